@@ -1,0 +1,37 @@
+"""casewise: medical-image AI that adapts to the case in front of it."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from casewise.archive import Archive
+    from casewise.case import Case, Structure
+    from casewise.finding import Finding
+    from casewise.formats import read, write
+    from casewise.image import Box, Image
+    from casewise.models import Model
+
+__version__ = "0.1.0"
+__all__ = ["Archive", "Box", "Case", "Finding", "Image", "Model", "Structure", "read", "write"]
+
+# Loaded when first used, so that `import casewise` and every command line start at once.
+_HOME = {
+    "Archive": "casewise.archive",
+    "Box": "casewise.image",
+    "Case": "casewise.case",
+    "Finding": "casewise.finding",
+    "Image": "casewise.image",
+    "Model": "casewise.models",
+    "Structure": "casewise.case",
+    "read": "casewise.formats",
+    "write": "casewise.formats",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        msg = f"module 'casewise' has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(importlib.import_module(_HOME[name]), name)

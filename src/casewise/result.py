@@ -1,0 +1,93 @@
+"""What the analysis of one image came to: which cases and model were used, what was found, how long each step took."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from casewise.finding import Finding
+
+
+@dataclass(frozen=True)
+class SimilarCase:
+    """A case of an archive and how much it resembles the image at hand; the scores run from −1 (or 0) to 1, 1 is the same.
+
+    key : the case's content hash. image : its file. score : the weighted sum that the order follows.
+    latent, content : its two terms; None for one that was not asked for.
+    """
+
+    key: str
+    image: str
+    score: float
+    latent: float | None = None
+    content: float | None = None
+    site: str | None = None
+    category: str | None = None
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "image": self.image,
+            "score": self.score,
+            "latent": self.latent,
+            "content": self.content,
+            "site": self.site,
+            "category": self.category,
+            "key": self.key,
+        }
+
+
+@dataclass(frozen=True)
+class ModelUse:
+    """Which model answered, and why that one.
+
+    name : of the model used. parent : of the model it was refined from (None for a model used as it was).
+    refined_on : files of the cases it was refined on. method : ``none``, ``similar`` or ``subset``.
+    reason : one sentence: what the rule that decides saw. before, after : measures of parent and refined model on the held-out
+    similar cases, by name (``dice``, ``accuracy``).
+    """
+
+    name: str
+    parent: str | None = None
+    refined_on: tuple[str, ...] = ()
+    method: str = "none"
+    reason: str = ""
+    before: Mapping[str, float] = field(default_factory=dict)
+    after: Mapping[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "name": self.name,
+            "parent": self.parent,
+            "refined_on": list(self.refined_on),
+            "method": self.method,
+            "reason": self.reason,
+            "before": dict(self.before),
+            "after": dict(self.after),
+        }
+
+
+@dataclass(frozen=True)
+class Result:
+    """One image's analysis, as ``casewise analyze --json`` prints it and as the report shows it."""
+
+    image: str
+    model: ModelUse
+    findings: tuple[Finding, ...] = ()
+    similar: tuple[SimilarCase, ...] = ()
+    route: Mapping[str, object] | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    report: Path | None = None
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "image": self.image,
+            "route": dict(self.route) if self.route is not None else None,
+            "model": self.model.to_json(),
+            "findings": [finding.to_json() for finding in self.findings],
+            "similar": [case.to_json() for case in self.similar],
+            "seconds": dict(self.seconds),
+            "report": str(self.report) if self.report else None,
+            "notes": list(self.notes),
+        }
