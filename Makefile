@@ -1,0 +1,52 @@
+# Every target sets up what it needs: a virtual environment in .venv, inside this folder and nowhere else.
+# PYTHON=python3.12 chooses the interpreter; CASEWISE_PIP_ARGS is handed to pip (an index, a proxy, a wheel folder).
+
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 python,$(shell \
+  $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $(name))))
+CASEWISE_PIP_ARGS ?=
+DEMO_OUTPUT ?= demo-output
+TEST_ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint format hooks clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+setup: $(READY) ## Set up .venv (the other targets do so themselves)
+
+demo: $(READY) ## Run the demonstration on real images: ends with the path of a report
+	$(BIN)/python -m casewise demo --output $(DEMO_OUTPUT)
+
+# One thread of arithmetic for each worker: two workers on two cores are faster than two that fight for both.
+test: $(READY) ## Run the tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(TEST_ARGS)
+
+lint: $(READY) ## Check style and types
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+
+format: $(READY) ## Put the code into the project's style
+	$(BIN)/python -m ruff check --fix .
+	$(BIN)/python -m ruff format .
+
+hooks: $(READY) ## Check style and types before each commit (git hooks)
+	$(BIN)/python -m pre_commit install
+
+clean: ## Remove the environment and what the tools left behind (images, archives and models stay)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "casewise needs Python 3.11 or newer: install it, or name one with 'make PYTHON=/path/to/python3'." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	  echo "$(PYTHON) could not make a virtual environment (see above); on Debian and Ubuntu: apt install python3-venv." >&2; exit 1; }
+
+# Made again when the dependencies change; the stamp comes last, so an interrupted installation is repeated.
+$(READY): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CASEWISE_PIP_ARGS) -c constraints.txt -e '.[demo,dev]'
+	@touch $@
