@@ -1,0 +1,35 @@
+"""The card that every model carries: what it is for, what it was made from, how good it was, and where its limits lie."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from casewise.models.model import Model
+
+
+def card(model: Model) -> str:
+    """Markdown, made from the model's own settings and lineage; a person adds to it what no program knows."""
+    lineage, preparation = model.lineage, model.spec.preparation
+    size = sum(int(tensor.numel()) for tensor in model.weights.values())
+    kind = "volumes" if preparation.spatial_dims == 3 else "pictures, and volumes slice by slice"
+    lines = [
+        f"# {model.name}",
+        "",
+        f"- task: {model.task}" + (f" of {', '.join(model.labels)}" if model.labels else ""),
+        f"- network: {model.spec.network.get('kind')}, {size:,} weights, for {kind}",
+        f"- input: {'×'.join(map(str, preparation.size))}, intensity by {preparation.intensity}",
+        f"- made by: {lineage.method}" + (f", from {lineage.parent_name} ({lineage.parent[:12]})" if lineage.parent else ""),
+        f"- trained on: {len(lineage.trained_on)} cases (their content hashes are in trained_on.txt)",
+        "",
+        "## Measured when it was made",
+        *([f"- {name}: {value:.4g}" for name, value in lineage.measures.items()] or ["nothing"]),
+        "",
+        "## Settings",
+        *([f"- {name}: {value}" for name, value in lineage.settings.items()] or ["none"]),
+        "",
+        "## Limits",
+        "Not a medical device; for research. Measured on the data of the archive it was made from and on nothing else.",
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,91 @@
+"""A model's latent space: the encoder's last level, pooled to a few cells, as vectors that an archive compares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+from torch.nn import functional
+
+from casewise.errors import ModelError
+from casewise.image import Box, Image
+
+if TYPE_CHECKING:
+    from casewise.models.model import Model
+
+CELLS = {
+    2: 4,
+    3: 2,
+}  # the grid that the last level is pooled to: coarse enough to forgive a shift, fine enough to see the anatomy
+_SLICES = (0.35, 0.5, 0.65)  # where a volume is looked at by a 2D network, as a share of its slices
+_MARGIN = 0.1
+_BATCH = 32
+
+
+class ModelEncoder:
+    """Implements :class:`casewise.encoder.Encoder` for any network with a part named ``encoder``."""
+
+    def __init__(self, model: Model, device: str) -> None:
+        network = model.ready(device)
+        encoder = getattr(network, "encoder", None)
+        if model.foreign is not None or not isinstance(encoder, nn.Module):
+            msg = f"Model {model.name} has no encoder that casewise knows; compare images with casewise's own encoder instead."
+            raise ModelError(msg)
+        self._model, self._device, self._encoder = model, device, encoder
+        channels = list(encoder.parameters())[-1].shape[0]
+        self._cells = CELLS[model.spec.preparation.spatial_dims]
+        self._dimension = int(channels) * self._cells**model.spec.preparation.spatial_dims
+
+    @property
+    def key(self) -> str:
+        return self._model.key
+
+    @property
+    def dimension(self) -> int:
+        return self._dimension
+
+    def encode(
+        self, images: Sequence[Image], regions: Sequence[npt.NDArray[np.bool_] | None] | None = None
+    ) -> npt.NDArray[np.float32]:
+        """(n, dimension) float32. ``regions`` (*spatial): only the box around each, widened by a tenth, is looked at."""
+        tensors, owners = [], []
+        for number, image in enumerate(images):
+            region = regions[number] if regions is not None else None
+            for tensor in self._views(image if region is None else crop(image, region)):
+                tensors.append(tensor)
+                owners.append(number)
+        vectors = np.zeros((len(images), self._dimension), np.float32)
+        counts = np.bincount(owners, minlength=len(images))
+        with torch.inference_mode():
+            for start in range(0, len(tensors), _BATCH):
+                features = self._encoder(torch.stack(tensors[start : start + _BATCH]).to(self._device))
+                pool = functional.adaptive_avg_pool2d if features.ndim == 4 else functional.adaptive_avg_pool3d
+                pooled = pool(features.float(), self._cells).flatten(1).cpu().numpy()
+                np.add.at(vectors, owners[start : start + _BATCH], pooled)
+        return (vectors / counts[:, None]).astype(np.float32)
+
+    def _views(self, image: Image) -> list[torch.Tensor]:
+        preparation = self._model.spec.preparation
+        parts = preparation.parts(image)
+        if len(parts) > len(_SLICES):
+            parts = [parts[int(share * len(parts))] for share in _SLICES]
+        return [part.tensor() for part in parts]
+
+
+def crop(image: Image, region: npt.NDArray[np.bool_]) -> Image:
+    """The box around ``region`` (*spatial), widened by a tenth a side, with its geometry; the whole image for an empty one."""
+    box = Box.around(region)
+    if box is None:
+        return image
+    lower = [max(0, lo - max(1, round(_MARGIN * n))) for lo, n in zip(box.lower, box.shape, strict=True)]
+    upper = [
+        min(full, hi + max(1, round(_MARGIN * n))) for hi, n, full in zip(box.upper, box.shape, image.spatial_shape, strict=True)
+    ]
+    window = tuple(slice(lo, hi) for lo, hi in zip(lower, upper, strict=True))
+    affine = image.affine.copy()
+    affine[:3, 3] += affine[:3, : len(lower)] @ np.asarray(lower, float)
+    return Image(image.array[(slice(None), *window)], affine, image.header, image.source)

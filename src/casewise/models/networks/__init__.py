@@ -1,0 +1,44 @@
+"""Networks, one a file, and the one place that builds them from a model's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from casewise.errors import ModelError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+NETWORKS = ("unet", "classifier", "autoencoder")
+
+
+def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, outputs: int) -> nn.Module:
+    """The untrained network that ``settings`` (``kind`` and the kind's own settings) describe.
+
+    outputs : channels of the logits: background and structures for a segmenter, classes for a classifier.
+    """
+    kind = settings.get("kind")
+    channels = _channels(settings)
+    if kind == "unet":
+        from casewise.models.networks.unet import UNet
+
+        return UNet(spatial_dims, in_channels, outputs, channels)
+    if kind == "classifier":
+        from casewise.models.networks.classifier import Classifier
+
+        return Classifier(spatial_dims, in_channels, outputs, channels)
+    if kind == "autoencoder":
+        from casewise.models.networks.autoencoder import Autoencoder
+
+        return Autoencoder(spatial_dims, in_channels, outputs, channels)
+    msg = f"The network kind {kind!r} is unknown; casewise's own are {', '.join(NETWORKS)}."
+    raise ModelError(msg)
+
+
+def _channels(settings: Mapping[str, object]) -> tuple[int, ...]:
+    given = settings.get("channels", (8, 16, 32, 64))
+    if not isinstance(given, list | tuple) or not 2 <= len(given) <= 8 or not all(isinstance(n, int) and n > 0 for n in given):
+        msg = f"A network's channels are 2 to 8 positive numbers, finest level first; given was {given!r}."
+        raise ModelError(msg)
+    return tuple(given)

@@ -1,0 +1,207 @@
+"""From an image to what a network takes, and from what it gives back to the image's own grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from casewise.errors import CasewiseError, ModelError
+from casewise.image import Array, Image
+
+INTENSITIES = ("percentile", "window", "none")
+_SLAB = 1.2  # a volume is sliced along an axis whose voxels are at least this much longer than the next
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How a model's input is made.
+
+    spatial_dims : 2 (a volume is then taken slice by slice) or 3.
+    size : what the network takes, one number an axis. Without ``spacing`` the whole picture or volume is fitted into it, its
+        aspect kept, the rest padded with its lower bound; with ``spacing`` (mm, one an axis) it is resampled to that and the
+        network slides over it in windows of ``size``.
+    channels : 1 (colour becomes luminance) or 3.
+    intensity : ``percentile`` (0.5th to 99.5th to 0…1), ``window`` (``window`` = lower, upper to 0…1; CT in HU) or ``none``.
+    """
+
+    spatial_dims: int = 2
+    size: tuple[int, ...] = (128, 128)
+    channels: int = 1
+    intensity: str = "percentile"
+    window: tuple[float, float] | None = None
+    spacing: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.spatial_dims not in (2, 3) or len(self.size) != self.spatial_dims or min(self.size) < 8:
+            msg = f"A model takes 2 or 3 axes of at least 8 voxels; given was {self.spatial_dims} axes of size {self.size}."
+            raise ModelError(msg)
+        if self.intensity not in INTENSITIES or (self.intensity == "window") != (self.window is not None):
+            msg = f"Intensity is one of {', '.join(INTENSITIES)}; only 'window' has bounds; given was {self.intensity!r}, {self.window}."
+            raise ModelError(msg)
+        if self.spacing is not None and (len(self.spacing) != self.spatial_dims or min(self.spacing) <= 0):
+            msg = f"Spacing is one positive number of mm for each of {self.spatial_dims} axes; given was {self.spacing}."
+            raise ModelError(msg)
+
+    def parts(self, image: Image) -> list[Part]:
+        """What the network sees of ``image``: itself, or for a 2D model of a volume its slices, first to last."""
+        view = _View.of(image, self.spatial_dims)
+        array = self._scaled(self._channelled(view.forward(image.array)))
+        return [Part(self, plane.astype(np.float32, copy=False), view, number) for number, plane in enumerate(view.planes(array))]
+
+    def label_parts(self, labels: Array, image: Image) -> list[Array]:
+        """``labels`` (*spatial) of ``image`` cut as :meth:`parts` cuts the image, not yet resized."""
+        view = _View.of(image, self.spatial_dims)
+        return [plane[0] for plane in view.planes(view.forward(labels[None]))]
+
+    def assemble(self, planes: list[npt.NDArray[np.float32]], image: Image) -> npt.NDArray[np.float32]:
+        """(K, *spatial) on the image's grid from each part's (K, *part) answer."""
+        return _View.of(image, self.spatial_dims).backward(planes)
+
+    def _channelled(self, array: Array) -> npt.NDArray[np.float32]:
+        floats = array.astype(np.float32, copy=False)
+        if floats.shape[0] == self.channels:
+            return floats
+        if floats.shape[0] == 3 and self.channels == 1:
+            return np.tensordot(np.array([0.299, 0.587, 0.114], np.float32), floats, axes=1)[None]
+        if floats.shape[0] == 1 and self.channels == 3:
+            return np.repeat(floats, 3, axis=0)
+        msg = f"The model takes {self.channels} channels and the image has {floats.shape[0]}; choose one of them when reading it."
+        raise CasewiseError(msg)
+
+    def _scaled(self, array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        if self.intensity == "none":
+            return array
+        lower, upper = self.window if self.window else _percentiles(array)
+        if upper <= lower:
+            return np.zeros_like(array)
+        return np.clip((array - lower) / (upper - lower), 0, 1)
+
+    def resize(self, array: Tensor, spacing: tuple[float, ...], mode: str) -> Tensor:
+        """(C, *part) at the network's scale: fitted into ``size``, or at the model's spacing. mode: ``linear`` or ``nearest``."""
+        shape = tuple(array.shape[1:])
+        scaled = _interpolate(array, self.scaled_shape(shape, spacing), mode)
+        return functional.pad(scaled, self._padding(tuple(scaled.shape[1:])))
+
+    def restore(self, array: Tensor, shape: tuple[int, ...], spacing: tuple[float, ...]) -> Tensor:
+        """The inverse of :meth:`resize`: (K, *network) back to (K, *shape), linear."""
+        scaled = self.scaled_shape(shape, spacing)
+        padding = self._padding(scaled)
+        lows = [padding[2 * (len(scaled) - 1 - axis)] for axis in range(len(scaled))]
+        window = tuple(slice(low, low + n) for low, n in zip(lows, scaled, strict=True))
+        return _interpolate(array[(slice(None), *window)], shape, "linear")
+
+    def scaled_shape(self, shape: tuple[int, ...], spacing: tuple[float, ...]) -> tuple[int, ...]:
+        """Voxels an axis after scaling, before padding."""
+        if self.spacing is not None:
+            return tuple(max(1, round(n * s / t)) for n, s, t in zip(shape, spacing, self.spacing, strict=True))
+        factor = min(target / n for target, n in zip(self.size, shape, strict=True))
+        return tuple(min(t, max(1, round(n * factor))) for n, t in zip(shape, self.size, strict=True))
+
+    def _padding(self, scaled: tuple[int, ...]) -> list[int]:
+        """(last axis low, high, …, first axis low, high), as torch's pad takes it."""
+        padding: list[int] = []
+        for n, target in reversed(list(zip(scaled, self.size, strict=True))):
+            missing = max(0, target - n)
+            padding += [missing // 2, missing - missing // 2]
+        return padding
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """A picture, a slice or a volume, as a model's preparation cut it: ``array`` (C, *part) float32, intensities scaled."""
+
+    preparation: Preparation
+    array: npt.NDArray[np.float32]
+    view: _View
+    number: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.array.shape[1:])
+
+    def tensor(self) -> Tensor:
+        """(C, *network) float32, ready for the network."""
+        return self.preparation.resize(torch.from_numpy(np.ascontiguousarray(self.array)), self.view.spacing, "linear")
+
+    def labels(self, labels: Array) -> Tensor:
+        """(*network) uint8 from (*part)."""
+        tensor = torch.from_numpy(np.ascontiguousarray(labels)).to(torch.uint8)[None]
+        return self.preparation.resize(tensor, self.view.spacing, "nearest")[0]
+
+    def restore(self, answer: Tensor) -> npt.NDArray[np.float32]:
+        """(K, *part) from the network's (K, *network)."""
+        return self.preparation.restore(answer.float(), self.shape, self.view.spacing).numpy()
+
+
+@dataclass(frozen=True)
+class _View:
+    """How a volume is turned before a network sees it: permuted and flipped so that rows run to the patient's posterior, columns to
+    the left, slices up; for a 2D network the axis with the longest voxels comes last. Exact and invertible.
+    Pictures stay as they are.
+    """
+
+    order: tuple[int, ...]
+    flips: tuple[int, ...]
+    spacing: tuple[float, ...]
+    slices: bool
+
+    @classmethod
+    def of(cls, image: Image, spatial_dims: int) -> _View:
+        if image.spatial_dims == 2:
+            if spatial_dims == 3:
+                msg = "The model takes volumes and this image is a picture of two axes; give it the whole series."
+                raise CasewiseError(msg)
+            return cls((0, 1), (), image.spacing, slices=False)
+        from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
+
+        turn = ornt_transform(io_orientation(image.affine), axcodes2ornt(("P", "L", "S")))
+        order = tuple(int(axis) for axis in np.argsort(turn[:, 0]))
+        flips = tuple(place for place, axis in enumerate(order) if turn[axis, 1] < 0)
+        if spatial_dims == 2:
+            lengths = [image.spacing[axis] for axis in order]
+            longest = int(np.argmax(lengths))
+            if longest != 2 and lengths[longest] > _SLAB * sorted(lengths)[1]:
+                places = [place for place in range(3) if place != longest] + [longest]
+                order = tuple(order[place] for place in places)
+                flips = tuple(new for new, old in enumerate(places) if old in flips)
+        spacing = tuple(image.spacing[axis] for axis in order)
+        return cls(order, flips, spacing[:spatial_dims], slices=spatial_dims == 2)
+
+    def forward(self, array: Array) -> Array:
+        turned = np.transpose(array, (0, *(axis + 1 for axis in self.order)))
+        return np.flip(turned, tuple(axis + 1 for axis in self.flips)) if self.flips else turned
+
+    def planes(self, turned: Array) -> Iterator[Array]:
+        return (turned[..., k] for k in range(turned.shape[-1])) if self.slices else iter((turned,))
+
+    def backward(self, planes: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+        turned = np.stack(planes, axis=-1) if self.slices else planes[0]
+        turned = np.flip(turned, tuple(axis + 1 for axis in self.flips)) if self.flips else turned
+        return np.ascontiguousarray(np.transpose(turned, (0, *(int(axis) + 1 for axis in np.argsort(self.order)))))
+
+
+def _percentiles(array: npt.NDArray[np.float32]) -> tuple[float, float]:
+    step = max(1, math.ceil(array.size / 1_000_000))  # a million voxels tell the percentiles well enough
+    lower, upper = np.percentile(array.reshape(-1)[::step], (0.5, 99.5))
+    return float(lower), float(upper)
+
+
+def _interpolate(array: Tensor, shape: tuple[int, ...], mode: str) -> Tensor:
+    if tuple(array.shape[1:]) == tuple(shape):
+        return array
+    if mode == "nearest":
+        return functional.interpolate(array[None], size=shape, mode="nearest-exact")[0]
+    if array.ndim == 3:
+        shrinks = any(new < old for new, old in zip(shape, array.shape[1:], strict=True))
+        return functional.interpolate(array[None], size=shape, mode="bilinear", align_corners=False, antialias=shrinks)[0]
+    # Three axes have no antialiasing filter: average when an axis shrinks to half or less, else interpolate.
+    if any(2 * new <= old for new, old in zip(shape, array.shape[1:], strict=True)):
+        return functional.interpolate(array[None], size=shape, mode="area")[0]
+    return functional.interpolate(array[None], size=shape, mode="trilinear", align_corners=False)[0]

@@ -1,0 +1,116 @@
+"""What a model is, apart from its weights: its task, its network, its input, and where it came from. Written as ``model.toml``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from casewise.case import Structure
+from casewise.errors import ModelError
+from casewise.models.preparation import Preparation
+
+FORMAT = 1
+TASKS = ("segmentation", "classification", "encoding")
+
+
+@dataclass(frozen=True)
+class Spec:
+    """task : ``segmentation`` (``structures``), ``classification`` (``classes``) or ``encoding`` (similarity only).
+
+    network : ``kind`` and that kind's settings, as :func:`casewise.models.networks.build` reads them.
+    """
+
+    task: str
+    network: Mapping[str, Any]
+    preparation: Preparation
+    structures: tuple[Structure, ...] = ()
+    classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.task not in TASKS:
+            msg = f"A model's task is one of {', '.join(TASKS)}; given was {self.task!r}."
+            raise ModelError(msg)
+        if (self.task == "segmentation") != bool(self.structures) or (self.task == "classification") != bool(self.classes):
+            msg = f"A segmenter names its structures, a classifier its classes; this {self.task} model does not."
+            raise ModelError(msg)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Names of structures or classes, in the order of the network's outputs (a segmenter's first output is background)."""
+        return tuple(structure.name for structure in self.structures) or self.classes
+
+    @property
+    def outputs(self) -> int:
+        """Channels of the network's answer."""
+        return len(self.structures) + 1 if self.task == "segmentation" else len(self.classes) or self.preparation.channels
+
+    def to_toml(self) -> dict[str, Any]:
+        preparation = {key: value for key, value in vars(self.preparation).items() if value is not None}
+        document: dict[str, Any] = {"task": self.task, "network": dict(self.network), "input": preparation}
+        if self.structures:
+            document["structures"] = [str(structure) for structure in self.structures]
+        if self.classes:
+            document["classes"] = list(self.classes)
+        return document
+
+    @classmethod
+    def from_toml(cls, document: Mapping[str, Any]) -> Spec:
+        """Raises ModelError, one sentence, for a document that is no model's."""
+        try:
+            given: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in dict(document["input"]).items()}
+            return cls(
+                task=document["task"],
+                network=dict(document["network"]),
+                preparation=Preparation(**given),
+                structures=tuple(Structure.parse(text) for text in document.get("structures", ())),
+                classes=tuple(document.get("classes", ())),
+            )
+        except (KeyError, TypeError) as error:
+            msg = f"model.toml lacks or misspells a setting ({error}); it has task, network, input, and structures or classes."
+            raise ModelError(msg) from error
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """Where a model came from.
+
+    parent, parent_name : key and name of the model it was trained from. trained_on : keys of every case that it or an ancestor
+    was trained on. settings : of the training. measures : name → number, as measured when it was made (``before_…`` for the
+    parent's). method : ``initial``, ``continued``, ``similar``, ``subset`` or ``foreign``.
+    """
+
+    method: str = "initial"
+    parent: str | None = None
+    parent_name: str | None = None
+    trained_on: frozenset[str] = frozenset()
+    refined_on: tuple[str, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+    def measured(self, **measures: float) -> Lineage:
+        return replace(self, measures={**self.measures, **measures})
+
+    def to_toml(self) -> dict[str, Any]:
+        document: dict[str, Any] = {
+            "method": self.method,
+            "settings": dict(self.settings),
+            "measures": dict(self.measures),
+        }
+        if self.parent:
+            document |= {"parent": self.parent, "parent_name": self.parent_name or ""}
+        if self.refined_on:
+            document["refined_on"] = list(self.refined_on)
+        return document
+
+    @classmethod
+    def from_toml(cls, document: Mapping[str, Any], trained_on: frozenset[str]) -> Lineage:
+        return cls(
+            method=str(document.get("method", "initial")),
+            parent=document.get("parent"),
+            parent_name=document.get("parent_name"),
+            trained_on=trained_on,
+            refined_on=tuple(document.get("refined_on", ())),
+            settings=dict(document.get("settings", {})),
+            measures={key: float(value) for key, value in document.get("measures", {}).items()},
+        )

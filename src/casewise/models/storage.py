@@ -1,0 +1,104 @@
+"""A model's folder: how it is written and read, and what is refused."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from casewise.errors import ModelError
+from casewise.models.card import card
+from casewise.models.model import Model
+from casewise.models.spec import FORMAT, Lineage, Spec
+
+_FOREIGN = ("network.ts", "bundle")
+
+
+def save(model: Model, folder: Path) -> Path:
+    """Write beside and rename; an existing folder is never overwritten."""
+    if folder.exists():
+        msg = f"{folder} exists and a model is never overwritten; choose another folder."
+        raise ModelError(msg)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    except OSError as error:
+        msg = f"The model cannot be written to {folder}: {error.strerror}; choose a folder that can be written."
+        raise ModelError(msg) from error
+    try:
+        _write(model, beside)
+        beside.chmod(0o755)
+        beside.rename(folder)
+    except OSError as error:
+        msg = f"The model cannot be written to {folder}: {error.strerror}; free some space or choose another folder."
+        raise ModelError(msg) from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return folder
+
+
+def _write(model: Model, folder: Path) -> None:
+    document: dict[str, Any] = {"format": FORMAT, "name": model.name, "key": model.key}
+    document |= model.spec.to_toml() | {"lineage": model.lineage.to_toml()}
+    save_file({name: tensor.contiguous() for name, tensor in model.weights.items()}, folder / "weights.safetensors")
+    if model.foreign is not None:
+        target = folder / _FOREIGN[0 if model.foreign.is_file() else 1]
+        if model.foreign.is_file():
+            shutil.copyfile(model.foreign, target)
+        else:
+            shutil.copytree(model.foreign, target)
+        document["foreign"] = target.name
+    (folder / "model.toml").write_text(tomli_w.dumps(document), encoding="utf-8")
+    (folder / "trained_on.txt").write_text("".join(f"{key}\n" for key in sorted(model.trained_on)), encoding="utf-8")
+    (folder / "card.md").write_text(card(model), encoding="utf-8")
+
+
+def load(path: Path) -> Model:
+    """A casewise model, a MONAI bundle or a TorchScript file, told apart by what lies there."""
+    if (path / "model.toml").is_file():
+        return _read(path)
+    if not path.exists():
+        msg = f"There is no model at {path}; `casewise models` lists the models that are there."
+        raise ModelError(msg)
+    from casewise.models.foreign import load_foreign
+
+    return load_foreign(path)
+
+
+def _read(folder: Path) -> Model:
+    try:
+        document = tomllib.loads((folder / "model.toml").read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        msg = f"{folder / 'model.toml'} cannot be read: {error}; copy the model again from where it was made."
+        raise ModelError(msg) from error
+    if document.get("format") != FORMAT:
+        msg = f"{folder} is a model of format {document.get('format')!r} and this casewise reads format {FORMAT}; update casewise."
+        raise ModelError(msg)
+    try:
+        weights = load_file(folder / "weights.safetensors")
+    except (SafetensorError, OSError) as error:
+        msg = f"The weights of {folder} cannot be read: {error}; copy the model again from where it was made."
+        raise ModelError(msg) from error
+    known = folder / "trained_on.txt"
+    trained_on = frozenset(known.read_text(encoding="utf-8").split()) if known.is_file() else frozenset()
+    foreign = document.get("foreign")
+    if foreign is not None and foreign not in _FOREIGN:
+        msg = f"{folder / 'model.toml'} names a foreign network {foreign!r}; it can only be {' or '.join(_FOREIGN)}."
+        raise ModelError(msg)
+    model = Model(
+        name=str(document.get("name", folder.name)),
+        spec=Spec.from_toml(document),
+        weights=weights,
+        lineage=Lineage.from_toml(document.get("lineage", {}), trained_on),
+        foreign=folder / foreign if foreign else None,
+    )
+    if document.get("key") not in (None, model.key):
+        msg = f"The weights of {folder} are not those its model.toml was written with; copy the model again from where it was made."
+        raise ModelError(msg)
+    return model

@@ -1,0 +1,296 @@
+"""The one training loop: initial models, refinement on similar cases, subsets, sites and one image all go through :func:`fit`."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from casewise.case import Case
+from casewise.device import resolve_device
+from casewise.errors import CasewiseError, UsageError
+from casewise.models.model import Model
+from casewise.models.spec import Lineage, Spec
+from casewise.training.augmentation import LEVELS, augment
+from casewise.training.checkpoint import State
+from casewise.training.losses import classification_loss, reconstruction_loss, segmentation_loss
+from casewise.training.measures import per_case
+from casewise.training.samples import Sample, prepare, weighted
+
+Progress = Callable[[int, int, float], None]
+CaseWeights = Sequence[float] | Sequence[npt.NDArray[np.float32]]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """steps of ``batch`` samples, AdamW at ``rate`` falling by a cosine to 5 % of it.
+
+    augmentation : ``strong``, ``light`` or ``none``. With validation cases the best weights of all validations are returned, and
+    training ends after ``patience`` validations (every ``validate_every`` steps) without a better one.
+    """
+
+    steps: int = 800
+    batch: int = 8
+    rate: float = 2e-3
+    weight_decay: float = 1e-4
+    augmentation: str = "strong"
+    seed: int = 0
+    device: str = "auto"
+    validate_every: int = 100
+    patience: int = 5
+    checkpoint_every: int = 100
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 1 or not 0 < self.rate < 1:
+            msg = f"Training needs at least one step, one sample a batch and a rate between 0 and 1; given was {self}."
+            raise UsageError(msg)
+        if self.augmentation not in LEVELS:
+            msg = f"Augmentation is one of {', '.join(LEVELS)}; given was {self.augmentation!r}."
+            raise UsageError(msg)
+
+
+def fit(
+    model: Model,
+    cases: Sequence[Case],
+    order: str | Sequence[int] = "shuffled",
+    weights: CaseWeights | None = None,
+    trainable: str | Sequence[str] = "all",
+    *,
+    settings: Settings | None = None,
+    validation: Sequence[Case] = (),
+    method: str = "continued",
+    name: str | None = None,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+) -> Model:
+    """Train ``model`` on ``cases`` and return a new one that knows its parent, its cases and its measures.
+
+    order : ``shuffled`` (anew each round) or numbers of cases in the order in which every round shows them.
+    weights : one number a case, or one array (*spatial) a case with a weight for every voxel.
+    trainable : ``all``, ``last`` (the part named ``head``) or beginnings of parameter names.
+    checkpoint : file from which an interrupted training goes on; deleted at the end.
+    The same model, cases, settings and seed give the same result on the same machine, interrupted or not.
+    """
+    settings = settings or Settings()
+    if not cases:
+        msg = "There are no cases to train on; check the structure's or category's name, and which cases the archive has."
+        raise CasewiseError(msg)
+    loop = _Loop(model, cases, order, weights, trainable, settings, validation, checkpoint)
+    best = loop.run(progress)
+    lineage = Lineage(
+        method=method,
+        parent=model.key if method != "initial" else None,
+        parent_name=model.name if method != "initial" else None,
+        trained_on=model.trained_on | {case.key for case in cases},
+        refined_on=tuple(case.key for case in cases) if method in ("similar", "subset") else (),
+        settings={key: value for key, value in asdict(settings).items() if key != "device"} | {"cases": len(cases)},
+        measures=loop.measures(),
+    )
+    return Model(name or model.name, model.spec, best, lineage, model.foreign)
+
+
+class _Loop:
+    """One training: what it works on, and its steps."""
+
+    def __init__(
+        self,
+        model: Model,
+        cases: Sequence[Case],
+        order: str | Sequence[int],
+        weights: CaseWeights | None,
+        trainable: str | Sequence[str],
+        settings: Settings,
+        validation: Sequence[Case],
+        checkpoint: Path | None,
+    ) -> None:
+        self.spec, self.settings = model.spec, settings
+        self.device = resolve_device(settings.device)
+        self.samples, self.case_weights = _weighted_samples(cases, weights, model.spec)
+        self.validation, self.checkpoint = validation, checkpoint
+        self.order = _checked_order(order, len(cases))
+        self.network = model.network(self.device)
+        self.trained = _trainable(self.network, trainable)
+        self.optimizer = torch.optim.AdamW(self.trained, lr=settings.rate, weight_decay=settings.weight_decay)
+        fingerprint = _fingerprint(model, cases, validation, settings, self.order, trainable)
+        self.state = State.load(checkpoint, fingerprint) if checkpoint else State(fingerprint)
+        if self.state.step:
+            self.network.load_state_dict(self.state.network)
+            self.optimizer.load_state_dict(self.state.optimizer)
+
+    def run(self, progress: Progress | None) -> dict[str, Tensor]:
+        """The trained weights, on the CPU: the best validated ones, or the last."""
+        total = self.settings.steps
+        self.network.train()
+        for step in range(self.state.step, total):
+            for group in self.optimizer.param_groups:
+                group["lr"] = self.settings.rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / total)))
+            loss = self._step(step)
+            self.state.step = step + 1
+            if progress is not None:
+                progress(step + 1, total, loss)
+            if self.validation and ((step + 1) % self.settings.validate_every == 0 or step + 1 == total):
+                self._validate(loss)
+                if self._exhausted():
+                    break
+            if self.checkpoint and (step + 1) % self.settings.checkpoint_every == 0:
+                self._keep()
+        if self.checkpoint:
+            self.checkpoint.unlink(missing_ok=True)
+        return self.state.best or _weights(self.network)
+
+    def measures(self) -> dict[str, float]:
+        return {f"validation_{self._measure_name()}": self.state.best_measure} if self.state.best else {}
+
+    def _measure_name(self) -> str:
+        return {"segmentation": "dice", "classification": "log_likelihood"}.get(self.spec.task, "likeness")
+
+    def _step(self, step: int) -> float:
+        x, target, case_weights, voxel_weights = self._batch(step)
+        cuda = self.device == "cuda"
+        with torch.autocast(self.device, dtype=torch.bfloat16, enabled=cuda):
+            logits = self.network(x)
+        if self.spec.task == "segmentation":
+            loss = segmentation_loss(logits.float(), target, case_weights, voxel_weights)
+        elif self.spec.task == "classification":
+            loss = classification_loss(logits.float(), target, case_weights)
+        else:
+            loss = reconstruction_loss(logits.float(), target, case_weights)
+        if not torch.isfinite(loss):
+            msg = f"Training broke off at step {step + 1}: the loss is not a number; try a lower rate than {self.settings.rate}."
+            raise CasewiseError(msg)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.trained, 5.0)
+        self.optimizer.step()
+        return float(loss.detach())
+
+    def _batch(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor | None]:
+        """The step's samples; a function of seed and step alone, so that a resumed training sees what it would have seen."""
+        rng = np.random.default_rng([self.settings.seed, step])
+        numbers = [self._case_at(step * self.settings.batch + place) for place in range(self.settings.batch)]
+        picked = [self.samples[n][int(rng.integers(len(self.samples[n])))] for n in numbers]
+        if self.spec.preparation.spacing is not None:
+            picked = [_window(sample, self.spec.preparation.size, rng) for sample in picked]
+        x = torch.stack([sample.x for sample in picked]).float()
+        target = torch.stack([sample.target for sample in picked])
+        voxel_weights = None
+        if picked[0].voxel_weights is not None:
+            voxel_weights = torch.stack([s.voxel_weights for s in picked if s.voxel_weights is not None]).float()
+        clean = x
+        level = LEVELS[self.settings.augmentation]
+        if level is not None:
+            generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+            maps = [(target, "nearest")] if self.spec.task == "segmentation" else []
+            maps += [(voxel_weights, "linear")] if voxel_weights is not None else []
+            x, moved = augment(x, maps, level, generator)
+            target = moved[0] if self.spec.task == "segmentation" else target
+            voxel_weights = moved[-1] if voxel_weights is not None else None
+        if self.spec.task == "encoding":
+            target = clean if level is None else x
+        case_weights = torch.tensor([self.case_weights[n] for n in numbers], dtype=torch.float32)
+        sent = [t if t is None else t.to(self.device) for t in (x, target, case_weights, voxel_weights)]
+        return sent[0], sent[1], sent[2], sent[3]  # type: ignore[return-value]
+
+    def _case_at(self, place: int) -> int:
+        """Number of the case at a place of the endless row of rounds."""
+        count = len(self.samples)
+        if self.order is not None:
+            return self.order[place % len(self.order)]
+        return int(np.random.default_rng([self.settings.seed, place // count, 7]).permutation(count)[place % count])
+
+    def _validate(self, loss: float) -> None:
+        self.network.eval()
+        values = per_case(self.network, self.spec, self.validation, self.device)
+        self.network.train()
+        measure = float(np.mean(values["dice"])) if "dice" in values else -float(np.mean(values["loss"]))
+        self.state.curve.append((self.state.step, loss, measure))
+        if measure > self.state.best_measure:
+            self.state.best, self.state.best_measure = _weights(self.network), measure
+            self.state.best_step = self.state.step
+
+    def _exhausted(self) -> bool:
+        return self.state.step - self.state.best_step >= self.settings.patience * self.settings.validate_every
+
+    def _keep(self) -> None:
+        if self.checkpoint:
+            self.state.network, self.state.optimizer = _weights(self.network), self.optimizer.state_dict()
+            self.state.save(self.checkpoint)
+
+
+def _weights(network: nn.Module) -> dict[str, Tensor]:
+    return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
+
+
+def _weighted_samples(
+    cases: Sequence[Case], weights: CaseWeights | None, spec: Spec
+) -> tuple[list[tuple[Sample, ...]], list[float]]:
+    if weights is not None and len(weights) != len(cases):
+        msg = f"There are {len(cases)} cases and {len(weights)} weights; give one weight for each case."
+        raise UsageError(msg)
+    if weights is not None and any(isinstance(weight, np.ndarray) for weight in weights):
+        maps = [np.asarray(weight, np.float32) for weight in weights]
+        return [weighted(case, spec, values) for case, values in zip(cases, maps, strict=True)], [1.0] * len(cases)
+    plain = [float(weight) for weight in weights] if weights is not None else [1.0] * len(cases)  # type: ignore[arg-type]
+    return prepare(cases, spec), plain
+
+
+def _checked_order(order: str | Sequence[int], count: int) -> list[int] | None:
+    if order == "shuffled":
+        return None
+    numbers = list(order) if not isinstance(order, str) else []
+    if not numbers or not all(isinstance(n, int) and 0 <= n < count for n in numbers):
+        msg = f"The order is 'shuffled' or numbers of cases from 0 to {count - 1}; given was {order!r}."
+        raise UsageError(msg)
+    return numbers
+
+
+def _trainable(network: nn.Module, trainable: str | Sequence[str]) -> list[nn.Parameter]:
+    beginnings = ("",) if trainable == "all" else ("head",) if trainable == "last" else tuple(trainable)
+    chosen = []
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(name.startswith(beginnings))
+        if parameter.requires_grad:
+            chosen.append(parameter)
+    if not chosen:
+        names = sorted({name.split(".")[0] for name, _ in network.named_parameters()})
+        msg = f"Nothing of the network is named {trainable!r}; its parts are {', '.join(names)}."
+        raise UsageError(msg)
+    return chosen
+
+
+def _window(sample: Sample, size: tuple[int, ...], rng: np.random.Generator) -> Sample:
+    """A random window of ``size``; half the time around a labelled voxel."""
+    centre = None
+    if sample.target.ndim and rng.random() < 0.5:
+        labelled = torch.nonzero(sample.target)
+        if len(labelled):
+            centre = labelled[int(rng.integers(len(labelled)))].tolist()
+    starts = []
+    for axis, (full, wanted) in enumerate(zip(sample.x.shape[1:], size, strict=True)):
+        free = full - wanted
+        start = int(rng.integers(free + 1)) if centre is None else centre[axis] - int(rng.integers(wanted))
+        starts.append(min(max(0, start), free))
+    window = tuple(slice(start, start + wanted) for start, wanted in zip(starts, size, strict=True))
+    voxel_weights = sample.voxel_weights[window] if sample.voxel_weights is not None else None
+    target = sample.target[window] if sample.target.ndim else sample.target
+    return Sample(sample.x[(slice(None), *window)], target, voxel_weights)
+
+
+def _fingerprint(
+    model: Model,
+    cases: Sequence[Case],
+    validation: Sequence[Case],
+    settings: Settings,
+    order: list[int] | None,
+    trainable: str | Sequence[str],
+) -> str:
+    keys = [case.key for case in cases] + ["|"] + [case.key for case in validation]
+    text = f"{model.key}{keys}{settings}{order}{trainable}"
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

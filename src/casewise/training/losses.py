@@ -1,0 +1,40 @@
+"""What training lowers: one loss a task, each with weights for cases and voxels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def segmentation_loss(logits: Tensor, target: Tensor, case_weights: Tensor, voxel_weights: Tensor | None = None) -> Tensor:
+    """Cross-entropy + (1 − soft Dice over the structures), each case by its weight.
+
+    logits : (N, 1 + structures, *spatial). target : (N, *spatial) integer. case_weights : (N,). voxel_weights : (N, *spatial).
+    Written here because MONAI's DiceCELoss takes no weight for a case or a voxel.
+    """
+    target = target.long()
+    weights = torch.ones_like(logits[:, 0]) if voxel_weights is None else voxel_weights.to(logits.dtype)
+    total = weights.flatten(1).sum(dim=1).clamp_min(1e-6)
+    entropy = (functional.cross_entropy(logits, target, reduction="none") * weights).flatten(1).sum(dim=1) / total
+    truth = functional.one_hot(target, logits.shape[1]).movedim(-1, 1)[:, 1:].to(logits.dtype)
+    guess = logits.softmax(dim=1)[:, 1:]
+    spread = weights[:, None]
+    overlap = (guess * truth * spread).flatten(2).sum(dim=2)
+    sizes = ((guess + truth) * spread).flatten(2).sum(dim=2)
+    dice = ((2 * overlap + 1) / (sizes + 1)).mean(dim=1)
+    return _weighted_mean(entropy + 1 - dice, case_weights)
+
+
+def classification_loss(logits: Tensor, target: Tensor, case_weights: Tensor) -> Tensor:
+    """Cross-entropy −ln a_y. logits : (N, classes). target : (N,) integer. case_weights : (N,)."""
+    return _weighted_mean(functional.cross_entropy(logits, target, reduction="none", label_smoothing=0.05), case_weights)
+
+
+def reconstruction_loss(output: Tensor, clean: Tensor, case_weights: Tensor) -> Tensor:
+    """Mean absolute difference between the rebuilt and the unspoilt image, both (N, C, *spatial)."""
+    return _weighted_mean((output - clean).abs().flatten(1).mean(dim=1), case_weights)
+
+
+def _weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:
+    return (losses * weights).sum() / weights.sum().clamp_min(1e-6)

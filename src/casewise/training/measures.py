@@ -1,0 +1,73 @@
+"""How good a model is on labelled cases: Dice for a segmenter, accuracy and AUC for a classifier."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from casewise.case import Case
+from casewise.models.model import Model
+from casewise.models.spec import Spec
+from casewise.training.samples import samples_of
+
+_BATCH = 16
+
+
+def dice(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> float:
+    """2·|A∩B| / (|A| + |B|) of two boolean arrays; 1 when both are empty."""
+    total = int(first.sum()) + int(second.sum())
+    return 1.0 if total == 0 else 2.0 * int(np.logical_and(first, second).sum()) / total
+
+
+def measure(model: Model, cases: Sequence[Case], device: str = "cpu") -> dict[str, float]:
+    """Mean measures of ``model`` over ``cases``, on the network's grid: ``{"dice": …}`` or ``{"accuracy": …, "loss": …}``."""
+    values = per_case(model.ready(device), model.spec, cases, device)
+    return {name: float(np.mean(numbers)) for name, numbers in values.items()}
+
+
+def per_case(network: nn.Module, spec: Spec, cases: Sequence[Case], device: str = "cpu") -> dict[str, list[float]]:
+    """One number a case: a segmenter's Dice (mean over the structures the case or the answer has, over all its slices together), a
+    classifier's accuracy and −ln of the true class's probability.
+    """
+    if spec.task == "segmentation":
+        return {"dice": [_case_dice(network, spec, case, device) for case in cases]}
+    answers = [_class_answer(network, spec, case, device) for case in cases]
+    return {"accuracy": [float(right) for right, _ in answers], "loss": [loss for _, loss in answers]}
+
+
+def _logits(network: nn.Module, x: torch.Tensor, spec: Spec) -> torch.Tensor:
+    if spec.preparation.spacing is None:
+        return network(x).float()
+    from monai.inferers import sliding_window_inference
+
+    return sliding_window_inference(x, spec.preparation.size, 4, network).float()
+
+
+def _case_dice(network: nn.Module, spec: Spec, case: Case, device: str) -> float:
+    samples = samples_of(case, spec, everything=True)
+    overlap = np.zeros(len(spec.structures))
+    sizes = np.zeros(len(spec.structures))
+    with torch.inference_mode():
+        for start in range(0, len(samples), _BATCH):
+            batch = samples[start : start + _BATCH]
+            answer = _logits(network, torch.stack([s.x for s in batch]).float().to(device), spec).argmax(dim=1).cpu()
+            truth = torch.stack([s.target for s in batch])
+            for number in range(len(spec.structures)):
+                guessed, true = answer == number + 1, truth == number + 1
+                overlap[number] += float((guessed & true).sum())
+                sizes[number] += float(guessed.sum() + true.sum())
+    present = sizes > 0
+    return float((2 * overlap[present] / sizes[present]).mean()) if present.any() else 1.0
+
+
+def _class_answer(network: nn.Module, spec: Spec, case: Case, device: str) -> tuple[bool, float]:
+    samples = samples_of(case, spec)
+    with torch.inference_mode():
+        logits = network(torch.stack([s.x for s in samples]).float().to(device)).float()
+        chances = logits.softmax(dim=1).mean(dim=0).cpu()
+    true = int(samples[0].target)
+    return int(chances.argmax()) == true, -float(chances[true].clamp_min(1e-6).log())
