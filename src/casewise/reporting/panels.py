@@ -1,0 +1,207 @@
+"""The pictures of a report: each cut once as an image of its own size in pixels, and what is drawn over it."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from casewise.finding import Finding
+from casewise.image import Array, Box, Image
+from casewise.reporting.contours import outline
+from casewise.reporting.pictures import (
+    Pixels,
+    channels_last,
+    check_grid,
+    colours,
+    data_uri,
+    display_range,
+    inner_border,
+    rgb,
+    to_pixels,
+)
+from casewise.reporting.planes import Plane, best_index, planes, strip
+
+_STRIP = 6
+_PICTURE_BYTES = 5_500_000
+_PATH_CHARACTERS = 900_000
+_LEAST_PICTURE_BYTES = 60_000
+_TILTED = 10.0
+_DASHES = ("", "7 4", "2 4")
+_PALETTE_LENGTH = 6
+_MOST_FRAMES = 200
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A mask in one cut. number : of its name in the legend. path : its outline in half pixels; or uri : a see-through PNG of the
+    cut's size, where the outline would be too long to write down."""
+
+    number: int
+    path: str
+    uri: str
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A finding's box in one cut, in displayed pixels. finding : its number in the report's table, from 0."""
+
+    finding: int
+    label: str
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A cut of the image: size in pixels (width, height) and in mm (or pixels) as shown (shown_width, shown_height)."""
+
+    ident: str
+    caption: str
+    plane: Plane
+    width: int
+    height: int
+    uri: str
+    lossless: bool
+    layers: tuple[Layer, ...]
+    frames: tuple[Frame, ...]
+
+    @property
+    def shown_width(self) -> float:
+        return round(self.width * self.plane.spacing[1], 4)
+
+    @property
+    def shown_height(self) -> float:
+        return round(self.height * self.plane.spacing[0], 4)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A line of the legend. share : where the mask is: ``""``, or why it cannot be seen."""
+
+    name: str
+    colour: str
+    dash: str
+    remark: str
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """All pictures of an image: the large ones, the strip of further slices, and the legend."""
+
+    main: tuple[Panel, ...]
+    strip: tuple[Panel, ...]
+    legend: tuple[Entry, ...]
+
+    @property
+    def lossless(self) -> bool:
+        return all(panel.lossless for panel in (*self.main, *self.strip))
+
+
+def pictures_of(image: Image, masks: Mapping[str, Array], findings: Sequence[Finding]) -> Pictures:
+    """The panels of an image with its masks (each (*spatial) bool) and the boxes of findings that no mask outlines.
+
+    Raises CasewiseError for a mask off the image's grid.
+    """
+    held = {name: np.asarray(mask) > 0 for name, mask in masks.items()}
+    for name, mask in held.items():
+        check_grid(name, mask, image.spatial_shape)
+    shape = image.spatial_shape
+    boxes = [finding.box for finding in findings if finding.box is not None and len(finding.box.lower) == len(shape)]
+    cuts = [plane.at(best_index(plane, shape, list(held.values()), boxes)) for plane in planes(image)]
+    further = [cuts[0].at(index) for index in strip(cuts[0], shape, list(held.values()), _STRIP)]
+    further = further if len(further) > 1 else []
+    maker = _Maker(image, held, findings, len(cuts) + len(further))
+    main = tuple(maker.panel(f"p{number}", plane) for number, plane in enumerate(cuts))
+    rest = tuple(maker.panel(f"s{number}", plane) for number, plane in enumerate(further))
+    seen = {layer.number for panel in (*main, *rest) for layer in panel.layers}
+    return Pictures(main, rest, legend(held, seen))
+
+
+def legend(masks: Mapping[str, Array], seen: set[int]) -> tuple[Entry, ...]:
+    """A line for each mask; ``seen``: the numbers of those that some panel shows."""
+    entries = []
+    for number, (name, colour) in enumerate(colours(list(masks)).items()):
+        remark = "" if number in seen else "not in the slices shown" if np.any(masks[name]) else "nothing outlined"
+        entries.append(Entry(name, colour, _DASHES[number // _PALETTE_LENGTH % len(_DASHES)], remark))
+    return tuple(entries)
+
+
+class _Maker:
+    """Makes panels of one image within the page's budget of bytes."""
+
+    def __init__(self, image: Image, masks: Mapping[str, Array], findings: Sequence[Finding], panels: int) -> None:
+        self._image, self._masks, self._findings = image, masks, findings
+        self._range = display_range(image)
+        self._picture_bytes = _PICTURE_BYTES // panels
+        self._path_characters = _PATH_CHARACTERS // (panels * max(1, len(masks)))
+
+    def panel(self, ident: str, plane: Plane) -> Panel:
+        pixels = to_pixels(plane.cut(channels_last(self._image)), *self._range)
+        layers = self._layers(plane)
+        spent = sum(len(layer.uri) for layer in layers)
+        uri, lossless = data_uri(pixels, max(self._picture_bytes - spent, _LEAST_PICTURE_BYTES))
+        height, width = pixels.shape[:2]
+        caption = _caption(plane, self._image)
+        return Panel(ident, caption, plane, width, height, uri, lossless, layers, self._frames(plane))
+
+    def _layers(self, plane: Plane) -> tuple[Layer, ...]:
+        layers = []
+        for number, (name, colour) in enumerate(colours(list(self._masks)).items()):
+            mask = plane.cut(self._masks[name])
+            if not mask.any():
+                continue
+            # An outline takes at least two characters for each of its corners; do not even draw one that cannot fit.
+            if _turns(mask) * 4 <= self._path_characters and len(path := outline(mask)) <= self._path_characters:
+                layers.append(Layer(number, path, ""))
+            else:
+                layers.append(Layer(number, "", _mask_uri(mask, colour)))
+        return tuple(layers)
+
+    def _frames(self, plane: Plane) -> tuple[Frame, ...]:
+        frames: list[Frame] = []
+        for number, finding in enumerate(self._findings):
+            box = finding_box(finding, self._masks, self._image.spatial_shape)
+            rectangle = plane.rectangle(box, self._image.spatial_shape) if box is not None else None
+            if rectangle is not None and len(frames) < _MOST_FRAMES:
+                top, left, bottom, right = rectangle
+                frames.append(Frame(number, finding.label, left, top, right - left, bottom - top))
+        return tuple(frames)
+
+
+def finding_box(finding: Finding, masks: Mapping[str, Array], shape: tuple[int, ...]) -> Box | None:
+    """The box of a finding that lies on a grid of ``shape``; else that around its mask; None without either."""
+    if finding.box is not None:
+        return finding.box if len(finding.box.lower) == len(shape) else None
+    return Box.around(masks[finding.label]) if finding.label in masks else None
+
+
+def _turns(mask: Array) -> int:
+    """How often the border turns, at least: the places where the four pixels around a grid point are not two equal pairs."""
+    flat = np.pad(mask, 1).astype(np.int8)
+    return int(np.count_nonzero(flat[1:, 1:] + flat[:-1, :-1] != flat[1:, :-1] + flat[:-1, 1:]))
+
+
+def _mask_uri(mask: Array, colour: str) -> str:
+    from PIL import Image as Pillow
+
+    indices: Pixels = mask.astype(np.uint8)
+    indices[inner_border(mask.astype(bool))] = 2
+    pillow = Pillow.fromarray(indices, mode="P")
+    pillow.putpalette([0, 0, 0, *rgb(colour), *rgb(colour)])
+    buffer = io.BytesIO()
+    pillow.save(buffer, "PNG", transparency=bytes((0, 64, 255)))
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _caption(plane: Plane, image: Image) -> str:
+    if plane.through is None:
+        return ""
+    last = image.spatial_shape[plane.through] - 1
+    tilt = f", oblique by {plane.tilt:.0f}°" if plane.tilt >= _TILTED else ""
+    return f"{plane.name.capitalize()}{tilt} · slice {plane.index} of 0–{last}"

@@ -1,0 +1,149 @@
+"""Which cuts through an image are shown, and which way up: as radiologists expect them.
+
+Seen from the patient's feet (axial) and from the front (coronal), the patient's right is on the viewer's left; anterior is up in an
+axial cut, superior in the two others; a sagittal cut looks to the viewer's left. Cuts follow the voxel grid, never interpolated: an
+oblique grid is shown along its own axes, under the name of the anatomical plane nearest to each.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from itertools import permutations
+
+import numpy as np
+
+from casewise.image import Array, Box, Image
+
+# For each plane: the patient axis (0 right, 1 anterior, 2 superior) it looks along, and those that its columns and rows run along.
+_PLANES = {"axial": (2, 0, 1), "coronal": (1, 0, 2), "sagittal": (0, 1, 2)}
+_TOWARDS = (("L", "R"), ("P", "A"), ("I", "S"))
+_MIN_SIDE = 12
+_MAX_ELONGATION = 6.0
+_ANISOTROPIC = 1.5
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A cut through an image's grid, as it is displayed.
+
+    name : axial, coronal or sagittal; ``""`` for a picture. axes : the spatial axes that its rows and its columns count.
+    flipped : whether each of the two is turned round. through, index : the spatial axis looked along, and where it is cut (None, 0
+    for a picture). spacing : distance of two rows, and of two columns, in mm (or pixels). edges : the patient's sides at the left,
+    right, top and bottom of the cut (R, L, A, P, S, I), or four empty strings. tilt : degrees between the cut and the plane it is
+    named for.
+    """
+
+    name: str
+    axes: tuple[int, int]
+    flipped: tuple[bool, bool]
+    through: int | None
+    index: int
+    spacing: tuple[float, float]
+    edges: tuple[str, str, str, str] = ("", "", "", "")
+    tilt: float = 0.0
+
+    def at(self, index: int) -> Plane:
+        """The parallel cut at another index of the axis looked along."""
+        return replace(self, index=index)
+
+    def cut(self, array: Array) -> Array:
+        """(rows, columns) of ``array`` (*spatial), or (rows, columns, C) of an array (*spatial, C)."""
+        if self.through is not None:
+            array = np.take(array, self.index, axis=self.through)
+        if self.axes[0] > self.axes[1]:
+            array = np.swapaxes(array, 0, 1)
+        return array[:: -1 if self.flipped[0] else 1, :: -1 if self.flipped[1] else 1]
+
+    def rectangle(self, box: Box, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
+        """(top, left, bottom, right), half-open, of a box in the displayed cut of a grid of ``shape``; None where it is not cut."""
+        if self.through is not None and not box.lower[self.through] <= self.index < box.upper[self.through]:
+            return None
+        ends = []
+        for axis, flipped in zip(self.axes, self.flipped, strict=True):
+            lower, upper = box.lower[axis], box.upper[axis]
+            ends.append((shape[axis] - upper, shape[axis] - lower) if flipped else (lower, upper))
+        return ends[0][0], ends[1][0], ends[0][1], ends[1][1]
+
+
+def planes(image: Image) -> tuple[Plane, ...]:
+    """The cuts worth showing, through the middle, the one of the finest voxels first; a picture has one, as it is stored.
+
+    Of a volume, the cut across its thickest voxels (else the axial one) always; the two others where they are no mere stripes.
+    """
+    if image.spatial_dims == 2:
+        rows, columns = image.spacing
+        return (Plane("", (0, 1), (False, False), None, 0, (rows, columns)),)
+    cuts = [_plane(image, name) for name in _PLANES]
+    spacing = image.spacing
+    if max(spacing) > _ANISOTROPIC * min(spacing):
+        cuts.sort(key=lambda plane: -spacing[_axis(plane)])
+    known = image.header.get("spacing_known", True)
+    return (cuts[0], *(plane for plane in cuts[1:] if known and _is_no_stripe(plane, image.spatial_shape)))
+
+
+def best_index(plane: Plane, shape: tuple[int, ...], masks: list[Array], boxes: list[Box] | None = None) -> int:
+    """Where along its axis a plane shows most of the masks (*spatial); else of the first box; else the middle."""
+    if plane.through is None:
+        return 0
+    others = tuple(axis for axis in range(len(shape)) if axis != plane.through)
+    areas = np.zeros(shape[plane.through])
+    for mask in masks:
+        areas += np.count_nonzero(mask, axis=others)
+    if areas.any():
+        best = np.flatnonzero(areas == areas.max())
+        return int(best[len(best) // 2])
+    if boxes:
+        return (boxes[0].lower[plane.through] + boxes[0].upper[plane.through] - 1) // 2
+    return shape[plane.through] // 2
+
+
+def strip(plane: Plane, shape: tuple[int, ...], masks: list[Array], count: int) -> tuple[int, ...]:
+    """At most ``count`` evenly spaced indices over what the masks span along a plane's axis (the whole axis without any)."""
+    if plane.through is None:
+        return ()
+    others = tuple(axis for axis in range(len(shape)) if axis != plane.through)
+    held = np.zeros(shape[plane.through], bool)
+    for mask in masks:
+        held |= np.any(mask, axis=others)
+    hits = np.flatnonzero(held)
+    first, last = (int(hits[0]), int(hits[-1])) if hits.size else (0, shape[plane.through] - 1)
+    chosen = np.unique(np.linspace(first, last, min(count, last - first + 1)).round().astype(int))
+    return tuple(int(index) for index in chosen)
+
+
+def _plane(image: Image, name: str) -> Plane:
+    cosines = image.affine[:3, :3] / np.linalg.norm(image.affine[:3, :3], axis=0)
+    # The one-to-one pairing of patient axes (the position) with voxel axes (the value) that turns the grid least.
+    pairing = max(permutations(range(3)), key=lambda axes: sum(abs(cosines[n, axis]) for n, axis in enumerate(axes)))
+    looked, across, down = _PLANES[name]
+    through, column_axis, row_axis = pairing[looked], pairing[across], pairing[down]
+    column_up, row_up = bool(cosines[across, column_axis] > 0), bool(cosines[down, row_axis] > 0)
+    spacing = image.spacing
+    # The high end (R, A, S) belongs at the left and at the top, where index 0 is drawn: turn round the axes that run towards it.
+    return Plane(
+        name=name,
+        axes=(row_axis, column_axis),
+        flipped=(row_up, column_up),
+        through=through,
+        index=image.spatial_shape[through] // 2,
+        spacing=(spacing[row_axis], spacing[column_axis]),
+        edges=(*reversed(_TOWARDS[across]), *reversed(_TOWARDS[down])),
+        tilt=_tilt(image, row_axis, column_axis, looked),
+    )
+
+
+def _tilt(image: Image, row_axis: int, column_axis: int, looked: int) -> float:
+    normal = np.cross(image.affine[:3, row_axis], image.affine[:3, column_axis])
+    cosine = abs(normal[looked]) / np.linalg.norm(normal)
+    return float(np.degrees(np.arccos(min(1.0, cosine))))
+
+
+def _axis(plane: Plane) -> int:
+    return 0 if plane.through is None else plane.through
+
+
+def _is_no_stripe(plane: Plane, shape: tuple[int, ...]) -> bool:
+    rows, columns = (shape[axis] for axis in plane.axes)
+    height, width = rows * plane.spacing[0], columns * plane.spacing[1]
+    return min(rows, columns) >= _MIN_SIDE and max(height, width) <= _MAX_ELONGATION * min(height, width)
+

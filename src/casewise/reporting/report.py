@@ -1,0 +1,240 @@
+"""The report of one image: a single HTML file that needs no network and can be sent by e-mail; and the index of many.
+
+The page's pictures are embedded once each, at the image's own size in pixels; outlines are SVG paths over them. Everything that comes
+from outside (file names, labels, sites) is escaped, and a content security policy lets no script run but the page's own.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from casewise.errors import CasewiseError
+from casewise.finding import Finding
+from casewise.image import Array, Image
+from casewise.reporting import wording
+from casewise.reporting.chart import BarChart, LineChart
+from casewise.reporting.jsonsafe import dumps
+from casewise.reporting.panels import Panel, Pictures, pictures_of
+from casewise.reporting.pictures import data_uri
+from casewise.reporting.similar import SimilarPicture, terms, tile
+from casewise.result import ModelUse, Result, SimilarCase
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_TILE = 320
+_TILE_BYTES = 40_000
+_MOST_TILES = 24
+_MOST_ROWS = 200
+_FOLDED = 8
+
+
+@dataclass(frozen=True)
+class Section:
+    """A further part of a report: sentences and, if any, a chart."""
+
+    title: str
+    sentences: tuple[str, ...] = ()
+    chart: LineChart | BarChart | None = None
+
+
+def write_report(
+    result: Result,
+    image: Image,
+    masks: Mapping[str, Array],
+    folder: Path,
+    similar_images: Sequence[SimilarPicture] = (),
+    *,
+    common: Sequence[str] = (),
+    extra: Sequence[Section] = (),
+    name: str | None = None,
+) -> Path:
+    """Write ``folder/NAME.html`` and return its path; a report of that name is replaced, at once or not at all.
+
+    masks : by name, each (*spatial) bool on the image's grid; a finding whose label is a mask's name takes its colour.
+    similar_images : the cases of ``result.similar`` whose pictures are at hand, in any order (24 are shown).
+    common : sentences on what the similar cases have in common. extra : further sections, at the end.
+    name : the file's name without suffix; of the image's, if none is given: give one where two images of a folder share theirs.
+
+    Raises CasewiseError for a mask off the image's grid and for a folder that cannot be written to.
+    """
+    from markupsafe import Markup
+
+    stem = file_stem(name if name is not None else wording.base_name(result.image))
+    path = folder / f"{stem}.html"
+    pictures = pictures_of(image, masks, result.findings)
+    page = _environment().get_template("report.html").render(
+        title=wording.base_name(result.image),
+        result=result,
+        facts=wording.image_facts(image),
+        found=wording.found_sentence(result),
+        model_used=wording.model_sentence(result.model),
+        pictures=pictures,
+        findings=_finding_rows(result.findings, pictures),
+        more_findings=max(0, len(result.findings) - _MOST_ROWS),
+        similar=_similar_tiles(result.similar, similar_images),
+        more_similar=result.similar[_MOST_TILES:],
+        common=common,
+        changes=_changes(result.model),
+        route=_route(result.route),
+        steps=_steps(result.seconds),
+        total=wording.number(sum(result.seconds.values())),
+        sections=[(section, Markup(section.chart.svg()) if section.chart else "") for section in extra],  # noqa: S704
+        folded=_FOLDED,
+        download=f"{stem}.json",
+        document=_json_uri(replace(result, report=Path(path.name))),
+    )
+    return _write(path, page)
+
+
+def write_index(results: Sequence[Result], folder: Path, failures: Sequence[tuple[str, str]] = ()) -> Path:
+    """Write ``folder/index.html``, which lists images with what was found and links their reports; ``failures``: (image, reason).
+
+    Links are relative to ``folder`` wherever ``Result.report`` lies. Raises CasewiseError for a folder that cannot be written to.
+    """
+    rows = [
+        {
+            "image": wording.base_name(result.image),
+            "path": result.image,
+            "found": wording.found_sentence(result),
+            "model": wording.model_sentence(result.model),
+            "total": wording.number(sum(result.seconds.values())),
+            "link": _link(result.report, folder),
+        }
+        for result in results
+    ]
+    page = _environment().get_template("index.html").render(rows=rows, failures=failures)
+    return _write(folder / "index.html", page)
+
+
+def file_stem(name: str) -> str:
+    """A name that every file system takes: of an image's name without its suffixes, other signs than letters, digits, ``-_.`` as ``_``."""
+    stem = re.sub(r"\.(nii|dcm|nrrd|mha|mhd|png|jpe?g|tiff?|h5|hdf5|gz|bz2)(?=\.|$)", "", name, flags=re.IGNORECASE)
+    stem = re.sub(r"[^\w.-]+", "_", stem).strip("._")
+    return stem[:100] or "report"
+
+
+def _finding_rows(findings: Sequence[Finding], pictures: Pictures) -> list[dict[str, object]]:
+    colours = {entry.name: entry.colour for entry in pictures.legend}
+    shown: dict[int, Panel] = {}
+    for panel in (*pictures.strip[::-1], *pictures.main[::-1]):
+        shown.update({frame.finding: panel for frame in panel.frames})
+    return [
+        {
+            "finding": finding,
+            "colour": colours.get(finding.label, ""),
+            "percent": None if finding.probability is None else round(100 * min(1.0, max(0.0, finding.probability)), 1),
+            "probability": wording.score(finding.probability),
+            "measures": [wording.measure(name, value) for name, value in finding.measures.items()],
+            "box": wording.box_text(finding.box) if finding.box else "",
+            "panel": shown[number].ident if number in shown else "",
+            "number": number,
+        }
+        for number, finding in enumerate(findings[:_MOST_ROWS])
+    ]
+
+
+def _similar_tiles(cases: Sequence[SimilarCase], pictures: Sequence[SimilarPicture]) -> list[dict[str, object]]:
+    by_key = {picture.case.key: picture for picture in pictures}
+    listed = list(cases) or [picture.case for picture in pictures]
+    tiles = []
+    for rank, case in enumerate(listed[:_MOST_TILES], start=1):
+        picture = by_key.get(case.key)
+        uri = data_uri(tile(picture.image, picture.masks, _TILE), _TILE_BYTES)[0] if picture else ""
+        tiles.append({"rank": rank, "name": wording.base_name(case.image), "case": case, "uri": uri, "terms": terms(case)})
+    return tiles
+
+
+def _changes(model: ModelUse) -> list[dict[str, object]]:
+    names = list(dict.fromkeys((*model.before, *model.after)))
+    rows = []
+    for name in names:
+        before, after = model.before.get(name), model.after.get(name)
+        change = None if before is None or after is None else after - before
+        text = "–" if change is None or not np.isfinite(change) else f"{change:+.3f}".replace("-", "−")
+        rows.append(
+            {
+                "name": wording.measure_name(name),
+                "before": wording.score(before),
+                "after": wording.score(after),
+                "change": text,
+            }
+        )
+    return rows
+
+
+def _route(route: Mapping[str, object] | None) -> str:
+    if not route or not route.get("category"):
+        return ""
+    probability = route.get("probability")
+    certain = f" (probability {probability:.2f})" if isinstance(probability, (int, float)) else ""
+    return f"{route['category']}{certain}"
+
+
+def _steps(seconds: Mapping[str, float]) -> list[dict[str, object]]:
+    longest = max(seconds.values(), default=0.0)
+    return [
+        {
+            "name": name.replace("_", " "),
+            "text": f"{wording.number(value, 2)} s",
+            "percent": round(100 * value / longest, 1) if longest > 0 else 0,
+        }
+        for name, value in seconds.items()
+    ]
+
+
+def _json_uri(result: Result) -> str:
+    document = dumps(result.to_json(), indent=2).encode()
+    return f"data:application/json;base64,{base64.b64encode(document).decode()}"
+
+
+def _link(report: Path | None, folder: Path) -> str:
+    if report is None:
+        return ""
+    from urllib.parse import quote
+
+    return quote(Path(os.path.relpath(report, folder)).as_posix())
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
+
+    from casewise import __version__
+
+    environment = Environment(
+        loader=PackageLoader("casewise.reporting", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    source, _, _ = environment.loader.get_source(environment, "report.js") if environment.loader else ("", None, None)
+    script = source.strip()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    environment.globals.update(version=__version__, script=Markup(script), script_hash=digest)  # noqa: S704: our own file
+    return environment
+
+
+def _write(path: Path, page: str) -> Path:
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(page, encoding="utf-8")
+        beside.replace(path)
+    except OSError as error:
+        beside.unlink(missing_ok=True)
+        msg = f"The report {path} cannot be written ({error.strerror}); give a folder that is writable and has room."
+        raise CasewiseError(msg) from error
+    return path

@@ -1,0 +1,142 @@
+"""The sentences and numbers of a report: what was found, which model said so, and figures with their units."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from pathlib import PurePath
+
+from casewise.finding import Finding
+from casewise.image import Box, Image
+from casewise.result import ModelUse, Result
+
+_UNITS = {
+    "ml": "ml",
+    "l": "l",
+    "mm": "mm",
+    "cm": "cm",
+    "mm2": "mm²",
+    "cm2": "cm²",
+    "mm3": "mm³",
+    "px": "pixels",
+    "voxels": "voxels",
+    "hu": "HU",
+    "percent": "%",
+    "s": "s",
+}
+# A figure that reads better in the next larger unit: from this amount on, divided by that.
+_LARGER = {"ml": (1000, 1000, "l"), "mm2": (1000, 100, "cm²"), "mm3": (1000, 1000, "ml")}
+_NAMES = {"dice": "Dice", "auc": "AUC", "iou": "IoU", "hd95": "95 % Hausdorff distance"}
+_PLURALS = {"pixels": "pixel", "voxels": "voxel"}
+_LEADING = ("volume", "area", "diameter", "count")
+_SPOKEN_FINDINGS = 4
+
+
+def base_name(path: str) -> str:
+    """The last part of a path of any system; a trailing ``#member`` stays."""
+    return PurePath(path.replace("\\", "/")).name or path
+
+
+def number(value: float, digits: int = 3) -> str:
+    """A number to ``digits`` significant digits, thousands apart by a thin space; ``–`` for one that is not finite."""
+    if not math.isfinite(value):
+        return "–"
+    if value == 0:
+        return "0"
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    text = f"{value:,.{decimals}f}".replace(",", "\u202f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def score(value: float | None) -> str:
+    """A measure between 0 and 1 (or −1 and 1) to three decimals; ``–`` for none."""
+    return "–" if value is None or not math.isfinite(value) else f"{value:.3f}".replace("-", "−")
+
+
+def measure(name: str, value: float) -> tuple[str, str]:
+    """(what, how much with its unit) of a measure whose name ends in its unit: ``("Volume", "4.1 l")`` of ``volume_ml``, 4100."""
+    stem, _, suffix = name.rpartition("_")
+    if not stem or suffix not in _UNITS:
+        return _words(name), number(value)
+    if suffix in _LARGER and abs(value) >= _LARGER[suffix][0]:
+        _, divisor, unit = _LARGER[suffix]
+        return _words(stem), f"{number(value / divisor)} {unit}"
+    unit = _UNITS[suffix]
+    return _words(stem), f"{number(value)} {_PLURALS.get(unit, unit) if value == 1 else unit}"
+
+
+def measure_name(name: str) -> str:
+    """A measure's name as it is written in a sentence: ``Dice``, ``AUC``, ``accuracy``."""
+    first, _, rest = name.partition("_")
+    return f"{_NAMES.get(first.lower(), first)} {rest.replace('_', ' ')}".strip()
+
+
+def box_text(box: Box) -> str:
+    """``120:264,300:410``: half-open voxels, one range an axis, as the command line takes them."""
+    return ",".join(f"{lower}:{upper}" for lower, upper in zip(box.lower, box.upper, strict=True))
+
+
+def found_sentence(result: Result) -> str:
+    """What was found, in one line: each finding and its leading measure, or how many there are of each label."""
+    findings = result.findings
+    if not findings:
+        return "Nothing was found"
+    if len(findings) > _SPOKEN_FINDINGS:
+        counts = Counter(finding.label for finding in findings)
+        spoken = [f"{label} ({count})" if count > 1 else label for label, count in counts.most_common(_SPOKEN_FINDINGS)]
+        more = ", …" if len(counts) > _SPOKEN_FINDINGS else ""
+        return f"{len(findings)} findings: {', '.join(spoken)}{more}"
+    return ", ".join(_spoken(finding) for finding in findings)
+
+
+def model_sentence(model: ModelUse) -> str:
+    """Which model answered and what the rule saw, in one line."""
+    change = _change(model)
+    cases = f"{len(model.refined_on)} similar case{'' if len(model.refined_on) == 1 else 's'}"
+    if model.parent is None:
+        if model.after:
+            return f"The parent model was used: the refined one was not better{change}"
+        return "The model was used as it is"
+    if model.method == "subset":
+        return f"The model of the most similar subset was used{f' ({cases})' if model.refined_on else ''}{change}"
+    return f"Model refined on {cases}{change}"
+
+
+def image_facts(image: Image) -> list[tuple[str, str]]:
+    """(name, value) of what is known about an image: modality, sequence, body part, size, spacing, scanner, age and sex."""
+    header = image.header
+    unit = "voxels" if image.spatial_dims == 3 else "pixels"
+    known = header.get("spacing_known", True)
+    spacing = " × ".join(number(step) for step in image.spacing)
+    facts = [
+        ("Modality", header.get("modality")),
+        ("Sequence", header.get("sequence")),
+        ("Body part", header.get("body_part")),
+        ("Size", f"{' × '.join(str(side) for side in image.spatial_shape)} {unit}"),
+        ("Spacing", f"{spacing} mm" if known else "not known"),
+        ("Scanner", " ".join(str(header[key]) for key in ("manufacturer", "scanner") if header.get(key)) or None),
+        ("Age", f"{number(float(str(header['age'])))} years" if isinstance(header.get("age"), (int, float)) else None),
+        ("Sex", {"M": "male", "F": "female", "O": "other"}.get(str(header.get("sex")))),
+    ]
+    return [(name, str(value)) for name, value in facts if value not in (None, "")]
+
+
+def _spoken(finding: Finding) -> str:
+    for leading in (*_LEADING, ""):
+        for name, value in finding.measures.items():
+            if name.startswith(leading) and math.isfinite(value):
+                return f"{finding.label} {measure(name, value)[1]}"
+    return finding.label if finding.probability is None else f"{finding.label} (probability {finding.probability:.2f})"
+
+
+def _change(model: ModelUse) -> str:
+    shared = [name for name in model.after if name in model.before]
+    if not shared:
+        return ""
+    name = "dice" if "dice" in shared else shared[0]
+    return f": {measure_name(name)} on held-out similar cases {score(model.before[name])} → {score(model.after[name])}"
+
+
+def _words(name: str) -> str:
+    words = measure_name(name)
+    return words[:1].upper() + words[1:]
