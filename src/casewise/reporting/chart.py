@@ -1,4 +1,4 @@
-"""Small charts as SVG: lines for training curves, bars for comparisons. All text is escaped; the ink follows the page's own colour."""
+"""Small charts as SVG: lines for training curves, bars for comparisons. Text is escaped; the ink is the page's own."""
 
 from __future__ import annotations
 
@@ -46,9 +46,7 @@ class LineChart:
         parts = [_head(self.title or "Line chart", _HEIGHT), _text(_LEFT, 16, self.title, weight=600)]
         for tick in y_ticks:
             y = place(x_low, tick)[1]
-            parts.append(
-                f'<path d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}" stroke="currentColor" stroke-opacity=".15" fill="none"/>'
-            )
+            parts.append(f'<path d="M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}" stroke="currentColor" stroke-opacity=".15" fill="none"/>')
             parts.append(_text(_LEFT - 8, y + 4, number(tick), anchor="end"))
         for tick in x_ticks:
             parts.append(_text(place(tick, y_low)[0], _HEIGHT - _BOTTOM + 18, number(tick), anchor="middle"))
@@ -69,7 +67,7 @@ class LineChart:
 
 @dataclass(frozen=True)
 class BarChart:
-    """One horizontal bar a name; ``errors`` maps a name to the ends (low, high) of its interval. Bars start at 0 or at ``start``."""
+    """One horizontal bar a name, from ``start`` on; ``errors`` maps a name to the ends (low, high) of its interval."""
 
     values: Mapping[str, float]
     title: str = ""
@@ -95,7 +93,8 @@ class BarChart:
             left, right = sorted((place(self.start), place(shown)))
             parts.append(_text(_NAMES_WIDTH - 10, middle + 4, name, anchor="end"))
             parts.append(
-                f'<rect x="{left:.1f}" y="{middle - 8:.1f}" width="{max(right - left, 1):.1f}" height="16" rx="2" fill="{COLOURS[0]}"/>'
+                f'<rect x="{left:.1f}" y="{middle - 8:.1f}" width="{max(right - left, 1):.1f}" height="16" rx="2" '
+                f'fill="{COLOURS[0]}"/>'
             )
             edge = right
             if name in intervals and all(math.isfinite(end) for end in intervals[name]):

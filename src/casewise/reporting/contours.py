@@ -11,13 +11,14 @@ from casewise.image import Array
 def outline(mask: Array) -> str:
     """An SVG path (its ``d``) around a mask (rows, columns); ``""`` for an empty one.
 
-    Units are half pixels, x to the right and y down, from the picture's top left corner: pixel (row, column) covers x from 2·column to
-    2·column + 2. Straight borders lie exactly between inside and outside; corners are cut at 45°, half a pixel from the corner.
+    Units are half pixels, x to the right and y down, from the picture's top left corner: pixel (row, column) covers x from
+    2·column to 2·column + 2. Straight borders lie exactly between inside and outside; corners are cut at 45°, half
+    a pixel from the corner.
     Holes are further closed lines: fill it with the even-odd rule.
     """
     from skimage.measure import find_contours
 
-    padded = np.pad(np.asarray(mask) > 0, 1).astype(np.uint8)
+    padded = np.pad(np.asarray(mask, dtype=bool), 1).astype(np.uint8)
     lines = find_contours(padded, 0.5, fully_connected="low")
     # The centre of pixel (0, 0) stands at (1, 1) of the padded grid and at half a pixel of the picture.
     return "".join(_path(_corners(np.rint(2 * (line - 0.5)).astype(int))) for line in lines)

@@ -11,6 +11,7 @@ import numpy as np
 
 from casewise.finding import Finding
 from casewise.image import Array, Box, Image
+from casewise.reporting import wording
 from casewise.reporting.contours import outline
 from casewise.reporting.pictures import (
     Pixels,
@@ -33,12 +34,16 @@ _TILTED = 10.0
 _DASHES = ("", "7 4", "2 4")
 _PALETTE_LENGTH = 6
 _MOST_FRAMES = 200
+_SMALL, _MARGIN = 0.3, 2.5
+_LEAST_CLOSE_UP = 24
+_MOST_CLOSE_UPS = 6
 
 
 @dataclass(frozen=True)
 class Layer:
     """A mask in one cut. number : of its name in the legend. path : its outline in half pixels; or uri : a see-through PNG of the
-    cut's size, where the outline would be too long to write down."""
+    cut's size, where the outline would be too long to write down.
+    """
 
     number: int
     path: str
@@ -47,7 +52,9 @@ class Layer:
 
 @dataclass(frozen=True)
 class Frame:
-    """A finding's box in one cut, in displayed pixels. finding : its number in the report's table, from 0."""
+    """A finding's box in one cut, in displayed pixels. finding : its number in the report's table, from 0. traced : whether a mask
+    outlines it as well.
+    """
 
     finding: int
     label: str
@@ -55,6 +62,7 @@ class Frame:
     top: int
     width: int
     height: int
+    traced: bool
 
 
 @dataclass(frozen=True)
@@ -79,6 +87,26 @@ class Panel:
     def shown_height(self) -> float:
         return round(self.height * self.plane.spacing[0], 4)
 
+    @property
+    def whole(self) -> str:
+        """The whole cut as an SVG view box."""
+        return f"0 0 {self.shown_width} {self.shown_height}"
+
+    @property
+    def letter(self) -> float:
+        """A size of letters that can be read beside the picture's details."""
+        return round(max(self.shown_width, self.shown_height) / 40, 4)
+
+
+@dataclass(frozen=True)
+class CloseUp:
+    """A small part of a panel, enlarged. view : SVG view box, in mm (or pixels). span : the larger side of what it shows."""
+
+    panel: Panel
+    label: str
+    view: str
+    span: str
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -96,7 +124,13 @@ class Pictures:
 
     main: tuple[Panel, ...]
     strip: tuple[Panel, ...]
+    close_ups: tuple[CloseUp, ...]
     legend: tuple[Entry, ...]
+
+    @property
+    def has_boxes(self) -> bool:
+        """Whether a box is drawn that no mask outlines."""
+        return any(not frame.traced for panel in (*self.main, *self.strip) for frame in panel.frames)
 
     @property
     def lossless(self) -> bool:
@@ -108,7 +142,7 @@ def pictures_of(image: Image, masks: Mapping[str, Array], findings: Sequence[Fin
 
     Raises CasewiseError for a mask off the image's grid.
     """
-    held = {name: np.asarray(mask) > 0 for name, mask in masks.items()}
+    held = {name: np.asarray(mask, dtype=bool) for name, mask in masks.items()}
     for name, mask in held.items():
         check_grid(name, mask, image.spatial_shape)
     shape = image.spatial_shape
@@ -120,7 +154,7 @@ def pictures_of(image: Image, masks: Mapping[str, Array], findings: Sequence[Fin
     main = tuple(maker.panel(f"p{number}", plane) for number, plane in enumerate(cuts))
     rest = tuple(maker.panel(f"s{number}", plane) for number, plane in enumerate(further))
     seen = {layer.number for panel in (*main, *rest) for layer in panel.layers}
-    return Pictures(main, rest, legend(held, seen))
+    return Pictures(main, rest, _close_ups(main[0], held, image), legend(held, seen))
 
 
 def legend(masks: Mapping[str, Array], seen: set[int]) -> tuple[Entry, ...]:
@@ -170,7 +204,7 @@ class _Maker:
             rectangle = plane.rectangle(box, self._image.spatial_shape) if box is not None else None
             if rectangle is not None and len(frames) < _MOST_FRAMES:
                 top, left, bottom, right = rectangle
-                frames.append(Frame(number, finding.label, left, top, right - left, bottom - top))
+                frames.append(Frame(number, finding.label, left, top, right - left, bottom - top, finding.label in self._masks))
         return tuple(frames)
 
 
@@ -179,6 +213,35 @@ def finding_box(finding: Finding, masks: Mapping[str, Array], shape: tuple[int, 
     if finding.box is not None:
         return finding.box if len(finding.box.lower) == len(shape) else None
     return Box.around(masks[finding.label]) if finding.label in masks else None
+
+
+def _close_ups(panel: Panel, masks: Mapping[str, Array], image: Image) -> tuple[CloseUp, ...]:
+    """Of each box without a mask, and of each mask's largest part, that is small in its panel: the first few."""
+    spots = [(frame.label, frame.left, frame.top, frame.width, frame.height) for frame in panel.frames if not frame.traced]
+    for layer in panel.layers:
+        name = list(masks)[layer.number]
+        spots.append((name, *_largest_part(panel.plane.cut(masks[name]))))
+    unit = "mm" if image.header.get("spacing_known", True) else "pixels"
+    made = []
+    for label, left, top, width, height in spots:
+        down, across = panel.plane.spacing
+        span = max(width * across, height * down)
+        if span > _SMALL * min(panel.shown_width, panel.shown_height):
+            continue
+        side = max(_MARGIN * span, _LEAST_CLOSE_UP * max(panel.plane.spacing))
+        x, y = (left + width / 2) * across - side / 2, (top + height / 2) * down - side / 2
+        view = f"{x:.3f} {y:.3f} {side:.3f} {side:.3f}"
+        made.append(CloseUp(panel, label, view, f"{wording.number(span)} {unit}"))
+    return tuple(made[:_MOST_CLOSE_UPS])
+
+
+def _largest_part(mask: Array) -> tuple[int, int, int, int]:
+    """(left, top, width, height) of a mask's largest connected part; the mask is not empty."""
+    from scipy.ndimage import find_objects, label
+
+    parts, _ = label(mask)
+    rows, columns = find_objects(parts)[int(np.argmax(np.bincount(parts.ravel())[1:]))]
+    return columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start
 
 
 def _turns(mask: Array) -> int:

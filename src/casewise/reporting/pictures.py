@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image as Pillow
 
 from casewise.errors import CasewiseError
 from casewise.image import Array, Image
@@ -41,7 +42,7 @@ def display_range(image: Image) -> tuple[float, float]:
         low, high = centre - width / 2, centre + width / 2
         if width > 0 and low < largest and high > smallest:
             return low, high
-    low, high = (float(value) for value in np.percentile(values, (0.5, 99.5)))
+    low, high = (float(value) for value in np.percentile(values.astype(np.float64), (0.5, 99.5)))
     return (low, high) if high > low else (smallest, largest)
 
 
@@ -68,14 +69,23 @@ def colours(names: Sequence[str]) -> dict[str, str]:
     return {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(names)}
 
 
-def overlay(picture: Pixels, masks: Mapping[str, Array], opacity: float = 0.25, contour: int = 1) -> Pixels:
+def overlay(
+    picture: Pixels,
+    masks: Mapping[str, Array],
+    opacity: float = 0.25,
+    contour: int = 1,
+    palette: Mapping[str, str] | None = None,
+) -> Pixels:
     """(rows, columns, 3): each mask (rows, columns) as a see-through fill and a contour inside its border, ``contour`` pixels wide.
 
-    ``picture``: uint8, (rows, columns) or (rows, columns, 3). Colours follow the masks' order, see :func:`colours`.
+    ``picture``: uint8, (rows, columns) or (rows, columns, 3). ``palette``: mask name → #RRGGBB; by the masks'
+    order without it, see :func:`colours`. Raises CasewiseError for a mask of another grid.
     """
     drawn = np.repeat(picture[..., None], 3, axis=2) if picture.ndim == 2 else picture.copy()
-    for name, colour in colours(list(masks)).items():
-        mask = np.asarray(masks[name]) > 0
+    for name, colour in (palette or colours(list(masks))).items():
+        if name not in masks:
+            continue
+        mask = np.asarray(masks[name], dtype=bool)
         check_grid(name, mask, drawn.shape[:2])
         if not mask.any():
             continue
@@ -109,8 +119,6 @@ def data_uri(picture: Pixels, limit: int) -> tuple[str, bool]:
 
     ``picture``: uint8 (rows, columns) or (rows, columns, 3). Its size in pixels is kept.
     """
-    from PIL import Image as Pillow
-
     pillow = Pillow.fromarray(np.ascontiguousarray(picture))
     encoded, kind = _encoded(pillow, "PNG"), "png"
     if len(encoded) > limit:
@@ -122,10 +130,10 @@ def data_uri(picture: Pixels, limit: int) -> tuple[str, bool]:
     return f"data:image/{kind};base64,{base64.b64encode(encoded).decode()}", kind == "png"
 
 
-def thumbnail(picture: Pixels, masks: Mapping[str, Array], spacing: tuple[float, float], side: int) -> Pixels:
-    """(rows, columns, 3), at most ``side`` × ``side``, in true proportions, the masks drawn after scaling so that contours stay crisp."""
-    from PIL import Image as Pillow
-
+def thumbnail(
+    picture: Pixels, masks: Mapping[str, Array], spacing: tuple[float, float], side: int, palette: Mapping[str, str] | None = None
+) -> Pixels:
+    """(rows, columns, 3), at most ``side`` × ``side``, in true proportions; masks are drawn after scaling: crisp contours."""
     rows, columns = picture.shape[:2]
     height, width = rows * spacing[0], columns * spacing[1]
     scale = side / max(height, width)
@@ -134,9 +142,9 @@ def thumbnail(picture: Pixels, masks: Mapping[str, Array], spacing: tuple[float,
     fitted = {}
     for name, mask in masks.items():
         check_grid(name, mask, (rows, columns))
-        grey = Pillow.fromarray(np.ascontiguousarray(mask > 0).astype(np.uint8) * 255)
+        grey = Pillow.fromarray(np.ascontiguousarray(mask, dtype=bool).astype(np.uint8) * 255)
         fitted[name] = np.asarray(grey.resize(size, Pillow.Resampling.BILINEAR)) >= _MID_GREY
-    return overlay(np.asarray(scaled), fitted, opacity=0.2, contour=1 if side < 400 else 2)
+    return overlay(np.asarray(scaled), fitted, opacity=0.2, contour=1 if side < 400 else 2, palette=palette)
 
 
 def _sample(array: Array) -> Array:
@@ -145,10 +153,7 @@ def _sample(array: Array) -> Array:
     return flat[np.isfinite(flat)] if flat.dtype.kind == "f" else flat
 
 
-def _encoded(pillow: object, kind: str, quality: int = 95) -> bytes:
-    from PIL import Image as Pillow
-
+def _encoded(pillow: Pillow.Image, kind: str, quality: int = 95) -> bytes:
     buffer = io.BytesIO()
-    if isinstance(pillow, Pillow.Image):
-        pillow.save(buffer, kind, quality=quality)
+    pillow.save(buffer, kind, quality=quality)
     return buffer.getvalue()

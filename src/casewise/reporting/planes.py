@@ -16,7 +16,8 @@ from casewise.image import Array, Box, Image
 
 # For each plane: the patient axis (0 right, 1 anterior, 2 superior) it looks along, and those that its columns and rows run along.
 _PLANES = {"axial": (2, 0, 1), "coronal": (1, 0, 2), "sagittal": (0, 1, 2)}
-_TOWARDS = (("L", "R"), ("P", "A"), ("I", "S"))
+_TOWARDS = ("R", "A", "S")
+_OPPOSITE = {"R": "L", "A": "P", "S": "I"}
 _MIN_SIDE = 12
 _MAX_ELONGATION = 6.0
 _ANISOTROPIC = 1.5
@@ -127,7 +128,7 @@ def _plane(image: Image, name: str) -> Plane:
         through=through,
         index=image.spatial_shape[through] // 2,
         spacing=(spacing[row_axis], spacing[column_axis]),
-        edges=(*reversed(_TOWARDS[across]), *reversed(_TOWARDS[down])),
+        edges=(_TOWARDS[across], _OPPOSITE[_TOWARDS[across]], _TOWARDS[down], _OPPOSITE[_TOWARDS[down]]),
         tilt=_tilt(image, row_axis, column_axis, looked),
     )
 
@@ -146,4 +147,3 @@ def _is_no_stripe(plane: Plane, shape: tuple[int, ...]) -> bool:
     rows, columns = (shape[axis] for axis in plane.axes)
     height, width = rows * plane.spacing[0], columns * plane.spacing[1]
     return min(rows, columns) >= _MIN_SIDE and max(height, width) <= _MAX_ELONGATION * min(height, width)
-

@@ -1,7 +1,7 @@
 """The report of one image: a single HTML file that needs no network and can be sent by e-mail; and the index of many.
 
-The page's pictures are embedded once each, at the image's own size in pixels; outlines are SVG paths over them. Everything that comes
-from outside (file names, labels, sites) is escaped, and a content security policy lets no script run but the page's own.
+The page's pictures are embedded once each, at the image's own size in pixels; outlines are SVG paths over them. What comes from
+outside (file names, labels, sites) is escaped, and a content security policy lets no script run but the page's own.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from casewise.reporting import wording
 from casewise.reporting.chart import BarChart, LineChart
 from casewise.reporting.jsonsafe import dumps
 from casewise.reporting.panels import Panel, Pictures, pictures_of
-from casewise.reporting.pictures import data_uri
+from casewise.reporting.pictures import colours, data_uri
 from casewise.reporting.similar import SimilarPicture, terms, tile
 from casewise.result import ModelUse, Result, SimilarCase
 
@@ -73,26 +73,31 @@ def write_report(
     stem = file_stem(name if name is not None else wording.base_name(result.image))
     path = folder / f"{stem}.html"
     pictures = pictures_of(image, masks, result.findings)
-    page = _environment().get_template("report.html").render(
-        title=wording.base_name(result.image),
-        result=result,
-        facts=wording.image_facts(image),
-        found=wording.found_sentence(result),
-        model_used=wording.model_sentence(result.model),
-        pictures=pictures,
-        findings=_finding_rows(result.findings, pictures),
-        more_findings=max(0, len(result.findings) - _MOST_ROWS),
-        similar=_similar_tiles(result.similar, similar_images),
-        more_similar=result.similar[_MOST_TILES:],
-        common=common,
-        changes=_changes(result.model),
-        route=_route(result.route),
-        steps=_steps(result.seconds),
-        total=wording.number(sum(result.seconds.values())),
-        sections=[(section, Markup(section.chart.svg()) if section.chart else "") for section in extra],  # noqa: S704
-        folded=_FOLDED,
-        download=f"{stem}.json",
-        document=_json_uri(replace(result, report=Path(path.name))),
+    page = (
+        _environment()
+        .get_template("report.html")
+        .render(
+            title=wording.base_name(result.image),
+            result=result,
+            facts=wording.image_facts(image),
+            found=wording.found_sentence(result),
+            model_used=wording.model_sentence(result.model),
+            pictures=pictures,
+            findings=_finding_rows(result.findings, pictures),
+            more_findings=max(0, len(result.findings) - _MOST_ROWS),
+            similar=_similar_tiles(result.similar, similar_images, list(masks)),
+            more_similar=result.similar[_MOST_TILES:],
+            common=common,
+            changes=_changes(result.model),
+            refined_on=[(wording.base_name(case), case) for case in result.model.refined_on],
+            route=_route(result.route),
+            steps=_steps(result.seconds),
+            total=wording.number(sum(result.seconds.values())),
+            sections=[(section, Markup(section.chart.svg()) if section.chart else "") for section in extra],  # noqa: S704
+            folded=_FOLDED,
+            download=f"{stem}.json",
+            document=_json_uri(replace(result, report=Path(path.name))),
+        )
     )
     return _write(path, page)
 
@@ -118,21 +123,21 @@ def write_index(results: Sequence[Result], folder: Path, failures: Sequence[tupl
 
 
 def file_stem(name: str) -> str:
-    """A name that every file system takes: of an image's name without its suffixes, other signs than letters, digits, ``-_.`` as ``_``."""
+    """An image's name without its suffixes as one that every file system takes: letters, digits, ``-``, ``_`` and ``.``."""
     stem = re.sub(r"\.(nii|dcm|nrrd|mha|mhd|png|jpe?g|tiff?|h5|hdf5|gz|bz2)(?=\.|$)", "", name, flags=re.IGNORECASE)
     stem = re.sub(r"[^\w.-]+", "_", stem).strip("._")
     return stem[:100] or "report"
 
 
 def _finding_rows(findings: Sequence[Finding], pictures: Pictures) -> list[dict[str, object]]:
-    colours = {entry.name: entry.colour for entry in pictures.legend}
+    swatches = {entry.name: entry.colour for entry in pictures.legend}
     shown: dict[int, Panel] = {}
     for panel in (*pictures.strip[::-1], *pictures.main[::-1]):
         shown.update({frame.finding: panel for frame in panel.frames})
     return [
         {
             "finding": finding,
-            "colour": colours.get(finding.label, ""),
+            "colour": swatches.get(finding.label, ""),
             "percent": None if finding.probability is None else round(100 * min(1.0, max(0.0, finding.probability)), 1),
             "probability": wording.score(finding.probability),
             "measures": [wording.measure(name, value) for name, value in finding.measures.items()],
@@ -144,20 +149,24 @@ def _finding_rows(findings: Sequence[Finding], pictures: Pictures) -> list[dict[
     ]
 
 
-def _similar_tiles(cases: Sequence[SimilarCase], pictures: Sequence[SimilarPicture]) -> list[dict[str, object]]:
+def _similar_tiles(
+    cases: Sequence[SimilarCase], pictures: Sequence[SimilarPicture], names: Sequence[str]
+) -> list[dict[str, object]]:
     by_key = {picture.case.key: picture for picture in pictures}
+    # A structure has the colour of the image's own legend in every tile.
+    palette = colours(list(dict.fromkeys((*names, *(name for picture in pictures for name in picture.masks)))))
     listed = list(cases) or [picture.case for picture in pictures]
     tiles = []
     for rank, case in enumerate(listed[:_MOST_TILES], start=1):
         picture = by_key.get(case.key)
-        uri = data_uri(tile(picture.image, picture.masks, _TILE), _TILE_BYTES)[0] if picture else ""
+        uri = data_uri(tile(picture.image, picture.masks, _TILE, palette), _TILE_BYTES)[0] if picture else ""
         tiles.append({"rank": rank, "name": wording.base_name(case.image), "case": case, "uri": uri, "terms": terms(case)})
     return tiles
 
 
 def _changes(model: ModelUse) -> list[dict[str, object]]:
     names = list(dict.fromkeys((*model.before, *model.after)))
-    rows = []
+    rows: list[dict[str, object]] = []
     for name in names:
         before, after = model.before.get(name), model.after.get(name)
         change = None if before is None or after is None else after - before
@@ -177,7 +186,7 @@ def _route(route: Mapping[str, object] | None) -> str:
     if not route or not route.get("category"):
         return ""
     probability = route.get("probability")
-    certain = f" (probability {probability:.2f})" if isinstance(probability, (int, float)) else ""
+    certain = f" (probability {wording.score(probability)})" if isinstance(probability, (int, float)) else ""
     return f"{route['category']}{certain}"
 
 
@@ -223,7 +232,7 @@ def _environment() -> Environment:
     source, _, _ = environment.loader.get_source(environment, "report.js") if environment.loader else ("", None, None)
     script = source.strip()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    environment.globals.update(version=__version__, script=Markup(script), script_hash=digest)  # noqa: S704: our own file
+    environment.globals.update(version=__version__, script=Markup(script), script_hash=digest)  # noqa: S704
     return environment
 
 

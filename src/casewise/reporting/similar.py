@@ -23,15 +23,18 @@ class SimilarPicture:
     masks: Mapping[str, Array] = field(default_factory=dict)
 
 
-def tile(image: Image, masks: Mapping[str, Array], side: int) -> Pixels:
-    """(rows, columns, 3), at most ``side`` × ``side``: the image's first plane where it shows most of its masks, contours drawn."""
+def tile(image: Image, masks: Mapping[str, Array], side: int, palette: Mapping[str, str] | None = None) -> Pixels:
+    """(rows, columns, 3), at most ``side`` × ``side``: the image's first plane where it shows most of its masks, contours drawn.
+
+    palette : mask name → #RRGGBB; by the masks' own order without it.
+    """
     bare = {name: np.asarray(mask) for name, mask in masks.items()}
     for name, mask in bare.items():
         check_grid(name, mask, image.spatial_shape)
     plane = planes(image)[0]
     plane = plane.at(best_index(plane, image.spatial_shape, list(bare.values())))
     pixels = to_pixels(plane.cut(channels_last(image)), *display_range(image))
-    return thumbnail(pixels, {name: plane.cut(mask) for name, mask in bare.items()}, plane.spacing, side)
+    return thumbnail(pixels, {name: plane.cut(mask) for name, mask in bare.items()}, plane.spacing, side, palette)
 
 
 def terms(case: SimilarCase) -> list[tuple[str, str]]:

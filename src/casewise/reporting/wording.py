@@ -44,7 +44,7 @@ def number(value: float, digits: int = 3) -> str:
     if value == 0:
         return "0"
     decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
-    text = f"{value:,.{decimals}f}".replace(",", "\u202f")
+    text = f"{value:,.{decimals}f}".replace(",", "\u202f").replace("-", "−")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
@@ -95,7 +95,8 @@ def model_sentence(model: ModelUse) -> str:
     cases = f"{len(model.refined_on)} similar case{'' if len(model.refined_on) == 1 else 's'}"
     if model.parent is None:
         if model.after:
-            return f"The parent model was used: the refined one was not better{change}"
+            seen = f" ({change[2:]})" if change else ""
+            return f"The parent model was used: the refined one was not better{seen}"
         return "The model was used as it is"
     if model.method == "subset":
         return f"The model of the most similar subset was used{f' ({cases})' if model.refined_on else ''}{change}"
