@@ -1,0 +1,255 @@
+"""DICOM files and the folders that hold their series: read, and found by their headers alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from casewise.errors import UnreadableImageError
+from casewise.formats.dicom_header import about, pixel_size
+from casewise.formats.dicom_pixels import check_decodable, decoded, in_modality_units
+from casewise.formats.dicom_slices import Slice, class_name, slices_of, whole
+from casewise.formats.dicom_stacks import Stack, affine_of, is_sheared, stacks_of
+from casewise.formats.found import Found, Kind, Rejected
+from casewise.formats.guard import check_claim, finished, numbered, one_sentence
+from casewise.formats.sniffing import HEAD, kind_by_content
+from casewise.image import Array, Image
+
+_DIRECTORY = "1.2.840.10008.1.3.10"
+
+
+def read_file(path: Path, member: str | None) -> Image:
+    """One DICOM file.
+
+    One frame: (C, row, column), with its plane's affine. Several frames that lie in patient space: (C, row, column, slice).
+    Several frames that do not (a cine loop, detectors of a scintigraphy): (C, row, column, frame), with
+    ``header['spacing_known']`` False and ``header['axes_note']`` saying so. ``member="frame=n"`` takes one frame,
+    ``"stack=n"`` one of several stacks, both from 0.
+    """
+    dataset = _dataset(path)
+    slices = slices_of(path, dataset)
+    check_decodable(path, dataset)
+    if member is not None and not member.startswith("stack="):
+        frame = numbered(path, member, "frame", len(slices)) or 0
+        return _image(path, [slices[frame]], [(dataset, decoded(path, dataset, frame if len(slices) > 1 else None)[0])])
+    if len(slices) == 1:
+        return _image(path, slices, [(dataset, decoded(path, dataset)[0])])
+    stacks = stacks_of(slices)
+    if member is not None:
+        chosen = stacks[numbered(path, member, "stack", len(stacks)) or 0].slices
+    elif len(stacks) == 1:
+        chosen = stacks[0].slices
+    elif all(len(stack.slices) == 1 for stack in stacks):
+        chosen = tuple(slices)
+        return _loop(path, dataset, chosen)
+    else:
+        msg = (
+            f"{path} holds {len(stacks)} stacks of slices; choose one by "
+            f'member="stack=0" to member="stack={len(stacks) - 1}", or a single frame by member="frame=0".'
+        )
+        raise UnreadableImageError(msg)
+    if not chosen[0].placed:
+        return _loop(path, dataset, chosen)
+    frames = decoded(path, dataset)
+    return _image(path, chosen, [(dataset, frames[s.frame or 0]) for s in chosen])
+
+
+def read_folder(path: Path, member: str | None) -> Image:
+    """The DICOM series in a folder: (C, row, column, slice). With several, ``member`` names one."""
+    slices, rejected = headers(sorted(p for p in path.iterdir() if p.is_file()))
+    stacks = stacks_of(slices)
+    if not stacks:
+        raise UnreadableImageError(_nothing(path, rejected))
+    if member is None and len(stacks) > 1:
+        names = "; ".join(_described(stack) for stack in stacks[:8]) + (f"; and {len(stacks) - 8} more" if len(stacks) > 8 else "")
+        msg = f"{path} holds {len(stacks)} DICOM images; choose one by member=NAME, or give its file: {names}."
+        raise UnreadableImageError(msg)
+    chosen = stacks[0] if member is None else next((stack for stack in stacks if stack.member == member), None)
+    if chosen is None:
+        names = ", ".join(stack.member for stack in stacks[:8])
+        raise UnreadableImageError(f"{path} has no series {member!r}; it has {names}.")
+    if len(chosen.files) == 1:
+        return read_file(chosen.files[0], _inner(chosen, stacks))
+    return read_files(path, chosen.files, chosen.notes)
+
+
+def read_files(path: Path, files: Sequence[Path], notes: Iterable[str] = ()) -> Image:
+    """(C, row, column, slice) of the single-frame files of one stack, in whatever order they are given."""
+    pairs = []
+    for file in files:
+        dataset = _dataset(file)
+        (plane,) = slices_of(file, dataset)[:1]
+        array = decoded(file, dataset)[0]
+        for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"):
+            if keyword in dataset:
+                del dataset[keyword]
+        pairs.append((plane, dataset, array))
+    pairs.sort(key=lambda pair: float(np.dot(pair[0].position or (0, 0, 0), pair[0].normal)))
+    image = _image(path, [plane for plane, _, _ in pairs], [(dataset, array) for _, dataset, array in pairs])
+    extra = {"notes": tuple(notes)} if notes else {}
+    return Image(image.array, image.affine, {**image.header, **extra}, path)
+
+
+def headers(files: Iterable[Path]) -> tuple[list[Slice], list[Rejected]]:
+    """The slices of the DICOM files among ``files``, by their headers alone; and the files that hold none, each with its reason."""
+    slices: list[Slice] = []
+    rejected: list[Rejected] = []
+    for file in files:
+        try:
+            with file.open("rb") as opened:
+                if kind_by_content(opened.read(HEAD)) is not Kind.DICOM:
+                    continue
+        except OSError:
+            continue
+        dataset = None
+        try:
+            with one_sentence(file, "a DICOM file", quote=False):
+                dataset = _dataset(file, pixels=False)
+                found = slices_of(file, dataset)
+                check_decodable(file, dataset)
+                slices += found
+        except UnreadableImageError as error:
+            rejected.append(Rejected(file, str(error), _is_image(dataset)))
+    return slices, rejected
+
+
+def find(folder: Path, files: Iterable[Path]) -> list[Found | Rejected]:
+    """The DICOM images among the files of one folder, series told apart; a stack that forms no grid is rejected with its reason."""
+    slices, rejected = headers(files)
+    results: list[Found | Rejected] = list(rejected)
+    stacks = stacks_of(slices)
+    for stack in stacks:
+        alone = len(stack.files) == 1
+        where = stack.files[0] if alone else folder
+        try:
+            if stack.placed:
+                affine_of(where, stack.slices)
+        except UnreadableImageError as error:
+            results.append(Rejected(where, str(error), True))
+            continue
+        member = _inner(stack, stacks) if alone else stack.member
+        results.append(Found(where, member, stack.files, Kind.DICOM, stack.notes))
+        results += [
+            Rejected(copy, f"{copy} is a copy of another file beside it: the same instance, the same pixels.", False)
+            for copy in stack.copies
+        ]
+    return _loops_joined(results)
+
+
+def _loops_joined(results: list[Found | Rejected]) -> list[Found | Rejected]:
+    """Frames of one file that all lie at one place are a loop over time: one image."""
+    count: dict[Path, int] = {}
+    for result in results:
+        count[result.path] = count.get(result.path, 0) + 1
+    joined: list[Found | Rejected] = []
+    for result in results:
+        if isinstance(result, Found) and result.member == "loop":
+            if all(not isinstance(other, Found) or other.path != result.path for other in joined):
+                note = "its frames lie at one place: a loop over time"
+                joined.append(Found(result.path, None, result.files, result.kind, (note,)))
+        else:
+            joined.append(result)
+    return joined
+
+
+def _inner(stack: Stack, stacks: Sequence[Stack]) -> str | None:
+    """What ``read_file`` takes to read this stack of a multi-frame file; ``loop`` where its frames are joined to one image."""
+    siblings = [other for other in stacks if other.files == stack.files]
+    if len(siblings) == 1:
+        return None
+    if all(len(other.slices) == 1 for other in siblings):
+        return "loop"
+    return f"stack={siblings.index(stack)}"
+
+
+def _dataset(path: Path, pixels: bool = True) -> Any:
+    from pydicom import dcmread
+
+    dataset = dcmread(path, force=True, stop_before_pixels=not pixels)
+    meta = getattr(dataset, "file_meta", None)
+    if len(dataset) == 0:
+        if meta is not None and meta.get("MediaStorageSOPClassUID") == _DIRECTORY:
+            raise UnreadableImageError(f"{path} is an index of DICOM files (DICOMDIR), not an image; give the files' folder.")
+        raise UnreadableImageError(f"{path} is a DICOM file without an image: it is cut short, or holds its header only.")
+    return dataset
+
+
+def _is_image(dataset: Any) -> bool:
+    """Whether a refused file was meant to be an image: not if it is of another class (a report, a plan, an index)."""
+    if dataset is None:
+        return True
+    return bool(whole(dataset, "Rows")) or class_name(dataset) == "of no known class" or "Image" in class_name(dataset)
+
+
+def _image(path: Path, slices: Sequence[Slice], planes: Sequence[tuple[Any, Array]]) -> Image:
+    """One picture (C, row, column) or volume (C, row, column, slice) from slices in the order of their positions."""
+    dataset = planes[0][0]
+    arrays, turned = [], None
+    for plane, (owner, array) in zip(slices, planes, strict=True):
+        with one_sentence(plane.file, "a DICOM file", quote=False):
+            array, turned = in_modality_units(array, owner, _layers(owner, plane.frame))
+        arrays.append(array)
+    header = about(dataset, _layers(dataset, slices[0].frame))
+    header["photometric"] = "RGB" if arrays[0].shape[0] == 3 else "MONOCHROME2"
+    if turned is not None:
+        header["inverted"] = True
+        if isinstance(window := header.get("window"), tuple):
+            header["window"] = (turned - window[0], window[1])
+    if slices[0].placed:
+        affine = affine_of(path, tuple(slices))
+        header["spacing_known"] = True
+        if is_sheared(affine):
+            header["sheared"] = True
+    else:
+        affine = _flat(dataset, header)
+    check_claim(path, (len(arrays), *arrays[0].shape), arrays[0].itemsize, 1 << 62)
+    array = np.stack(arrays, axis=-1) if len(arrays) > 1 else arrays[0]
+    return finished(path, array, affine, header)
+
+
+def _loop(path: Path, dataset: Any, slices: Sequence[Slice]) -> Image:
+    """(C, row, column, frame) of frames that no position tells apart."""
+    arrays = decoded(path, dataset)
+    bare = [Slice(**{**s.__dict__, "position": None}) for s in slices]
+    image = _image(path, bare, [(dataset, arrays[s.frame or 0]) for s in slices])
+    note = "the third axis counts frames, not places in the patient"
+    return Image(image.array, image.affine, {**image.header, "spacing_known": False, "axes_note": note}, path)
+
+
+def _flat(dataset: Any, header: dict[str, object]) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Affine of a picture that lies nowhere in patient space: its pixel size where that is known, else it counts pixels."""
+    size = pixel_size(dataset)
+    header["spacing_known"] = size is not None
+    header["orientation_known"] = False
+    if size is None:
+        return np.eye(4)
+    header["spacing_at"] = size[1]
+    return np.diag([size[0][0], size[0][1], 1.0, 1.0])
+
+
+def _layers(dataset: Any, frame: int | None) -> list[Any]:
+    """Where a frame's attributes are looked up, in this order: its own functional groups, the shared ones, the data set."""
+    own = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    shared = dataset.get("SharedFunctionalGroupsSequence") or []
+    number = frame or 0
+    return [*own[number : number + 1], *shared[:1], dataset]
+
+
+def _nothing(path: Path, rejected: Sequence[Rejected]) -> str:
+    if rejected:
+        if len(rejected) == 1:
+            return rejected[0].reason
+        return f"{path}: none of its {len(rejected)} DICOM files can be read; {rejected[0].reason}"
+    inner = sorted(p.name for p in path.iterdir() if p.is_dir())
+    if inner:
+        names = ", ".join(inner[:6]) + (f" and {len(inner) - 6} more" if len(inner) > 6 else "")
+        return f"{path} holds no DICOM series itself; give one of its folders ({names}) or a file."
+    return f"{path} holds no DICOM series; give a folder with DICOM files, or an image file."
+
+
+def _described(stack: Stack) -> str:
+    number = len(stack.slices)
+    return f"{stack.member} ({number} slice{'s' if number > 1 else ''} of {stack.slices[0].shape[0]}×{stack.slices[0].shape[1]})"

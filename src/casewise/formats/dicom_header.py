@@ -1,0 +1,139 @@
+"""What is kept of a DICOM header: what describes the image, never who it is of."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from typing import Any
+
+from casewise.formats.dicom_slices import text, vector
+from casewise.formats.found import Kind
+
+_LONGEST = 64
+_OLDEST = 90.0
+_PERSONAL = (
+    "PatientName",
+    "PatientID",
+    "OtherPatientIDs",
+    "OtherPatientNames",
+    "PatientBirthName",
+    "PatientBirthDate",
+    "AccessionNumber",
+    "ReferringPhysicianName",
+    "PerformingPhysicianName",
+    "OperatorsName",
+    "StudyID",
+)
+_UNITS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
+
+
+def about(dataset: Any, layers: list[Any]) -> dict[str, object]:
+    """Plain values under lower-case keys, absent where the file does not say.
+
+    modality, sequence, sequence_name, body_part, view, age (years, 90 for older ones), sex (M, F, O), manufacturer, scanner, window
+    (centre, width in the pixels' unit), subject (a pseudonym: the hash of the patient's identifier), series (UID), format.
+    Free text that holds a name or number of the patient or staff is left out.
+    """
+    personal = _personal(dataset)
+    values: dict[str, object | None] = {
+        "format": Kind.DICOM.value,
+        "modality": _clean(dataset, ("Modality",), personal),
+        "sequence": _clean(dataset, ("SeriesDescription", "ProtocolName", "PulseSequenceName", "SequenceName"), personal),
+        "sequence_name": _clean(dataset, ("SequenceName", "PulseSequenceName"), personal),
+        "body_part": _clean(dataset, ("BodyPartExamined",), personal),
+        "view": _clean(dataset, ("ViewPosition",), personal),
+        "age": _age(dataset),
+        "sex": _sex(dataset),
+        "manufacturer": _clean(dataset, ("Manufacturer",), personal),
+        "scanner": _clean(dataset, ("ManufacturerModelName",), personal),
+        "window": window(layers),
+        "subject": pseudonym(dataset),
+        "series": text(dataset, "SeriesInstanceUID") or None,
+    }
+    return {key: value for key, value in values.items() if value is not None}
+
+
+def pseudonym(dataset: Any) -> str | None:
+    """A short hash of the patient's identifier and its issuer: the same for one patient's images, silent about who it is."""
+    identifier = text(dataset, "PatientID")
+    if not identifier:
+        return None
+    issuer = text(dataset, "IssuerOfPatientID")
+    return hashlib.blake2b(f"{identifier}\n{issuer}".encode(), digest_size=8).hexdigest()
+
+
+def window(layers: list[Any]) -> tuple[float, float] | None:
+    """(centre, width) of the first window in a frame's functional groups or in the data set."""
+    for layer in layers:
+        holder = (layer.get("FrameVOILUTSequence") or [layer])[0]
+        centre, width = (_first(holder, keyword) for keyword in ("WindowCenter", "WindowWidth"))
+        if centre is not None and width is not None and width > 0:
+            return centre, width
+    return None
+
+
+def _first(dataset: Any, keyword: str) -> float | None:
+    value = dataset.get(keyword)
+    values = value if isinstance(value, (list, tuple)) or hasattr(value, "append") else [value]
+    try:
+        return float(values[0])
+    except (TypeError, ValueError, IndexError):
+        return None
+
+
+def _personal(dataset: Any) -> set[str]:
+    words: set[str] = set()
+    for keyword in _PERSONAL:
+        words.update(word for word in re.split(r"[\^\s=\\,.]+", text(dataset, keyword).lower()) if len(word) >= 3)
+    return words
+
+
+def _clean(dataset: Any, keywords: tuple[str, ...], personal: set[str]) -> str | None:
+    """The first of the elements that says something and holds neither a personal word nor a long number."""
+    for keyword in keywords:
+        value = re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in text(dataset, keyword))).strip()
+        if value and not any(word in value.lower() for word in personal) and not re.search(r"\d{6,}", value):
+            return value[:_LONGEST]
+    return None
+
+
+def _age(dataset: Any) -> float | None:
+    match = re.fullmatch(r"(\d{1,3})([YMWD])", text(dataset, "PatientAge").upper())
+    if match and int(match[1]) > 0:
+        return min(round(int(match[1]) * _UNITS[match[2]], 2), _OLDEST)
+    born, seen = (text(dataset, keyword) for keyword in ("PatientBirthDate", "StudyDate"))
+    if born != seen and re.fullmatch(r"\d{8}", born) and re.fullmatch(r"\d{8}", seen):
+        years = int(seen[:4]) - int(born[:4]) - (seen[4:] < born[4:])
+        return min(float(years), _OLDEST) if 0 <= years < 130 else None
+    return None
+
+
+def _sex(dataset: Any) -> str | None:
+    sex = text(dataset, "PatientSex").upper()
+    return sex if sex in ("M", "F", "O") else None
+
+
+def pixel_size(dataset: Any) -> tuple[tuple[float, float], str] | None:
+    """(row, column) size in mm and where it holds, for a picture that does not lie in patient space; None if unknown."""
+    for keyword, where in (
+        ("PixelSpacing", "patient"),
+        ("ImagerPixelSpacing", "detector"),
+        ("NominalScannedPixelSpacing", "film"),
+    ):
+        size = vector(dataset, keyword, 2)
+        if size is not None and all(1e-6 < x < 1e4 for x in size):
+            return (size[0], size[1]), where
+    return _ultrasound(dataset)
+
+
+def _ultrasound(dataset: Any) -> tuple[tuple[float, float], str] | None:
+    """From calibrated regions in centimetres, where they all agree."""
+    centimetres = 3
+    sizes = set()
+    for region in dataset.get("SequenceOfUltrasoundRegions") or []:
+        units = [region.get(f"PhysicalUnits{axis}Direction") for axis in "XY"]
+        deltas = [vector(region, f"PhysicalDelta{axis}", 1) for axis in "YX"]
+        if units != [centimetres, centimetres] or deltas[0] is None or deltas[1] is None:
+            return None
+        sizes.add((round(abs(deltas[0][0]) * 10, 6), round(abs(deltas[1][0]) * 10, 6)))
+    return (sizes.pop(), "patient") if len(sizes) == 1 and min(*next(iter(sizes))) > 1e-6 else None

@@ -1,0 +1,103 @@
+"""PNG, JPEG and BMP pictures, by Pillow. Their axes are (row, column) and their spacing is unknown: the affine counts pixels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from casewise.errors import UnreadableImageError
+from casewise.formats.found import Kind
+from casewise.formats.guard import check_claim, finished
+from casewise.image import Array, Image
+
+# A picture packed more tightly than this is a damaged header or a bomb: deflate reaches 1032 to 1, JPEG less.
+PACKED = 1100.0
+_ORIENTATION = 0x0112
+_WIDE = {"I;16": np.uint16, "I;16L": np.uint16, "I;16B": np.uint16, "I": np.int32, "F": np.float32}
+
+
+def read_picture(path: Path, kind: Kind, member: str | None) -> Image:
+    """(1, row, column) for grey, also where an RGB picture's three channels are the same; (3, row, column) for colour.
+
+    16-bit grey stays 16 bits. A camera's EXIF orientation is applied. Transparency is laid on black (``header['alpha']``).
+    """
+    from PIL import Image as Pillow
+    from PIL import ImageOps
+
+    if member is not None:
+        raise UnreadableImageError(f"{path} holds one picture; no member may be given, {member!r} was.")
+    try:
+        picture = Pillow.open(path, formats=(kind.value,))
+    except Pillow.DecompressionBombError as error:
+        raise UnreadableImageError(f"{path} claims too many pixels to be a picture: {error}.") from error
+    with picture:
+        width, height = picture.size
+        check_claim(path, (height, width), 1, path.stat().st_size, PACKED)
+        if kind is Kind.PNG and _is_deep_colour(path):
+            return deep_colour(path)
+        header: dict[str, object] = {"format": kind.value, "spacing_known": False}
+        turned = ImageOps.exif_transpose(picture) if picture.getexif().get(_ORIENTATION, 1) != 1 else picture
+        array = pillow_array(turned, header)
+        if kind is Kind.PNG and array.dtype == np.int32:
+            array = array.astype(np.uint16)
+    return picture_image(path, array, header)
+
+
+def pillow_array(picture: object, header: dict[str, object]) -> Array:
+    """(row, column) or (row, column, 3) of a Pillow picture of any mode; says in ``header`` what became of transparency."""
+    from PIL import Image as Pillow
+
+    if not isinstance(picture, Pillow.Image):
+        raise TypeError(type(picture).__name__)
+    mode = picture.mode
+    if mode in _WIDE:
+        return np.asarray(picture).astype(_WIDE[mode], copy=False)
+    if mode in ("L", "RGB") and "transparency" not in picture.info:
+        return np.asarray(picture)
+    if mode == "1":
+        return np.asarray(picture.convert("L"))
+    if mode in ("LA", "PA", "RGBA", "RGBa", "La") or "transparency" in picture.info:
+        return without_alpha(np.asarray(picture.convert("RGBA")), header)
+    return np.asarray(picture.convert("RGB"))
+
+
+def without_alpha(rgba: npt.NDArray[Any], header: dict[str, object]) -> Array:
+    """(row, column, 3) from (row, column, 4), laid on black where it is not opaque."""
+    top = np.iinfo(rgba.dtype).max
+    alpha = rgba[..., 3:]
+    if (alpha == top).all():
+        return rgba[..., :3]
+    header["alpha"] = "laid on black"
+    return np.rint(rgba[..., :3] * (alpha / top)).astype(rgba.dtype)
+
+
+def picture_image(path: Path, array: Array, header: dict[str, object]) -> Image:
+    """The image of a (row, column) or (row, column, 3) array; three equal channels become one."""
+    if array.ndim == 3 and (array[..., 0] == array[..., 1]).all() and (array[..., 0] == array[..., 2]).all():
+        array = array[..., 0]
+    channels_first = array[None] if array.ndim == 2 else np.moveaxis(array, -1, 0)
+    header["photometric"] = "MONOCHROME2" if array.ndim == 2 else "RGB"
+    return finished(path, channels_first, np.eye(4), header)
+
+
+def _is_deep_colour(path: Path) -> bool:
+    """Whether a PNG has 16 bits a channel and more than one channel (Pillow would keep 8 of the bits)."""
+    with path.open("rb") as file:
+        head = file.read(26)
+    return len(head) == 26 and head[24] == 16 and head[25] != 0
+
+
+def deep_colour(path: Path) -> Image:
+    """A PNG with 16 bits a channel and 2 to 4 channels, by ITK."""
+    from casewise.formats.itk import picture_array
+
+    header: dict[str, object] = {"format": Kind.PNG.value, "spacing_known": False}
+    array = picture_array(path)
+    if array.ndim == 3 and array.shape[-1] == 2:
+        array = np.concatenate([array[..., :1]] * 3 + [array[..., 1:]], axis=-1)
+    if array.ndim == 3 and array.shape[-1] == 4:
+        array = without_alpha(array, header)
+    return picture_image(path, array, header)

@@ -1,0 +1,89 @@
+"""TIFF pictures by tifffile, and by Pillow where tifffile lacks the codec: axes (row, column), spacing unknown."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from casewise.errors import UnreadableImageError
+from casewise.formats.found import Kind
+from casewise.formats.guard import check_claim, numbered
+from casewise.formats.pictures import PACKED, picture_image, pillow_array, without_alpha
+from casewise.image import Array, Image
+
+_MINISWHITE, _PALETTE, _YCBCR = 0, 3, 6
+_NO_COMPRESSION = 1
+
+
+def read_tiff(path: Path, member: str | None) -> Image:
+    """(1, row, column) or (3, row, column), 8 to 64 bits, integer or float. Of several pages one is named: ``member="page=n"``."""
+    import tifffile
+
+    logging.getLogger("tifffile").addHandler(logging.NullHandler())
+    with tifffile.TiffFile(path) as tiff:
+        pages = [page for page in tiff.pages if not getattr(page, "is_reduced", False)]
+        count = len(pages)
+        if count == 0:
+            raise UnreadableImageError(f"{path} holds no page.")
+        if tiff.is_imagej and count == 1 and int((tiff.imagej_metadata or {}).get("images", 1)) > 1:
+            raise UnreadableImageError(f"{path} is an ImageJ stack without a page for each slice; save it as NIfTI or NRRD.")
+        number = numbered(path, member, "page", count)
+        if number is None and count > 1:
+            raise UnreadableImageError(f'{path} holds {count} pages; choose one by member="page=0" to member="page={count - 1}".')
+        page: Any = pages[number or 0]
+        page = getattr(page, "aspage", lambda: page)()
+        header: dict[str, object] = {"format": Kind.TIFF.value, "spacing_known": False}
+        array = _page(path, page, number or 0, header)
+    return picture_image(path, array, header)
+
+
+def _page(path: Path, page: Any, number: int, header: dict[str, object]) -> Array:
+    if page.dtype is None or page.axes not in ("YX", "YXS", "SYX"):
+        axes = page.axes or "none"
+        raise UnreadableImageError(f"{path} has a page of axes {axes}; a picture's rows, columns and channels are read.")
+    packed = 1.0 if page.compression == _NO_COMPRESSION else PACKED
+    stored = min(sum(int(n) for n in page.databytecounts), path.stat().st_size)
+    check_claim(path, page.shape, page.bitspersample / 8, stored, packed)
+    try:
+        array = page.asarray()
+    except ValueError as error:
+        if "imagecodecs" not in str(error):
+            raise
+        return _by_pillow(path, number, header)
+    if page.photometric == _YCBCR:
+        return _by_pillow(path, number, header)
+    if page.axes == "SYX":
+        array = np.moveaxis(array, 0, -1)
+    return _colours(path, page, array, header)
+
+
+def _colours(path: Path, page: Any, array: Array, header: dict[str, object]) -> Array:
+    if array.dtype == bool:
+        array = array.astype(np.uint8) * np.uint8(255)
+    if page.photometric == _PALETTE and array.ndim == 2 and page.colormap is not None:
+        colours = np.asarray(page.colormap).T
+        return (colours >> 8).astype(np.uint8)[array]
+    if page.photometric == _MINISWHITE and array.dtype.kind == "u":
+        header["inverted"] = True
+        array = (1 << page.bitspersample) - 1 - array.astype(np.uint64)
+        array = array.astype(np.uint8 if page.bitspersample <= 8 else np.uint16 if page.bitspersample <= 16 else np.uint32)
+    if array.ndim == 2:
+        return array
+    channels = array.shape[-1]
+    if channels in (2, 4) and array.dtype.kind == "u":
+        colour = array if channels == 4 else np.concatenate([array[..., :1]] * 3 + [array[..., 1:]], axis=-1)
+        return without_alpha(colour, header)
+    if channels in (1, 3):
+        return array[..., 0] if channels == 1 else array
+    raise UnreadableImageError(f"{path} has {channels} channels; grey, RGB or RGB with transparency is read.")
+
+
+def _by_pillow(path: Path, number: int, header: dict[str, object]) -> Array:
+    from PIL import Image as Pillow
+
+    with Pillow.open(path, formats=("TIFF",)) as picture:
+        picture.seek(number)
+        return pillow_array(picture, header)

@@ -1,0 +1,149 @@
+"""``write`` and ``write_mask``: images and masks on their own grid, written beside and renamed."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from casewise.errors import CasewiseError
+from casewise.formats.itk import SPACING_KEY
+from casewise.formats.nifti import UNKNOWN_SPACING
+from casewise.formats.sniffing import suffix_of
+from casewise.image import Array, Image
+
+_VOLUMES = (".nii.gz", ".nii", ".nrrd", ".mha")
+_PICTURES = (".png", ".tif", ".tiff")
+
+
+def write(path: str | os.PathLike[str], image: Image) -> Path:
+    """Write an image by its suffix: .nii.gz, .nii, .nrrd, .mha (any), .png (pictures of 8 or 16 bits), .tif (pictures).
+
+    Voxels, their type and the affine come back by ``read`` as they are (a NIfTI's affine as 32-bit floats). A missing folder is made;
+    a file that is there is replaced in one step.
+    """
+    path = Path(path)
+    suffix = suffix_of(path)
+    if suffix not in _VOLUMES + _PICTURES:
+        allowed = ", ".join(_VOLUMES + _PICTURES)
+        raise CasewiseError(f"{path} cannot be written: its suffix is {suffix or 'missing'}; allowed are {allowed}.")
+    if suffix in _PICTURES and image.spatial_dims != 2:
+        raise CasewiseError(f"{path} cannot hold a volume {image.spatial_shape}; write it as one of {', '.join(_VOLUMES)}.")
+    writer: Callable[[Path, Image], None]
+    if suffix in (".nii", ".nii.gz"):
+        writer = _write_nifti
+    elif suffix in (".nrrd", ".mha"):
+        writer = _write_itk
+    else:
+        writer = _write_png if suffix == ".png" else _write_tiff
+    _beside(path, suffix, lambda temporary: writer(temporary, image))
+    return path
+
+
+def write_mask(path: str | os.PathLike[str], mask: Array, like: Image) -> Path:
+    """Write a mask or label map (*spatial) as uint8, exactly on the grid of ``like``.
+
+    Labels keep their numbers. A boolean mask is 0 and 1, in a PNG or TIFF 0 and 255, so that it can be seen.
+    """
+    path = Path(path)
+    if tuple(mask.shape) != like.spatial_shape:
+        raise CasewiseError(f"The mask's shape {tuple(mask.shape)} is not that of the image, {like.spatial_shape}.")
+    if mask.dtype.kind not in "biu" or (mask.size and (mask.min() < 0 or mask.max() > 255)):
+        raise CasewiseError(f"A mask is boolean or holds whole numbers from 0 to 255; given was {mask.dtype}.")
+    labels = mask.astype(np.uint8)
+    if mask.dtype == bool and suffix_of(path) in _PICTURES:
+        labels *= np.uint8(255)
+    about = {"spacing_known": like.header.get("spacing_known", True)}
+    return write(path, Image(labels[None], like.affine, about))
+
+
+def mask_suffix(image: Image) -> str:
+    """The suffix for a mask in the image's own kind of file: ``.png`` for a picture, a volume's own, ``.nii.gz`` for DICOM."""
+    kind = image.header.get("format")
+    if kind in ("PNG", "JPEG", "BMP", "TIFF") and image.spatial_dims == 2:
+        return ".tif" if kind == "TIFF" else ".png"
+    return {"NRRD": ".nrrd", "MetaImage": ".mha"}.get(str(kind), ".nii.gz")
+
+
+def _beside(path: Path, suffix: str, writer: Callable[[Path], None]) -> None:
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(suffix=suffix, prefix=".writing-", dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        writer(temporary)
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        temporary.replace(path)
+    except (OSError, RuntimeError) as error:
+        reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1]
+        raise CasewiseError(f"{path} cannot be written: {reason}; choose a folder that may be written and has room.") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+def _write_nifti(path: Path, image: Image) -> None:
+    import nibabel as nib
+
+    array = image.array
+    if image.channels == 3 and array.dtype == np.uint8:
+        voxels = np.ascontiguousarray(np.moveaxis(array, 0, -1)).view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0]
+    elif image.channels == 1:
+        voxels = array[0]
+    else:
+        given = f"{image.channels} channels of {array.dtype}"
+        raise CasewiseError(f"{path} cannot hold {given}; one channel, or RGB of 8 bits, is written.")
+    nifti = nib.Nifti1Image(voxels, image.affine, dtype=voxels.dtype)
+    nifti.set_sform(image.affine, 1)
+    nifti.set_qform(image.affine, 1)
+    if np.abs(nifti.get_qform() - image.affine).max() > 1e-3:
+        nifti.header["qform_code"] = 0
+    nifti.header.set_xyzt_units("mm")
+    if image.header.get("spacing_known") is False:
+        nifti.header["descrip"] = UNKNOWN_SPACING
+    nifti.to_filename(path)
+
+
+def _write_itk(path: Path, image: Image) -> None:
+    import SimpleITK
+
+    dims = image.spatial_dims
+    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    array = image.array[0].T if image.channels == 1 else np.moveaxis(image.array, 0, -1).transpose(*range(dims - 1, -1, -1), dims)
+    if dims == 2:
+        # A plane in space is a volume of one slice: two axes alone would lose where it lies.
+        array = array[None]
+    written = SimpleITK.GetImageFromArray(np.ascontiguousarray(array), isVector=image.channels > 1)
+    written.SetSpacing(spacing.tolist())
+    written.SetOrigin(affine[:3, 3].tolist())
+    written.SetDirection((affine[:3, :3] / spacing).ravel().tolist())
+    if image.header.get("spacing_known") is False:
+        written.SetMetaData(SPACING_KEY, "no")
+    SimpleITK.WriteImage(written, str(path), useCompression=True)
+
+
+def _write_png(path: Path, image: Image) -> None:
+    from PIL import Image as Pillow
+
+    array = image.array
+    if not ((array.dtype == np.uint8 and image.channels in (1, 3)) or (array.dtype == np.uint16 and image.channels == 1)):
+        given = f"{image.channels} channels of {array.dtype}"
+        msg = f"{path} cannot hold {given}: a PNG has grey of 8 or 16 bits or RGB of 8; write a .tif."
+        raise CasewiseError(msg)
+    pixels = array[0] if image.channels == 1 else np.moveaxis(array, 0, -1)
+    Pillow.fromarray(np.ascontiguousarray(pixels)).save(path, format="PNG")
+
+
+def _write_tiff(path: Path, image: Image) -> None:
+    import tifffile
+
+    pixels = image.array[0] if image.channels == 1 else np.moveaxis(image.array, 0, -1)
+    photometric = "rgb" if image.channels == 3 else "minisblack"
+    tifffile.imwrite(path, np.ascontiguousarray(pixels), photometric=photometric, compression="zlib", metadata=None)
