@@ -1,0 +1,139 @@
+"""What every command shares: its common options, its one answer on stdout, and everything else on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import sys
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from casewise.cli.progress import Bars
+from casewise.errors import UsageError
+
+DONE, SOME_FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
+FLAG = ""  # the metavar of an option that takes no value
+_PANEL = "Options that every command has"
+
+
+class Device(StrEnum):
+    """Where networks run."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+
+
+JsonOption = Annotated[
+    bool,
+    typer.Option(
+        "--json",
+        rich_help_panel=_PANEL,
+        help="Print one JSON document on stdout, and everything else on stderr.",
+        show_default=False,
+        metavar=FLAG,
+    ),
+]
+DeviceOption = Annotated[
+    Device,
+    typer.Option("--device", rich_help_panel=_PANEL, help="Where networks run; auto takes a GPU where there is one."),
+]
+SeedOption = Annotated[
+    int,
+    typer.Option(
+        "--seed",
+        min=0,
+        max=2**32 - 1,
+        metavar="N",
+        rich_help_panel=_PANEL,
+        help="The same seed gives the same result.",
+    ),
+]
+
+
+class StoppedError(Exception):
+    """Ctrl-C, with the sentence that says what is kept and how to go on."""
+
+
+class Answer:
+    """What one call answers: a document, the lines a person reads instead of it, and the inputs that failed."""
+
+    def __init__(self, bars: Bars) -> None:
+        self.progress = bars
+        self.document: object = None
+        self.lines: list[str] = []
+        self.failures = 0
+
+    def failed(self, path: object, reason: object) -> None:
+        """Name an input that could not be done; the call goes on and ends with exit code 1."""
+        self.failures += 1
+        say(f"{path}: {reason}")
+
+    def steps(self, name: str) -> Callable[[int, int, float], None]:
+        """A training's progress: called with the step, their number and the loss."""
+        return lambda step, total, loss: self.progress(name, step, total, f"loss {loss:.3f}")
+
+    def give(self, document: object, *lines: str) -> None:
+        """``document`` for --json; ``lines`` for a person."""
+        self.document = document
+        self.lines.extend(lines)
+
+
+@contextlib.contextmanager
+def answering(as_json: bool, kept: str = "") -> Iterator[Answer]:
+    """Run a command's body: it fills the ``Answer``, which is printed on stdout when the body is through.
+
+    Whatever else the body or a library prints goes to stderr. ``kept`` says what Ctrl-C leaves and how to go on.
+    An error leaves stdout empty.
+    """
+    stdout = sys.stdout
+    try:
+        with contextlib.redirect_stdout(sys.stderr), Bars() as bars:
+            answer = Answer(bars)
+            yield answer
+    except KeyboardInterrupt:
+        if kept:
+            raise StoppedError(kept) from None
+        raise
+    if as_json:
+        from casewise.reporting.jsonsafe import dumps
+
+        stdout.write(dumps(answer.document, indent=2) + "\n")
+    else:
+        stdout.writelines(f"{line}\n" for line in answer.lines)
+    stdout.flush()
+    if answer.failures:
+        raise typer.Exit(SOME_FAILED)
+
+
+def check_new_folder(folder: Path) -> None:
+    """Refuse, before any work, an output folder that exists or cannot be made."""
+    if folder.exists():
+        msg = f"{folder} exists and is not overwritten; choose another --output."
+        raise UsageError(msg)
+    above = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not above.is_dir() or not os.access(above, os.W_OK):
+        msg = f"{folder} cannot be made, because {above} cannot be written to; choose another --output."
+        raise UsageError(msg)
+
+
+def say(sentence: str) -> None:
+    """One line on stderr."""
+    sys.stderr.write(f"{sentence}\n")
+    sys.stderr.flush()
+
+
+def page(text: str | None) -> str:
+    """A docstring as help: each paragraph one line, to be wrapped to the terminal's width; indented lines (examples) stay."""
+    paragraphs = inspect.cleandoc(text or "").split("\n\n")
+    return "\n\n".join(part if part.startswith(" ") else part.replace("\n", " ") for part in paragraphs)
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 image``, ``2 images``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

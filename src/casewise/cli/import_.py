@@ -1,0 +1,72 @@
+"""``casewise import``: images, masks and what is known of them, into an archive."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from casewise.cli.common import FLAG, Device, DeviceOption, JsonOption, SeedOption, answering, plural
+
+
+def import_images(
+    archive: Annotated[
+        str,
+        typer.Argument(
+            metavar="ARCHIVE",
+            help="The archive's folder; made if it is not there.",
+            show_default=False,
+        ),
+    ],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH", help="Images, or folders to search through.", show_default=False),
+    ],
+    manifest: Annotated[
+        Path | None,
+        typer.Option(
+            "--manifest",
+            metavar="CSV",
+            help="A table with a row an image: image, mask, category, subject, site, age, sex, …",
+        ),
+    ] = None,
+    site: Annotated[
+        str | None, typer.Option("--site", metavar="NAME", help="Where the images were taken (hospital, scanner).")
+    ] = None,
+    copy: Annotated[
+        bool,
+        typer.Option(
+            "--copy", help="Copy the files into the archive; otherwise they stay where they are.", show_default=False, metavar=FLAG
+        ),
+    ] = False,
+    as_json: JsonOption = False,
+    device: DeviceOption = Device.AUTO,
+    seed: SeedOption = 0,
+) -> None:
+    """Take images, their masks and what is known of them into an archive.
+
+    Folders are searched through, and layouts that people have are recognised: a folder for each class, Medical Segmentation
+    Decathlon (dataset.json), nnU-Net raw, BIDS, and any other by a manifest (a CSV table). Every file is imported or named with
+    the reason why not. An image is known by its content: importing it again adds nothing, under whatever name. An import that
+    was stopped goes on where it stopped when it is run again, and several may run at once.
+
+    [bold]Examples[/bold]
+
+      casewise import my-archive scans/ --site "Hospital A"
+      casewise import my-archive scans/ --manifest scans/labels.csv --copy
+
+    Read on in docs/how-to/import-your-images.md.
+    """
+    kept = "Every image imported so far is kept; run the same command again to import the rest."
+    with answering(as_json, kept) as answer:
+        from casewise.archive import Archive
+
+        with Archive.open(archive, create=True) as opened:
+            report = opened.import_paths(paths, manifest=manifest, site=site, copy=copy, progress=answer.progress)
+        for refused in sorted(report.failed):
+            answer.failed(refused.path, refused.reason)
+        lines = [f"{plural(report.added, 'image')} added, {report.known:,} already known, {len(report.failed):,} not imported."]
+        if report.skipped:
+            lines.append(f"{plural(len(report.skipped), 'file')} passed over as no images; --json names each with its reason.")
+        answer.give(report.to_json(), *lines)
