@@ -14,7 +14,7 @@ from casewise.formats.dicom_pixels import check_decodable, decoded, in_modality_
 from casewise.formats.dicom_slices import Slice, class_name, slices_of, whole
 from casewise.formats.dicom_stacks import Stack, affine_of, is_sheared, stacks_of
 from casewise.formats.found import Found, Kind, Rejected
-from casewise.formats.guard import check_claim, finished, numbered, one_sentence
+from casewise.formats.guard import BoundedFile, check_claim, finished, numbered, one_sentence
 from casewise.formats.sniffing import HEAD, kind_by_content
 from casewise.image import Array, Image
 
@@ -168,7 +168,8 @@ def _inner(stack: Stack, stacks: Sequence[Stack]) -> str | None:
 def _dataset(path: Path, pixels: bool = True) -> Any:
     from pydicom import dcmread
 
-    dataset = dcmread(path, force=True, stop_before_pixels=not pixels)
+    with BoundedFile(path) as file:
+        dataset = dcmread(file, force=True, stop_before_pixels=not pixels)
     meta = getattr(dataset, "file_meta", None)
     if len(dataset) == 0:
         if meta is not None and meta.get("MediaStorageSOPClassUID") == _DIRECTORY:

@@ -32,7 +32,10 @@ def check_decodable(path: Path, dataset: Any) -> None:
     try:
         get_decoder(syntax)
     except NotImplementedError as error:
-        msg = f"{path} is encoded with transfer syntax {syntax} ({syntax.name}), which is not read; export it uncompressed."
+        if not syntax.is_valid:
+            raise UnreadableImageError(f"{path} has a damaged transfer syntax; export it again.") from error
+        name = "" if syntax.name == syntax else f" ({syntax.name})"
+        msg = f"{path} is encoded with transfer syntax {syntax}{name}, which is not read; export it uncompressed."
         raise UnreadableImageError(msg) from error
 
 

@@ -52,7 +52,8 @@ class Slice:
     """One plane of pixels: an instance, or a frame of one.
 
     position : of the first pixel's centre, LPS mm. orientation : direction of increasing column index, then of increasing row
-        index. spacing : mm between rows, between columns. thickness : mm, None if not stated. traits : values of ``TRAITS`` as text.
+        index. spacing : mm between rows, between columns. thickness : mm, None if not stated.
+    traits : values of ``TRAITS`` as text.
     frame : index from 0 in a multi-frame file, None in a file of one frame.
     """
 

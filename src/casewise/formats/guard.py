@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from casewise.image import Array, Image
 
 MAX_BYTES = 16 << 30
 _SLACK = 1 << 20
+_LARGE_READ = 1 << 16
 
 
 @contextmanager
@@ -42,9 +44,26 @@ def one_sentence(path: Path, kind: str, quote: bool = True) -> Iterator[None]:
         raise UnreadableImageError(msg) from error
 
 
+class BoundedFile(io.BufferedReader):
+    """A file opened to be read whose ``read`` never asks for more memory than the file has bytes left, whatever a header claims."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path, "rb"))
+        self.size = path.stat().st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if size is not None and size > _LARGE_READ:
+            size = max(0, min(size, self.size - self.tell()))
+        return super().read(size)
+
+
 def _first_line(error: Exception) -> str:
+    """The line of a library's words that says most: ITK puts it last, the others first."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return re.sub(r"\s+", " ", lines[0]).rstrip(".:;, ")[:160] if lines else ""
+    if not lines:
+        return ""
+    line = re.sub(r"^.*ERROR: |\(0x[0-9a-f]+\)", "", lines[-1]) if "SimpleITK" in lines[0] else lines[0]
+    return re.sub(r"\s+", " ", line).rstrip(".:;, ")[:160]
 
 
 def check_claim(path: Path, shape: Sequence[int], itemsize: float, stored: int, ratio: float = 1.0) -> None:

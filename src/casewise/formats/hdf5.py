@@ -17,9 +17,9 @@ _PACKED = 1100.0
 
 
 def read_hdf5(path: Path, member: str | None) -> Image:
-    """(1, row, column[, slice]) of the data set ``member`` (``image`` unless told), stored as ([z,] y, x).
+    """(1, row, column, slice), or (1, row, column) if there is one slice, of a data set stored as ([z,] y, x).
 
-    Its voxel size is not stored: the affine counts voxels. Data kept in other files is refused.
+    member : the data set's name; ``image`` unless told, or the only one there is. Its voxel size is not stored: the affine counts voxels. Data kept in other files is refused.
     """
     import h5py
 
@@ -35,7 +35,8 @@ def read_hdf5(path: Path, member: str | None) -> Image:
         packed = _PACKED if dataset.compression is not None or dataset.chunks is not None else 1.0
         check_claim(path, shape, dataset.dtype.itemsize, path.stat().st_size, packed)
         array = dataset[()]
-    array = np.moveaxis(array, 0, -1) if array.ndim == 3 else array
+    if array.ndim == 3:
+        array = np.moveaxis(array, 0, -1) if array.shape[0] > 1 else array[0]
     header = {"format": Kind.HDF5.value, "spacing_known": False, "photometric": "MONOCHROME2"}
     return finished(path, array[None], np.eye(4), header)
 

@@ -77,14 +77,16 @@ def why_no_image(path: Path, head: bytes) -> str:
     """One sentence for a file whose content is of no kind that is read. Its text is never quoted: it may name a patient."""
     expected = SUFFIXES.get(suffix_of(path))
     what = f"is not a {expected} file" if expected else "is not an image of a kind that is read"
-    return f"{path} {what}: {_content(head)}."
+    return f"{path} {what}: {_content(head, expected is Kind.NIFTI)}."
 
 
-def _content(head: bytes) -> str:
+def _content(head: bytes, nifti: bool) -> str:
     if not head:
         return "it is empty"
     if len(head) >= 4 and head[:4] in (struct.pack("<i", 348), struct.pack(">i", 348)):
         return "it looks like Analyze 7.5, which does not say how the image lies in the patient; convert it to NIfTI"
+    if head.startswith(b"\x1f\x8b") and nifti:
+        return "its compressed data are damaged, or hold something else"
     for magic, words in _OTHER:
         if head.startswith(magic):
             return f"it is {words}"

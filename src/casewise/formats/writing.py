@@ -22,8 +22,8 @@ _PICTURES = (".png", ".tif", ".tiff")
 def write(path: str | os.PathLike[str], image: Image) -> Path:
     """Write an image by its suffix: .nii.gz, .nii, .nrrd, .mha (any), .png (pictures of 8 or 16 bits), .tif (pictures).
 
-    Voxels, their type and the affine come back by ``read`` as they are (a NIfTI's affine as 32-bit floats). A missing folder is made;
-    a file that is there is replaced in one step.
+    Voxels, their type and the affine come back by ``read`` as they are (a NIfTI's affine as 32-bit floats). A missing folder is
+    made; a file that is there is replaced in one step.
     """
     path = Path(path)
     suffix = suffix_of(path)
