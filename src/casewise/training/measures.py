@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from casewise.case import Case
+from casewise.device import resolve_device
 from casewise.models.model import Model
 from casewise.models.spec import Spec
 from casewise.training.samples import samples_of
@@ -25,6 +26,7 @@ def dice(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> float:
 
 def measure(model: Model, cases: Sequence[Case], device: str = "cpu") -> dict[str, float]:
     """Mean measures of ``model`` over ``cases``, on the network's grid: ``{"dice": …}`` or ``{"accuracy": …, "loss": …}``."""
+    device = resolve_device(device)
     values = per_case(model.ready(device), model.spec, cases, device)
     return {name: float(np.mean(numbers)) for name, numbers in values.items()}
 

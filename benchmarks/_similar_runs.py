@@ -1,0 +1,251 @@
+"""The experiments behind ``similar_cases.py``: one unit is one task with one site or group taken as the new one."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks import _cases
+from casewise.adaptation.refinement import Plan, judged, part
+from casewise.adaptation.refinement import REFINEMENT as REFINE
+from casewise.case import Case, Structure
+from casewise.models import Model, Prediction, blend
+from casewise.models.averaging import between
+from casewise.training import Input, Settings, dice, fit, train_classifier, train_segmenter
+from casewise.training.samples import samples_of
+
+K = 8
+GROWN = (5, 10, 20)
+SEEDS = (0, 1)
+TARGETS = {
+    "lungs": "lungs=lung+left_lung+right_lung",
+    "mixed": "target=lung+left_lung+right_lung+left_ventricle+hippocampus+lesion",
+}
+STEPS = {"lungs": 800, "mixed": 1000, "tuberculosis": 600}
+UNITS = (
+    *(("lungs", site) for site in _cases.CHEST),
+    *(("mixed", group) for group in ("acdc", "hippocampus", "montgomery", "none")),
+    *(("tuberculosis", site) for site in ("shenzhen", "montgomery")),
+)
+
+
+@dataclass(frozen=True)
+class Data:
+    """known : what the initial model is trained on. pool : cases by which the archive grows. tests, tuning : queries, by patient
+    apart from all others and from each other; settings are chosen on ``tuning`` alone."""
+
+    known: list[Case]
+    pool: list[Case]
+    tests: list[Case]
+    tuning: list[Case]
+
+
+def load(task: str, new: str, tests: int) -> Data:
+    groups = {site: _cases.chest(site) for site in (_cases.CHEST if task != "tuberculosis" else _cases.CHEST[1:])}
+    if task == "mixed":
+        groups |= {"acdc": _cases.cardiac(), "hippocampus": _cases.hippocampus(), "lesions": _cases.lesions()}
+    if new != "none":
+        known = [case for name, cases in groups.items() if name != new for case in cases]
+        queries, pool, tuning = _parted(groups[new], tests)
+        return Data(known, pool, queries, tuning)
+    known, queries = [], []
+    for name, cases in groups.items():
+        if name == "lesions":
+            known += cases
+            continue
+        aside, pool, rest = _parted(cases, max(6, tests // 3))
+        known += pool + rest
+        queries += aside
+    return Data(known, [], queries, [])
+
+
+def _parted(cases: Sequence[Case], tests: int) -> tuple[list[Case], list[Case], list[Case]]:
+    """(tests, pool of 20, the rest), by patient."""
+    subjects = sorted({str(case.subject) for case in cases})
+    order = np.random.default_rng(11).permutation(len(subjects))
+    by_subject = {subject: [case for case in cases if case.subject == subject] for subject in subjects}
+    per = max(1, round(len(cases) / len(subjects)))
+    first, second = min(tests, len(cases) // 2) // per, max(GROWN) // per
+    picked = [by_subject[subjects[number]] for number in order]
+    flat = [[case for group in part_ for case in group] for part_ in (picked[:first], picked[first : first + second], picked[first + second :])]
+    return flat[0], flat[1], flat[2]
+
+
+class Retrieval:
+    """Latent similarity: the model's bottleneck pooled 4×4, minus the archive's mean, cosine."""
+
+    def __init__(self, model: Model, cases: Sequence[Case]) -> None:
+        self.cases = list(cases)
+        self.encoder = model.encoder("cpu")
+        vectors = self.encoder.encode([case.image for case in cases])
+        self.mean = vectors.mean(axis=0)
+        self.vectors = _unit(vectors - self.mean)
+
+    def query(self, case: Case) -> np.ndarray:
+        return _unit(self.encoder.encode([case.image]) - self.mean)[0]
+
+    def ranked(self, vector: np.ndarray, among: Sequence[Case]) -> list[Case]:
+        allowed = {id(case) for case in among}
+        order = np.argsort(-(self.vectors @ vector))
+        return [self.cases[number] for number in order if id(self.cases[number]) in allowed]
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
+
+
+class Unit:
+    """One task, one new site or group: its initial models, its queries, and every row of the table for each of them."""
+
+    def __init__(self, task: str, new: str, work: Path, tests: int, tuning: bool) -> None:
+        torch.set_num_threads(1)
+        self.task, self.new, self.work = task, new, work / f"{task}-{new}"
+        self.data = load(task, new, tests)
+        self.queries = self.data.tuning[:12] if tuning else self.data.tests
+        self.file = self.work / ("tuning.jsonl" if tuning else "tests.jsonl")
+        self.refined: dict[tuple[str, ...], Model] = {}
+
+    def run(self, seeds: Sequence[int] = SEEDS) -> None:
+        done = {(row["query"], row["seed"]) for row in self._rows()}
+        models = [self.initial(seed) for seed in seeds]
+        for seed, model in zip(seeds, models, strict=True):
+            self.refined.clear()
+            settings = _Settings(self, model, seed)
+            for number, case in enumerate(self.queries):
+                if (case.key, seed) in done:
+                    continue
+                rows = list(settings.rows(case, number))
+                if seed == seeds[0]:
+                    ensemble = models[0].predict(case.image)
+                    for count, other in enumerate(models[1:], start=1):
+                        ensemble = blend(ensemble, other.predict(case.image), 1 / (count + 1))
+                    rows.append({"row": "average of the seeds", "archive": "known", "value": value(ensemble, case, model)})
+                common = {"task": self.task, "new": self.new, "query": case.key, "subject": case.subject, "seed": seed, "site": case.site}
+                common["truth"] = case.category
+                with self.file.open("a") as file:
+                    file.writelines(json.dumps(common | row) + "\n" for row in rows)
+
+    def _rows(self) -> list[dict]:
+        return [json.loads(line) for line in self.file.read_text().splitlines()] if self.file.is_file() else []
+
+    def initial(self, seed: int) -> Model:
+        folder = self.work / f"initial-{seed}"
+        if not folder.exists():
+            settings = Settings(steps=STEPS[self.task], batch=8, seed=seed, device="cpu", validate_every=100, patience=4)
+            checkpoint = self.work / f"initial-{seed}.checkpoint"
+            if self.task == "tuberculosis":
+                model = train_classifier(
+                    self.data.known, ("normal", "tuberculosis"), "tb", input=Input(), settings=settings, checkpoint=checkpoint
+                )
+            else:
+                structures = [Structure.parse(TARGETS[self.task])]
+                model = train_segmenter(self.data.known, structures, self.task, settings=settings, checkpoint=checkpoint)
+            model.save(folder)
+        return Model.load(folder)
+
+
+class _Settings:
+    """The rows of one unit and seed."""
+
+    def __init__(self, unit: Unit, model: Model, seed: int) -> None:
+        from casewise.archive.clusters import cluster
+
+        self.unit, self.model, self.seed, self.data = unit, model, seed, unit.data
+        everything = self.data.known + self.data.pool
+        self.retrieval = Retrieval(model, everything)
+        self.archives = {"known": self.data.known}
+        grown = sorted(self.data.pool, key=lambda case: np.random.default_rng([5, seed, int(case.key[:8], 16)]).random())
+        self.pools = {f"grown by {g}": grown[:g] for g in GROWN if len(grown) >= g}
+        self.archives |= {name: self.data.known + pool for name, pool in self.pools.items()}
+        self.continued = {name: self._continued(cases) for name, cases in self.archives.items() if name != "known" or unit.new == "none"}
+        self.clusters = {
+            name: cluster(self.retrieval.vectors[[self._number(case) for case in cases]], seed=seed)
+            for name, cases in self.archives.items()
+        }
+
+    def rows(self, case: Case, number: int) -> Iterator[dict]:
+        vector = self.retrieval.query(case)
+        start = value(self.model.predict(case.image), case, self.model)
+        yield {"row": "initial model", "archive": "known", "value": start}
+        for name, archive in self.archives.items():
+            ranked = self.retrieval.ranked(vector, archive)
+            rng = np.random.default_rng([self.seed, number, len(archive)])
+            unseen = [other for other in ranked if other.key not in self.model.trained_on]
+            yield {"row": "label transfer", "archive": name, "value": transferred(self.model, case, ranked[:5])}
+            if name == "known":
+                yield from self._refinement("similar", name, case, ranked, gate=True)
+            else:
+                yield from self._refinement("similar", name, case, unseen, gate=True)
+            random_cases = [archive[n] for n in rng.permutation(len(archive))[:K]]
+            yield from self._refinement("random", name, case, random_cases)
+            if name == f"grown by {max(GROWN)}":
+                same = [unseen[n] for n in rng.permutation(len(unseen))[:K]]
+                yield from self._refinement("random of the same site", name, case, same)
+            if name in self.continued:
+                yield {"row": "continued on all", "archive": name, "value": value(self.continued[name].predict(case.image), case, self.model)}
+            if name in ("known", f"grown by {max(GROWN)}"):
+                yield self._subset(name, case, vector, archive)
+
+    def _refinement(self, row: str, name: str, case: Case, ranked: list[Case], gate: bool = False) -> Iterator[dict]:
+        began = time.perf_counter()
+        held, chosen = part(ranked, Plan(k=K)) if gate else ([], ranked[:K])
+        refined = self._refined(chosen)
+        half = between(self.model, refined, 0.5)
+        seconds = time.perf_counter() - began
+        for share, model in ((1.0, refined), (0.5, half)):
+            record: dict = {"row": row, "archive": name, "share": share, "seconds": seconds}
+            record["value"] = value(model.predict(case.image), case, self.model)
+            if gate:
+                plan = Plan(settings=replace(REFINE, device="cpu"))
+                before, after = judged(self.model, held, plan), judged(model, held, plan)
+                record |= {"unseen": sum(c.key not in self.model.trained_on for c in ranked[: K + 4]), "before": before, "after": after}
+            yield record
+
+    def _refined(self, cases: Sequence[Case], steps: int = REFINE.steps) -> Model:
+        known = self.unit.refined
+        key = (*sorted(case.key for case in cases), str(steps))
+        if key not in known:
+            ordered = sorted(cases, key=lambda case: case.key)
+            known[key] = fit(self.model, ordered, settings=replace(REFINE, seed=self.seed, steps=steps, device="cpu"), method="similar")
+        return known[key]
+
+    def _continued(self, cases: Sequence[Case]) -> Model:
+        return fit(self.model, cases, settings=replace(REFINE, steps=200, seed=self.seed, device="cpu"), method="continued")
+
+    def _subset(self, name: str, case: Case, vector: np.ndarray, archive: list[Case]) -> dict:
+        from casewise.archive.clusters import nearest
+
+        clusters = self.clusters[name]
+        chosen, _ = nearest(vector, clusters.centroids)
+        members = [archive[n] for n in np.flatnonzero(clusters.assignment == chosen)]
+        model = self._refined(members, steps=60)
+        return {"row": "precomputed subset", "archive": name, "value": value(model.predict(case.image), case, self.model)}
+
+    def _number(self, case: Case) -> int:
+        return next(n for n, other in enumerate(self.retrieval.cases) if other is case)
+
+
+def value(prediction: Prediction, case: Case, model: Model) -> float:
+    """Dice on the image's own grid, or the probability of tuberculosis."""
+    if prediction.probabilities is None:
+        return float(prediction.scores["tuberculosis"])
+    return dice(prediction.mask > 0, case.label_map(model.spec.structures) > 0)
+
+
+def transferred(model: Model, case: Case, similar: Sequence[Case]) -> float:
+    """The answer of the similar cases' labels alone: their mean mask above one half, or the share of tuberculosis."""
+    if model.task == "classification":
+        return float(np.mean([other.category == "tuberculosis" for other in similar]))
+    middle = [samples_of(other, model.spec, everything=True) for other in similar]
+    mean = torch.stack([samples[len(samples) // 2].target.float() for samples in middle]).mean(dim=0)
+    parts = model.spec.preparation.parts(case.image)
+    answer = torch.stack([1 - mean, mean])
+    planes = [piece.restore(answer) for piece in parts]
+    mask = model.spec.preparation.assemble(planes, case.image).argmax(axis=0) > 0
+    return dice(mask, case.label_map(model.spec.structures) > 0)

@@ -1,0 +1,57 @@
+"""Does refining on similar cases help? ``python -m benchmarks.similar_cases`` runs every unit that is not there yet, then writes the table.
+
+Every site or group is taken as the new one in turn; queries are parted by patient; each row is measured for every seed. Interrupted, it
+goes on where it was (``--work``). ``--tuning`` runs the queries by which settings and the rule were chosen; the table never uses them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import sys
+import time
+from pathlib import Path
+
+
+def run(job: tuple[str, str, Path, int, bool, bool]) -> str:
+    """One unit, in a process of its own."""
+    from benchmarks._similar_runs import SEEDS, Unit
+
+    task, new, work, tests, tuning, initial = job
+    began = time.perf_counter()
+    unit = Unit(task, new, work, tests, tuning)
+    unit.work.mkdir(parents=True, exist_ok=True)
+    if initial:
+        for seed in SEEDS:
+            unit.initial(seed)
+    else:
+        unit.run()
+    return f"{task} {new}: {time.perf_counter() - began:.0f} s"
+
+
+def main() -> None:
+    from benchmarks._similar_runs import UNITS
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--work", type=Path, default=Path(".work/similar_cases"))
+    parser.add_argument("--tests", type=int, default=24, help="queries a site or group")
+    parser.add_argument("--tuning", action="store_true", help="run the tuning queries instead of the test")
+    parser.add_argument("--initial", action="store_true", help="only train the initial models")
+    parser.add_argument("--only", nargs="*", default=[], help="units, as task-new")
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--report", action="store_true", help="only write the table from what is there")
+    options = parser.parse_args()
+    units = [unit for unit in UNITS if not options.only or "-".join(unit) in options.only]
+    if not options.report:
+        jobs = [(task, new, options.work, options.tests, options.tuning, options.initial) for task, new in units]
+        with multiprocessing.get_context("spawn").Pool(options.processes, maxtasksperchild=1) as pool:
+            for line in pool.imap_unordered(run, jobs, chunksize=1):
+                sys.stderr.write(line + "\n")
+    if not options.initial and not options.tuning:
+        from benchmarks._similar_table import write
+
+        write(options.work, Path("benchmarks/results"))
+
+
+if __name__ == "__main__":
+    main()

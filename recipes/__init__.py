@@ -1,0 +1,1 @@
+"""A file for each shipped model: the one command that remakes it."""

@@ -1,0 +1,82 @@
+"""Refining a model on given cases, with some of them held out to see whether it helped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from casewise.adaptation.rule import Rule
+from casewise.case import Case
+from casewise.models.averaging import between
+from casewise.models.model import Model
+from casewise.training.fit import Progress, Settings, fit
+from casewise.training.measures import measure
+
+# Chosen by benchmarks/similar_cases.py on validation cases.
+REFINEMENT = Settings(steps=20, batch=4, rate=5e-4, augmentation="light")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a model is refined.
+
+    k : cases it is trained on. held_out : further similar cases that judge it. share : how far to go from the parent's weights to
+    the refined ones; 1 goes all the way, less loses less where refinement does harm.
+    """
+
+    k: int = 8
+    held_out: int = 4
+    share: float = 1.0
+    settings: Settings = REFINEMENT
+    rule: Rule = field(default_factory=Rule)
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """What came of it.
+
+    model : the one to use: the refined one, or the parent where that was better. reason : one sentence. before, after : measures of
+    parent and refined model on the held-out cases (``dice``, or ``accuracy`` and ``log_likelihood``).
+    """
+
+    model: Model
+    parent: Model
+    used: bool
+    reason: str
+    trained_on: tuple[Case, ...] = ()
+    before: dict[str, float] = field(default_factory=dict)
+    after: dict[str, float] = field(default_factory=dict)
+
+
+def refine_on(model: Model, cases: Sequence[Case], plan: Plan, method: str, progress: Progress | None = None) -> Refinement:
+    """Refine ``model`` on ``cases`` (most similar first), none of which it was trained on; every third is held out as the judge.
+
+    The parent is never changed: the next image starts from it again.
+    """
+    held_out, chosen = part(cases, plan)
+    refined = fit(
+        model, chosen, weights=None, settings=plan.settings, method=method, name=f"{model.name}+{method}", progress=progress
+    )
+    if plan.share < 1:
+        refined = between(model, refined, plan.share)
+    before, after = judged(model, held_out, plan), judged(refined, held_out, plan)
+    used, reason = plan.rule.after(before, after, len(held_out))
+    numbers = {f"before_{k}": v for k, v in before.items()} | {f"after_{k}": v for k, v in after.items()}
+    refined = replace(refined, lineage=refined.lineage.measured(**numbers))
+    return Refinement(refined if used else model, model, used, reason, tuple(chosen), before, after)
+
+
+def part(cases: Sequence[Case], plan: Plan) -> tuple[list[Case], list[Case]]:
+    """(held out, trained on): every third of the most similar is held out, so that both are about equally like the image."""
+    numbers = range(min(len(cases), plan.k + plan.held_out))
+    step = max(2, round((plan.k + plan.held_out) / max(1, plan.held_out)))
+    aside = [number for number in numbers if number % step == step - 1][: plan.held_out]
+    return [cases[number] for number in aside], [cases[number] for number in numbers if number not in aside]
+
+
+def judged(model: Model, cases: Sequence[Case], plan: Plan) -> dict[str, float]:
+    """Mean measures, all of them better when larger."""
+    values = measure(model, cases, plan.settings.device)
+    if "loss" in values:
+        values["log_likelihood"] = -values.pop("loss")
+    return values

@@ -1,0 +1,90 @@
+"""Similar cases (claims 1–4, 8–10 of the similar-cases source): the model refined for one image on the cases most like it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from casewise.adaptation.refinement import Plan, Refinement, refine_on
+from casewise.case import Case
+from casewise.image import Image
+from casewise.models.model import Model
+from casewise.result import SimilarCase
+from casewise.training.fit import Progress
+
+if TYPE_CHECKING:
+    from casewise.archive import Archive
+    from casewise.encoder import Encoder
+
+
+@dataclass(frozen=True)
+class SimilarRefinement:
+    """similar : the cases found, most similar first, those the model was trained on among them. unseen : how many it was not."""
+
+    refinement: Refinement
+    similar: tuple[SimilarCase, ...]
+    unseen: int
+
+    @property
+    def model(self) -> Model:
+        return self.refinement.model
+
+
+def refine(
+    model: Model,
+    image: Image,
+    archive: Archive,
+    *,
+    plan: Plan | None = None,
+    by: Sequence[str] = ("latent", "content"),
+    encoder: Encoder | None = None,
+    region: npt.NDArray[np.bool_] | None = None,
+    exclude: Collection[str] = (),
+    progress: Progress | None = None,
+) -> SimilarRefinement:
+    """Refine ``model`` for ``image`` on the most similar labelled cases of ``archive`` that it has not been trained on.
+
+    encoder : whose latent space compares; the model's own by default. region (*spatial) bool : similarity is judged within it alone.
+    exclude : keys of cases never to be used (the image itself is left out by its key where the archive holds it).
+    """
+    plan = plan or Plan()
+    wanted = plan.k + plan.held_out
+    labelled = {case.key: case for case in usable_cases(model, archive)}
+    found = archive.similar(
+        image,
+        k=2 * wanted,
+        by=by,
+        encoder=encoder or model.encoder(plan.settings.device),
+        region=region,
+        exclude=exclude,
+        among=labelled.keys(),
+    )
+    new = [case for case in found if case.key not in model.trained_on]
+    if len(new) < wanted and len(labelled.keys() - model.trained_on) > len(new):
+        new = archive.similar(
+            image,
+            k=wanted,
+            by=by,
+            encoder=encoder or model.encoder(plan.settings.device),
+            region=region,
+            exclude=exclude,
+            among=labelled.keys() - model.trained_on,
+        )
+    new = new[:wanted]
+    shown = tuple(sorted({case.key: case for case in [*found[:wanted], *new]}.values(), key=lambda case: -case.score))
+    why = plan.rule.before(len(new), len(found) - len(new))
+    if why is not None:
+        return SimilarRefinement(Refinement(model, model, used=False, reason=why), tuple(found[: plan.k]), len(new))
+    refinement = refine_on(model, [labelled[case.key] for case in new], plan, "similar", progress)
+    return SimilarRefinement(refinement, shown, len(new))
+
+
+def usable_cases(model: Model, archive: Archive) -> list[Case]:
+    """The archive's cases that carry what the model is trained for."""
+    if model.task == "classification":
+        return [case for case in archive.cases(category=True) if case.category in model.spec.classes]
+    return [case for case in archive.cases() if any(case.has(structure) for structure in model.spec.structures)]

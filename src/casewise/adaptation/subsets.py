@@ -1,0 +1,190 @@
+"""Precomputed subsets (claim 5 of the similar-cases source): clusters of the archive, a model refined for each, and the choice among them."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+import tomllib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+import tomli_w
+
+from casewise.adaptation.refinement import REFINEMENT, Plan, judged
+from casewise.adaptation.similar import usable_cases
+from casewise.case import Case
+from casewise.errors import ArchiveError, CasewiseError
+from casewise.image import Image
+from casewise.models.model import Model
+from casewise.training.fit import Settings, fit
+from casewise.training.split import split
+
+if TYPE_CHECKING:
+    from casewise.archive import Archive
+
+SUBSET = replace(REFINEMENT, steps=60)
+_SMALLEST = 4
+
+
+@dataclass(frozen=True)
+class Subset:
+    """One cluster of an archive and the model for images like its members.
+
+    measures : on members set aside from the refinement, ``before_…`` the parent's and ``after_…`` the refined model's.
+    refined : False where the refined model was not better and the parent stands for this subset.
+    """
+
+    name: str
+    size: int
+    model: Path
+    refined: bool
+    members: tuple[str, ...]
+    measures: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, object]:
+        return {"name": self.name, "size": self.size, "model": str(self.model), "refined": self.refined, "measures": self.measures}
+
+
+@dataclass(frozen=True, eq=False)
+class Subsets:
+    """centroids : (n, dimension) float32, unit vectors around ``mean`` (dimension,), in the latent space of ``parent``."""
+
+    parent: str
+    subsets: tuple[Subset, ...]
+    centroids: npt.NDArray[np.float32]
+    mean: npt.NDArray[np.float32]
+
+    def choose(self, vector: npt.NDArray[np.float32]) -> tuple[Subset, float]:
+        """The subset most like an image of latent ``vector`` (dimension,), and its cosine."""
+        centred = vector - self.mean
+        scores = self.centroids @ (centred / max(float(np.linalg.norm(centred)), 1e-9))
+        best = int(np.argmax(scores))
+        return self.subsets[best], float(scores[best])
+
+
+def build(
+    archive: Archive,
+    model: Model,
+    folder: Path | None = None,
+    *,
+    k: int | None = None,
+    settings: Settings = SUBSET,
+    progress: Callable[[int, int], None] | None = None,
+) -> Subsets:
+    """Cluster the archive's usable cases in the model's latent space and refine the model for each cluster.
+
+    k : how many clusters; by silhouette among 4–16 when None. folder : where the subsets' models go; inside the archive by default.
+    Goes on where an earlier call was stopped: subsets whose model lies there already are kept.
+    """
+    from casewise.archive.clusters import cluster
+
+    cases = usable_cases(model, archive)
+    if len(cases) < 2 * _SMALLEST:
+        msg = f"The archive has {len(cases)} labelled cases for {model.name}, and subsets need {2 * _SMALLEST}; import more of them."
+        raise CasewiseError(msg)
+    folder = folder or default_folder(archive, model)
+    folder.mkdir(parents=True, exist_ok=True)
+    vectors = model.encoder(settings.device).encode([case.image for case in cases])
+    mean = vectors.mean(axis=0)
+    clusters = cluster(_unit(vectors - mean), k=k, seed=settings.seed)
+    made = []
+    count = int(clusters.assignment.max()) + 1
+    for number in range(count):
+        members = [case for case, cell in zip(cases, clusters.assignment, strict=True) if cell == number]
+        made.append(_subset(model, members, number, folder, settings))
+        if progress is not None:
+            progress(number + 1, count)
+    subsets = Subsets(model.key, tuple(made), _unit(np.asarray(clusters.centroids, np.float32)), mean)
+    _write(subsets, folder)
+    return subsets
+
+
+def default_folder(archive: Archive, model: Model) -> Path:
+    return Path(archive.folder) / "subsets" / model.key
+
+
+def load(folder: Path) -> Subsets:
+    """Raises ArchiveError, one sentence, where no subsets were made or their files are damaged."""
+    if not (folder / "subsets.toml").is_file():
+        msg = "No subsets were made for this archive and model yet; make them with `casewise subsets ARCHIVE MODEL`."
+        raise ArchiveError(msg)
+    try:
+        document = tomllib.loads((folder / "subsets.toml").read_text(encoding="utf-8"))
+        arrays = np.load(folder / "centroids.npz", allow_pickle=False)
+        subsets = tuple(_from_toml(entry, folder) for entry in document["subsets"])
+        return Subsets(document["parent"], subsets, arrays["centroids"], arrays["mean"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        msg = f"The subsets in {folder} cannot be read ({error}); delete that folder and make them again."
+        raise ArchiveError(msg) from error
+
+
+def choose(subsets: Subsets, model: Model, image: Image, device: str = "auto") -> tuple[Subset, Model, float]:
+    """(subset, its model, cosine) for an image: one encoding and one small file, no training."""
+    if subsets.parent != model.key:
+        msg = f"These subsets were made from another model than {model.name}; make them for it with `casewise subsets`."
+        raise ArchiveError(msg)
+    subset, score = subsets.choose(model.encoder(device).encode([image])[0])
+    return subset, Model.load(subset.model) if subset.refined else model, score
+
+
+def _subset(model: Model, members: Sequence[Case], number: int, folder: Path, settings: Settings) -> Subset:
+    name = f"subset-{number + 1:02d}"
+    keys = tuple(case.key for case in members)
+    target = folder / f"{name}-{_fingerprint(keys, settings)}"
+    training, held_out = split(members, share=0.25, seed=settings.seed)
+    if not held_out:
+        training, held_out = list(members[::2]), list(members[1::2])
+    if target.exists():
+        refined = Model.load(target)
+    else:
+        refined = fit(model, training, settings=settings, method="subset", name=f"{model.name}+{name}")
+        plan = Plan(settings=settings)
+        numbers = {f"before_{k}": v for k, v in judged(model, held_out, plan).items()}
+        numbers |= {f"after_{k}": v for k, v in judged(refined, held_out, plan).items()}
+        refined = replace(refined, lineage=refined.lineage.measured(**numbers))
+        refined.save(target)
+    measures = dict(refined.lineage.measures)
+    main = "dice" if "after_dice" in measures else "log_likelihood"
+    return Subset(name, len(members), target, measures[f"after_{main}"] > measures[f"before_{main}"], keys, measures)
+
+
+def _fingerprint(keys: Sequence[str], settings: Settings) -> str:
+    from casewise.hashing import combined_key
+
+    return combined_key([*keys, repr(settings)])[:12]
+
+
+def _write(subsets: Subsets, folder: Path) -> None:
+    entries: list[dict[str, Any]] = [
+        {
+            "name": subset.name,
+            "size": subset.size,
+            "model": subset.model.name,
+            "refined": subset.refined,
+            "members": list(subset.members),
+            "measures": subset.measures,
+        }
+        for subset in subsets.subsets
+    ]
+    with tempfile.TemporaryDirectory(dir=folder) as beside:
+        np.savez(Path(beside) / "centroids.npz", centroids=subsets.centroids, mean=subsets.mean)
+        (Path(beside) / "subsets.toml").write_text(tomli_w.dumps({"parent": subsets.parent, "subsets": entries}), encoding="utf-8")
+        for name in ("centroids.npz", "subsets.toml"):
+            shutil.move(str(Path(beside) / name), folder / name)
+
+
+def _from_toml(entry: dict[str, Any], folder: Path) -> Subset:
+    if not re.fullmatch(r"subset-\d+-[0-9a-f]{12}", entry["model"]):  # never a path out of the folder
+        msg = f"{entry['model']!r} is no subset's model"
+        raise ValueError(msg)
+    model = folder / entry["model"]
+    return Subset(entry["name"], int(entry["size"]), model, bool(entry["refined"]), tuple(entry["members"]), dict(entry["measures"]))
+
+
+def _unit(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    return (vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)).astype(np.float32)
