@@ -1,0 +1,31 @@
+"""The models that come with casewise, each remade by the recipe of its name."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+from casewise.errors import ModelError
+from casewise.models.encoding import ModelEncoder
+from casewise.models.model import Model
+
+FOLDER = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """The shipped models' names, by which :func:`load` finds them."""
+    return sorted(path.parent.name for path in FOLDER.glob("*/model.toml"))
+
+
+@cache
+def load(name: str) -> Model:
+    """A shipped model, loaded once. Raises ModelError for a name that is none."""
+    if name not in names():
+        msg = f"casewise ships no model named {name!r}; it ships {', '.join(names()) or 'none'}."
+        raise ModelError(msg)
+    return Model.load(FOLDER / name)
+
+
+def default_encoder(device: str = "cpu") -> ModelEncoder:
+    """The encoder by which images are compared where no model is named: a small autoencoder's middle, 512 numbers an image."""
+    return load("encoder").encoder(device)
