@@ -1,7 +1,6 @@
 """Search finds what brute force finds, through every path; an inexact index says how much it finds."""
 
 import json
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -218,7 +217,6 @@ def test_the_index_is_kept_grown_and_remade(store: VectorStore, small_limits: No
     monkeypatch.undo()
     monkeypatch.setattr(index_files, "SMALLEST", 1_000)
     monkeypatch.setattr(index_files, "CELLS_FROM", 9_000)
-    monkeypatch.setattr(index_files, "build", partial(build, cells_from=9_000))
     cells = current_index(store)
     assert not cells.exact
     again = load(store, store.rows())

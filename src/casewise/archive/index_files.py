@@ -50,7 +50,7 @@ def current_index(store: VectorStore, rows: Rows | None = None, *, seed: int = 0
             _log.info("%d vectors are added to the search index.", len(missing))
             return save(store, extend(grown, base, missing, seed), base)
     _log.info("The search index over %d vectors is made.", len(wanted))
-    return save(store, build(base, wanted, seed=seed), base)
+    return save(store, build(base, wanted, cells_from=CELLS_FROM, seed=seed), base)
 
 
 def save(store: VectorStore, index: Index, base: Vectors) -> Index:
