@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from casewise.cli.common import Device, DeviceOption, JsonOption, SeedOption
+from casewise.cli.common import Answer, Device, DeviceOption, JsonOption, SeedOption, answering
+from casewise.errors import UsageError
+
+
+class Application(StrEnum):
+    """What is made of a model's answer."""
+
+    ORGANS = "organs"
 
 
 class Adapt(StrEnum):
@@ -43,11 +52,11 @@ def analyze(
         ),
     ] = None,
     application: Annotated[
-        str | None,
+        Application,
         typer.Option(
-            "--application", metavar="NAME", help="What is made of the model's answer.", show_default="the model's own task"
+            "--application", help="What is made of the model's answer: organs tells each structure or class with measures."
         ),
-    ] = None,
+    ] = Application.ORGANS,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the reports, masks and results.")
     ] = Path("casewise-output"),
@@ -66,5 +75,39 @@ def analyze(
       casewise analyze new.nii.gz --model heart-model --archive my-archive
       casewise analyze a.dcm b.dcm series/ --model lung-model --adapt none --output reports --json
 
-    Read on in docs/how-to/analyze-and-adapt.md.
+    Read on in docs/analyze-and-adapt.md.
     """
+    kept = f"The reports that are finished stay in {output}."
+    with answering(as_json, kept) as answer:
+        from casewise.analysis import Analyzer
+        from casewise.analysis import analyze as analyze_all
+        from casewise.archive import Archive
+        from casewise.models import Model
+        from casewise.reporting.wording import found_sentence, model_sentence
+
+        if model is None:
+            msg = "Name a model with --model: `casewise models` lists those that are there, `casewise train` makes one."
+            raise UsageError(msg)
+        with ExitStack() as stack:
+            opened = stack.enter_context(Archive.open(archive)) if archive else None
+            way = adapt or (Adapt.SIMILAR if opened else Adapt.NONE)
+            analyzer = Analyzer(
+                Model.load(model),
+                output,
+                archive=opened,
+                adapt=way.value,
+                application=application.value,
+                device=device.value,
+                seed=seed,
+            )
+            results, failures = analyze_all(analyzer, images, partial(_move, answer))
+        for failure in failures:
+            answer.failed(failure.image, failure.reason)
+        lines = [
+            f"{result.image}: {found_sentence(result)} {model_sentence(result.model)}\n  {result.report}" for result in results
+        ]
+        answer.give([result.to_json() for result in results], *lines)
+
+
+def _move(answer: Answer, done: int, total: int, name: str) -> None:
+    answer.progress("Analysing", done, total, name)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casewise.cli.common import Device, DeviceOption, JsonOption, SeedOption
+from casewise.cli.common import Device, DeviceOption, JsonOption, SeedOption, answering
+from casewise.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from casewise.archive import Archive
+    from casewise.image import Array, Image
+    from casewise.models import Model
+    from casewise.result import SimilarCase
 
 
 class By(StrEnum):
@@ -71,5 +82,56 @@ def similar(
       casewise similar my-archive new.dcm --by content --sheet similar.png
       casewise similar my-archive new.png --region heart --model heart-model --json
 
-    Read on in docs/how-to/find-similar-cases.md.
+    Read on in docs/find-similar-cases.md.
     """
+    with answering(as_json) as answer:
+        import casewise
+        from casewise.archive import Archive
+        from casewise.device import resolve_device
+        from casewise.models import Model
+
+        ways = [way.value for way in by or list(By)]
+        if model is None and (region or By.LATENT in ways):
+            msg = "Comparing how images look needs a network: name one with --model, or compare by --by content alone."
+            raise UsageError(msg)
+        query = casewise.read(image)
+        network = Model.load(model) if model else None
+        where = resolve_device(device.value)
+        mask = _region(network, query, region, where) if network and region else None
+        with Archive.open(archive) as opened:
+            encoder = network.encoder(where) if network and By.LATENT in ways else None
+            found = opened.similar(query, k=k, by=ways, encoder=encoder, region=mask)
+            if sheet:
+                _draw(opened, query, found, sheet, {region: mask} if region and mask is not None else {})
+        document = {"image": image, "similar": [case.to_json() for case in found]}
+        lines = [_line(number, case) for number, case in enumerate(found, start=1)]
+        answer.give(document, *lines, *([f"Sheet: {sheet}"] if sheet else []))
+
+
+def _region(model: Model, image: Image, name: str, device: str) -> npt.NDArray[np.bool_]:
+    """The structure ``name`` in ``image``, (*spatial) bool, as the model outlines it."""
+    if model.task != "segmentation" or name not in model.labels:
+        has = ", ".join(model.labels) if model.task == "segmentation" else "no structures"
+        msg = f"Model {model.name} cannot outline {name!r}; it knows {has}."
+        raise UsageError(msg)
+    mask = model.predict(image, device).masks()[name]
+    if not mask.any():
+        msg = f"Model {model.name} finds no {name} in this image, so it cannot be compared by it; leave --region out."
+        raise UsageError(msg)
+    return mask
+
+
+def _draw(archive: Archive, query: Image, found: Sequence[SimilarCase], sheet: Path, masks: Mapping[str, Array]) -> None:
+    from casewise.archive.content import common
+    from casewise.reporting.sheet import SimilarPicture, contact_sheet
+
+    cases = {case.key: case for case in archive.cases(keys=[entry.key for entry in found])}
+    pictures = [SimilarPicture(entry, cases[entry.key].image) for entry in found]
+    told = common([dict(cases[entry.key].content) for entry in found]) if len(found) > 1 else []
+    contact_sheet(query, pictures, sheet, told, masks=masks)
+
+
+def _line(number: int, case: SimilarCase) -> str:
+    terms = [f"{name} {value:.3f}" for name, value in (("latent", case.latent), ("content", case.content)) if value is not None]
+    origin = ", ".join(part for part in (case.site, case.category) if part)
+    return f"{number:3d}. {case.score:.3f}  {case.image}  ({', '.join(terms)}){'  ' + origin if origin else ''}"

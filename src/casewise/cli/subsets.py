@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -40,7 +40,7 @@ def subsets(
       casewise subsets my-archive heart-model
       casewise subsets my-archive heart-model -k 6 --output heart-subsets
 
-    Read on in docs/how-to/analyze-and-adapt.md.
+    Read on in docs/analyze-and-adapt.md.
     """
     kept = "The subsets whose model is finished are kept; run the same command again to make the others."
     with answering(as_json, kept) as answer:

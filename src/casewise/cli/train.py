@@ -27,7 +27,7 @@ cases it was trained on: later, refinement looks for similar cases that the mode
   casewise train segmenter my-archive --structure heart --output heart-model
   casewise train classifier my-archive --output class-model
 
-Read on in docs/how-to/train-a-model.md.
+Read on in docs/train-a-model.md.
 """
 _KEPT = "The last checkpoint is kept; run the same command again to go on from it."
 
@@ -102,7 +102,7 @@ def segmenter(
       casewise train segmenter my-archive --structure heart --output heart-model
       casewise train segmenter my-archive --structure lungs=left_lung+right_lung -o lungs
 
-    Read on in docs/how-to/train-a-model.md.
+    Read on in docs/train-a-model.md.
     """
     with answering(as_json, _KEPT) as answer:
         from casewise.case import Structure
@@ -151,7 +151,7 @@ def classifier(
       casewise train classifier my-archive --output class-model
       casewise train classifier my-archive --category normal --category pneumonia -o chest
 
-    Read on in docs/how-to/train-a-model.md.
+    Read on in docs/train-a-model.md.
     """
     with answering(as_json, _KEPT) as answer:
         from casewise.training import Input, train_classifier
