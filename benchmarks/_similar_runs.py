@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from benchmarks import _cases
-from casewise.adaptation.refinement import Plan, judged, part
 from casewise.adaptation.refinement import REFINEMENT as REFINE
+from casewise.adaptation.refinement import Plan, judged, part
 from casewise.case import Case, Structure
 from casewise.models import Model, Prediction, blend
 from casewise.models.averaging import between
@@ -73,7 +73,10 @@ def _parted(cases: Sequence[Case], tests: int) -> tuple[list[Case], list[Case], 
     per = max(1, round(len(cases) / len(subjects)))
     first, second = min(tests, len(cases) // 2) // per, max(GROWN) // per
     picked = [by_subject[subjects[number]] for number in order]
-    flat = [[case for group in part_ for case in group] for part_ in (picked[:first], picked[first : first + second], picked[first + second :])]
+    flat = [
+        [case for group in part_ for case in group]
+        for part_ in (picked[:first], picked[first : first + second], picked[first + second :])
+    ]
     return flat[0], flat[1], flat[2]
 
 
@@ -126,7 +129,14 @@ class Unit:
                     for count, other in enumerate(models[1:], start=1):
                         ensemble = blend(ensemble, other.predict(case.image), 1 / (count + 1))
                     rows.append({"row": "average of the seeds", "archive": "known", "value": value(ensemble, case, model)})
-                common = {"task": self.task, "new": self.new, "query": case.key, "subject": case.subject, "seed": seed, "site": case.site}
+                common = {
+                    "task": self.task,
+                    "new": self.new,
+                    "query": case.key,
+                    "subject": case.subject,
+                    "seed": seed,
+                    "site": case.site,
+                }
                 common["truth"] = case.category
                 with self.file.open("a") as file:
                     file.writelines(json.dumps(common | row) + "\n" for row in rows)
@@ -163,7 +173,9 @@ class _Settings:
         grown = sorted(self.data.pool, key=lambda case: np.random.default_rng([5, seed, int(case.key[:8], 16)]).random())
         self.pools = {f"grown by {g}": grown[:g] for g in GROWN if len(grown) >= g}
         self.archives |= {name: self.data.known + pool for name, pool in self.pools.items()}
-        self.continued = {name: self._continued(cases) for name, cases in self.archives.items() if name != "known" or unit.new == "none"}
+        self.continued = {
+            name: self._continued(cases) for name, cases in self.archives.items() if name != "known" or unit.new == "none"
+        }
         self.clusters = {
             name: cluster(self.retrieval.vectors[[self._number(case) for case in cases]], seed=seed)
             for name, cases in self.archives.items()
@@ -188,7 +200,11 @@ class _Settings:
                 same = [unseen[n] for n in rng.permutation(len(unseen))[:K]]
                 yield from self._refinement("random of the same site", name, case, same)
             if name in self.continued:
-                yield {"row": "continued on all", "archive": name, "value": value(self.continued[name].predict(case.image), case, self.model)}
+                yield {
+                    "row": "continued on all",
+                    "archive": name,
+                    "value": value(self.continued[name].predict(case.image), case, self.model),
+                }
             if name in ("known", f"grown by {max(GROWN)}"):
                 yield self._subset(name, case, vector, archive)
 
@@ -204,7 +220,11 @@ class _Settings:
             if gate:
                 plan = Plan(settings=replace(REFINE, device="cpu"))
                 before, after = judged(self.model, held, plan), judged(model, held, plan)
-                record |= {"unseen": sum(c.key not in self.model.trained_on for c in ranked[: K + 4]), "before": before, "after": after}
+                record |= {
+                    "unseen": sum(c.key not in self.model.trained_on for c in ranked[: K + 4]),
+                    "before": before,
+                    "after": after,
+                }
             yield record
 
     def _refined(self, cases: Sequence[Case], steps: int = REFINE.steps) -> Model:
@@ -212,7 +232,9 @@ class _Settings:
         key = (*sorted(case.key for case in cases), str(steps))
         if key not in known:
             ordered = sorted(cases, key=lambda case: case.key)
-            known[key] = fit(self.model, ordered, settings=replace(REFINE, seed=self.seed, steps=steps, device="cpu"), method="similar")
+            known[key] = fit(
+                self.model, ordered, settings=replace(REFINE, seed=self.seed, steps=steps, device="cpu"), method="similar"
+            )
         return known[key]
 
     def _continued(self, cases: Sequence[Case]) -> Model:

@@ -34,9 +34,7 @@ def auc(scores: Sequence[float], truth: Sequence[bool]) -> float:
     return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * m))
 
 
-def paired_bootstrap(
-    measure: Callable[[np.ndarray], float], count: int, seed: int = 0
-) -> tuple[float, float, float]:
+def paired_bootstrap(measure: Callable[[np.ndarray], float], count: int, seed: int = 0) -> tuple[float, float, float]:
     """(2.5 %, 97.5 %, p) of ``measure(numbers of the patients drawn)``, a difference that is 0 under the null hypothesis."""
     rng = np.random.default_rng(seed)
     values = np.array([measure(rng.integers(count, size=count)) for _ in range(_ROUNDS)])

@@ -1,7 +1,8 @@
-"""Does refining on similar cases help? ``python -m benchmarks.similar_cases`` runs every unit that is not there yet, then writes the table.
+"""Does refining on similar cases help? ``python -m benchmarks.similar_cases`` runs what is not there yet, then writes the table.
 
-Every site or group is taken as the new one in turn; queries are parted by patient; each row is measured for every seed. Interrupted, it
-goes on where it was (``--work``). ``--tuning`` runs the queries by which settings and the rule were chosen; the table never uses them.
+Every site or group is taken as the new one in turn; queries are parted by patient; each row is measured for every seed.
+Interrupted, it goes on where it was (``--work``). ``--tuning`` runs the queries by which settings and the rule were chosen; the
+table never uses them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The whole way of an image: read → similar cases → refine, or choose a subset's model → segment or classify → findings → report."""
+"""The whole way of an image: read → similar cases → refine, or choose a subset's model → predict → findings → report."""
 
 from __future__ import annotations
 
@@ -112,7 +112,14 @@ class Analyzer:
             masks = self._write_masks(prediction, image, name)
             findings = tuple(findings_of(prediction, image, self.application, masks))
             result = Result(
-                str(path), used, findings, tuple(similar[:_SHOWN]), None, dict(clock.seconds), self.output / f"{name}.html", self.notes
+                str(path),
+                used,
+                findings,
+                tuple(similar[:_SHOWN]),
+                None,
+                dict(clock.seconds),
+                self.output / f"{name}.html",
+                self.notes,
             )
             report = write_report(
                 result, image, prediction.masks(), self.output, self._pictures(similar), common=self._common(similar), name=name
@@ -135,10 +142,14 @@ class Analyzer:
                 subset, model, score = subsets.choose(self._subsets, self.model, image, self.device)
             members = tuple(self._cases[key].name for key in subset.members if key in self._cases)
             reason = f"The image is most like {subset.name} ({subset.size} cases, cosine {score:.2f})" + (
-                ", and the model refined on it was used." if subset.refined else ", whose refined model was not better than its parent."
+                ", and the model refined on it was used."
+                if subset.refined
+                else ", whose refined model was not better than its parent."
             )
             return (
-                ModelUse(model.name, self.model.name if subset.refined else None, members if subset.refined else (), self.adapt, reason),
+                ModelUse(
+                    model.name, self.model.name if subset.refined else None, members if subset.refined else (), self.adapt, reason
+                ),
                 (),
                 model,
             )

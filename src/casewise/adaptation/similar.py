@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SimilarRefinement:
-    """similar : the cases found, most similar first, those the model was trained on among them. unseen : how many it was not."""
+    """similar : the cases found, most similar first, known ones among them. unseen : how many the model was not trained on."""
 
     refinement: Refinement
     similar: tuple[SimilarCase, ...]
@@ -48,7 +48,7 @@ def refine(
 ) -> SimilarRefinement:
     """Refine ``model`` for ``image`` on the most similar labelled cases of ``archive`` that it has not been trained on.
 
-    encoder : whose latent space compares; the model's own by default. region (*spatial) bool : similarity is judged within it alone.
+    encoder : whose latent space compares; the model's own by default. region (*spatial) bool : only it is compared.
     exclude : keys of cases never to be used (the image itself is left out by its key where the archive holds it).
     """
     plan = plan or Plan()

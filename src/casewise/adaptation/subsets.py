@@ -1,4 +1,4 @@
-"""Precomputed subsets (claim 5 of the similar-cases source): clusters of the archive, a model refined for each, and the choice among them."""
+"""Precomputed subsets (claim 5 of the similar-cases source): clusters of the archive, a model for each, the choice among them."""
 
 from __future__ import annotations
 
@@ -85,7 +85,9 @@ def build(
 
     cases = usable_cases(model, archive)
     if len(cases) < 2 * _SMALLEST:
-        msg = f"The archive has {len(cases)} labelled cases for {model.name}, and subsets need {2 * _SMALLEST}; import more of them."
+        msg = (
+            f"The archive has {len(cases)} labelled cases for {model.name}, and subsets need {2 * _SMALLEST}; import more of them."
+        )
         raise CasewiseError(msg)
     folder = folder or default_folder(archive, model)
     folder.mkdir(parents=True, exist_ok=True)
@@ -183,7 +185,9 @@ def _from_toml(entry: dict[str, Any], folder: Path) -> Subset:
         msg = f"{entry['model']!r} is no subset's model"
         raise ValueError(msg)
     model = folder / entry["model"]
-    return Subset(entry["name"], int(entry["size"]), model, bool(entry["refined"]), tuple(entry["members"]), dict(entry["measures"]))
+    return Subset(
+        entry["name"], int(entry["size"]), model, bool(entry["refined"]), tuple(entry["members"]), dict(entry["measures"])
+    )
 
 
 def _unit(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

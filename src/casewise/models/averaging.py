@@ -9,7 +9,7 @@ from casewise.models.model import Model
 
 
 def between(parent: Model, refined: Model, share: float) -> Model:
-    """``parent`` for share 0, ``refined`` for 1, the weights' weighted mean between (Wortsman 2022, WiSE-FT); lineage of ``refined``.
+    """``parent`` for share 0, ``refined`` for 1, the weights' mean between (Wortsman 2022, WiSE-FT); lineage of ``refined``.
 
     Sensible only where ``refined`` was trained from ``parent`` in few steps: the two then lie in one valley of the loss, and their
     mean keeps the parent's steadiness at the cost of one network instead of two.

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from casewise.case import Case
 from casewise.device import resolve_device
-from casewise.errors import CasewiseError, UsageError
+from casewise.errors import CasewiseError, ModelError, UsageError
 from casewise.models.model import Model
 from casewise.models.spec import Lineage, Spec
 from casewise.training.augmentation import LEVELS, augment
@@ -252,6 +252,9 @@ def _checked_order(order: str | Sequence[int], count: int) -> list[int] | None:
 
 
 def _trainable(network: nn.Module, trainable: str | Sequence[str]) -> list[nn.Parameter]:
+    if next(network.parameters(), None) is None:
+        msg = "This network has no parameters to train (a frozen TorchScript file has none); export it without torch.jit.freeze."
+        raise ModelError(msg)
     beginnings = ("",) if trainable == "all" else ("head",) if trainable == "last" else tuple(trainable)
     chosen = []
     for name, parameter in network.named_parameters():

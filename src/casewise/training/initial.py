@@ -56,12 +56,12 @@ def train_segmenter(
         raise UsageError(msg)
     wanted = tuple(structures) or (parent.spec.structures if parent else ())
     if parent is not None and tuple(s.name for s in wanted) != parent.labels:
-        msg = f"Model {parent.name} segments {', '.join(parent.labels)}; it can only be continued for the same structures, in that order."
+        msg = f"Model {parent.name} segments {', '.join(parent.labels)}; continued, it keeps them, in that order."
         raise UsageError(msg)
     labelled = [case for case in cases if any(case.has(structure) for structure in wanted)]
     if not labelled:
         have = sorted({mask for case in cases for mask in case.load_masks})
-        msg = f"No case has a mask for {', '.join(map(str, wanted)) or 'any structure'}; the archive has masks for {', '.join(have) or 'nothing'}."
+        msg = f"No case has a mask for {', '.join(map(str, wanted)) or 'any structure'}; there are masks for {', '.join(have) or 'nothing'}."
         raise CasewiseError(msg)
     network = {"kind": "unet", "channels": list((input or Input()).channels or CHANNELS["segmentation"])}
     if parent is not None:
@@ -92,7 +92,7 @@ def train_classifier(
     counts = Counter(case.category for case in labelled)
     if len(classes) < 2 or min((counts[name] for name in classes), default=0) == 0:
         found = ", ".join(f"{key} ({n})" for key, n in Counter(c.category for c in cases if c.category).items())
-        msg = f"A classifier needs cases of two categories or more, each of those named; the archive has {found or 'no categories'}."
+        msg = f"A classifier needs cases of two categories or more, each of those named; there are {found or 'no categories'}."
         raise CasewiseError(msg)
     if parent is None:
         network = {"kind": "classifier", "channels": list((input or Input()).channels or CHANNELS["classification"])}

@@ -10,7 +10,7 @@ from casewise.case import Case
 
 
 def split(cases: Sequence[Case], share: float = 0.15, seed: int = 0) -> tuple[list[Case], list[Case]]:
-    """(training, validation): about ``share`` of the subjects of each site and category are set aside, never a subject on both sides.
+    """(training, validation): about ``share`` of the subjects of each site and category set aside, no subject on both sides.
 
     A group of fewer than four subjects stays whole in training; a case without a subject is its own.
     """
