@@ -1,0 +1,240 @@
+"""``Archive``: the one door to an archive's images, labels, vectors, models and results."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+
+from casewise.archive import opening
+from casewise.archive.adding import Addition
+from casewise.archive.catalogue import Catalogue, embeddings, images, labels, models, results
+from casewise.archive.embedding import Vectors, VectorWriter, encode, store_of, without_vector
+from casewise.archive.importing import Import
+from casewise.archive.loading import Record, Stored, case_of, record_of
+from casewise.archive.report import ImportReport, Progress
+from casewise.archive.similar import find_similar
+from casewise.case import Case, Structure
+from casewise.encoder import Encoder
+from casewise.errors import ArchiveError, CasewiseError
+from casewise.image import Array, Image
+from casewise.result import SimilarCase
+
+_BATCH = 64
+
+
+class Archive:
+    """Images with their labels and origin, known by their content.
+
+    An archive is a folder: ``casewise.toml`` (its version, and where its catalogue is), ``catalogue.sqlite``, ``vectors/``, and in
+    ``files/`` what was copied or written into it. Any number of processes may use it at once. Close it, or use it in ``with``.
+    """
+
+    def __init__(self, folder: Path, catalogue: Catalogue) -> None:
+        self.folder = folder
+        self._catalogue = catalogue
+
+    @classmethod
+    def open(cls, location: str | os.PathLike[str], create: bool = False, *, database: str | None = None) -> Archive:
+        """Open the archive in a folder.
+
+        create : make it if it is not there. database : a PostgreSQL URL (``postgresql+psycopg://user@host/name``) for the catalogue
+        of an archive that is being made; the folder remembers it, without its password (give that in PGPASSWORD or ~/.pgpass).
+        Raises ArchiveError, one sentence, for a folder that is no archive, one of a newer version, or one that cannot be read.
+        An archive that cannot be written is opened for reading.
+        """
+        folder, catalogue = opening.opened(Path(location), create, database)
+        return cls(folder, catalogue)
+
+    def close(self) -> None:
+        self._catalogue.close()
+
+    def __enter__(self) -> Archive:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        with self._catalogue.read() as connection:
+            return int(connection.scalar(sa.select(sa.func.count()).select_from(images)) or 0)
+
+    def import_paths(
+        self,
+        paths: Iterable[str | os.PathLike[str]],
+        manifest: str | os.PathLike[str] | None = None,
+        site: str | None = None,
+        copy: bool = False,
+        encoder: Encoder | None = None,
+        progress: Progress | None = None,
+    ) -> ImportReport:
+        """Take in the images below ``paths`` (files or folders), their masks, and what is known of them.
+
+        manifest : a CSV table that says what each image is (see docs/how-to/import-your-images.md); it may name images elsewhere.
+        site : where all of them are from. copy : copy the files into the archive; otherwise they stay where they are.
+        encoder : embed the images too. progress : called with (step, done, total).
+        What was imported before and has not changed is not read again; an import that was stopped goes on where it stopped.
+        """
+        run = Import(self._catalogue, self.folder, site=site, copy=copy, encoder=encoder, progress=progress)
+        return run.run(paths, Path(manifest) if manifest is not None else None)
+
+    def add(
+        self,
+        image: Image | str | os.PathLike[str],
+        masks: Mapping[str, Array | str | os.PathLike[str]] | None = None,
+        *,
+        category: str | None = None,
+        site: str | None = None,
+        subject: str | None = None,
+        content: Mapping[str, object] | None = None,
+        name: str | None = None,
+    ) -> str:
+        """Add one image, or what is new about one that is there; returns its key.
+
+        image : in memory (it is written into the archive) or a file. masks : structure → array (*spatial) on the image's grid
+        (written into the archive) or a file on that grid; a mask of a name that the image has replaces it.
+        """
+        addition = Addition(self._catalogue, self.folder)
+        facts = {"category": category, "site": site, "subject": subject, "name": name}
+        return addition.add(image, masks or {}, facts, content or {})
+
+    def images(self, keys: Collection[str] | None = None) -> list[Record]:
+        """What the catalogue says of each image (or of those of ``keys``), in the order in which they came."""
+        with self._catalogue.read() as connection:
+            rows = connection.execute(sa.select(images).order_by(images.c.id)).all()
+        return [record_of(row) for row in rows if keys is None or row.key in keys]
+
+    def cases(
+        self,
+        structures: Sequence[Structure | str] = (),
+        category: str | bool | None = None,
+        site: str | None = None,
+        keys: Collection[str] | None = None,
+    ) -> list[Case]:
+        """The archive's images as cases, read when they are asked for; ``Case.key`` is the image's key, ``Case.name`` its file.
+
+        structures : only those that have all of them. category : only those of this category, or True: of any. site, keys : only these.
+        """
+        wanted = [Structure.parse(item) if isinstance(item, str) else item for item in structures]
+        query = sa.select(images).order_by(images.c.id)
+        if isinstance(category, str):
+            query = query.where(images.c.category == category)
+        elif category is True:
+            query = query.where(images.c.category.is_not(None))
+        if site is not None:
+            query = query.where(images.c.site == site)
+        with self._catalogue.read() as connection:
+            rows = connection.execute(query).all()
+            masks: dict[int, list[sa.Row[Any]]] = {}
+            for label in connection.execute(sa.select(labels).where(labels.c.kind == "mask").order_by(labels.c.id)):
+                masks.setdefault(label.image_id, []).append(label)
+        chosen = [row for row in rows if keys is None or row.key in keys]
+        cases = [case_of(Stored(self.folder, row), masks.get(row.id, [])) for row in chosen]
+        return [case for case in cases if all(case.has(structure) for structure in wanted)]
+
+    def case(self, key: str) -> Case:
+        """The case of a key. Raises ArchiveError for one that is not in the archive."""
+        found = self.cases(keys={key})
+        if not found:
+            msg = f"The archive has no image of the key {key}; import it first."
+            raise ArchiveError(msg)
+        return found[0]
+
+    def labels(self, key: str) -> list[dict[str, object]]:
+        """All labels of an image: ``name``, ``kind`` (mask, boxes, scribble), ``path``, ``member``, ``value``, ``boxes``, ``origin``."""
+        columns = [column for column in labels.c if column.name not in ("id", "image_id")]
+        query = sa.select(*columns).join(images, images.c.id == labels.c.image_id).where(images.c.key == key).order_by(labels.c.id)
+        with self._catalogue.read() as connection:
+            return [dict(row._mapping) for row in connection.execute(query)]
+
+    def keys_of(self, image: Image | str | os.PathLike[str]) -> set[str]:
+        """The keys under which the archive knows an image: by its pixels, by its file's content, by its path. Empty if it does not."""
+        return Addition(self._catalogue, self.folder).keys_of(image)
+
+    def embed(self, encoder: Encoder, progress: Progress | None = None) -> int:
+        """Give a vector to each image that has none of this encoder; returns how many were made. Can be stopped and goes on.
+
+        Images that cannot be read or encoded any more are left without: they are found by nothing but their content.
+        """
+        with self._catalogue.read() as connection:
+            keys = without_vector(connection, encoder.key)
+        writer = VectorWriter(self._catalogue, self.folder, encoder)
+        made = 0
+        for first in range(0, len(keys), _BATCH):
+            part = {case.key: case for case in self.cases(keys=set(keys[first : first + _BATCH]))}
+            vectors, _ = encode(encoder, {key: image for key, case in part.items() if (image := _readable(case)) is not None})
+            with self._catalogue.write() as connection:
+                ids = connection.execute(sa.select(images.c.key, images.c.id).where(images.c.key.in_(list(vectors)))).all()
+                made += writer.write(connection, {number: vectors[key] for key, number in ids})
+            if progress is not None:
+                progress("Embedding", min(first + _BATCH, len(keys)), len(keys))
+        return made
+
+    def vectors(self, encoder: Encoder) -> tuple[list[str], npt.NDArray[np.int64], Vectors]:
+        """(keys, rows, base): image ``keys[i]`` has the vector ``base[rows[i]]``; base (n, dimension) is a read-only memory map."""
+        query = sa.select(images.c.key, embeddings.c.row).join(images, images.c.id == embeddings.c.image_id)
+        with self._catalogue.read() as connection:
+            found = connection.execute(query.where(embeddings.c.encoder_key == encoder.key).order_by(embeddings.c.row)).all()
+        rows = np.asarray([row for _, row in found], np.int64)
+        return [key for key, _ in found], rows, store_of(self.folder, encoder).rows()
+
+    def similar(
+        self,
+        image: Image,
+        k: int = 8,
+        by: Sequence[str] = ("latent", "content"),
+        encoder: Encoder | None = None,
+        region: npt.NDArray[np.bool_] | None = None,
+        exclude: Collection[str] = (),
+        structures: Sequence[Structure | str] = (),
+        unseen_by: Collection[str] = frozenset(),
+        among: Collection[str] | None = None,
+    ) -> list[SimilarCase]:
+        """The ``k`` cases most like ``image``, most similar first; the image itself is left out where the archive holds it.
+
+        by : ``latent`` (cosine of an encoder's vectors, the archive's mean taken off), ``content`` (Gower, what is known of both), or
+        both: 0.7 × latent + 0.3 × content. region : (*spatial) bool; only it is looked at, in the image and in the candidates.
+        exclude : keys never to be found. structures : only cases that have them. unseen_by : keys that a model was trained on; only
+        others are found. among : only these keys.
+        """
+        return find_similar(self, image, k, tuple(by), encoder, region, {*exclude, *unseen_by}, structures, among)
+
+    def subsets(self) -> list[dict[str, object]]:
+        """The precomputed subsets that were made for this archive: ``name``, ``size``, ``model``, ``measures``, ``parent``."""
+        return opening.subsets_in(self.folder)
+
+    def add_model(self, key: str, name: str, path: str | os.PathLike[str], data: Mapping[str, object] | None = None) -> None:
+        """Remember a model that was made from this archive; ``data`` (JSON): what is to be known of it."""
+        row = {"key": key, "name": name, "path": os.fspath(path), "data": dict(data or {})}
+        with self._catalogue.write() as connection:
+            self._catalogue.replace(connection, models, [row])
+
+    def models(self) -> list[dict[str, object]]:
+        """The models remembered: ``key``, ``name``, ``path``, ``data``."""
+        with self._catalogue.read() as connection:
+            return [dict(row._mapping) for row in connection.execute(sa.select(models).order_by(models.c.name))]
+
+    def record_result(self, data: Mapping[str, object], image_key: str | None = None) -> None:
+        """Keep what an analysis came to (JSON)."""
+        with self._catalogue.write() as connection:
+            connection.execute(sa.insert(results).values(image_key=image_key, data=dict(data)))
+
+    def results(self, image_key: str | None = None) -> list[dict[str, object]]:
+        """What was recorded, of one image or of all, in order."""
+        query = sa.select(results.c.data).order_by(results.c.id)
+        query = query.where(results.c.image_key == image_key) if image_key is not None else query
+        with self._catalogue.read() as connection:
+            return list(connection.scalars(query))
+
+
+def _readable(case: Case) -> Image | None:
+    try:
+        return case.image
+    except (CasewiseError, OSError):
+        return None

@@ -1,0 +1,215 @@
+"""The catalogue: the archive's tables, in SQLite beside the files or in PostgreSQL, and the transactions on them.
+
+Writers take turns: SQLite by ``BEGIN IMMEDIATE`` and waiting, PostgreSQL by one advisory lock that a transaction holds to its
+end. So whatever a transaction has read stays true until it is committed, and numbers given out in one are never given out twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from casewise.archive.failures import translated
+from casewise.errors import ArchiveError
+
+SCHEMA_VERSION = 1
+_WAIT_SECONDS = 120
+_WRITERS_LOCK = 0x6361736577697365  # "casewise": the advisory lock that PostgreSQL's writers share
+
+metadata = sa.MetaData()
+
+meta = sa.Table(
+    "meta",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("value", sa.String, nullable=False),
+)
+
+# One row an image content. `path` is where it is read from (relative: inside the archive), `name` what it was called when added,
+# `files` the names inside `path` of a series of several files.
+images = sa.Table(
+    "images",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("key", sa.String, nullable=False, unique=True),
+    sa.Column("path", sa.String, nullable=False, index=True),
+    sa.Column("member", sa.String),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("files", sa.JSON, nullable=False),
+    sa.Column("copied", sa.Boolean, nullable=False, default=False),
+    sa.Column("shape", sa.JSON, nullable=False),
+    sa.Column("channels", sa.Integer, nullable=False),
+    sa.Column("spacing", sa.JSON, nullable=False),
+    sa.Column("modality", sa.String),
+    sa.Column("sequence", sa.String),
+    sa.Column("category", sa.String, index=True),
+    sa.Column("site", sa.String, index=True),
+    sa.Column("subject", sa.String),
+    sa.Column("age", sa.Float),
+    sa.Column("sex", sa.String),
+    sa.Column("content", sa.JSON, nullable=False),
+)
+
+# `value`: None for every non-zero voxel, else the list of values whose union it is. `boxes`: [[[lo, hi], …], …] for kind boxes.
+labels = sa.Table(
+    "labels",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("image_id", sa.ForeignKey("images.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("path", sa.String),
+    sa.Column("member", sa.String),
+    sa.Column("value", sa.JSON(none_as_null=True)),
+    sa.Column("boxes", sa.JSON(none_as_null=True)),
+    sa.Column("origin", sa.JSON, nullable=False),
+    sa.UniqueConstraint("image_id", "kind", "name"),
+)
+
+# One row a file that was looked at, by which an unchanged file need not be read again.
+# state: image, label, failed, skipped. images: keys of the images in it (for a label: those it was tried on). A series' keys
+# stand in the row of its first file alone.
+files = sa.Table(
+    "files",
+    metadata,
+    sa.Column("path", sa.String, primary_key=True),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("mtime_ns", sa.BigInteger, nullable=False),
+    sa.Column("key", sa.String),
+    sa.Column("state", sa.String, nullable=False),
+    sa.Column("reason", sa.String),
+    sa.Column("images", sa.JSON, nullable=False),
+)
+
+embeddings = sa.Table(
+    "embeddings",
+    metadata,
+    sa.Column("encoder_key", sa.String, primary_key=True),
+    sa.Column("image_id", sa.ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("row", sa.Integer, nullable=False),
+    sa.UniqueConstraint("encoder_key", "row"),
+)
+
+# Rows of vectors given out to an encoder so far: a number is never given twice, even where an image has gone since.
+encoders = sa.Table(
+    "encoders",
+    metadata,
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("dimension", sa.Integer, nullable=False),
+    sa.Column("rows", sa.Integer, nullable=False),
+)
+
+models = sa.Table(
+    "models",
+    metadata,
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("path", sa.String, nullable=False),
+    sa.Column("data", sa.JSON, nullable=False),
+)
+
+results = sa.Table(
+    "results",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("image_key", sa.String, index=True),
+    sa.Column("data", sa.JSON, nullable=False),
+)
+
+
+class Catalogue:
+    """The tables behind one archive. ``url``: of SQLAlchemy; ``read_only``: nothing can be written, nothing will be tried."""
+
+    def __init__(self, url: str | sa.URL, *, read_only: bool = False) -> None:
+        self.read_only = read_only
+        self.engine = _engine(sa.make_url(url))
+
+    @property
+    def _insert(self) -> Any:
+        return postgresql.insert if self.engine.dialect.name == "postgresql" else sqlite.insert
+
+    def create(self) -> None:
+        """Make the tables that are missing, and write which version they are of."""
+        with self.write() as connection:
+            metadata.create_all(connection)
+            self.insert_new(connection, meta, [{"name": "schema", "value": str(SCHEMA_VERSION)}])
+
+    def check(self) -> None:
+        """Raise ArchiveError unless the tables are there and of a version that this casewise knows."""
+        with self.read() as connection:
+            if not sa.inspect(connection).has_table("meta"):
+                msg = "The archive's catalogue holds no tables; make it again with Archive.open(location, create=True)."
+                raise ArchiveError(msg)
+            version = connection.scalar(sa.select(meta.c.value).where(meta.c.name == "schema"))
+        check_version(version)
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection that sees one state of the catalogue."""
+        with translated(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction in which this process alone writes: whole when the block ends, gone if it raises."""
+        if self.read_only:
+            msg = "The archive cannot be written here (its folder or catalogue is read-only); give write permission, or copy it."
+            raise ArchiveError(msg)
+        with translated(), self.engine.connect().execution_options(casewise_write=True) as connection, connection.begin():
+            if self.engine.dialect.name == "postgresql":
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITERS_LOCK)))
+            yield connection
+
+    def insert_new(self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert those of ``rows`` that break no unique constraint."""
+        if rows:
+            connection.execute(self._insert(table).on_conflict_do_nothing(), list(rows))
+
+    def replace(self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Insert ``rows``, or overwrite those of the same primary key."""
+        if not rows:
+            return
+        keys = [column.name for column in table.primary_key]
+        statement = self._insert(table)
+        others = {name: statement.excluded[name] for name in rows[0] if name not in keys}
+        connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=others), list(rows))
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+
+def check_version(version: object) -> None:
+    """Raise ArchiveError for the version of a newer casewise, or for none."""
+    text = str(version)
+    if not text.isdecimal():
+        msg = f"The archive does not say its version (it should be a number, it is {version!r}); restore it from a copy."
+        raise ArchiveError(msg)
+    if int(text) > SCHEMA_VERSION:
+        msg = f"The archive is of version {text} and this casewise reads versions up to {SCHEMA_VERSION}; install a newer casewise."
+        raise ArchiveError(msg)
+
+
+def _engine(url: sa.URL) -> sa.Engine:
+    if url.get_backend_name() != "sqlite":
+        return sa.create_engine(url, pool_pre_ping=True)
+    engine = sa.create_engine(url, connect_args={"timeout": _WAIT_SECONDS})
+    sa.event.listen(engine, "connect", _prepare)
+    sa.event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: Any, _record: object) -> None:
+    # Transactions are begun by `_begin`, not by the driver, which would begin them as readers and fail as writers.
+    connection.isolation_level = None
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute("PRAGMA synchronous=FULL")
+
+
+def _begin(connection: sa.Connection) -> None:
+    write = connection.get_execution_options().get("casewise_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")

@@ -1,0 +1,208 @@
+"""Which files of an import are to be read: those that no row of the catalogue settles; what the others came to is reported from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+
+from casewise.archive.examining import Outcome, Unit
+from casewise.archive.layouts.entry import LabelSource
+from casewise.archive.layouts.hdf5 import told_apart
+from casewise.archive.layouts.tree import File, Folder
+from casewise.archive.members import expanded, with_voxels
+from casewise.archive.planning import Plan
+from casewise.archive.report import ImportReport, Refused
+from casewise.errors import CasewiseError
+from casewise.formats import Found, Kind, Rejected, read, scan
+
+_HIDDEN = "It is a hidden file."
+
+
+@dataclass(frozen=True)
+class Settled:
+    """A file of which there is nothing to read. ``state``: failed or skipped."""
+
+    path: Path
+    state: str
+    reason: str
+
+
+class Finder:
+    """Goes through the folders of one import.
+
+    plan : what is known of the files. stats : size and time of each. earlier : the catalogue's rows by path. renewed : the manifest has
+    changed, so what it names is read again.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        stats: Mapping[Path, File],
+        earlier: Mapping[str, sa.Row[Any]],
+        report: ImportReport,
+        site: str | None,
+        renewed: bool,
+    ) -> None:
+        self._plan = plan
+        self._stats = stats
+        self._earlier = earlier
+        self._report = report
+        self._site = site
+        self._renewed = renewed
+        # Labels that were tried in this import: None where one fits an image, else the reason why not.
+        self._tried: dict[Path, str | None] = {}
+
+    def count_due(self, trees: Sequence[Folder]) -> int:
+        """How many files there are to read or to name (labels go with their images)."""
+        return sum(path not in self._plan.labels and not self._is_settled(path) for tree in trees for path, _ in tree.below())
+
+    def due(self, trees: Sequence[Folder]) -> Iterator[Unit | Settled]:
+        """What is to be read, folder by folder; each refusal is reported as it is met."""
+        for tree in trees:
+            for folder in tree.walk():
+                paths = [folder.path / name for name in folder.files]
+                if all(self._is_settled(path) for path in paths):
+                    for path in paths:
+                        self._recall(path)
+                else:
+                    yield from self._folder(folder, paths)
+
+    def attempted(self, outcome: Outcome) -> None:
+        """Note what became of the labels of an examined unit."""
+        for path, reason in outcome.tried.items():
+            row = self._row(path)
+            fits = reason is None or self._tried.get(path, "") is None or (row is not None and row.state == "label")
+            self._tried[path] = None if fits else reason
+
+    def left_over(self) -> Iterator[Settled]:
+        """After all is read: report the labels that fit no image, and yield those whose images could not be read."""
+        for path in sorted(self._plan.labels):
+            if path in self._tried:
+                reason = self._tried[path]
+                if reason is not None:
+                    self._report.failed.append(Refused(str(path), reason))
+            elif self._row(path) is None and path in self._stats:
+                yield self._settle(path, "failed", _why(path))
+
+    def _folder(self, folder: Folder, paths: Sequence[Path]) -> Iterator[Unit | Settled]:
+        rejected: list[Rejected] = []
+        groups: dict[tuple[Path, ...], list[Found]] = {}
+        for item in self._scanned(folder, paths):
+            if isinstance(item, Rejected):
+                rejected.append(item)
+            elif self._stats.keys() >= set(item.files):
+                whole = with_voxels(item)
+                groups.setdefault(whole.files, []).append(whole)
+        met = {path for files in groups for path in files}
+        for files, found in groups.items():
+            yield from self._found(files, found)
+        refusals: dict[Path, str] = {}
+        for item in rejected:
+            if item.path in self._stats and item.path not in met:
+                met.add(item.path)
+                yield from self._rejected(item)
+            # A series is refused by its folder's name.
+            refusals[item.path] = item.reason
+        for path in paths:
+            if path not in met:
+                yield from self._unmet(path, refusals)
+
+    def _scanned(self, folder: Folder, paths: Sequence[Path]) -> Iterator[Found | Rejected]:
+        if not folder.partial:
+            yield from scan(folder.path, recursive=False)
+            return
+        for path in paths:
+            try:
+                yield from scan(path)
+            except CasewiseError as error:
+                yield Rejected(path, str(error), True)
+
+    def _rejected(self, item: Rejected) -> Iterator[Settled]:
+        if self._is_settled(item.path):
+            self._recall(item.path)
+        else:
+            self._tried[item.path] = None
+            yield self._settle(item.path, "failed" if item.is_image else "skipped", item.reason)
+
+    def _unmet(self, path: Path, refusals: Mapping[Path, str]) -> Iterator[Settled]:
+        if self._is_settled(path):
+            self._recall(path)
+        elif path.name.startswith("."):
+            yield self._settle(path, "skipped", _HIDDEN)
+        else:
+            yield self._settle(path, "failed", refusals.get(path.parent, "It went away while the folder was read; import again."))
+
+    def _found(self, files: tuple[Path, ...], found: list[Found]) -> Iterator[Unit | Settled]:
+        if any(path in self._plan.labels for path in files):
+            for path in files:
+                self._recall(path)
+            return
+        if all(self._is_settled(path) for path in files):
+            for path in files:
+                self._recall(path)
+            return
+        if files[0] in self._plan.orphans:
+            yield self._settle(files[0], "failed", self._plan.orphans[files[0]])
+            return
+        try:
+            every = [one for item in found for one in expanded(item)]
+        except CasewiseError as error:
+            yield self._settle(files[0], "failed", str(error))
+            return
+        known, guess = self._plan.of(files)
+        images, labels = told_apart(every) if every[0].kind is Kind.HDF5 else (every, [])
+        yield Unit(tuple(images), known, guess, (*known.labels, *labels), len(every) > 1, self._site)
+
+    def _is_settled(self, path: Path) -> bool:
+        """Whether the catalogue knows what came of this file, and of its labels with it."""
+        row = self._row(path)
+        if path in self._plan.labels:
+            # It is looked at with its images; its own row matters to them alone, unless it was taken for something else.
+            return row is not None and row.state in ("label", "failed")
+        if row is None or row.state in ("label", "manifest"):
+            return row is not None and row.state == "manifest"
+        entry = self._plan.entries.get(path)
+        if entry is None:
+            return True
+        if entry.explicit and self._renewed:
+            return False
+        return all(self._is_tried(label, row.images) for label in entry.labels)
+
+    def _is_tried(self, label: LabelSource, keys: Sequence[str]) -> bool:
+        row = self._row(label.path)
+        return row is not None and row.state in ("label", "failed") and set(keys) <= set(row.images)
+
+    def _row(self, path: Path) -> sa.Row[Any] | None:
+        """The catalogue's row of this file, if the file is as it was."""
+        row, file = self._earlier.get(str(path)), self._stats.get(path)
+        if row is None or file is None or (row.size, row.mtime_ns) != (file.size, file.mtime_ns):
+            return None
+        return row
+
+    def _recall(self, path: Path) -> None:
+        """Report of an unchanged file what was found before."""
+        row = self._row(path)
+        if row is None:
+            return
+        if row.state == "image":
+            self._report.known += len(row.images)
+        if row.reason:
+            refused = [Refused(str(path), reason) for reason in row.reason.split("\n")]
+            (self._report.skipped if row.state == "skipped" else self._report.failed).extend(refused)
+
+    def _settle(self, path: Path, state: str, reason: str) -> Settled:
+        (self._report.skipped if state == "skipped" else self._report.failed).append(Refused(str(path), reason))
+        return Settled(path, state, reason)
+
+
+def _why(path: Path) -> str:
+    """Why a label came to nothing: it cannot be read itself, or its image cannot."""
+    try:
+        read(path)
+    except CasewiseError as error:
+        return str(error)
+    return "It is a mask, but the image that it belongs to could not be read."

@@ -1,0 +1,209 @@
+"""Importing: look at what is there, leave out what is known and unchanged, read the rest, write it in batches.
+
+Every batch is one transaction, and a file's row is written with what came of it. So an import can be stopped at any moment, by whatever
+means, and the next one goes on: it reads what has no row, or another size or time of change than its row says.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from casewise.archive.catalogue import Catalogue, files, images
+from casewise.archive.embedding import VectorWriter, encode
+from casewise.archive.examining import Examiner, Outcome, Unit
+from casewise.archive.finding import Finder, Settled
+from casewise.archive.layouts.entry import Entry, LabelSource
+from casewise.archive.layouts.tree import File, Folder, walk
+from casewise.archive.manifest import read_manifest
+from casewise.archive.planning import plan
+from casewise.archive.recording import Batch, Recorder
+from casewise.archive.report import ImportReport, Progress, Refused
+from casewise.encoder import Encoder
+
+_BATCH = 64
+_BATCH_BYTES = 128 << 20
+_BATCH_SECONDS = 2.0
+_STEP = "Importing"
+
+
+class Import:
+    """One import into one archive. ``folder``: the archive's; ``site``, ``copy``, ``encoder``: as of ``Archive.import_paths``."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        folder: Path,
+        *,
+        site: str | None = None,
+        copy: bool = False,
+        encoder: Encoder | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self._catalogue = catalogue
+        self._folder = folder
+        self._site = site
+        self._copy = copy
+        self._encoder = encoder
+        self._progress = progress or (lambda step, done, total: None)
+        self.report = ImportReport()
+
+    def run(self, paths: Iterable[str | os.PathLike[str]], manifest: Path | None = None) -> ImportReport:
+        """Import; returns what came of it. What was written before an error or Ctrl-C stays."""
+        explicit = read_manifest(manifest) if manifest is not None else []
+        trees = self._trees([_absolute(path) for path in paths])
+        stats = {path: file for tree in trees for path, file in tree.below()}
+        trees += self._named(explicit, stats)
+        explicit = self._present(explicit, stats)
+        whole = plan(trees, explicit, self._site)
+        earlier = self._earlier(trees)
+        renewed = manifest is not None and self._changed(manifest, stats, earlier)
+        finder = Finder(whole, stats, earlier, self.report, self._site, renewed)
+        total = finder.count_due(trees)
+        self._work(finder, trees, stats, total)
+        if manifest is not None and renewed:
+            self._recorder(stats).write(Batch(settled=[(_absolute(manifest), "manifest", None)]))
+        self.report.failed = sorted(set(self.report.failed))
+        self.report.skipped = sorted(set(self.report.skipped))
+        return self.report
+
+    def _work(self, finder: Finder, trees: Sequence[Folder], stats: dict[Path, File], total: int) -> None:
+        with self._catalogue.read() as connection:
+            known = set(connection.scalars(sa.select(images.c.key)))
+        examiner = Examiner(known, self._folder if self._copy else None, self._encoder is not None)
+        recorder = self._recorder(stats)
+        batch, begun, done = Batch(), time.monotonic(), 0
+        for item in _examined(examiner, finder.due(trees)):
+            if isinstance(item, Settled):
+                batch.settled.append((item.path, item.state, item.reason))
+                done += 1
+            else:
+                batch.outcomes.append(item)
+                finder.attempted(item)
+                done += len(item.unit.files)
+            self._progress(_STEP, min(done, total), total)
+            if _is_full(batch) or time.monotonic() - begun > _BATCH_SECONDS:
+                self._flush(recorder, batch)
+                batch, begun = Batch(), time.monotonic()
+        batch.settled += [(one.path, one.state, one.reason) for one in finder.left_over()]
+        self._flush(recorder, batch)
+
+    def _flush(self, recorder: Recorder, batch: Batch) -> None:
+        if not len(batch):
+            return
+        if self._encoder is not None:
+            pixels = {one.key: one.image for item in batch.outcomes for one in item.images if one.image is not None}
+            batch.vectors, refused = encode(self._encoder, pixels)
+            names = {one.key: str(one.found.path) for item in batch.outcomes for one in item.images}
+            for key, reason in refused.items():
+                self.report.failed.append(Refused(names[key], f"It is imported, but has no vector: {reason}"))
+        written = recorder.write(batch)
+        self.report.added += len(written.added)
+        self.report.known += written.known
+        self.report.labels += written.labels
+        self.report.vectors += written.vectors
+        for item in batch.outcomes:
+            self.report.failed += [Refused(str(item.unit.images[0].path), reason) for reason in item.failed]
+
+    def _recorder(self, stats: dict[Path, File]) -> Recorder:
+        writer = VectorWriter(self._catalogue, self._folder, self._encoder) if self._encoder is not None else None
+        return Recorder(self._catalogue, self._folder, stats, writer)
+
+    def _trees(self, paths: Sequence[Path]) -> list[Folder]:
+        """The folders and files given, each once; what is not there is named in the report."""
+        trees: list[Folder] = []
+        single: dict[Path, Folder] = {}
+        for path in sorted(set(paths)):
+            if any(path.is_relative_to(tree.path) for tree in trees):
+                continue
+            if path.is_dir():
+                trees.append(walk(path, self._folder, self._unreadable))
+            elif path.is_file():
+                about = path.stat()
+                folder = single.setdefault(path.parent, Folder(path.parent, partial=True))
+                folder.files[path.name] = File(about.st_size, about.st_mtime_ns)
+            else:
+                self.report.failed.append(Refused(str(path), "There is no file or folder of this name; correct the path."))
+        return trees + list(single.values())
+
+    def _unreadable(self, path: Path, error: OSError) -> None:
+        reason = f"It may not be read ({error.strerror or type(error).__name__}); change its permissions, or mend the link."
+        self.report.failed.append(Refused(str(path), reason))
+
+    def _named(self, explicit: Sequence[Entry], stats: dict[Path, File]) -> list[Folder]:
+        """Trees of the files that only the manifest names."""
+        folders: dict[Path, Folder] = {}
+        for path in [path for entry in explicit for path in (entry.path, *(label.path for label in entry.labels))]:
+            if path in stats or not path.is_file():
+                continue
+            about = path.stat()
+            stats[path] = File(about.st_size, about.st_mtime_ns)
+            folders.setdefault(path.parent, Folder(path.parent, partial=True)).files[path.name] = stats[path]
+        return list(folders.values())
+
+    def _present(self, explicit: Sequence[Entry], stats: dict[Path, File]) -> list[Entry]:
+        """The manifest's rows whose files are there; the others are named in the report."""
+        kept = []
+        for entry in explicit:
+            gone = [path for path in (entry.path, *(label.path for label in entry.labels)) if path not in stats]
+            for path in gone:
+                self.report.failed.append(
+                    Refused(str(path), "The manifest names it, but there is no such file; correct the manifest.")
+                )
+            if entry.path not in gone:
+                labels: tuple[LabelSource, ...] = tuple(label for label in entry.labels if label.path not in gone)
+                kept.append(Entry(**{**entry.__dict__, "labels": labels}))
+        return kept
+
+    def _earlier(self, trees: Sequence[Folder]) -> dict[str, sa.Row[tuple[object, ...]]]:
+        rows: dict[str, sa.Row[tuple[object, ...]]] = {}
+        with self._catalogue.read() as connection:
+            for tree in trees:
+                below = sa.select(files).where(files.c.path.startswith(str(tree.path), autoescape=True))
+                rows |= {row.path: row for row in connection.execute(below)}
+        return rows
+
+    def _changed(self, manifest: Path, stats: dict[Path, File], earlier: dict[str, sa.Row[tuple[object, ...]]]) -> bool:
+        """Whether the manifest is another than in the last import with it: then every row of it is read again."""
+        path = _absolute(manifest)
+        about = path.stat()
+        stats[path] = File(about.st_size, about.st_mtime_ns)
+        with self._catalogue.read() as connection:
+            row = connection.execute(sa.select(files).where(files.c.path == str(path))).first()
+        return row is None or row.state != "manifest" or (row.size, row.mtime_ns) != (about.st_size, about.st_mtime_ns)
+
+
+def _examined(examiner: Examiner, due: Iterator[Unit | Settled]) -> Iterator[Outcome | Settled]:
+    """Results in the order of ``due``, a few read ahead by threads (most of the time goes into decompression, which runs beside)."""
+    workers = min(4, os.cpu_count() or 1)
+    waiting: deque[Future[Outcome] | Settled] = deque()
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="import")
+    try:
+        for item in due:
+            waiting.append(item if isinstance(item, Settled) else pool.submit(examiner.examine, item))
+            while len(waiting) > 2 * workers:
+                yield _result(waiting.popleft())
+        while waiting:
+            yield _result(waiting.popleft())
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _result(item: Future[Outcome] | Settled) -> Outcome | Settled:
+    return item if isinstance(item, Settled) else item.result()
+
+
+def _is_full(batch: Batch) -> bool:
+    pixels = sum(one.image.array.nbytes for item in batch.outcomes for one in item.images if one.image is not None)
+    return len(batch) >= _BATCH or pixels >= _BATCH_BYTES
+
+
+def _absolute(path: str | os.PathLike[str]) -> Path:
+    # By name alone: a link stays the name under which the user knows the file.
+    return Path(os.path.abspath(path))  # noqa: PTH100

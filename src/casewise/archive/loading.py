@@ -1,0 +1,90 @@
+"""From rows of the catalogue to cases: their images and masks are read when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+
+from casewise.archive.storage import located
+from casewise.case import Case
+from casewise.formats import Found, Kind, read_found, read_mask
+from casewise.image import Image
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the catalogue says of an image. ``path``: its file; ``content``: what is known beside the columns."""
+
+    key: str
+    path: str
+    name: str
+    kind: str
+    shape: tuple[int, ...]
+    channels: int
+    spacing: tuple[float, ...]
+    modality: str | None
+    sequence: str | None
+    category: str | None
+    site: str | None
+    subject: str | None
+    age: float | None
+    sex: str | None
+    content: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An image's row in the archive of ``folder``."""
+
+    folder: Path
+    row: sa.Row[Any]
+
+    def load(self) -> Image:
+        """Read the image. Raises UnreadableImageError where its file has gone or changed into something else."""
+        path = located(self.folder, self.row.path)
+        listed = tuple(path / name for name in self.row.files) if path.is_dir() else ()
+        return read_found(Found(path, self.row.member, listed or (path,), Kind(self.row.kind)))
+
+
+def load_mask(stored: Stored, label: sa.Row[Any]) -> npt.NDArray[np.bool_]:
+    """(*spatial) bool on the image's grid."""
+    path, image = located(stored.folder, label.path), stored.load()
+    if label.value is None:
+        return read_mask(path, image, label.member, above=label.origin.get("above", 0))
+    mask = np.zeros(image.spatial_shape, bool)
+    for value in label.value:
+        mask |= read_mask(path, image, label.member, value)
+    return mask
+
+
+def case_of(stored: Stored, masks: Sequence[sa.Row[Any]]) -> Case:
+    row = stored.row
+    return Case(
+        key=row.key,
+        load_image=stored.load,
+        load_masks={label.name: partial(load_mask, stored, label) for label in masks},
+        category=row.category,
+        subject=row.subject,
+        site=row.site,
+        content=content_of_row(row),
+        name=row.name,
+    )
+
+
+def content_of_row(row: sa.Row[Any]) -> dict[str, object]:
+    """What is known of a case beside its pixels, under the names that ``facts.content_of`` uses for an image at hand."""
+    known = {name: getattr(row, name) for name in ("modality", "sequence", "age", "sex")}
+    return {**row.content, **{name: value for name, value in known.items() if value is not None}}
+
+
+def record_of(row: sa.Row[Any]) -> Record:
+    known = {name: getattr(row, name) for name in ("key", "path", "name", "kind", "channels", "modality", "sequence", "category")}
+    who = {name: getattr(row, name) for name in ("site", "subject", "age", "sex", "content")}
+    return Record(shape=tuple(row.shape), spacing=tuple(row.spacing), **known, **who)

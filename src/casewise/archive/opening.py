@@ -1,0 +1,156 @@
+"""Finding or making an archive's folder: ``casewise.toml`` says its version and where its catalogue is."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sqlite3
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+import tomli_w
+
+from casewise.archive.catalogue import SCHEMA_VERSION, Catalogue, check_version
+from casewise.archive.failures import sentence_for, translated
+from casewise.errors import ArchiveError
+
+DESCRIPTION = "casewise.toml"
+CATALOGUE = "catalogue.sqlite"
+
+
+def opened(folder: Path, create: bool, database: str | None) -> tuple[Path, Catalogue]:
+    """The folder (absolute) and its catalogue, checked."""
+    folder = folder.absolute()
+    if (folder / DESCRIPTION).is_file():
+        return folder, _existing(folder, database)
+    if not create:
+        raise ArchiveError(_no_archive(folder))
+    return folder, _made(folder, database)
+
+
+def subsets_in(folder: Path) -> list[dict[str, object]]:
+    """What ``subsets/<model>/subsets.toml`` files in the archive say."""
+    found: list[dict[str, object]] = []
+    for path in sorted((folder / "subsets").glob("*/subsets.toml")):
+        try:
+            document = tomllib.loads(path.read_text(encoding="utf-8"))
+            rows = [
+                {**entry, "model": str(path.parent / entry["model"]), "parent": document["parent"]} for entry in document["subsets"]
+            ]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            msg = f"The subsets in {path.parent} cannot be read ({type(error).__name__}); delete that folder and make them again."
+            raise ArchiveError(msg) from error
+        found += rows
+    return found
+
+
+def _no_archive(folder: Path) -> str:
+    if not folder.exists():
+        return f"There is no archive at {folder}; make one with `casewise import {folder} IMAGES`."
+    if not folder.is_dir():
+        return f"{folder} is a file, and an archive is a folder; give the folder that `casewise import` made."
+    return f"{folder} is no archive: it holds no {DESCRIPTION}; give the folder that `casewise import` made."
+
+
+def _existing(folder: Path, database: str | None) -> Catalogue:
+    about = _description(folder)
+    check_version(about.get("version"))
+    url = database or about.get("database")
+    if url is None:
+        catalogue = _sqlite(folder)
+    else:
+        catalogue = _postgresql(str(url))
+    try:
+        catalogue.check()
+    except ArchiveError:
+        catalogue.close()
+        raise
+    return catalogue
+
+
+def _sqlite(folder: Path) -> Catalogue:
+    path = folder / CATALOGUE
+    if not path.is_file():
+        msg = (
+            f"{folder} has lost its catalogue ({CATALOGUE}); restore the archive from a copy, or import its images into a new one."
+        )
+        raise ArchiveError(msg)
+    if os.access(folder, os.W_OK) and os.access(path, os.W_OK):
+        return Catalogue(_url(path))
+    # Without a log of changes beside it nothing can change under us, and SQLite need not make the files that it would share one by.
+    log = path.with_name(path.name + "-wal")
+    quiet = not log.exists() or log.stat().st_size == 0
+    query = {"mode": "ro", "uri": "true"} | ({"immutable": "1"} if quiet else {})
+    return Catalogue(sa.URL.create("sqlite", database=path.as_uri(), query=query), read_only=True)
+
+
+def _made(folder: Path, database: str | None) -> Catalogue:
+    if folder.exists() and not folder.is_dir():
+        raise ArchiveError(_no_archive(folder))
+    with translated():
+        folder.mkdir(parents=True, exist_ok=True)
+        if database is None:
+            _use_log(folder / CATALOGUE)
+            catalogue = Catalogue(_url(folder / CATALOGUE))
+        else:
+            catalogue = _postgresql(database)
+        catalogue.create()
+        about: dict[str, object] = {"version": SCHEMA_VERSION}
+        if database is not None:
+            about["database"] = sa.make_url(database).set(password=None).render_as_string(hide_password=False)
+        # Last of all: a folder with this file is a whole archive.
+        temporary = folder / f".{secrets.token_hex(8)}.toml"
+        try:
+            temporary.write_text(tomli_w.dumps(about), encoding="utf-8")
+            temporary.replace(folder / DESCRIPTION)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return catalogue
+
+
+def _use_log(path: Path) -> None:
+    """Readers and a writer at once; the file remembers it. Several makers at once take turns."""
+    for attempt in range(200):
+        connection = sqlite3.connect(path, timeout=60, isolation_level=None)
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+        except sqlite3.OperationalError as error:
+            # SQLite does not wait by itself for this one.
+            if "locked" not in str(error) or attempt == 199:
+                raise ArchiveError(sentence_for(str(error))) from error
+            time.sleep(0.05)
+        else:
+            return
+        finally:
+            connection.close()
+
+
+def _postgresql(url: str) -> Catalogue:
+    with translated():
+        given = sa.make_url(url)
+        if given.get_backend_name() != "postgresql":
+            shown = given.render_as_string(hide_password=True)
+            msg = f"An archive's catalogue is SQLite (no URL) or PostgreSQL (postgresql+psycopg://user@host/database); given was {shown}."
+            raise ArchiveError(msg)
+        if given.drivername == "postgresql":
+            given = given.set(drivername="postgresql+psycopg")
+        try:
+            return Catalogue(given)
+        except ModuleNotFoundError as error:
+            msg = "PostgreSQL needs the driver psycopg; install it with: pip install 'casewise[postgres]'."
+            raise ArchiveError(msg) from error
+
+
+def _url(path: Path) -> sa.URL:
+    return sa.URL.create("sqlite", database=str(path))
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        msg = f"{folder / DESCRIPTION} cannot be read ({type(error).__name__}); restore it from a copy."
+        raise ArchiveError(msg) from error
