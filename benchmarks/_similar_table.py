@@ -77,11 +77,12 @@ def write(work: Path, results: Path) -> None:
 
 
 _PREFACE = """\
-Each value is the mean over patients of the mean over their images and two seeds, with its 95 % bootstrap interval; p by Wilcoxon's
-signed-rank test of patients (AUC: paired bootstrap). *Known*: the archive holds only what the initial model was trained on; *grown by
-n*: n cases of the new site or group were added that it never saw. *Halfway*: the mean of the parent's and the refined model's weights.
-*Worst*: the largest loss of one image against the initial model. *Hardest*: the quarter of the patients on whom the initial model is
-worst; every method gains there by regression to the mean, so compare it with the average of the seeds and with random cases."""
+Each value is the mean over patients of the mean over their images and two seeds, with its 95 % bootstrap interval; p by
+Wilcoxon's signed-rank test of patients (AUC: paired bootstrap). *Known*: the archive holds only what the initial model was
+trained on; *grown by n*: n cases of the new site or group were added that it never saw. *Halfway*: the mean of the parent's
+and the refined model's weights. *Worst*: the largest loss of one image against the initial model. *Hardest*: the quarter of
+the patients on whom the initial model is worst; every method gains there by regression to the mean, so compare it with the
+average of the seeds and with random cases."""
 
 
 def _unit(task: str, rows: list[Row]) -> tuple[list[str], dict]:
@@ -183,7 +184,8 @@ def _line(archive: str, name: str, figure: Mapping) -> str:
     interval_ = f"{figure['low']:.3f}–{figure['high']:.3f}"
     return (
         f"| {archive} | {name} | {told(figure['mean'])} | {interval_} | {told(figure['p_initial'], '.1g')} "
-        f"| {told(figure['p_random'], '.1g')} | {told(figure['worst'], '+.3f')} | {told(figure['hardest'])} | {told(figure['seconds'], '.1f')} |"
+        f"| {told(figure['p_random'], '.1g')} | {told(figure['worst'], '+.3f')} | {told(figure['hardest'])} "
+        f"| {told(figure['seconds'], '.1f')} |"
     )
 
 

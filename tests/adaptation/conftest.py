@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from discs import DISC, disc
 
 from casewise.archive import Archive
 from casewise.models import Model, Preparation, Spec
 from casewise.training import Settings, fit
+from tests.adaptation.discs import DISC, disc
 
 
 @pytest.fixture(scope="session")

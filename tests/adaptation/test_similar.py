@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from discs import DISC, disc
 
 from casewise.adaptation import Plan, Rule, refine
 from casewise.adaptation.refinement import part, refine_on
@@ -13,6 +12,7 @@ from casewise.archive import Archive
 from casewise.case import Case
 from casewise.models import Model
 from casewise.training import Settings, dice
+from tests.adaptation.discs import DISC, disc
 
 QUICK = Settings(steps=80, batch=4, rate=1e-2, augmentation="none", device="cpu")
 PLAN = Plan(k=6, held_out=3, settings=QUICK)

@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from discs import disc
 
 from casewise.adaptation import subsets
 from casewise.archive import Archive
 from casewise.errors import CasewiseError
 from casewise.models import Model
 from casewise.training import Settings, dice
+from tests.adaptation.discs import disc
 
 QUICK = Settings(steps=60, batch=4, rate=1e-2, augmentation="none", device="cpu")
 

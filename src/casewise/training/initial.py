@@ -61,7 +61,8 @@ def train_segmenter(
     labelled = [case for case in cases if any(case.has(structure) for structure in wanted)]
     if not labelled:
         have = sorted({mask for case in cases for mask in case.load_masks})
-        msg = f"No case has a mask for {', '.join(map(str, wanted)) or 'any structure'}; there are masks for {', '.join(have) or 'nothing'}."
+        sought = ", ".join(map(str, wanted)) or "any structure"
+        msg = f"No case has a mask for {sought}; there are masks for {', '.join(have) or 'nothing'}."
         raise CasewiseError(msg)
     network = {"kind": "unet", "channels": list((input or Input()).channels or CHANNELS["segmentation"])}
     if parent is not None:
