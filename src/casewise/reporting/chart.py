@@ -59,9 +59,9 @@ class LineChart:
             path = "".join(_polyline([place(x, y) for x, y in run]) for run in runs)
             parts.append(f'<path d="{path}" stroke="{colour}" stroke-width="2" stroke-linecap="round" fill="none"/>')
             parts.append(_text(offset, 16, name, anchor="end"))
-            offset -= 8 * len(name) + 8
+            offset -= 7 * len(name) + 6
             parts.append(f'<path d="M{offset:.0f} 12h-18" stroke="{colour}" stroke-width="3" fill="none"/>')
-            offset -= 34
+            offset -= 36
         return "".join(parts) + "</svg>"
 
 

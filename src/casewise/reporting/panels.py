@@ -128,6 +128,11 @@ class Pictures:
     legend: tuple[Entry, ...]
 
     @property
+    def has_overlay(self) -> bool:
+        """Whether anything is drawn over any picture."""
+        return self.has_boxes or any(panel.layers for panel in (*self.main, *self.strip))
+
+    @property
     def has_boxes(self) -> bool:
         """Whether a box is drawn that no mask outlines."""
         return any(not frame.traced for panel in (*self.main, *self.strip) for frame in panel.frames)

@@ -30,20 +30,18 @@ def display_range(image: Image) -> tuple[float, float]:
     image's values; else the 0.5 and 99.5 percentiles of the finite values (of two million at most, evenly spread); all values where
     those two agree. 8-bit colour is shown as it is.
     """
-    values = _sample(image.array)
-    if values.size == 0:
-        return 0.0, 0.0
     if image.channels == 3 and image.array.dtype == np.uint8:
         return 0.0, 255.0
-    smallest, largest = float(values.min()), float(values.max())
+    values = _sample(image.array)
     window = image.header.get("window")
-    if str(image.header.get("modality", "")).upper() in _WINDOWED and isinstance(window, (tuple, list)) and len(window) == 2:
+    meaningful = str(image.header.get("modality", "")).upper() in _WINDOWED
+    if meaningful and values.size and isinstance(window, (tuple, list)) and len(window) == 2:
         centre, width = float(window[0]), float(window[1])
         low, high = centre - width / 2, centre + width / 2
-        if width > 0 and low < largest and high > smallest:
+        if width > 0 and low < values.max() and high > values.min():
             return low, high
-    low, high = (float(value) for value in np.percentile(values.astype(np.float64), (0.5, 99.5)))
-    return (low, high) if high > low else (smallest, largest)
+    low, high = np.percentile(values.astype(np.float64), (0.5, 99.5)) if values.size else (0.0, 0.0)
+    return (float(low), float(high)) if high > low else _extremes(image.array)
 
 
 def to_pixels(values: Array, low: float, high: float) -> Pixels:
@@ -148,9 +146,14 @@ def thumbnail(
 
 
 def _sample(array: Array) -> Array:
-    flat = array.reshape(-1)
-    flat = flat[:: max(1, flat.size // _SAMPLES)]
-    return flat[np.isfinite(flat)] if flat.dtype.kind == "f" else flat
+    # An odd step, so that it does not stay on a few columns of a picture whose sides are powers of two.
+    flat = array.reshape(-1)[:: array.size // _SAMPLES | 1]
+    return flat[np.isfinite(flat)]
+
+
+def _extremes(array: Array) -> tuple[float, float]:
+    finite = array[np.isfinite(array)]
+    return (float(finite.min()), float(finite.max())) if finite.size else (0.0, 0.0)
 
 
 def _encoded(pillow: Pillow.Image, kind: str, quality: int = 95) -> bytes:

@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -243,7 +244,8 @@ def _write(path: Path, page: str) -> Path:
         beside.write_text(page, encoding="utf-8")
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
         msg = f"The report {path} cannot be written ({error.strerror}); give a folder that is writable and has room."
         raise CasewiseError(msg) from error
     return path

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import unicodedata
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -179,7 +180,8 @@ def _save(sheet: Sheet, path: Path) -> Path:
         sheet.save(beside, "PNG")
         beside.replace(path)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        with suppress(OSError):
+            beside.unlink()
         msg = f"The contact sheet {path} cannot be written ({error.strerror or error}); give a path that is writable and has room."
         raise CasewiseError(msg) from error
     return path

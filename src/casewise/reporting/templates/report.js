@@ -34,6 +34,7 @@ function magnify(factor, x, y) {
     : Math.min((stage.clientWidth - 2) / width, (stage.clientHeight - 2) / height);
   drawing.style.width = width * unit + "px";
   drawing.style.height = height * unit + "px";
+  drawing.querySelectorAll("text").forEach((text) => text.setAttribute("font-size", 15 / unit));
   drawing.style.imageRendering = factor > 1 ? "pixelated" : "auto";
   stage.scrollLeft = x * stage.scrollWidth - stage.clientWidth / 2;
   stage.scrollTop = y * stage.scrollHeight - stage.clientHeight / 2;
