@@ -16,7 +16,8 @@ from casewise.training.fit import Progress, Settings, fit
 from casewise.training.measures import measure
 from casewise.training.split import split
 
-CHANNELS = {"segmentation": (8, 16, 32, 64), "classification": (8, 16, 32, 64, 128)}
+CHANNELS = {"segmentation": (16, 32, 64), "classification": (16, 32, 64, 128)}
+PATCH = 2
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def train_segmenter(
         sought = ", ".join(map(str, wanted)) or "any structure"
         msg = f"No case has a mask for {sought}; there are masks for {', '.join(have) or 'nothing'}."
         raise CasewiseError(msg)
-    network = {"kind": "unet", "channels": list((input or Input()).channels or CHANNELS["segmentation"])}
+    network = {"kind": "unet", "channels": list((input or Input()).channels or CHANNELS["segmentation"]), "patch": PATCH}
     if parent is not None:
         start = Model(parent.name, _with_structures(parent.spec, wanted), parent.weights, parent.lineage, parent.foreign)
     else:
@@ -96,7 +97,11 @@ def train_classifier(
         msg = f"A classifier needs cases of two categories or more, each of those named; there are {found or 'no categories'}."
         raise CasewiseError(msg)
     if parent is None:
-        network = {"kind": "classifier", "channels": list((input or Input()).channels or CHANNELS["classification"])}
+        network = {
+            "kind": "classifier",
+            "channels": list((input or Input()).channels or CHANNELS["classification"]),
+            "patch": PATCH,
+        }
         start = Model.initial(
             name, Spec("classification", network, (input or Input()).preparation(), classes=classes), (settings or Settings()).seed
         )
