@@ -21,10 +21,11 @@ class Classifier(nn.Module):
         spatial_dims: int,
         in_channels: int,
         classes: int,
-        channels: Sequence[int] = (8, 16, 32, 64, 128),
+        channels: Sequence[int] = (16, 32, 64, 128),
+        patch: int = 1,
     ) -> None:
         super().__init__()
-        self.encoder = Encoder(spatial_dims, in_channels, channels)
+        self.encoder = Encoder(spatial_dims, in_channels, channels, patch)
         self.dropout = nn.Dropout(0.2)
         self.head = nn.Linear(2 * channels[-1], classes)
 

@@ -16,10 +16,10 @@ _POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 class UNet(nn.Module):
     """Encoder and decoder with skip connections and group norm with one channel a group (instance norm).
 
-    Input (N, in_channels, *spatial), each axis at least ``patch · 2 ** (len(channels) - 1)``; output (N, out_channels, *spatial) logits.
-    Instance norm keeps no running statistics, so that a few steps on a few similar cases cannot spoil them.
-    ``encoder`` is the part whose output is the latent space. With ``patch`` 2 the network works on 2×2 pixels at once and its head
-    gives them back one by one: the same number of weights at 40 % of the time on a CPU, where few channels at full size are slowest.
+    Input (N, in_channels, *spatial), each axis at least ``patch · 2 ** (len(channels) - 1)``; output (N, out_channels, *spatial)
+    logits. Instance norm keeps no running statistics, so that a few steps on a few similar cases cannot spoil them. ``encoder`` is
+    the part whose output is the latent space. With ``patch`` 2 the network works on 2×2 pixels at once and its head gives them back
+    one by one: the same number of weights at 40 % of the time on a CPU, where few channels at full size are slowest.
     """
 
     def __init__(
