@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from casewise.cli.common import Answer, Device, DeviceOption, JsonOption, SeedOption, answering
+from casewise.cli.common import Answer, Device, DeviceOption, JsonOption, SeedOption, answering, load_model
 from casewise.errors import UsageError
 
 
@@ -82,7 +82,6 @@ def analyze(
         from casewise.analysis import Analyzer
         from casewise.analysis import analyze as analyze_all
         from casewise.archive import Archive
-        from casewise.models import Model
         from casewise.reporting.wording import found_sentence, model_sentence
 
         if model is None:
@@ -92,7 +91,7 @@ def analyze(
             opened = stack.enter_context(Archive.open(archive)) if archive else None
             way = adapt or (Adapt.SIMILAR if opened else Adapt.NONE)
             analyzer = Analyzer(
-                Model.load(model),
+                load_model(model),
                 output,
                 archive=opened,
                 adapt=way.value,

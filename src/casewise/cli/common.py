@@ -9,12 +9,15 @@ import sys
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from casewise.cli.progress import Bars
 from casewise.errors import UsageError
+
+if TYPE_CHECKING:
+    from casewise.models import Model
 
 DONE, SOME_FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 FLAG = ""  # the metavar of an option that takes no value
@@ -109,6 +112,13 @@ def answering(as_json: bool, kept: str = "") -> Iterator[Answer]:
     stdout.flush()
     if answer.failures:
         raise typer.Exit(SOME_FAILED)
+
+
+def load_model(name: str) -> Model:
+    """A model by its path, or by its name where it comes with casewise."""
+    from casewise.models import Model, shipped
+
+    return shipped.load(name) if name in shipped.names() and not Path(name).exists() else Model.load(name)
 
 
 def check_new_folder(folder: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from casewise.cli.common import FLAG, Device, DeviceOption, JsonOption, SeedOption, answering, plural
+from casewise.cli.common import FLAG, Device, DeviceOption, JsonOption, SeedOption, answering, load_model, plural
 
 
 def import_images(
@@ -40,6 +40,24 @@ def import_images(
             "--copy", help="Copy the files into the archive; otherwise they stay where they are.", show_default=False, metavar=FLAG
         ),
     ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="MODEL",
+            help="The model whose network makes the vectors by which images are compared.",
+            show_default="the one that comes with casewise",
+        ),
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            "--database",
+            metavar="URL",
+            help="Keep a new archive's catalogue in PostgreSQL: postgresql+psycopg://user@host/name.",
+            show_default="SQLite in the folder",
+        ),
+    ] = None,
     as_json: JsonOption = False,
     device: DeviceOption = Device.AUTO,
     seed: SeedOption = 0,
@@ -61,9 +79,13 @@ def import_images(
     kept = "Every image imported so far is kept; run the same command again to import the rest."
     with answering(as_json, kept) as answer:
         from casewise.archive import Archive
+        from casewise.device import resolve_device
+        from casewise.models.shipped import default_encoder
 
-        with Archive.open(archive, create=True) as opened:
-            report = opened.import_paths(paths, manifest=manifest, site=site, copy=copy, progress=answer.progress)
+        where = resolve_device(device.value)
+        encoder = load_model(model).encoder(where) if model else default_encoder(where)
+        with Archive.open(archive, create=True, database=database) as opened:
+            report = opened.import_paths(paths, manifest=manifest, site=site, copy=copy, encoder=encoder, progress=answer.progress)
         for refused in sorted(report.failed):
             answer.failed(refused.path, refused.reason)
         lines = [f"{plural(report.added, 'image')} added, {report.known:,} already known, {len(report.failed):,} not imported."]

@@ -30,10 +30,9 @@ def models(
     Read on in docs/bring-your-own-model.md.
     """
     with answering(as_json) as answer:
-        from casewise.models.listing import describe_model, find_models
+        from casewise.models.listing import SHIPPED, describe_model, find_models
 
-        shipped = Path(__file__).parents[1] / "models" / "shipped"
-        places = [*(folders or [Path()]), *([shipped] if shipped.is_dir() else [])]
+        places = [*(folders or [Path()]), SHIPPED]
         found: list[dict[str, object]] = []
         for place in places:
             try:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casewise.cli.common import Device, DeviceOption, JsonOption, SeedOption, answering
+from casewise.cli.common import Device, DeviceOption, JsonOption, SeedOption, answering, load_model
 from casewise.errors import UsageError
 
 if TYPE_CHECKING:
@@ -88,18 +88,20 @@ def similar(
         import casewise
         from casewise.archive import Archive
         from casewise.device import resolve_device
-        from casewise.models import Model
+        from casewise.models.shipped import default_encoder
 
         ways = [way.value for way in by or list(By)]
-        if model is None and (region or By.LATENT in ways):
-            msg = "Comparing how images look needs a network: name one with --model, or compare by --by content alone."
+        if region and model is None:
+            msg = "Only a model can tell where a region lies: name a segmenter with --model, or leave --region out."
             raise UsageError(msg)
         query = casewise.read(image)
-        network = Model.load(model) if model else None
         where = resolve_device(device.value)
+        network = load_model(model) if model else None
         mask = _region(network, query, region, where) if network and region else None
+        encoder = None
+        if By.LATENT in ways:
+            encoder = network.encoder(where) if network else default_encoder(where)
         with Archive.open(archive) as opened:
-            encoder = network.encoder(where) if network and By.LATENT in ways else None
             found = opened.similar(query, k=k, by=ways, encoder=encoder, region=mask)
             if sheet:
                 _draw(opened, query, found, sheet, {region: mask} if region and mask is not None else {})

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casewise.cli.common import Device, DeviceOption, JsonOption, SeedOption, answering, plural
+from casewise.cli.common import Device, DeviceOption, JsonOption, SeedOption, answering, load_model, plural
 
 if TYPE_CHECKING:
     from casewise.adaptation.subsets import Subset
@@ -47,12 +47,11 @@ def subsets(
         from casewise.adaptation.subsets import SUBSET, build
         from casewise.archive import Archive
         from casewise.device import resolve_device
-        from casewise.models import Model
 
         settings = replace(SUBSET, seed=seed, device=resolve_device(device.value))
         with Archive.open(archive) as opened:
             made = build(
-                opened, Model.load(model), output, k=k, settings=settings, progress=partial(answer.progress, "Refining subsets")
+                opened, load_model(model), output, k=k, settings=settings, progress=partial(answer.progress, "Refining subsets")
             )
         answer.give({"subsets": [subset.to_json() for subset in made.subsets]}, *map(_line, made.subsets))
 

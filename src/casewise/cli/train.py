@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casewise.cli.common import Answer, Device, DeviceOption, JsonOption, SeedOption, answering, check_new_folder, page
+from casewise.cli.common import Answer, Device, DeviceOption, JsonOption, SeedOption, answering, check_new_folder, load_model, page
 from casewise.errors import UsageError
 
 if TYPE_CHECKING:
@@ -200,9 +200,7 @@ class _Job:
         return [case for case in cases if not self.sites or case.site in self.sites]
 
     def parent(self) -> Model | None:
-        from casewise.models import Model
-
-        return Model.load(self.parent_path) if self.parent_path else None
+        return load_model(self.parent_path) if self.parent_path else None
 
     def settings(self) -> Settings:
         from casewise.device import resolve_device

@@ -1,4 +1,4 @@
-"""Which models lie in a folder: read from their ``model.toml`` alone, so that a hundred of them are listed at once."""
+"""Which models lie in a folder: read from their ``model.toml`` alone, without torch, so that a hundred are listed at once."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from casewise.errors import ModelError
-from casewise.models.spec import Lineage, Spec
 
+SHIPPED = Path(__file__).parent / "shipped"
 _DEPTH = 3
 
 
@@ -20,7 +20,7 @@ def find_models(folder: Path, depth: int = _DEPTH) -> Iterator[Path]:
         try:
             below = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
         except OSError as error:
-            msg = f"{folder} cannot be looked into: {error.strerror}."
+            msg = f"It cannot be looked into for models: {error.strerror}."
             raise ModelError(msg) from error
         for path in below:
             yield from find_models(path, depth - 1)
@@ -34,20 +34,21 @@ def describe_model(folder: Path) -> dict[str, object]:
     try:
         document = tomllib.loads((folder / "model.toml").read_text(encoding="utf-8"))
         cases = folder / "trained_on.txt"
-        keys = frozenset(cases.read_text(encoding="utf-8").split()) if cases.is_file() else frozenset()
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        msg = f"{folder / 'model.toml'} cannot be read: {error}; copy the model again from where it was made."
+        count = len(cases.read_text(encoding="utf-8").split()) if cases.is_file() else 0
+        lineage = document.get("lineage", {})
+        # A structure is written NAME or NAME=PART+PART.
+        structures = [text.partition("=")[0] for text in document.get("structures", [])]
+        return {
+            "name": document.get("name", folder.name),
+            "path": str(folder),
+            "key": document.get("key"),
+            "task": document["task"],
+            "labels": structures or document.get("classes", []),
+            "method": lineage.get("method", "initial"),
+            "parent": lineage.get("parent_name"),
+            "trained_on": count,
+            "measures": lineage.get("measures", {}),
+        }
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, KeyError, AttributeError) as error:
+        msg = f"Its model.toml cannot be read ({error}); copy the model again from where it was made."
         raise ModelError(msg) from error
-    spec = Spec.from_toml(document)
-    lineage = Lineage.from_toml(document.get("lineage", {}), keys)
-    return {
-        "name": str(document.get("name", folder.name)),
-        "path": str(folder),
-        "key": document.get("key"),
-        "task": spec.task,
-        "labels": list(spec.labels),
-        "method": lineage.method,
-        "parent": lineage.parent_name or None,
-        "trained_on": len(lineage.trained_on),
-        "measures": dict(lineage.measures),
-    }
