@@ -84,7 +84,7 @@ def _first(dataset: Any, keyword: str) -> float | None:
 def _personal(dataset: Any) -> set[str]:
     words: set[str] = set()
     for keyword in _PERSONAL:
-        words.update(word for word in re.split(r"[\^\s=\\,.]+", text(dataset, keyword).lower()) if len(word) >= 3)
+        words.update(word for word in re.split(r"[\^\s=\\,.]+", text(dataset, keyword).lower()) if len(word) >= 2)
     return words
 
 
@@ -92,9 +92,15 @@ def _clean(dataset: Any, keywords: tuple[str, ...], personal: set[str]) -> str |
     """The first of the elements that says something and holds neither a personal word nor a long number."""
     for keyword in keywords:
         value = re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in text(dataset, keyword))).strip()
-        if value and not any(word in value.lower() for word in personal) and not re.search(r"\d{6,}", value):
+        if value and not _tells_of(value.lower(), personal) and not re.search(r"\d{6,}", value):
             return value[:_LONGEST]
     return None
+
+
+def _tells_of(value: str, personal: set[str]) -> bool:
+    """Whether a personal word is in the text; one of two letters counts only where it stands alone."""
+    alone = set(re.findall(r"\w+", value))
+    return any(word in value if len(word) > 2 else word in alone for word in personal)
 
 
 def _age(dataset: Any) -> float | None:

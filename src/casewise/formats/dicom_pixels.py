@@ -14,6 +14,7 @@ from casewise.formats.guard import check_claim
 from casewise.image import Array
 
 _PACKED = 1500.0
+_DECODERS = ("pylibjpeg", "gdcm", "pillow", "pydicom")
 _READ = ("MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 
@@ -41,21 +42,11 @@ def check_decodable(path: Path, dataset: Any) -> None:
 
 def decoded(path: Path, dataset: Any, frame: int | None = None) -> Array:
     """(frame, C, row, column) as stored; only ``frame`` if one is named. YBR and palettes come as RGB."""
-    from pydicom.pixels import apply_color_lut, pixel_array
+    from pydicom.pixels import apply_color_lut
 
     check_decodable(path, dataset)
     _check_size(path, dataset)
-    try:
-        array = pixel_array(dataset, index=frame, raw=False)
-    except UnreadableImageError:
-        raise
-    except MemoryError:
-        raise
-    except Exception as error:
-        name = dataset.file_meta.TransferSyntaxUID.name
-        reason = _reason(error)
-        msg = f"{path} cannot be decoded ({name}): {reason}; its pixel data are damaged or not as its header says."
-        raise UnreadableImageError(msg) from error
+    array = _by_first_able(path, dataset, frame)
     frames = 1 if frame is not None else whole(dataset, "NumberOfFrames") or 1
     colours = (whole(dataset, "SamplesPerPixel") or 1) > 1
     shape = (frames, whole(dataset, "Rows") or 0, whole(dataset, "Columns") or 0)
@@ -66,6 +57,25 @@ def decoded(path: Path, dataset: Any, frame: int | None = None) -> Array:
         array = _eight_bits(apply_color_lut(array, dataset)[..., :3], dataset)
         colours = True
     return np.moveaxis(array, -1, 1) if colours else array[:, None]
+
+
+def _by_first_able(path: Path, dataset: Any, frame: int | None) -> Array:
+    """Decoded by the first of ``_DECODERS`` that can: lossy ones differ by a little, so the order is the same everywhere."""
+    from pydicom.pixels import get_decoder, pixel_array
+
+    syntax = dataset.file_meta.TransferSyntaxUID
+    able = get_decoder(syntax).available_plugins if syntax.is_encapsulated else ("",)
+    failure: Exception | None = None
+    for plugin in sorted(able, key=lambda name: _DECODERS.index(name) if name in _DECODERS else len(_DECODERS)):
+        try:
+            return pixel_array(dataset, index=frame, raw=False, decoding_plugin=plugin)
+        except MemoryError:
+            raise
+        except Exception as error:
+            failure = failure or error
+    reason = _reason(failure) if failure else "no decoder is installed"
+    msg = f"{path} cannot be decoded ({syntax.name}): {reason}; its pixel data are damaged or not as its header says."
+    raise UnreadableImageError(msg) from failure
 
 
 def in_modality_units(array: Array, dataset: Any, layers: list[Any]) -> tuple[Array, float | None]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,13 +154,18 @@ def _offset(position: Vector, orientation: Vector, offset: float) -> Vector:
 
 
 def found_vector(layers: list[Any], sequence: str, keyword: str, length: int) -> Vector | None:
-    """Numbers of ``keyword`` from the first layer that has it: in ``sequence`` of a functional group, or in the data set itself."""
+    """Numbers of ``keyword`` from the first layer that has it: in ``sequence`` of a functional group, or in the data set itself.
+
+    An element that is there but does not hold ``length`` numbers is an error: without it the image would seem to lie nowhere.
+    """
     for layer in layers:
         holder = _item(layer, sequence)
         for place in (holder, layer):
             value = vector(place, keyword, length) if place is not None else None
             if value is not None:
                 return value
+            if place is not None and place.get(keyword) not in (None, "", []):
+                raise UnreadableImageError(f"A damaged header: {keyword} does not hold {length} numbers.")
     return None
 
 
@@ -212,9 +217,8 @@ def text(dataset: Any, keyword: str) -> str:
     value = dataset.get(keyword)
     if value is None:
         return ""
-    joined = (
-        "\\".join(str(x) for x in value) if not isinstance(value, (str, int, float)) and hasattr(value, "__iter__") else str(value)
-    )
+    many = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
+    joined = "\\".join(str(x) for x in value) if many else str(value)
     return joined.strip().strip("\x00")
 
 

@@ -18,9 +18,9 @@ _SAME_VALUE = 0.01
 
 
 def read_mask(
-    path: str | os.PathLike[str], like: Image, member: str | None = None, value: int | None = None
+    path: str | os.PathLike[str], like: Image, member: str | None = None, value: int | None = None, above: float = 0
 ) -> npt.NDArray[np.bool_]:
-    """(*spatial) bool on the grid of ``like``: where the file's label is ``value``, or is above 0 if no value is given.
+    """(*spatial) bool on the grid of ``like``: where the file's label is ``value``, or is above ``above`` if no value is given.
 
     A mask whose axes are merely permuted or flipped is turned exactly. One without a place in space is taken by its shape; a
     picture's mask may be coarser or finer by a whole factor (then the nearest pixel counts). Whatever else differs is an error:
@@ -31,7 +31,7 @@ def read_mask(
     if mask.channels != 1:
         raise UnreadableImageError(f"{path} is a colour picture; a mask has one channel of label numbers.")
     labels = mask.array[0]
-    chosen = labels > 0 if value is None else np.abs(labels.astype(np.float64) - value) < _SAME_VALUE
+    chosen = labels > above if value is None else np.abs(labels.astype(np.float64) - value) < _SAME_VALUE
     return _on_grid(path, chosen, mask, like)
 
 
