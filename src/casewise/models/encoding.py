@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from casewise.errors import ModelError
 from casewise.image import Box, Image
+from casewise.models.networks import NETWORKS
 
 if TYPE_CHECKING:
     from casewise.models.model import Model
@@ -32,7 +33,7 @@ class ModelEncoder:
     def __init__(self, model: Model, device: str) -> None:
         network = model.ready(device)
         encoder = getattr(network, "encoder", None)
-        if model.foreign is not None or not isinstance(encoder, nn.Module):
+        if model.spec.network.get("kind") not in NETWORKS or not isinstance(encoder, nn.Module):
             msg = f"Model {model.name} has no encoder that casewise knows; compare images with casewise's own encoder instead."
             raise ModelError(msg)
         self._model, self._device, self._encoder = model, device, encoder

@@ -16,6 +16,7 @@ from casewise.device import resolve_device
 from casewise.errors import ModelError
 from casewise.image import Image
 from casewise.models.networks import build
+from casewise.models.networks.answers import as_logits
 from casewise.models.prediction import Prediction, predict
 from casewise.models.spec import Lineage, Spec
 
@@ -28,8 +29,8 @@ class Model:
     """A network's description, weights and origin. Nothing changes a model: training gives a new one.
 
     weights : parameter name → tensor, on the CPU.
-    foreign : the network itself where casewise cannot build it from ``spec`` (a TorchScript file, a MONAI bundle); its weights are
-        replaced by ``weights`` before it is used.
+    foreign : a TorchScript file, where casewise cannot build the network from ``spec``; the weights in it are replaced by
+        ``weights`` before it is used.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Model:
         else:
             preparation = self.spec.preparation
             network = build(self.spec.network, preparation.spatial_dims, preparation.channels, self.spec.outputs)
+        network = as_logits(network, self.spec.network)
         try:
             network.load_state_dict(dict(self.weights))
         except RuntimeError as error:
@@ -106,7 +108,10 @@ class Model:
         """The network for predicting, built once a device and kept; never to be trained."""
         device = resolve_device(device)
         if device not in self._ready:
-            self._ready[device] = self.network(device).requires_grad_(False)
+            network = self.network(device)
+            for parameter in network.parameters():  # TorchScript has no requires_grad_ for the whole
+                parameter.requires_grad_(False)
+            self._ready[device] = network
         return self._ready[device]
 
     def predict(self, image: Image, device: str = "cpu") -> Prediction:

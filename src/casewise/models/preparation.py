@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,9 @@ from torch.nn import functional
 from casewise.errors import CasewiseError, ModelError
 from casewise.image import Array, Image
 
-INTENSITIES = ("percentile", "window", "none")
+INTENSITIES = ("percentile", "window", "minmax", "normal", "none")
+AXES = "PLS"
+_PAIR = {letter: pair for pair in ("AP", "LR", "SI") for letter in pair}
 _SLAB = 1.2  # a volume is sliced along an axis whose voxels are at least this much longer than the next
 
 
@@ -25,10 +28,13 @@ class Preparation:
 
     spatial_dims : 2 (a volume is then taken slice by slice) or 3.
     size : what the network takes, one number an axis. Without ``spacing`` the whole picture or volume is fitted into it, its
-        aspect kept, the rest padded with its lower bound; with ``spacing`` (mm, one an axis) it is resampled to that and the
+        aspect kept, the rest padded with 0; with ``spacing`` (mm, one an axis) it is resampled to that and the
         network slides over it in windows of ``size``.
     channels : 1 (colour becomes luminance) or 3.
-    intensity : ``percentile`` (0.5th to 99.5th to 0…1), ``window`` (``window`` = lower, upper to 0…1; CT in HU) or ``none``.
+    intensity : ``percentile`` (0.5th to 99.5th to 0…1), ``window`` (``window`` = lower, upper to 0…1; CT in HU), ``minmax``
+        (smallest to largest to 0…1), ``normal`` (mean 0, standard deviation 1) or ``none``. The statistics are the whole image's.
+    axes : where the three axes of a volume run to when the network sees it, nibabel's letters: casewise's own networks see rows to
+        Posterior, columns to Left, slices to Superior. A picture counts as rows to P and columns to L.
     """
 
     spatial_dims: int = 2
@@ -37,32 +43,56 @@ class Preparation:
     intensity: str = "percentile"
     window: tuple[float, float] | None = None
     spacing: tuple[float, ...] | None = None
+    axes: str = AXES
 
     def __post_init__(self) -> None:
+        if not all(isinstance(n, int) for n in (self.spatial_dims, self.channels, *self.size)) or self.channels < 1:
+            msg = f"A model's axes, size and channels are whole numbers; given: {self.spatial_dims}, {self.size}, {self.channels}."
+            raise ModelError(msg)
+        if not isinstance(self.axes, str) or sorted(_PAIR.get(letter, "?") for letter in self.axes) != ["AP", "LR", "SI"]:
+            msg = f"Axes are three letters, one of each pair of L and R, A and P, S and I (such as RAS); given was {self.axes!r}."
+            raise ModelError(msg)
         if self.spatial_dims not in (2, 3) or len(self.size) != self.spatial_dims or min(self.size) < 8:
             msg = f"A model takes 2 or 3 axes of at least 8 voxels; given was {self.spatial_dims} axes of size {self.size}."
             raise ModelError(msg)
-        if self.intensity not in INTENSITIES or (self.intensity == "window") != (self.window is not None):
-            msg = f"Intensity is one of {', '.join(INTENSITIES)}; only 'window' has bounds; given was {self.intensity!r}, {self.window}."
+        bounds = self.window
+        if (
+            self.intensity not in INTENSITIES
+            or (self.intensity == "window") != (bounds is not None)
+            or (bounds is not None and (len(bounds) != 2 or not bounds[0] < bounds[1]))
+        ):
+            msg = (
+                f"Intensity is one of {', '.join(INTENSITIES)}; 'window' alone has bounds (lower, upper); "
+                f"given was {self.intensity!r}, {self.window}."
+            )
             raise ModelError(msg)
         if self.spacing is not None and (len(self.spacing) != self.spatial_dims or min(self.spacing) <= 0):
             msg = f"Spacing is one positive number of mm for each of {self.spatial_dims} axes; given was {self.spacing}."
             raise ModelError(msg)
 
+    @property
+    def unit_range(self) -> bool:
+        """Whether what the network sees lies in 0…1."""
+        return self.intensity not in ("normal", "none")
+
+    def to_toml(self) -> dict[str, Any]:
+        """What is not None; the axes only where they are not casewise's own."""
+        return {key: value for key, value in vars(self).items() if value is not None and (key, value) != ("axes", AXES)}
+
     def parts(self, image: Image) -> list[Part]:
         """What the network sees of ``image``: itself, or for a 2D model of a volume its slices, first to last."""
-        view = _View.of(image, self.spatial_dims)
+        view = _View.of(image, self.spatial_dims, self.axes)
         array = self._scaled(self._channelled(view.forward(image.array)))
         return [Part(self, plane.astype(np.float32, copy=False), view, number) for number, plane in enumerate(view.planes(array))]
 
     def label_parts(self, labels: Array, image: Image) -> list[Array]:
         """``labels`` (*spatial) of ``image`` cut as :meth:`parts` cuts the image, not yet resized."""
-        view = _View.of(image, self.spatial_dims)
+        view = _View.of(image, self.spatial_dims, self.axes)
         return [plane[0] for plane in view.planes(view.forward(labels[None]))]
 
     def assemble(self, planes: list[npt.NDArray[np.float32]], image: Image) -> npt.NDArray[np.float32]:
         """(K, *spatial) on the image's grid from each part's (K, *part) answer."""
-        return _View.of(image, self.spatial_dims).backward(planes)
+        return _View.of(image, self.spatial_dims, self.axes).backward(planes)
 
     def _channelled(self, array: Array) -> npt.NDArray[np.float32]:
         floats = array.astype(np.float32, copy=False)
@@ -78,10 +108,18 @@ class Preparation:
     def _scaled(self, array: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         if self.intensity == "none":
             return array
-        lower, upper = self.window if self.window else _percentiles(array)
+        if self.intensity == "normal":
+            deviation = float(array.std(dtype=np.float64))
+            return (array - np.float32(array.mean(dtype=np.float64))) / np.float32(deviation if deviation > 0 else 1)
+        lower, upper = self._bounds(array)
         if upper <= lower:
             return np.zeros_like(array)
         return np.clip((array - lower) / (upper - lower), 0, 1)
+
+    def _bounds(self, array: npt.NDArray[np.float32]) -> tuple[float, float]:
+        if self.window is not None:
+            return self.window
+        return (float(array.min()), float(array.max())) if self.intensity == "minmax" else _percentiles(array)
 
     def resize(self, array: Tensor, spacing: tuple[float, ...], mode: str) -> Tensor:
         """(C, *part) at the network's scale: fitted into ``size``, or at the model's spacing. mode: ``linear`` or ``nearest``."""
@@ -142,9 +180,8 @@ class Part:
 
 @dataclass(frozen=True)
 class _View:
-    """How a volume is turned before a network sees it: permuted and flipped so that rows run to the patient's posterior, columns to
-    the left, slices up; for a 2D network the axis with the longest voxels comes last. Exact and invertible.
-    Pictures stay as they are.
+    """How an image is turned before a network sees it: permuted and flipped so that its axes run as the model's ``axes`` say; for a
+    2D network the axis with the longest voxels comes last. Exact and invertible.
     """
 
     order: tuple[int, ...]
@@ -153,15 +190,15 @@ class _View:
     slices: bool
 
     @classmethod
-    def of(cls, image: Image, spatial_dims: int) -> _View:
+    def of(cls, image: Image, spatial_dims: int, axes: str) -> _View:
         if image.spatial_dims == 2:
             if spatial_dims == 3:
                 msg = "The model takes volumes and this image is a picture of two axes; give it the whole series."
                 raise CasewiseError(msg)
-            return cls((0, 1), (), image.spacing, slices=False)
+            return cls._of_picture(image, axes)
         from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
-        turn = ornt_transform(io_orientation(image.affine), axcodes2ornt(("P", "L", "S")))
+        turn = ornt_transform(io_orientation(image.affine), axcodes2ornt(tuple(axes)))
         order = tuple(int(axis) for axis in np.argsort(turn[:, 0]))
         flips = tuple(place for place, axis in enumerate(order) if turn[axis, 1] < 0)
         if spatial_dims == 2:
@@ -173,6 +210,13 @@ class _View:
                 flips = tuple(new for new, old in enumerate(places) if old in flips)
         spacing = tuple(image.spacing[axis] for axis in order)
         return cls(order, flips, spacing[:spatial_dims], slices=spatial_dims == 2)
+
+    @classmethod
+    def _of_picture(cls, image: Image, axes: str) -> _View:
+        """A picture's rows count as running to P and its columns to L; nothing is known where the model's slices do not run up."""
+        places = [0 if letter in "AP" else 1 for letter in axes[:2]] if axes[2] in "SI" else [0, 1]
+        flips = [place for place, letter in enumerate(axes[:2]) if letter in "AR"] if axes[2] in "SI" else []
+        return cls(tuple(places), tuple(flips), tuple(image.spacing[axis] for axis in places), slices=False)
 
     def forward(self, array: Array) -> Array:
         turned = np.transpose(array, (0, *(axis + 1 for axis in self.order)))

@@ -34,6 +34,9 @@ class Spec:
         if (self.task == "segmentation") != bool(self.structures) or (self.task == "classification") != bool(self.classes):
             msg = f"A segmenter names its structures, a classifier its classes; this {self.task} model does not."
             raise ModelError(msg)
+        # Lists, as TOML gives them back: a model's key must not change by being written and read.
+        network = {key: list(value) if isinstance(value, tuple) else value for key, value in self.network.items()}
+        object.__setattr__(self, "network", network)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -46,7 +49,7 @@ class Spec:
         return len(self.structures) + 1 if self.task == "segmentation" else len(self.classes) or self.preparation.channels
 
     def to_toml(self) -> dict[str, Any]:
-        preparation = {key: value for key, value in vars(self.preparation).items() if value is not None}
+        preparation = self.preparation.to_toml()
         document: dict[str, Any] = {"task": self.task, "network": dict(self.network), "input": preparation}
         if self.structures:
             document["structures"] = [str(structure) for structure in self.structures]
@@ -55,8 +58,13 @@ class Spec:
         return document
 
     @classmethod
-    def from_toml(cls, document: Mapping[str, Any]) -> Spec:
-        """Raises ModelError, one sentence, for a document that is no model's."""
+    def from_toml(cls, document: Mapping[str, Any], origin: str = "model.toml") -> Spec:
+        """Raises ModelError, one sentence, for a document that is no model's; ``origin`` is the file it names."""
+        for key in ("structures", "classes"):
+            names = document.get(key, [])
+            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+                msg = f'{key} in {origin} is a list of names, such as ["lung"]; given was {names!r}.'
+                raise ModelError(msg)
         try:
             given: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in dict(document["input"]).items()}
             return cls(
@@ -66,8 +74,8 @@ class Spec:
                 structures=tuple(Structure.parse(text) for text in document.get("structures", ())),
                 classes=tuple(document.get("classes", ())),
             )
-        except (KeyError, TypeError) as error:
-            msg = f"model.toml lacks or misspells a setting ({error}); it has task, network, input, and structures or classes."
+        except (KeyError, TypeError, ValueError) as error:
+            msg = f"{origin} lacks or misspells a setting ({error}); it has task, network, input, and structures or classes."
             raise ModelError(msg) from error
 
 

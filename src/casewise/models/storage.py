@@ -17,7 +17,7 @@ from casewise.models.card import card
 from casewise.models.model import Model
 from casewise.models.spec import FORMAT, Lineage, Spec
 
-_FOREIGN = ("network.ts", "bundle")
+_FOREIGN = "network.ts"
 
 
 def save(model: Model, folder: Path) -> Path:
@@ -25,6 +25,10 @@ def save(model: Model, folder: Path) -> Path:
     if folder.exists():
         msg = f"{folder} exists and a model is never overwritten; choose another folder."
         raise ModelError(msg)
+    if model.foreign is not None:
+        from casewise.models.foreign import ensure_network
+
+        ensure_network(model.foreign, model.spec)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
@@ -48,12 +52,8 @@ def _write(model: Model, folder: Path) -> None:
     document |= model.spec.to_toml() | {"lineage": model.lineage.to_toml()}
     save_file({name: tensor.contiguous() for name, tensor in model.weights.items()}, folder / "weights.safetensors")
     if model.foreign is not None:
-        target = folder / _FOREIGN[0 if model.foreign.is_file() else 1]
-        if model.foreign.is_file():
-            shutil.copyfile(model.foreign, target)
-        else:
-            shutil.copytree(model.foreign, target)
-        document["foreign"] = target.name
+        shutil.copyfile(model.foreign, folder / _FOREIGN)
+        document["foreign"] = _FOREIGN
     (folder / "model.toml").write_text(tomli_w.dumps(document), encoding="utf-8")
     (folder / "trained_on.txt").write_text("".join(f"{key}\n" for key in sorted(model.trained_on)), encoding="utf-8")
     (folder / "card.md").write_text(card(model), encoding="utf-8")
@@ -88,8 +88,8 @@ def _read(folder: Path) -> Model:
     known = folder / "trained_on.txt"
     trained_on = frozenset(known.read_text(encoding="utf-8").split()) if known.is_file() else frozenset()
     foreign = document.get("foreign")
-    if foreign is not None and foreign not in _FOREIGN:
-        msg = f"{folder / 'model.toml'} names a foreign network {foreign!r}; it can only be {' or '.join(_FOREIGN)}."
+    if foreign not in (None, _FOREIGN):
+        msg = f"{folder / 'model.toml'} names a foreign network {foreign!r}; it can only be {_FOREIGN}."
         raise ModelError(msg)
     model = Model(
         name=str(document.get("name", folder.name)),

@@ -10,7 +10,7 @@ from casewise.errors import ModelError
 if TYPE_CHECKING:
     from torch import nn
 
-NETWORKS = ("unet", "classifier", "autoencoder")
+NETWORKS = ("unet", "classifier", "autoencoder")  # casewise's own; "monai" is built too
 
 
 def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, outputs: int) -> nn.Module:
@@ -23,15 +23,19 @@ def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, o
     if kind == "unet":
         from casewise.models.networks.unet import UNet
 
-        return UNet(spatial_dims, in_channels, outputs, channels)
+        return UNet(spatial_dims, in_channels, outputs, channels, _patch(settings))
     if kind == "classifier":
         from casewise.models.networks.classifier import Classifier
 
-        return Classifier(spatial_dims, in_channels, outputs, channels)
+        return Classifier(spatial_dims, in_channels, outputs, channels, _patch(settings))
     if kind == "autoencoder":
         from casewise.models.networks.autoencoder import Autoencoder
 
         return Autoencoder(spatial_dims, in_channels, outputs, channels)
+    if kind == "monai":
+        from casewise.models.networks.monai_net import build_monai
+
+        return build_monai(settings)
     msg = f"The network kind {kind!r} is unknown; casewise's own are {', '.join(NETWORKS)}."
     raise ModelError(msg)
 
@@ -42,3 +46,11 @@ def _channels(settings: Mapping[str, object]) -> tuple[int, ...]:
         msg = f"A network's channels are 2 to 8 positive numbers, finest level first; given was {given!r}."
         raise ModelError(msg)
     return tuple(given)
+
+
+def _patch(settings: Mapping[str, object]) -> int:
+    given = settings.get("patch", 1)
+    if not isinstance(given, int) or given not in (1, 2, 4):
+        msg = f"A network's patch is 1, 2 or 4 voxels an axis; given was {given!r}."
+        raise ModelError(msg)
+    return given

@@ -1,0 +1,118 @@
+"""MONAI bundles: a folder with configs/ (the network, its input) and models/ (its weights)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from casewise.errors import ModelError
+from casewise.models.foreign.bundle_input import described, ensure_certain
+from casewise.models.foreign.config import Config, read_mapping
+from casewise.models.foreign.description import checked, read_description, spec_of
+from casewise.models.foreign.torchscript import settings_of, torchscript_model
+from casewise.models.model import Model
+from casewise.models.networks.answers import as_logits
+from casewise.models.networks.monai_net import build_monai
+from casewise.models.spec import Lineage
+
+
+def load_bundle(folder: Path) -> Model:
+    """The bundle's network with its weights; ``casewise.toml`` in the folder says what its files leave open, or overrides them.
+
+    Where the bundle has TorchScript and no weights beside, that is used and its ``network_def`` is not looked at.
+    Raises ModelError, one sentence: a network that is not MONAI's, settings that are code, an input that is not certain.
+    """
+    config = Config.read(folder)
+    scripted = folder / "models" / "model.ts"
+    weights_file = _weights_file(folder)
+    if weights_file is None and not scripted.is_file():
+        msg = f"{folder / 'models'} holds none of model.safetensors, model.pt and model.ts; download the bundle's weights."
+        raise ModelError(msg)
+    if weights_file is None:
+        document = _document(folder, config, {})
+        name = str(document.get("name", folder.name))
+        return torchscript_model(scripted, spec_of(document, settings_of(scripted), folder / "casewise.toml"), name)
+    target, arguments = _network(config)
+    document = _document(folder, config, arguments)
+    settings = {"kind": "monai", "name": target, "arguments": json.dumps(arguments, sort_keys=True)}
+    spec = spec_of(document, settings, folder / "casewise.toml")
+    network = build_monai(settings)
+    _fill(network, _weights(weights_file), weights_file)
+    weights = {key: value.detach().clone() for key, value in as_logits(network, spec.network).state_dict().items()}
+    return checked(Model(str(document.get("name", folder.name)), spec, weights, Lineage(method="foreign")))
+
+
+def _network(config: Config) -> tuple[str, dict[str, Any]]:
+    """The name and the plain arguments of the network that the bundle defines."""
+    definition = config.raw(config.document.get("network_def", config.document.get("network")))
+    target = definition.get("_target_") if isinstance(definition, Mapping) else None
+    if not isinstance(target, str):
+        msg = (
+            f"{config.origin} defines its network by code, which casewise never executes; "
+            "export it as TorchScript (models/model.ts, without model.pt beside it)."
+        )
+        raise ModelError(msg)
+    place, _, name = target.rpartition(".")
+    if place and not (place == "monai.networks.nets" or place.startswith("monai.networks.nets.")):
+        msg = f"{config.origin} names the network {target!r}; casewise builds MONAI's own networks (monai.networks.nets) alone."
+        raise ModelError(msg)
+    return name, config.arguments(definition)
+
+
+def _document(folder: Path, config: Config, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    metadata = folder / "configs" / "metadata.json"
+    document, doubts = described(config, read_mapping(metadata) if metadata.is_file() else {}, arguments)
+    own = folder / "casewise.toml"
+    if not own.is_file():
+        missing = sorted({"size", "axes"} - set(document["input"]))
+        doubts += [f"its files do not say the input's {' and '.join(missing)} plainly"] if missing else []
+        ensure_certain(document, doubts, folder)
+        return document
+    written = read_description(own)
+    given = written.get("input", {})
+    if given.get("intensity", "window") != "window":
+        document["input"].pop("window", None)
+    if "classes" in written:
+        document.pop("structures", None)
+    if "structures" in written:
+        document.pop("classes", None)
+    return document | written | {"input": document["input"] | given}
+
+
+def _weights_file(folder: Path) -> Path | None:
+    places = (folder / "models" / name for name in ("model.safetensors", "model.pt"))
+    return next((place for place in places if place.is_file()), None)
+
+
+def _weights(path: Path) -> dict[str, Tensor]:
+    """Parameter name → tensor, read without running anything that a pickle may hold."""
+    try:
+        found = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True, map_location="cpu")
+    except (SafetensorError, OSError, EOFError) as error:
+        msg = f"{path} cannot be read: {' '.join(str(error).split())[:200]}; download the bundle again."
+        raise ModelError(msg) from error
+    except Exception as error:  # torch raises whatever a damaged or forbidden pickle makes it stumble over
+        msg = f"{path} is damaged or holds Python objects (pickle), which casewise never executes; save network.state_dict()."
+        raise ModelError(msg) from error
+    for key in ("state_dict", "model", "network"):
+        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
+            found = found[key]
+    if not isinstance(found, Mapping) or not found or not all(isinstance(value, Tensor) for value in found.values()):
+        msg = f"{path} holds no state_dict (names and tensors); save network.state_dict() there."
+        raise ModelError(msg)
+    return {str(key).removeprefix("module."): value for key, value in found.items()}
+
+
+def _fill(network: torch.nn.Module, weights: dict[str, Tensor], origin: Path) -> None:
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        msg = f"The weights in {origin} do not fit the network that the bundle defines: {' '.join(str(error).split())[:200]}"
+        raise ModelError(msg) from error

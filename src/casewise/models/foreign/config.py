@@ -1,0 +1,103 @@
+"""A MONAI bundle's configuration read as plain values. Its expressions are Python, and none is ever evaluated."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from casewise.errors import ModelError
+
+_DEEPEST = 30  # references that go further than this go in a circle
+
+
+class NotPlainError(ModelError):
+    """A place of the configuration whose value only running code would give."""
+
+
+class Config:
+    """``configs/inference.json`` (or .yaml) of a bundle."""
+
+    def __init__(self, document: Mapping[str, Any], origin: Path) -> None:
+        self.document, self.origin = document, origin
+
+    @classmethod
+    def read(cls, bundle: Path) -> Config:
+        """Raises ModelError where there is none or where it cannot be read."""
+        for name in ("inference.json", "inference.yaml", "inference.yml"):
+            path = bundle / "configs" / name
+            if path.is_file():
+                return cls(read_mapping(path), path)
+        msg = f"{bundle} has no configs/inference.json, which names a bundle's network; download the whole bundle again."
+        raise ModelError(msg)
+
+    def raw(self, value: Any) -> Any:
+        """``value`` itself, or what a pure reference (``@a#b``, ``@a::b``) points at; its parts are left as they are."""
+        for _ in range(_DEEPEST):
+            if not (isinstance(value, str) and value.startswith("@")):
+                return value
+            value = self._at(value)
+        msg = f"The references in {self.origin} go in a circle at {value!r}."
+        raise NotPlainError(msg)
+
+    def plain(self, value: Any, depth: int = 0) -> Any:
+        """``value`` with every reference resolved. Raises NotPlainError for an expression, a macro or an object to be made."""
+        if depth > _DEEPEST:
+            msg = f"The values in {self.origin} are nested too deeply to be settings."
+            raise NotPlainError(msg)
+        value = self.raw(value)
+        if isinstance(value, str) and value[:1] in ("$", "%"):
+            msg = f"{self.origin} has the code {value[:80]!r}, which casewise never executes; write the value that it gives."
+            raise NotPlainError(msg)
+        if isinstance(value, Mapping):
+            if "_target_" in value:
+                msg = f"{self.origin} makes an object ({value['_target_']!r}) where casewise takes plain values alone."
+                raise NotPlainError(msg)
+            return {key: self.plain(item, depth + 1) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.plain(item, depth + 1) for item in value]
+        return value
+
+    def arguments(self, value: Mapping[str, Any]) -> dict[str, Any]:
+        """The plain arguments of a ``_target_``."""
+        return {key: self.plain(item) for key, item in value.items() if not re.fullmatch(r"_\w+_", key)}
+
+    def _at(self, reference: str) -> Any:
+        place: Any = self.document
+        for step in re.split("#|::", reference[1:]):
+            if isinstance(place, Mapping) and step in place:
+                place = place[step]
+            elif isinstance(place, list) and step.isdigit() and int(step) < len(place):
+                place = place[int(step)]
+            else:
+                msg = f"{self.origin} refers to {reference!r}, which is not there or is computed by code; write the value itself."
+                raise NotPlainError(msg)
+        return place
+
+
+def read_mapping(path: Path) -> Mapping[str, Any]:
+    """The object in a JSON or YAML file. Raises ModelError where it cannot be read."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        document = json.loads(text) if path.suffix == ".json" else _yaml(text, path)
+    except (OSError, ValueError, RecursionError) as error:
+        msg = f"{path} cannot be read: {' '.join(str(error).split())[:200]}; download the bundle again."
+        raise ModelError(msg) from error
+    if not isinstance(document, Mapping):
+        msg = f"{path} holds a {type(document).__name__} where a bundle has an object of settings; download the bundle again."
+        raise ModelError(msg)
+    return document
+
+
+def _yaml(text: str, path: Path) -> Any:
+    try:
+        import yaml
+    except ImportError as error:
+        msg = f"{path} is YAML, and PyYAML is not installed; run `pip install pyyaml`."
+        raise ModelError(msg) from error
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(str(error)) from error

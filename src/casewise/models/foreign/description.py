@@ -1,0 +1,92 @@
+"""What a foreign model takes and answers, as its owner writes it down: ``<file>.toml``, or ``casewise.toml`` in a bundle."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from casewise.errors import CasewiseError, ModelError
+from casewise.models.model import Model
+from casewise.models.spec import Spec
+
+TEMPLATE = """\
+task = "segmentation"          # or "classification"
+structures = ["lung"]          # the network's outputs after background, in order; a classifier has classes = ["normal", "effusion"]
+answers = "logits"             # or "probabilities" (softmax is in the network), or "sigmoid" (one output, before the sigmoid)
+
+[input]
+spatial_dims = 2               # 2: pictures, and volumes slice by slice; 3: volumes
+size = [256, 256]              # what the network takes: the image is fitted into it ...
+# spacing = [0.7, 0.7]         # ... or, with this line, resampled to this many mm and taken in windows of `size`
+channels = 1
+intensity = "percentile"       # or "minmax", "normal" (mean 0, deviation 1), "none", or "window" with window = [-160.0, 240.0]
+axes = "PLS"                   # where rows, columns and slices run to: Posterior, Left, Superior; MONAI's are mostly "RAS"
+"""
+
+_KEYS = {"name", "task", "structures", "classes", "answers", "input"}
+_INPUT = ("spatial_dims", "size", "channels", "intensity", "axes")
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """The document at ``path``. Raises ModelError for one that is no TOML or has keys that no description has."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        msg = f"{path} cannot be read: {error}; docs/bring-your-own-model.md has a template."
+        raise ModelError(msg) from error
+    strange = sorted(set(document) - _KEYS)
+    if strange:
+        msg = f"{path} has the unknown setting {strange[0]!r}; a model's description has {', '.join(sorted(_KEYS))}."
+        raise ModelError(msg)
+    if not isinstance(document.get("input", {}), dict):
+        msg = f"{path} has no table [input]; docs/bring-your-own-model.md has a template."
+        raise ModelError(msg)
+    return document
+
+
+def spec_of(document: Mapping[str, Any], network: Mapping[str, Any], origin: Path) -> Spec:
+    """The settings of ``network`` from a description that must leave nothing of the input to be guessed."""
+    given = document.get("input")
+    missing = [key for key in _INPUT if not isinstance(given, Mapping) or key not in given]
+    if missing:
+        msg = f"{origin} does not say the input's {', '.join(missing)}; docs/bring-your-own-model.md has a template."
+        raise ModelError(msg)
+    settings = dict(network) | {"answers": document.get("answers", "logits")}
+    return Spec.from_toml({**document, "network": settings}, origin=str(origin))
+
+
+def checked(model: Model) -> Model:
+    """``model``, once its network has answered a trial input in the shape that its description promises."""
+    preparation = model.spec.preparation
+    batch = 2 if preparation.spatial_dims == 2 else 1  # slices go through in batches; a traced network may take one alone
+    trial = torch.rand((batch, preparation.channels, *preparation.size), generator=torch.Generator().manual_seed(0))
+    wanted = (batch, model.spec.outputs, *(preparation.size if model.task == "segmentation" else ()))
+    network = model.ready("cpu")
+    try:
+        with torch.inference_mode():
+            answer = network(trial)
+    except CasewiseError:
+        raise
+    except Exception as error:  # a network from outside may fail in any way
+        detail = " ".join(str(error).split())[-200:]
+        msg = f"The network of {model.name} does not take a batch of shape {tuple(trial.shape)}, as its description says: {detail}"
+        raise ModelError(msg) from error
+    if not isinstance(answer, torch.Tensor) or tuple(answer.shape) != wanted:
+        found = tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
+        msg = (
+            f"The network of {model.name} answers {found} to an input of {tuple(trial.shape)}; for its task and its labels "
+            f"({', '.join(model.labels)}{', after background' if model.task == 'segmentation' else ''}) that must be {wanted}."
+        )
+        raise ModelError(msg)
+    if model.spec.network.get("answers") == "logits" and _are_probabilities(answer):
+        msg = f'The network of {model.name} answers probabilities, not logits; say answers = "probabilities" in its description.'
+        raise ModelError(msg)
+    return model
+
+
+def _are_probabilities(answer: torch.Tensor) -> bool:
+    return bool((answer >= 0).all() and (answer.sum(dim=1) - 1).abs().max() < 1e-4)
