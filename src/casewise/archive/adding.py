@@ -100,7 +100,7 @@ class Addition:
             path = Path(os.path.abspath(mask))  # noqa: PTH100 - links stay links
             read_mask(path, image)
             return {**about, "path": str(path)}
-        held = np.asarray(mask) > 0
+        held = np.asarray(mask).astype(bool)
         if held.shape != image.spatial_shape:
             msg = f"The mask {name!r} has the shape {held.shape}, its image {image.spatial_shape}; a mask lies on its image's grid."
             raise ArchiveError(msg)

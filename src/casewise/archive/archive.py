@@ -27,6 +27,7 @@ from casewise.image import Array, Image
 from casewise.result import SimilarCase
 
 _BATCH = 64
+_FEW = 500  # keys that a query names one by one
 
 
 class Archive:
@@ -39,6 +40,7 @@ class Archive:
     def __init__(self, folder: Path, catalogue: Catalogue) -> None:
         self.folder = folder
         self._catalogue = catalogue
+        self._means: dict[str, tuple[int, npt.NDArray[np.float64]]] = {}
 
     @classmethod
     def open(cls, location: str | os.PathLike[str], create: bool = False, *, database: str | None = None) -> Archive:
@@ -76,7 +78,7 @@ class Archive:
     ) -> ImportReport:
         """Take in the images below ``paths`` (files or folders), their masks, and what is known of them.
 
-        manifest : a CSV table that says what each image is (see docs/how-to/import-your-images.md); it may name images elsewhere.
+        manifest : a CSV table that says what each image is (see docs/import-your-images.md); it may name images elsewhere.
         site : where all of them are from. copy : copy the files into the archive; otherwise they stay where they are.
         encoder : embed the images too. progress : called with (step, done, total).
         What was imported before and has not changed is not read again; an import that was stopped goes on where it stopped.
@@ -119,7 +121,8 @@ class Archive:
     ) -> list[Case]:
         """The archive's images as cases, read when they are asked for; ``Case.key`` is the image's key, ``Case.name`` its file.
 
-        structures : only those that have all of them. category : only those of this category, or True: of any. site, keys : only these.
+        structures : only those that have all of them. category : only those of this category, or True: of any.
+        site, keys : only these.
         """
         wanted = [Structure.parse(item) if isinstance(item, str) else item for item in structures]
         query = sa.select(images).order_by(images.c.id)
@@ -129,12 +132,17 @@ class Archive:
             query = query.where(images.c.category.is_not(None))
         if site is not None:
             query = query.where(images.c.site == site)
+        held = sa.select(labels).where(labels.c.kind == "mask").order_by(labels.c.id)
+        if keys is not None and len(keys) <= _FEW:
+            query = query.where(images.c.key.in_(list(keys)))
+            held = held.where(labels.c.image_id.in_(sa.select(images.c.id).where(images.c.key.in_(list(keys)))))
         with self._catalogue.read() as connection:
             rows = connection.execute(query).all()
             masks: dict[int, list[sa.Row[Any]]] = {}
-            for label in connection.execute(sa.select(labels).where(labels.c.kind == "mask").order_by(labels.c.id)):
+            for label in connection.execute(held):
                 masks.setdefault(label.image_id, []).append(label)
-        chosen = [row for row in rows if keys is None or row.key in keys]
+        wanted_keys = None if keys is None else set(keys)
+        chosen = [row for row in rows if wanted_keys is None or row.key in wanted_keys]
         cases = [case_of(Stored(self.folder, row), masks.get(row.id, [])) for row in chosen]
         return [case for case in cases if all(case.has(structure) for structure in wanted)]
 
@@ -147,14 +155,16 @@ class Archive:
         return found[0]
 
     def labels(self, key: str) -> list[dict[str, object]]:
-        """All labels of an image: ``name``, ``kind`` (mask, boxes, scribble), ``path``, ``member``, ``value``, ``boxes``, ``origin``."""
+        """All labels of an image: ``name``, ``kind`` (mask, boxes, scribble), ``path``, ``member``, ``value``, ``boxes``,
+        ``origin``.
+        """
         columns = [column for column in labels.c if column.name not in ("id", "image_id")]
         query = sa.select(*columns).join(images, images.c.id == labels.c.image_id).where(images.c.key == key).order_by(labels.c.id)
         with self._catalogue.read() as connection:
             return [dict(row._mapping) for row in connection.execute(query)]
 
     def keys_of(self, image: Image | str | os.PathLike[str]) -> set[str]:
-        """The keys under which the archive knows an image: by its pixels, by its file's content, by its path. Empty if it does not."""
+        """The keys under which the archive knows an image, by its pixels or by its file's content; empty if it does not."""
         return Addition(self._catalogue, self.folder).keys_of(image)
 
     def embed(self, encoder: Encoder, progress: Progress | None = None) -> int:
@@ -184,6 +194,15 @@ class Archive:
         rows = np.asarray([row for _, row in found], np.int64)
         return [key for key, _ in found], rows, store_of(self.folder, encoder).rows()
 
+    def mean_vector(self, encoder: Encoder) -> npt.NDArray[np.float64]:
+        """(dimension,): the mean of this encoder's vectors."""
+        keys, rows, base = self.vectors(encoder)
+        known = self._means.get(encoder.key)
+        if known is None or known[0] != len(keys):
+            known = len(keys), np.asarray(base[rows].mean(axis=0, dtype=np.float64))
+            self._means[encoder.key] = known
+        return known[1]
+
     def similar(
         self,
         image: Image,
@@ -198,8 +217,9 @@ class Archive:
     ) -> list[SimilarCase]:
         """The ``k`` cases most like ``image``, most similar first; the image itself is left out where the archive holds it.
 
-        by : ``latent`` (cosine of an encoder's vectors, the archive's mean taken off), ``content`` (Gower, what is known of both), or
-        both: 0.7 × latent + 0.3 × content. region : (*spatial) bool; only it is looked at, in the image and in the candidates.
+        by : ``latent`` (cosine of an encoder's vectors, the archive's mean taken off), ``content`` (Gower, what is known of both),
+        or both: 0.7 × latent + 0.3 × content. region : (*spatial) bool; what lies in it is compared with what lies at the same
+        place in the cases that are most like the image as a whole.
         exclude : keys never to be found. structures : only cases that have them. unseen_by : keys that a model was trained on; only
         others are found. among : only these keys.
         """

@@ -1,4 +1,4 @@
-"""One file (or series) of an import, read and understood: the images in it, their labels, and what is wrong. Touches no catalogue."""
+"""One file (or series) of an import, read and understood: its images, their labels, and what is wrong. Touches no catalogue."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Outcome:
 
 
 def content_key(found: Found, several: bool) -> str:
-    """The identity of an image by its files' bytes: the file's key, one key for a series' files, the member too where several share them."""
+    """The identity of an image by its files' bytes (one key for a series), and by its member where several share a file."""
     keys = [file_key(path) for path in found.files]
     key = keys[0] if len(keys) == 1 else combined_key(keys)
     return combined_key([key, f"member {found.member}"]) if several else key
@@ -70,8 +70,8 @@ def series_files(found: Found) -> list[str]:
 class Examiner:
     """Reads units, several at once from several threads.
 
-    known : keys of contents that the catalogue has; they are read again only for labels that are new. copy_to : the archive's folder,
-    where files are to be copied into it. keep_pixels : hand the image on (for an encoder).
+    known : keys of contents that the catalogue has; they are read again only for labels that are new. copy_to : the archive's
+    folder, where files are to be copied into it. keep_pixels : hand the image on (for an encoder).
     """
 
     def __init__(self, known: set[str], copy_to: Path | None, keep_pixels: bool) -> None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from casewise.archive.layouts.words import sequence_in
 from casewise.image import Image
 
 # Columns of their own, or about the file rather than the image.
-_APART = frozenset(
-    "modality sequence age sex subject series format window photometric notes axes_note spacing_at sheared inverted alpha "
-    "orientation_known spacing_known source".split()
-)
+_APART = frozenset({
+    "modality", "sequence", "age", "sex", "subject", "series", "format", "window", "photometric", "notes", "axes_note",
+    "spacing_at", "sheared", "inverted", "alpha", "orientation_known", "spacing_known", "source",
+})  # fmt: skip
 
 
 def header_facts(header: Mapping[str, object]) -> dict[str, object]:
-    """``modality``, ``sequence``, ``age``, ``sex``, ``subject`` where the header says them; a sequence by its common name (T2, ADC)."""
+    """What the header says of ``modality``, ``sequence`` (by its common name: T2, ADC), ``age``, ``sex``, ``subject``."""
     facts = {name: header[name] for name in ("modality", "age", "sex", "subject") if header.get(name) not in (None, "")}
     described = header.get("sequence")
     if isinstance(described, str) and described:
@@ -25,10 +26,15 @@ def header_facts(header: Mapping[str, object]) -> dict[str, object]:
 
 def header_content(header: Mapping[str, object]) -> dict[str, object]:
     """The other plain values of the header: body part, view, manufacturer, scanner, …"""
-    plain = {name: value for name, value in header.items() if name not in _APART and isinstance(value, str | int | float | bool)}
+    plain: dict[str, object] = {name: value for name, value in header.items() if name not in _APART and _is_plain(value)}
     if isinstance(header.get("sequence"), str):
         plain["series_description"] = header["sequence"]
-    return {name: value for name, value in plain.items() if value == value and value != ""}  # noqa: PLR0124 - drops NaN
+    return plain
+
+
+def _is_plain(value: object) -> bool:
+    """Whether JSON can hold it and it says something."""
+    return (value != "" and isinstance(value, str | int | bool)) or (isinstance(value, float) and math.isfinite(value))
 
 
 def content_of(image: Image) -> dict[str, object]:

@@ -10,12 +10,14 @@ import sqlalchemy.exc
 
 from casewise.errors import ArchiveError
 
+_FULL = "The disk is full; make room and run the same command again: what was committed is kept."
+_READ_ONLY = "The archive cannot be written here (its folder or catalogue is read-only); give write permission, or copy it."
 _SENTENCES = {
-    "disk is full": "The disk is full; make room and run the same command again: what was committed is kept.",
-    "no space left": "The disk is full; make room and run the same command again: what was committed is kept.",
-    "disk i/o error": "The disk does not take more of the catalogue (full, over its quota, or failing); make room and run the same command again.",
-    "readonly database": "The archive cannot be written here (its folder or catalogue is read-only); give write permission, or copy it.",
-    "read-only": "The archive cannot be written here (its folder or catalogue is read-only); give write permission, or copy it.",
+    "disk is full": _FULL,
+    "no space left": _FULL,
+    "disk i/o error": "The disk takes no more of the catalogue (it is full or failing); make room and run the command again.",
+    "readonly database": _READ_ONLY,
+    "read-only": _READ_ONLY,
     "is locked": "Another program keeps the archive's catalogue locked; wait until it has ended and run the same command again.",
     "malformed": "The archive's catalogue is damaged; restore the archive from a copy, or import the images again.",
     "not a database": "The archive's catalogue is not an SQLite file; restore the archive from a copy, or import the images again.",
@@ -24,7 +26,7 @@ _SENTENCES = {
     "authentication failed": "PostgreSQL refuses the user or password; give them in the URL, in PGPASSWORD or in ~/.pgpass.",
     "no password supplied": "PostgreSQL wants a password; give it in the URL, in PGPASSWORD or in ~/.pgpass.",
     "does not exist": "PostgreSQL has no such database or user; make it first (createdb), or correct the archive's database URL.",
-    "connection": "The archive's PostgreSQL server cannot be reached; start it, or correct the database URL in the archive's casewise.toml.",
+    "connection": "The archive's PostgreSQL server cannot be reached; start it, or correct the URL in the archive's casewise.toml.",
 }
 _ERRNOS = {
     errno.ENOSPC: "disk is full",

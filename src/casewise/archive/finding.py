@@ -1,4 +1,4 @@
-"""Which files of an import are to be read: those that no row of the catalogue settles; what the others came to is reported from it."""
+"""Which files of an import are to be read: those that no row of the catalogue settles; the others are reported from it."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class Settled:
 class Finder:
     """Goes through the folders of one import.
 
-    plan : what is known of the files. stats : size and time of each. earlier : the catalogue's rows by path. renewed : the manifest has
-    changed, so what it names is read again.
+    plan : what is known of the files. stats : size and time of each. earlier : the catalogue's rows by path. renewed : the manifest
+    has changed, so what it names is read again.
     """
 
     def __init__(

@@ -1,7 +1,7 @@
 """Importing: look at what is there, leave out what is known and unchanged, read the rest, write it in batches.
 
-Every batch is one transaction, and a file's row is written with what came of it. So an import can be stopped at any moment, by whatever
-means, and the next one goes on: it reads what has no row, or another size or time of change than its row says.
+Every batch is one transaction, and a file's row is written with what came of it. So an import can be stopped at any moment, by
+whatever means, and the next one goes on: it reads what has no row, or another size or time of change than its row says.
 """
 
 from __future__ import annotations
@@ -180,7 +180,7 @@ class Import:
 
 
 def _examined(examiner: Examiner, due: Iterator[Unit | Settled]) -> Iterator[Outcome | Settled]:
-    """Results in the order of ``due``, a few read ahead by threads (most of the time goes into decompression, which runs beside)."""
+    """Results in the order of ``due``, a few read ahead by threads (decompression, most of the work, runs beside)."""
     workers = min(4, os.cpu_count() or 1)
     waiting: deque[Future[Outcome] | Settled] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="import")

@@ -55,7 +55,7 @@ class LabelReader:
         self._contents = lru_cache(maxsize=64)(_contents)
 
     def rows(self, source: LabelSource, image: Image) -> list[LabelRow]:
-        """The structures of ``source`` on the grid of ``image``. Raises CasewiseError where it lies on another grid or is no mask."""
+        """The structures of ``source`` on the grid of ``image``. Raises CasewiseError where it lies on another or is no mask."""
         contents = self._contents(source.path, source.member)
         if not _same_grid(contents, image):
             read_mask(source.path, image, source.member)

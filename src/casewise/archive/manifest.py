@@ -1,13 +1,15 @@
 """The manifest: a table by which a person says what each image is.
 
-Columns: ``image`` (a path, relative to the table); ``mask`` (the structure is told by the values or the folder), ``mask:NAME`` for a mask of
-one structure, any number of them; ``boxes`` or ``boxes:NAME`` (``10:20,30:40; 5:9,7:8``: half-open, in the order of the image's
+Columns: ``image`` (a path, relative to the table); ``mask`` (the structure is told by the values or the folder), ``mask:NAME``
+for a mask of one structure, any number of
+them; ``boxes`` or ``boxes:NAME`` (``10:20,30:40; 5:9,7:8``: half-open, in the order of the image's
 axes); ``category``, ``site``, ``subject``, ``age``, ``sex``, ``modality``, ``sequence``. Other columns are kept as content.
 """
 
 from __future__ import annotations
 
 import csv
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,19 +19,22 @@ from casewise.archive.layouts.tables import entry
 from casewise.archive.layouts.words import structure_name
 from casewise.errors import ArchiveError
 
-_KNOWN = ("image", "mask", "mask:NAME", "boxes", "boxes:NAME", "category", "site", "subject", "age", "sex", "modality", "sequence")
+_KNOWN = (
+    "image", "mask", "mask:NAME", "boxes", "boxes:NAME", "category", "site", "subject", "age", "sex", "modality", "sequence",
+)  # fmt: skip
 _ALLOWED = ", ".join(_KNOWN)
 # Close to a column of ours but not one: a slip of the pen that must not end up as content unseen.
 _SLIPS = {
-    "images": "image", "img": "image", "file": "image", "filename": "image", "path": "image", "image_path": "image", "masks": "mask",
-    "label": "mask or category", "labels": "mask or category", "segmentation": "mask", "class": "category", "categories": "category",
-    "box": "boxes", "bbox": "boxes", "sites": "site", "patient": "subject", "patient_id": "subject", "gender": "sex", "ages": "age",
+    "images": "image", "img": "image", "file": "image", "filename": "image", "path": "image", "image_path": "image",
+    "masks": "mask", "label": "mask or category", "labels": "mask or category", "segmentation": "mask", "class": "category",
+    "categories": "category", "box": "boxes", "bbox": "boxes", "sites": "site", "patient": "subject", "patient_id": "subject",
+    "gender": "sex", "ages": "age",
 }  # fmt: skip
 _BOX = re.compile(r"\s*\d+\s*:\s*\d+\s*(,\s*\d+\s*:\s*\d+\s*){1,2}")
 
 
 def read_manifest(path: Path) -> list[Entry]:
-    """One entry a row. Raises ArchiveError for a table that cannot be read, lacks ``image``, or has a column or value that is wrong."""
+    """One entry a row. Raises ArchiveError for a table that cannot be read, lacks ``image``, or has a wrong column or value."""
     header, rows = _table(path)
     _check_columns(path, header)
     return [_entry(path, line, row) for line, row in rows]
@@ -54,7 +59,8 @@ def _table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
         rows = []
         for cells in reader:
             if len(cells) > len(header):
-                msg = f"Line {reader.line_num} of {path.name} has {len(cells)} cells, its header {len(header)}; put cells with commas in quotes."
+                counts = f"{len(cells)} cells, its header {len(header)}"
+                msg = f"Line {reader.line_num} of {path.name} has {counts}; put cells with commas in quotes."
                 raise ArchiveError(msg)
             if any(cell.strip() for cell in cells):
                 rows.append((reader.line_num, dict(zip(header, (cell.strip() for cell in cells), strict=False))))
@@ -66,11 +72,12 @@ def _table(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
 
 def _check_columns(path: Path, header: list[str]) -> None:
     if "image" not in header:
-        msg = f"The manifest {path.name} has no column image; it has {', '.join(header)}, and allowed are {_ALLOWED}, and others as content."
+        has = ", ".join(header)
+        msg = f"The manifest {path.name} has no column image; it has {has}, and allowed are {_ALLOWED}, and others as content."
         raise ArchiveError(msg)
     twice = sorted({title for title in header if header.count(title) > 1})
     if twice:
-        msg = f"The manifest {path.name} has the column {twice[0]!r} twice; several masks are mask:NAME each, and allowed are {_ALLOWED}."
+        msg = f"The manifest {path.name} has {twice[0]!r} twice; several masks are mask:NAME each, and allowed are {_ALLOWED}."
         raise ArchiveError(msg)
     for title in header:
         part, _, name = title.partition(":")
@@ -116,8 +123,6 @@ def _named(title: str) -> str | None:
 
 def _located(manifest: Path, value: str) -> Path:
     # Normalised by name alone: links stay links.
-    import os
-
     return Path(os.path.abspath(manifest.parent / value.replace("\\", "/")))  # noqa: PTH100
 
 
@@ -126,7 +131,8 @@ def _boxes(path: Path, line: int, text: str) -> list[list[list[int]]]:
     for part in text.split(";"):
         box = [[int(edge) for edge in pair.split(":")] for pair in part.split(",")] if _BOX.fullmatch(part) else []
         if not box or any(low >= high for low, high in box):
-            msg = f"Line {line} of {path.name} has the box {part.strip()!r}; a box is LO:HI,LO:HI[,LO:HI] with LO < HI, several parted by semicolons."
+            wanted = "a box is LO:HI,LO:HI[,LO:HI] with LO < HI, several parted by semicolons"
+            msg = f"Line {line} of {path.name} has the box {part.strip()!r}; {wanted}."
             raise ArchiveError(msg)
         boxes.append(box)
     return boxes

@@ -49,9 +49,10 @@ def with_voxels(found: Found) -> Found:
 def _volumes(found: Found) -> int:
     import nibabel
 
+    # Whatever is wrong with a file, here and below: reading it will say so in one sentence.
     try:
         shape = nibabel.load(found.path).shape
-    except Exception:  # noqa: BLE001 - whatever is wrong with it, reading it will say in one sentence
+    except Exception:
         return 1
     return prod(int(length) for length in shape[3:])
 
@@ -64,7 +65,7 @@ def _pages(found: Found) -> int:
     try:
         with tifffile.TiffFile(found.path) as tiff:
             return sum(not getattr(page, "is_reduced", False) for page in tiff.pages)
-    except Exception:  # noqa: BLE001 - as above
+    except Exception:
         return 1
 
 
@@ -80,6 +81,6 @@ def _data_sets(found: Found) -> list[str]:
     try:
         with h5py.File(found.path, "r") as file:
             file.visititems(note)
-    except Exception:  # noqa: BLE001 - as above
+    except Exception:
         return []
     return names

@@ -59,10 +59,7 @@ def _existing(folder: Path, database: str | None) -> Catalogue:
     about = _description(folder)
     check_version(about.get("version"))
     url = database or about.get("database")
-    if url is None:
-        catalogue = _sqlite(folder)
-    else:
-        catalogue = _postgresql(str(url))
+    catalogue = _sqlite(folder) if url is None else _postgresql(str(url))
     try:
         catalogue.check()
     except ArchiveError:
@@ -133,7 +130,7 @@ def _postgresql(url: str) -> Catalogue:
         given = sa.make_url(url)
         if given.get_backend_name() != "postgresql":
             shown = given.render_as_string(hide_password=True)
-            msg = f"An archive's catalogue is SQLite (no URL) or PostgreSQL (postgresql+psycopg://user@host/database); given was {shown}."
+            msg = f"A catalogue is SQLite (no URL) or PostgreSQL (postgresql+psycopg://user@host/database); given was {shown}."
             raise ArchiveError(msg)
         if given.drivername == "postgresql":
             given = given.set(drivername="postgresql+psycopg")

@@ -1,8 +1,8 @@
 """What is known of the files of an import before any of them is read: roles, labels, categories, sites and subjects.
 
-Site: the one given; else what a manifest, a table or a header says; else the name of the data set's folder. That is the folder imported,
-or, where several data sets lie in it side by side (at least two of its folders hold images and one of them is of a known layout by
-itself), the folder of that data set.
+Site: the one given; else what a manifest, a table or a header says; else the name of the data set's folder. That is the folder
+imported, or, where several data sets lie in it side by side (at least two of its folders hold images and one of them is of a
+known layout by itself), the folder of that data set.
 """
 
 from __future__ import annotations

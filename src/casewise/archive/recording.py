@@ -127,12 +127,12 @@ class Recorder:
         """Add labels, or replace those of the same file; returns how many are new."""
         there: dict[int, list[sa.Row[Any]]] = {}
         ids = [number for number, one in examined if one.labels or one.boxes]
-        for row in connection.execute(sa.select(labels).where(labels.c.image_id.in_(ids))):
-            there.setdefault(row.image_id, []).append(row)
+        for earlier in connection.execute(sa.select(labels).where(labels.c.image_id.in_(ids))):
+            there.setdefault(earlier.image_id, []).append(earlier)
         new = 0
         for number, one in examined:
+            kept = there.setdefault(number, [])
             for row in _label_rows(one):
-                kept = there.setdefault(number, [])
                 same = next((old for old in kept if _same_label(old, row)), None)
                 if same is not None:
                     connection.execute(sa.update(labels).where(labels.c.id == same.id).values(**row, name=same.name))

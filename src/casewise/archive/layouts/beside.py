@@ -1,4 +1,4 @@
-"""Masks beside images by name: ``x_seg`` for ``x``, ``brain1_label`` for ``brain1_image``, ``gt`` or ``GOLD_STANDARD…`` for a folder.
+"""Masks beside images: ``x_seg`` for ``x``, ``brain1_label`` for ``brain1_image``, ``gt`` or ``GOLD_STANDARD…`` for a folder.
 
 A mask goes to the images whose names begin like its own; one that begins like none (``gt``, ``GT_W``) goes to all the images of its
 folder, where that is one subject's (at most 16 images). In either case the grid decides: it is attached where it is the image's.

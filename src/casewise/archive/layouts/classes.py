@@ -1,19 +1,24 @@
 """A folder per class: the folder's name is the category of the images in it.
 
 Class folders lie side by side, hold images and no folders of images, and there are at least two. Not taken for classes: folders
-named like a split (train, test) or a role (images, masks), folders of volumes that hold the same file names (each is a subject), and
-folders that hold one subject's mask (``gt``). A DICOM series of several files takes no category from its folder.
+named like a split (train, test) or a role (images, masks), folders of volumes that hold the same file names (each is a subject),
+and folders that hold one subject's mask (``gt``). A DICOM series of several files takes no category from its folder.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from casewise.archive.layouts.entry import Entry, Orphan
 from casewise.archive.layouts.tree import PICTURES, Folder, stem, suffix
-from casewise.archive.layouts.words import IMAGE_WORDS, is_mask_name, without_role, words
+from casewise.archive.layouts.words import is_mask_name, without_role, words
 
-SPLITS = frozenset("train training test testing tests val valid validation dev holdout imagestr imagests labelstr labelsts".split())
+_IMAGES = frozenset({"image", "images", "img", "imgs"})
+SPLITS = frozenset({
+    "train", "training", "test", "testing", "tests", "val", "valid", "validation", "dev", "holdout", "imagestr", "imagests",
+    "labelstr", "labelsts",
+})  # fmt: skip
 
 
 def detect(folder: Folder) -> bool:
@@ -37,7 +42,7 @@ def entries(folder: Folder) -> Iterator[Entry | Orphan]:
 
 def _is_role(name: str) -> bool:
     parts = words(name)
-    return name.lower() in SPLITS or is_mask_name(name) or all(part in IMAGE_WORDS for part in parts)
+    return name.lower() in SPLITS or is_mask_name(name) or all(part in _IMAGES for part in parts)
 
 
 def _same_kind(classes: list[Folder]) -> bool:
@@ -52,8 +57,8 @@ def _pictures(classes: list[Folder]) -> bool:
 def _same_names(classes: list[Folder]) -> bool:
     """Whether most names of a folder occur in the others too."""
     stems = [{stem(name) for name in child.images} for child in classes]
-    shared = sum(len(own & set.union(*(other for other in stems if other is not own))) for own in stems)
-    return shared > sum(len(own) for own in stems) / 2
+    folders = Counter(name for own in stems for name in own)
+    return 2 * sum(count > 1 for count in folders.values()) > len(folders)
 
 
 def _is_subject(child: Folder) -> bool:

@@ -1,4 +1,4 @@
-"""Medical Segmentation Decathlon: ``dataset.json`` with the list of images and labels, the labels' names and the channels' sequences."""
+"""Medical Segmentation Decathlon: ``dataset.json`` lists images and labels, and names structures and channels."""
 
 from __future__ import annotations
 

@@ -32,7 +32,8 @@ class Entry:
     """Facts about the images in one file; None (or empty) is not known.
 
     sequences : of its volumes in turn, for a file that holds several; one for a file that holds one.
-    boxes : structure → half-open boxes [[lo, hi], …] in voxels. explicit : named by a person (in a manifest), so it wins over headers.
+    boxes : structure → half-open boxes [[lo, hi], …] in voxels.
+    explicit : named by a person (in a manifest), so it wins over headers.
     """
 
     path: Path

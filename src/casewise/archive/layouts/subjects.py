@@ -1,9 +1,10 @@
 """Who an image is of, by the names of its file and folders, where no header and no table says so.
 
-In this order: a folder or name ``sub-X`` (BIDS); the word patient, pat, subject, subj or case with a number (``patient001_frame01`` →
-patient001); the file's name up to its first part with a number (``MCUCXR_0001_0`` → MCUCXR_0001, ``JPCLN012`` whole), and one
-part more where that is the same for every file of the folder (``BraTS20_Training_001_t1``); for a name that is a sequence or a mask
-(``FLAIR``, ``gt``), the folder. A bare number or a word like image, slice or a sequence is nobody's name.
+In this order: a folder or name ``sub-X`` (BIDS); the word patient, pat, subject, subj or case with a number
+(``patient001_frame01`` → patient001); the file's name up to its first part with a number (``MCUCXR_0001_0`` → MCUCXR_0001,
+``JPCLN012`` whole), and one part more where that is the same for every file of the folder (``BraTS20_Training_001_t1``); for a
+name that is a sequence or a mask (``FLAIR``, ``gt``), the folder. A bare number or a word like image, slice or a sequence is
+nobody's name.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from casewise.archive.layouts.words import IMAGE_WORDS, MASK_WORDS, SEQUENCES, w
 _BIDS = re.compile(r"^sub-[A-Za-z0-9]+")
 _NAMED = re.compile(r"(?:^|[^A-Za-z])((?:patient|pat|subject|subj|case)[-_ ]?\d+)(?!\d)", re.IGNORECASE)
 _PARTS = re.compile(r"[A-Za-z0-9]+")
-_NOBODY = IMAGE_WORDS | MASK_WORDS | frozenset("slice frame series im no nr page acq acquisition ser study exam".split())
+_NOBODY = IMAGE_WORDS | MASK_WORDS | frozenset({
+    "slice", "frame", "series", "im", "no", "nr", "page", "acq", "acquisition", "ser", "study", "exam",
+})  # fmt: skip
 _ENOUGH = 4
 
 
@@ -38,9 +41,11 @@ def _subject(path: Path, name: str, shared: str | None, top: Path) -> str | None
         named = _NAMED.search(part)
         if named:
             return named.group(1)
-    if folders and (name.startswith(folders[-1]) or _is_role(name)):
-        return folders[-1]
-    return _numbered(name, shared)
+    folder = folders[-1] if folders else ""
+    if folder and (_is_role(name) or (name.startswith(folder) and any(letter.isdigit() for letter in folder))):
+        return folder
+    # What stands in brackets counts images, not people: ``benign (12)``.
+    return _numbered(name.partition("(")[0], shared)
 
 
 def _is_role(name: str) -> bool:

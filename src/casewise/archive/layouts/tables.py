@@ -1,7 +1,7 @@
 """A table beside images: a CSV or TSV with a column whose values are the images' file names (with or without suffix).
 
-Columns for age, sex, subject, site, modality, sequence and category are understood; the others become content. Columns that may name a
-person (name, birth date, address, …) are left out.
+Columns for age, sex, subject, site, modality, sequence and category are understood; the others become content. Columns that may
+name a person (name, birth date, address, …) are left out.
 """
 
 from __future__ import annotations
@@ -16,13 +16,17 @@ from casewise.archive.layouts.tree import TABLES, Folder, stem, suffix
 from casewise.archive.layouts.words import words
 
 _LARGEST = 64 << 20
-_PRIVATE = frozenset("name names surname birth birthdate birthday dob address phone email mrn ssn insurance".split())
+_PRIVATE = frozenset({
+    "name", "names", "surname", "birth", "birthdate", "birthday", "dob", "address", "phone", "email", "mrn", "ssn", "insurance",
+})  # fmt: skip
 _MEANING = {
-    "age": "age", "patient age": "age", "age years": "age", "sex": "sex", "gender": "sex", "patient sex": "sex", "patient gender": "sex",
+    "age": "age", "patient age": "age", "age years": "age", "sex": "sex", "gender": "sex", "patient sex": "sex",
+    "patient gender": "sex",
     "subject": "subject", "subject id": "subject", "patient": "subject", "patient id": "subject", "patientid": "subject",
     "participant id": "subject", "site": "site", "hospital": "site", "centre": "site", "center": "site", "modality": "modality",
     "sequence": "sequence", "category": "category", "class": "category",
 }  # fmt: skip
+_CONTENT = {"diagnosis": "pathology", "pathology": "pathology", "disease": "pathology"}
 _SEXES = {"m": "M", "male": "M", "man": "M", "f": "F", "female": "F", "woman": "F", "o": "O", "other": "O"}
 
 
@@ -71,7 +75,7 @@ def entry(image: Path, row: Mapping[str, str], *, explicit: bool = False) -> Ent
         if meaning:
             facts[meaning] = value
         else:
-            content["_".join(parts) or title] = number(value)
+            content[_CONTENT.get(title.lower(), "_".join(parts) or title)] = number(value)
     age = number(facts.get("age", "").rstrip("yY "))
     return Entry(
         image,

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 
-MASK_WORDS = frozenset(
-    "mask masks label labels seg segs segmentation segmentations gt groundtruth roi rois annotation annotations annot manualmask".split()
-)
-IMAGE_WORDS = frozenset("image images img imgs data scan scans picture pictures cxr cxrs volume volumes raw orig original".split())
-_FILLER = frozenset("gold standard ground truth manual expert consensus final".split())
+MASK_WORDS = frozenset({
+    "mask", "masks", "label", "labels", "seg", "segs", "segmentation", "segmentations", "gt", "groundtruth", "roi", "rois",
+    "annotation", "annotations", "annot", "manualmask",
+})  # fmt: skip
+IMAGE_WORDS = frozenset({
+    "image", "images", "img", "imgs", "data", "scan", "scans", "picture", "pictures", "volume", "volumes", "raw",
+    "orig", "original",
+})  # fmt: skip
+_FILLER = frozenset({"gold", "standard", "ground", "truth", "manual", "expert", "consensus", "final"})
 _PAIRS = (("gold", "standard"), ("ground", "truth"))
 SEQUENCES = {
     "t1": "T1", "t1w": "T1", "t2": "T2", "t2w": "T2", "flair": "FLAIR", "t2flair": "FLAIR", "t1post": "T1POST", "t1c": "T1POST",
-    "t1ce": "T1POST", "t1gd": "T1POST", "t1gad": "T1POST", "dwi": "DWI", "adc": "ADC", "pd": "PD", "pdw": "PD", "swi": "SWI", "mprage": "T1",
+    "t1ce": "T1POST", "t1gd": "T1POST", "t1gad": "T1POST", "dwi": "DWI", "diff": "DWI", "diffusion": "DWI", "adc": "ADC",
+    "pd": "PD", "pdw": "PD", "swi": "SWI", "mprage": "T1",
     "bold": "BOLD", "dce": "DCE", "t2star": "T2STAR", "t2starw": "T2STAR",
 }  # fmt: skip
 MODALITIES = {
@@ -30,7 +36,7 @@ def words(text: str) -> list[str]:
 def is_mask_name(text: str) -> bool:
     """Whether a file's stem or a folder's name says that it holds masks."""
     parts = words(text)
-    return any(part in MASK_WORDS for part in parts) or any(pair in _PAIRS for pair in zip(parts, parts[1:], strict=False))
+    return any(part in MASK_WORDS for part in parts) or any(pair in _PAIRS for pair in pairwise(parts))
 
 
 def without_role(parts: Iterable[str]) -> list[str]:
@@ -58,7 +64,9 @@ def structure_name(text: str) -> str:
 
 def sequence_in(text: str) -> str | None:
     """The MR sequence that a name speaks of, if any."""
-    return next((SEQUENCES[part] for part in words(text) if part in SEQUENCES), None)
+    named = [SEQUENCES[part] for part in words(text) if part in SEQUENCES]
+    # A map computed from a sequence is named after both: ``ep2d_diff_ADC``.
+    return "ADC" if "ADC" in named else next(iter(named), None)
 
 
 def modality_in(text: str) -> str | None:
