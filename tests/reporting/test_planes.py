@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from casewise.image import Box, Image
-from casewise.reporting.planes import best_index, planes, strip
+from casewise.reporting.planes import best_index, planes, spread, strip
 
 
 def rotation(degrees: tuple[float, float, float]) -> np.ndarray:
@@ -126,8 +126,20 @@ def test_the_slice_with_most_of_the_mask_is_chosen():
     mask[5:8, 5:8, 20:23] = True
     mask[2:12, 2:12, 21] = True
     axial = planes(image)[0]
-    assert best_index(axial, image.spatial_shape, [mask]) == 21
-    assert best_index(axial, image.spatial_shape, [], [Box((0, 0, 4), (9, 9, 7))]) == 5
-    assert best_index(axial, image.spatial_shape, [np.zeros_like(mask)]) == 14
-    assert strip(axial, image.spatial_shape, [mask], 6) == (20, 21, 22)
-    assert strip(axial, image.spatial_shape, [], 4) == (0, 9, 18, 27)
+    nothing = spread([np.zeros_like(mask)], image.spatial_shape)
+    held = spread([mask, mask], image.spatial_shape)
+    assert held[0][5] == 2 * (3 * 3 + 10 - 3) and sum(held[1]) == 2 * mask.sum()
+    assert best_index(axial, held) == 21
+    assert best_index(axial, nothing, [Box((0, 0, 4), (9, 9, 7))]) == 5
+    assert best_index(axial, nothing) == 14
+    assert strip(axial, held, 6) == (20, 21, 22)
+    assert strip(axial, nothing, 4) == (0, 9, 18, 27)
+
+
+def test_slices_of_unknown_orientation_are_shown_as_stored():
+    array = np.arange(24 * 30 * 5).reshape(24, 30, 5)
+    (plane,) = planes(Image(array[None], header={"spacing_known": False, "format": "HDF5"}))
+    np.testing.assert_array_equal(plane.at(3).cut(array), array[:, :, 3])
+    assert plane.edges == ("", "", "", "")
+    (plane,) = planes(Image(array[None], header={"orientation_known": False, "format": "NIfTI"}))
+    np.testing.assert_array_equal(plane.at(3).cut(array), array[:, ::-1, 3].T)

@@ -67,7 +67,9 @@ def test_the_picture_is_embedded_once_at_its_full_resolution(tmp_path, picture, 
     (embedded,) = page.find("image")
     np.testing.assert_array_equal(decoded(embedded["href"]), window(picture))
     assert (embedded["width"], embedded["height"]) == ("128", "96")
-    assert {use["href"] for use in page.find("use")} == {"#" + embedded["id"]}
+    # Close-ups and the picture without outlines refer to it, and to what is drawn over it.
+    assert {use["href"] for use in page.find("use")} == {"#p0", "#p0-drawn"}
+    assert embedded["id"] == "p0" and len(page.find("g", id="p0-drawn")) == 1
     # The disc's outline, in half pixels, spans the disc.
     assert len(page.find("path", class_="mask")) >= 1
     # The nodule alone has a box that is always shown; the lungs' waits for its button.
@@ -177,6 +179,16 @@ def test_a_small_mask_has_a_close_up(tmp_path):
     assert (left + width / 2, top + height / 2) == (110, 55) and width == height == 50
 
 
+def test_what_lies_together_shares_a_close_up(tmp_path):
+    image = Image(np.zeros((1, 200, 200)))
+    masks = {name: np.zeros((200, 200), bool) for name in ("inner", "outer", "far")}
+    masks["outer"][50:80, 50:80] = True
+    masks["inner"][60:70, 60:70] = True
+    masks["far"][150:160, 150:160] = True
+    page = Page.of(write_report(Result("x", ModelUse("m")), image, masks, tmp_path))
+    assert "outer, inner · 30 mm across" in page.text and "far · 10 mm across" in page.text
+
+
 def test_no_overlay_no_second_picture(tmp_path, picture):
     page = Page.of(write_report(Result("x.png", ModelUse("m")), picture, {}, tmp_path))
     assert "No structure was outlined" in page.text and "Nothing was found" in page.text
@@ -227,6 +239,7 @@ def test_many_findings_and_many_cases(tmp_path, picture):
     ("model", "said"),
     [
         (ModelUse("m"), "The model was used as it is."),
+        (ModelUse("m", "its parent", reason="No archive was given."), "The model was used as it is. No archive was given."),
         (
             ModelUse("m", before={"dice": 0.9}, after={"dice": 0.85}),
             "The parent model was used: the refined one was not better (Dice on held-out similar cases 0.900 → 0.850).",

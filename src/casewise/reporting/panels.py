@@ -14,6 +14,7 @@ from casewise.image import Array, Box, Image
 from casewise.reporting import wording
 from casewise.reporting.contours import outline
 from casewise.reporting.pictures import (
+    COLOURS,
     Pixels,
     channels_last,
     check_grid,
@@ -24,7 +25,7 @@ from casewise.reporting.pictures import (
     rgb,
     to_pixels,
 )
-from casewise.reporting.planes import Plane, best_index, planes, strip
+from casewise.reporting.planes import Plane, best_index, planes, spread, strip
 
 _STRIP = 6
 _PICTURE_BYTES = 5_500_000
@@ -32,7 +33,6 @@ _PATH_CHARACTERS = 900_000
 _LEAST_PICTURE_BYTES = 60_000
 _TILTED = 10.0
 _DASHES = ("", "7 4", "2 4")
-_PALETTE_LENGTH = 6
 _MOST_FRAMES = 200
 _SMALL, _MARGIN = 0.3, 2.5
 _LEAST_CLOSE_UP = 24
@@ -110,7 +110,7 @@ class CloseUp:
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the legend. share : where the mask is: ``""``, or why it cannot be seen."""
+    """A line of the legend. remark : why the mask cannot be seen, if so."""
 
     name: str
     colour: str
@@ -152,8 +152,9 @@ def pictures_of(image: Image, masks: Mapping[str, Array], findings: Sequence[Fin
         check_grid(name, mask, image.spatial_shape)
     shape = image.spatial_shape
     boxes = [finding.box for finding in findings if finding.box is not None and len(finding.box.lower) == len(shape)]
-    cuts = [plane.at(best_index(plane, shape, list(held.values()), boxes)) for plane in planes(image)]
-    further = [cuts[0].at(index) for index in strip(cuts[0], shape, list(held.values()), _STRIP)]
+    where = spread(held.values(), shape)
+    cuts = [plane.at(best_index(plane, where, boxes)) for plane in planes(image)]
+    further = [cuts[0].at(index) for index in strip(cuts[0], where, _STRIP)]
     further = further if len(further) > 1 else []
     maker = _Maker(image, held, findings, len(cuts) + len(further))
     main = tuple(maker.panel(f"p{number}", plane) for number, plane in enumerate(cuts))
@@ -167,7 +168,7 @@ def legend(masks: Mapping[str, Array], seen: set[int]) -> tuple[Entry, ...]:
     entries = []
     for number, (name, colour) in enumerate(colours(list(masks)).items()):
         remark = "" if number in seen else "not in the slices shown" if np.any(masks[name]) else "nothing outlined"
-        entries.append(Entry(name, colour, _DASHES[number // _PALETTE_LENGTH % len(_DASHES)], remark))
+        entries.append(Entry(name, colour, _DASHES[number // len(COLOURS) % len(_DASHES)], remark))
     return tuple(entries)
 
 
@@ -177,6 +178,7 @@ class _Maker:
     def __init__(self, image: Image, masks: Mapping[str, Array], findings: Sequence[Finding], panels: int) -> None:
         self._image, self._masks, self._findings = image, masks, findings
         self._range = display_range(image)
+        self._boxes = [finding_box(finding, masks, image.spatial_shape) for finding in findings]
         self._picture_bytes = _PICTURE_BYTES // panels
         self._path_characters = _PATH_CHARACTERS // (panels * max(1, len(masks)))
 
@@ -205,7 +207,7 @@ class _Maker:
     def _frames(self, plane: Plane) -> tuple[Frame, ...]:
         frames: list[Frame] = []
         for number, finding in enumerate(self._findings):
-            box = finding_box(finding, self._masks, self._image.spatial_shape)
+            box = self._boxes[number]
             rectangle = plane.rectangle(box, self._image.spatial_shape) if box is not None else None
             if rectangle is not None and len(frames) < _MOST_FRAMES:
                 top, left, bottom, right = rectangle
@@ -221,23 +223,44 @@ def finding_box(finding: Finding, masks: Mapping[str, Array], shape: tuple[int, 
 
 
 def _close_ups(panel: Panel, masks: Mapping[str, Array], image: Image) -> tuple[CloseUp, ...]:
-    """Of each box without a mask, and of each mask's largest part, that is small in its panel: the first few."""
+    """Of each box without a mask, and of each mask's largest part, that is small in its panel: the first few, the largest first.
+
+    What another close-up shows already is named there.
+    """
     spots = [(frame.label, frame.left, frame.top, frame.width, frame.height) for frame in panel.frames if not frame.traced]
     for layer in panel.layers:
         name = list(masks)[layer.number]
         spots.append((name, *_largest_part(panel.plane.cut(masks[name]))))
+    down, across = panel.plane.spacing
+    scaled = [(label, x * across, y * down, width * across, height * down) for label, x, y, width, height in spots]
+    scaled.sort(key=lambda spot: -max(spot[3:]))
+    shown: list[tuple[list[str], float, float, float, float]] = []
+    for label, x, y, width, height in scaled:
+        span = max(width, height)
+        holders = (labels for labels, left, top, side, _ in shown if _holds(left, top, side, (x, y, width, height)))
+        holder = next(holders, None)
+        if holder is not None:
+            holder.append(label)
+        elif span <= _SMALL * min(panel.shown_width, panel.shown_height) and len(shown) < _MOST_CLOSE_UPS:
+            side = max(_MARGIN * span, _LEAST_CLOSE_UP * max(down, across))
+            shown.append(([label], x + width / 2 - side / 2, y + height / 2 - side / 2, side, span))
     unit = "mm" if image.header.get("spacing_known", True) else "pixels"
-    made = []
-    for label, left, top, width, height in spots:
-        down, across = panel.plane.spacing
-        span = max(width * across, height * down)
-        if span > _SMALL * min(panel.shown_width, panel.shown_height):
-            continue
-        side = max(_MARGIN * span, _LEAST_CLOSE_UP * max(panel.plane.spacing))
-        x, y = (left + width / 2) * across - side / 2, (top + height / 2) * down - side / 2
-        view = f"{x:.3f} {y:.3f} {side:.3f} {side:.3f}"
-        made.append(CloseUp(panel, label, view, f"{wording.number(span)} {unit}"))
-    return tuple(made[:_MOST_CLOSE_UPS])
+    return tuple(
+        CloseUp(
+            panel,
+            ", ".join(dict.fromkeys(labels)),
+            f"{left:.3f} {top:.3f} {side:.3f} {side:.3f}",
+            f"{wording.number(span)} {unit}",
+        )
+        for labels, left, top, side, span in shown
+    )
+
+
+def _holds(left: float, top: float, side: float, spot: tuple[float, float, float, float]) -> bool:
+    """Whether a square view shows the whole of a spot (x, y, width, height), and large enough to be seen."""
+    x, y, width, height = spot
+    inside = left <= x and x + width <= left + side and top <= y and y + height <= top + side
+    return inside and max(width, height) >= side / 6
 
 
 def _largest_part(mask: Array) -> tuple[int, int, int, int]:
@@ -272,4 +295,5 @@ def _caption(plane: Plane, image: Image) -> str:
         return ""
     last = image.spatial_shape[plane.through] - 1
     tilt = f", oblique by {plane.tilt:.0f}°" if plane.tilt >= _TILTED else ""
-    return f"{plane.name.capitalize()}{tilt} · slice {plane.index} of 0–{last}"
+    named = "" if plane.name == "slice" else f"{plane.name.capitalize()}{tilt} · "
+    return f"{named}slice {plane.index} of 0–{last}".capitalize()

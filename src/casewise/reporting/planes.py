@@ -7,17 +7,22 @@ oblique grid is shown along its own axes, under the name of the anatomical plane
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import permutations
 
 import numpy as np
+import numpy.typing as npt
 
 from casewise.image import Array, Box, Image
+
+Spread = tuple[npt.NDArray[np.int64], ...]
 
 # For each plane: the patient axis (0 right, 1 anterior, 2 superior) it looks along, and those that its columns and rows run along.
 _PLANES = {"axial": (2, 0, 1), "coronal": (1, 0, 2), "sagittal": (0, 1, 2)}
 _TOWARDS = ("R", "A", "S")
 _OPPOSITE = {"R": "L", "A": "P", "S": "I"}
+_ROWS_FIRST = ("dicom", "hdf5")
 _MIN_SIDE = 12
 _MAX_ELONGATION = 6.0
 _ANISOTROPIC = 1.5
@@ -27,11 +32,12 @@ _ANISOTROPIC = 1.5
 class Plane:
     """A cut through an image's grid, as it is displayed.
 
-    name : axial, coronal or sagittal; ``""`` for a picture. axes : the spatial axes that its rows and its columns count.
-    flipped : whether each of the two is turned round. through, index : the spatial axis looked along, and where it is cut (None, 0
-    for a picture). spacing : distance of two rows, and of two columns, in mm (or pixels). edges : the patient's sides at the left,
-    right, top and bottom of the cut (R, L, A, P, S, I), or four empty strings. tilt : degrees between the cut and the plane it is
-    named for.
+    name : axial, coronal, sagittal, or slice (of a volume of unknown orientation); ``""`` for a picture.
+    axes : the spatial axes that its rows and its columns count. flipped : whether each of the two is turned round.
+    through, index : the spatial axis looked along, and where it is cut (None, 0 for a picture).
+    spacing : distance of two rows, and of two columns, in mm (or pixels).
+    edges : the patient's sides at the left, right, top and bottom of the cut (R, L, A, P, S, I), or four empty strings.
+    tilt : degrees between the cut and the plane it is named for.
     """
 
     name: str
@@ -69,11 +75,15 @@ class Plane:
 def planes(image: Image) -> tuple[Plane, ...]:
     """The cuts worth showing, through the middle, the one of the finest voxels first; a picture has one, as it is stored.
 
-    Of a volume, the cut across its thickest voxels (else the axial one) always; the two others where they are no mere stripes.
+    Of a volume, the cut across its thickest voxels (else the axial one) always; the two others where they are no mere
+    stripes. A volume whose orientation is not known (``header['orientation_known']``, else ``spacing_known``) has its
+    slices as they are stored, and no sides are named.
     """
     if image.spatial_dims == 2:
         rows, columns = image.spacing
         return (Plane("", (0, 1), (False, False), None, 0, (rows, columns)),)
+    if not image.header.get("orientation_known", image.header.get("spacing_known", True)):
+        return (_stored(image),)
     cuts = [_plane(image, name) for name in _PLANES]
     spacing = image.spacing
     if max(spacing) > _ANISOTROPIC * min(spacing):
@@ -82,34 +92,50 @@ def planes(image: Image) -> tuple[Plane, ...]:
     return (cuts[0], *(plane for plane in cuts[1:] if known and _is_no_stripe(plane, image.spatial_shape)))
 
 
-def best_index(plane: Plane, shape: tuple[int, ...], masks: list[Array], boxes: list[Box] | None = None) -> int:
-    """Where along its axis a plane shows most of the masks (*spatial); else of the first box; else the middle."""
+def spread(masks: Iterable[Array], shape: tuple[int, ...]) -> Spread:
+    """For each spatial axis, how many voxels of the masks (*spatial) lie at each of its indices."""
+    totals = tuple(np.zeros(side, np.int64) for side in shape)
+    for mask in masks:
+        box = Box.around(mask)
+        if box is None:
+            continue
+        held = mask[box.slices]
+        for axis, total in enumerate(totals):
+            others = tuple(other for other in range(len(shape)) if other != axis)
+            total[box.slices[axis]] += np.count_nonzero(held, axis=others)
+    return totals
+
+
+def best_index(plane: Plane, held: Spread, boxes: Sequence[Box] = ()) -> int:
+    """Where along its axis a plane shows most of the masks (see :func:`spread`); else the middle of the first box, or of all."""
     if plane.through is None:
         return 0
-    others = tuple(axis for axis in range(len(shape)) if axis != plane.through)
-    areas = np.zeros(shape[plane.through])
-    for mask in masks:
-        areas += np.count_nonzero(mask, axis=others)
+    areas = held[plane.through]
     if areas.any():
         best = np.flatnonzero(areas == areas.max())
         return int(best[len(best) // 2])
     if boxes:
         return (boxes[0].lower[plane.through] + boxes[0].upper[plane.through] - 1) // 2
-    return shape[plane.through] // 2
+    return len(areas) // 2
 
 
-def strip(plane: Plane, shape: tuple[int, ...], masks: list[Array], count: int) -> tuple[int, ...]:
+def strip(plane: Plane, held: Spread, count: int) -> tuple[int, ...]:
     """At most ``count`` evenly spaced indices over what the masks span along a plane's axis (the whole axis without any)."""
     if plane.through is None:
         return ()
-    others = tuple(axis for axis in range(len(shape)) if axis != plane.through)
-    held = np.zeros(shape[plane.through], bool)
-    for mask in masks:
-        held |= np.any(mask, axis=others)
-    hits = np.flatnonzero(held)
-    first, last = (int(hits[0]), int(hits[-1])) if hits.size else (0, shape[plane.through] - 1)
+    hits = np.flatnonzero(held[plane.through])
+    first, last = (int(hits[0]), int(hits[-1])) if hits.size else (0, len(held[plane.through]) - 1)
     chosen = np.unique(np.linspace(first, last, min(count, last - first + 1)).round().astype(int))
     return tuple(int(index) for index in chosen)
+
+
+def _stored(image: Image) -> Plane:
+    """Cuts along the last axis: rows first where the file's kind stores them so, else as (i, j, k) with j upwards."""
+    rows_first = str(image.header.get("format", "")).lower() in _ROWS_FIRST
+    axes = (0, 1) if rows_first else (1, 0)
+    spacing = image.spacing
+    flipped = (not rows_first, False)
+    return Plane("slice", axes, flipped, 2, image.spatial_shape[2] // 2, (spacing[axes[0]], spacing[axes[1]]))
 
 
 def _plane(image: Image, name: str) -> Plane:

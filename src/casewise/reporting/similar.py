@@ -9,7 +9,7 @@ import numpy as np
 
 from casewise.image import Array, Image
 from casewise.reporting.pictures import Pixels, channels_last, check_grid, display_range, thumbnail, to_pixels
-from casewise.reporting.planes import best_index, planes
+from casewise.reporting.planes import best_index, planes, spread
 from casewise.reporting.wording import score
 from casewise.result import SimilarCase
 
@@ -28,11 +28,11 @@ def tile(image: Image, masks: Mapping[str, Array], side: int, palette: Mapping[s
 
     palette : mask name → #RRGGBB; by the masks' own order without it.
     """
-    bare = {name: np.asarray(mask) for name, mask in masks.items()}
+    bare = {name: np.asarray(mask, dtype=bool) for name, mask in masks.items()}
     for name, mask in bare.items():
         check_grid(name, mask, image.spatial_shape)
     plane = planes(image)[0]
-    plane = plane.at(best_index(plane, image.spatial_shape, list(bare.values())))
+    plane = plane.at(best_index(plane, spread(bare.values(), image.spatial_shape)))
     pixels = to_pixels(plane.cut(channels_last(image)), *display_range(image))
     return thumbnail(pixels, {name: plane.cut(mask) for name, mask in bare.items()}, plane.spacing, side, palette)
 

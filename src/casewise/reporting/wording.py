@@ -93,7 +93,7 @@ def model_sentence(model: ModelUse) -> str:
     """Which model answered and what the rule saw, in one line."""
     change = _change(model)
     cases = f"{len(model.refined_on)} similar case{'' if len(model.refined_on) == 1 else 's'}"
-    if model.parent is None:
+    if model.parent is None or model.method == "none":
         if model.after:
             seen = f" ({change[2:]})" if change else ""
             return f"The parent model was used: the refined one was not better{seen}"
@@ -115,6 +115,7 @@ def image_facts(image: Image) -> list[tuple[str, str]]:
         ("Body part", header.get("body_part")),
         ("Size", f"{' × '.join(str(side) for side in image.spatial_shape)} {unit}"),
         ("Spacing", f"{spacing} mm" if known else "not known"),
+        ("Axes", header.get("axes_note")),
         ("Scanner", " ".join(str(header[key]) for key in ("manufacturer", "scanner") if header.get(key)) or None),
         ("Age", f"{number(float(str(header['age'])))} years" if isinstance(header.get("age"), (int, float)) else None),
         ("Sex", {"M": "male", "F": "female", "O": "other"}.get(str(header.get("sex")))),

@@ -48,6 +48,7 @@ function look(panel, x, y, finding) {
     use.setAttribute("href", "#" + pixels.id);
     pixels.replaceWith(use);
   }
+  drawing.querySelectorAll("[id]").forEach((part) => part.removeAttribute("id"));
   drawing.dataset.pixel = panel.dataset.pixel;
   if (finding !== undefined) drawing.querySelectorAll(`[data-finding="${finding}"]`).forEach((frame) => frame.classList.remove("off"));
   stage.replaceChildren(drawing);
