@@ -260,7 +260,7 @@ def _holds(left: float, top: float, side: float, spot: tuple[float, float, float
     """Whether a square view shows the whole of a spot (x, y, width, height), and large enough to be seen."""
     x, y, width, height = spot
     inside = left <= x and x + width <= left + side and top <= y and y + height <= top + side
-    return inside and max(width, height) >= side / 6
+    return inside and max(width, height) >= side / 10
 
 
 def _largest_part(mask: Array) -> tuple[int, int, int, int]:
