@@ -79,6 +79,7 @@ def analyze(
     """
     kept = f"The reports that are finished stay in {output}."
     with answering(as_json, kept) as answer:
+        from casewise.adaptation import subsets
         from casewise.analysis import Analyzer
         from casewise.analysis import analyze as analyze_all
         from casewise.archive import Archive
@@ -90,8 +91,11 @@ def analyze(
         with ExitStack() as stack:
             opened = stack.enter_context(Archive.open(archive)) if archive else None
             way = adapt or (Adapt.SIMILAR if opened else Adapt.NONE)
+            network = load_model(model)
+            if opened and way is Adapt.SUBSET:
+                subsets.load(subsets.default_folder(opened, network))  # none were made: said once, not for every image
             analyzer = Analyzer(
-                load_model(model),
+                network,
                 output,
                 archive=opened,
                 adapt=way.value,

@@ -31,7 +31,7 @@ def demo(
     Read on in docs/analyze-and-adapt.md.
     """
     with answering(as_json, kept="Run the command again to make the demonstration anew.") as answer:
-        from casewise.demo import run
+        from casewise.demo import describe, run
 
-        summary = run(output, seed=seed, progress=answer.progress)
-        answer.give(summary, *(f"{name}: {value}" for name, value in summary.items()))
+        summary = run(output, seed=seed, device=device.value, progress=answer.progress)
+        answer.give(summary, *describe(summary))

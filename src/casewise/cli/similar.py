@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from casewise.archive import Archive
     from casewise.image import Array, Image
     from casewise.models import Model
+    from casewise.models.encoding import ModelEncoder
     from casewise.result import SimilarCase
 
 
@@ -88,26 +89,29 @@ def similar(
         import casewise
         from casewise.archive import Archive
         from casewise.device import resolve_device
-        from casewise.models.shipped import default_encoder
 
         ways = [way.value for way in by or list(By)]
         if region and model is None:
             msg = "Only a model can tell where a region lies: name a segmenter with --model, or leave --region out."
             raise UsageError(msg)
         query = casewise.read(image)
-        where = resolve_device(device.value)
-        network = load_model(model) if model else None
-        mask = _region(network, query, region, where) if network and region else None
-        encoder = None
-        if By.LATENT in ways:
-            encoder = network.encoder(where) if network else default_encoder(where)
         with Archive.open(archive) as opened:
+            where = resolve_device(device.value)
+            network = load_model(model) if model else None
+            mask = _region(network, query, region, where) if network and region else None
+            encoder = _encoder(network, where) if By.LATENT in ways else None
             found = opened.similar(query, k=k, by=ways, encoder=encoder, region=mask)
             if sheet:
                 _draw(opened, query, found, sheet, {region: mask} if region and mask is not None else {})
         document = {"image": image, "similar": [case.to_json() for case in found]}
         lines = [_line(number, case) for number, case in enumerate(found, start=1)]
         answer.give(document, *lines, *([f"Sheet: {sheet}"] if sheet else []))
+
+
+def _encoder(network: Model | None, device: str) -> ModelEncoder:
+    from casewise.models.shipped import default_encoder
+
+    return network.encoder(device) if network else default_encoder(device)
 
 
 def _region(model: Model, image: Image, name: str, device: str) -> npt.NDArray[np.bool_]:

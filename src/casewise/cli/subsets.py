@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -22,10 +21,6 @@ def subsets(
         int | None,
         typer.Option("-k", min=2, metavar="N", help="How many subsets.", show_default="the number that separates best, 4 to 16"),
     ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Folder of the subsets' models.", show_default="inside the archive"),
-    ] = None,
     as_json: JsonOption = False,
     device: DeviceOption = Device.AUTO,
     seed: SeedOption = 0,
@@ -38,7 +33,7 @@ def subsets(
     [bold]Examples[/bold]
 
       casewise subsets my-archive heart-model
-      casewise subsets my-archive heart-model -k 6 --output heart-subsets
+      casewise subsets my-archive heart-model -k 6
 
     Read on in docs/analyze-and-adapt.md.
     """
@@ -50,9 +45,7 @@ def subsets(
 
         settings = replace(SUBSET, seed=seed, device=resolve_device(device.value))
         with Archive.open(archive) as opened:
-            made = build(
-                opened, load_model(model), output, k=k, settings=settings, progress=partial(answer.progress, "Refining subsets")
-            )
+            made = build(opened, load_model(model), k=k, settings=settings, progress=partial(answer.progress, "Refining subsets"))
         answer.give({"subsets": [subset.to_json() for subset in made.subsets]}, *map(_line, made.subsets))
 
 
