@@ -123,8 +123,10 @@ def line_chart(
 
 def ticks(low: float, high: float, count: int = 5) -> list[float]:
     """About ``count`` round numbers (1, 2 or 5 times a power of ten) from at most ``low`` to at least ``high``; two or more."""
-    if not high > low:
-        low, high = low - (abs(low) or 1) / 2, high + (abs(high) or 1) / 2
+    size = max(abs(low), abs(high))
+    if high - low <= 1e-12 * size or size < 1e-100:
+        margin = size / 2 if size > 1e-100 else 0.5
+        low, high = low - margin, high + margin
     raw = (high - low) / (count - 1)
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= raw * (1 - 1e-9))
