@@ -14,7 +14,8 @@ from casewise.formats.guard import check_claim
 from casewise.image import Array
 
 _PACKED = 1500.0
-_DECODERS = ("pylibjpeg", "gdcm", "pillow", "pydicom")
+# GDCM is not among them: a damaged JPEG makes it abort the whole process instead of raising an error.
+_DECODERS = ("pylibjpeg", "pillow", "pydicom")
 _READ = ("MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 
@@ -65,13 +66,16 @@ def _by_first_able(path: Path, dataset: Any, frame: int | None) -> Array:
 
     syntax = dataset.file_meta.TransferSyntaxUID
     able = get_decoder(syntax).available_plugins if syntax.is_encapsulated else ("",)
-    failure: Exception | None = None
-    for plugin in sorted(able, key=lambda name: _DECODERS.index(name) if name in _DECODERS else len(_DECODERS)):
+    failure: BaseException | None = None
+    for plugin in (name for name in ("", *_DECODERS) if name in able):
         try:
             return pixel_array(dataset, index=frame, raw=False, decoding_plugin=plugin)
         except MemoryError:
             raise
-        except Exception as error:
+        except BaseException as error:
+            # The RLE decoder is of Rust, whose panic is no Exception.
+            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+                raise
             failure = failure or error
     reason = _reason(failure) if failure else "no decoder is installed"
     msg = f"{path} cannot be decoded ({syntax.name}): {reason}; its pixel data are damaged or not as its header says."
@@ -166,7 +170,7 @@ def _eight_bits(colours: npt.NDArray[Any], dataset: Any) -> Array:
     return colours.astype(np.uint8) if eight else np.right_shift(colours, 8).astype(np.uint8)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """The last, most particular line of a decoder's words."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     line = lines[1] if len(lines) > 1 and lines[0].endswith(":") else lines[0] if lines else type(error).__name__
