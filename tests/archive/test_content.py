@@ -92,9 +92,9 @@ def test_a_hundred_thousand_cases_of_ten_fields() -> None:
     table = ContentTable(rows, fields)
     seconds = []
     for _ in range(5):
-        start = time.perf_counter()
+        start = time.process_time()
         similarity = table.similarity(rows[7])
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     assert similarity[7] == similarity.max()
     assert min(seconds) < 0.05
 

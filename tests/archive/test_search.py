@@ -44,7 +44,7 @@ def clustered(n: int, dimension: int = 32, seed: int = 0, spread: float = 0.3) -
 values = st.floats(-1000, 1000, width=32, allow_subnormal=False).map(lambda x: 0.0 if abs(x) < 1e-3 else x)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_every_exact_path_equals_brute_force(data) -> None:
     n, dimension = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 6))

@@ -99,9 +99,7 @@ def test_a_file_cut_off_is_an_error_for_the_lost_rows_only(tmp_path: Path) -> No
     np.testing.assert_array_equal(store.rows(), vectors(10))
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{}", "[]", '{"format": 1, "dimension": "x"}', "\x00\x01", '{"format": 9, "dimension": 8}']
-)
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": 1, "dimension": "x"}', "\x00\x01", '{"format": 9, "dimension": 8}'])
 def test_a_damaged_or_newer_description_is_one_sentence(tmp_path: Path, text: str) -> None:
     VectorStore.open(tmp_path, "abc", 8).write(0, vectors(1))
     (tmp_path / "abc.json").write_text(text)
@@ -158,9 +156,7 @@ while blocks == 0 or block < blocks:
 
 def writer(folder: Path, start: int, step: int, blocks: int) -> subprocess.Popen[str]:
     command = [sys.executable, "-c", textwrap.dedent(WRITER), str(folder), str(start), str(step), str(blocks)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
 
 
 def test_four_processes_write_into_one_file_at_once(tmp_path: Path) -> None:

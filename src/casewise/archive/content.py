@@ -50,6 +50,31 @@ DEFAULT_FIELDS = (
 COMMON_FIELDS = (Field("site"), Field("category"), *DEFAULT_FIELDS)
 
 
+@dataclass(frozen=True, eq=False)
+class _Column:
+    """Numbers of a field: half of each (the difference of two near the largest possible would not be one itself), 0 where missing."""
+
+    halves: Numbers
+    known: npt.NDArray[np.bool_]
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> _Column:
+        halves = np.asarray(values, np.float64) / 2
+        known = ~np.isnan(halves)
+        low, high = halves.min(initial=np.inf, where=known), halves.max(initial=-np.inf, where=known)
+        return cls(np.where(known, halves, 0.0), known, float(low), float(high))
+
+    def closeness(self, number: float) -> Numbers:
+        """(n,) 1 − |difference| / range; 0 where missing."""
+        half_range = max(self.high, number / 2) - min(self.low, number / 2)
+        if half_range <= 0 or not math.isfinite(half_range):  # all are the same, or there are none
+            return self.known.astype(np.float64)
+        closeness: Numbers = 1.0 - np.abs(self.halves - number / 2) / half_range
+        return np.clip(closeness, 0.0, 1.0) * self.known
+
+
 class ContentTable:
     """The content of many cases, prepared for comparison with one.
 
@@ -65,15 +90,13 @@ class ContentTable:
             msg = f"Each field of content is compared once; given were {names}."
             raise ArchiveError(msg)
         self.size = len(rows)
-        self._numeric: dict[str, Numbers] = {}
+        self._numeric: dict[str, _Column] = {}
         self._nominal: dict[str, tuple[Codes, dict[str, int]]] = {}
         for field in self.fields:
             if field.kind == "numeric":
-                self._numeric[field.name] = np.array([_number(row.get(field.name)) for row in rows], np.float64)
+                self._numeric[field.name] = _Column.of([_number(row.get(field.name)) for row in rows])
             else:
-                codes: dict[str, int] = {}
-                column = [_code(codes, row.get(field.name)) for row in rows]
-                self._nominal[field.name] = (np.array(column, np.int32), codes)
+                self._nominal[field.name] = _coded([row.get(field.name) for row in rows])
 
     def __len__(self) -> int:
         return self.size
@@ -96,9 +119,8 @@ class ContentTable:
         for name, values in self._numeric.items():
             number = _number(query.get(name))
             if not math.isnan(number):
-                known = ~np.isnan(values)
-                shared += known
-                total[known] += _closeness(number, values[known])
+                shared += values.known
+                total += values.closeness(number)
         return np.divide(total, shared, out=np.zeros(self.size), where=shared > 0)
 
 
@@ -169,16 +191,6 @@ def _by_chance(count: int, size: int, share: float) -> float:
     return math.fsum(math.comb(size, number) * share**number * (1 - share) ** (size - number) for number in range(count, size + 1))
 
 
-def _closeness(number: float, values: Numbers) -> Numbers:
-    if not values.size:
-        return values
-    # Halves: the difference of two numbers near the largest possible is not one itself.
-    half_range = max(values.max(), number) / 2 - min(values.min(), number) / 2
-    if half_range == 0:
-        return np.ones(values.size)
-    return 1.0 - np.clip(np.abs(values / 2 - number / 2) / half_range, 0.0, 1.0)
-
-
 def _text(value: object) -> str | None:
     text = " ".join(str(value).split())
     return None if text.casefold() in _UNKNOWN_WORDS else text
@@ -195,9 +207,20 @@ def _number(value: object) -> float:
     return number if math.isfinite(number) else math.nan
 
 
-def _code(codes: dict[str, int], value: object) -> int:
-    text = _text(value)
-    return _MISSING if text is None else codes.setdefault(text.casefold(), len(codes))
+def _coded(values: Sequence[object]) -> tuple[Codes, dict[str, int]]:
+    """(n,) a number for each value, the same for equal ones, and the numbers by case-folded text."""
+    codes: dict[str, int] = {}
+    seen: dict[str | None, int] = {None: _MISSING}  # as spelled: large archives repeat few values
+    column = np.empty(len(values), np.int32)
+    for row, value in enumerate(values):
+        spelled = value if value is None or isinstance(value, str) else str(value)
+        code = seen.get(spelled)
+        if code is None:
+            text = _text(spelled)
+            code = _MISSING if text is None else codes.setdefault(text.casefold(), len(codes))
+            seen[spelled] = code
+        column[row] = code
+    return column, codes
 
 
 def _range(low: float, high: float) -> str:

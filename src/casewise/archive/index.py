@@ -81,6 +81,8 @@ class Index:
             for unit, query in zip(units, queries, strict=True):
                 yield self._certain(unit, query, base, k, selector)
             return
+        # One query is one thread's work: handing a millisecond's cells round costs more than it saves, and
+        # far more where other work keeps the cores busy.
         parameters = self._parameters(selector, share)
         _, places = self.faiss_index.search(queries, min(len(self), 4 * k + 24), params=parameters)
         for found in places:
@@ -160,7 +162,6 @@ def _cells(base: Vectors, rows: Rows, seed: int) -> Any:
     )
     index.cp.niter, index.cp.spherical, index.cp.seed = 8, True, seed + 1
     index.cp.min_points_per_centroid = 1
-    index.parallel_mode = 1  # one query's cells are shared among the threads
     sample = np.random.default_rng(seed).choice(len(rows), min(len(rows), 32 * count), replace=False)
     index.train(_unit_rows(base, rows[np.sort(sample)]))
     return index

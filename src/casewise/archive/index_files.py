@@ -106,13 +106,10 @@ def load(store: VectorStore, base: Vectors, *, mapped: bool = True) -> Index | N
         faiss_index = faiss.read_index(str(file), faiss.IO_FLAG_MMAP_IFC if mapped else 0)
         if faiss_index.ntotal != len(rows) or faiss_index.d != store.dimension:
             return None
-        exact = bool(description["exact"])
-        if not exact:
-            faiss_index.parallel_mode = 1
         return Index(
             faiss_index,
             rows,
-            exact,
+            bool(description["exact"]),
             float(description["recall"]),
             int(description["cells"]),
             float(description["error"]),

@@ -99,10 +99,7 @@ class VectorStore:
                 os.fsync(file.fileno())
         except OSError as error:
             reason = error.strerror or type(error).__name__
-            msg = (
-                f"The vectors cannot be written to {self.folder} ({reason}); make room or give write "
-                "permission, then repeat."
-            )
+            msg = f"The vectors cannot be written to {self.folder} ({reason}); make room or give write permission, then repeat."
             raise ArchiveError(msg) from error
 
     def rows(self, numbers: Sequence[int] | npt.NDArray[np.integer] | None = None) -> Vectors:
@@ -156,9 +153,7 @@ class VectorStore:
         try:
             return np.memmap(self.path, _ROW_TYPE, "r", shape=(count, self.dimension))
         except (OSError, ValueError) as error:
-            msg = (
-                f"The vectors in {self.path} cannot be read ({type(error).__name__}); check its permissions."
-            )
+            msg = f"The vectors in {self.path} cannot be read ({type(error).__name__}); check its permissions."
             raise ArchiveError(msg) from error
 
     def _check_description(self) -> None:
@@ -172,10 +167,7 @@ class VectorStore:
         except (FileNotFoundError, NotADirectoryError):
             if not count:
                 return
-            msg = (
-                f"{self._description} is missing beside its vectors; restore it, or remove {self.path.name} "
-                "and import again."
-            )
+            msg = f"{self._description} is missing beside its vectors; restore it, or remove {self.path.name} and import again."
             raise ArchiveError(msg) from None
         except (OSError, ValueError, TypeError, KeyError) as error:
             msg = (
@@ -184,10 +176,7 @@ class VectorStore:
             )
             raise ArchiveError(msg) from error
         if version > _FORMAT:
-            msg = (
-                f"{self._description} is of format {version}, this casewise reads up to {_FORMAT}; install a "
-                "newer casewise."
-            )
+            msg = f"{self._description} is of format {version}, this casewise reads up to {_FORMAT}; install a newer casewise."
             raise ArchiveError(msg)
         if written != self.dimension:
             msg = (
@@ -201,9 +190,7 @@ class VectorStore:
         self._check_description()
         if self._description.exists():
             return
-        text = json.dumps(
-            {"format": _FORMAT, "type": "float32, little-endian, row after row", "dimension": self.dimension}
-        )
+        text = json.dumps({"format": _FORMAT, "type": "float32, little-endian, row after row", "dimension": self.dimension})
         temporary = self.folder / f".{self.encoder_key}-{secrets.token_hex(8)}.tmp"
         try:
             with temporary.open("x", encoding="utf-8") as file:
