@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
 from casewise.errors import UnreadableImageError
-from casewise.formats import read
+from casewise.formats import Found, read, scan
 from tests.formats.synthetic import (
     COLUMNS,
     ROWS,
@@ -112,6 +112,7 @@ def test_stacks_of_a_multi_frame_file_are_told_apart(tmp_path: Path) -> None:
     path = enhanced(tmp_path / "multi.dcm", PLANS["axial"], [0, 1, 2], times=2)
     with pytest.raises(UnreadableImageError, match=r'2 stacks.*member="stack=0" to member="stack=1"'):
         read(path)
+    assert [(r.path, r.member) for r in scan(tmp_path) if isinstance(r, Found)] == [(path, "stack=0"), (path, "stack=1")]
     first, second = read(path, "stack=0"), read(path, "stack=1")
     assert first.array.shape == second.array.shape == (1, ROWS, COLUMNS, 3)
     assert (second.array.astype(int) - first.array == 4096).all()
@@ -119,7 +120,12 @@ def test_stacks_of_a_multi_frame_file_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_frames_at_one_place_are_a_loop(tmp_path: Path) -> None:
-    image = read(enhanced(tmp_path / "loop.dcm", PLANS["axial"], [0], times=4))
+    path = enhanced(tmp_path / "loop.dcm", PLANS["axial"], [0], times=4)
+    image = read(path)
+    np.testing.assert_array_equal(read(tmp_path).array, image.array)
+    (result,) = scan(tmp_path)
+    assert isinstance(result, Found)
+    assert (result.path, result.member) == (path, None)
     assert image.array.shape == (1, ROWS, COLUMNS, 4)
     assert image.header["spacing_known"] is False
     assert "frames" in str(image.header["axes_note"])

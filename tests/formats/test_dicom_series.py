@@ -50,6 +50,15 @@ def test_several_missing_slices_are_counted(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+def test_a_damaged_slice_at_the_end_is_not_passed_over(tmp_path: Path) -> None:
+    files = series(tmp_path, AXIAL)
+    files[-1].write_bytes(files[-1].read_bytes()[:300])
+    with pytest.raises(UnreadableImageError, match="1 of the series' files cannot be read"):
+        read(tmp_path)
+    assert found(tmp_path) == []
+    assert {result.path for result in rejected(tmp_path)} == {tmp_path, files[-1]}
+
+
 def test_uneven_steps_are_refused(tmp_path: Path) -> None:
     series(tmp_path, AXIAL, [0, 1])
     for number, place in enumerate([2.4, 3.7, 4.3], start=2):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 from casewise.errors import UnreadableImageError
 from casewise.formats.dicom_header import about, pixel_size
 from casewise.formats.dicom_pixels import check_decodable, decoded, in_modality_units
-from casewise.formats.dicom_slices import Slice, class_name, slices_of, whole
+from casewise.formats.dicom_slices import Slice, class_name, slices_of, text, whole
 from casewise.formats.dicom_stacks import Stack, affine_of, is_sheared, stacks_of
 from casewise.formats.found import Found, Kind, Rejected
 from casewise.formats.guard import BoundedFile, check_claim, finished, numbered, one_sentence
@@ -38,23 +39,17 @@ def read_file(path: Path, member: str | None) -> Image:
     if len(slices) == 1:
         return _image(path, slices, [(dataset, decoded(path, dataset)[0])])
     stacks = stacks_of(slices)
-    if member is not None:
-        chosen = stacks[numbered(path, member, "stack", len(stacks)) or 0].slices
-    elif len(stacks) == 1:
-        chosen = stacks[0].slices
-    elif all(len(stack.slices) == 1 for stack in stacks):
-        chosen = tuple(slices)
-        return _loop(path, dataset, chosen)
-    else:
+    number = numbered(path, member, "stack", len(stacks))
+    if number is None and len(stacks) > 1:
         msg = (
             f"{path} holds {len(stacks)} stacks of slices; choose one by "
             f'member="stack=0" to member="stack={len(stacks) - 1}", or a single frame by member="frame=0".'
         )
         raise UnreadableImageError(msg)
-    if not chosen[0].placed:
-        return _loop(path, dataset, chosen)
+    chosen = stacks[number or 0]
     frames = decoded(path, dataset)
-    return _image(path, chosen, [(dataset, frames[s.frame or 0]) for s in chosen])
+    planes = [(dataset, frames[s.frame or 0]) for s in chosen.slices]
+    return _image(path, chosen.slices, planes) if chosen.placed else _loop(path, chosen.slices, planes)
 
 
 def read_folder(path: Path, member: str | None) -> Image:
@@ -62,7 +57,7 @@ def read_folder(path: Path, member: str | None) -> Image:
     slices, rejected = headers(sorted(p for p in path.iterdir() if p.is_file()))
     stacks = stacks_of(slices)
     if not stacks:
-        raise UnreadableImageError(_nothing(path, rejected))
+        raise UnreadableImageError(_nothing(path, list(rejected)))
     if member is None and len(stacks) > 1:
         names = "; ".join(_described(stack) for stack in stacks[:8]) + (f"; and {len(stacks) - 8} more" if len(stacks) > 8 else "")
         msg = f"{path} holds {len(stacks)} DICOM images; choose one by member=NAME, or give its file: {names}."
@@ -71,6 +66,10 @@ def read_folder(path: Path, member: str | None) -> Image:
     if chosen is None:
         names = ", ".join(stack.member for stack in stacks[:8])
         raise UnreadableImageError(f"{path} has no series {member!r}; it has {names}.")
+    lost = _lost(chosen, stacks, rejected)
+    if lost:
+        msg = f"{path}: {len(lost)} of the series' files cannot be read, so that slices may be missing; the first: {lost[0].reason}"
+        raise UnreadableImageError(msg)
     if len(chosen.files) == 1:
         return read_file(chosen.files[0], _inner(chosen, stacks))
     return read_files(path, chosen.files, chosen.notes)
@@ -93,10 +92,13 @@ def read_files(path: Path, files: Sequence[Path], notes: Iterable[str] = ()) -> 
     return Image(image.array, image.affine, {**image.header, **extra}, path)
 
 
-def headers(files: Iterable[Path]) -> tuple[list[Slice], list[Rejected]]:
-    """The slices of the DICOM files among ``files``, by their headers alone; and the files that hold none, each with its reason."""
+def headers(files: Iterable[Path]) -> tuple[list[Slice], dict[Rejected, str]]:
+    """The slices of the DICOM files among ``files``, by their headers alone.
+
+    Second come the files that hold none, each with its reason, and the series that it is of ("" if that cannot be told).
+    """
     slices: list[Slice] = []
-    rejected: list[Rejected] = []
+    rejected: dict[Rejected, str] = {}
     for file in files:
         try:
             with file.open("rb") as opened:
@@ -112,7 +114,8 @@ def headers(files: Iterable[Path]) -> tuple[list[Slice], list[Rejected]]:
                 check_decodable(file, dataset)
                 slices += found
         except UnreadableImageError as error:
-            rejected.append(Rejected(file, str(error), _is_image(dataset)))
+            series = text(dataset, "SeriesInstanceUID") if dataset is not None else ""
+            rejected[Rejected(file, str(error), _is_image(dataset))] = series
     return slices, rejected
 
 
@@ -131,38 +134,34 @@ def find(folder: Path, files: Iterable[Path]) -> list[Found | Rejected]:
             results.append(Rejected(where, str(error), True))
             continue
         member = _inner(stack, stacks) if alone else stack.member
+        lost = _lost(stack, stacks, rejected)
+        if lost and not alone:
+            reason = f"{where}: {len(lost)} of the files of series {stack.member} cannot be read, so that slices may be missing."
+            results.append(Rejected(where, reason, True))
+            continue
         results.append(Found(where, member, stack.files, Kind.DICOM, stack.notes))
         results += [
             Rejected(copy, f"{copy} is a copy of another file beside it: the same instance, the same pixels.", False)
             for copy in stack.copies
         ]
-    return _loops_joined(results)
+    return results
 
 
-def _loops_joined(results: list[Found | Rejected]) -> list[Found | Rejected]:
-    """Frames of one file that all lie at one place are a loop over time: one image."""
-    count: dict[Path, int] = {}
-    for result in results:
-        count[result.path] = count.get(result.path, 0) + 1
-    joined: list[Found | Rejected] = []
-    for result in results:
-        if isinstance(result, Found) and result.member == "loop":
-            if all(not isinstance(other, Found) or other.path != result.path for other in joined):
-                note = "its frames lie at one place: a loop over time"
-                joined.append(Found(result.path, None, result.files, result.kind, (note,)))
-        else:
-            joined.append(result)
-    return joined
+def _lost(stack: Stack, stacks: Sequence[Stack], rejected: Mapping[Rejected, str]) -> list[Rejected]:
+    """Files that were refused and are slices of this stack of several files.
+
+    One whose series cannot be told counts where the folder has a single series; among several it only has its own reason.
+    """
+    if len(stack.files) == 1:
+        return []
+    own = (stack.series,) if len({other.series for other in stacks}) > 1 else (stack.series, "")
+    return [file for file, series in rejected.items() if file.is_image and series in own]
 
 
 def _inner(stack: Stack, stacks: Sequence[Stack]) -> str | None:
-    """What ``read_file`` takes to read this stack of a multi-frame file; ``loop`` where its frames are joined to one image."""
+    """What ``read_file`` takes to read this stack of a file."""
     siblings = [other for other in stacks if other.files == stack.files]
-    if len(siblings) == 1:
-        return None
-    if all(len(other.slices) == 1 for other in siblings):
-        return "loop"
-    return f"stack={siblings.index(stack)}"
+    return None if len(siblings) == 1 else f"stack={siblings.index(stack)}"
 
 
 def _dataset(path: Path, pixels: bool = True) -> Any:
@@ -211,11 +210,9 @@ def _image(path: Path, slices: Sequence[Slice], planes: Sequence[tuple[Any, Arra
     return finished(path, array, affine, header)
 
 
-def _loop(path: Path, dataset: Any, slices: Sequence[Slice]) -> Image:
-    """(C, row, column, frame) of frames that no position tells apart."""
-    arrays = decoded(path, dataset)
-    bare = [Slice(**{**s.__dict__, "position": None}) for s in slices]
-    image = _image(path, bare, [(dataset, arrays[s.frame or 0]) for s in slices])
+def _loop(path: Path, slices: Sequence[Slice], planes: Sequence[tuple[Any, Array]]) -> Image:
+    """(C, row, column, frame) of frames that form no volume."""
+    image = _image(path, [replace(s, position=None) for s in slices], planes)
     note = "the third axis counts frames, not places in the patient"
     return Image(image.array, image.affine, {**image.header, "spacing_known": False, "axes_note": note}, path)
 

@@ -23,6 +23,7 @@ class Stack:
     """Slices of one series, shape and orientation, in the order of their positions along the normal (or of their numbers).
 
     member : the name that ``read(folder, member)`` takes. notes : what was left out or told apart.
+    loop : frames of one file that no position tells apart, or that each lie elsewhere: they form no volume.
     copies : files left out because they hold the same instance with the same pixels as one of ``slices``.
     """
 
@@ -31,6 +32,7 @@ class Stack:
     member: str = ""
     notes: tuple[str, ...] = ()
     copies: tuple[Path, ...] = ()
+    loop: bool = False
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -38,7 +40,8 @@ class Stack:
 
     @property
     def placed(self) -> bool:
-        return self.slices[0].placed
+        """Whether the slices are to be a grid in patient space."""
+        return self.slices[0].placed and not self.loop
 
 
 def stacks_of(slices: list[Slice]) -> list[Stack]:
@@ -59,6 +62,7 @@ def stacks_of(slices: list[Slice]) -> list[Stack]:
         for part in parts:
             own = tuple(copy for copy, original in copies if original in part)
             stacks.append(Stack(part[0].series, tuple(sorted(part, key=_along)), notes=notes, copies=own))
+    stacks = _loops_joined(stacks)
     stacks.sort(key=lambda stack: (stack.series, min(_number(s) for s in stack.slices)))
     counts: dict[str, int] = defaultdict(int)
     for stack in stacks:
@@ -131,6 +135,21 @@ def _check_even(
     else:
         msg = f"{path}: its {len(positions)} slices lie up to {off:.2f} mm off a straight line, so that they form no grid."
     raise UnreadableImageError(msg)
+
+
+def _loops_joined(stacks: list[Stack]) -> list[Stack]:
+    """Several stacks of one slice each in one file become one loop."""
+    files: dict[Path, list[Stack]] = defaultdict(list)
+    for stack in stacks:
+        files[stack.slices[0].file].append(stack)
+    joined: list[Stack] = []
+    for same in files.values():
+        if len(same) > 1 and all(len(stack.slices) == 1 for stack in same):
+            frames = sorted((stack.slices[0] for stack in same), key=_number)
+            joined.append(Stack(frames[0].series, tuple(frames), notes=("its frames form no volume: a loop",), loop=True))
+        else:
+            joined += same
+    return joined
 
 
 def _groups(slices: list[Slice]) -> list[list[Slice]]:
