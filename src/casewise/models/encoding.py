@@ -62,11 +62,12 @@ class ModelEncoder:
         vectors = np.zeros((len(images), self._dimension), np.float32)
         counts = np.bincount(owners, minlength=len(images))
         with torch.inference_mode():
-            for start in range(0, len(tensors), _BATCH):
-                features = self._encoder(torch.stack(tensors[start : start + _BATCH]).to(self._device))
+            batch = _BATCH if self._model.spec.preparation.spacing is None else 1  # at a given spacing each has its own size
+            for start in range(0, len(tensors), batch):
+                features = self._encoder(torch.stack(tensors[start : start + batch]).to(self._device))
                 pool = functional.adaptive_avg_pool2d if features.ndim == 4 else functional.adaptive_avg_pool3d
                 pooled = pool(features.float(), self._cells).flatten(1).cpu().numpy()
-                np.add.at(vectors, owners[start : start + _BATCH], pooled)
+                np.add.at(vectors, owners[start : start + batch], pooled)
         return (vectors / counts[:, None]).astype(np.float32)
 
     def _views(self, image: Image) -> list[torch.Tensor]:

@@ -90,7 +90,8 @@ class Model:
             network = foreign_network(self.foreign, self.spec)
         else:
             preparation = self.spec.preparation
-            network = build(self.spec.network, preparation.spatial_dims, preparation.channels, self.spec.outputs)
+            with torch.random.fork_rng(devices=[]):  # a network is born with random weights; the caller's generator stays as it is
+                network = build(self.spec.network, preparation.spatial_dims, preparation.channels, self.spec.outputs)
         network = as_logits(network, self.spec.network)
         try:
             network.load_state_dict(dict(self.weights))

@@ -80,9 +80,17 @@ class Preparation:
         return {key: value for key, value in vars(self).items() if value is not None and (key, value) != ("axes", AXES)}
 
     def parts(self, image: Image) -> list[Part]:
-        """What the network sees of ``image``: itself, or for a 2D model of a volume its slices, first to last."""
+        """What the network sees of ``image``: itself, or for a 2D model of a volume its slices, first to last.
+
+        Raises CasewiseError for voxels that are not numbers, and for axes or channels that the model does not take.
+        """
         view = _View.of(image, self.spatial_dims, self.axes)
-        array = self._scaled(self._channelled(view.forward(image.array)))
+        array = self._channelled(view.forward(image.array))
+        if not np.isfinite(array).all():
+            count = int(array.size - np.isfinite(array).sum())
+            msg = f"{count} of the image's {array.size} values are not finite numbers; set them to the background's value first."
+            raise CasewiseError(msg)
+        array = self._scaled(array)
         return [Part(self, plane.astype(np.float32, copy=False), view, number) for number, plane in enumerate(view.planes(array))]
 
     def label_parts(self, labels: Array, image: Image) -> list[Array]:

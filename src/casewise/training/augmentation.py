@@ -36,9 +36,17 @@ LEVELS = {
 
 
 def augment(
-    x: Tensor, maps: list[tuple[Tensor, str]], level: Augmentation, generator: torch.Generator
+    x: Tensor, maps: list[tuple[Tensor, str]], level: Augmentation, generator: torch.Generator, unit_range: bool = True
 ) -> tuple[Tensor, list[Tensor]]:
-    """Change ``x`` (N, C, *spatial), intensities 0…1, and move every map (N, *spatial) alike (mode ``nearest`` or ``linear``)."""
+    """Change ``x`` (N, C, *spatial) and move every map (N, *spatial) alike (mode ``nearest`` or ``linear``).
+
+    unit_range : whether intensities lie in 0…1; others are brought there by each image's extremes, and back.
+    """
+    if not unit_range:
+        low = x.flatten(1).amin(dim=1).view(-1, *[1] * (x.ndim - 1))
+        span = (x.flatten(1).amax(dim=1).view_as(low) - low).clamp_min(1e-6)
+        changed, moved_maps = augment((x - low) / span, maps, level, generator)
+        return changed * span + low, moved_maps
     grid = _grid(x, level, generator)
     moved = functional.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
     others = []
@@ -71,7 +79,8 @@ def _grid(x: Tensor, level: Augmentation, generator: torch.Generator) -> Tensor:
     theta[:, :, :dims] = rotation * (scale * stretch)[:, None, :]
     theta[:, :, dims] = _uniform((n, dims), -2 * level.shift, 2 * level.shift, generator)
     if level.mirror:
-        theta[:, :, 0] *= torch.where(torch.rand(n, 1, generator=generator) < 0.5, -1.0, 1.0)
+        # Columns run to the patient's left, and grid_sample counts axes from the last: 0 of a picture's two, 1 of a volume's three.
+        theta[:, :, dims - 2] *= torch.where(torch.rand(n, 1, generator=generator) < 0.5, -1.0, 1.0)
     grid = functional.affine_grid(theta, list(x.shape), align_corners=False)
     if level.bend > 0:
         coarse = torch.randn((n, dims, *[5] * dims), generator=generator) * level.bend

@@ -27,7 +27,7 @@ class State:
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(".part")
+        beside = path.with_name(f"{path.name}.part")
         torch.save(vars(self), beside)
         beside.replace(path)
 

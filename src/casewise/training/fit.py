@@ -51,6 +51,9 @@ class Settings:
         if self.steps < 1 or self.batch < 1 or not 0 < self.rate < 1:
             msg = f"Training needs at least one step, one sample a batch and a rate between 0 and 1; given was {self}."
             raise UsageError(msg)
+        if min(self.validate_every, self.patience, self.checkpoint_every) < 1:
+            msg = f"Validation, patience and checkpoints are counted from 1; given was {self}."
+            raise UsageError(msg)
         if self.augmentation not in LEVELS:
             msg = f"Augmentation is one of {', '.join(LEVELS)}; given was {self.augmentation!r}."
             raise UsageError(msg)
@@ -118,7 +121,7 @@ class _Loop:
         self.network = model.network(self.device)
         self.trained = _trainable(self.network, trainable)
         self.optimizer = torch.optim.AdamW(self.trained, lr=settings.rate, weight_decay=settings.weight_decay)
-        fingerprint = _fingerprint(model, cases, validation, settings, self.order, trainable)
+        fingerprint = _fingerprint(model, cases, validation, settings, self.order, trainable, weights)
         self.state = State.load(checkpoint, fingerprint) if checkpoint else State(fingerprint)
         if self.state.step:
             self.network.load_state_dict(self.state.network)
@@ -126,8 +129,15 @@ class _Loop:
 
     def run(self, progress: Progress | None) -> dict[str, Tensor]:
         """The trained weights, on the CPU: the best validated ones, or the last."""
+        with torch.random.fork_rng(devices=[torch.cuda.current_device()] if self.device == "cuda" else []):
+            self._steps(progress)
+        if self.checkpoint:
+            self.checkpoint.unlink(missing_ok=True)
+        return self.state.best or _weights(self.network)
+
+    def _steps(self, progress: Progress | None) -> None:
         total = self.settings.steps
-        self.network.train()
+        _train_mode(self.network)
         for step in range(self.state.step, total):
             for group in self.optimizer.param_groups:
                 group["lr"] = self.settings.rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / total)))
@@ -141,9 +151,6 @@ class _Loop:
                     break
             if self.checkpoint and (step + 1) % self.settings.checkpoint_every == 0:
                 self._keep()
-        if self.checkpoint:
-            self.checkpoint.unlink(missing_ok=True)
-        return self.state.best or _weights(self.network)
 
     def measures(self) -> dict[str, float]:
         return {f"validation_{self._measure_name()}": self.state.best_measure} if self.state.best else {}
@@ -153,9 +160,17 @@ class _Loop:
 
     def _step(self, step: int) -> float:
         x, target, case_weights, voxel_weights = self._batch(step)
+        torch.manual_seed(int(np.random.default_rng([self.settings.seed, step, 11]).integers(2**62)))  # what dropout drops
         cuda = self.device == "cuda"
         with torch.autocast(self.device, dtype=torch.bfloat16, enabled=cuda):
             logits = self.network(x)
+        if (
+            not isinstance(logits, Tensor)
+            or logits.shape[1:2] != (self.spec.outputs,)
+            or logits.ndim != (2 if self.spec.task == "classification" else x.ndim)
+        ):
+            msg = "This network answers otherwise while it is trained (deep supervision?); export it with that switched off."
+            raise ModelError(msg)
         if self.spec.task == "segmentation":
             loss = segmentation_loss(logits.float(), target, case_weights, voxel_weights)
         elif self.spec.task == "classification":
@@ -189,7 +204,7 @@ class _Loop:
             generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
             maps = [(target, "nearest")] if self.spec.task == "segmentation" else []
             maps += [(voxel_weights, "linear")] if voxel_weights is not None else []
-            x, moved = augment(x, maps, level, generator)
+            x, moved = augment(x, maps, level, generator, self.spec.preparation.unit_range)
             target = moved[0] if self.spec.task == "segmentation" else target
             voxel_weights = moved[-1] if voxel_weights is not None else None
         if self.spec.task == "encoding":
@@ -208,7 +223,7 @@ class _Loop:
     def _validate(self, loss: float) -> None:
         self.network.eval()
         values = per_case(self.network, self.spec, self.validation, self.device)
-        self.network.train()
+        _train_mode(self.network)
         measure = float(np.mean(values["dice"])) if "dice" in values else -float(np.mean(values["loss"]))
         self.state.curve.append((self.state.step, loss, measure))
         if measure > self.state.best_measure:
@@ -224,6 +239,14 @@ class _Loop:
             self.state.save(self.checkpoint)
 
 
+def _train_mode(network: nn.Module) -> None:
+    """Training mode, but batch norm keeps its running statistics: a few steps on a few alike cases would spoil them."""
+    network.train()
+    for module in network.modules():
+        if str(getattr(module, "original_name", type(module).__name__)).startswith("BatchNorm"):
+            module.eval()
+
+
 def _weights(network: nn.Module) -> dict[str, Tensor]:
     return {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
 
@@ -234,7 +257,16 @@ def _weighted_samples(
     if weights is not None and len(weights) != len(cases):
         msg = f"There are {len(cases)} cases and {len(weights)} weights; give one weight for each case."
         raise UsageError(msg)
+    if weights is not None and not all(np.isfinite(w).all() and np.min(w) >= 0 for w in weights):
+        msg = "A weight is less than 0 or not a number; weights are 0 or more, and 0 takes a case or a voxel out."
+        raise UsageError(msg)
+    if weights is not None and not any(np.any(w) for w in weights):
+        msg = "All weights are 0, so nothing would be learnt; give at least one case a weight above 0."
+        raise UsageError(msg)
     if weights is not None and any(isinstance(weight, np.ndarray) for weight in weights):
+        if spec.task != "segmentation":
+            msg = f"Voxels are weighted for a segmenter alone, and this model is for {spec.task}; give one number a case."
+            raise UsageError(msg)
         maps = [np.asarray(weight, np.float32) for weight in weights]
         return [weighted(case, spec, values) for case, values in zip(cases, maps, strict=True)], [1.0] * len(cases)
     plain = [float(weight) for weight in weights] if weights is not None else [1.0] * len(cases)  # type: ignore[arg-type]
@@ -242,20 +274,28 @@ def _weighted_samples(
 
 
 def _checked_order(order: str | Sequence[int], count: int) -> list[int] | None:
-    if order == "shuffled":
+    if isinstance(order, str) and order == "shuffled":
         return None
     numbers = list(order) if not isinstance(order, str) else []
-    if not numbers or not all(isinstance(n, int) and 0 <= n < count for n in numbers):
+    if not numbers or not all(isinstance(n, int | np.integer) and 0 <= n < count for n in numbers):
         msg = f"The order is 'shuffled' or numbers of cases from 0 to {count - 1}; given was {order!r}."
         raise UsageError(msg)
-    return numbers
+    return [int(n) for n in numbers]
 
 
 def _trainable(network: nn.Module, trainable: str | Sequence[str]) -> list[nn.Parameter]:
     if next(network.parameters(), None) is None:
         msg = "This network has no parameters to train (a frozen TorchScript file has none); export it without torch.jit.freeze."
         raise ModelError(msg)
-    beginnings = ("",) if trainable == "all" else ("head",) if trainable == "last" else tuple(trainable)
+    beginnings = (
+        ("",)
+        if trainable == "all"
+        else ("head",)
+        if trainable == "last"
+        else (trainable,)
+        if isinstance(trainable, str)
+        else tuple(trainable)
+    )
     chosen = []
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name.startswith(beginnings))
@@ -293,7 +333,11 @@ def _fingerprint(
     settings: Settings,
     order: list[int] | None,
     trainable: str | Sequence[str],
+    weights: CaseWeights | None,
 ) -> str:
     keys = [case.key for case in cases] + ["|"] + [case.key for case in validation]
     text = f"{model.key}{keys}{settings}{order}{trainable}"
-    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+    digest = hashlib.blake2b(text.encode(), digest_size=16)
+    for weight in weights if weights is not None else ():
+        digest.update(np.asarray(weight, np.float32).tobytes())
+    return digest.hexdigest()

@@ -33,10 +33,12 @@ def measure(model: Model, cases: Sequence[Case], device: str = "cpu") -> dict[st
 
 def per_case(network: nn.Module, spec: Spec, cases: Sequence[Case], device: str = "cpu") -> dict[str, list[float]]:
     """One number a case: a segmenter's Dice (mean over the structures the case or the answer has, over all its slices together), a
-    classifier's accuracy and −ln of the true class's probability.
+    classifier's accuracy and −ln of the true class's probability, an autoencoder's mean absolute difference as ``loss``.
     """
     if spec.task == "segmentation":
         return {"dice": [_case_dice(network, spec, case, device) for case in cases]}
+    if spec.task == "encoding":
+        return {"loss": [_difference(network, spec, case, device) for case in cases]}
     answers = [_class_answer(network, spec, case, device) for case in cases]
     return {"accuracy": [float(right) for right, _ in answers], "loss": [loss for _, loss in answers]}
 
@@ -64,6 +66,12 @@ def _case_dice(network: nn.Module, spec: Spec, case: Case, device: str) -> float
                 sizes[number] += float(guessed.sum() + true.sum())
     present = sizes > 0
     return float((2 * overlap[present] / sizes[present]).mean()) if present.any() else 1.0
+
+
+def _difference(network: nn.Module, spec: Spec, case: Case, device: str) -> float:
+    x = torch.stack([s.x for s in samples_of(case, spec)]).float().to(device)
+    with torch.inference_mode():
+        return float((network(x).float() - x).abs().mean())
 
 
 def _class_answer(network: nn.Module, spec: Spec, case: Case, device: str) -> tuple[bool, float]:

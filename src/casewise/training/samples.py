@@ -13,6 +13,7 @@ from torch import Tensor
 
 from casewise.case import Case
 from casewise.errors import CasewiseError
+from casewise.models.preparation import Part
 from casewise.models.spec import Spec
 
 _EMPTY_SHARE = 3  # of a volume's slices without any structure, one in so many is trained on
@@ -20,7 +21,8 @@ _EMPTY_SHARE = 3  # of a volume's slices without any structure, one in so many i
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """One thing a network is shown: ``x`` (C, *network) float16; ``target`` (*network) uint8, or a 0-d int64 class.
+    """One thing a network is shown: ``x`` (C, *network) float16 (float32 where intensities do not lie in 0…1); ``target``
+    (*network) uint8, or a 0-d int64 class.
 
     voxel_weights : (*network) float16 or None.
     """
@@ -60,6 +62,9 @@ def prepare(
 def weighted(case: Case, spec: Spec, voxel_weights: npt.NDArray[np.float32]) -> tuple[Sample, ...]:
     """A case's samples with a weight for every voxel (*spatial, on the image's grid)."""
     image = case.image
+    if voxel_weights.shape != image.spatial_shape:
+        msg = f"The weights of {case.name or case.key} are {voxel_weights.shape} and its image {image.spatial_shape}."
+        raise CasewiseError(msg)
     parts = spec.preparation.parts(image)
     pieces = spec.preparation.label_parts(voxel_weights, image)
     plain = samples_of(case, spec, everything=True)
@@ -80,14 +85,19 @@ def _prepare(case: Case, spec: Spec, everything: bool) -> tuple[Sample, ...]:
     if spec.task != "segmentation":
         target = torch.tensor(_class_number(case, spec))
         middle = parts if everything or len(parts) < 4 else parts[len(parts) // 4 : -(len(parts) // 4)]
-        return tuple(Sample(part.tensor().half(), target) for part in middle)
+        return tuple(Sample(_kept(part), target) for part in middle)
     labels = case.label_map(spec.structures)
     if labels.shape != image.spatial_shape:
         msg = f"The mask of {case.name or case.key} is {labels.shape} and its image {image.spatial_shape}; they must be the same."
         raise CasewiseError(msg)
     pieces = spec.preparation.label_parts(labels, image)
     chosen = range(len(parts)) if everything else _chosen([bool(piece.any()) for piece in pieces])
-    return tuple(Sample(parts[k].tensor().half(), parts[k].labels(pieces[k])) for k in chosen)
+    return tuple(Sample(_kept(parts[k]), parts[k].labels(pieces[k])) for k in chosen)
+
+
+def _kept(part: Part) -> Tensor:
+    tensor = part.tensor()
+    return tensor.half() if part.preparation.unit_range else tensor  # half precision is exact enough for 0…1 alone
 
 
 def _chosen(filled: Sequence[bool]) -> list[int]:
