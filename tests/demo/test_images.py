@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from casewise import formats
+from casewise.demo import images
 from casewise.demo.images import STRUCTURES, DemoImages, write_images
 from casewise.demo.sites import UNSEEN_SITE
 from casewise.hashing import file_key, image_key
 
 
+@pytest.fixture(scope="module", autouse=True)
+def fewer() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(images, "_PATIENTS", 3)
+        patch.setattr(images, "_FURTHER", 1)
+        patch.setattr(images, "_CHECKED", 1)
+        yield
+
+
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> DemoImages:
+def written(fewer: None, tmp_path_factory: pytest.TempPathFactory) -> DemoImages:
     return write_images(tmp_path_factory.mktemp("images"), seed=3)
 
 
@@ -29,7 +40,7 @@ def test_tables_name_files_that_read_back_with_their_masks(written: DemoImages) 
     assert {row["site"] for row in grown} == {UNSEEN_SITE.name}
     assert UNSEEN_SITE.name not in {row["site"] for row in known}
     assert len({row["site"] for row in known}) == 3
-    for row in [*known[::7], *grown[::5]]:
+    for row in [*known[::2], *grown]:
         image = formats.read(written.known.parent / row["image"])
         assert image.spatial_dims == 2
         for structure in STRUCTURES:
@@ -54,7 +65,8 @@ def test_the_image_on_disk_is_the_image_simulated(written: DemoImages) -> None:
     seen = simulate(head.image, head.tissues, UNSEEN_SITE, 3500)
     image = formats.read(written.new.image)
     assert np.array_equal(image.array, seen.image.array)
-    assert np.allclose(image.affine, seen.image.affine, atol=1e-4)
+    assert np.allclose(image.affine[:, [0, 1, 3]], seen.image.affine[:, [0, 1, 3]], atol=1e-3)  # a picture's third axis is free
+    assert {name: image.header[name] for name in ("modality", "sequence", "body_part", "scanner")} == dict(seen.image.header)
     assert np.array_equal(formats.read_mask(written.new.masks["white_matter"], image), seen.masks["white_matter"])
 
 
@@ -66,6 +78,12 @@ def test_the_real_files_are_unchanged_and_their_sources_beside_them(written: Dem
     assert "Permission to use, copy, modify, and distribute" in text
     for path in others():
         assert path.name in text
+
+
+def test_the_same_seed_writes_the_same_bytes(written: DemoImages, tmp_path: Path) -> None:
+    again = write_images(tmp_path, seed=3)
+    assert file_key(again.new.image) == file_key(written.new.image)
+    assert again.known.read_text() == written.known.read_text()
 
 
 def test_another_seed_writes_other_patients(written: DemoImages, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from casewise import formats
+from casewise.demo.dicom import write_dicom
 from casewise.demo.sites import KNOWN_SITES, UNSEEN_SITE, Simulated, Site, simulate
 from casewise.demo.sources import others, template
 
@@ -18,7 +19,7 @@ STRUCTURES = ("grey_matter", "white_matter")
 _PATIENTS = 12  # of each site in the archive
 _FURTHER = 6  # further images of the unseen site
 _CHECKED = 2  # images of each known site on which the first model is checked
-_COLUMNS = ("image", *(f"mask:{name}" for name in STRUCTURES), "site", "subject", "modality", "sequence")
+_COLUMNS = ("image", *(f"mask:{name}" for name in STRUCTURES), "site", "subject")
 
 
 @dataclass(frozen=True)
@@ -78,12 +79,12 @@ def _patients(folder: Path, site: Site, seed: int, first: int, count: int) -> It
 
 
 def _write(folder: Path, name: str, seen: Simulated) -> Labelled:
-    image = formats.write(folder / f"{name}.nii.gz", seen.image)
+    image = formats.read(write_dicom(folder / f"{name}.dcm", seen.image, name))
     masks = {
-        structure: formats.write_mask(folder / "masks" / f"{name}-{structure}.nii.gz", mask.astype(np.uint8), seen.image)
+        structure: formats.write_mask(folder / "masks" / f"{name}-{structure}.nii.gz", mask.astype(np.uint8), image)
         for structure, mask in seen.masks.items()
     }
-    return Labelled(image, masks)
+    return Labelled(folder / f"{name}.dcm", masks)
 
 
 def _table(path: Path, rows: Iterable[tuple[Site, Labelled]]) -> Path:
@@ -93,6 +94,6 @@ def _table(path: Path, rows: Iterable[tuple[Site, Labelled]]) -> Path:
         for site, labelled in rows:
             files = [labelled.image, *(labelled.masks[name] for name in STRUCTURES)]
             names = [file.relative_to(path.parent).as_posix() for file in files]
-            subject = labelled.image.name.removesuffix(".nii.gz")
-            table.writerow([*names, site.name, subject, "MR", site.sequence])
+            subject = labelled.image.name.removesuffix(".dcm")
+            table.writerow([*names, site.name, subject])
     return path

@@ -6,10 +6,12 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from casewise import formats
-from casewise.adaptation import refine
+from casewise.adaptation import Plan, refine
+from casewise.adaptation.refinement import REFINEMENT
 from casewise.analysis import Analyzer
 from casewise.archive import Archive
 from casewise.case import Structure
@@ -30,6 +32,9 @@ Progress = Callable[[str, int, int | None], None]
 _PARTS = ("images", "archive", "model", "report")  # what the demonstration writes, and may replace
 _MARK = ".casewise-demo"
 _SHOWN = 8
+# The new scanner's contrast is turned round: more than the defaults are made for, which move a model gently.
+_REFINEMENT = Plan(settings=replace(REFINEMENT, steps=60, rate=1.5e-3))
+_STEPS = 240  # enough for a Dice of 0.9 on the known sites, in less than a minute on two cores
 
 
 def run(output: Path, seed: int = 0, device: str = "auto", progress: Progress | None = None) -> dict[str, object]:
@@ -67,7 +72,7 @@ def _first_model(archive: Archive, seed: int, device: str, tell: Progress) -> Mo
         [Structure.parse(name) for name in STRUCTURES],
         "tissue",
         input=Input(size=128),
-        settings=Settings(steps=240, batch=8, seed=seed, device=device, validate_every=60),
+        settings=Settings(steps=_STEPS, batch=8, seed=seed, device=device, validate_every=max(1, _STEPS // 4)),
         progress=lambda step, total, loss: tell("Training", step, total),
     )
 
@@ -84,7 +89,14 @@ def _analysed(
 ) -> dict[str, object]:
     image = formats.read(files.new.image)
     analyzer = Analyzer(
-        model, output / "report", archive=archive, adapt="similar", device=device, seed=seed, notes=REAL_AND_SIMULATED
+        model,
+        output / "report",
+        archive=archive,
+        adapt="similar",
+        plan=_REFINEMENT,
+        device=device,
+        seed=seed,
+        notes=REAL_AND_SIMULATED,
     )
     with _timed(seconds, "analyze"):
         result = analyzer.one(files.new.image)
