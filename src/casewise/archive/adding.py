@@ -120,9 +120,14 @@ def _into_archive(action: Callable[[], object]) -> None:
 
 
 def _suffix(image: Image) -> str:
-    """A kind of file that keeps the array's type and geometry."""
-    if image.spatial_dims == 2 and image.header.get("spacing_known") is False and image.array.dtype in _PNG_TYPES:
-        return ".png" if image.channels == 1 or (image.channels == 3 and image.array.dtype == np.uint8) else ".nrrd"
+    """A kind of file that keeps the array's type and, where it is known, its geometry."""
+    colour = image.channels == 3 and image.array.dtype == np.uint8
+    if image.spatial_dims == 2 and image.header.get("spacing_known") is False:
+        return ".png" if colour or (image.channels == 1 and image.array.dtype in _PNG_TYPES) else ".tif"
+    if image.channels != 1 and not colour:
+        given = f"{image.channels} channels of {image.array.dtype}"
+        msg = f"An archive keeps images of one channel, or RGB of 8 bits; given was {given}: add each channel by itself."
+        raise ArchiveError(msg)
     return ".nii.gz" if image.channels == 1 and image.spatial_dims == 3 else ".nrrd"
 
 

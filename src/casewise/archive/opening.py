@@ -97,7 +97,7 @@ def _made(folder: Path, database: str | None) -> Catalogue:
         catalogue.create()
         about: dict[str, object] = {"version": SCHEMA_VERSION}
         if database is not None:
-            about["database"] = sa.make_url(database).set(password=None).render_as_string(hide_password=False)
+            about["database"] = sa.make_url(database)._replace(password=None).render_as_string(hide_password=False)
         # Last of all: a folder with this file is a whole archive.
         temporary = folder / f".{secrets.token_hex(8)}.toml"
         try:

@@ -135,7 +135,7 @@ class Recorder:
             for row in _label_rows(one):
                 same = next((old for old in kept if _same_label(old, row)), None)
                 if same is not None:
-                    connection.execute(sa.update(labels).where(labels.c.id == same.id).values(**row, name=same.name))
+                    connection.execute(sa.update(labels).where(labels.c.id == same.id).values({**row, "name": same.name}))
                     continue
                 row["name"] = _free_name(str(row["name"]), str(row["kind"]), kept)
                 inserted = connection.execute(sa.insert(labels).values(image_id=number, **row).returning(labels))
@@ -206,7 +206,8 @@ def _same_label(old: sa.Row[Any], new: Mapping[str, Any]) -> bool:
         return False
     if new["kind"] == "boxes":
         return bool(old.name == new["name"])
-    same_file = old.path == new["path"] or old.origin.get("key") == new["origin"]["key"]
+    same_content = old.origin.get("key") == new["origin"]["key"] and old.name == new["name"]
+    same_file = old.path == new["path"] or same_content
     return bool(same_file and old.member == new["member"] and old.value == new["value"])
 
 

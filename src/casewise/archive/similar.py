@@ -93,7 +93,7 @@ def _content(image: Image, cases: Sequence[Case]) -> Numbers:
 def _preselected(
     archive: Archive, image: Image, k: int, encoder: Encoder, left_out: Collection[str], among: Collection[str] | None
 ) -> set[str] | None:
-    """In an archive so large that FAISS serves it, the keys among which the most similar are; None in a smaller one: all of them."""
+    """In an archive so large that FAISS serves it, the keys among which the most similar are; None in a smaller one."""
     from casewise.archive.index import CELLS_FROM
     from casewise.archive.index_files import current_index
     from casewise.archive.search import top_k

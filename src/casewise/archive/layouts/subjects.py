@@ -60,7 +60,7 @@ def _numbered(name: str, shared: str | None) -> str | None:
         if any(letter.isdigit() for letter in match.group()):
             subject = name[: match.end()]
             first = re.split(r"[\W\d_]+", subject.lower())[0]
-            return None if not first or first in _NOBODY or first in SEQUENCES else subject
+            return None if not first or first in _NOBODY or words(subject)[0] in SEQUENCES else subject
     return None
 
 
