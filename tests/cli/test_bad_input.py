@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import shutil
@@ -66,7 +67,7 @@ def test_what_cannot_be_read_is_named(make: Callable[[Path], Path], call: Call, 
     analysed = call("analyze", path, "--model", model, "--output", tmp_path / "out", "--json")
     assert analysed.code == 1
     assert analysed.document == []
-    assert analysed.sentence.startswith(f"{path}: ")
+    assert str(path) in analysed.sentence
 
 
 @pytest.mark.parametrize("name", ["1x1", "constant", "nan"])
@@ -161,11 +162,12 @@ def test_a_gpu_that_is_not_there_is_named(call: Call, model: Path, picture: Path
     assert "--device" in done.sentence
 
 
-def as_nobody() -> None:
-    """In a child process: give up root's right to write everywhere."""
+def without_override() -> None:
+    """In a child process: take from root the right to write where permissions forbid it (Linux: CAP_DAC_OVERRIDE)."""
     if os.geteuid() == 0:
-        os.setgid(65534)
-        os.setuid(65534)
+        drop_from_bounding_set, dac_override = 24, 1
+        if ctypes.CDLL(None).prctl(drop_from_bounding_set, dac_override, 0, 0, 0) != 0:
+            os._exit(77)
 
 
 @pytest.mark.parametrize("command", ["import", "analyze", "train"])
@@ -179,28 +181,15 @@ def test_a_folder_that_cannot_be_written_is_named(command: str, archive: Path, m
         "analyze": ["analyze", picture, "--model", model, "--output", target],
         "train": ["train", "segmenter", archive, "--structure", "disc", "--output", target],
     }[command]
-    if os.geteuid() == 0:
-        # Root writes everywhere, so the command runs as nobody, who must be let in to read what it is given.
-        for path in {*picture.parents, *model.parents, *archive.parents}:
-            if path.is_relative_to(tmp_path.parents[1]):
-                path.chmod(0o755)
-        if not os.access(sys.executable, os.X_OK) or not _nobody_can_run():
-            pytest.skip("this interpreter can be run by root alone")
     done = subprocess.run(
         [sys.executable, "-m", "casewise", *map(str, words), "--json"],
         capture_output=True,
         text=True,
-        preexec_fn=as_nobody,
-        env=os.environ | {"HOME": str(tmp_path)},
+        preexec_fn=without_override,
     )
     assert (done.returncode, done.stdout) == (2, ""), done.stderr
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert "writ" in done.stderr
-
-
-def _nobody_can_run() -> bool:
-    done = subprocess.run([sys.executable, "-c", "import casewise"], capture_output=True, preexec_fn=as_nobody)
-    return done.returncode == 0
 
 
 @pytest.mark.parametrize("command", ["import", "analyze"])

@@ -136,7 +136,7 @@ def explain(error: BaseException) -> str:
     if isinstance(error, typer.TyperException):
         context = getattr(error, "ctx", None)
         where = context.command_path if context is not None else "casewise"
-        message = error.format_message().rstrip(".")
+        message = error.format_message().replace("Value error, ", "").rstrip(".")
         return f"{message}. See '{where} --help'." if message else ""  # no message: the help itself has been shown
     if isinstance(error, OSError) and error.strerror:
         place = f" {error.filename}" if error.filename else ""

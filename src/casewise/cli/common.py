@@ -75,7 +75,8 @@ class Answer:
     def failed(self, path: object, reason: object) -> None:
         """Name an input that could not be done; the call goes on and ends with exit code 1."""
         self.failures += 1
-        say(f"{path}: {reason}")
+        sentence = str(reason)
+        say(sentence if str(path) in sentence else f"{path}: {sentence}")
 
     def steps(self, name: str) -> Callable[[int, int, float], None]:
         """A training's progress: called with the step, their number and the loss."""
