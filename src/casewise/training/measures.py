@@ -25,7 +25,7 @@ def dice(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> float:
 
 
 def measure(model: Model, cases: Sequence[Case], device: str = "cpu") -> dict[str, float]:
-    """Mean measures of ``model`` over ``cases``, on the network's grid: ``{"dice": …}`` or ``{"accuracy": …, "loss": …}``."""
+    """Mean measures of ``model`` over ``cases``, on the network's grid: ``dice`` and ``soft_dice``, or ``accuracy`` and ``loss``."""
     device = resolve_device(device)
     values = per_case(model.ready(device), model.spec, cases, device)
     return {name: float(np.mean(numbers)) for name, numbers in values.items()}
@@ -36,7 +36,8 @@ def per_case(network: nn.Module, spec: Spec, cases: Sequence[Case], device: str 
     classifier's accuracy and −ln of the true class's probability, an autoencoder's mean absolute difference as ``loss``.
     """
     if spec.task == "segmentation":
-        return {"dice": [_case_dice(network, spec, case, device) for case in cases]}
+        both = [_case_dice(network, spec, case, device) for case in cases]
+        return {"dice": [hard for hard, _ in both], "soft_dice": [soft for _, soft in both]}
     if spec.task == "encoding":
         return {"loss": [_difference(network, spec, case, device) for case in cases]}
     answers = [_class_answer(network, spec, case, device) for case in cases]
@@ -51,21 +52,26 @@ def _logits(network: nn.Module, x: torch.Tensor, spec: Spec) -> torch.Tensor:
     return sliding_window_inference(x, spec.preparation.size, 4, network).float()
 
 
-def _case_dice(network: nn.Module, spec: Spec, case: Case, device: str) -> float:
+def _case_dice(network: nn.Module, spec: Spec, case: Case, device: str) -> tuple[float, float]:
+    """(Dice, soft Dice): of the most probable structures, and of the probabilities themselves, which moves before a voxel flips."""
     samples = samples_of(case, spec, everything=True)
-    overlap = np.zeros(len(spec.structures))
-    sizes = np.zeros(len(spec.structures))
+    count = len(spec.structures)
+    overlap, sizes, soft_overlap, soft_sizes = (np.zeros(count) for _ in range(4))
     with torch.inference_mode():
         for start in range(0, len(samples), _BATCH):
             batch = samples[start : start + _BATCH]
-            answer = _logits(network, torch.stack([s.x for s in batch]).float().to(device), spec).argmax(dim=1).cpu()
-            truth = torch.stack([s.target for s in batch])
-            for number in range(len(spec.structures)):
-                guessed, true = answer == number + 1, truth == number + 1
+            chances = _logits(network, torch.stack([s.x for s in batch]).float().to(device), spec).softmax(dim=1).cpu()
+            answer, truth = chances.argmax(dim=1), torch.stack([s.target for s in batch])
+            for number in range(count):
+                guessed, true, chance = answer == number + 1, truth == number + 1, chances[:, number + 1]
                 overlap[number] += float((guessed & true).sum())
                 sizes[number] += float(guessed.sum() + true.sum())
+                soft_overlap[number] += float(chance[true].sum())
+                soft_sizes[number] += float(chance.sum() + true.sum())
     present = sizes > 0
-    return float((2 * overlap[present] / sizes[present]).mean()) if present.any() else 1.0
+    if not present.any():
+        return 1.0, 1.0
+    return float((2 * overlap[present] / sizes[present]).mean()), float((2 * soft_overlap[present] / soft_sizes[present]).mean())
 
 
 def _difference(network: nn.Module, spec: Spec, case: Case, device: str) -> float:
