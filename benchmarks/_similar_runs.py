@@ -27,10 +27,11 @@ TARGETS = {
     "lungs": "lungs=lung+left_lung+right_lung",
     "mixed": "target=lung+left_lung+right_lung+left_ventricle+hippocampus+lesion",
 }
+TESTS = {"lungs": 20, "mixed": 16, "tuberculosis": 36}  # queries a site or group
 STEPS = {"lungs": 800, "mixed": 1000, "tuberculosis": 600}
 UNITS = (
     *(("lungs", site) for site in _cases.CHEST),
-    *(("mixed", group) for group in ("acdc", "hippocampus", "montgomery", "none")),
+    *(("mixed", group) for group in ("acdc", "hippocampus", "none")),
     *(("tuberculosis", site) for site in ("shenzhen", "montgomery")),
 )
 
@@ -106,10 +107,10 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 class Unit:
     """One task, one new site or group: its initial models, its queries, and every row of the table for each of them."""
 
-    def __init__(self, task: str, new: str, work: Path, tests: int, tuning: bool) -> None:
+    def __init__(self, task: str, new: str, work: Path, tuning: bool) -> None:
         torch.set_num_threads(1)
         self.task, self.new, self.work = task, new, work / f"{task}-{new}"
-        self.data = load(task, new, tests)
+        self.data = load(task, new, TESTS[task])
         self.queries = self.data.tuning[:12] if tuning else self.data.tests
         self.file = self.work / ("tuning.jsonl" if tuning else "tests.jsonl")
         self.refined: dict[tuple[str, ...], Model] = {}

@@ -14,13 +14,13 @@ import time
 from pathlib import Path
 
 
-def run(job: tuple[str, str, Path, int, bool, bool]) -> str:
+def run(job: tuple[str, str, Path, bool, bool]) -> str:
     """One unit, in a process of its own."""
     from benchmarks._similar_runs import SEEDS, Unit
 
-    task, new, work, tests, tuning, initial = job
+    task, new, work, tuning, initial = job
     began = time.perf_counter()
-    unit = Unit(task, new, work, tests, tuning)
+    unit = Unit(task, new, work, tuning)
     unit.work.mkdir(parents=True, exist_ok=True)
     if initial:
         for seed in SEEDS:
@@ -35,7 +35,6 @@ def main() -> None:
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path(".work/similar_cases"))
-    parser.add_argument("--tests", type=int, default=24, help="queries a site or group")
     parser.add_argument("--tuning", action="store_true", help="run the tuning queries instead of the test")
     parser.add_argument("--initial", action="store_true", help="only train the initial models")
     parser.add_argument("--only", nargs="*", default=[], help="units, as task-new")
@@ -44,7 +43,7 @@ def main() -> None:
     options = parser.parse_args()
     units = [unit for unit in UNITS if not options.only or "-".join(unit) in options.only]
     if not options.report:
-        jobs = [(task, new, options.work, options.tests, options.tuning, options.initial) for task, new in units]
+        jobs = [(task, new, options.work, options.tuning, options.initial) for task, new in units]
         with multiprocessing.get_context("spawn").Pool(options.processes, maxtasksperchild=1) as pool:
             for line in pool.imap_unordered(run, jobs, chunksize=1):
                 sys.stderr.write(line + "\n")
