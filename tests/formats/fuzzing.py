@@ -65,9 +65,14 @@ def _limit_memory() -> None:
 
     for uid in ("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.5"):
         pydicom.pixels.get_decoder(uid)
-    size = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmSize"))
-    limit = int(size.split()[1]) * 1024 + MEMORY
+    limit = _memory("VmSize") + MEMORY
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+
+def _memory(name: str) -> int:
+    """Bytes, as the kernel counts this process alone; `getrusage` would count its parent's peak too."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(f"{name}:"))
+    return int(line.split()[1]) * 1024
 
 
 def _main() -> None:
@@ -86,7 +91,7 @@ def _main() -> None:
         except BaseException as error:
             result["escaped"] = repr(error)
         signal.alarm(0)
-        result["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        result["peak"] = _memory("VmHWM")
         print(json.dumps(result), flush=True)
 
 

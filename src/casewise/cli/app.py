@@ -17,7 +17,7 @@ from typer.core import TyperGroup
 
 import casewise
 from casewise.cli import analyze, demo, import_, models, similar, subsets, train
-from casewise.cli.common import DONE, FLAG, INTERRUPTED, UNUSABLE, StoppedError, page, say
+from casewise.cli.common import DONE, FLAG, INTERRUPTED, UNUSABLE, StoppedError, forget_stdout, page, say
 from casewise.errors import CasewiseError
 
 HELP = """Medical-image AI that adapts to the case in front of it.
@@ -110,8 +110,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return int(code or DONE)
     except BrokenPipeError:
-        # The reader of stdout has gone (`| head`): nothing is left to say, and Python must not complain at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        forget_stdout()
         return DONE
     except KeyboardInterrupt:
         say("Stopped. Nothing that was already finished is lost; run the same command again to go on.")

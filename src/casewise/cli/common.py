@@ -104,13 +104,16 @@ def answering(as_json: bool, kept: str = "") -> Iterator[Answer]:
         if kept:
             raise StoppedError(kept) from None
         raise
-    if as_json:
-        from casewise.reporting.jsonsafe import dumps
+    try:
+        if as_json:
+            from casewise.reporting.jsonsafe import dumps
 
-        stdout.write(dumps(answer.document, indent=2) + "\n")
-    else:
-        stdout.writelines(f"{line}\n" for line in answer.lines)
-    stdout.flush()
+            stdout.write(dumps(answer.document, indent=2) + "\n")
+        else:
+            stdout.writelines(f"{line}\n" for line in answer.lines)
+        stdout.flush()
+    except BrokenPipeError:
+        forget_stdout()
     if answer.failures:
         raise typer.Exit(SOME_FAILED)
 
@@ -131,6 +134,11 @@ def check_new_folder(folder: Path) -> None:
     if not above.is_dir() or not os.access(above, os.W_OK):
         msg = f"{folder} cannot be made, because {above} cannot be written to; choose another --output."
         raise UsageError(msg)
+
+
+def forget_stdout() -> None:
+    """The reader of stdout has gone (`| head`): nothing is left to say, and Python must not complain at exit either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def say(sentence: str) -> None:
