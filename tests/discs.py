@@ -34,9 +34,9 @@ def segmenter(dims: int = 2, size: int = 32, channels: tuple[int, ...] = (4, 8),
     return Model.initial("discs", Spec("segmentation", {"kind": "unet", "channels": channels}, prepared, (DISC,)))
 
 
-def classifier(dims: int = 2, size: int = 32, classes: tuple[str, ...] = ("bright", "dark")) -> Model:
+def classifier(dims: int = 2, size: int = 32, classes: tuple[str, ...] = ("full", "empty")) -> Model:
     prepared = Preparation(spatial_dims=dims, size=(size,) * dims)
-    return Model.initial("shades", Spec("classification", {"kind": "classifier", "channels": (4, 8)}, prepared, classes=classes))
+    return Model.initial("fullness", Spec("classification", {"kind": "classifier", "channels": (4, 8)}, prepared, classes=classes))
 
 
 def autoencoder(dims: int = 2, size: int = 32) -> Model:

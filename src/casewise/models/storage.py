@@ -39,8 +39,9 @@ def save(model: Model, folder: Path) -> Path:
         _write(model, beside)
         beside.chmod(0o755)
         beside.rename(folder)
-    except OSError as error:
-        msg = f"The model cannot be written to {folder}: {error.strerror}; free some space or choose another folder."
+    except (OSError, SafetensorError) as error:
+        detail = error.strerror if isinstance(error, OSError) else error
+        msg = f"The model cannot be written to {folder}: {detail}; free some space or choose another folder."
         raise ModelError(msg) from error
     finally:
         shutil.rmtree(beside, ignore_errors=True)
@@ -85,8 +86,6 @@ def _read(folder: Path) -> Model:
     except (SafetensorError, OSError) as error:
         msg = f"The weights of {folder} cannot be read: {error}; copy the model again from where it was made."
         raise ModelError(msg) from error
-    known = folder / "trained_on.txt"
-    trained_on = frozenset(known.read_text(encoding="utf-8").split()) if known.is_file() else frozenset()
     foreign = document.get("foreign")
     if foreign not in (None, _FOREIGN):
         msg = f"{folder / 'model.toml'} names a foreign network {foreign!r}; it can only be {_FOREIGN}."
@@ -95,10 +94,20 @@ def _read(folder: Path) -> Model:
         name=str(document.get("name", folder.name)),
         spec=Spec.from_toml(document),
         weights=weights,
-        lineage=Lineage.from_toml(document.get("lineage", {}), trained_on),
+        lineage=_lineage(folder, document),
         foreign=folder / foreign if foreign else None,
     )
     if document.get("key") not in (None, model.key):
         msg = f"The weights of {folder} are not those its model.toml was written with; copy the model again from where it was made."
         raise ModelError(msg)
     return model
+
+
+def _lineage(folder: Path, document: dict[str, Any]) -> Lineage:
+    known = folder / "trained_on.txt"
+    try:
+        trained_on = frozenset(known.read_text(encoding="utf-8").split()) if known.is_file() else frozenset()
+        return Lineage.from_toml(document.get("lineage", {}), trained_on)
+    except (AttributeError, TypeError, ValueError, OSError) as error:  # a UnicodeDecodeError is a ValueError
+        msg = f"The lineage of {folder} cannot be read ({error}); copy the model again from where it was made."
+        raise ModelError(msg) from error
