@@ -52,7 +52,7 @@ COMMON_FIELDS = (Field("site"), Field("category"), *DEFAULT_FIELDS)
 
 @dataclass(frozen=True, eq=False)
 class _Column:
-    """Numbers of a field: half of each (the difference of two near the largest possible would not be one itself), 0 where missing."""
+    """Numbers of a field, halved (the difference of two near the largest possible would not be a number), 0 where missing."""
 
     halves: Numbers
     known: npt.NDArray[np.bool_]

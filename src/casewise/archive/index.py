@@ -84,7 +84,7 @@ class Index:
         # One query is one thread's work: handing a millisecond's cells round costs more than it saves, and
         # far more where other work keeps the cores busy.
         parameters = self._parameters(selector, share)
-        _, places = self.faiss_index.search(queries, min(len(self), 4 * k + 24), params=parameters)
+        _, places = self.faiss_index.search(queries, min(len(self), 2 * k + 16), params=parameters)
         for found in places:
             yield self.rows[found[found >= 0]]
 
@@ -203,7 +203,7 @@ def _tuned(index: Index, base: Vectors, seed: int) -> Index:
         recall = _recall(found, truth)
         if recall >= _WANTED_RECALL or cells >= index.faiss_index.nlist:
             return replace(tried, recall=recall)
-        cells *= 2
+        cells = cells * 3 // 2 if cells & (cells - 1) == 0 else cells * 4 // 3  # 4, 6, 8, 12, 16, …
 
 
 def _recall(found: npt.NDArray[np.float32], truth: npt.NDArray[np.float32]) -> float:
