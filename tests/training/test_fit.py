@@ -30,16 +30,17 @@ def same(first: Model, second: Model) -> bool:
     return all(torch.equal(first.weights[name], second.weights[name]) for name in first.weights)
 
 
-def shade(seed: int) -> Case:
-    image, _ = disc(seed)
-    dark = seed % 2 == 0
-    return Case.of(image.with_array(image.array * (0.2 if dark else 1)), category="dark" if dark else "bright")
+def full_or_empty(seed: int) -> Case:
+    image, mask = disc(seed)
+    if seed % 2:
+        return Case.of(image, category="full")
+    return Case.of(image.with_array(np.where(mask, 0.2, image.array)), category="empty")
 
 
 def models() -> dict[str, tuple[Model, list[Case]]]:
     return {
         "segmentation": (segmenter(), CASES),
-        "classification": (classifier(), [shade(seed) for seed in range(4)]),
+        "classification": (classifier(), [full_or_empty(seed) for seed in range(4)]),
         "encoding": (autoencoder(), CASES),
         "volumes": (segmenter(3, 16), [disc_case(seed, (16, 18, 14)) for seed in range(3)]),
         "slices": (segmenter(2, 16), [disc_case(seed, (16, 18, 14)) for seed in range(3)]),
@@ -74,8 +75,7 @@ def stop_at(step: int):
     return progress
 
 
-@pytest.mark.parametrize("kind", list(models()))
-@pytest.mark.parametrize("stop", [1, 3, 5])
+@pytest.mark.parametrize(("kind", "stop"), [("segmentation", 1), ("segmentation", 5), *((kind, 3) for kind in models())])
 def test_interrupted_and_resumed_is_uninterrupted(tmp_path: Path, kind: str, stop: int) -> None:
     model, cases = models()[kind]
     settings = Settings(**{**vars(QUICK), "validate_every": 2, "patience": 9})
@@ -173,18 +173,16 @@ def test_a_checkpoint_is_not_executed(tmp_path: Path) -> None:
 
 
 def test_early_stopping_returns_the_best() -> None:
-    """A rate at which training goes wrong after it has gone well: the weights of the best validation come back."""
-    good = fit(segmenter(), CASES, settings=Settings(steps=150, batch=4, rate=1e-2, augmentation="none", device="cpu"))
-    best = measure(good, CASES[:2])["dice"]
-    wrecked = [Case.of(case.image, {"disc": ~case.load_masks["disc"]()}) for case in CASES]
+    """A good model taught wrong labels grows worse: the weights of the best validation come back, and training ends early."""
+    good = fit(segmenter(), CASES, settings=Settings(steps=100, batch=4, rate=1e-2, augmentation="none", device="cpu"))
+    wrong = [Case.of(case.image, {"disc": ~case.load_masks["disc"]()}) for case in CASES]
     steps: list[int] = []
-    settings = Settings(steps=200, batch=4, rate=5e-3, augmentation="none", device="cpu", validate_every=5, patience=4)
-    model = fit(good, wrecked, settings=settings, validation=CASES[:2], progress=lambda n, *_: steps.append(n))
-    assert best > 0.9
+    settings = Settings(steps=200, batch=4, rate=2e-3, augmentation="none", device="cpu", validate_every=2, patience=20)
+    model = fit(good, wrong, settings=settings, validation=CASES[:2], progress=lambda n, *_: steps.append(n))
+    last = fit(good, wrong, settings=Settings(**{**vars(settings), "steps": len(steps)}))
+    assert 42 <= len(steps) < 60  # the best of the first validations, and twenty more without a better one
     assert measure(model, CASES[:2])["dice"] == pytest.approx(model.lineage.measures["validation_dice"])
-    last = fit(good, wrecked, settings=Settings(**{**vars(settings), "steps": len(steps)}))
-    assert measure(model, CASES[:2])["dice"] >= measure(last, CASES[:2])["dice"] + 0.1
-    assert len(steps) == 25  # best at step 5, then four validations without a better one
+    assert measure(model, CASES[:2])["dice"] > max(0.9, measure(last, CASES[:2])["dice"] + 0.1)
 
 
 def test_without_validation_the_last_weights_come_back() -> None:
@@ -300,12 +298,12 @@ def test_refinement_leaves_the_parent_as_it_was() -> None:
         (lambda: fit(segmenter(), CASES, weights=[1.0, -1.0, 1.0, 1.0], settings=QUICK), "less than 0"),
         (lambda: fit(segmenter(), CASES, weights=[float("nan")] * 4, settings=QUICK), "not a number"),
         (lambda: fit(segmenter(), CASES, weights=[0.0] * 4, settings=QUICK), "All weights are 0"),
-        (lambda: fit(segmenter(), CASES, weights=[np.ones((3, 3), np.float32)] * 4, settings=QUICK), r"weights of disc 0"),
+        (lambda: fit(segmenter(), CASES, weights=[np.ones((3, 3))] * 4, settings=QUICK), r"weights of disc 0"),
         (lambda: fit(segmenter(), CASES, trainable="tail", settings=QUICK), "its parts are decoder, encoder, head"),
         (lambda: fit(segmenter(), [Case.of(disc(1)[0])], settings=QUICK), "no mask for disc"),
         (lambda: fit(segmenter(), [Case.of(disc(1)[0], {"disc": np.ones((3, 3))}, name="odd")], settings=QUICK), r"mask of odd"),
-        (lambda: fit(classifier(), [disc_case(1, category="grey")], settings=QUICK), "'grey' and the model knows bright, dark"),
-        (lambda: fit(classifier(), [shade(1)], weights=[np.ones((32, 32), np.float32)], settings=QUICK), "for a segmenter alone"),
+        (lambda: fit(classifier(), [disc_case(1, category="grey")], settings=QUICK), "'grey' and the model knows full, empty"),
+        (lambda: fit(classifier(), [full_or_empty(1)], weights=[np.ones((32, 32))], settings=QUICK), "for a segmenter alone"),
         (lambda: fit(segmenter(3, 16), CASES, settings=QUICK), "takes volumes"),
         (lambda: Settings(steps=0), "at least one step"),
         (lambda: Settings(augmentation="wild"), "strong"),
@@ -369,16 +367,10 @@ def test_learns_balls_in_windows() -> None:
     assert measure(trained, [disc_case(seed, (24, 20, 28)) for seed in (50, 51)])["dice"] > 0.85
 
 
-def test_learns_shades_and_counts_them() -> None:
-    training = [shade(seed) for seed in range(12)]
-    # Percentiles would take the difference away, so the window is fixed.
-    model = classifier()
-    preparation = type(model.spec.preparation)(2, (32, 32), 1, "window", (0.0, 1.0))
-    spec = type(model.spec)("classification", model.spec.network, preparation, classes=model.spec.classes)
-    trained = fit(
-        Model.initial("shades", spec), training, settings=Settings(steps=60, batch=6, rate=1e-2, augmentation="none", device="cpu")
-    )
-    measures = measure(trained, [shade(seed) for seed in range(40, 50)])
+def test_learns_to_tell_discs_from_noise() -> None:
+    settings = Settings(steps=60, batch=6, rate=1e-2, augmentation="light", device="cpu")
+    trained = fit(classifier(), [full_or_empty(seed) for seed in range(12)], settings=settings)
+    measures = measure(trained, [full_or_empty(seed) for seed in range(40, 50)])
     assert measures["accuracy"] == 1
     assert measures["loss"] < 0.5
 
@@ -400,4 +392,4 @@ def test_dice_of_cases() -> None:
         "head.bias": torch.tensor([1.0, 0]),
     }
     silent = Model("silent", model.spec, nothing)
-    assert per_case(silent.ready(), silent.spec, [empty, CASES[0]]) == {"dice": [1.0, 0.0]}
+    assert per_case(silent.ready(), silent.spec, [empty, CASES[0]])["dice"] == [1.0, 0.0]

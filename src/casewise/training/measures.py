@@ -25,7 +25,7 @@ def dice(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> float:
 
 
 def measure(model: Model, cases: Sequence[Case], device: str = "cpu") -> dict[str, float]:
-    """Mean measures of ``model`` over ``cases``, on the network's grid: ``dice`` and ``soft_dice``, or ``accuracy`` and ``loss``."""
+    """Mean measures of ``model`` over ``cases``, on its grid: ``dice`` and ``soft_dice``, or ``accuracy`` and ``loss``."""
     device = resolve_device(device)
     values = per_case(model.ready(device), model.spec, cases, device)
     return {name: float(np.mean(numbers)) for name, numbers in values.items()}
