@@ -8,7 +8,20 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "monai", "sklearn", "skimage", "scipy", "SimpleITK", "sqlalchemy", "faiss", "pydicom", "nibabel", "nilearn", "numpy"}
+HEAVY = {
+    "torch",
+    "monai",
+    "sklearn",
+    "skimage",
+    "scipy",
+    "SimpleITK",
+    "sqlalchemy",
+    "faiss",
+    "pydicom",
+    "nibabel",
+    "nilearn",
+    "numpy",
+}
 COMMANDS = ["demo", "import", "train", "similar", "subsets", "analyze", "models"]
 
 

@@ -85,7 +85,7 @@ class Case:
         """A case held in memory; its key is the hash of its pixels and geometry. ``origin``: category, subject, site, name."""
         from casewise.hashing import image_key
 
-        loaders = {name: _constant(np.asarray(mask) > 0) for name, mask in (masks or {}).items()}
+        loaders = {name: _constant(np.greater(mask, 0)) for name, mask in (masks or {}).items()}
         return cls(
             key=image_key(image),
             load_image=lambda: image,

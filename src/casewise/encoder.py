@@ -1,4 +1,4 @@
-"""What the archive needs of a network: vectors whose cosine says how alike two images are. Models provide it; nothing here imports torch."""
+"""What the archive needs of a network: vectors whose cosine says how alike two images are; nothing here imports torch."""
 
 from __future__ import annotations
 
