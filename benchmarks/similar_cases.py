@@ -30,8 +30,19 @@ def run(job: tuple[str, str, Path, bool, bool]) -> str:
     return f"{task} {new}: {time.perf_counter() - began:.0f} s"
 
 
+def run_votes(job: tuple[str, str, Path, bool, bool]) -> str:
+    """The votes of one unit, whose initial models are there already."""
+    from benchmarks import _similar_vote
+
+    task, new, work, tuning, _ = job
+    began = time.perf_counter()
+    _similar_vote.run(task, new, work, tuning)
+    return f"{task} {new}: {time.perf_counter() - began:.0f} s"
+
+
 def main() -> None:
     from benchmarks._similar_runs import UNITS
+    from benchmarks._similar_vote import UNITS as VOTED
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--work", type=Path, default=Path(".work/similar_cases"))
@@ -40,12 +51,13 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], help="units, as task-new")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--report", action="store_true", help="only write the table from what is there")
+    parser.add_argument("--votes", action="store_true", help="run the registered votes instead of the refinements")
     options = parser.parse_args()
-    units = [unit for unit in UNITS if not options.only or "-".join(unit) in options.only]
+    units = [unit for unit in (VOTED if options.votes else UNITS) if not options.only or "-".join(unit) in options.only]
     if not options.report:
         jobs = [(task, new, options.work, options.tuning, options.initial) for task, new in units]
         with multiprocessing.get_context("spawn").Pool(options.processes, maxtasksperchild=1) as pool:
-            for line in pool.imap_unordered(run, jobs, chunksize=1):
+            for line in pool.imap_unordered(run_votes if options.votes else run, jobs, chunksize=1):
                 sys.stderr.write(line + "\n")
     if not options.initial and not options.tuning:
         from benchmarks._similar_table import write
