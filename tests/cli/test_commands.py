@@ -82,7 +82,7 @@ def test_similar_by_a_region_needs_a_model_that_knows_it(call: Call, archive: Pa
 
 
 def test_a_segmenter_is_trained_used_and_listed(call: Call, archive: Path, picture: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "made"
+    folder, archive = tmp_path / "made", Path(shutil.copytree(archive, tmp_path / "own"))
     words = ("train", "segmenter", archive, "--structure", "disc", "--output", folder, "--size", 32, "--steps", 30, "--json")
     trained = call(*words)
     assert trained.code == 0, trained.err
@@ -124,9 +124,31 @@ def test_training_says_which_structures_and_sites_there_are(call: Call, archive:
 
 
 def test_a_classifier_is_trained(call: Call, archive: Path, tmp_path: Path) -> None:
-    done = call("train", "classifier", archive, "--output", tmp_path / "m", "--size", 32, "--steps", 10, "--json")
+    own = Path(shutil.copytree(archive, tmp_path / "own"))
+    done = call("train", "classifier", own, "--output", tmp_path / "m", "--size", 32, "--steps", 10, "--json")
     assert done.code == 0, done.err
     assert "validation_accuracy" in cast("dict[str, Any]", done.document)["measures"]
+
+
+def test_analyze_takes_the_archives_newest_model_and_says_so(
+    call: Call, archive: Path, model: Path, picture: Path, tmp_path: Path
+) -> None:
+    own = Path(shutil.copytree(archive, tmp_path / "own"))
+    words = ("analyze", picture, "--archive", own, "--adapt", "none", "--output", tmp_path / "out", "--json")
+    none = call(*words)
+    assert none.code == 2
+    assert "casewise train" in none.sentence
+    for seed, name in enumerate(("older", "newer")):
+        made = call("train", "segmenter", own, "--from", model, "--steps", 2, "--seed", seed, "--output", tmp_path / name)
+        assert made.code == 0, made.err
+    done = call(*words)
+    assert "newer" in done.sentence
+    assert cast("list[dict[str, Any]]", done.document)[0]["model"]["name"] == "newer"
+    named = call(*words, "--model", "older")
+    assert named.err == ""
+    assert cast("list[dict[str, Any]]", named.document)[0]["model"]["name"] == "older"
+    shutil.rmtree(tmp_path / "newer")
+    assert cast("list[dict[str, Any]]", call(*words).document)[0]["model"]["name"] == "older"
 
 
 def test_an_image_that_fails_does_not_stop_the_others(

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
-from casewise.cli.common import Answer, Device, DeviceOption, JsonOption, SeedOption, answering, load_model
-from casewise.errors import UsageError
+from casewise.cli.common import Answer, Device, DeviceOption, JsonOption, SeedOption, answering
+from casewise.cli.registered import choose
 
 
 class Application(StrEnum):
@@ -36,7 +36,10 @@ def analyze(
     model: Annotated[
         str | None,
         typer.Option(
-            "--model", metavar="MODEL", help="A model's folder, a MONAI bundle or a TorchScript file.", show_default=False
+            "--model",
+            metavar="MODEL",
+            help="A model's folder, a MONAI bundle, a TorchScript file, or the name of a model trained on the archive.",
+            show_default="the newest trained on the archive",
         ),
     ] = None,
     archive: Annotated[
@@ -72,7 +75,8 @@ def analyze(
 
     [bold]Examples[/bold]
 
-      casewise analyze new.nii.gz --model heart-model --archive my-archive
+      casewise analyze new.nii.gz --archive my-archive
+      casewise analyze new.nii.gz --archive my-archive --model heart-model --adapt subset
       casewise analyze a.dcm b.dcm series/ --model lung-model --adapt none --output reports --json
 
     Read on in docs/analyze-and-adapt.md.
@@ -85,13 +89,10 @@ def analyze(
         from casewise.archive import Archive
         from casewise.reporting.wording import found_sentence, model_sentence
 
-        if model is None:
-            msg = "Name a model with --model: `casewise models` lists those that are there, `casewise train` makes one."
-            raise UsageError(msg)
         with ExitStack() as stack:
             opened = stack.enter_context(Archive.open(archive)) if archive else None
             way = adapt or (Adapt.SIMILAR if opened else Adapt.NONE)
-            network = load_model(model)
+            network = choose(model, opened)
             if opened and way is Adapt.SUBSET:
                 subsets.load(subsets.default_folder(opened, network))  # none were made: said once, not for every image
             analyzer = Analyzer(
@@ -107,7 +108,7 @@ def analyze(
         for failure in failures:
             answer.failed(failure.image, failure.reason)
         lines = [
-            f"{result.image}: {found_sentence(result)} {model_sentence(result.model)}\n  {result.report}" for result in results
+            f"{result.image}: {found_sentence(result)}. {model_sentence(result.model)}.\n  {result.report}" for result in results
         ]
         answer.give([result.to_json() for result in results], *lines)
 

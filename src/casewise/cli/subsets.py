@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casewise.cli.common import Device, DeviceOption, JsonOption, SeedOption, answering, load_model, plural
+from casewise.cli.common import Device, DeviceOption, JsonOption, SeedOption, answering, plural
+from casewise.cli.registered import choose
 
 if TYPE_CHECKING:
     from casewise.adaptation.subsets import Subset
@@ -45,7 +46,9 @@ def subsets(
 
         settings = replace(SUBSET, seed=seed, device=resolve_device(device.value))
         with Archive.open(archive) as opened:
-            made = build(opened, load_model(model), k=k, settings=settings, progress=partial(answer.progress, "Refining subsets"))
+            made = build(
+                opened, choose(model, opened), k=k, settings=settings, progress=partial(answer.progress, "Refining subsets")
+            )
         answer.give({"subsets": [subset.to_json() for subset in made.subsets]}, *map(_line, made.subsets))
 
 

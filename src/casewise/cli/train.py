@@ -8,8 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casewise.cli.common import Answer, Device, DeviceOption, JsonOption, SeedOption, answering, check_new_folder, load_model, page
-from casewise.errors import UsageError
+from casewise.cli.common import (
+    Answer,
+    Device,
+    DeviceOption,
+    JsonOption,
+    SeedOption,
+    answering,
+    check_new_folder,
+    load_model,
+    page,
+    say,
+)
+from casewise.cli.registered import register
+from casewise.errors import ArchiveError, UsageError
 
 if TYPE_CHECKING:
     from casewise.case import Case
@@ -20,7 +32,8 @@ HELP = """Train a model on an archive's cases, or continue one that is there (--
 
 Subjects are split so that none is on both sides; the model that is best on the held-out ones is kept, with the keys of the
 cases it was trained on: later, refinement looks for similar cases that the model has not seen. The result is a folder
-(model.toml, weights.safetensors, card.md) that never changes afterwards.
+(model.toml, weights.safetensors, card.md) that never changes afterwards; the archive remembers where it lies, so that
+`casewise analyze --archive ARCHIVE` finds it.
 
 [bold]Examples[/bold]
 
@@ -119,7 +132,7 @@ def segmenter(
             checkpoint=job.checkpoint,
             progress=answer.steps("Training"),
         )
-        _keep(answer, model, output)
+        _keep(answer, model, job)
 
 
 def classifier(
@@ -167,7 +180,7 @@ def classifier(
             checkpoint=job.checkpoint,
             progress=answer.steps("Training"),
         )
-        _keep(answer, model, output)
+        _keep(answer, model, job)
 
 
 @dataclass(frozen=True)
@@ -210,8 +223,16 @@ class _Job:
         return settings if self.steps is None else replace(settings, steps=self.steps)
 
 
-def _keep(answer: Answer, model: Model, output: Path) -> None:
+def _keep(answer: Answer, model: Model, job: _Job) -> None:
+    from casewise.archive import Archive
+
+    output = job.output
     model.save(output)
+    try:
+        with Archive.open(job.archive) as opened:
+            register(opened, model, output)
+    except ArchiveError as error:  # a training is not lost because its archive cannot be written to
+        say(f"The model is saved, but the archive will not find it by itself: {error}")
     measures = dict(model.lineage.measures)
     answer.give(
         {"model": output, "measures": measures},

@@ -1,0 +1,51 @@
+"""The models that an archive knows: each training enters its own, and ``analyze`` takes the newest where none is named."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from casewise.cli.common import load_model, say
+from casewise.errors import UsageError
+
+if TYPE_CHECKING:
+    from casewise.archive import Archive
+    from casewise.models import Model
+
+
+def register(archive: Archive, model: Model, folder: Path) -> None:
+    """Enter ``model``, saved in ``folder``, among the archive's."""
+    made = datetime.now(UTC).isoformat()
+    archive.add_model(model.key, model.name, folder.resolve(), {"task": model.task, "labels": list(model.labels), "made": made})
+
+
+def choose(name: str | None, archive: Archive | None) -> Model:
+    """The model called ``name`` (a path, a shipped one, or one the archive knows); without a name, the archive's newest.
+
+    Which one was taken is said where there was a choice. Raises UsageError where there is none.
+    """
+    known = [entry for entry in _known(archive) if Path(str(entry["path"])).is_dir()]
+    if name is not None:
+        named = [entry for entry in known if entry["name"] == name]
+        return load_model(str(named[-1]["path"]) if named and not Path(name).exists() else name)
+    if not known:
+        msg = (
+            "Name a model with --model, or an archive that one was trained on with --archive: "
+            "`casewise models` lists the models that are there, `casewise train` makes one."
+        )
+        raise UsageError(msg)
+    newest = known[-1]
+    if len(known) > 1:
+        say(f"Of the {len(known)} models trained on this archive the newest is used, {newest['name']}; --model names another.")
+    return load_model(str(newest["path"]))
+
+
+def _known(archive: Archive | None) -> list[dict[str, object]]:
+    entries = archive.models() if archive is not None else []
+    return sorted(entries, key=_made)
+
+
+def _made(entry: dict[str, object]) -> str:
+    data = entry["data"]
+    return str(data.get("made", "")) if isinstance(data, dict) else ""
