@@ -1,5 +1,5 @@
 """The rows of ``similar_cases.py --votes``: the labels of similar cases, or of random ones, registered to the image and averaged
-with the initial model's answer. The archive holds only what that model was trained and validated on."""
+with the initial model's answer. The archive holds what that model was trained and validated on, or 20 new cases more."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks._similar_runs import SEEDS, Retrieval, Unit, value
+from benchmarks._similar_runs import GROWN, SEEDS, Retrieval, Unit, value
+from benchmarks._similar_runs import UNITS as ALL_UNITS
 from casewise.adaptation.vote import Voting, vote
 from casewise.case import Case
 from casewise.models import Model, blend
 
-UNITS = (("lungs", "jsrt"), ("lungs", "shenzhen"), ("lungs", "montgomery"), ("mixed", "none"))
+UNITS = tuple(unit for unit in ALL_UNITS if unit[0] != "tuberculosis")  # labels of whole images are not registered
 
 
 def run(task: str, new: str, work: Path, tuning: bool) -> None:
@@ -23,17 +24,21 @@ def run(task: str, new: str, work: Path, tuning: bool) -> None:
     unit = Unit(task, new, work, tuning)
     file = unit.work / ("votes-tuning.jsonl" if tuning else "votes.jsonl")
     lines = file.read_text().splitlines() if file.is_file() else []
-    done = {(row["query"], row["seed"]) for row in map(json.loads, lines)}
+    done = {(row["query"], row["seed"], row["archive"]) for row in map(json.loads, lines)}
+    archives = {"known": unit.data.known}
+    if len(unit.data.pool) == max(GROWN):
+        archives[f"grown by {max(GROWN)}"] = unit.data.known + unit.data.pool
     for seed in SEEDS:
         model = unit.initial(seed)
-        retrieval = Retrieval(model, unit.data.known)
-        for number, case in enumerate(unit.queries):
-            if (case.key, seed) in done:
-                continue
-            common = {"task": task, "new": new, "query": case.key, "subject": case.subject, "seed": seed, "site": case.site}
-            rows = list(_rows(model, case, retrieval, np.random.default_rng([seed, number, 8])))
-            with file.open("a") as out:
-                out.writelines(json.dumps(common | {"truth": case.category, "archive": "known"} | row) + "\n" for row in rows)
+        for name, archive in archives.items():
+            retrieval = Retrieval(model, archive)
+            for number, case in enumerate(unit.queries):
+                if (case.key, seed, name) in done:
+                    continue
+                common = {"task": task, "new": new, "query": case.key, "subject": case.subject, "seed": seed, "site": case.site}
+                rows = list(_rows(model, case, retrieval, np.random.default_rng([seed, number, 8])))
+                with file.open("a") as out:
+                    out.writelines(json.dumps(common | {"truth": case.category, "archive": name} | row) + "\n" for row in rows)
 
 
 def _rows(model: Model, case: Case, retrieval: Retrieval, rng: np.random.Generator) -> Iterator[dict]:

@@ -132,12 +132,12 @@ def test_first_k_cases_that_have_the_structures_vote() -> None:
     assert [case.key for case in done.cases] == [case.key for case in cases[:3]]
 
 
-@pytest.mark.parametrize("dims", [2, 3])
-def test_volume_with_a_model_of_slices_and_no_case_at_all_leave_the_model_alone(dims: int) -> None:
+def test_no_case_that_can_vote_leaves_the_model_alone() -> None:
+    image, mask = scene()
     volume = Image(np.random.default_rng(0).random((1, 16, 16, 6), np.float32))
-    case = Case.of(volume, {"disc": volume.array[0] > 0.5})
-    done = vote(segmenter(size=16), volume, [case]) if dims == 2 else vote(segmenter(3, size=16), volume, [])
-    assert not done.used and done.prediction is None and done.reason.endswith(".")
+    for cases in ([], [Case.of(volume, {"disc": volume.array[0] > 0.5})], [Case.of(image, {"other": mask})]):
+        done = vote(segmenter(size=64), image, cases)
+        assert not done.used and done.prediction is None and done.reason.endswith(".")
 
 
 def test_classifier_is_left_alone() -> None:
@@ -145,16 +145,17 @@ def test_classifier_is_left_alone() -> None:
     assert not vote(classifier(size=64), image, [case_of(image, mask)]).used
 
 
-def test_volumes_vote_in_a_model_of_volumes() -> None:
-    def ball(centre: tuple[float, float, float], scale: float) -> tuple[Image, np.ndarray]:
-        z, y, x = ((g / 32 - c) / scale for g, c in zip(np.mgrid[:32, :32, :24] + 0.5, centre, strict=True))
+@pytest.mark.parametrize("dims", [2, 3])
+def test_volumes_vote_whether_the_model_sees_them_whole_or_in_slices(dims: int) -> None:
+    def ball(centre: tuple[float, float, float], scale: float, slices: int) -> tuple[Image, np.ndarray]:
+        z, y, x = ((g / 32 - c) / scale for g, c in zip(np.mgrid[:32, :32, :slices] + 0.5, centre, strict=True))
         mask = z**2 + y**2 + x**2 < 0.22**2
         texture = 0.1 * np.sin(9 * z) * np.sin(7 * y + 5 * x)
         return Image((0.3 + 0.6 * mask + texture)[None].astype(np.float32)), mask
 
-    image, mask = ball((0.5, 0.5, 0.4), 1.0)
+    image, mask = ball((0.5, 0.5, 0.4), 1.0, 24)
     quick = replace(ALWAYS, registration=Registration(levels=(Level(24, 30), Level(24, 15, 4)), window=7, judged=32))
-    done = vote(segmenter(3, size=32), image, [case_of(*ball((0.55, 0.46, 0.36), 1.15))], quick)
+    done = vote(segmenter(dims, size=32), image, [case_of(*ball((0.55, 0.46, 0.36), 1.15, 26))], quick)
     assert done.prediction is not None
     assert done.prediction.mask.shape == mask.shape
     assert dice(done.prediction.mask > 0, mask) > 0.9

@@ -68,24 +68,22 @@ class Vote:
 def vote(model: Model, image: Image, cases: Sequence[Case], settings: Voting | None = None) -> Vote:
     """Let the first ``k`` of ``cases`` (most similar first, ``image`` itself not among them) vote on the structures in ``image``.
 
-    Only for segmenters that see the whole image at once: pictures, and volumes with a 3D model. Cases that lack one of the model's
-    structures are passed over. The same input gives the same vote; the model is not run.
+    Pictures are registered to pictures and volumes to volumes, whole even where the model sees slices. Cases that lack one of the
+    model's structures are passed over. The same input gives the same vote; the model is not run.
     """
     settings = settings or Voting()
     if model.task != "segmentation":
         return Vote(False, "Similar cases vote on structures, and this model finds none, so it was used alone.")
-    parts = model.spec.preparation.parts(image)
-    if len(parts) != 1:
-        return Vote(
-            False, "The model takes this volume slice by slice and similar cases vote on whole images, so it was used alone."
-        )
     voters = list(islice((case for case in cases if _can_vote(case, model, image)), settings.k))
     if not voters:
         return Vote(False, "None of the similar cases has labels of all the model's structures, so the model was used alone.")
-    fixed = _unit_range(parts[0].tensor(), model)
-    chances, labels, correlation = _counted(fixed, voters, model, settings)
+    parts = model.spec.preparation.parts(image)
+    sliced = image.spatial_dims > model.spec.preparation.spatial_dims
+    fixed = _unit_range(_whole([part.tensor() for part in parts], sliced), model)
+    chances, labels, correlation = _counted(fixed, voters, model, sliced, settings)
     agreement, average = _agreement(chances, labels), _correlation_within(chances, correlation)
-    answer = model.spec.preparation.assemble([parts[0].restore(chances)], image)
+    planes = [part.restore(plane) for part, plane in zip(parts, chances.unbind(-1) if sliced else [chances], strict=True)]
+    answer = model.spec.preparation.assemble(planes, image)
     used, reason = _judged(len(voters), agreement, average, bool(chances[1:].sum(dim=0).max() > _SEEN), settings)
     prediction = Prediction(model.labels, probabilities=answer)
     return Vote(used, reason, prediction, tuple(voters), agreement, average, settings.weight)
@@ -94,19 +92,26 @@ def vote(model: Model, image: Image, cases: Sequence[Case], settings: Voting | N
 def _can_vote(case: Case, model: Model, image: Image) -> bool:
     if not all(case.has(structure) for structure in model.spec.structures):
         return False
-    return case.image.spatial_dims == image.spatial_dims and len(samples_of(case, model.spec, everything=True)) == 1
+    return case.image.spatial_dims == image.spatial_dims
 
 
-def _counted(fixed: Tensor, voters: Sequence[Case], model: Model, settings: Voting) -> tuple[Tensor, Tensor, Tensor]:
-    """(probabilities (1 + structures, *network), registered labels (N, *network) uint8, mean correlation (*network))."""
+def _whole(tensors: Sequence[Tensor], sliced: bool) -> Tensor:
+    """(C, *spatial) of an image's one part, or of all its slices, along the last axis."""
+    return torch.stack(list(tensors), dim=-1) if sliced else tensors[0]
+
+
+def _counted(fixed: Tensor, voters: Sequence[Case], model: Model, sliced: bool, settings: Voting) -> tuple[Tensor, Tensor, Tensor]:
+    """(probabilities (1 + structures, *spatial), registered labels (N, *spatial) uint8, mean correlation (*spatial))."""
     shape = tuple(fixed.shape[1:])
     total, weights, correlation = torch.zeros(model.spec.outputs - 1, *shape), torch.zeros(shape), torch.zeros(shape)
     labels = []
     size = _BATCH if len(shape) == 2 else 1
     for start in range(0, len(voters), size):
-        samples = [samples_of(case, model.spec, everything=True)[0] for case in voters[start : start + size]]
-        moving = torch.stack([_fitted(_unit_range(sample.x.float(), model), shape, "area") for sample in samples])
-        targets = torch.stack([_fitted(sample.target.float()[None], shape, "nearest-exact")[0].long() for sample in samples])
+        samples = [samples_of(case, model.spec, everything=True) for case in voters[start : start + size]]
+        images = [_unit_range(_whole([s.x.float() for s in one], sliced), model) for one in samples]
+        masks = [_whole([s.target.float()[None] for s in one], sliced) for one in samples]
+        moving = torch.stack([_fitted(image, shape, "area") for image in images])
+        targets = torch.cat([_fitted(mask, shape, "nearest-exact").long() for mask in masks])
         registered = register(fixed, moving, settings.registration)
         chances = registered.warp(functional.one_hot(targets, model.spec.outputs).movedim(-1, 1)[:, 1:].float())
         weight = (settings.sharpness * registered.correlation).exp()
@@ -119,7 +124,7 @@ def _counted(fixed: Tensor, voters: Sequence[Case], model: Model, settings: Voti
 
 
 def _fitted(tensor: Tensor, shape: tuple[int, ...], mode: str) -> Tensor:
-    """(C, *spatial) stretched to ``shape``: models of a set spacing see every image at a size of its own."""
+    """(C, *spatial) stretched to ``shape``: volumes differ in slices, and models of a set spacing see images at their own sizes."""
     return tensor if tuple(tensor.shape[1:]) == shape else functional.interpolate(tensor[None], size=shape, mode=mode)[0]
 
 
