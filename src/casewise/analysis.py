@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from casewise import formats
-from casewise.adaptation import Plan, refine, subsets, usable_cases
+from casewise.adaptation import Plan, SimilarRefinement, refine, subsets, usable_cases
 from casewise.applications.organs import findings_of
 from casewise.case import Case
 from casewise.device import resolve_device
@@ -49,6 +49,31 @@ class _Clock:
         began = time.perf_counter()
         yield
         self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - began, 4)
+
+
+@dataclass(frozen=True)
+class _Adapted:
+    """The model that answers for one image, where it came from, and the similar cases that were looked at."""
+
+    use: ModelUse
+    model: Model
+    similar: Sequence[SimilarCase] = ()
+    notes: tuple[str, ...] = ()
+
+
+def _refined(parent: Model, done: SimilarRefinement) -> _Adapted:
+    made = done.refinement
+    name = parent.name if made.used else None
+    refined_on = tuple(case.name for case in made.trained_on) if made.used else ()
+    use = ModelUse(done.model.name, name, refined_on, "similar", made.reason, made.before, made.after)
+    return _Adapted(use, done.model, done.similar, (done.advice,) if done.advice else ())
+
+
+def _chosen(parent: Model, subset: subsets.Subset, model: Model, score: float, members: tuple[str, ...]) -> _Adapted:
+    told = ", and the model refined on it was used" if subset.refined else ", whose refined model was not better than its parent"
+    reason = f"The image is most like {subset.name} ({subset.size} cases, cosine {score:.2f}){told}."
+    name = parent.name if subset.refined else None
+    return _Adapted(ModelUse(model.name, name, members if subset.refined else (), "subset", reason), model)
 
 
 class Analyzer:
@@ -104,56 +129,55 @@ class Analyzer:
         clock = _Clock()
         with clock.step("read"):
             image = formats.read(path)
-        used, similar, model = self._adapted(image, clock)
+        adapted = self._adapted(image, clock)
         with clock.step("predict"):
-            prediction = model.predict(image, self.device)
+            prediction = adapted.model.predict(image, self.device)
         name = self._name(path)
         with clock.step("report"):
             masks = self._write_masks(prediction, image, name)
             findings = tuple(findings_of(prediction, image, self.application, masks))
             result = Result(
                 str(path),
-                used,
+                adapted.use,
                 findings,
-                tuple(similar[:_SHOWN]),
+                tuple(adapted.similar[:_SHOWN]),
                 None,
                 dict(clock.seconds),
                 self.output / f"{name}.html",
-                self.notes,
+                (*self.notes, *adapted.notes),
             )
             report = write_report(
-                result, image, prediction.masks(), self.output, self._pictures(similar), common=self._common(similar), name=name
+                result,
+                image,
+                prediction.masks(),
+                self.output,
+                self._pictures(adapted.similar),
+                common=self._common(adapted.similar),
+                name=name,
             )
         result = replace(result, seconds=dict(clock.seconds), report=report)
         (self.output / f"{name}.json").write_text(dumps(result.to_json(), indent=1), encoding="utf-8")
         return result
 
-    def _adapted(self, image: Image, clock: _Clock) -> tuple[ModelUse, Sequence[SimilarCase], Model]:
+    def _adapted(self, image: Image, clock: _Clock) -> _Adapted:
         if self.adapt == "similar" and self.archive is not None:
             with clock.step("refine"):
-                done = refine(self.model, image, self.archive, plan=self.plan)
-            made = done.refinement
-            parent = self.model.name if made.used else None
-            refined_on = tuple(case.name for case in made.trained_on) if made.used else ()
-            use = ModelUse(done.model.name, parent, refined_on, self.adapt, made.reason, made.before, made.after)
-            return use, done.similar, done.model
+                return _refined(self.model, refine(self.model, image, self.archive, plan=self.plan))
         if self.adapt == "subset":
             with clock.step("choose"):
                 subset, model, score = subsets.choose(self._subsets, self.model, image, self.device)
             members = tuple(self._cases[key].name for key in subset.members if key in self._cases)
-            reason = f"The image is most like {subset.name} ({subset.size} cases, cosine {score:.2f})" + (
-                ", and the model refined on it was used."
-                if subset.refined
-                else ", whose refined model was not better than its parent."
-            )
-            return (
-                ModelUse(
-                    model.name, self.model.name if subset.refined else None, members if subset.refined else (), self.adapt, reason
-                ),
-                (),
-                model,
-            )
-        return ModelUse(self.model.name, self.model.lineage.parent_name, reason="The model was used as it is."), (), self.model
+            with clock.step("similar"):
+                similar = self._members_like(image, subset)
+            return replace(_chosen(self.model, subset, model, score, members), similar=similar)
+        use = ModelUse(self.model.name, self.model.lineage.parent_name, reason="The model was used as it is.")
+        return _Adapted(use, self.model)
+
+    def _members_like(self, image: Image, subset: subsets.Subset) -> Sequence[SimilarCase]:
+        """The subset's members most like the image, for the reader to see what its model was refined on."""
+        if self.archive is None:
+            return ()
+        return self.archive.similar(image, k=_SHOWN, encoder=self.model.encoder(self.device), among=set(subset.members))
 
     def _write_masks(self, prediction: Prediction, image: Image, name: str) -> dict[str, Path]:
         written = {}

@@ -5,13 +5,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from casewise.adaptation import Plan, Rule, refine
 from casewise.adaptation.refinement import part, refine_on
+from casewise.adaptation.rule import HALFWAY
 from casewise.archive import Archive
 from casewise.case import Case
 from casewise.models import Model
-from casewise.training import Settings, dice
+from casewise.models.averaging import between
+from casewise.training import Settings, dice, fit
 from tests.adaptation.discs import DISC, disc
 
 QUICK = Settings(steps=80, batch=4, rate=1e-2, augmentation="none", device="cpu")
@@ -89,12 +93,41 @@ def test_empty_archive_leaves_the_model_alone(tmp_path, model: Model) -> None:
 
 @pytest.mark.parametrize("share", [0.25, 0.5])
 def test_share_is_a_point_between_parent_and_refined(archive: Archive, model: Model, share: float) -> None:
-    cases = archive.cases([DISC], site="dark")
-    whole = refine_on(model, cases, PLAN, "similar").model
-    part_way = refine_on(model, cases, replace(PLAN, share=share, rule=Rule(gain=-9)), "similar").model
+    refined = fit(model, archive.cases([DISC], site="dark"), settings=QUICK)
+    part_way = between(model, refined, share)
     for name, tensor in model.weights.items():
-        expected = (1 - share) * tensor + share * whole.weights[name]
+        expected = (1 - share) * tensor + share * refined.weights[name]
         assert torch.allclose(part_way.weights[name], expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("margin", [-9, 9])
+def test_the_margin_decides_between_halfway_and_all_the_way(archive: Archive, model: Model, margin: float) -> None:
+    cases = archive.cases([DISC], site="dark")
+    plan = replace(PLAN, rule=Rule(gain=-9, margin=margin))
+    refined = fit(model, part(cases, plan)[1], settings=QUICK)
+    expected = refined if margin < 0 else between(model, refined, HALFWAY)
+    done = refine_on(model, cases, plan, "similar")
+    assert done.used
+    assert all(torch.equal(tensor, expected.weights[name]) for name, tensor in done.model.weights.items())
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
+def test_the_rule_never_takes_what_was_no_better(before: float, halfway: float, whole: float) -> None:
+    rule = Rule()
+    share, reason = rule.after({"dice": before}, {"dice": halfway}, {"dice": whole}, 4)
+    taken = {0.0: before, HALFWAY: halfway, 1.0: whole}[share]
+    assert share == 0 or taken > before
+    assert (share == 1) == (whole > before and whole > halfway + rule.margin)
+    assert ("parent was used" in reason) == (share == 0)
+
+
+@pytest.mark.parametrize(("enough", "told"), [(4, True), (1000, False)])
+def test_training_on_all_is_offered_where_enough_cases_are_new(archive: Archive, model: Model, enough: int, told: bool) -> None:
+    plan = replace(PLAN, rule=Rule(continued=enough))
+    done = refine(model, disc(100, dark=True)[0], archive, plan=plan)
+    assert done.refinement.used
+    assert (done.advice is not None) == told
+    assert not told or "casewise train segmenter ARCHIVE --from MODEL" in str(done.advice)
 
 
 @pytest.mark.parametrize(("count", "k", "held"), [(12, 8, 4), (5, 8, 4), (4, 8, 4), (30, 8, 4), (9, 6, 3)])

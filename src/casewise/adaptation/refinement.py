@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from casewise.adaptation.rule import Rule
+from casewise.adaptation.rule import HALFWAY, Rule
 from casewise.case import Case
 from casewise.models.averaging import between
 from casewise.models.model import Model
@@ -20,13 +20,11 @@ REFINEMENT = Settings(steps=20, batch=4, rate=5e-4, augmentation="light")
 class Plan:
     """How a model is refined.
 
-    k : cases it is trained on. held_out : further similar cases that judge it. share : how far to go from the parent's weights to
-    the refined ones; 1 goes all the way, less loses less where refinement does harm.
+    k : cases it is trained on. held_out : further similar cases that judge it. rule : what is made of their judgement.
     """
 
     k: int = 8
     held_out: int = 4
-    share: float = 1.0
     settings: Settings = REFINEMENT
     rule: Rule = field(default_factory=Rule)
 
@@ -36,7 +34,8 @@ class Refinement:
     """What came of it.
 
     model : the one to use: the refined one, or the parent where that was better. reason : one sentence. before, after : measures of
-    parent and refined model on the held-out cases (``dice``, or ``accuracy`` and ``log_likelihood``).
+    parent and refined model on the held-out cases (``dice``, or ``accuracy`` and ``log_likelihood``). share : how far the refined
+    weights were followed: 0 not at all, 0.5 halfway, 1 all the way.
     """
 
     model: Model
@@ -46,6 +45,7 @@ class Refinement:
     trained_on: tuple[Case, ...] = ()
     before: dict[str, float] = field(default_factory=dict)
     after: dict[str, float] = field(default_factory=dict)
+    share: float = 0.0
 
 
 def refine_on(model: Model, cases: Sequence[Case], plan: Plan, method: str, progress: Progress | None = None) -> Refinement:
@@ -57,13 +57,16 @@ def refine_on(model: Model, cases: Sequence[Case], plan: Plan, method: str, prog
     refined = fit(
         model, chosen, weights=None, settings=plan.settings, method=method, name=f"{model.name}+{method}", progress=progress
     )
-    if plan.share < 1:
-        refined = between(model, refined, plan.share)
-    before, after = judged(model, held_out, plan), judged(refined, held_out, plan)
-    used, reason = plan.rule.after(before, after, len(held_out))
-    numbers = {f"before_{k}": v for k, v in before.items()} | {f"after_{k}": v for k, v in after.items()}
-    refined = replace(refined, lineage=refined.lineage.measured(**numbers))
-    return Refinement(refined if used else model, model, used, reason, tuple(chosen), before, after)
+    halfway = between(model, refined, HALFWAY)
+    before = judged(model, held_out, plan)
+    after = {HALFWAY: judged(halfway, held_out, plan), 1.0: judged(refined, held_out, plan)}
+    share, reason = plan.rule.after(before, after[HALFWAY], after[1.0], len(held_out))
+    if share == 0:
+        return Refinement(model, model, False, reason, tuple(chosen), before, after[HALFWAY])
+    best = refined if share == 1 else halfway
+    numbers = {f"before_{k}": v for k, v in before.items()} | {f"after_{k}": v for k, v in after[share].items()} | {"share": share}
+    best = replace(best, lineage=best.lineage.measured(**numbers))
+    return Refinement(best, model, True, reason, tuple(chosen), before, after[share], share)
 
 
 def part(cases: Sequence[Case], plan: Plan) -> tuple[list[Case], list[Case]]:

@@ -5,17 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+HALFWAY = 0.5
+
 
 @dataclass(frozen=True)
 class Rule:
-    """Settings chosen by ``benchmarks/similar_cases.py``.
+    """Settings chosen by ``benchmarks/similar_cases.py`` on its tuning cases.
 
     unseen : so many of the similar cases must be new to the model; on cases it was trained on, training again gains nothing.
-    gain : the refined model must be better by this much on the similar cases held out of its refinement.
+    gain : the refined model must be better by more than this on the similar cases held out of its refinement.
+    margin : the mean of the parent's and the refined weights ("halfway") loses least, so the refined weights are followed all
+    the way only where they are better than halfway by more than this: where the image is of a kind the parent never saw.
+    continued : from so many cases new to the model, training it on once with all of them was as good as refining it image by
+    image, on every task; half as many were enough where halfway was best.
     """
 
     unseen: int = 4
     gain: float = 0.0
+    margin: float = 0.002
+    continued: int = 20
 
     def before(self, unseen: int, known: int) -> str | None:
         """Why the model is left alone before any training; None to go on."""
@@ -28,11 +36,23 @@ class Rule:
             "training again on known cases gains nothing, so the model was used as it is."
         )
 
-    def after(self, before: Mapping[str, float], after: Mapping[str, float], held_out: int) -> tuple[bool, str]:
-        """Whether the refined model is used, and the sentence that says why."""
+    def after(
+        self, before: Mapping[str, float], halfway: Mapping[str, float], whole: Mapping[str, float], held_out: int
+    ) -> tuple[float, str]:
+        """How far to follow the refined weights (0 the parent, 0.5 halfway, 1 all the way), and the sentence that says why.
+
+        before, halfway, whole : measures of the three on ``held_out`` similar cases.
+        """
         name = "dice" if "dice" in before else "log_likelihood"
         told = {"dice": "Dice", "log_likelihood": "log-likelihood"}[name]
-        seen = f"{told} {before[name]:.3f} → {after[name]:.3f} on {held_out} similar cases held out of the refinement"
-        if after[name] > before[name] + self.gain:
-            return True, f"The refined model was used: {seen}."
-        return False, f"The refined model was not better ({seen}), so its parent was used."
+        share = 1.0 if whole[name] > halfway[name] + self.margin else HALFWAY
+        best = whole[name] if share == 1 else halfway[name]
+        seen = f"{told} {before[name]:.3f} → {best:.3f} on {held_out} similar cases held out of the refinement"
+        if best <= before[name] + self.gain:
+            return 0.0, f"The refined model was not better ({seen}), so its parent was used."
+        way = "The refined model was used" if share == 1 else "The mean of the parent's and the refined model's weights was used"
+        return share, f"{way}: {seen}."
+
+    def continuing_is_as_good(self, share: float, unseen: int) -> bool:
+        """Whether the model had better be trained on once with all ``unseen`` new cases of the archive."""
+        return share > 0 and unseen >= (self.continued if share == 1 else self.continued // 2)

@@ -23,11 +23,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SimilarRefinement:
-    """similar : the cases found, most similar first, known ones among them. unseen : how many the model was not trained on."""
+    """similar : the cases found, most similar first, known ones among them. unseen : how many of them the model was not trained
+    on. advice : a sentence, where training the model on once with all the archive's new cases would do as well.
+    """
 
     refinement: Refinement
     similar: tuple[SimilarCase, ...]
     unseen: int
+    advice: str | None = None
 
     @property
     def model(self) -> Model:
@@ -80,7 +83,17 @@ def refine(
     if why is not None:
         return SimilarRefinement(Refinement(model, model, used=False, reason=why), tuple(found[: plan.k]), len(new))
     refinement = refine_on(model, [labelled[case.key] for case in new], plan, "similar", progress)
-    return SimilarRefinement(refinement, shown, len(new))
+    total = len(labelled.keys() - model.trained_on)
+    advice = _advice(model, total) if plan.rule.continuing_is_as_good(refinement.share, total) else None
+    return SimilarRefinement(refinement, shown, len(new), advice)
+
+
+def _advice(model: Model, unseen: int) -> str:
+    task = "segmenter" if model.task == "segmentation" else "classifier"
+    return (
+        f"The archive has {unseen} labelled cases that {model.name} was not trained on; training it on once with them does as "
+        f"well as refining it for each image and costs nothing afterwards: casewise train {task} ARCHIVE --from MODEL --output DIR."
+    )
 
 
 def usable_cases(model: Model, archive: Archive) -> list[Case]:
