@@ -38,7 +38,7 @@ class Voting:
     k: int = 8
     weight: float = 0.5
     sharpness: float = 8.0
-    agreement: float = 0.8
+    agreement: float = 0.75
     correlation: float = 0.3
     registration: Registration | None = None
 
