@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -168,16 +168,19 @@ class Analyzer:
                 subset, model, score = subsets.choose(self._subsets, self.model, image, self.device)
             members = tuple(self._cases[key].name for key in subset.members if key in self._cases)
             with clock.step("similar"):
-                similar = self._members_like(image, subset)
+                similar = self._like(image, subset.members)
             return replace(_chosen(self.model, subset, model, score, members), similar=similar)
         use = ModelUse(self.model.name, self.model.lineage.parent_name, reason="The model was used as it is.")
-        return _Adapted(use, self.model)
-
-    def _members_like(self, image: Image, subset: subsets.Subset) -> Sequence[SimilarCase]:
-        """The subset's members most like the image, for the reader to see what its model was refined on."""
         if self.archive is None:
+            return _Adapted(use, self.model)
+        with clock.step("similar"):
+            return _Adapted(use, self.model, self._like(image, self._cases.keys()))
+
+    def _like(self, image: Image, among: Collection[str]) -> Sequence[SimilarCase]:
+        """Cases most like the image, for the reader to compare; none without an archive."""
+        if self.archive is None or not among:
             return ()
-        return self.archive.similar(image, k=_SHOWN, encoder=self.model.encoder(self.device), among=set(subset.members))
+        return self.archive.similar(image, k=_SHOWN, encoder=self.model.encoder(self.device), among=set(among))
 
     def _write_masks(self, prediction: Prediction, image: Image, name: str) -> dict[str, Path]:
         written = {}

@@ -45,7 +45,8 @@ class Rule:
         """
         name = "dice" if "dice" in before else "log_likelihood"
         told = {"dice": "Dice", "log_likelihood": "log-likelihood"}[name]
-        share = 1.0 if whole[name] > halfway[name] + self.margin else HALFWAY
+        # A few cases cannot tell for a classifier whether all the way is better; halfway kept its probabilities truer.
+        share = 1.0 if name == "dice" and whole[name] > halfway[name] + self.margin else HALFWAY
         best = whole[name] if share == 1 else halfway[name]
         seen = f"{told} {before[name]:.3f} → {best:.3f} on {held_out} similar cases held out of the refinement"
         if best <= before[name] + self.gain:

@@ -51,7 +51,7 @@ def analyze(
         typer.Option(
             "--adapt",
             help="none: the model as it is; similar: refined on the similar cases; subset: the one of the image's subset.",
-            show_default="similar with an archive, none without",
+            show_default="similar for a segmenter with an archive, else none",
         ),
     ] = None,
     application: Annotated[
@@ -91,8 +91,9 @@ def analyze(
 
         with ExitStack() as stack:
             opened = stack.enter_context(Archive.open(archive)) if archive else None
-            way = adapt or (Adapt.SIMILAR if opened else Adapt.NONE)
             network = choose(model, opened)
+            # Classifiers gained nothing from refinement where it was measured (benchmarks/results/similar_cases.md).
+            way = adapt or (Adapt.SIMILAR if opened and network.task == "segmentation" else Adapt.NONE)
             if opened and way is Adapt.SUBSET:
                 subsets.load(subsets.default_folder(opened, network))  # none were made: said once, not for every image
             analyzer = Analyzer(
