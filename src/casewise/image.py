@@ -25,7 +25,8 @@ class Image:
         **RAS** coordinates in mm: + is towards the patient's Right, Anterior and Superior (DICOM's own LPS has x and y negated).
     header : plain values (str, int, float, bool, tuple) under lower-case keys: ``modality`` (DICOM's code: CT, MR, CR, DX, US, …),
         ``sequence``, ``body_part``, ``age`` (years), ``sex`` (M, F, O), ``manufacturer``, ``scanner``, ``photometric``, ``window``
-        (centre, width), ``spacing_known`` (False for a PNG: its affine then counts pixels, not mm), ``format``.
+        (centre, width), ``spacing_known`` (False for a PNG: its affine then counts pixels, not mm), ``orientation_known`` (False
+        where a file says nothing of the patient's axes), ``axes_note`` (what a person should know of them), ``format``.
         Never a patient's name, identifier or birth date.
     source : where it was read from, if it was.
     """
