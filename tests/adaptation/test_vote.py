@@ -16,7 +16,7 @@ from casewise.models import Prediction
 from casewise.training import dice
 from tests.discs import classifier, segmenter
 
-ALWAYS = Voting(agreement=0.0, correlation=0.0)
+ALWAYS = Voting(agreement=0.0, correlation=0.0, fewest=1)
 
 
 def scene(
@@ -115,6 +115,14 @@ def test_labels_that_do_not_fit_are_not_used() -> None:
     assert "do not fit" in done.reason
     answer = empty_answer(image)
     assert done.joined(answer) is answer
+
+
+def test_one_case_alone_is_not_trusted() -> None:
+    image, mask = scene()
+    done = vote(segmenter(size=64), image, [case_of(image, mask)])
+    assert done.prediction is not None and done.agreement > 0.99
+    assert not done.used
+    assert "3 are needed" in done.reason
 
 
 def test_vote_finds_what_the_model_missed() -> None:

@@ -13,12 +13,8 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
-
-with warnings.catch_warnings():  # MONAI warns of deprecated parts of its own when it is imported
-    warnings.simplefilter("ignore")
-    from monai.losses import LocalNormalizedCrossCorrelationLoss
 
 _NOISE = 0.05  # deviations (of 0…1) below this count as noise on an even background, which correlates with nothing
 _SMALLEST = 8
@@ -52,8 +48,9 @@ class Registration:
     judged: int = 128
 
 
-PICTURES = Registration()  # chosen on chest radiographs set apart by benchmarks/similar_cases.py
-VOLUMES = replace(PICTURES, window=5, levels=(Level(24, 30), Level(32, 15, 6), Level(64, 15, 24)), judged=64)  # on its MR volumes
+# Chosen on chest radiographs, and on short-axis heart and hippocampus MR, that benchmarks/similar_cases.py sets apart.
+PICTURES = Registration()
+VOLUMES = replace(PICTURES, window=5, levels=(Level(24, 30), Level(32, 15, 6), Level(64, 15, 24)), judged=64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,9 +159,18 @@ def _bending(spline: Tensor) -> Tensor:
 
 def _correlation(first: Tensor, second: Tensor, window: int) -> Tensor:
     """(N, C, *spatial) squared local correlation."""
-    dims = first.ndim - 2
-    loss = LocalNormalizedCrossCorrelationLoss(dims, window, reduction="none", smooth_dr=_NOISE**2 * window**dims)
-    return -loss(first, second)
+    correlation: Tensor = -_correlation_loss(first.ndim - 2, window)(first, second)
+    return correlation
+
+
+@lru_cache(maxsize=8)
+def _correlation_loss(dims: int, window: int) -> nn.Module:
+    with warnings.catch_warnings():  # MONAI warns of deprecated parts of its own when it is imported, which takes seconds
+        warnings.simplefilter("ignore")
+        from monai.losses import LocalNormalizedCrossCorrelationLoss
+
+    loss: nn.Module = LocalNormalizedCrossCorrelationLoss(dims, window, reduction="none", smooth_dr=_NOISE**2 * window**dims)
+    return loss
 
 
 def _smaller(shape: tuple[int, ...], size: int) -> tuple[int, ...]:

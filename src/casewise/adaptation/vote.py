@@ -32,7 +32,7 @@ class Voting:
 
     k : cases that vote. weight : of the vote against the model. sharpness : a voxel's vote counts exp(sharpness · its correlation).
     agreement, correlation : the vote is used where the registered labels agree with it by this mean Dice, and the registered images
-    correlate with the image by this much where the structures may lie.
+    correlate with the image by this much where the structures may lie. fewest : cases; one or two agree too easily.
     """
 
     k: int = 8
@@ -40,6 +40,7 @@ class Voting:
     sharpness: float = 8.0
     agreement: float = 0.75
     correlation: float = 0.3
+    fewest: int = 3
     registration: Registration | None = None
 
 
@@ -154,6 +155,8 @@ def _correlation_within(chances: Tensor, correlation: Tensor) -> float:
 def _judged(count: int, agreement: float, correlation: float, found: bool, settings: Voting) -> tuple[bool, str]:
     if not found:
         return False, "The similar cases have none of the structures, so the model was used alone."
+    if count < settings.fewest:
+        return False, f"{count} similar cases can vote and {settings.fewest} are needed, so the model was used alone."
     told = f"Dice {agreement:.2f} among the labels, squared correlation {correlation:.2f} of the images"
     if agreement >= settings.agreement and correlation >= settings.correlation:
         return (
