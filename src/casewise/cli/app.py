@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 import casewise
-from casewise.cli import analyze, demo, import_, models, similar, subsets, train
+from casewise.cli import analyze, applications, demo, import_, models, similar, subsets, train
 from casewise.cli.common import DONE, FLAG, INTERRUPTED, UNUSABLE, StoppedError, forget_stdout, page, say
 from casewise.errors import CasewiseError
 
@@ -54,8 +54,9 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "subsets": subsets.subsets,
     "analyze": analyze.analyze,
     "models": models.models,
+    "applications": applications.applications,
 }
-_ORDER = ("demo", "import", "train", "similar", "subsets", "analyze", "models")
+_ORDER = ("demo", "import", "train", "similar", "subsets", "analyze", "models", "applications")
 
 
 class _InOrder(TyperGroup):

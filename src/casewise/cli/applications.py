@@ -1,0 +1,48 @@
+"""``casewise applications``: which applications there are, and which images they take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from casewise.cli.common import Device, DeviceOption, JsonOption, SeedOption, answering
+
+
+def applications(
+    files: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--applications",
+            metavar="TOML",
+            help="A file that declares applications and rules; may be given several times.",
+            show_default="those that CASEWISE_APPLICATIONS names",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    device: DeviceOption = Device.AUTO,
+    seed: SeedOption = 0,
+) -> None:
+    """List the applications: the categories of images they take, the features they look for, and how they run.
+
+    They come with casewise, from installed packages and from TOML files; each file is checked on the way.
+
+    [bold]Examples[/bold]
+
+      casewise applications
+      casewise applications --applications hospital.toml --json
+
+    Read on in docs/connect-applications.md.
+    """
+    with answering(as_json) as answer:
+        from casewise.routing.registry import default_registry
+
+        registry = default_registry(files or None)
+        for name, reason in registry.problems:
+            answer.failed(name, reason)
+        lines = [
+            f"{known.name}  {', '.join(known.categories)}: {', '.join(known.features)}; {known.run.how}  ({known.origin})"
+            for known in registry
+        ]
+        answer.give(registry.to_json(), *lines)
