@@ -29,22 +29,27 @@ def label(row: Mapping) -> str:
 
 
 def with_rule(rows: Iterable[Row], rule: Rule) -> list[Row]:
-    """The rows, and what casewise's own rule would have answered: parent, halfway or all the way."""
+    """The rows, and what casewise's own rule would have answered: parent, halfway or all the way, or parent and vote."""
     rows = list(rows)
     starts = {_query(row): row["value"] for row in rows if row["row"] == "initial model"}
     pairs: dict[tuple, dict[float, Row]] = defaultdict(dict)
     for row in rows:
         if row["row"] == "similar":
             pairs[(row["archive"], *_query(row))][row["share"]] = row
+    votes = {(row["archive"], *_query(row)): row for row in rows if row["row"] == "vote of similar"}
     chosen = []
-    for ways in pairs.values():
+    for key, ways in pairs.items():
         half, whole = ways[HALFWAY], ways[1.0]
         share = 0.0
         # On the archive the model was trained on, the similar cases it has not seen are its own validation cases.
         if half["archive"] != "known" and rule.before(half["unseen"], 0) is None:
             share, _ = rule.after(half["before"], half["after"], whole["after"], 4)
         value = ways[share]["value"] if share else starts[_query(half)]
-        chosen.append({**half, "row": "casewise's rule", "share": None, "value": value, "followed": share})
+        made = {"row": "casewise's rule", "share": None, "followed": share}
+        if half["archive"] == "known" and key in votes:
+            vote = votes[key]
+            value, made["followed"], made["seconds"] = vote["value"], "vote" if vote["used"] else 0.0, vote["seconds"]
+        chosen.append({**half, **made, "value": value})
     return rows + chosen
 
 
@@ -52,8 +57,10 @@ def _query(row: Mapping) -> tuple:
     return (row["task"], row["new"], row["seed"], row["query"])
 
 
-def load(work: Path, name: str = "tests.jsonl") -> list[Row]:
-    return [json.loads(line) for path in sorted(work.glob(f"*/{name}")) for line in path.read_text().splitlines()]
+def load(work: Path, *names: str) -> list[Row]:
+    """The rows of ``tests.jsonl`` and ``votes.jsonl`` in every unit's folder, or of the files named."""
+    files = [path for name in names or ("tests.jsonl", "votes.jsonl") for path in sorted(work.glob(f"*/{name}"))]
+    return [json.loads(line) for path in files for line in path.read_text().splitlines()]
 
 
 def write(work: Path, results: Path) -> None:
@@ -90,7 +97,8 @@ _PREFACE = """\
 Each value is the mean over patients of the mean over their images and two seeds, with its 95 % bootstrap interval; p by
 Wilcoxon's signed-rank test of patients (AUC: paired bootstrap). *Known*: the archive holds only what the initial model was
 trained on; *grown by n*: n cases of the new site or group were added that it never saw. *Halfway*: the mean of the parent's
-and the refined model's weights. *Worst*: the largest loss of one image against the initial model. *Hardest*: the quarter of
+and the refined model's weights. *Vote*: the labels of 8 cases, each registered to the image, averaged with the initial model's
+answer. *Worst*: the largest loss of one image against the initial model. *Hardest*: the quarter of
 the patients on whom the initial model is worst; every method gains there by regression to the mean, so compare it with the
 average of the seeds and with random cases."""
 
@@ -109,11 +117,7 @@ def _unit(task: str, rows: list[Row]) -> tuple[list[str], dict]:
     figures: dict = {}
     for archive, name in sorted(names, key=lambda pair: _order(*pair)):
         chosen = [row for row in rows if (row["archive"], label(row)) == (archive, name)]
-        rival = [
-            row
-            for row in rows
-            if row["archive"] == archive and label(row) == f"random, {'halfway' if 'halfway' in name else 'all the way'}"
-        ]
+        rival = [row for row in rows if row["archive"] == archive and label(row) == _rival(name)]
         initial = [row for row in rows if row["row"] == "initial model"]
         figure = (
             _auc_figure(chosen, initial, rival) if task == "tuberculosis" else _dice_figure(chosen, initial, rival, patients, hard)
@@ -123,6 +127,13 @@ def _unit(task: str, rows: list[Row]) -> tuple[list[str], dict]:
         figures[f"{archive} | {name}"] = figure
         lines.append(_line(archive, name, figure))
     return lines, figures
+
+
+def _rival(name: str) -> str:
+    """The row of random cases that a row is compared with."""
+    if name.startswith("vote"):
+        return "vote of random"
+    return f"random, {'halfway' if 'halfway' in name else 'all the way'}"
 
 
 def _order(archive: str, name: str) -> tuple:
@@ -206,24 +217,26 @@ def rule_lines(rows: list[Row], rule: Rule) -> list[str]:
     lines = [
         f"With at least {rule.unseen} of the 12 most similar cases new to the model, it is refined on 8 of them and judged on the "
         f"other 4: all the way where that is better than halfway by more than {rule.margin:g} Dice, else halfway; the parent where "
-        "neither is better. Settings were chosen on the tuning queries (other patients); these are the test's.",
+        "neither is better. With fewer new cases it is left alone, and the labels of the 8 most similar, registered to the image, vote. "
+        "Settings were chosen on the tuning queries (other patients); these are the test's.",
         "",
-        "| task, new | archive | images × seeds | parent, halfway, all the way | mean gain | worst | lose more than 0.01 |",
+        "| task, new | archive | images × seeds | parent, halfway, all the way, vote | mean gain | worst | lose more than 0.01 |",
         "|---|---|---|---|---|---|---|",
     ]
     for key in dict.fromkeys((row["task"], row["new"], row["archive"]) for row in ruled):
         chosen = [row for row in ruled if (row["task"], row["new"], row["archive"]) == key]
         lines.append(_rule_line(f"{key[0]}, {key[1]} | {key[2]}", chosen, starts))
     if ruled:
-        grown = [row for row in ruled if row["archive"] != "known"]
-        lines.append(_rule_line("**all** | grown", grown, starts))
+        for name in ("known", "grown"):
+            chosen = [row for row in ruled if (row["archive"] == "known") == (name == "known")]
+            lines.append(_rule_line(f"**all** | {name}", chosen, starts))
     return lines
 
 
 def _rule_line(name: str, chosen: list[Row], starts: Mapping[tuple, float]) -> str:
     gains = np.array([row["value"] - starts[_query(row)] for row in chosen])
     ways = [row["followed"] for row in chosen]
-    counts = ", ".join(f"{ways.count(share) / len(ways):.0%}" for share in (0.0, HALFWAY, 1.0))
+    counts = ", ".join(f"{ways.count(share) / len(ways):.0%}" for share in (0.0, HALFWAY, 1.0, "vote"))
     return f"| {name} | {len(gains)} | {counts} | {gains.mean():+.4f} | {gains.min():+.3f} | {np.mean(gains < -0.01):.1%} |"
 
 

@@ -33,6 +33,7 @@ from casewise.archive.vectors import VectorStore
 
 DIMENSION, K = 512, 10
 _TURN = 20  # queries that one method answers before the next has its turn
+_RECALL = 0.99  # what a method must find to be a rival: less is faster for everyone
 RESULTS = Path(__file__).parent / "results"
 Method = Callable[[np.ndarray], np.ndarray]
 
@@ -81,6 +82,13 @@ def bare_cells(base: np.ndarray, cells: int, read: int) -> faiss.Index:
     index.train(base[: 32 * cells])
     index.add(base)
     index.nprobe = read
+    return index
+
+
+def reranked(cells: faiss.Index, base: np.ndarray) -> faiss.Index:
+    """The same cells, with FAISS's own second look at the full vectors: what 8 bits a number hide is found again."""
+    index = faiss.IndexRefineFlat(cells, faiss.swig_ptr(base))
+    index.k_factor = (2 * K + 16) / K
     return index
 
 
@@ -140,14 +148,20 @@ def measure(kind: str, n: int, exact: bool, folder: Path, rounds: int) -> dict[s
         methods = {"casewise": casewise, "plain NumPy": plain_numpy(base), "plain FAISS (flat)": plain_faiss(flat)}
     else:
         bare = bare_cells(base, index.faiss_index.nlist, index.cells)
-        methods = {"casewise": casewise, "plain NumPy": plain_numpy(base), "plain FAISS (same cells)": plain_faiss(bare)}
+        methods = {
+            "casewise": casewise,
+            "plain NumPy": plain_numpy(base),
+            "plain FAISS (same cells)": plain_faiss(bare),
+            "plain FAISS (same cells, re-ranked)": plain_faiss(reranked(bare, base)),
+        }
     truth = top_k(queries, rows, K)[1]
     load_before = os.getloadavg()[0]
     times = timed(methods, queries[:40], rounds)
     for name, row in times.items():
         row["recall_at_10"] = recall(methods[name], truth, queries)
         row["ratio_to_casewise"] = row["median_ms"] / times["casewise"]["median_ms"]
-    fastest = min(row["median_ms"] for name, row in times.items() if name != "casewise")
+    rivals = [row for name, row in times.items() if name != "casewise" and row["recall_at_10"] >= _RECALL]
+    fastest = min(row["median_ms"] for row in rivals)
     return {
         "vectors": kind,
         "n": n,
@@ -197,7 +211,7 @@ def table(results: list[dict[str, object]]) -> str:
             )
     lines += [
         "",
-        "| vectors | n | casewise ÷ the faster of the others | index made in s | opened in ms | MiB "
+        "| vectors | n | casewise ÷ the fastest other with recall ≥ 0.99 | index made in s | opened in ms | MiB "
         "| recall it measured itself | cells read | load average before, after |",
         "|---|---|---|---|---|---|---|---|---|",
     ]

@@ -11,10 +11,14 @@ import argparse
 import multiprocessing
 import sys
 import time
+from collections.abc import Callable, Iterable
+from multiprocessing.pool import Pool
 from pathlib import Path
 
+Job = tuple[str, str, Path, bool, bool]
 
-def run(job: tuple[str, str, Path, bool, bool]) -> str:
+
+def run(job: Job) -> str:
     """One unit, in a process of its own."""
     from benchmarks._similar_runs import SEEDS, Unit
 
@@ -30,7 +34,7 @@ def run(job: tuple[str, str, Path, bool, bool]) -> str:
     return f"{task} {new}: {time.perf_counter() - began:.0f} s"
 
 
-def run_votes(job: tuple[str, str, Path, bool, bool]) -> str:
+def run_votes(job: Job) -> str:
     """The votes of one unit, whose initial models are there already."""
     from benchmarks import _similar_vote
 
@@ -38,6 +42,13 @@ def run_votes(job: tuple[str, str, Path, bool, bool]) -> str:
     began = time.perf_counter()
     _similar_vote.run(task, new, work, tuning)
     return f"{task} {new}: {time.perf_counter() - began:.0f} s"
+
+
+def _do(pool: Pool, work: Callable[[Job], str], units: Iterable[tuple[str, str]], options: argparse.Namespace) -> None:
+    chosen = [unit for unit in units if not options.only or "-".join(unit) in options.only]
+    jobs = [(task, new, options.work, options.tuning, options.initial) for task, new in chosen]
+    for line in pool.imap_unordered(work, jobs, chunksize=1):
+        sys.stderr.write(line + "\n")
 
 
 def main() -> None:
@@ -51,14 +62,14 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], help="units, as task-new")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--report", action="store_true", help="only write the table from what is there")
-    parser.add_argument("--votes", action="store_true", help="run the registered votes instead of the refinements")
+    parser.add_argument("--votes", action="store_true", help="run only the registered votes, not the refinements")
     options = parser.parse_args()
-    units = [unit for unit in (VOTED if options.votes else UNITS) if not options.only or "-".join(unit) in options.only]
     if not options.report:
-        jobs = [(task, new, options.work, options.tuning, options.initial) for task, new in units]
         with multiprocessing.get_context("spawn").Pool(options.processes, maxtasksperchild=1) as pool:
-            for line in pool.imap_unordered(run_votes if options.votes else run, jobs, chunksize=1):
-                sys.stderr.write(line + "\n")
+            if not options.votes:
+                _do(pool, run, UNITS, options)
+            if not options.initial:
+                _do(pool, run_votes, VOTED, options)
     if not options.initial and not options.tuning:
         from benchmarks._similar_table import write
 

@@ -26,6 +26,7 @@ from casewise.reporting.similar import SimilarPicture
 from casewise.result import ModelUse, Result, SimilarCase
 
 if TYPE_CHECKING:
+    from casewise.adaptation.vote import Vote
     from casewise.archive import Archive
 
 ADAPT = ("none", "similar", "subset")
@@ -59,14 +60,20 @@ class _Adapted:
     model: Model
     similar: Sequence[SimilarCase] = ()
     notes: tuple[str, ...] = ()
+    vote: Vote | None = None
+
+    def predict(self, image: Image, device: str) -> Prediction:
+        answer = self.model.predict(image, device)
+        return self.vote.joined(answer) if self.vote is not None else answer
 
 
 def _refined(parent: Model, done: SimilarRefinement) -> _Adapted:
     made = done.refinement
     name = parent.name if made.used else None
     refined_on = tuple(case.name for case in made.trained_on) if made.used else ()
-    use = ModelUse(done.model.name, name, refined_on, "similar", made.reason, made.before, made.after)
-    return _Adapted(use, done.model, done.similar, (done.advice,) if done.advice else ())
+    voted = tuple(case.name for case in done.vote.cases) if done.vote is not None and done.vote.used else ()
+    use = ModelUse(done.model.name, name, refined_on, "similar", made.reason, made.before, made.after, voted)
+    return _Adapted(use, done.model, done.similar, (done.advice,) if done.advice else (), done.vote)
 
 
 def _chosen(parent: Model, subset: subsets.Subset, model: Model, score: float, members: tuple[str, ...]) -> _Adapted:
@@ -131,7 +138,7 @@ class Analyzer:
             image = formats.read(path)
         adapted = self._adapted(image, clock)
         with clock.step("predict"):
-            prediction = adapted.model.predict(image, self.device)
+            prediction = adapted.predict(image, self.device)
         name = self._name(path)
         with clock.step("report"):
             masks = self._write_masks(prediction, image, name)

@@ -43,6 +43,7 @@ class ModelUse:
 
     name : of the model used. parent : of the model it was refined from (None for a model used as it was).
     refined_on : files of the cases it was refined on. method : ``none``, ``similar`` or ``subset``.
+    voted : files of the similar cases whose labels, registered to the image, were averaged with the model's answer.
     reason : one sentence: what the rule that decides saw. before, after : measures of parent and refined model on the held-out
     similar cases, by name (``dice``, ``accuracy``).
     """
@@ -54,6 +55,7 @@ class ModelUse:
     reason: str = ""
     before: Mapping[str, float] = field(default_factory=dict)
     after: Mapping[str, float] = field(default_factory=dict)
+    voted: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -64,6 +66,7 @@ class ModelUse:
             "reason": self.reason,
             "before": dict(self.before),
             "after": dict(self.after),
+            "voted": list(self.voted),
         }
 
 

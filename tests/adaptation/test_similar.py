@@ -53,6 +53,22 @@ def test_model_that_knows_all_similar_cases_is_left_alone(archive: Archive, mode
     assert "0 similar cases that the model was not trained on" in done.refinement.reason
 
 
+def test_where_nothing_is_new_the_similar_cases_labels_vote(archive: Archive, model: Model) -> None:
+    everything = replace(model, lineage=replace(model.lineage, trained_on=frozenset(c.key for c in archive.cases([DISC]))))
+    image, mask = disc(100, dark=True)
+    done = refine(everything, image, archive, plan=PLAN)
+    assert done.vote is not None
+    assert done.vote.used, done.vote.reason
+    assert done.vote.reason in done.refinement.reason
+    assert {case.site for case in done.vote.cases} == {"dark"}
+    assert np.array_equal(done.predict(image).mask, done.vote.joined(model.predict(image)).mask)
+    assert dice(done.predict(image).mask > 0, mask) > dice(model.predict(image).mask > 0, mask)
+
+
+def test_refined_models_answer_without_a_vote(archive: Archive, model: Model) -> None:
+    assert refine(model, disc(100, dark=True)[0], archive, plan=PLAN).vote is None
+
+
 def test_cases_the_model_knows_are_never_refined_on(archive: Archive, model: Model) -> None:
     done = refine(model, disc(101, dark=False)[0], archive, plan=PLAN)  # its most similar cases are all known
     assert not {case.key for case in done.refinement.trained_on} & model.trained_on

@@ -245,6 +245,7 @@ def test_many_findings_and_many_cases(tmp_path, picture):
             "The parent model was used: the refined one was not better (Dice on held-out similar cases 0.900 → 0.850).",
         ),
         (ModelUse("m", "p", ("a",), "similar"), "Model refined on 1 similar case."),
+        (ModelUse("m", method="similar", voted=("a", "b", "c")), "together with the labels of 3 similar cases"),
         (
             ModelUse("m", "p", ("a", "b"), "subset", before={"auc": 0.8}, after={"auc": 0.9}),
             "The model of the most similar subset was used (2 similar cases): AUC on held-out similar cases 0.800 → 0.900.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,12 @@ from casewise.result import SimilarCase
 from casewise.training.fit import Progress
 
 if TYPE_CHECKING:
+    from casewise.adaptation.vote import Vote
     from casewise.archive import Archive
     from casewise.encoder import Encoder
+    from casewise.models.prediction import Prediction
+
+_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -31,10 +35,16 @@ class SimilarRefinement:
     similar: tuple[SimilarCase, ...]
     unseen: int
     advice: str | None = None
+    vote: Vote | None = None
 
     @property
     def model(self) -> Model:
         return self.refinement.model
+
+    def predict(self, image: Image, device: str = "auto") -> Prediction:
+        """What the model that was chosen answers, averaged with the vote where there is one to be used."""
+        answer = self.model.predict(image, device)
+        return self.vote.joined(answer) if self.vote is not None else answer
 
 
 def refine(
@@ -81,11 +91,23 @@ def refine(
     shown = tuple(sorted({case.key: case for case in [*found[:wanted], *new]}.values(), key=lambda case: -case.score))
     why = plan.rule.before(len(new), len(found) - len(new))
     if why is not None:
-        return SimilarRefinement(Refinement(model, model, used=False, reason=why), tuple(found[: plan.k]), len(new))
+        return _left_alone(model, image, found[:wanted], labelled, len(new), why)
     refinement = refine_on(model, [labelled[case.key] for case in new], plan, "similar", progress)
     total = len(labelled.keys() - model.trained_on)
     advice = _advice(model, total) if plan.rule.continuing_is_as_good(refinement.share, total) else None
     return SimilarRefinement(refinement, shown, len(new), advice)
+
+
+def _left_alone(
+    model: Model, image: Image, found: Sequence[SimilarCase], labelled: Mapping[str, Case], unseen: int, why: str
+) -> SimilarRefinement:
+    """Where training gains nothing, the similar cases' labels still can: they vote."""
+    from casewise.adaptation.vote import vote  # MONAI's losses take a second to import
+
+    ballot = vote(model, image, [labelled[case.key] for case in found]) if found else None
+    reason = f"{why} {ballot.reason}" if ballot is not None and model.task == "segmentation" else why
+    refinement = Refinement(model, model, used=False, reason=reason)
+    return SimilarRefinement(refinement, tuple(found[:_SHOWN]), unseen, vote=ballot)
 
 
 def _advice(model: Model, unseen: int) -> str:

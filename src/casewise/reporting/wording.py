@@ -67,6 +67,8 @@ def measure(name: str, value: float) -> tuple[str, str]:
 
 def measure_name(name: str) -> str:
     """A measure's name as it is written in a sentence: ``Dice``, ``AUC``, ``accuracy``."""
+    if name == "soft_dice":
+        return "Dice of probabilities"
     first, _, rest = name.partition("_")
     return f"{_NAMES.get(first.lower(), first)} {rest.replace('_', ' ')}".strip()
 
@@ -83,7 +85,9 @@ def found_sentence(result: Result) -> str:
         return "Nothing was found"
     if len(findings) > _SPOKEN_FINDINGS:
         counts = Counter(finding.label for finding in findings)
-        spoken = [f"{label} ({count})" if count > 1 else label for label, count in counts.most_common(_SPOKEN_FINDINGS)]
+        spoken = [
+            f"{_plain(label)} ({count})" if count > 1 else _plain(label) for label, count in counts.most_common(_SPOKEN_FINDINGS)
+        ]
         more = ", …" if len(counts) > _SPOKEN_FINDINGS else ""
         return f"{len(findings)} findings: {', '.join(spoken)}{more}"
     return ", ".join(_spoken(finding) for finding in findings)
@@ -97,6 +101,8 @@ def model_sentence(model: ModelUse) -> str:
         if model.after:
             seen = f" ({change[2:]})" if change else ""
             return f"The parent model was used: the refined one was not better{seen}"
+        if model.voted:
+            return f"The model answered together with the labels of {len(model.voted)} similar cases, registered to this image"
         return "The model was used as it is"
     if model.method == "subset":
         return f"The model of the most similar subset was used{f' ({cases})' if model.refined_on else ''}{change}"
@@ -124,11 +130,16 @@ def image_facts(image: Image) -> list[tuple[str, str]]:
 
 
 def _spoken(finding: Finding) -> str:
+    label = _plain(finding.label)
     for leading in (*_LEADING, ""):
         for name, value in finding.measures.items():
             if name.startswith(leading) and math.isfinite(value):
-                return f"{finding.label} {measure(name, value)[1]}"
-    return finding.label if finding.probability is None else f"{finding.label} (probability {finding.probability:.2f})"
+                return f"{label} {measure(name, value)[1]}"
+    return label if finding.probability is None else f"{label} (probability {finding.probability:.2f})"
+
+
+def _plain(label: str) -> str:
+    return label.replace("_", " ")
 
 
 def _change(model: ModelUse) -> str:
