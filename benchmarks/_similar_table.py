@@ -87,6 +87,10 @@ def write(work: Path, results: Path) -> None:
             summary[f"{task}/{new}"] = figures
             what = "nothing is new: the model was trained on cases of every group" if new == "none" else f"**{new}** is new"
             lines += ["", f"### {what}", "", *table]
+        if task == "lungs":
+            table, figures = _unit(task, [row for row in rows if row["task"] == task])
+            summary[f"{task}/all sites"] = figures
+            lines += ["", "### All three sites together, each as the new one", "", *table]
     lines += ["", "## The rule", "", *rule_lines(rows, rule)]
     results.mkdir(parents=True, exist_ok=True)
     (results / "similar_cases.md").write_text("\n".join(lines) + "\n")
@@ -217,7 +221,7 @@ def rule_lines(rows: list[Row], rule: Rule) -> list[str]:
     lines = [
         f"With at least {rule.unseen} of the 12 most similar cases new to the model, it is refined on 8 of them and judged on the "
         f"other 4: all the way where that is better than halfway by more than {rule.margin:g} Dice, else halfway; the parent where "
-        "neither is better. With fewer new cases it is left alone, and the labels of the 8 most similar, registered to the image, vote. "
+        "neither is better. With fewer new cases it is left alone, and the labels of the 8 most similar vote. "
         "Settings were chosen on the tuning queries (other patients); these are the test's.",
         "",
         "| task, new | archive | images × seeds | parent, halfway, all the way, vote | mean gain | worst | lose more than 0.01 |",
