@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +29,12 @@ class VectorWriter:
 
     def __init__(self, catalogue: Catalogue, folder: Path, encoder: Encoder) -> None:
         self._catalogue = catalogue
+        self._folder = folder
         self._encoder = encoder
-        self._store = store_of(folder, encoder)
+
+    @cached_property
+    def _store(self) -> VectorStore:
+        return store_of(self._folder, self._encoder)  # only now: asking an encoder for its dimension may load it
 
     def write(self, connection: sa.Connection, vectors: Mapping[int, Vectors]) -> int:
         """Image id → vector (dimension,); images that have one keep it. Returns how many are new."""

@@ -80,10 +80,11 @@ def import_images(
     with answering(as_json, kept) as answer:
         from casewise.archive import Archive
         from casewise.device import resolve_device
-        from casewise.models.shipped import default_encoder
+        from casewise.models.shipped.waiting import WaitingEncoder
 
-        where = resolve_device(device.value)
-        encoder = load_model(model).encoder(where) if model else default_encoder(where)
+        if device is Device.CUDA:
+            resolve_device(device.value)  # an impossible device is refused before the first image
+        encoder = load_model(model).encoder(device.value) if model else WaitingEncoder(device.value)
         with Archive.open(archive, create=True, database=database) as opened:
             report = opened.import_paths(paths, manifest=manifest, site=site, copy=copy, encoder=encoder, progress=answer.progress)
         for refused in sorted(report.failed):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from casewise.errors import ModelError
-from casewise.models.encoding import ModelEncoder
-from casewise.models.model import Model
+
+if TYPE_CHECKING:
+    from casewise.models.encoding import ModelEncoder
+    from casewise.models.model import Model
 
 FOLDER = Path(__file__).parent
 
@@ -23,6 +26,8 @@ def load(name: str) -> Model:
     if name not in names():
         msg = f"casewise ships no model named {name!r}; it ships {', '.join(names()) or 'none'}."
         raise ModelError(msg)
+    from casewise.models.model import Model  # torch takes seconds to import, and the names need none
+
     return Model.load(FOLDER / name)
 
 
