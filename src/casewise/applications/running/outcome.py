@@ -1,0 +1,105 @@
+"""What is asked of the applications of a route, and what each of them comes to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from casewise.applications.declared import Declared
+from casewise.errors import CasewiseError
+from casewise.finding import Finding
+from casewise.image import Image
+
+
+class ApplicationError(CasewiseError):
+    """An application failed, hung, took too much or answered rubbish.
+
+    log : its last words, where it had any. sound : whether its process can be given the next image.
+    """
+
+    log: str = ""
+    sound: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """An image and the applications that are to see it.
+
+    path, member : the image's file or folder, as :func:`casewise.formats.read` takes them. image : what it read from there.
+    folder : where files that applications write are kept, each application's in a folder of its name; made when there are any.
+    category : what the router said the image is. tag : the caller's own; it comes back as it is.
+    """
+
+    path: Path
+    image: Image
+    applications: tuple[Declared, ...]
+    folder: Path
+    category: str = "unknown"
+    member: str | None = None
+    tag: object = None
+
+
+@dataclass(frozen=True)
+class Done:
+    """An application's answer. files : all that it wrote, kept in the job's folder. notes : sentences for the report."""
+
+    application: str
+    findings: tuple[Finding, ...] = ()
+    seconds: float = 0.0
+    files: tuple[Path, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "application": self.application,
+            "findings": len(self.findings),
+            "seconds": self.seconds,
+            "files": [str(path) for path in self.files],
+            "notes": list(self.notes),
+            "failure": None,
+        }
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An application that gave no answer. reason : one sentence. log : where its last words were kept, if it had any."""
+
+    application: str
+    reason: str
+    seconds: float = 0.0
+    log: Path | None = None
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "application": self.application,
+            "findings": 0,
+            "seconds": self.seconds,
+            "files": [],
+            "notes": [],
+            "failure": self.reason,
+            "log": str(self.log) if self.log else None,
+        }
+
+
+Outcome = Done | Failure
+
+
+@dataclass(frozen=True, eq=False)
+class Ran:
+    """A job that is through: an outcome for each of its applications, in their order."""
+
+    job: Job
+    outcomes: tuple[Outcome, ...] = ()
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        return tuple(finding for outcome in self.outcomes if isinstance(outcome, Done) for finding in outcome.findings)
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        return tuple(outcome for outcome in self.outcomes if isinstance(outcome, Failure))
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        return {outcome.application: outcome.seconds for outcome in self.outcomes}

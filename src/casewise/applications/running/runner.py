@@ -1,0 +1,227 @@
+"""``Runner``: many images, each with the applications of its route, on all cores, in bounded memory and time."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+
+from casewise.applications.declared import ContainerRun, Declared, EndpointRun, PythonRun
+from casewise.applications.running.answers import checked
+from casewise.applications.running.folders import keep, written
+from casewise.applications.running.outcome import ApplicationError, Done, Failure, Job, Outcome, Ran
+from casewise.applications.running.process import Worker
+from casewise.applications.running.table import Table
+from casewise.errors import UsageError
+
+_KEPT = 12  # workers that wait for the next image; more applications than these are started anew now and then
+_LAST_WORDS = "-last-words.txt"
+
+
+class Runner:
+    """Runs the applications of jobs side by side; a context manager, which leaves no process and no temporary file.
+
+    workers : how many run at one time (None: as many as there are cores). Each application has processes of its own, which are
+    kept for the next image; every one computes with one thread.
+    """
+
+    def __init__(self, workers: int | None = None) -> None:
+        self.workers = workers or _cores()
+        if self.workers < 1:
+            raise UsageError(f"{workers} applications at a time are not possible; give 1 or more.")
+        self._scratch = Path(tempfile.mkdtemp(prefix="casewise-run-"))
+        self._executor = ThreadPoolExecutor(self.workers, thread_name_prefix="casewise-application")
+        self._stopping, self._lock, self._processes = threading.Event(), threading.Lock(), Table()
+        self._idle: list[Worker] = []
+        self._count = 0
+
+    def __enter__(self) -> Runner:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End every process that is left, also in the middle of an image."""
+        self._stopping.set()
+        self._executor.shutdown(wait=True, cancel_futures=True)
+        with self._lock:
+            idle, self._idle = self._idle, []
+        for worker in idle:
+            worker.close()
+        shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def run(self, jobs: Iterable[Job], ahead: int | None = None) -> Iterator[Ran]:
+        """Each job's outcomes, in the order of the jobs.
+
+        Jobs are taken from ``jobs`` as there is room: no more than ``ahead`` (4 for each worker) are under way and in memory. While
+        the caller makes the next job or deals with a ``Ran``, the applications go on.
+        """
+        room = ahead if ahead is not None else 4 * self.workers
+        waiting: deque[tuple[Job, _Voxels, list[Future[Outcome]]]] = deque()
+        for job in jobs:
+            voxels = _Voxels(job, self._scratch / f"image-{self._number()}.npy")
+            waiting.append((job, voxels, [self._executor.submit(self._one, job, known, voxels) for known in job.applications]))
+            while waiting and (len(waiting) >= room or all(future.done() for future in waiting[0][2])):
+                yield self._through(*waiting.popleft())
+        while waiting:
+            yield self._through(*waiting.popleft())
+
+    def _through(self, job: Job, voxels: _Voxels, futures: list[Future[Outcome]]) -> Ran:
+        outcomes = []
+        for known, future in zip(job.applications, futures, strict=True):
+            try:
+                outcomes.append(future.result())
+            except CancelledError:
+                outcomes.append(Failure(known.name, f"{known.name} was stopped, because casewise was."))
+        voxels.remove()
+        return Ran(job, tuple(outcomes))
+
+    def _one(self, job: Job, known: Declared, voxels: _Voxels) -> Outcome:
+        began = time.perf_counter()
+        worker: Worker | None = None
+        sound, log = False, ""
+        try:
+            worker = self._worker(known)
+            task = self._task(job, known, voxels, worker)
+            answer = worker.run(task)
+            done = _adopted(answer, known, job, Path(str(task["folder"])) / "out", job.folder / known.name, began)
+            sound = True
+            return done
+        except ApplicationError as error:
+            sound, reason = error.sound, str(error)
+            log = error.log or (worker.last_words if worker is not None and not sound else "")
+        except OSError as error:
+            place = f" ({error.filename})" if error.filename else ""
+            reason = f"cannot be run: {(error.strerror or str(error)).lower()}{place}"
+        finally:
+            if worker is not None:
+                self._give_back(worker, known, sound)
+        return Failure(known.name, f"{known.name} {reason.rstrip('.')}.", _since(began), _kept_words(log, job.folder, known.name))
+
+    def _worker(self, known: Declared) -> Worker:
+        with self._lock:
+            for place in range(len(self._idle) - 1, -1, -1):
+                if self._idle[place].declared == known:
+                    return self._idle.pop(place)
+        worker = Worker(known, self._scratch / f"{known.name}-{self._number()}", self._processes, self._stopping)
+        try:
+            worker.start()
+        except ApplicationError as error:
+            error.log = error.log or worker.last_words
+            worker.close()
+            raise
+        return worker
+
+    def _give_back(self, worker: Worker, known: Declared, sound: bool) -> None:
+        """Keep the process for the next image, or end it where it was stopped, died, or has grown."""
+        if not sound or not worker.is_fresh():
+            worker.close()
+            self._remove_container(known, worker)
+            return
+        worker.tidy()
+        with self._lock:
+            self._idle.append(worker)
+            old = self._idle.pop(0) if len(self._idle) > max(_KEPT, self.workers) else None
+        if old is not None:
+            old.close()
+
+    def _task(self, job: Job, known: Declared, voxels: _Voxels, worker: Worker) -> dict[str, object]:
+        number = self._number()
+        wants_voxels = isinstance(known.run, PythonRun) or (isinstance(known.run, EndpointRun) and known.run.send == "nifti")
+        return {
+            "folder": str(worker.root / str(number)),
+            "source": str(job.path.absolute()),
+            "member": job.member,
+            "category": job.category,
+            "grid": list(job.image.spatial_shape),
+            "array": str(voxels.path()) if wants_voxels else None,
+            "affine": job.image.affine.tolist(),
+            "header": dict(job.image.header),
+            "ident": f"casewise-{worker.pid}-{number}-{uuid.uuid4().hex[:8]}",
+        }
+
+    def _remove_container(self, known: Declared, worker: Worker) -> None:
+        """A container outlives the client that started it."""
+        if not isinstance(known.run, ContainerRun):
+            return
+        with suppress(OSError, subprocess.SubprocessError):
+            names = [known.run.runtime, "ps", "--all", "--quiet", "--filter", f"name=casewise-{worker.pid}-"]
+            found = subprocess.run(names, capture_output=True, text=True, timeout=20, check=True).stdout.split()  # noqa: S603
+            if found:
+                subprocess.run([known.run.runtime, "rm", "--force", *found], capture_output=True, timeout=60, check=True)  # noqa: S603
+
+    def _number(self) -> int:
+        with self._lock:
+            self._count += 1
+            return self._count
+
+
+class _Voxels:
+    """An image's voxels as a file that workers map, written when the first of them asks."""
+
+    def __init__(self, job: Job, path: Path) -> None:
+        self._image, self._path, self._lock = job.image, path, threading.Lock()
+
+    def path(self) -> Path:
+        with self._lock:
+            if not self._path.exists():
+                np.save(self._path, self._image.array, allow_pickle=False)
+        return self._path
+
+    def remove(self) -> None:
+        self._path.unlink(missing_ok=True)
+
+
+def _adopted(answer: dict[str, object], known: Declared, job: Job, out: Path, folder: Path, began: float) -> Done:
+    """The answer, checked once more on this side, with the application's files moved where they stay."""
+    listed, notes = answer.get("findings"), answer.get("notes")
+    if not isinstance(listed, list) or not isinstance(notes, list):
+        raise ApplicationError("answered with what is no answer")
+    checked(listed, known.name, job.image.spatial_shape, out)
+    files, others = written(out)
+    kept = keep(files, out, folder)
+    for item in listed:
+        for key in ("mask", "map"):
+            if item.get(key):
+                item[key] = os.path.relpath(out / item[key], out)
+    findings = checked(listed, known.name, job.image.spatial_shape, folder)
+    left = [f"It wrote {others} links or other things than files, which were left behind."] if others else []
+    return Done(known.name, tuple(findings), _since(began), tuple(kept.values()), (*map(str, notes), *left))
+
+
+def _kept_words(log: str, folder: Path, name: str) -> Path | None:
+    """What it said last goes to a file that only this user may read: it may name the patient."""
+    if not log.strip():
+        return None
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{name}{_LAST_WORDS}"
+        path.unlink(missing_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+            file.write(log)
+    except OSError:
+        return None
+    return path
+
+
+def _since(began: float) -> float:
+    return round(time.perf_counter() - began, 4)
+
+
+def _cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -1,0 +1,188 @@
+"""The process in which one application runs: it starts it, hands it one image after the other, and writes its answers.
+
+The parent speaks by lines of JSON on stdin. The worker answers with one byte on what was its stdout, once ``start.json`` or a
+task's ``answer.json`` is written; whatever the application prints goes to stderr. When the parent is gone, so is the worker.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from casewise.applications.running import table
+from casewise.applications.running.answers import check_files, checked
+from casewise.applications.running.outcome import ApplicationError
+from casewise.errors import CasewiseError
+
+if TYPE_CHECKING:
+    from casewise.image import Image
+
+READY = b"."
+START, ANSWER = "start.json", "answer.json"
+_LAST_WORDS = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Task:
+    """One image for the application.
+
+    folder : private to this task. source, member : the image's file. array : its voxels, as a .npy file, with ``affine`` and
+    ``header``; None where the application does not ask for them. ident : a name for a container.
+    """
+
+    folder: Path
+    source: Path
+    member: str | None
+    category: str
+    grid: tuple[int, ...]
+    array: Path | None
+    affine: list[list[float]]
+    header: dict[str, object]
+    ident: str
+
+    @property
+    def out(self) -> Path:
+        """Where the application writes."""
+        return self.folder / "out"
+
+    def image(self) -> Image:
+        """The image, its voxels mapped so that changes stay in this process; zeros on its grid where no voxels were given."""
+        import numpy as np
+
+        from casewise.image import Image
+
+        header = {key: tuple(value) if isinstance(value, list) else value for key, value in self.header.items()}
+        if self.array is None:
+            array = np.broadcast_to(np.uint8(0), (1, *self.grid))
+        else:
+            array = np.load(self.array, mmap_mode="c", allow_pickle=False)
+        return Image(array, np.asarray(self.affine), {**header, "category": self.category}, self.source)
+
+
+class Runs(Protocol):
+    """One way to run an application: gives (findings, not yet checked; notes)."""
+
+    def __call__(self, task: Task) -> tuple[list[object], list[str]]: ...
+
+
+def main() -> None:
+    """Serve until stdin ends."""
+    lines = os.fdopen(os.dup(0), "r", encoding="utf-8")
+    signal = os.dup(1)
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    start = json.loads(lines.readline())
+    root = Path(start["root"])
+    _volunteer()
+    if start["confine"]:
+        from casewise.applications.running.confinement import confine
+
+        confine([root])
+    tasks: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(lines, tasks), daemon=True).start()
+    runs = _guarded(root / START, start["name"], lambda: _started(start))
+    os.write(signal, READY)
+    if runs is None:
+        return
+    while True:
+        document = json.loads(tasks.get())
+        task = Task(
+            **{
+                **document,
+                "folder": Path(document["folder"]),
+                "source": Path(document["source"]),
+                "grid": tuple(document["grid"]),
+                "array": Path(document["array"]) if document["array"] else None,
+            }
+        )
+        task.out.mkdir(parents=True, exist_ok=True)
+        _guarded(task.folder / ANSWER, start["name"], lambda runs=runs, task=task: _answered(runs, task, start["name"]))  # type: ignore[misc]
+        os.chdir(root)
+        os.write(signal, READY)
+
+
+def _started(start: Mapping[str, Any]) -> Runs:
+    kind, run = start["kind"], start["run"]
+    if kind == "PythonRun":
+        from casewise.applications.running.python import started
+
+        return started(run["target"], start["settings"])
+    if kind == "EndpointRun":
+        from casewise.applications.running.endpoint import started as endpoint
+
+        return endpoint(run, start["settings"])
+    from casewise.applications.running.commands import started as command
+
+    return command(kind, run, start)
+
+
+def _answered(runs: Runs, task: Task, name: str) -> dict[str, object]:
+    findings, notes = runs(task)
+    found = checked(findings, name, task.grid, task.out)
+    if any(finding.mask or finding.map for finding in found):
+        check_files(found, task.image())
+    return {"findings": findings, "notes": notes}
+
+
+def _guarded(path: Path, name: str, body: Callable[[], Any]) -> Any:
+    """What ``body`` gives, and ``path`` that says so; or None, and why."""
+    log, result = "", None
+    try:
+        result = body()
+        answer: dict[str, object] = result if isinstance(result, dict) else {}
+    except ApplicationError as error:
+        answer, log = {"failure": str(error), "sound": True}, error.log
+    except CasewiseError as error:
+        answer = {"failure": f"says: {error}", "sound": True}
+    except PermissionError as error:
+        place = f" {error.filename}" if error.filename else ""
+        answer = {"failure": f"tried to use{place}, which it may not; an application writes in its own folder only"}
+        log = traceback.format_exc()
+    except MemoryError:
+        answer = {"failure": "had not enough memory"}
+    except BaseException as error:  # another's program may raise anything, SystemExit too
+        first = " ".join(str(error).split())[:200]
+        answer, log = {"failure": f"failed with {type(error).__name__}{': ' if first else ''}{first}"}, traceback.format_exc()
+    if log:
+        answer["log"] = log[-_LAST_WORDS:]
+    beside = path.with_suffix(".part")
+    beside.write_text(_dumped(answer), encoding="utf-8")
+    beside.replace(path)
+    return result
+
+
+def _dumped(answer: Mapping[str, object]) -> str:
+    try:
+        return json.dumps(answer)
+    except (TypeError, ValueError, RecursionError) as error:
+        return json.dumps({"failure": f"answered with what is no JSON: {error}"})
+
+
+def _receive(lines: Any, tasks: queue.SimpleQueue[str]) -> None:
+    for line in lines:
+        tasks.put(line)
+    table.end(os.getpid(), os.environ.get(table.MARK, "-"), spare=[os.getpid()])
+    os._exit(0)
+
+
+def _volunteer() -> None:
+    """Where the whole system runs out of memory, Linux is to end an application and not the program that started it."""
+    path = Path("/proc/self/oom_score_adj")
+    if path.exists():
+        try:
+            path.write_text("800", encoding="ascii")
+        except OSError as error:
+            sys.stderr.write(f"{path} cannot be set: {error.strerror}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Applications that behave, and applications that do not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from casewise.applications.running.confinement import available
+from casewise.finding import Finding
+from casewise.formats import write_mask
+from casewise.image import Box, Image
+
+
+class Bright:
+    """Says how bright an image is, and how many it has seen in this process."""
+
+    def __init__(self, factor: float = 1.0) -> None:
+        self.factor, self.seen = factor, 0
+
+    def analyze(self, image: Image) -> list[Finding]:
+        self.seen += 1
+        mean = self.factor * float(image.array.mean())
+        category = str(image.header["category"])
+        return [Finding("x", "brightness", region=category, measures={"mean": mean, "seen": self.seen, "pid": os.getpid()})]
+
+
+class Masks:
+    def analyze(self, image: Image) -> list[Finding]:
+        mask = image.array[0] > image.array.mean()
+        return [Finding("x", "bright", 0.5, box=Box.around(mask), mask=write_mask("deep/bright.png", mask, image))]
+
+
+class WrongGrid:
+    def analyze(self, image: Image) -> list[Finding]:
+        other = Image(image.array[:, :5, :5], image.affine, image.header)
+        return [Finding("x", "bright", mask=write_mask("bright.png", other.array[0] > 0, other))]
+
+
+class Sleeps:
+    def analyze(self, image: Image) -> list[Finding]:
+        subprocess.Popen([sys.executable, "-c", "import os, time; os.setsid(); time.sleep(600)", "casewise-test-sleeper"])
+        time.sleep(600)
+        return []
+
+
+class Raises:
+    def analyze(self, image: Image) -> list[Finding]:
+        raise RuntimeError("the network\nhas 3 channels")
+
+
+class Eats:
+    def analyze(self, image: Image) -> list[Finding]:
+        held = []
+        while True:
+            held.append(np.ones(4_000_000))
+            time.sleep(0.02)
+
+
+class Exits:
+    def analyze(self, image: Image) -> list[Finding]:
+        os._exit(7)
+
+
+class Segfaults:
+    def analyze(self, image: Image) -> list[Finding]:
+        os.kill(os.getpid(), 11)
+        return []
+
+
+class Prints:
+    """Says so much that a pipe nobody reads would fill."""
+
+    def analyze(self, image: Image) -> list[Finding]:
+        sys.stdout.write("chatter\n" * 200_000)
+        os.write(1, b"more chatter\n")
+        return []
+
+
+class Garbage:
+    """Answers with the rubbish that the image's file is named after."""
+
+    def analyze(self, image: Image) -> list[Finding]:
+        answers: dict[str, object] = {
+            "picture": [Finding("x", "a", box=Box((0, 0), (2, 2))), 3],
+            "none": None,
+            "words": ["finding"],
+            "label": [Finding("x", 3)],  # type: ignore[arg-type]
+            "nan": [Finding("x", "a", float("nan"))],
+            "probability": [Finding("x", "a", 1.5)],
+            "measure": [Finding("x", "a", measures={"volume_ml": float("inf")})],
+            "nan box": [Finding("x", "a", box=Box((float("nan"), 0), (2, 2)))],  # type: ignore[arg-type]
+            "far box": [Finding("x", "a", box=Box((0, 0), (9, 9999)))],
+            "thick box": [Finding("x", "a", box=Box((0, 0, 0), (2, 2, 2)))],
+            "unwritten": [Finding("x", "a", mask=Path("mask.png"))],
+            "outside": [Finding("x", "a", mask=Path("../../../mask.png"))],
+            "absolute": [Finding("x", "a", map=Path("/etc/hostname"))],
+            "object": [Finding("x", "a", region=object())],  # type: ignore[arg-type]
+        }
+        assert image.source is not None
+        return answers[image.source.stem.replace("-", " ")]  # type: ignore[return-value]
+
+
+class Links:
+    def analyze(self, image: Image) -> list[Finding]:
+        Path("mask.png").symlink_to(image.source or "/etc/hostname")
+        return [Finding("x", "a", mask=Path("mask.png"))]
+
+
+class WritesOutside:
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def analyze(self, image: Image) -> list[Finding]:
+        Path(self.path).write_text("was here")
+        return []
+
+
+class Overwrites:
+    """Changes the voxels that it was given."""
+
+    def analyze(self, image: Image) -> list[Finding]:
+        image.array[:] = 0
+        return []
+
+
+def slow_start() -> Bright:
+    time.sleep(600)
+    return Bright()
+
+
+made = Bright()
+not_an_application = 3
+confined = available()
