@@ -27,10 +27,11 @@ def read_document(path: Path) -> object:
         handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise ApplicationError(f"its {path.name} is not a file that can be read") from error
+    about = os.fstat(handle)
+    if not stat.S_ISREG(about.st_mode):
+        os.close(handle)
+        raise ApplicationError(f"its {path.name} is not a file")
     with os.fdopen(handle, "rb") as file:
-        about = os.fstat(handle)
-        if not stat.S_ISREG(about.st_mode):
-            raise ApplicationError(f"its {path.name} is not a file")
         if about.st_size > MOST_BYTES:
             raise ApplicationError(f"its {path.name} has {about.st_size:,} bytes; allowed are {MOST_BYTES:,}")
         return parse(file.read(MOST_BYTES + 1), path.name)
