@@ -81,6 +81,11 @@ def _parted(cases: Sequence[Case], tests: int) -> tuple[list[Case], list[Case], 
     return flat[0], flat[1], flat[2]
 
 
+def grown_pool(pool: Sequence[Case], seed: int) -> list[Case]:
+    """The pool in the order by which the archive grows, another for each seed."""
+    return sorted(pool, key=lambda case: np.random.default_rng([5, seed, int(case.key[:8], 16)]).random())
+
+
 class Retrieval:
     """Latent similarity: the model's bottleneck pooled 4×4, minus the archive's mean, cosine."""
 
@@ -171,7 +176,7 @@ class _Settings:
         everything = self.data.known + self.data.pool
         self.retrieval = Retrieval(model, everything)
         self.archives = {"known": self.data.known}
-        grown = sorted(self.data.pool, key=lambda case: np.random.default_rng([5, seed, int(case.key[:8], 16)]).random())
+        grown = grown_pool(self.data.pool, seed)
         self.pools = {f"grown by {g}": grown[:g] for g in GROWN if len(grown) >= g}
         self.archives |= {name: self.data.known + pool for name, pool in self.pools.items()}
         self.continued = {

@@ -58,8 +58,8 @@ def _query(row: Mapping) -> tuple:
 
 
 def load(work: Path, *names: str) -> list[Row]:
-    """The rows of ``tests.jsonl`` and ``votes.jsonl`` in every unit's folder, or of the files named."""
-    files = [path for name in names or ("tests.jsonl", "votes.jsonl") for path in sorted(work.glob(f"*/{name}"))]
+    """The rows of ``tests.jsonl``, ``votes.jsonl`` and ``joined.jsonl`` in every unit's folder, or of the files named."""
+    files = [path for name in names or ("tests.jsonl", "votes.jsonl", "joined.jsonl") for path in sorted(work.glob(f"*/{name}"))]
     return [json.loads(line) for path in files for line in path.read_text().splitlines()]
 
 
@@ -82,15 +82,15 @@ def write(work: Path, results: Path) -> None:
         if not units:
             continue
         lines += ["", f"## {title}"]
+        if task == "lungs":
+            table, figures = _unit(task, [row for row in rows if row["task"] == task])
+            summary[f"{task}/all sites"] = figures
+            lines += ["", "### All three sites together, each as the new one", "", *table]
         for new in units:
             table, figures = _unit(task, [row for row in rows if row["task"] == task and row["new"] == new])
             summary[f"{task}/{new}"] = figures
             what = "nothing is new: the model was trained on cases of every group" if new == "none" else f"**{new}** is new"
             lines += ["", f"### {what}", "", *table]
-        if task == "lungs":
-            table, figures = _unit(task, [row for row in rows if row["task"] == task])
-            summary[f"{task}/all sites"] = figures
-            lines += ["", "### All three sites together, each as the new one", "", *table]
     lines += ["", "## The rule", "", *rule_lines(rows, rule)]
     results.mkdir(parents=True, exist_ok=True)
     (results / "similar_cases.md").write_text("\n".join(lines) + "\n")

@@ -44,6 +44,16 @@ def run_votes(job: Job) -> str:
     return f"{task} {new}: {time.perf_counter() - began:.0f} s"
 
 
+def run_joined(job: Job) -> str:
+    """Refinement by the rule with the vote on top; needs the initial models."""
+    from benchmarks import _similar_joined
+
+    task, new, work, tuning, _ = job
+    began = time.perf_counter()
+    _similar_joined.run(task, new, work, tuning)
+    return f"{task} {new}: {time.perf_counter() - began:.0f} s"
+
+
 def _do(pool: Pool, work: Callable[[Job], str], units: Iterable[tuple[str, str]], options: argparse.Namespace) -> None:
     chosen = [unit for unit in units if not options.only or "-".join(unit) in options.only]
     jobs = [(task, new, options.work, options.tuning, options.initial) for task, new in chosen]
@@ -62,14 +72,17 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", default=[], help="units, as task-new")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--report", action="store_true", help="only write the table from what is there")
-    parser.add_argument("--votes", action="store_true", help="run only the registered votes, not the refinements")
+    parser.add_argument("--part", choices=["refinements", "votes", "joined"], help="only these rows")
     options = parser.parse_args()
     if not options.report:
         with multiprocessing.get_context("spawn").Pool(options.processes, maxtasksperchild=1) as pool:
-            if not options.votes:
+            chosen = [name for name in ("refinements", "votes", "joined") if options.part in (None, name)]
+            if "refinements" in chosen or options.initial:
                 _do(pool, run, UNITS, options)
-            if not options.initial:
+            if "votes" in chosen and not options.initial:
                 _do(pool, run_votes, VOTED, options)
+            if "joined" in chosen and not options.initial:
+                _do(pool, run_joined, VOTED, options)
     if not options.initial and not options.tuning:
         from benchmarks._similar_table import write
 
