@@ -1,5 +1,5 @@
-"""The rows of ``similar_cases.py --part votes``: the labels of similar cases, or of random ones, registered to the image and averaged
-with the initial model's answer. The archive holds what that model was trained and validated on, or 20 new cases more."""
+"""The rows of ``similar_cases.py --part votes``: the labels of similar cases, or of random ones, registered to the image and
+averaged with the initial model's answer. The archive holds what that model was trained and validated on, or 20 new cases more."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ HEAVY = {
     "nilearn",
     "numpy",
 }
-COMMANDS = ["demo", "import", "train", "similar", "subsets", "analyze", "models", "applications"]
+COMMANDS = ["demo", "import", "train", "similar", "subsets", "route", "analyze", "models", "applications"]
 
 
 def imported_by(*arguments: str) -> set[str]:

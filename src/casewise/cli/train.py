@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,9 +40,19 @@ cases it was trained on: later, refinement looks for similar cases that the mode
 
   casewise train segmenter my-archive --structure heart --output heart-model
   casewise train classifier my-archive --output class-model
+  casewise train router my-archive --output my-router
 
 Read on in docs/train-a-model.md.
 """
+
+
+class RouterClassifier(StrEnum):
+    """What a router decides with."""
+
+    SOFTMAX = "softmax"
+    SVM = "svm"
+
+
 _KEPT = "The last checkpoint is kept; run the same command again to go on from it."
 
 ArchiveArgument = Annotated[str, typer.Argument(metavar="ARCHIVE", help="The archive's folder.", show_default=False)]
@@ -183,6 +194,50 @@ def classifier(
         _keep(answer, model, job)
 
 
+def router(
+    archive: ArchiveArgument,
+    output: OutputOption,
+    classifier: Annotated[
+        RouterClassifier, typer.Option("--classifier", help="What decides over the network's features; both are kept.")
+    ] = RouterClassifier.SOFTMAX,
+    steps: Annotated[int | None, typer.Option("--steps", min=1, metavar="N", help="Optimiser steps.", show_default="2400")] = None,
+    site: SiteOption = None,
+    as_json: JsonOption = False,
+    device: DeviceOption = Device.AUTO,
+    seed: SeedOption = 0,
+) -> None:
+    """Train a router: which category an image belongs to, or that it is unlike all of them.
+
+    The archive's categories are what it tells apart; `casewise route --router DIR` then uses it.
+
+    [bold]Examples[/bold]
+
+      casewise train router my-archive --output my-router
+      casewise train router my-archive --classifier svm -o my-router
+
+    Read on in docs/route-images.md.
+    """
+    with answering(as_json, _KEPT) as answer:
+        from casewise.routing.training import SETTINGS, Plan, train_router
+
+        job = _Job(archive, output, None, site or [], steps, device, seed)
+        made = train_router(
+            job.cases(),
+            output.name,
+            plan=Plan(classifier=classifier.value),
+            settings=replace(SETTINGS, seed=seed, device=job.settings().device, steps=steps or SETTINGS.steps),
+            checkpoint=job.checkpoint,
+            progress=answer.steps("Training"),
+            reading=lambda done, total: answer.progress("Reading", done, total),
+        )
+        made.save(output)
+        answer.give(
+            {"router": output, "categories": list(made.categories), "measures": dict(made.measures)},
+            f"Router: {output}, of {', '.join(made.categories)}",
+            *(f"  {name.replace('_', ' ')}: {value:.4g}" for name, value in made.measures.items()),
+        )
+
+
 @dataclass(frozen=True)
 class _Job:
     """What both kinds of training need, checked before the first step: half an hour's training must not end in a refusal."""
@@ -244,3 +299,4 @@ def _keep(answer: Answer, model: Model, job: _Job) -> None:
 app = typer.Typer(no_args_is_help=True, help=page(HELP))
 app.command("segmenter", help=page(segmenter.__doc__))(segmenter)
 app.command("classifier", help=page(classifier.__doc__))(classifier)
+app.command("router", help=page(router.__doc__))(router)
