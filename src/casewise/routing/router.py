@@ -1,0 +1,108 @@
+"""The router: from an image to its category, or to *unknown*."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from casewise.errors import CasewiseError
+from casewise.image import Image
+from casewise.models.model import Model
+from casewise.routing.calibration import chances
+from casewise.routing.classifiers import Svm, check_classifier
+from casewise.routing.features import features
+from casewise.routing.prior import Prior, prior_of
+from casewise.routing.route import UNKNOWN, Route, Score
+from casewise.routing.unknown import Doubt, Neighbours
+from casewise.routing.views import View, views
+
+Matrix = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Judgement:
+    """What pictures came to, before tags are asked. known : (n, categories), each row sums to 1. distance : (n,)."""
+
+    known: npt.NDArray[np.float64]
+    distance: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Router:
+    """A network's features, two classifiers on them, and what is known of the features of known images.
+
+    model : a classifier whose classes are the categories and, last, ``unknown``: what it learnt from made-up pictures of nothing.
+    temperatures, doubts : one a classifier, fitted on held-out images. classifier : the one that is asked where none is named.
+    Nothing changes a router; it may be asked by several threads.
+    """
+
+    model: Model
+    svm: Svm
+    neighbours: Neighbours
+    temperatures: Mapping[str, float]
+    doubts: Mapping[str, Doubt]
+    classifier: str = "softmax"
+    measures: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, folder: str | Path | None = None) -> Router:
+        """The router in ``folder``; the one that comes with casewise, where none is named. Raises ModelError, one sentence."""
+        from casewise.routing.storage import SHIPPED, load
+
+        return load(Path(folder) if folder is not None else SHIPPED)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the router to ``folder``, which must not exist yet."""
+        from casewise.routing.storage import save
+
+        return save(self, Path(folder))
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        """What it tells apart, ``unknown`` left out."""
+        return tuple(name for name in self.model.labels if name != UNKNOWN)
+
+    def route(self, image: Image, classifier: str | None = None, *, tags: bool = True, device: str = "cpu") -> Route:
+        """Where ``image``, a picture or a volume of any orientation, belongs.
+
+        classifier : ``softmax`` or ``svm``; the router's own where none is named. tags : whether the DICOM tags are a prior.
+        Raises CasewiseError, one sentence, for an image that no picture can be made of.
+        """
+        name = check_classifier(classifier or self.classifier)
+        seen = views(image)
+        judged = self.judge(*features(self.model, seen, device), name)
+        prior = prior_of(image.header, self.categories) if tags else Prior()
+        return self._decided(judged.known.mean(axis=0), float(np.median(judged.distance)), prior, name, len(seen))
+
+    def route_views(self, pictures: Sequence[View], classifier: str | None = None, device: str = "cpu") -> list[Route]:
+        """The route of each of many pictures (row, column) in 0…1, as :func:`casewise.routing.views.views` makes them."""
+        name = check_classifier(classifier or self.classifier)
+        if not pictures:
+            return []
+        judged = self.judge(*features(self.model, pictures, device), name)
+        return [
+            self._decided(known, float(distance), Prior(), name, 1)
+            for known, distance in zip(judged.known, judged.distance, strict=True)
+        ]
+
+    def judge(self, found: Matrix, logits: Matrix, classifier: str) -> Judgement:
+        """From features (n, features) and logits (n, classes) of pictures."""
+        scores = logits[:, : len(self.categories)] if classifier == "softmax" else self.svm.scores(found)
+        return Judgement(chances(scores, self.temperatures[classifier]), self.neighbours.distances(found))
+
+    def _decided(self, known: npt.NDArray[np.float64], distance: float, prior: Prior, classifier: str, count: int) -> Route:
+        doubt = self.doubts[classifier]
+        unknown = doubt.chance(distance)
+        raw = {UNKNOWN: unknown} | {
+            name: float((1 - unknown) * chance) * prior.weight(name) for name, chance in zip(self.categories, known, strict=True)
+        }
+        total = sum(raw.values())
+        if not np.isfinite(total) or total <= 0:
+            msg = "The router's network answers no numbers for this image; it is damaged, or the image's values are far too large."
+            raise CasewiseError(msg)
+        scores = [Score(name, value / total) for name, value in raw.items()]
+        return Route.of(scores, distance / doubt.middle, prior, classifier, count)

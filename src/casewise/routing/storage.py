@@ -1,0 +1,122 @@
+"""A router's folder: its network as any model's folder, and beside it ``router.toml`` and ``router.safetensors``."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+
+from casewise.errors import ModelError
+from casewise.models.model import Model
+from casewise.models.storage import load as load_model
+from casewise.routing.classifiers import CLASSIFIERS, Svm
+from casewise.routing.route import UNKNOWN
+from casewise.routing.router import Router
+from casewise.routing.unknown import Doubt, Neighbours
+
+FORMAT = 1
+SHIPPED = Path(__file__).parents[1] / "models" / "shipped" / "router"
+_SETTINGS, _ARRAYS = "router.toml", "router.safetensors"
+
+
+def save(router: Router, folder: Path) -> Path:
+    """Write beside and rename; an existing folder is never overwritten."""
+    if folder.exists():
+        msg = f"{folder} exists and a router is never overwritten; choose another folder."
+        raise ModelError(msg)
+    beside = None
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        inner = router.model.save(beside / "router")
+        arrays = router.svm.arrays() | {"bank": router.neighbours.bank.astype(np.float16)}
+        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, inner / _ARRAYS)
+        (inner / _SETTINGS).write_text(tomli_w.dumps(_document(router)), encoding="utf-8")
+        with (inner / "card.md").open("a", encoding="utf-8") as card:
+            card.writelines(_told(router))
+        inner.rename(folder)
+    except (OSError, SafetensorError) as error:
+        detail = error.strerror if isinstance(error, OSError) else error
+        msg = f"The router cannot be written to {folder}: {detail}; free some space or choose another folder."
+        raise ModelError(msg) from error
+    finally:
+        if beside is not None:
+            shutil.rmtree(beside, ignore_errors=True)
+    return folder
+
+
+def _document(router: Router) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "network": router.model.key,
+        "classifier": router.classifier,
+        "measures": dict(router.measures),
+        **{
+            name: {
+                "temperature": router.temperatures[name],
+                "unknown_middle": router.doubts[name].middle,
+                "unknown_width": router.doubts[name].width,
+            }
+            for name in CLASSIFIERS
+        },
+    }
+
+
+def _told(router: Router) -> list[str]:
+    lines = [f"- {name.replace('_', ' ')}: {value:.4g}\n" for name, value in router.measures.items()]
+    return ["\n## The router on its held-out images\n", *lines] if lines else []
+
+
+def load(folder: Path) -> Router:
+    """Raises ModelError, one sentence, for a folder that is missing, damaged or no router's."""
+    if not (folder / _SETTINGS).is_file():
+        kind = "is a model without a router" if (folder / "model.toml").is_file() else "holds no router"
+        msg = f"{folder} {kind}; `casewise train router` makes one, and without --router the shipped one is used."
+        raise ModelError(msg)
+    try:
+        document = tomllib.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        raise _damaged(folder, _SETTINGS, error) from error
+    if document.get("format") != FORMAT:
+        msg = f"{folder} is a router of format {document.get('format')!r} and this casewise reads format {FORMAT}; update casewise."
+        raise ModelError(msg)
+    model = load_model(folder)
+    if document.get("network") != model.key:
+        msg = f"The network of {folder} is not the one its router was made on; copy the router again from where it was made."
+        raise ModelError(msg)
+    try:
+        arrays: dict[str, Any] = load_file(folder / _ARRAYS)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise _damaged(folder, _ARRAYS, error) from error
+    try:
+        return _router(model, document, arrays)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _damaged(folder, f"{_SETTINGS} or {_ARRAYS}", error) from error
+
+
+def _router(model: Model, document: dict[str, Any], arrays: dict[str, Any]) -> Router:
+    svm = Svm.of_arrays(arrays)
+    bank = np.asarray(arrays["bank"], np.float32)
+    categories = [name for name in model.labels if name != UNKNOWN]
+    if list(model.labels[: len(categories)]) != categories or document["classifier"] not in CLASSIFIERS:
+        raise ValueError("its categories or its classifier are not a router's")
+    if bank.ndim != 2 or not len(bank) or bank.shape[1] != len(svm.mean) or len(svm.intercepts) != len(categories):
+        raise ValueError("its arrays do not fit together")
+    temperatures = {name: float(document[name]["temperature"]) for name in CLASSIFIERS}
+    doubts = {name: Doubt(float(document[name]["unknown_middle"]), float(document[name]["unknown_width"])) for name in CLASSIFIERS}
+    if min(*temperatures.values(), *(value for doubt in doubts.values() for value in (doubt.middle, doubt.width))) <= 0:
+        raise ValueError("its temperatures and distances are above 0")
+    measures = {name: float(value) for name, value in document.get("measures", {}).items()}
+    return Router(model, svm, Neighbours(bank), temperatures, doubts, str(document["classifier"]), measures)
+
+
+def _damaged(folder: Path, name: str, error: Exception) -> ModelError:
+    detail = " ".join(str(error).split())[:150]
+    return ModelError(f"{name} of {folder} cannot be read ({detail}); copy the router again from where it was made.")

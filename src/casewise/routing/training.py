@@ -1,0 +1,143 @@
+"""``train_router``: from cases with categories to a router. The network is trained by :func:`casewise.training.fit` alone."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from casewise.case import Case
+from casewise.errors import CasewiseError
+from casewise.models.model import Model
+from casewise.models.preparation import Preparation
+from casewise.models.spec import Spec
+from casewise.routing.calibration import calibration_error, chances, fit_temperature
+from casewise.routing.classifiers import CLASSIFIERS, check_classifier, fit_svm
+from casewise.routing.drawing import Shown, drawn, shown
+from casewise.routing.features import features
+from casewise.routing.route import UNKNOWN
+from casewise.routing.router import Router
+from casewise.routing.unknown import Doubt, Neighbours
+from casewise.routing.views import View
+from casewise.training.fit import Progress, Settings, fit
+from casewise.training.split import split
+
+Matrix = npt.NDArray[np.float32]
+SETTINGS = Settings(steps=2400, batch=32, rate=2e-3, augmentation="light")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """size : edge of the network's input. channels : of its levels. pictures : changed pictures drawn of each category.
+
+    bank : pictures of each category whose features are kept, half of them unchanged in form. held_out : pictures of each category
+    that temperatures and thresholds are fitted on. classifier : the one asked by default. kernel : of the support vector machine.
+    """
+
+    size: int = 64
+    channels: tuple[int, ...] = (32, 64, 128, 128)
+    pictures: int = 1600
+    bank: int = 200
+    held_out: int = 200
+    classifier: str = "softmax"
+    kernel: str = "rbf"
+
+
+def train_router(
+    cases: Sequence[Case],
+    name: str,
+    *,
+    validation: Sequence[Case] | None = None,
+    plan: Plan | None = None,
+    settings: Settings | None = None,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+    reading: Callable[[int, int], None] | None = None,
+) -> Router:
+    """A router of all the categories that ``cases`` have.
+
+    validation : held-out cases that temperatures and thresholds are fitted on; without any, subjects of ``cases`` are set aside.
+    progress : called with step, steps and loss; reading : with the number of images read and of all.
+    Raises CasewiseError for fewer than two categories.
+    """
+    plan, settings = plan or Plan(), settings or SETTINGS
+    check_classifier(plan.classifier)
+    training, held_out = (list(cases), list(validation)) if validation is not None else split(cases, seed=settings.seed)
+    categories = _categories(training)
+    total = len(training) + len(held_out)
+    pool = _read(training, categories, True, lambda done: reading(done, total) if reading else None)
+    aside = _read(held_out, categories, False, lambda done: reading(len(training) + done, total) if reading else None)
+    model = _network(pool, categories, name, plan, settings, checkpoint, progress)
+    return _assembled(model, pool, aside or pool, plan, settings)
+
+
+def _categories(cases: Sequence[Case]) -> tuple[str, ...]:
+    counts = Counter(case.category for case in cases if case.category and case.category != UNKNOWN)
+    if len(counts) < 2:
+        found = ", ".join(f"{key} ({n})" for key, n in counts.items())
+        msg = f"A router needs cases of two categories or more; there are {found or 'no categories'}."
+        raise CasewiseError(msg)
+    return tuple(sorted(counts))
+
+
+def _read(cases: Sequence[Case], categories: Sequence[str], across: bool, told: Callable[[int], None]) -> list[Shown]:
+    seen = []
+    for number, case in enumerate(cases, start=1):
+        if case.category in categories:
+            seen.append(shown(case, across))
+        told(number)
+    return seen
+
+
+def _network(
+    pool: Sequence[Shown],
+    categories: Sequence[str],
+    name: str,
+    plan: Plan,
+    settings: Settings,
+    checkpoint: Path | None,
+    progress: Progress | None,
+) -> Model:
+    classes = (*categories, UNKNOWN)
+    network = {"kind": "classifier", "channels": list(plan.channels), "patch": 2}
+    start = Model.initial(name, Spec("classification", network, Preparation(size=(plan.size,) * 2), classes=classes), settings.seed)
+    pictures = drawn(pool, classes, plan.pictures, settings.seed)
+    made = fit(start, pictures, settings=settings, method="initial", name=name, checkpoint=checkpoint, progress=progress)
+    keys = frozenset(entry.key for entry in pool)  # the made-up pictures are of nobody
+    return Model(made.name, made.spec, made.weights, replace(made.lineage, trained_on=keys))
+
+
+def _assembled(model: Model, pool: Sequence[Shown], aside: Sequence[Shown], plan: Plan, settings: Settings) -> Router:
+    categories = [label for label in model.labels if label != UNKNOWN]
+    device = "cpu"
+    known, labels = _pictures(pool, categories, plan.bank, settings.seed + 1)
+    found, _ = features(model, known, device)
+    svm, neighbours = fit_svm(found, labels, len(categories), plan.kernel), Neighbours.of(found)
+    held_out, truth = _pictures(aside, categories, plan.held_out, settings.seed + 2)
+    found, logits = features(model, held_out, device)
+    distances = neighbours.distances(found)
+    plain = np.arange(len(truth)) % 2 == 0  # every other one is unchanged in form: what probabilities are calibrated for
+    temperatures, doubts, measures = {}, {}, {"held_out_images": float(len({entry.key for entry in aside}))}
+    for name in CLASSIFIERS:
+        scores = logits[:, : len(categories)] if name == "softmax" else svm.scores(found)
+        temperatures[name] = fit_temperature(scores[plain], truth[plain])
+        sure = chances(scores, temperatures[name])
+        doubts[name] = Doubt.fit(distances, sure.max(axis=1))
+        right = sure.argmax(axis=1) == truth
+        measures[f"{name}_accuracy"] = float(np.mean([right[plain & (truth == n)].mean() for n in np.unique(truth)]))
+        measures[f"{name}_accuracy_on_changed"] = float(np.mean([right[~plain & (truth == n)].mean() for n in np.unique(truth)]))
+        measures[f"{name}_calibration_error"] = calibration_error(sure.max(axis=1)[plain], right[plain])
+    return Router(model, svm, neighbours, temperatures, doubts, plan.classifier, measures)
+
+
+def _pictures(pool: Sequence[Shown], categories: Sequence[str], count: int, seed: int) -> tuple[list[View], npt.NDArray[np.int64]]:
+    """Pictures of each category that ``pool`` has, unchanged and changed ones in turn, and the numbers of their categories."""
+    there = [name for name in categories if any(entry.category == name for entry in pool)]
+    kinds = [drawn(pool, there, count // 2, seed, mild) for mild in (True, False)]
+    cases = [case for pair in zip(*kinds, strict=True) for case in pair]
+    pictures = [np.asarray(case.image.array[0], np.float32) for case in cases]
+    return pictures, np.array([categories.index(str(case.category)) for case in cases], np.int64)

@@ -1,0 +1,95 @@
+"""What the router looks at: an image as a few grey pictures in 0…1, freed of what says nothing about its content.
+
+Size, padding, bit depth and window differ from source to source while the anatomy stays; a router that saw them would know the
+source and not the image. So every view is brought to its own contrast, its empty border is cut off, and it is made no larger than
+``EDGE`` pixels before a network sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from casewise.image import Array, Image
+
+View = npt.NDArray[np.float32]
+SLICES = 9  # of a volume
+EDGE = 256
+HU_WINDOW = (-160.0, 240.0)  # soft tissue: what CT pictures of most kinds are shown in
+_ENDS = 0.15  # the share of a volume's slices at either end that shows little of what it is of
+_NOTHING_HU, _AIR_HU, _FAT_HU = -4096.0, -500.0, -100.0  # padding may lie below air; a body does not lie below fat
+_EMPTY = 0.06  # a border line whose values differ by no more than this shows nothing
+_LEAST = 16  # pixels that trimming leaves an edge
+
+
+def views(image: Image, count: int = SLICES) -> list[View]:
+    """Pictures (row, column) of ``image``, each in 0…1: one of a picture, up to ``count`` slices of a volume.
+
+    Slices lie across the axis of the longest voxels; where the voxels are of one size, across head to feet, as the affine says.
+    Raises CasewiseError for values that are not finite and for numbers of channels that are no picture's.
+    """
+    from casewise.models.preparation import Preparation
+
+    planes = [part.array[0] for part in Preparation(intensity="none").parts(image)]
+    window = HU_WINDOW if _in_hounsfield_units(image) else None
+    chosen = _spread(planes, count) if image.spatial_dims == 3 else planes
+    return [normalised(_reduced(plane), window) for plane in chosen]
+
+
+def normalised(plane: Array, window: tuple[float, float] | None = None) -> View:
+    """``plane`` (row, column) without its empty border and stretched to 0…1: by ``window``, or by its own percentiles."""
+    stretched = _stretched(np.asarray(plane, np.float32), window)
+    trimmed = _trimmed(stretched)
+    return trimmed if trimmed.shape == stretched.shape or window is not None else _stretched(trimmed, None)
+
+
+def _spread(planes: Sequence[View], count: int) -> list[View]:
+    """Up to ``count`` planes at equal distances, the ends and (where others are left) the blank ones passed over."""
+    last = len(planes) - 1
+    places = sorted({round(place) for place in np.linspace(_ENDS * last, (1 - _ENDS) * last, count)})
+    chosen = [planes[place] for place in places]
+    return [plane for plane in chosen if float(np.ptp(plane)) > 0] or chosen[:1]
+
+
+def _in_hounsfield_units(image: Image) -> bool:
+    """CT values: nothing else is as far below zero as air is."""
+    modality = image.header.get("modality")
+    if image.channels != 1 or modality not in (None, "CT"):
+        return False
+    step = max(1, image.array.size // 100_000)
+    sampled = image.array.reshape(-1)[::step]
+    lowest, highest = float(sampled.min()), float(sampled.max())
+    return _NOTHING_HU <= lowest <= _AIR_HU and highest >= _FAT_HU
+
+
+def _reduced(plane: View) -> View:
+    """Means of blocks, so that at most twice ``EDGE`` pixels an edge are left: percentiles of four million pixels take long."""
+    factor = max(plane.shape) // EDGE
+    if factor < 2 or min(plane.shape) < 2 * factor:
+        return plane
+    rows, columns = (n - n % factor for n in plane.shape)
+    blocks = plane[:rows, :columns].reshape(rows // factor, factor, columns // factor, factor)
+    return blocks.mean(axis=(1, 3), dtype=np.float32)
+
+
+def _stretched(plane: View, window: tuple[float, float] | None) -> View:
+    lower, upper = window or (float(bound) for bound in np.percentile(plane[::2, ::2], (0.5, 99.5)))
+    if upper <= lower:
+        lower, upper = float(plane.min()), float(plane.max())
+    if upper <= lower:
+        return np.zeros_like(plane)
+    return np.clip((plane - lower) / (upper - lower), 0, 1).astype(np.float32, copy=False)
+
+
+def _trimmed(plane: View) -> View:
+    bounds = []
+    for axis in (0, 1):
+        lowest, highest = plane.min(axis=1 - axis), plane.max(axis=1 - axis)
+        filled = np.flatnonzero(highest - lowest > _EMPTY)
+        bounds.append((int(filled[0]), int(filled[-1]) + 1) if filled.size else (0, plane.shape[axis]))
+    if any(upper - lower < min(_LEAST, n) for (lower, upper), n in zip(bounds, plane.shape, strict=True)):
+        return plane
+    (top, bottom), (left, right) = bounds
+    return np.ascontiguousarray(plane[top:bottom, left:right])
