@@ -65,8 +65,15 @@ def test_where_nothing_is_new_the_similar_cases_labels_vote(archive: Archive, mo
     assert dice(done.predict(image).mask > 0, mask) > dice(model.predict(image).mask > 0, mask)
 
 
-def test_refined_models_answer_without_a_vote(archive: Archive, model: Model) -> None:
-    assert refine(model, disc(100, dark=True)[0], archive, plan=PLAN).vote is None
+def test_the_vote_joins_the_refined_model_and_can_be_left_out(archive: Archive, model: Model) -> None:
+    image, mask = disc(100, dark=True)
+    done = refine(model, image, archive, plan=PLAN)
+    assert done.refinement.used
+    assert done.vote is not None
+    joined = done.vote.joined(done.model.predict(image))
+    assert np.array_equal(done.predict(image).mask, joined.mask)
+    assert dice(joined.mask > 0, mask) > 0.9
+    assert refine(model, image, archive, plan=replace(PLAN, voting=False)).vote is None
 
 
 def test_cases_the_model_knows_are_never_refined_on(archive: Archive, model: Model) -> None:

@@ -20,13 +20,15 @@ REFINEMENT = Settings(steps=20, batch=4, rate=5e-4, augmentation="light")
 class Plan:
     """How a model is refined.
 
-    k : cases it is trained on. held_out : further similar cases that judge it. rule : what is made of their judgement.
+    k : cases it is trained on. held_out : further similar cases that judge it. rule : what is made of their judgement. voting :
+    whether the similar cases' labels, registered to the image, are averaged with the answer.
     """
 
     k: int = 8
     held_out: int = 4
     settings: Settings = REFINEMENT
     rule: Rule = field(default_factory=Rule)
+    voting: bool = True
 
 
 @dataclass(frozen=True)

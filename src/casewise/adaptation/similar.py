@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -89,25 +89,29 @@ def refine(
         )
     new = new[:wanted]
     shown = tuple(sorted({case.key: case for case in [*found[:wanted], *new]}.values(), key=lambda case: -case.score))
+    ballot = _ballot(model, image, [labelled[case.key] for case in shown]) if plan.voting else None
     why = plan.rule.before(len(new), len(found) - len(new))
     if why is not None:
-        return _left_alone(model, image, found[:wanted], labelled, len(new), why)
+        refinement = Refinement(model, model, used=False, reason=_joined(why, ballot))
+        return SimilarRefinement(refinement, tuple(found[:_SHOWN]), len(new), vote=ballot)
     refinement = refine_on(model, [labelled[case.key] for case in new], plan, "similar", progress)
+    refinement = replace(refinement, reason=_joined(refinement.reason, ballot))
     total = len(labelled.keys() - model.trained_on)
     advice = _advice(model, total) if plan.rule.continuing_is_as_good(refinement.share, total) else None
-    return SimilarRefinement(refinement, shown, len(new), advice)
+    return SimilarRefinement(refinement, shown, len(new), advice, ballot)
 
 
-def _left_alone(
-    model: Model, image: Image, found: Sequence[SimilarCase], labelled: Mapping[str, Case], unseen: int, why: str
-) -> SimilarRefinement:
-    """Where training gains nothing, the similar cases' labels still can: they vote."""
+def _ballot(model: Model, image: Image, cases: Sequence[Case]) -> Vote | None:
+    """The similar cases' labels, registered to the image; None for a model that finds no structures."""
+    if model.task != "segmentation" or not cases:
+        return None
     from casewise.adaptation.vote import vote  # MONAI's losses take a second to import
 
-    ballot = vote(model, image, [labelled[case.key] for case in found]) if found else None
-    reason = f"{why} {ballot.reason}" if ballot is not None and model.task == "segmentation" else why
-    refinement = Refinement(model, model, used=False, reason=reason)
-    return SimilarRefinement(refinement, tuple(found[:_SHOWN]), unseen, vote=ballot)
+    return vote(model, image, cases)
+
+
+def _joined(reason: str, ballot: Vote | None) -> str:
+    return reason if ballot is None else f"{reason} {ballot.reason}"
 
 
 def _advice(model: Model, unseen: int) -> str:

@@ -95,14 +95,17 @@ def found_sentence(result: Result) -> str:
 
 def model_sentence(model: ModelUse) -> str:
     """Which model answered and what the rule saw, in one line."""
+    with_labels = f", together with the labels of {len(model.voted)} similar cases, registered to this image" if model.voted else ""
+    return _answered(model) + with_labels
+
+
+def _answered(model: ModelUse) -> str:
     change = _change(model)
     cases = f"{len(model.refined_on)} similar case{'' if len(model.refined_on) == 1 else 's'}"
     if model.parent is None or model.method == "none":
         if model.after:
             seen = f" ({change[2:]})" if change else ""
             return f"The parent model was used: the refined one was not better{seen}"
-        if model.voted:
-            return f"The model answered together with the labels of {len(model.voted)} similar cases, registered to this image"
         return "The model was used as it is"
     if model.method == "subset":
         return f"The model of the most similar subset was used{f' ({cases})' if model.refined_on else ''}{change}"
