@@ -106,7 +106,7 @@ def _analysed(
         further = []
         for number, labelled in enumerate(files.further, start=1):
             other = formats.read(labelled.image)
-            refined = refine(model, other, archive, plan=analyzer.plan).model
+            refined = refine(model, other, archive, plan=analyzer.plan)
             before, after = (dice_of_prediction(each.predict(other, device), labelled) for each in (model, refined))
             further.append(Accuracy(before, after))
             tell("Checking", number, len(files.further))
