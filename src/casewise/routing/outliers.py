@@ -31,7 +31,8 @@ def _one(views: Sequence[View], rng: np.random.Generator) -> View:
 def _square(view: View) -> View:
     from PIL import Image as Pillow
 
-    return np.asarray(Pillow.fromarray(np.ascontiguousarray(view, np.float32)).resize((_EDGE, _EDGE)), np.float32)
+    picture = Pillow.fromarray(np.ascontiguousarray(view, np.float32))
+    return np.clip(np.asarray(picture.resize((_EDGE, _EDGE), Pillow.Resampling.BILINEAR), np.float32), 0, 1)
 
 
 def _shuffled(views: Sequence[View], rng: np.random.Generator) -> View:

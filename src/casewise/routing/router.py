@@ -72,22 +72,29 @@ class Router:
         classifier : ``softmax`` or ``svm``; the router's own where none is named. tags : whether the DICOM tags are a prior.
         Raises CasewiseError, one sentence, for an image that no picture can be made of.
         """
-        name = check_classifier(classifier or self.classifier)
-        seen = views(image)
-        judged = self.judge(*features(self.model, seen, device), name)
         prior = prior_of(image.header, self.categories) if tags else Prior()
-        return self._decided(judged.known.mean(axis=0), float(np.median(judged.distance)), prior, name, len(seen))
+        return self.route_views([views(image)], classifier, priors=[prior], device=device)[0]
 
-    def route_views(self, pictures: Sequence[View], classifier: str | None = None, device: str = "cpu") -> list[Route]:
-        """The route of each of many pictures (row, column) in 0…1, as :func:`casewise.routing.views.views` makes them."""
+    def route_views(
+        self,
+        images: Sequence[Sequence[View]],
+        classifier: str | None = None,
+        *,
+        priors: Sequence[Prior] | None = None,
+        device: str = "cpu",
+    ) -> list[Route]:
+        """The route of each of many images, given as the pictures that :func:`casewise.routing.views.views` makes of each."""
         name = check_classifier(classifier or self.classifier)
-        if not pictures:
+        if not images:
             return []
-        judged = self.judge(*features(self.model, pictures, device), name)
-        return [
-            self._decided(known, float(distance), Prior(), name, 1)
-            for known, distance in zip(judged.known, judged.distance, strict=True)
-        ]
+        judged = self.judge(*features(self.model, [view for seen in images for view in seen], device), name)
+        ends = np.cumsum([len(seen) for seen in images])
+        routes = []
+        for number, (seen, end) in enumerate(zip(images, ends, strict=True)):
+            own = slice(end - len(seen), end)
+            known, distance = judged.known[own].mean(axis=0), float(np.median(judged.distance[own]))
+            routes.append(self._decided(known, distance, priors[number] if priors else Prior(), name, len(seen)))
+        return routes
 
     def judge(self, found: Matrix, logits: Matrix, classifier: str) -> Judgement:
         """From features (n, features) and logits (n, classes) of pictures."""

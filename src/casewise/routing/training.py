@@ -71,6 +71,21 @@ def train_router(
     total = len(training) + len(held_out)
     pool = _read(training, categories, True, lambda done: reading(done, total) if reading else None)
     aside = _read(held_out, categories, False, lambda done: reading(len(training) + done, total) if reading else None)
+    return router_of(pool, aside, name, plan=plan, settings=settings, checkpoint=checkpoint, progress=progress)
+
+
+def router_of(
+    pool: Sequence[Shown],
+    aside: Sequence[Shown],
+    name: str,
+    *,
+    plan: Plan,
+    settings: Settings,
+    checkpoint: Path | None = None,
+    progress: Progress | None = None,
+) -> Router:
+    """A router of what is already read: trained on ``pool``, calibrated on ``aside`` (on ``pool`` where that is empty)."""
+    categories = tuple(sorted({entry.category for entry in pool}))
     model = _network(pool, categories, name, plan, settings, checkpoint, progress)
     return _assembled(model, pool, aside or pool, plan, settings)
 

@@ -1,0 +1,64 @@
+"""What the routing benchmark shows a router: the sets' images as views, each with its source and its part of the split."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+
+from casewise.routing.degradation import resized
+from casewise.routing.drawing import Shown, shown
+from casewise.routing.views import View, views
+from recipes.router_data import SOURCES, Source, cases, parts
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """An image: ``trained`` is what a router would learn from it, ``views`` what ``Router.route`` makes of it."""
+
+    source: Source
+    part: str
+    name: str
+    trained: Shown
+    views: list[View]
+
+    @property
+    def category(self) -> str:
+        return self.source.category
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.source.category, self.source.name
+
+
+def entries(most: int = 1000) -> Iterator[Entry]:
+    """Every image of every set; of a part of one source at most ``most``."""
+    for source in SOURCES:
+        found = cases(source)
+        where = parts(source, found)
+        counts: dict[str, int] = {}
+        for case in found:
+            part = where[case.key]
+            counts[part] = counts.get(part, 0) + 1
+            if counts[part] <= most:
+                image = case.image
+                seen = [resized(view, 256) if max(view.shape) > 256 else view for view in views(image)]
+                yield Entry(source, part, case.name, shown(case, across=True), seen)
+
+
+def training(
+    found: list[Entry], sources: Collection[tuple[str, str]] = (), categories: Collection[str] = ()
+) -> tuple[list[Shown], list[Shown]]:
+    """(training, validation) without the (category, source) pairs ``sources`` and without ``categories``.
+
+    With a source left out, sets whose licence keeps them out of the shipped router are learnt from too: others are too few.
+    """
+    parted: tuple[list[Shown], list[Shown]] = ([], [])
+    for entry in found:
+        if entry.key in sources or entry.category in {*categories, "unknown"}:
+            continue
+        if not entry.source.trained:
+            if sources:
+                parted[0].append(entry.trained)
+        elif entry.part != "test":
+            parted[entry.part == "validation"].append(entry.trained)
+    return parted

@@ -1,0 +1,117 @@
+"""The routing benchmark's figures as Markdown, and its confusion matrix as a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+_CELL, _LEFT, _TOP = 58, 170, 40
+_ASKED = {"balanced": 0.99, "unseen": 0.97, "auroc": 0.95, "calibration": 0.03, "kept": 0.97, "speed": 100.0}
+
+
+def table(result: dict[str, Any]) -> str:
+    shipped, speed = result["shipped"], result["speed"]
+    both = [(name, shipped[name]) for name in ("softmax", "svm")]
+    lines = ["## The shipped router", "", "| | asked | softmax | SVM |", "|---|---|---|---|"]
+    lines += [
+        _row(f"balanced accuracy, {both[0][1]['images']} test images", f"≥ {_ASKED['balanced']}", [_with(s) for _, s in both]),
+        _row("the same, were nothing unknown", "", [f"{s['balanced_without_unknown']:.4f}" for _, s in both]),
+        _row("test images called unknown", "about 0.01", [f"{s['called_unknown']:.4f}" for _, s in both]),
+        _row("expected calibration error", f"≤ {_ASKED['calibration']}", [f"{s['calibration_error']:.4f}" for _, s in both]),
+    ]
+    for change in both[0][1]["changes"]:
+        kept = [f"{s['changes'][change]['kept']:.4f} ({s['changes'][change]['right']:.4f} right)" for _, s in both]
+        lines.append(_row(f"keep their category: {change}", f"≥ {_ASKED['kept']}", kept))
+    for source in both[0][1]["unknown"]:
+        told = [_doubted(s["unknown"][source]) for _, s in both]
+        lines.append(_row(f"AUROC known against {source}", f"≥ {_ASKED['auroc']}", told))
+    rate = f"{speed['images_per_second']:.0f} (load average {speed['load_average']:.1f})"
+    lines += [_row("images a second, two processes", f"≥ {_ASKED['speed']:.0f}", [rate, ""]), ""]
+    lines += ["### Test images, by category and source", "", *_sources(shipped, "by_source")]
+    lines += ["### Sources that the shipped router never saw", "", *_sources(shipped, "unseen_sources")]
+    if "without_sources" in result:
+        lines += ["## Sources left out in turn", "", "All images of a source, by a router that never saw it.", ""]
+        joined = {name: {"rows": [row for run in result["without_sources"] for row in run[name]]} for name in ("softmax", "svm")}
+        lines += _sources(joined, "rows")
+        lines += [
+            "## Categories left out in turn",
+            "",
+            "| category | images | softmax AUROC (called unknown) | SVM |",
+            "|---|---|---|---|",
+        ]
+        for run in result["without_categories"]:
+            for category, row in run["softmax"].items():
+                lines.append(f"| {category} | {row['images']} | {_doubted(row)} | {_doubted(run['svm'][category])} |")
+        lines += ["", *_means(result)]
+    return "\n".join(lines)
+
+
+def _row(name: str, asked: str, values: list[str]) -> str:
+    return f"| {name} | {asked} | {values[0]} | {values[1]} |"
+
+
+def _with(entry: dict[str, Any]) -> str:
+    low, high = entry["interval"]
+    return f"{entry['balanced']:.4f} ({low:.4f}–{high:.4f})"
+
+
+def _doubted(row: dict[str, Any]) -> str:
+    return f"{row['auroc']:.4f} ({row['called_unknown']:.2f} called unknown)"
+
+
+def _sources(entry: dict[str, Any], key: str) -> list[str]:
+    lines = [
+        "| category | source | images | subjects | softmax right | SVM right | softmax took it for |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for row, other in zip(entry["softmax"][key], entry["svm"][key], strict=True):
+        taken = ", ".join(f"{name} {count}" for name, count in row["taken_for"].items())
+        rates = [f"{r['right'] / r['images']:.3f} ({r['interval'][0]:.2f}–{r['interval'][1]:.2f})" for r in (row, other)]
+        lines.append(
+            f"| {row['category']} | {row['source']} | {row['images']} | {row['subjects']} | {rates[0]} | {rates[1]} | {taken} |"
+        )
+    return [*lines, ""]
+
+
+def _means(result: dict[str, Any]) -> list[str]:
+    lines = []
+    for name in ("softmax", "svm"):
+        rows = [row for run in result["without_sources"] for row in run[name]]
+        share = sum(row["right"] for row in rows) / sum(row["images"] for row in rows)
+        mean = sum(row["right"] / row["images"] for row in rows) / len(rows)
+        scores = [row["auroc"] for run in result["without_categories"] for row in run[name].values()]
+        lines.append(
+            f"- {name}: of all images of sources left out {share:.4f} are right, as the mean over sources {mean:.4f} "
+            f"(asked ≥ {_ASKED['unseen']}); AUROC over categories left out: mean {sum(scores) / len(scores):.4f}, "
+            f"least {min(scores):.4f} (asked ≥ {_ASKED['auroc']})."
+        )
+    return lines
+
+
+def confusion_picture(result: dict[str, Any], path: Path) -> None:
+    """Rows: what the test images are. Columns: what the shipped router took them for. The darker, the larger the row's share."""
+    from PIL import Image, ImageDraw
+
+    names = result["shipped"]["categories"]
+    columns = [*names, "unknown"]
+    panels = [(name, result["shipped"][name]["confusion"]) for name in ("softmax", "svm")]
+    height = _TOP + _CELL * len(names) + 130
+    picture = Image.new("RGB", (2 * (_LEFT + _CELL * len(columns) + 30), height), "white")
+    draw = ImageDraw.Draw(picture)
+    for place, (title, counts) in enumerate(panels):
+        left = place * (_LEFT + _CELL * len(columns) + 30)
+        draw.text((left + _LEFT, 12), f"{title}: rows are the truth, columns the answer", fill="black")
+        for row, values in enumerate(counts):
+            y = _TOP + row * _CELL
+            draw.text((left + 8, y + _CELL // 2 - 6), f"{names[row]} ({sum(values)})", fill="black")
+            for column, count in enumerate(values):
+                x = left + _LEFT + column * _CELL
+                shade = round(255 * (1 - count / max(1, sum(values))))
+                draw.rectangle((x, y, x + _CELL - 2, y + _CELL - 2), fill=(shade, shade, 255), outline=(200, 200, 200))
+                if count:
+                    draw.text((x + 8, y + _CELL // 2 - 6), str(count), fill="white" if shade < 128 else "black")
+        for column, name in enumerate(columns):
+            label = Image.new("RGB", (125, 14), "white")
+            ImageDraw.Draw(label).text((0, 0), name, fill="black")
+            picture.paste(label.rotate(90, expand=True), (left + _LEFT + column * _CELL + 20, _TOP + len(names) * _CELL + 4))
+    picture.save(path)

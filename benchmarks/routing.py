@@ -1,0 +1,233 @@
+"""How well the router tells categories apart, and what is none of them.
+
+    python -m benchmarks.routing            # about half an hour on two cores
+    python -m benchmarks.routing --quick    # the shipped router alone; nothing is kept
+
+The shipped router is measured on images that it was never trained on: a fifth of each set's subjects (patients, where they are
+known), and whole sets (JSRT, BraTS, WMH) that it never saw. For sources and categories left out in turn a smaller network is
+trained without them, with settings fixed beforehand: {steps} steps on {pictures} pictures a category. Every figure is of pixels
+alone, without tags.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks._routing_cases import Entry, entries, training
+from benchmarks._routing_changes import CHANGES, changed
+from benchmarks._routing_table import confusion_picture, table
+from benchmarks._statistics import auc, interval
+from casewise.routing.calibration import calibration_error
+from casewise.routing.classifiers import CLASSIFIERS
+from casewise.routing.route import UNKNOWN, Route
+from casewise.routing.router import Router
+from casewise.routing.training import Plan, router_of
+from casewise.training import Settings
+
+RESULTS = Path(__file__).parent / "results"
+PLAN = Plan(channels=(24, 48, 96, 128), pictures=900)
+SETTINGS = Settings(steps=900, batch=32, rate=2e-3, augmentation="light", device="cpu")
+SOURCES_OUT = (  # (category, source) that one router is trained without
+    (("chest-xray", "mednist"), ("brain-mr", "brats")),
+    (("chest-xray", "jsrt"), ("brain-mr", "wmh")),
+    (("chest-xray", "montgomery"), ("brain-mr", "open-ms"), ("abdomen-ct", "mednist")),
+    (("chest-xray", "shenzhen"), ("brain-mr", "pyradiomics"), ("abdomen-ct", "totalseg")),
+)
+CATEGORIES_OUT = (
+    ("abdomen-ct", "breast-ultrasound"),
+    ("brain-mr", "hand-xray"),
+    ("breast-mr", "chest-ct"),
+    ("cardiac-mr", "chest-xray"),
+    ("head-ct", "prostate-mr"),
+)
+_found: list[Entry] = []  # read once, before the workers are forked
+
+
+def routed(router: Router, of: list[Entry], classifier: str) -> list[Route]:
+    return router.route_views([entry.views for entry in of], classifier)
+
+
+def accuracy(of: list[Entry], routes: list[Route]) -> dict[str, object]:
+    """Balanced over the categories, with a 95 % bootstrap interval over the images; ``known`` counts unknown as wrong."""
+    right = np.array([route.category == entry.category for entry, route in zip(of, routes, strict=True)])
+    names = np.array([entry.category for entry in of])
+    rng = np.random.default_rng(0)
+    draws = []
+    for _ in range(1000):
+        rates = [right[rng.choice(np.flatnonzero(names == name), int((names == name).sum()))].mean() for name in sorted(set(names))]
+        draws.append(np.mean(rates))
+    rates = [right[names == name].mean() for name in sorted(set(names))]
+    forced = [_best_known(route) == entry.category for entry, route in zip(of, routes, strict=True)]
+    return {
+        "images": len(of),
+        "balanced": float(np.mean(rates)),
+        "interval": [float(np.quantile(draws, q)) for q in (0.025, 0.975)],
+        "balanced_without_unknown": float(np.mean([np.mean(np.array(forced)[names == name]) for name in sorted(set(names))])),
+        "called_unknown": float(np.mean([route.category == UNKNOWN for route in routes])),
+        "calibration_error": calibration_error(np.array([route.probability for route in routes]), right),
+    }
+
+
+def _best_known(route: Route) -> str:
+    return next(score.category for score in route.scores if score.category != UNKNOWN)
+
+
+def doubt(route: Route) -> float:
+    """The odds of unknown beside the best category, on a log scale: what decides."""
+    chance = {score.category: score.probability for score in route.scores}
+    best = max(value for name, value in chance.items() if name != UNKNOWN)
+    return float(np.log(chance[UNKNOWN] + 1e-300) - np.log(best + 1e-300))
+
+
+def by_source(of: list[Entry], routes: list[Route]) -> list[dict[str, object]]:
+    rows = []
+    for key in sorted({entry.key for entry in of}):
+        own = [(entry, route) for entry, route in zip(of, routes, strict=True) if entry.key == key]
+        right = [float(route.category == key[0]) for _, route in own]
+        others = sorted({route.category for _, route in own if route.category != key[0]})
+        low, high = interval(right)
+        counts = {name: sum(route.category == name for _, route in own) for name in others}
+        subjects = len({entry.trained.subject for entry, _ in own})
+        rows.append(
+            {"category": key[0], "source": key[1], "images": len(own), "subjects": subjects, "right": int(sum(right))}
+            | {"interval": [low, high], "taken_for": counts}
+        )
+    return rows
+
+
+def shipped(found: list[Entry]) -> dict[str, object]:
+    router = Router.load()
+    known = [e for e in found if e.category != UNKNOWN and e.source.trained and e.part == "test"]
+    unseen = [e for e in found if e.category != UNKNOWN and not e.source.trained]
+    outside = [e for e in found if e.category == UNKNOWN]
+    result: dict[str, object] = {"categories": list(router.categories)}
+    for name in CLASSIFIERS:
+        routes, others = routed(router, known, name), routed(router, outside, name)
+        result[name] = {
+            **accuracy(known, routes),
+            "by_source": by_source(known, routes),
+            "unseen_sources": by_source(unseen, routed(router, unseen, name)),
+            "unknown": _unknown(outside, others, routes),
+            "confusion": _confusion(router, known, routes),
+            "changes": {change: _kept(router, known, routes, change, name) for change in CHANGES},
+        }
+    return result
+
+
+def _confusion(router: Router, of: list[Entry], routes: list[Route]) -> list[list[int]]:
+    names = [*router.categories, UNKNOWN]
+    counts = np.zeros((len(router.categories), len(names)), int)
+    for entry, route in zip(of, routes, strict=True):
+        counts[names.index(entry.category), names.index(route.category)] += 1
+    return counts.tolist()
+
+
+def _unknown(outside: list[Entry], routes: list[Route], known: list[Route]) -> dict[str, object]:
+    inside = [doubt(route) for route in known]
+    rows = {}
+    for source in sorted({entry.source.name for entry in outside}):
+        own = [route for entry, route in zip(outside, routes, strict=True) if entry.source.name == source]
+        scores = [doubt(route) for route in own]
+        rows[source] = {
+            "images": len(own),
+            "auroc": auc(inside + scores, [False] * len(inside) + [True] * len(scores)),
+            "called_unknown": float(np.mean([route.category == UNKNOWN for route in own])),
+        }
+    return rows
+
+
+def _kept(router: Router, of: list[Entry], before: list[Route], change: str, classifier: str) -> dict[str, float]:
+    """Share of the images that keep their category (the one that the unchanged image was given), by any classifier."""
+    after = router.route_views([[changed(view, change) for view in entry.views] for entry in of], classifier)
+    same = [a.category == b.category for a, b in zip(after, before, strict=True)]
+    right = [a.category == entry.category for a, entry in zip(after, of, strict=True)]
+    return {"kept": float(np.mean(same)), "right": float(np.mean(right)), "images": float(len(of))}
+
+
+def without_sources(number: int) -> dict[str, object]:
+    """Routers that never saw a source, on all images of it."""
+    out = set(SOURCES_OUT[number])
+    router = router_of(*training(_found, sources=out), "without", plan=PLAN, settings=SETTINGS)
+    of = [entry for entry in _found if entry.key in out]
+    return {name: by_source(of, routed(router, of, name)) for name in CLASSIFIERS}
+
+
+def without_categories(number: int) -> dict[str, object]:
+    """Routers that never saw a category: whether its images are more doubtful than test images of those they know."""
+    out = CATEGORIES_OUT[number]
+    router = router_of(*training(_found, categories=out), "without", plan=PLAN, settings=SETTINGS)
+    known = [e for e in _found if e.category not in {*out, UNKNOWN} and e.source.trained and e.part == "test"]
+    result: dict[str, object] = {}
+    for name in CLASSIFIERS:
+        inside = [doubt(route) for route in routed(router, known, name)]
+        rows = {}
+        for category in out:
+            own = routed(router, [e for e in _found if e.category == category and e.part == "test"], name)
+            scores = [doubt(route) for route in own]
+            rows[category] = {
+                "images": len(own),
+                "auroc": auc(inside + scores, [False] * len(inside) + [True] * len(scores)),
+                "called_unknown": float(np.mean([route.category == UNKNOWN for route in own])),
+            }
+        result[name] = rows
+    return result
+
+
+def speed(workers: int = 2, images: int = 400) -> dict[str, float]:
+    """Images a second after decoding: views, features, both scores and the route, one image at a time, in ``workers`` processes."""
+    with ProcessPoolExecutor(workers, get_context("fork")) as pool:
+        list(pool.map(_timed, [8] * workers))
+        load = os.getloadavg()[0]
+        busy = list(pool.map(_timed, [images] * workers))
+    return {"images_per_second": float(sum(images / seconds for seconds in busy)), "load_average": load}
+
+
+def _timed(count: int) -> float:
+    import torch
+
+    from casewise.image import Image
+
+    torch.set_num_threads(1)
+    router = Router.load()
+    pictures = [entry for entry in _found if entry.part == "test" and len(entry.views) == 1]
+    rng = np.random.default_rng(1)
+    images = [Image((pictures[int(n)].views[0] * 255).astype(np.uint8)[None]) for n in rng.integers(len(pictures), size=count)]
+    began = time.perf_counter()
+    for image in images:
+        router.route(image)
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    text = (__doc__ or "").format(steps=SETTINGS.steps, pictures=PLAN.pictures)
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="the shipped router alone; nothing is kept")
+    options = parser.parse_args()
+    _found.extend(entries())
+    result: dict[str, object] = {"shipped": shipped(_found), "speed": speed()}
+    if not options.quick:
+        with ProcessPoolExecutor(2, get_context("fork")) as pool:
+            sources = pool.map(without_sources, range(len(SOURCES_OUT)))
+            categories = pool.map(without_categories, range(len(CATEGORIES_OUT)))
+            result |= {"without_sources": list(sources), "without_categories": list(categories)}
+    page = f"# Routing\n\n`python -m benchmarks.routing`\n\n{text.split(chr(10) * 2, 2)[2]}\n{table(result)}"
+    print(page)
+    if not options.quick:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / "routing.md").write_text(page + "\n", encoding="utf-8")
+        (RESULTS / "routing.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+        confusion_picture(result, RESULTS / "routing_confusion.png")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""What a router is made of: views, changed pictures, made-up ones, calibration, doubt, and what tags say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from casewise.image import Image
+from casewise.routing.calibration import calibration_error, chances, fit_temperature
+from casewise.routing.classifiers import fit_svm
+from casewise.routing.degradation import degrade
+from casewise.routing.outliers import outlier
+from casewise.routing.prior import prior_of
+from casewise.routing.unknown import Doubt, Neighbours
+from casewise.routing.views import views
+
+NAMES = ("abdomen-ct", "brain-mr", "breast-ultrasound", "chest-ct", "chest-xray", "hand-xray", "head-ct", "prostate-mr")
+
+
+def ramp(rows: int = 48, columns: int = 64) -> np.ndarray:
+    return np.add.outer(np.linspace(0, 1, rows), np.linspace(0, 2, columns)).astype(np.float32) / 3
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    rows=st.integers(20, 700),
+    columns=st.integers(20, 700),
+    gain=st.floats(1e-3, 1e4),
+    shift=st.floats(-400, 1e4),
+    border=st.integers(0, 30),
+)
+def test_a_view_does_not_depend_on_units_or_an_empty_border(
+    rows: int, columns: int, gain: float, shift: float, border: int
+) -> None:
+    plain = ramp(rows, columns)
+    padded = np.pad(plain, border, constant_values=0)
+    (first,), (second,) = views(Image(plain[None])), views(Image((padded.astype(np.float64) * gain + shift)[None]))
+    assert first.dtype == np.float32
+    assert second.min() >= 0 and second.max() <= 1
+    assert max(second.shape) <= 512
+    if max(rows, columns) + 2 * border < 512:
+        assert abs(first.shape[0] - second.shape[0]) <= 4 and abs(first.shape[1] - second.shape[1]) <= 4
+
+
+def test_ct_is_seen_in_a_soft_tissue_window() -> None:
+    volume = np.full((32, 32, 12), -1000, np.int16)
+    volume[8:24, 8:24] = 40
+    volume[14:18, 14:18] = 1500
+    for header in ({}, {"modality": "CT"}):
+        view = views(Image(volume[None], np.diag([1.0, 1.0, 5.0, 1.0]), header))[0]
+        assert view[2, 2] == pytest.approx(0.5)  # 40 HU in −160…240; the air around is cut off
+        assert view[8, 8] == 1
+    view = views(Image(volume[None], np.diag([1.0, 1.0, 5.0, 1.0]), {"modality": "MR"}))[0]
+    assert view[2, 2] < 0.45
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(24, 200), columns=st.integers(24, 200))
+def test_changed_and_made_up_pictures_are_pictures_and_can_be_made_again(seed: int, rows: int, columns: int) -> None:
+    view = ramp(rows, columns)
+    for make in (lambda rng: degrade(view, rng), lambda rng: outlier([view, view.T], rng)):
+        first, second = make(np.random.default_rng(seed)), make(np.random.default_rng(seed))
+        assert np.array_equal(first, second)
+        assert first.ndim == 2 and min(first.shape) >= 4
+        assert np.isfinite(first).all() and first.min() >= 0 and first.max() <= 1
+
+
+@pytest.mark.parametrize("kernel", ["rbf", "linear"])
+def test_a_support_vector_machine_is_scikit_learns(kernel: str) -> None:
+    from sklearn.svm import SVC
+
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(3), 30)
+    features = (rng.normal(0, 1, (90, 5)) + labels[:, None] * np.array([2, 0, -1, 0, 1])).astype(np.float32)
+    machine = fit_svm(features, labels, 3, kernel)
+    x = ((features - machine.mean) / machine.scale).astype(np.float16).astype(np.float32)
+    for number in range(3):
+        own = SVC(C=10, kernel=kernel, gamma=1 / 5, class_weight="balanced").fit(x, labels == number)
+        assert machine.scores(features)[:, number] == pytest.approx(own.decision_function(x), abs=0.05)
+
+
+def test_the_temperature_brings_confidence_to_accuracy() -> None:
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 4, 4000)
+    scores = rng.normal(0, 1, (4000, 4)).astype(np.float32)
+    scores[np.arange(4000), labels] += 1.5
+    scores *= 7  # far too sure of itself
+    right = scores.argmax(axis=1) == labels
+    before = calibration_error(chances(scores).max(axis=1), right)
+    after = calibration_error(chances(scores, fit_temperature(scores, labels)).max(axis=1), right)
+    assert before > 0.15
+    assert after < 0.03
+
+
+def test_one_known_image_in_a_hundred_is_doubted_at_most() -> None:
+    rng = np.random.default_rng(0)
+    distances, best = rng.gamma(2, 0.05, 2000), rng.uniform(0.6, 1, 2000)
+    doubt = Doubt.fit(distances, best)
+    wins = [doubt.chance(d) > (1 - doubt.chance(d)) * p for d, p in zip(distances, best, strict=True)]
+    assert 0.005 <= np.mean(wins) <= 0.011
+    assert doubt.chance(float(np.median(distances))) < 0.05
+    assert doubt.chance(1e9) == pytest.approx(1)
+
+
+def test_distances_grow_away_from_the_bank() -> None:
+    rng = np.random.default_rng(0)
+    known = np.abs(rng.normal(0, 0.05, (50, 8))).astype(np.float32) + np.eye(8, dtype=np.float32)[0]
+    neighbours = Neighbours.of(known)
+    away = np.stack([known[0], known[0] + np.eye(8)[3], np.eye(8)[5]]).astype(np.float32)
+    distances = neighbours.distances(away)
+    assert distances[0] < 0.05 < distances[1] < distances[2]
+    assert len(Neighbours.of(known[:2]).distances(away)) == 3  # a bank smaller than k
+
+
+@pytest.mark.parametrize(
+    ("modality", "part", "fits"),
+    [
+        ("CR", "CHEST", ("chest-xray",)),
+        ("DX", None, ("chest-xray", "hand-xray")),
+        ("MR", "HEAD", ("brain-mr",)),
+        ("mr", "Prostate", ("prostate-mr",)),
+        ("CT", "ABDOMENPELVIS", ("abdomen-ct",)),
+        (None, "BREAST", ("breast-ultrasound",)),
+        ("NM", "WHOLE BODY", ()),
+        ("MR", "KNEE", ("brain-mr", "prostate-mr")),
+        ("OT", None, None),
+        (None, None, None),
+        ("", "", None),
+    ],
+)
+def test_what_tags_allow(modality: str | None, part: str | None, fits: tuple[str, ...] | None) -> None:
+    assert prior_of({"modality": modality, "body_part": part}, NAMES).fits == fits
+
+
+def test_categories_of_other_names_are_not_judged_by_tags() -> None:
+    prior = prior_of({"modality": "CT", "body_part": "CHEST"}, ("benign", "malignant"))
+    assert prior.fits == ("benign", "malignant")
+    assert not prior.decided("benign", "unknown").contradicted
