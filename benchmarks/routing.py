@@ -34,7 +34,7 @@ from casewise.routing.training import Plan, router_of
 from casewise.training import Settings
 
 RESULTS = Path(__file__).parent / "results"
-PLAN = Plan(channels=(24, 48, 96, 128), pictures=900)
+PLAN = Plan(pictures=900)
 SETTINGS = Settings(steps=900, batch=32, rate=2e-3, augmentation="light", device="cpu")
 SOURCES_OUT = (  # (category, source) that one router is trained without
     (("chest-xray", "mednist"), ("brain-mr", "brats")),

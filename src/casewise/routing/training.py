@@ -39,7 +39,7 @@ class Plan:
     """
 
     size: int = 64
-    channels: tuple[int, ...] = (32, 64, 128, 128)
+    channels: tuple[int, ...] = (24, 48, 96, 128)
     pictures: int = 1600
     bank: int = 200
     held_out: int = 200
@@ -120,7 +120,8 @@ def _network(
     classes = (*categories, UNKNOWN)
     network = {"kind": "classifier", "channels": list(plan.channels), "patch": 2}
     start = Model.initial(name, Spec("classification", network, Preparation(size=(plan.size,) * 2), classes=classes), settings.seed)
-    pictures = drawn(pool, classes, plan.pictures, settings.seed)
+    seen = -(-settings.steps * settings.batch // len(classes))  # no more than the network will be shown
+    pictures = drawn(pool, classes, min(plan.pictures, seen), settings.seed)
     made = fit(start, pictures, settings=settings, method="initial", name=name, checkpoint=checkpoint, progress=progress)
     keys = frozenset(entry.key for entry in pool)  # the made-up pictures are of nobody
     return Model(made.name, made.spec, made.weights, replace(made.lineage, trained_on=keys))
