@@ -29,7 +29,9 @@ def started(target: str, settings: Mapping[str, object]) -> Runs:
     def run(task: Task) -> tuple[list[object], list[str]]:
         image = task.image()
         os.chdir(task.out)
-        return _told(analyze(image)), []
+        findings = _told(analyze(image))
+        notes = getattr(application, "notes", ())
+        return findings, [str(note) for note in notes] if isinstance(notes, (list, tuple)) else []
 
     return run
 
