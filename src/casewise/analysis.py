@@ -1,36 +1,43 @@
-"""The whole way of an image: read → similar cases → refine, or choose a subset's model → predict → findings → report."""
+"""The whole way of an image: read → route → similar cases → refine → predict, beside it the route's applications → report."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from casewise import formats
-from casewise.adaptation import Plan, SimilarRefinement, refine, subsets, usable_cases
+from casewise.adaptation.adapter import SHOWN, Adapted, Adapter
+from casewise.adaptation.refinement import Plan
+from casewise.applications.organs import NAME as ORGANS
 from casewise.applications.organs import findings_of
-from casewise.case import Case
+from casewise.applications.running import Done, Job, Ran, Runner
 from casewise.device import resolve_device
-from casewise.errors import ArchiveError, CasewiseError, UsageError
+from casewise.errors import CasewiseError, UsageError
+from casewise.finding import Finding
 from casewise.image import Image
-from casewise.models import Model, Prediction
+from casewise.models import Model
 from casewise.reporting.jsonsafe import dumps
 from casewise.reporting.report import file_stem, write_index, write_report
 from casewise.reporting.similar import SimilarPicture
 from casewise.result import ModelUse, Result, SimilarCase
 
 if TYPE_CHECKING:
-    from casewise.adaptation.vote import Vote
+    from casewise.applications.declared import Declared
     from casewise.archive import Archive
+    from casewise.models.prediction import Prediction
+    from casewise.routing.registry import Registry
+    from casewise.routing.route import Route
+    from casewise.routing.router import Router
 
-ADAPT = ("none", "similar", "subset")
-_SHOWN = 8  # similar cases shown in a report
+Masks = dict[str, npt.NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -53,66 +60,54 @@ class _Clock:
 
 
 @dataclass(frozen=True)
-class _Adapted:
-    """The model that answers for one image, where it came from, and the similar cases that were looked at."""
+class _Prepared:
+    """What is known of an image when its route's applications have yet to answer."""
 
+    path: Path
+    name: str
+    clock: _Clock
     use: ModelUse
-    model: Model
+    findings: tuple[Finding, ...] = ()
+    masks: Masks = field(default_factory=dict)
     similar: Sequence[SimilarCase] = ()
     notes: tuple[str, ...] = ()
-    vote: Vote | None = None
-
-    def predict(self, image: Image, device: str) -> Prediction:
-        answer = self.model.predict(image, device)
-        return self.vote.joined(answer) if self.vote is not None else answer
-
-
-def _refined(parent: Model, done: SimilarRefinement) -> _Adapted:
-    made = done.refinement
-    name = parent.name if made.used else None
-    refined_on = tuple(case.name for case in made.trained_on) if made.used else ()
-    voted = tuple(case.name for case in done.vote.cases) if done.vote is not None and done.vote.used else ()
-    use = ModelUse(done.model.name, name, refined_on, "similar", made.reason, made.before, made.after, voted)
-    return _Adapted(use, done.model, done.similar, (done.advice,) if done.advice else (), done.vote)
-
-
-def _chosen(parent: Model, subset: subsets.Subset, model: Model, score: float, members: tuple[str, ...]) -> _Adapted:
-    told = ", and the model refined on it was used" if subset.refined else ", whose refined model was not better than its parent"
-    reason = f"The image is most like {subset.name} ({subset.size} cases, cosine {score:.2f}){told}."
-    name = parent.name if subset.refined else None
-    return _Adapted(ModelUse(model.name, name, members if subset.refined else (), "subset", reason), model)
+    route: Route | None = None
 
 
 class Analyzer:
-    """What stays the same for all the images of a call: the model, the archive, the way of adapting, the folder for results.
+    """What stays the same for all the images of a call.
 
-    adapt : ``none``, ``similar`` (refined for each image) or ``subset`` (the model of the precomputed subset most like the image).
+    model : finds structures or a class in every image, as the application ``organs``; None for the route's applications alone.
+    archive, adapt : whether the model is refined on similar cases, chosen among the subsets' models, or left alone.
+    router, applications : what says which kind of image it is, and which applications therefore see it; None for neither.
+    application : only this one is run. site : where the images come from, for the registry's rules.
     notes : sentences that every report is to carry (the demo says there which pixels are simulated).
     """
 
     def __init__(
         self,
-        model: Model,
+        model: Model | None,
         output: Path,
         *,
         archive: Archive | None = None,
         adapt: str = "none",
-        application: str = "organs",
+        router: Router | None = None,
+        applications: Registry | None = None,
+        application: str | None = None,
+        site: str | None = None,
         plan: Plan | None = None,
         device: str = "auto",
         seed: int = 0,
         notes: Sequence[str] = (),
     ) -> None:
-        if adapt not in ADAPT:
-            msg = f"A model is adapted by one of {', '.join(ADAPT)}; given was {adapt!r}."
-            raise UsageError(msg)
-        if adapt != "none" and archive is None:
-            msg = f"Adapting by {adapt!r} needs an archive of labelled cases; name one with --archive, or choose --adapt none."
-            raise UsageError(msg)
-        self.model, self.output, self.archive, self.adapt = model, output, archive, adapt
-        self.application, self.device, self.notes = application, resolve_device(device), tuple(notes)
+        self.output, self.device, self.notes, self.site = output, resolve_device(device), tuple(notes), site
         plan = plan or Plan()
         self.plan = replace(plan, settings=replace(plan.settings, device=self.device, seed=seed))
+        self.router, self.registry = router, applications
+        self._only = _only(application, model, applications)
+        alone = self._only is not None or model is None
+        self.adapter = None if alone or model is None else Adapter(model, archive, adapt, self.plan, self.device)
+        self._routed = application is None
         self._names: dict[str, int] = {}
         try:
             output.mkdir(parents=True, exist_ok=True)
@@ -120,74 +115,109 @@ class Analyzer:
             msg = f"The results cannot be written to {output}: {error.strerror}; choose another folder with --output."
             raise UsageError(msg) from error
 
-    @cached_property
-    def _subsets(self) -> subsets.Subsets:
-        if self.archive is None:
-            msg = "Subsets belong to an archive; name one with --archive."
-            raise ArchiveError(msg)
-        return subsets.load(subsets.default_folder(self.archive, self.model))
-
-    @cached_property
-    def _cases(self) -> dict[str, Case]:
-        return {case.key: case for case in usable_cases(self.model, self.archive)} if self.archive is not None else {}
-
     def one(self, path: Path) -> Result:
         """Analyse one file or folder. Raises CasewiseError, one sentence; nothing of this image reaches the next."""
+        answer = next(iter(self.all([path])))
+        if isinstance(answer, Failure):
+            raise CasewiseError(answer.reason)
+        return answer
+
+    def all(self, paths: Sequence[Path]) -> Iterator[Result | Failure]:
+        """Each image's result as soon as it is there; one that fails is named and the others go on.
+
+        While an image is read, routed, adapted to and reported here, the applications see others in processes of their own.
+        """
+        failed: deque[Failure] = deque()
+        with Runner() as runner:
+            for ran in runner.run(self._jobs(paths, failed)):
+                yield from _drained(failed)
+                yield self._finished(ran)
+            yield from _drained(failed)
+
+    def _jobs(self, paths: Sequence[Path], failed: deque[Failure]) -> Iterator[Job]:
+        for path in paths:
+            try:
+                yield self._job(path)
+            except CasewiseError as error:
+                failed.append(Failure(str(path), str(error)))
+
+    def _job(self, path: Path) -> Job:
         clock = _Clock()
         with clock.step("read"):
             image = formats.read(path)
-        adapted = self._adapted(image, clock)
-        with clock.step("predict"):
-            prediction = adapted.predict(image, self.device)
+        route = None
+        if self.router is not None:
+            with clock.step("route"):
+                route = self.router.route(image, device=self.device)
         name = self._name(path)
+        prepared = _Prepared(path, name, clock, _NO_MODEL, route=route)
+        if self.adapter is not None:
+            prepared = self._seen_by_the_model(self.adapter, prepared, image)
+        category = route.category if route is not None else "unknown"
+        return Job(path, image, self._applications(category, image), self.output / f"{name}-files", category, tag=prepared)
+
+    def _seen_by_the_model(self, adapter: Adapter, prepared: _Prepared, image: Image) -> _Prepared:
+        adapted: Adapted = adapter.fit(image, prepared.clock.step)
+        with prepared.clock.step("predict"):
+            prediction = adapted.predict(image, self.device)
+        written = self._write_masks(prediction, image, prepared.name)
+        return replace(
+            prepared,
+            use=adapted.use,
+            findings=tuple(findings_of(prediction, image, ORGANS, written)),
+            masks=dict(prediction.masks()),
+            similar=adapted.similar,
+            notes=adapted.notes,
+        )
+
+    def _applications(self, category: str, image: Image) -> tuple[Declared, ...]:
+        if self._only is not None:
+            return (self._only,)
+        if self.registry is None or not self._routed:
+            return ()
+        return tuple(self.registry.for_route(category, image.header, self.site))
+
+    def _finished(self, ran: Ran) -> Result | Failure:
+        prepared = ran.job.tag
+        if not isinstance(prepared, _Prepared):
+            raise TypeError(type(prepared))
+        try:
+            return self._reported(prepared, ran)
+        except CasewiseError as error:
+            return Failure(str(prepared.path), str(error))
+
+    def _reported(self, prepared: _Prepared, ran: Ran) -> Result:
+        image, clock, name = ran.job.image, prepared.clock, prepared.name
+        route = prepared.route
+        names = [application.name for application in ran.job.applications]
+        notes = [
+            f"{outcome.application}: {note}" for outcome in ran.outcomes if isinstance(outcome, Done) for note in outcome.notes
+        ]
         with clock.step("report"):
-            masks = self._write_masks(prediction, image, name)
-            findings = tuple(findings_of(prediction, image, self.application, masks))
             result = Result(
-                str(path),
-                adapted.use,
-                findings,
-                tuple(adapted.similar[:_SHOWN]),
-                None,
-                dict(clock.seconds),
+                str(prepared.path),
+                prepared.use,
+                (*prepared.findings, *ran.findings),
+                tuple(prepared.similar[:SHOWN]),
+                None if route is None else {**route.to_json(), "applications": [*([ORGANS] if self.adapter else []), *names]},
+                {**clock.seconds, **ran.seconds},
                 self.output / f"{name}.html",
-                (*self.notes, *adapted.notes),
+                (*self.notes, *prepared.notes, *notes),
+                tuple(outcome.to_json() for outcome in ran.outcomes),
             )
+            masks = prepared.masks | _masks_of(ran.findings, image, prepared.masks)
             report = write_report(
                 result,
                 image,
-                prediction.masks(),
+                masks,
                 self.output,
-                self._pictures(adapted.similar),
-                common=self._common(adapted.similar),
+                self._pictures(prepared.similar),
+                common=self._common(prepared.similar),
                 name=name,
             )
-        result = replace(result, seconds=dict(clock.seconds), report=report)
+        result = replace(result, seconds={**clock.seconds, **ran.seconds}, report=report)
         (self.output / f"{name}.json").write_text(dumps(result.to_json(), indent=1), encoding="utf-8")
         return result
-
-    def _adapted(self, image: Image, clock: _Clock) -> _Adapted:
-        if self.adapt == "similar" and self.archive is not None:
-            with clock.step("refine"):
-                return _refined(self.model, refine(self.model, image, self.archive, plan=self.plan))
-        if self.adapt == "subset":
-            with clock.step("choose"):
-                subset, model, score = subsets.choose(self._subsets, self.model, image, self.device)
-            members = tuple(self._cases[key].name for key in subset.members if key in self._cases)
-            with clock.step("similar"):
-                similar = self._like(image, subset.members)
-            return replace(_chosen(self.model, subset, model, score, members), similar=similar)
-        use = ModelUse(self.model.name, self.model.lineage.parent_name, reason="The model was used as it is.")
-        if self.archive is None:
-            return _Adapted(use, self.model)
-        with clock.step("similar"):
-            return _Adapted(use, self.model, self._like(image, self._cases.keys()))
-
-    def _like(self, image: Image, among: Collection[str]) -> Sequence[SimilarCase]:
-        """Cases most like the image, for the reader to compare; none without an archive."""
-        if self.archive is None or not among:
-            return ()
-        return self.archive.similar(image, k=_SHOWN, encoder=self.model.encoder(self.device), among=set(among))
 
     def _write_masks(self, prediction: Prediction, image: Image, name: str) -> dict[str, Path]:
         written = {}
@@ -198,23 +228,27 @@ class Analyzer:
 
     def _pictures(self, similar: Sequence[SimilarCase]) -> list[SimilarPicture]:
         pictures = []
-        for found in similar[:_SHOWN]:
-            case = self._cases.get(found.key)
-            if case is not None:
-                masks = {s.name: case.label_map([s]) > 0 for s in self.model.spec.structures if case.has(s)}
+        for found in similar[:SHOWN]:
+            case = self.adapter.cases.get(found.key) if self.adapter else None
+            if self.adapter is not None and case is not None:
+                masks = {s.name: case.label_map([s]) > 0 for s in self.adapter.model.spec.structures if case.has(s)}
                 pictures.append(SimilarPicture(found, case.image, masks))
         return pictures
 
     def _common(self, similar: Sequence[SimilarCase]) -> list[str]:
         from casewise.archive.content import common
 
-        shown = [case.key for case in similar[:_SHOWN] if case.key in self._cases]
-        return list(common([dict(self._cases[key].content) for key in shown])) if len(shown) > 1 else []
+        cases = self.adapter.cases if self.adapter else {}
+        shown = [case.key for case in similar[:SHOWN] if case.key in cases]
+        return list(common([dict(cases[key].content) for key in shown])) if len(shown) > 1 else []
 
     def _name(self, path: Path) -> str:
         stem = file_stem(path.name)
         self._names[stem] = self._names.get(stem, 0) + 1
         return stem if self._names[stem] == 1 else f"{stem}-{self._names[stem]}"
+
+
+_NO_MODEL = ModelUse("none", method="route", reason="The applications for this kind of image answered.")
 
 
 def analyze(
@@ -223,13 +257,47 @@ def analyze(
     """Analyse every path; one that fails is named and the others go on. Several get an index page beside their reports."""
     results: list[Result] = []
     failures: list[Failure] = []
-    for number, path in enumerate(paths, start=1):
-        try:
-            results.append(analyzer.one(path))
-        except CasewiseError as error:
-            failures.append(Failure(str(path), str(error)))
+    for number, answer in enumerate(analyzer.all(paths), start=1):
+        if isinstance(answer, Failure):
+            failures.append(answer)
+        else:
+            results.append(answer)
         if progress is not None:
-            progress(number, len(paths), path.name)
+            progress(number, len(paths), Path(answer.image).name)
     if len(paths) > 1:
         write_index(results, analyzer.output, [(failure.image, failure.reason) for failure in failures])
     return results, failures
+
+
+def _only(application: str | None, model: Model | None, registry: Registry | None) -> Declared | None:
+    """The one application that was asked for by name; None where that is the model's own, or none was named."""
+    if application is None:
+        return None
+    if application == ORGANS:
+        if model is None:
+            raise UsageError(
+                "The application organs tells what a model finds; name one with --model, or an --archive that has one."
+            )
+        return None
+    if registry is None:
+        raise UsageError(f"There is no application {application!r} here; {ORGANS} is the only one without a registry.")
+    return registry.get(application)
+
+
+def _masks_of(findings: Sequence[Finding], image: Image, taken: Mapping[str, object]) -> Masks:
+    """The masks that applications wrote, by label, for the pictures; one off the image's grid is left to its file."""
+    masks: Masks = {}
+    for finding in findings:
+        if finding.mask is None:
+            continue
+        label = finding.label if finding.label not in taken else f"{finding.application}: {finding.label}"
+        try:
+            masks[label] = formats.read_mask(finding.mask, image)
+        except CasewiseError:
+            continue
+    return masks
+
+
+def _drained(failed: deque[Failure]) -> Iterator[Failure]:
+    while failed:
+        yield failed.popleft()

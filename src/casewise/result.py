@@ -42,7 +42,8 @@ class ModelUse:
     """Which model answered, and why that one.
 
     name : of the model used. parent : of the model it was refined from (None for a model used as it was).
-    refined_on : files of the cases it was refined on. method : ``none``, ``similar`` or ``subset``.
+    refined_on : files of the cases it was refined on. method : ``none``, ``similar`` or ``subset``; ``route`` where only the
+    applications of the image's kind answered.
     voted : files of the similar cases whose labels, registered to the image, were averaged with the model's answer.
     reason : one sentence: what the rule that decides saw. before, after : measures of parent and refined model on the held-out
     similar cases, by name (``dice``, ``accuracy``).
@@ -72,7 +73,11 @@ class ModelUse:
 
 @dataclass(frozen=True)
 class Result:
-    """One image's analysis, as ``casewise analyze --json`` prints it and as the report shows it."""
+    """One image's analysis, as ``casewise analyze --json`` prints it and as the report shows it.
+
+    route : what the router said, and the names of the applications that saw the image; None where nothing was routed.
+    applications : an entry for each application that ran: findings, seconds, and the reason where it failed.
+    """
 
     image: str
     model: ModelUse
@@ -82,6 +87,7 @@ class Result:
     seconds: Mapping[str, float] = field(default_factory=dict)
     report: Path | None = None
     notes: tuple[str, ...] = ()
+    applications: tuple[Mapping[str, object], ...] = ()
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -93,4 +99,5 @@ class Result:
             "seconds": dict(self.seconds),
             "report": str(self.report) if self.report else None,
             "notes": list(self.notes),
+            "applications": [dict(entry) for entry in self.applications],
         }

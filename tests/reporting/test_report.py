@@ -256,6 +256,20 @@ def test_the_key_sentence_says_which_model_answered(tmp_path, picture, model, sa
     assert said in Page.of(write_report(Result("x", model), picture, {}, tmp_path)).text
 
 
+def test_the_route_is_explained_with_what_ran_and_what_failed(tmp_path, picture):
+    scores = [{"category": "chest-xray", "probability": 0.93}, {"category": "hand-xray", "probability": 0.07}]
+    route = {"category": "chest-xray", "probability": 0.93, "scores": scores, "prior": {"sentence": "The tags say CT."}}
+    ran = (
+        {"application": "quality", "findings": 2, "seconds": 0.5, "failure": None},
+        {"application": "nodules", "findings": 0, "seconds": 60.0, "failure": "nodules took more than 60 seconds."},
+    )
+    model = ModelUse("none", method="route")
+    page = Page.of(write_report(Result("x", model, route=route, applications=ran), picture, {}, tmp_path))
+    for told in ("chest-xray", "0.930", "hand-xray", "The tags say CT.", "quality", "nodules took more than 60 seconds."):
+        assert told in page.text
+    assert "used as it was" not in page.text
+
+
 def test_the_same_input_gives_the_same_bytes(tmp_path, picture, result, similar):
     masks = {"lungs": disc(picture.spatial_shape)}
     first = write_report(result, picture, masks, tmp_path / "a", similar).read_bytes()

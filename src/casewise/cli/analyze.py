@@ -6,18 +6,15 @@ from contextlib import ExitStack
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casewise.cli.common import Answer, Device, DeviceOption, JsonOption, SeedOption, answering
-from casewise.cli.registered import choose
+from casewise.cli.common import Answer, DeclarationsOption, Device, DeviceOption, ImagesArgument, JsonOption, SeedOption, answering
+from casewise.cli.registered import choose, choose_any
 
-
-class Application(StrEnum):
-    """What is made of a model's answer."""
-
-    ORGANS = "organs"
+if TYPE_CHECKING:
+    from casewise.routing.router import Router
 
 
 class Adapt(StrEnum):
@@ -29,17 +26,14 @@ class Adapt(StrEnum):
 
 
 def analyze(
-    images: Annotated[
-        list[Path],
-        typer.Argument(metavar="IMAGE", help="Image files, or folders that hold a DICOM series.", show_default=False),
-    ],
+    images: ImagesArgument,
     model: Annotated[
         str | None,
         typer.Option(
             "--model",
             metavar="MODEL",
             help="A model's folder, a MONAI bundle, a TorchScript file, or the name of a model trained on the archive.",
-            show_default="the newest trained on the archive",
+            show_default="the newest trained on the archive, if any",
         ),
     ] = None,
     archive: Annotated[
@@ -55,11 +49,19 @@ def analyze(
         ),
     ] = None,
     application: Annotated[
-        Application,
+        str | None,
         typer.Option(
-            "--application", help="What is made of the model's answer: organs tells each structure or class with measures."
+            "--application",
+            metavar="NAME",
+            help="Run only this one: a name of `casewise applications`, or organs for the model's own answer.",
+            show_default="those of the image's kind, and organs with a model",
         ),
-    ] = Application.ORGANS,
+    ] = None,
+    files: DeclarationsOption = None,
+    site: Annotated[
+        str | None,
+        typer.Option("--site", metavar="NAME", help="Where the images come from, for rules over applications.", show_default=False),
+    ] = None,
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the reports, masks and results.")
     ] = Path("casewise-output"),
@@ -67,17 +69,18 @@ def analyze(
     device: DeviceOption = Device.AUTO,
     seed: SeedOption = 0,
 ) -> None:
-    """Analyse images: similar cases, a model fitted to each, findings, and a report to open in a browser.
+    """Analyse images: what kind each is, the applications for that kind, a model fitted to it, findings, and a report.
 
-    For each image the archive's most similar cases are found and the model is refined on those it was never trained on, if a
-    check on held-out ones says that it helps; otherwise the model answers as it is, and the report says so. The refinement of
-    one image leaves no trace in the next. An image that cannot be read is named and the others are done.
+    The pixels decide which applications see an image; they run side by side, each in a process of its own. With an archive, the
+    model answers too: the archive's most similar cases are found, the model is refined on those it was never trained on if a
+    check on held-out ones says that it helps, and their labels, registered to the image, are averaged with its answer where they
+    fit. The refinement of one image leaves no trace in the next. An image that cannot be read is named and the others are done.
 
     [bold]Examples[/bold]
 
       casewise analyze new.nii.gz --archive my-archive
       casewise analyze new.nii.gz --archive my-archive --model heart-model --adapt subset
-      casewise analyze a.dcm b.dcm series/ --model lung-model --adapt none --output reports --json
+      casewise analyze a.dcm b.dcm series/ --output reports --json
 
     Read on in docs/analyze-and-adapt.md.
     """
@@ -88,26 +91,36 @@ def analyze(
         from casewise.analysis import analyze as analyze_all
         from casewise.archive import Archive
         from casewise.reporting.wording import found_sentence, model_sentence
+        from casewise.routing.registry import default_registry
 
         with ExitStack() as stack:
             opened = stack.enter_context(Archive.open(archive)) if archive else None
-            network = choose(model, opened)
+            network = choose_any(model, opened)
+            if network is None and (adapt not in (None, Adapt.NONE) or application == "organs"):
+                network = choose(model, opened)  # which says that there is none
             # Classifiers gained nothing from refinement where it was measured (benchmarks/results/similar_cases.md).
-            way = adapt or (Adapt.SIMILAR if opened and network.task == "segmentation" else Adapt.NONE)
-            if opened and way is Adapt.SUBSET:
+            way = adapt or (Adapt.SIMILAR if opened and network and network.task == "segmentation" else Adapt.NONE)
+            if opened and network and way is Adapt.SUBSET:
                 subsets.load(subsets.default_folder(opened, network))  # none were made: said once, not for every image
             analyzer = Analyzer(
                 network,
                 output,
                 archive=opened,
                 adapt=way.value,
-                application=application.value,
+                router=_router(application),
+                applications=default_registry(files or None),
+                application=application,
+                site=site,
                 device=device.value,
                 seed=seed,
             )
             results, failures = analyze_all(analyzer, images, partial(_move, answer))
         for failure in failures:
             answer.failed(failure.image, failure.reason)
+        for result in results:
+            for entry in result.applications:
+                if entry["failure"]:
+                    answer.failed(result.image, entry["failure"])
         lines = [
             f"{result.image}: {found_sentence(result)}. {model_sentence(result.model)}.\n  {result.report}" for result in results
         ]
@@ -116,3 +129,11 @@ def analyze(
 
 def _move(answer: Answer, done: int, total: int, name: str) -> None:
     answer.progress("Analysing", done, total, name)
+
+
+def _router(application: str | None) -> Router | None:
+    """What says which kind of image it is; none is needed where the application was named."""
+    from casewise.models.shipped import names
+    from casewise.routing.router import Router
+
+    return Router.load() if application is None and "router" in names() else None

@@ -2,24 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
-
-import typer
-
-from casewise.cli.common import Device, DeviceOption, JsonOption, SeedOption, answering
+from casewise.cli.common import DeclarationsOption, Device, DeviceOption, JsonOption, SeedOption, answering
 
 
 def applications(
-    files: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--applications",
-            metavar="TOML",
-            help="A file that declares applications and rules; may be given several times.",
-            show_default="those that CASEWISE_APPLICATIONS names",
-        ),
-    ] = None,
+    files: DeclarationsOption = None,
     as_json: JsonOption = False,
     device: DeviceOption = Device.AUTO,
     seed: SeedOption = 0,

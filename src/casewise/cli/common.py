@@ -59,6 +59,21 @@ SeedOption = Annotated[
 ]
 
 
+ImagesArgument = Annotated[
+    list[Path],
+    typer.Argument(metavar="IMAGE", help="Image files, or folders that hold a DICOM series.", show_default=False),
+]
+DeclarationsOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--applications",
+        metavar="TOML",
+        help="A file that declares applications and rules; may be given several times.",
+        show_default="those that CASEWISE_APPLICATIONS names",
+    ),
+]
+
+
 class StoppedError(Exception):
     """Ctrl-C, with the sentence that says what is kept and how to go on."""
 

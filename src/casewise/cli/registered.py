@@ -21,20 +21,28 @@ def register(archive: Archive, model: Model, folder: Path) -> None:
 
 
 def choose(name: str | None, archive: Archive | None) -> Model:
-    """The model called ``name`` (a path, a shipped one, or one the archive knows); without a name, the archive's newest.
+    """The model called ``name``, or the archive's newest. Raises UsageError where there is none."""
+    model = choose_any(name, archive)
+    if model is None:
+        msg = (
+            "Name a model with --model, or an archive that one was trained on with --archive: "
+            "`casewise models` lists the models that are there, `casewise train` makes one."
+        )
+        raise UsageError(msg)
+    return model
 
-    Which one was taken is said where there was a choice. Raises UsageError where there is none.
+
+def choose_any(name: str | None, archive: Archive | None) -> Model | None:
+    """The model called ``name`` (a path, a shipped one, or one the archive knows); without a name, the archive's newest, if any.
+
+    Which one was taken is said where there was a choice.
     """
     known = [entry for entry in _known(archive) if Path(str(entry["path"])).is_dir()]
     if name is not None:
         named = [entry for entry in known if entry["name"] == name]
         return load_model(str(named[-1]["path"]) if named and not Path(name).exists() else name)
     if not known:
-        msg = (
-            "Name a model with --model, or an archive that one was trained on with --archive: "
-            "`casewise models` lists the models that are there, `casewise train` makes one."
-        )
-        raise UsageError(msg)
+        return None
     newest = known[-1]
     if len(known) > 1:
         say(f"Of the {len(known)} models trained on this archive the newest is used, {newest['name']}; --model names another.")

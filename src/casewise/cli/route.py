@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casewise.cli.common import FLAG, Device, DeviceOption, JsonOption, SeedOption, answering
+from casewise.cli.common import FLAG, DeclarationsOption, Device, DeviceOption, ImagesArgument, JsonOption, SeedOption, answering
 from casewise.errors import CasewiseError
 
 if TYPE_CHECKING:
@@ -26,10 +26,7 @@ class Classifier(StrEnum):
 
 
 def route(
-    images: Annotated[
-        list[Path],
-        typer.Argument(metavar="IMAGE", help="Image files, or folders that hold a DICOM series.", show_default=False),
-    ],
+    images: ImagesArgument,
     router: Annotated[
         Path | None,
         typer.Option(
@@ -47,15 +44,7 @@ def route(
         bool,
         typer.Option("--ignore-tags", help="Judge by the pixels alone, whatever the DICOM tags say.", metavar=FLAG),
     ] = False,
-    files: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--applications",
-            metavar="TOML",
-            help="A file that declares applications and rules; may be given several times.",
-            show_default="those that CASEWISE_APPLICATIONS names",
-        ),
-    ] = None,
+    files: DeclarationsOption = None,
     as_json: JsonOption = False,
     device: DeviceOption = Device.AUTO,
     seed: SeedOption = 0,

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -38,6 +38,7 @@ _TILE_BYTES = 40_000
 _MOST_TILES = 24
 _MOST_ROWS = 200
 _FOLDED = 8
+_MOST_SCORES = 5
 
 
 @dataclass(frozen=True)
@@ -92,6 +93,9 @@ def write_report(
             changes=_changes(result.model),
             refined_on=[(wording.base_name(case), case) for case in result.model.refined_on],
             route=_route(result.route),
+            scores=_scores(result.route),
+            route_told=_route_told(result.route),
+            ran=_ran(result.applications),
             steps=_steps(result.seconds),
             total=wording.number(sum(result.seconds.values())),
             sections=[(section, Markup(section.chart.svg()) if section.chart else "") for section in extra],  # noqa: S704
@@ -189,6 +193,32 @@ def _route(route: Mapping[str, object] | None) -> str:
     probability = route.get("probability")
     certain = f" (probability {wording.score(probability)})" if isinstance(probability, (int, float)) else ""
     return f"{route['category']}{certain}"
+
+
+def _scores(route: Mapping[str, Any] | None) -> list[dict[str, object]]:
+    """The largest probabilities of the router, as bars."""
+    entries = (route or {}).get("scores") or ()
+    return [
+        {
+            "name": entry["category"],
+            "text": wording.score(entry["probability"]),
+            "percent": round(100 * float(entry["probability"]), 1),
+        }
+        for entry in entries[:_MOST_SCORES]
+    ]
+
+
+def _route_told(route: Mapping[str, Any] | None) -> str:
+    """What the pixels and the tags said, in a sentence each."""
+    if not route:
+        return ""
+    views = route.get("views", 1)
+    pixels = f"The pixels show {route['category']}" + (f", judged on {views} slices." if views and views > 1 else ".")
+    return " ".join(part for part in (pixels, (route.get("prior") or {}).get("sentence")) if part)
+
+
+def _ran(applications: Sequence[Mapping[str, Any]]) -> list[dict[str, object]]:
+    return [{**entry, "time": f"{wording.number(entry.get('seconds', 0.0), 2)} s"} for entry in applications]
 
 
 def _steps(seconds: Mapping[str, float]) -> list[dict[str, object]]:

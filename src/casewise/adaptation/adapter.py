@@ -1,0 +1,110 @@
+"""A model fitted to one image after another, by one way of adapting; each starts again from the same model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from casewise.adaptation import subsets
+from casewise.adaptation.refinement import Plan
+from casewise.adaptation.similar import SimilarRefinement, refine, usable_cases
+from casewise.case import Case
+from casewise.errors import ArchiveError, UsageError
+from casewise.image import Image
+from casewise.models.model import Model
+from casewise.models.prediction import Prediction
+from casewise.result import ModelUse, SimilarCase
+
+if TYPE_CHECKING:
+    from casewise.adaptation.vote import Vote
+    from casewise.archive import Archive
+
+ADAPT = ("none", "similar", "subset")
+SHOWN = 8  # similar cases that a report shows
+Step = Callable[[str], AbstractContextManager[None]]  # called with a step's name, times what is done within
+
+
+@dataclass(frozen=True)
+class Adapted:
+    """The model that answers for one image, where it came from, and the similar cases that were looked at."""
+
+    use: ModelUse
+    model: Model
+    similar: Sequence[SimilarCase] = ()
+    notes: tuple[str, ...] = ()
+    vote: Vote | None = None
+
+    def predict(self, image: Image, device: str) -> Prediction:
+        answer = self.model.predict(image, device)
+        return self.vote.joined(answer) if self.vote is not None else answer
+
+
+class Adapter:
+    """adapt : ``none``, ``similar`` (refined for each image) or ``subset`` (the model of the subset most like the image).
+
+    Raises UsageError for another way, and for one that needs an archive where there is none.
+    """
+
+    def __init__(self, model: Model, archive: Archive | None, adapt: str, plan: Plan, device: str) -> None:
+        if adapt not in ADAPT:
+            msg = f"A model is adapted by one of {', '.join(ADAPT)}; given was {adapt!r}."
+            raise UsageError(msg)
+        if adapt != "none" and archive is None:
+            msg = f"Adapting by {adapt!r} needs an archive of labelled cases; name one with --archive, or choose --adapt none."
+            raise UsageError(msg)
+        self.model, self.archive, self.adapt, self.plan, self.device = model, archive, adapt, plan, device
+
+    @cached_property
+    def cases(self) -> dict[str, Case]:
+        """The archive's cases that the model can learn from, by key."""
+        return {case.key: case for case in usable_cases(self.model, self.archive)} if self.archive is not None else {}
+
+    def fit(self, image: Image, step: Step) -> Adapted:
+        """The model for ``image``; nothing of it reaches the next."""
+        if self.adapt == "similar" and self.archive is not None:
+            with step("refine"):
+                return _refined(self.model, refine(self.model, image, self.archive, plan=self.plan))
+        if self.adapt == "subset":
+            with step("choose"):
+                subset, model, score = subsets.choose(self._subsets, self.model, image, self.device)
+            members = tuple(self.cases[key].name for key in subset.members if key in self.cases)
+            with step("similar"):
+                similar = self._like(image, subset.members)
+            return replace(_chosen(self.model, subset, model, score, members), similar=similar)
+        use = ModelUse(self.model.name, self.model.lineage.parent_name, reason="The model was used as it is.")
+        if self.archive is None:
+            return Adapted(use, self.model)
+        with step("similar"):
+            return Adapted(use, self.model, self._like(image, self.cases.keys()))
+
+    @cached_property
+    def _subsets(self) -> subsets.Subsets:
+        if self.archive is None:
+            msg = "Subsets belong to an archive; name one with --archive."
+            raise ArchiveError(msg)
+        return subsets.load(subsets.default_folder(self.archive, self.model))
+
+    def _like(self, image: Image, among: Collection[str]) -> Sequence[SimilarCase]:
+        """Cases most like the image, for the reader to compare; none without an archive."""
+        if self.archive is None or not among:
+            return ()
+        return self.archive.similar(image, k=SHOWN, encoder=self.model.encoder(self.device), among=set(among))
+
+
+def _refined(parent: Model, done: SimilarRefinement) -> Adapted:
+    made = done.refinement
+    name = parent.name if made.used else None
+    refined_on = tuple(case.name for case in made.trained_on) if made.used else ()
+    voted = tuple(case.name for case in done.vote.cases) if done.vote is not None and done.vote.used else ()
+    use = ModelUse(done.model.name, name, refined_on, "similar", made.reason, made.before, made.after, voted)
+    return Adapted(use, done.model, done.similar, (done.advice,) if done.advice else (), done.vote)
+
+
+def _chosen(parent: Model, subset: subsets.Subset, model: Model, score: float, members: tuple[str, ...]) -> Adapted:
+    told = ", and the model refined on it was used" if subset.refined else ", whose refined model was not better than its parent"
+    reason = f"The image is most like {subset.name} ({subset.size} cases, cosine {score:.2f}){told}."
+    name = parent.name if subset.refined else None
+    return Adapted(ModelUse(model.name, name, members if subset.refined else (), "subset", reason), model)
