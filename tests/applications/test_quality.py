@@ -30,6 +30,7 @@ def labels(image: Image) -> set[str]:
     assert len(quality.notes) == len(findings)
     assert all(note.endswith(".") for note in quality.notes)
     assert all(finding.application == "quality" and finding.measures for finding in findings)
+    assert all(np.isfinite(list(finding.measures.values())).all() for finding in findings)
     return {finding.label for finding in findings}
 
 

@@ -30,8 +30,8 @@ NAME = "quality"
 _SMALLEST = 128  # pixels along the longer side below which blur, noise, text and chest walls cannot be told
 _LETTERS = 6
 # Above these a defect is told. Radiographs are finely sampled, and so look smoother and less noisy at the size they are judged at.
-_BLUR = {Kind.CHEST_RADIOGRAPH: 0.75, Kind.RADIOGRAPH: 0.75, Kind.OTHER: 0.75}
-_BLUR_OF_OTHERS = 0.56
+_BLUR = {Kind.CT: 0.46, Kind.MR: 0.46, Kind.ULTRASOUND: 0.53}
+_BLUR_OF_OTHERS = 0.75
 _NOISE = {Kind.CHEST_RADIOGRAPH: 2.5, Kind.RADIOGRAPH: 2.5}
 _NOISE_OF_OTHERS = 5.0
 _BRIGHT = {Kind.CHEST_RADIOGRAPH: 1.5, Kind.RADIOGRAPH: 2.0}

@@ -69,7 +69,8 @@ def chest(small: Plane) -> Chest:
     """Looks for a bright middle, dark lungs beside it and a bright chest wall outside of these."""
     plane = np.clip(ndimage.uniform_filter(small, max(3, max(small.shape) // 48)), 0, 1)
     rows, columns = plane.shape
-    bands = [np.median(band, axis=0) for band in np.array_split(plane[int(0.3 * rows) : int(0.7 * rows)], _BANDS)]
+    middle = plane[int(0.3 * rows) : int(0.7 * rows)]
+    bands = [np.median(band, axis=0) for band in np.array_split(middle, min(_BANDS, len(middle)))]
     profile = np.median(bands, axis=0)
     first, last = int(0.25 * columns), int(0.75 * columns)
     centre = float(profile[int(0.45 * columns) : int(0.55 * columns) + 1].mean())
@@ -89,7 +90,8 @@ def centre_brighter(small: Plane) -> float:
     rows, columns = small.shape
     plane = np.clip(small, 0, 1)
     ring = np.ones_like(plane, dtype=bool)
-    ring[rows // 10 : rows - rows // 10, columns // 10 : columns - columns // 10] = False
+    deep, wide = max(2, rows // 10), max(2, columns // 10)
+    ring[deep : rows - deep, wide : columns - wide] = False
     # Frames and the ringing of resampling make the outermost pixels bright.
     outside = max(1, min(plane.shape) // 20)
     edge = plane[outside:-outside, outside:-outside][ring[outside:-outside, outside:-outside]]
