@@ -265,6 +265,7 @@ def test_the_route_is_explained_with_what_ran_and_what_failed(tmp_path, picture)
     )
     model = ModelUse("none", method="route")
     page = Page.of(write_report(Result("x", model, route=route, applications=ran), picture, {}, tmp_path))
+    assert "Nothing was found by quality" in page.text
     for told in ("chest-xray", "0.930", "hand-xray", "The tags say CT.", "quality", "nodules took more than 60 seconds."):
         assert told in page.text
     assert "used as it was" not in page.text

@@ -82,7 +82,8 @@ def found_sentence(result: Result) -> str:
     """What was found, in one line: each finding and its leading measure, or how many there are of each label."""
     findings = result.findings
     if not findings:
-        return "Nothing was found"
+        names = [str(entry["application"]) for entry in result.applications if not entry.get("failure")]
+        return f"Nothing was found by {', '.join(names)}" if names else "Nothing was found"
     if len(findings) > _SPOKEN_FINDINGS:
         counts = Counter(finding.label for finding in findings)
         spoken = [
