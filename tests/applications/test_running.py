@@ -295,3 +295,20 @@ def test_outcomes_as_json(runner: Runner, picture: Path) -> None:
     documents = json.loads(json.dumps([outcome.to_json() for outcome in ran.outcomes]))
     assert [document["failure"] is None for document in documents] == [True, False]
     assert isinstance(ran.outcomes[1], Failure)
+
+
+def test_what_a_killed_casewise_left_behind_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left, young, others = (tmp_path / name for name in ("casewise-run-left", "casewise-run-young", "elsewhere"))
+    for folder in (left, young, others):
+        folder.mkdir()
+        (folder / "lock").touch()
+        (folder / "image-1.npy").touch()
+    with Runner(workers=1) as held:
+        for folder in (left, others, held._scratch):
+            os.utime(folder, (0, 0))
+        with Runner(workers=1):
+            assert not left.exists()
+            assert young.exists()
+            assert others.exists()
+            assert held._scratch.exists()

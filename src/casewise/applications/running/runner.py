@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
-import tempfile
 import threading
 import time
 import uuid
@@ -23,6 +21,7 @@ from casewise.applications.running.answers import checked
 from casewise.applications.running.folders import keep, written
 from casewise.applications.running.outcome import ApplicationError, Done, Failure, Job, Outcome, Ran
 from casewise.applications.running.process import Worker
+from casewise.applications.running.scratch import Scratch
 from casewise.applications.running.table import Table
 from casewise.errors import UsageError
 
@@ -41,7 +40,8 @@ class Runner:
         self.workers = workers or _cores()
         if self.workers < 1:
             raise UsageError(f"{workers} applications at a time are not possible; give 1 or more.")
-        self._scratch = Path(tempfile.mkdtemp(prefix="casewise-run-"))
+        self._folder = Scratch()
+        self._scratch = self._folder.path
         self._executor = ThreadPoolExecutor(self.workers, thread_name_prefix="casewise-application")
         self._stopping, self._lock, self._processes = threading.Event(), threading.Lock(), Table()
         self._idle: list[Worker] = []
@@ -61,7 +61,7 @@ class Runner:
             idle, self._idle = self._idle, []
         for worker in idle:
             worker.close()
-        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._folder.remove()
 
     def run(self, jobs: Iterable[Job], ahead: int | None = None) -> Iterator[Ran]:
         """Each job's outcomes, in the order of the jobs.
