@@ -102,13 +102,16 @@ def analyze(
             way = adapt or (Adapt.SIMILAR if opened and network and network.task == "segmentation" else Adapt.NONE)
             if opened and network and way is Adapt.SUBSET:
                 subsets.load(subsets.default_folder(opened, network))  # none were made: said once, not for every image
+            router, registry = _router(application), default_registry(files or None)
+            if router is not None and files:
+                registry.check_categories(router.categories)
             analyzer = Analyzer(
                 network,
                 output,
                 archive=opened,
                 adapt=way.value,
-                router=_router(application),
-                applications=default_registry(files or None),
+                router=router,
+                applications=registry,
                 application=application,
                 site=site,
                 device=device.value,
