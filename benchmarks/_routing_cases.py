@@ -46,19 +46,18 @@ def entries(most: int = 1000) -> Iterator[Entry]:
 
 
 def training(
-    found: list[Entry], sources: Collection[tuple[str, str]] = (), categories: Collection[str] = ()
+    found: list[Entry], sources: Collection[tuple[str, str]], categories: Collection[str]
 ) -> tuple[list[Shown], list[Shown]]:
     """(training, validation) without the (category, source) pairs ``sources`` and without ``categories``.
 
-    With a source left out, sets whose licence keeps them out of the shipped router are learnt from too: others are too few.
+    Sets whose licence keeps them out of the shipped router are learnt from too: without some sources the others are too few.
     """
     parted: tuple[list[Shown], list[Shown]] = ([], [])
     for entry in found:
         if entry.key in sources or entry.category in {*categories, "unknown"}:
             continue
         if not entry.source.trained:
-            if sources:
-                parted[0].append(entry.trained)
+            parted[0].append(entry.trained)
         elif entry.part != "test":
             parted[entry.part == "validation"].append(entry.trained)
     return parted

@@ -29,9 +29,9 @@ def table(result: dict[str, Any]) -> str:
     lines += [_row("images a second, two processes", f"≥ {_ASKED['speed']:.0f}", [rate, ""]), ""]
     lines += ["### Test images, by category and source", "", *_sources(shipped, "by_source")]
     lines += ["### Sources that the shipped router never saw", "", *_sources(shipped, "unseen_sources")]
-    if "without_sources" in result:
+    if "splits" in result:
         lines += ["## Sources left out in turn", "", "All images of a source, by a router that never saw it.", ""]
-        joined = {name: {"rows": [row for run in result["without_sources"] for row in run[name]]} for name in ("softmax", "svm")}
+        joined = {name: {"rows": [row for run in result["splits"] for row in run[name]["sources"]]} for name in ("softmax", "svm")}
         lines += _sources(joined, "rows")
         lines += [
             "## Categories left out in turn",
@@ -39,9 +39,9 @@ def table(result: dict[str, Any]) -> str:
             "| category | images | softmax AUROC (called unknown) | SVM |",
             "|---|---|---|---|",
         ]
-        for run in result["without_categories"]:
-            for category, row in run["softmax"].items():
-                lines.append(f"| {category} | {row['images']} | {_doubted(row)} | {_doubted(run['svm'][category])} |")
+        for run in result["splits"]:
+            for category, row in run["softmax"]["categories"].items():
+                lines.append(f"| {category} | {row['images']} | {_doubted(row)} | {_doubted(run['svm']['categories'][category])} |")
         lines += ["", *_means(result)]
     return "\n".join(lines)
 
@@ -76,10 +76,10 @@ def _sources(entry: dict[str, Any], key: str) -> list[str]:
 def _means(result: dict[str, Any]) -> list[str]:
     lines = []
     for name in ("softmax", "svm"):
-        rows = [row for run in result["without_sources"] for row in run[name]]
+        rows = [row for run in result["splits"] for row in run[name]["sources"]]
         share = sum(row["right"] for row in rows) / sum(row["images"] for row in rows)
         mean = sum(row["right"] / row["images"] for row in rows) / len(rows)
-        scores = [row["auroc"] for run in result["without_categories"] for row in run[name].values()]
+        scores = [row["auroc"] for run in result["splits"] for row in run[name]["categories"].values()]
         lines.append(
             f"- {name}: of all images of sources left out {share:.4f} are right, as the mean over sources {mean:.4f} "
             f"(asked ≥ {_ASKED['unseen']}); AUROC over categories left out: mean {sum(scores) / len(scores):.4f}, "

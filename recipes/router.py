@@ -59,8 +59,8 @@ _CARD = """
 ## Data, split, command
 `python -m recipes.router`. A fifth of each set's subjects is never seen and measured on by `python -m benchmarks.routing`; a tenth
 calibrates probabilities and the threshold for unknown. MedNIST and BUSI do not say which images are of one patient, so that one
-patient may stand on both sides; ProstateX is one patient, parted by series. The figures on images and on sources never trained on
-stand in `benchmarks/results/routing.md`.
+patient may stand on both sides; of sets with one patient (ProstateX, open-ms, TotalSegmentator's example) nothing is left to test
+on. The figures on images and on sources never trained on stand in `benchmarks/results/routing.md`.
 
 ## Where it fails
 - MedNIST's AbdomenCT holds slices of the chest and the pelvis, and its ChestCT some of the liver: a single CT slice between the two

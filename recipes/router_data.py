@@ -33,7 +33,7 @@ class Source:
     subject: str = r"([^/]+)$"
 
 
-_MEDNIST = "MedNIST, CC BY-SA 4.0"
+_MEDNIST, _PROSTATEX = "MedNIST, CC BY-SA 4.0", "ProstateX, CC BY 3.0"
 SOURCES = (
     Source("mednist", "abdomen-ct", "mednist/AbdomenCT/*.jpeg", _MEDNIST),
     Source("mednist", "chest-ct", "mednist/ChestCT/*.jpeg", _MEDNIST),
@@ -50,7 +50,9 @@ SOURCES = (
     Source("brats", "brain-mr", "brats-cbica/*/[FT]*.nii.gz", "BraTS 2018, research use", False, r"/(Brats[^/]+)/"),
     Source("wmh", "brain-mr", "wmh/*/t2flair*.nii.gz", "WMH Shanghai, no licence stated", False, r"wmh/(\d+)/"),
     Source("acdc", "cardiac-mr", "acdc/*.h5", "ACDC, CC BY-NC-SA 4.0 or research use", subject=r"(patient\d+)"),
-    Source("prostatex", "prostate-mr", "prostatex/*/*/*", "ProstateX, CC BY 3.0"),
+    Source("prostatex-t2", "prostate-mr", "prostatex/*/*/*t2tse*", _PROSTATEX, subject=r"(ProstateX-\d+)/"),
+    Source("prostatex-diffusion", "prostate-mr", "prostatex/*/*/*ep2d*", _PROSTATEX, subject=r"(ProstateX-\d+)/"),
+    Source("prostatex-pd", "prostate-mr", "prostatex/*/*/*PD*", _PROSTATEX, subject=r"(ProstateX-\d+)/"),
     Source("busi", "breast-ultrasound", "busi/*/*.png", "BUSI, CC BY 4.0"),
     Source("hippocampus", "unknown", "hippocampus/images/*.nii.gz", "Decathlon task 4, CC BY-SA 4.0", trained=False),
     Source("photographs", "unknown", "brain-tumour/*/*.jpg", "photographs of food, no licence known", trained=False),
@@ -91,10 +93,9 @@ def parts(source: Source, of: Sequence[Case]) -> dict[str, str]:
     """Key of each case → ``training``, ``validation`` or ``test``: about 70, 10 and 20 % of a source's subjects.
 
     The order is that of a hash of the subject's name, so that nothing but the set decides it. Of two subjects one is tested on; one
-    alone is trained on. ProstateX is one patient: there the series are parted, so that test and training show the same man by other
-    sequences. A source not to be trained on is tested on as a whole.
+    alone is trained on, and so not tested. A source not to be trained on is tested on as a whole.
     """
-    unit = {case.key: case.name if source.name == "prostatex" else str(case.subject) for case in of}
+    unit = {case.key: str(case.subject) for case in of}
     order = sorted(set(unit.values()), key=lambda name: hashlib.blake2b(name.encode()).hexdigest())
     count = len(order)
     tested = 0 if count < 2 else max(1, round(0.2 * count))

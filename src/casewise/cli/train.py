@@ -200,7 +200,7 @@ def router(
     classifier: Annotated[
         RouterClassifier, typer.Option("--classifier", help="What decides over the network's features; both are kept.")
     ] = RouterClassifier.SOFTMAX,
-    steps: Annotated[int | None, typer.Option("--steps", min=1, metavar="N", help="Optimiser steps.", show_default="2400")] = None,
+    steps: Annotated[int | None, typer.Option("--steps", min=1, metavar="N", help="Optimiser steps.", show_default="3000")] = None,
     site: SiteOption = None,
     as_json: JsonOption = False,
     device: DeviceOption = Device.AUTO,

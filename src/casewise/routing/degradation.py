@@ -29,7 +29,7 @@ class Degradation:
     crop: float = 0.75
     pad_chance: float = 0.3
     pad: float = 0.4
-    inverted: float = 0.25
+    inverted: float = 0.3
     mirrored: float = 0.5
     upside_down: float = 0.1
     quarter_turn: float = 0.15

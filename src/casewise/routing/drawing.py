@@ -16,7 +16,8 @@ from casewise.routing.views import View, views
 
 _EDGE = 160  # pixels that are kept of a view in memory; the network sees fewer
 _SLICES = 15
-_LEAST = 24  # voxels a slice along another axis needs
+_AS_IT_IS = 4
+_LEAST = 12  # voxels a slice along another axis needs
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +44,8 @@ def shown(case: Case, across: bool = False) -> Shown:
 def drawn(pool: Sequence[Shown], classes: Sequence[str], count: int, seed: int, mild: bool = False) -> list[Case]:
     """``count`` changed pictures of every class, in turn from each site and within it from each subject; ``unknown`` is made up.
 
-    A picture is made when it is first asked for, from its number and ``seed`` alone. ``mild``: every picture of the pool once and
-    unchanged in form, as a router will meet most of them.
+    A picture is made when it is first asked for, from its number and ``seed`` alone. One in ``_AS_IT_IS`` is left as it is, since a
+    router will meet most of them so; with ``mild`` all are.
     """
     made = []
     everything = [view for entry in pool for view in entry.views]
@@ -54,7 +55,13 @@ def drawn(pool: Sequence[Shown], classes: Sequence[str], count: int, seed: int, 
         for number in range(count):
             key = order[number].key if own else f"{UNKNOWN}-{number}"
             given = order[number].views if own else everything
-            made.append(Case(key=key, load_image=_maker(given, bool(own), [seed, place, number], mild), category=name))
+            made.append(
+                Case(
+                    key=key,
+                    load_image=_maker(given, bool(own), [seed, place, number], mild or (bool(own) and number % _AS_IT_IS == 0)),
+                    category=name,
+                )
+            )
     return made
 
 

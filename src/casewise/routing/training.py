@@ -27,7 +27,7 @@ from casewise.training.fit import Progress, Settings, fit
 from casewise.training.split import split
 
 Matrix = npt.NDArray[np.float32]
-SETTINGS = Settings(steps=2400, batch=32, rate=2e-3, augmentation="light")
+SETTINGS = Settings(steps=3000, batch=32, rate=2e-3, augmentation="light")
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Plan:
     size: int = 64
     channels: tuple[int, ...] = (24, 48, 96, 128)
     pictures: int = 1600
-    bank: int = 200
+    bank: int = 300
     held_out: int = 200
     classifier: str = "softmax"
     kernel: str = "rbf"
@@ -142,7 +142,7 @@ def _assembled(model: Model, pool: Sequence[Shown], aside: Sequence[Shown], plan
         scores = logits[:, : len(categories)] if name == "softmax" else svm.scores(found)
         temperatures[name] = fit_temperature(scores[plain], truth[plain])
         sure = chances(scores, temperatures[name])
-        doubts[name] = Doubt.fit(distances, sure.max(axis=1))
+        doubts[name] = Doubt.fit(distances[plain], sure[plain].max(axis=1))
         right = sure.argmax(axis=1) == truth
         measures[f"{name}_accuracy"] = float(np.mean([right[plain & (truth == n)].mean() for n in np.unique(truth)]))
         measures[f"{name}_accuracy_on_changed"] = float(np.mean([right[~plain & (truth == n)].mean() for n in np.unique(truth)]))
