@@ -46,7 +46,7 @@ class Svm:
         """(n, categories): how far on its category's side of each boundary."""
         x = (features - self.mean) / self.scale
         if self.gamma == 0:
-            return x @ self.vectors.T @ self.coefficients.T + self.intercepts
+            return np.asarray(x @ self.vectors.T @ self.coefficients.T + self.intercepts, np.float32)
         vectors = self.vectors.astype(np.float32, copy=False)
         squares = (x**2).sum(axis=1)[:, None] + (vectors**2).sum(axis=1)[None] - 2 * x @ vectors.T
         return np.exp(-self.gamma * np.maximum(squares, 0)) @ self.coefficients.T + self.intercepts

@@ -66,7 +66,7 @@ def recompressed(view: View, quality: int) -> View:
 
     stream = io.BytesIO()
     Pillow.fromarray((view * 255).round().astype(np.uint8)).save(stream, "JPEG", quality=quality)
-    return np.asarray(Pillow.open(stream), np.float32) / 255
+    return np.asarray(Pillow.open(stream), np.float32) / np.float32(255)
 
 
 def _cropped(view: View, rng: np.random.Generator, how: Degradation) -> View:

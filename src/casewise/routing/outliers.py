@@ -86,7 +86,7 @@ def _clouds(views: Sequence[View], rng: np.random.Generator) -> View:
     noise = np.fft.rfft2(rng.standard_normal((_EDGE, _EDGE))) / radius ** rng.uniform(0, 2.2)
     clouds = _unit(np.fft.irfft2(noise, s=(_EDGE, _EDGE)))
     levels = int(rng.choice((0, 0, 2, 3)))
-    return np.round(clouds * (levels - 1)).astype(np.float32) / (levels - 1) if levels else clouds
+    return (np.round(clouds * (levels - 1)) / (levels - 1)).astype(np.float32) if levels else clouds
 
 
 def _shapes(views: Sequence[View], rng: np.random.Generator) -> View:
@@ -110,7 +110,7 @@ def _shapes(views: Sequence[View], rng: np.random.Generator) -> View:
             draw.line(box, fill=fill, width=int(rng.integers(1, 9)))
         else:
             draw.text((x, y), "".join(chr(int(c)) for c in rng.integers(48, 123, 9)), fill=fill)
-    return np.asarray(picture, np.float32) / 255
+    return np.asarray(picture, np.float32) / np.float32(255)
 
 
 def _warped(views: Sequence[View], rng: np.random.Generator) -> View:
