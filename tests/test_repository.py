@@ -25,7 +25,18 @@ FILES = [
     if (ROOT / name).is_file()
 ]
 PAGES = [path for path in FILES if path.suffix == ".md"]
-HELP = [["demo"], ["import"], ["train"], ["train", "segmenter"], ["train", "classifier"], ["train", "router"], ["similar"], ["subsets"], ["route"], ["analyze"]]
+HELP = [
+    ["demo"],
+    ["import"],
+    ["train"],
+    ["train", "segmenter"],
+    ["train", "classifier"],
+    ["train", "router"],
+    ["similar"],
+    ["subsets"],
+    ["route"],
+    ["analyze"],
+]
 
 
 def name_of(path: Path) -> str:
