@@ -50,7 +50,7 @@ def test_a_tag_that_fits_nothing_seen_is_never_hidden(shipped: Router, name: str
     """Small or cropped pictures of other body parts: unknown, or a category of their modality, or openly contradicted."""
     image = casewise.read(packaged(name))
     route = shipped.route(image)
-    assert route.prior.fits
+    assert route.prior.fits is not None
     assert route.category == UNKNOWN or route.category in route.prior.fits or route.prior.contradicted
 
 

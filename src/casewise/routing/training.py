@@ -142,7 +142,7 @@ def _assembled(model: Model, pool: Sequence[Shown], aside: Sequence[Shown], plan
         scores = logits[:, : len(categories)] if name == "softmax" else svm.scores(found)
         temperatures[name] = fit_temperature(scores[plain], truth[plain])
         sure = chances(scores, temperatures[name])
-        doubts[name] = Doubt.fit(distances[plain], sure[plain].max(axis=1))
+        doubts[name] = Doubt.fit(distances, sure.max(axis=1))  # an inverted or padded picture is of its kind all the same
         right = sure.argmax(axis=1) == truth
         measures[f"{name}_accuracy"] = float(np.mean([right[plain & (truth == n)].mean() for n in np.unique(truth)]))
         measures[f"{name}_accuracy_on_changed"] = float(np.mean([right[~plain & (truth == n)].mean() for n in np.unique(truth)]))
