@@ -34,14 +34,14 @@ SETTINGS = Settings(steps=3000, batch=32, rate=2e-3, augmentation="light")
 class Plan:
     """size : edge of the network's input. channels : of its levels. pictures : changed pictures drawn of each category.
 
-    bank : pictures of each category whose features are kept, half of them unchanged in form. held_out : pictures of each category
+    bank : pictures of each category whose features are kept, half of them unchanged. held_out : pictures of each category
     that temperatures and thresholds are fitted on. classifier : the one asked by default. kernel : of the support vector machine.
     """
 
     size: int = 64
     channels: tuple[int, ...] = (24, 48, 96, 128)
     pictures: int = 1600
-    bank: int = 300
+    bank: int = 400
     held_out: int = 200
     classifier: str = "softmax"
     kernel: str = "rbf"
@@ -136,7 +136,7 @@ def _assembled(model: Model, pool: Sequence[Shown], aside: Sequence[Shown], plan
     held_out, truth = _pictures(aside, categories, plan.held_out, settings.seed + 2)
     found, logits = features(model, held_out, device)
     distances = neighbours.distances(found)
-    plain = np.arange(len(truth)) % 2 == 0  # every other one is unchanged in form: what probabilities are calibrated for
+    plain = np.arange(len(truth)) % 2 == 0  # every other one is unchanged but for its polarity: what is calibrated for
     temperatures, doubts, measures = {}, {}, {"held_out_images": float(len({entry.key for entry in aside}))}
     for name in CLASSIFIERS:
         scores = logits[:, : len(categories)] if name == "softmax" else svm.scores(found)
@@ -156,4 +156,6 @@ def _pictures(pool: Sequence[Shown], categories: Sequence[str], count: int, seed
     kinds = [drawn(pool, there, count // 2, seed, mild) for mild in (True, False)]
     cases = [case for pair in zip(*kinds, strict=True) for case in pair]
     pictures = [np.asarray(case.image.array[0], np.float32) for case in cases]
+    for number in range(2, len(pictures), 8):  # a quarter of the unchanged ones in the other polarity, which says nothing either
+        pictures[number] = 1 - pictures[number]
     return pictures, np.array([categories.index(str(case.category)) for case in cases], np.int64)
