@@ -32,13 +32,10 @@ class Shipped:
     longest_mm: float | None = None
 
 
-# A crop around a hippocampus is no category of its own that the router tells, so no route chooses that application.
 CATALOGUE: Mapping[str, Shipped] = {
     shipped.name: shipped
     for shipped in (
         Shipped("lungs", ("chest-xray",), "lungs", "lungs", (2,)),
-        Shipped("heart-chambers", ("cardiac-mr",), "heart chambers", "heart_chambers", (2, 3)),
-        Shipped("hippocampus", ("unknown",), "hippocampus", "hippocampus", (3,), longest_mm=100.0),
         Shipped("breast-ultrasound-class", ("breast-ultrasound",), "benign or malignant lesion", "breast_ultrasound_class", (2,)),
         Shipped("tuberculosis", ("chest-xray",), "tuberculosis", "tuberculosis", (2,)),
     )

@@ -1,0 +1,131 @@
+"""The applications that come with casewise: they load, answer within the image, say what they cannot take, and are any good."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from casewise import formats
+from casewise.applications import Application
+from casewise.applications.running.python import started
+from casewise.applications.shipped import CATALOGUE, ShippedApplication
+from casewise.errors import CasewiseError, UsageError
+from casewise.image import Image
+from casewise.models import shipped
+from casewise.training.measures import dice
+
+NAMES = sorted(CATALOGUE)
+HEADINGS = ("## Settings", "## Data, split, command", "## Measured when it was made", "## Where it fails", "## Limits")
+SEGMENTERS = [name for name in NAMES if name in {"lungs", "heart-chambers", "hippocampus"}]
+MOST_BYTES = 2 << 20
+
+
+def synthetic(dims: int, seed: int = 0) -> Image:
+    """Bright balls in noise; neither anatomy nor a constant."""
+    rng = np.random.default_rng(seed)
+    shape = (70, 90) if dims == 2 else (40, 50, 12)
+    grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, n) for n in shape], indexing="ij"))
+    ball = (grid**2).sum(axis=0) < 0.4
+    return Image((ball * 500 + rng.normal(100, 30, shape)).astype(np.float32)[None], np.diag([1.0, 1.2, 2.0, 1.0]))
+
+
+def two_lungs() -> Image:
+    """Two dark ellipses side by side in a bright chest: enough of a radiograph to be taken for one."""
+    rows, columns = np.mgrid[-1:1:256j, -1:1:256j]
+    dark = np.minimum(*[((columns - side) / 0.3) ** 2 + ((rows + 0.05) / 0.6) ** 2 for side in (-0.4, 0.4)]) < 1
+    values = np.where(dark, 60, 200) + np.random.default_rng(0).normal(0, 8, dark.shape)
+    return Image(values.clip(0, 255).astype(np.uint8)[None])
+
+
+def test_the_catalogue_and_the_models_belong_together() -> None:
+    assert {application.model for application in CATALOGUE.values()} <= set(shipped.names())
+    assert len({application.model for application in CATALOGUE.values()}) == len(CATALOGUE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_answers_within_the_image(name: str) -> None:
+    application = ShippedApplication(name, device="cpu")
+    assert isinstance(application, Application) and application.name == name
+    image = synthetic(CATALOGUE[name].dimensions[0])
+    findings = application.analyze(image)
+    assert all(finding.application == name and 0 <= finding.probability <= 1 for finding in findings)
+    for finding in findings:
+        if finding.box is not None:
+            assert min(finding.box.lower) >= 0
+            assert all(high <= n for high, n in zip(finding.box.upper, image.spatial_shape, strict=True))
+    if name not in SEGMENTERS:
+        assert {finding.label for finding in findings} == set(shipped.load(CATALOGUE[name].model).labels)
+        assert sum(finding.probability for finding in findings) == pytest.approx(1, abs=1e-4)
+        assert [f.probability for f in findings] == sorted((f.probability for f in findings), reverse=True)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_runner_starts_it_from_its_declaration(name: str) -> None:
+    assert callable(started("casewise.applications.shipped:ShippedApplication", {"name": name, "device": "cpu"}))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_model_is_small_and_its_card_complete(name: str) -> None:
+    model = shipped.load(CATALOGUE[name].model)
+    folder = shipped.FOLDER / CATALOGUE[name].model
+    card = (folder / "card.md").read_text(encoding="utf-8")
+    assert sum(path.stat().st_size for path in folder.iterdir()) < MOST_BYTES
+    assert [card.count(f"{heading}\n") for heading in HEADINGS] == [1] * len(HEADINGS)
+    assert f"`python -m recipes.{CATALOGUE[name].model}`" in card
+    assert "95 % interval" in card and "Not a medical device" in card
+    assert model.trained_on and model.lineage.measures
+    assert all(0 < value <= 1 for value in model.lineage.measures.values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_refuses_what_it_was_not_made_for(name: str) -> None:
+    (wrong,) = {2, 3} - set(CATALOGUE[name].dimensions) or (None,)
+    if wrong is not None:
+        with pytest.raises(CasewiseError, match=f"{name} takes a"):
+            ShippedApplication(name, device="cpu").analyze(synthetic(wrong))
+    broken = synthetic(CATALOGUE[name].dimensions[0])
+    broken.array[0].flat[0] = np.nan
+    with pytest.raises(CasewiseError, match="not finite"):
+        ShippedApplication(name, device="cpu").analyze(broken)
+
+
+def test_an_unknown_name_is_told_the_known_ones() -> None:
+    with pytest.raises(UsageError, match="lungs"):
+        ShippedApplication("lung")
+
+
+def test_masks_are_written_on_the_images_grid(tmp_path: Path) -> None:
+    image = two_lungs()
+    findings = ShippedApplication("lungs", device="cpu", masks=tmp_path).analyze(image)
+    assert [finding.label for finding in findings] == ["lungs"]
+    for finding in findings:
+        mask = formats.read_mask(finding.mask, image)
+        assert mask[finding.box.slices].sum() == mask.sum() > 0
+    assert sorted(tmp_path.iterdir()) == sorted(finding.mask for finding in findings)
+
+
+def test_lungs_of_a_site_never_trained_on(shared_data: Path) -> None:
+    values = []
+    for path in sorted((shared_data / "jsrt" / "images").glob("*.png"))[::15]:
+        image = formats.read(path)
+        sides = [shared_data / "jsrt" / "masks" / side / path.name for side in ("left_lung", "right_lung")]
+        truth = np.any([formats.read_mask(side, image) for side in sides], axis=0)
+        values.append(dice(shipped.load("lungs").predict(image).mask == 1, truth))
+    assert min(values) > 0.85
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("tuberculosis", "shenzhen/images/*_{}.png"), ("breast-ultrasound-class", "busi/{}/*.png")],
+)
+def test_classifiers_know_most_of_what_they_were_trained_on(name: str, folder: str, shared_data: Path) -> None:
+    """Far from a measure of how good they are (the cards have that): weights, order of classes and preparation fit together."""
+    application = ShippedApplication(name, device="cpu")
+    marks = {"normal": "0", "tuberculosis": "1"} if name == "tuberculosis" else {n: n for n in ("normal", "benign", "malignant")}
+    right = []
+    for label, mark in marks.items():
+        for path in sorted(shared_data.glob(folder.format(mark)))[::6]:
+            right.append(application.analyze(formats.read(path))[0].label == label)
+    assert len(right) >= 12 and np.mean(right) > 1 / len(marks) + 0.2
