@@ -12,6 +12,7 @@ from casewise.applications.declared import CommandRun, ContainerRun, Declared, E
 from casewise.cli import main
 from casewise.errors import UsageError
 from casewise.routing import registry as registry_module
+from casewise.routing.builtin import BUILT_IN
 from casewise.routing.registry import Registry, default_registry
 from casewise.routing.rules import Condition, Rule
 
@@ -249,8 +250,9 @@ def test_the_command_lists_them(tmp_path: Path, capsys: pytest.CaptureFixture[st
     path.write_text(GOOD)
     assert main(["applications", "--applications", str(path), "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
-    assert [found["name"] for found in listed] == ["quality", "nodules", "bleeding", "bone-age", "density"]
-    assert listed[1]["categories"] == ["chest X-ray", "chest CT"]
+    names = [found["name"] for found in listed]
+    assert names == [*(known.name for known in BUILT_IN), "nodules", "bleeding", "bone-age", "density"]
+    assert listed[names.index("nodules")]["categories"] == ["chest X-ray", "chest CT"]
     assert main(["applications", "--applications", str(path)]) == 0
     assert "bone-age  hand X-ray: bone age; endpoint bone-age.example.org" in capsys.readouterr().out
     path.write_text(GOOD + "oops = 1")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from casewise.applications.declared import ANY, Declared, PythonRun
+from casewise.applications.shipped import CATALOGUE
 
 BUILT_IN = (
     Declared(
@@ -14,5 +15,17 @@ BUILT_IN = (
         seconds=60.0,
         memory_mb=4096.0,
         origin="casewise",
+    ),
+    *(
+        Declared(
+            shipped.name,
+            shipped.categories,
+            (shipped.feature,),
+            PythonRun("casewise.applications.shipped:ShippedApplication"),
+            f"By the small model {shipped.model} that comes with casewise; its card says how good it is, and on how few images.",
+            settings={"name": shipped.name, "device": "cpu", "masks": "."},
+            origin="casewise",
+        )
+        for shipped in CATALOGUE.values()
     ),
 )

@@ -42,7 +42,7 @@ class Plan:
     channels: tuple[int, ...] = (24, 48, 96, 128)
     pictures: int = 1600
     bank: int = 400
-    held_out: int = 200
+    held_out: int = 400
     classifier: str = "softmax"
     kernel: str = "rbf"
 
