@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from casewise.applications.declared import Declared
     from casewise.archive import Archive
     from casewise.models.prediction import Prediction
+    from casewise.routing.examples import Examples
     from casewise.routing.registry import Registry
     from casewise.routing.route import Route
     from casewise.routing.router import Router
@@ -72,6 +73,7 @@ class _Prepared:
     similar: Sequence[SimilarCase] = ()
     notes: tuple[str, ...] = ()
     route: Route | None = None
+    examples: tuple[SimilarCase, ...] = ()
 
 
 class Analyzer:
@@ -108,6 +110,7 @@ class Analyzer:
         alone = self._only is not None or model is None
         self.adapter = None if alone or model is None else Adapter(model, archive, adapt, self.plan, self.device)
         self._routed = application is None
+        self._examples = self._example_finder(archive) if archive is not None and router is not None else None
         self._names: dict[str, int] = {}
         try:
             output.mkdir(parents=True, exist_ok=True)
@@ -154,6 +157,10 @@ class Analyzer:
         if self.adapter is not None:
             prepared = self._seen_by_the_model(self.adapter, prepared, image)
         category = route.category if route is not None else "unknown"
+        if self._examples is not None:
+            with clock.step("examples"):
+                examples, note = self._examples.nearest(image, category)
+            prepared = replace(prepared, examples=examples, notes=(*prepared.notes, *([note] if note else [])))
         return Job(path, image, self._applications(category, image), self.output / f"{name}-files", category, tag=prepared)
 
     def _seen_by_the_model(self, adapter: Adapter, prepared: _Prepared, image: Image) -> _Prepared:
@@ -204,6 +211,7 @@ class Analyzer:
                 self.output / f"{name}.html",
                 (*self.notes, *prepared.notes, *notes),
                 tuple(outcome.to_json() for outcome in ran.outcomes),
+                prepared.examples,
             )
             masks = prepared.masks | _masks_of(ran.findings, image, prepared.masks)
             report = write_report(
@@ -213,6 +221,7 @@ class Analyzer:
                 self.output,
                 self._pictures(prepared.similar),
                 common=self._common(prepared.similar),
+                examples=self._examples.images(prepared.examples) if self._examples is not None else {},
                 name=name,
             )
         result = replace(result, seconds={**clock.seconds, **ran.seconds}, report=report)
@@ -241,6 +250,13 @@ class Analyzer:
         cases = self.adapter.cases if self.adapter else {}
         shown = [case.key for case in similar[:SHOWN] if case.key in cases]
         return list(common([dict(cases[key].content) for key in shown])) if len(shown) > 1 else []
+
+    def _example_finder(self, archive: Archive) -> Examples:
+        """Compares by the model's own vectors, as the search for similar cases does; without a model by the shipped encoder's."""
+        from casewise.models.shipped.waiting import WaitingEncoder
+        from casewise.routing.examples import Examples
+
+        return Examples(archive, self.adapter.model.encoder(self.device) if self.adapter else WaitingEncoder(self.device))
 
     def _name(self, path: Path) -> str:
         stem = file_stem(path.name)

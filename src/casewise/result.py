@@ -77,6 +77,7 @@ class Result:
 
     route : what the router said, and the names of the applications that saw the image; None where nothing was routed.
     applications : an entry for each application that ran: findings, seconds, and the reason where it failed.
+    examples : the archive's cases of the category that the router decided for, most like the image first.
     """
 
     image: str
@@ -88,6 +89,7 @@ class Result:
     report: Path | None = None
     notes: tuple[str, ...] = ()
     applications: tuple[Mapping[str, object], ...] = ()
+    examples: tuple[SimilarCase, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -100,4 +102,5 @@ class Result:
             "report": str(self.report) if self.report else None,
             "notes": list(self.notes),
             "applications": [dict(entry) for entry in self.applications],
+            "examples": [case.to_json() for case in self.examples],
         }

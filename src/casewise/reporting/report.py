@@ -58,6 +58,7 @@ def write_report(
     similar_images: Sequence[SimilarPicture] = (),
     *,
     common: Sequence[str] = (),
+    examples: Mapping[str, Image] | None = None,
     extra: Sequence[Section] = (),
     name: str | None = None,
 ) -> Path:
@@ -65,7 +66,8 @@ def write_report(
 
     masks : by name, each (*spatial) bool on the image's grid; a finding whose label is a mask's name takes its colour.
     similar_images : the cases of ``result.similar`` whose pictures are at hand, in any order (24 are shown).
-    common : sentences on what the similar cases have in common. extra : further sections, at the end.
+    common : sentences on what the similar cases have in common. examples : images of ``result.examples``, by key, that are at hand.
+    extra : further sections, at the end.
     name : the file's name without suffix; of the image's, if none is given: give one where two images of a folder share theirs.
 
     Raises CasewiseError for a mask off the image's grid and for a folder that cannot be written to.
@@ -89,6 +91,7 @@ def write_report(
             more_findings=max(0, len(result.findings) - _MOST_ROWS),
             similar=_similar_tiles(result.similar, similar_images, list(masks)),
             more_similar=result.similar[_MOST_TILES:],
+            examples=_example_tiles(result.examples, examples or {}),
             common=common,
             changes=_changes(result.model),
             refined_on=[(wording.base_name(case), case) for case in result.model.refined_on],
@@ -167,6 +170,10 @@ def _similar_tiles(
         uri = data_uri(tile(picture.image, picture.masks, _TILE, palette), _TILE_BYTES)[0] if picture else ""
         tiles.append({"rank": rank, "name": wording.base_name(case.image), "case": case, "uri": uri, "terms": terms(case)})
     return tiles
+
+
+def _example_tiles(cases: Sequence[SimilarCase], images: Mapping[str, Image]) -> list[dict[str, object]]:
+    return _similar_tiles(cases, [SimilarPicture(case, images[case.key]) for case in cases if case.key in images], ())
 
 
 def _changes(model: ModelUse) -> list[dict[str, object]]:

@@ -1,0 +1,59 @@
+"""Examples of the category that an image was routed to: the cases of an archive that are most like the image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from casewise.applications.declared import same
+from casewise.errors import CasewiseError
+from casewise.image import Image
+from casewise.result import SimilarCase
+from casewise.routing.route import UNKNOWN
+
+if TYPE_CHECKING:
+    from casewise.archive import Archive
+    from casewise.encoder import Encoder
+
+SHOWN = 4
+
+
+class Examples:
+    """encoder : by whose vectors, beside the content, images are compared; ``archive`` keeps them, and makes those it lacks."""
+
+    def __init__(self, archive: Archive, encoder: Encoder) -> None:
+        self._archive, self._encoder = archive, encoder
+
+    def nearest(self, image: Image, category: str, k: int = SHOWN) -> tuple[tuple[SimilarCase, ...], str | None]:
+        """Up to ``k`` cases of ``category``, most like ``image`` first, ``image`` itself left out; or none, and a sentence why.
+
+        Capitals, blanks, ``-`` and ``_`` in the archive's names of categories do not matter. An *unknown* image has no examples.
+        """
+        if same(category, UNKNOWN):
+            return (), None
+        keys = {key for name, members in self._members.items() if same(name, category) for key in members}
+        try:
+            found = self._archive.similar(image, k=k, encoder=self._encoder, among=keys) if keys else []
+        except CasewiseError as error:
+            return (), f"The archive's examples of {category} could not be compared with this image: {error}"
+        return tuple(found), None if found else f"The archive has no other image of the category {category} to show as an example."
+
+    def images(self, cases: Sequence[SimilarCase]) -> dict[str, Image]:
+        """The cases' images by key; those whose files cannot be read any more are missing."""
+        images = {}
+        for case in self._archive.cases(keys={case.key for case in cases}) if cases else []:
+            try:
+                images[case.key] = case.image
+            except (CasewiseError, OSError):  # the report shows its name without a picture
+                continue
+        return images
+
+    @cached_property
+    def _members(self) -> dict[str, set[str]]:
+        """Keys of the archive's images by category, asked once: a call's images are routed to a few of them again and again."""
+        members: dict[str, set[str]] = {}
+        for record in self._archive.images():
+            if record.category is not None:
+                members.setdefault(record.category, set()).add(record.key)
+        return members
