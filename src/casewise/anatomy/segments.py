@@ -91,7 +91,7 @@ class Segments(Sequence[Segment]):
     def pixels(self, array: Array, segment: Segment, outside: str = "mean", seed: int = 0) -> npt.NDArray[np.float32]:
         """(C, *segment.shape) float32 of an image's array (C, *spatial), with what the segment does not show replaced.
 
-        outside : by the ``mean`` of what it shows, by ``noise`` of the same mean and deviation, by ``zero``, or not at all (``keep``).
+        outside : by the ``mean`` of what it shows, ``noise`` of the same mean and deviation, ``zero``, or not at all (``keep``).
         Raises CasewiseError for another choice and for an array on another grid.
         """
         if outside not in OUTSIDE:
@@ -286,7 +286,7 @@ def _checked_masks(regions: Mapping[str, Mask], grid: tuple[int, ...]) -> dict[s
 def _limits(longest: int | Sequence[int] | None, grid: tuple[int, ...]) -> tuple[int, ...]:
     limits = grid if longest is None else (longest,) * len(grid) if isinstance(longest, int) else tuple(longest)
     if len(limits) != len(grid) or min(limits) < 4:
-        msg = f"The longest edge of a segment is one number of voxels, or one for each of {len(grid)} axes, at least 4; not {longest}."
+        msg = f"The longest edge of a segment is a number of voxels from 4 on, or one for each of {len(grid)} axes; not {longest}."
         raise CasewiseError(msg)
     return limits
 
