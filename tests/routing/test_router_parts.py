@@ -13,7 +13,7 @@ from casewise.routing.classifiers import fit_svm
 from casewise.routing.degradation import degrade
 from casewise.routing.outliers import outlier
 from casewise.routing.prior import prior_of
-from casewise.routing.unknown import Doubt, Neighbours
+from casewise.routing.unknown import Doubt, Neighbours, odds
 from casewise.routing.views import views
 
 NAMES = ("abdomen-ct", "brain-mr", "breast-ultrasound", "chest-ct", "chest-xray", "hand-xray", "head-ct", "prostate-mr")
@@ -96,12 +96,33 @@ def test_the_temperature_brings_confidence_to_accuracy() -> None:
 
 def test_one_known_image_in_a_hundred_is_doubted_at_most() -> None:
     rng = np.random.default_rng(0)
-    distances, best = rng.gamma(2, 0.05, 2000), rng.uniform(0.6, 1, 2000)
-    doubt = Doubt.fit(distances, best)
-    wins = [doubt.chance(d) > (1 - doubt.chance(d)) * p for d, p in zip(distances, best, strict=True)]
-    assert 0.005 <= np.mean(wins) <= 0.011
-    assert doubt.chance(float(np.median(distances))) < 0.05
+    distances, beside, best = rng.gamma(2, 0.05, 2000), rng.normal(-5, 1, 2000), rng.uniform(0.6, 1, 2000)
+    doubt = Doubt.fit(distances, beside, best, 2000)
+    chances_of_unknown = np.array([doubt.chance(s) for s in doubt.strangeness(distances, beside)])
+    assert 0.005 <= np.mean(chances_of_unknown > (1 - chances_of_unknown) * best) <= 0.011
+    assert np.median(chances_of_unknown) < 0.05
     assert doubt.chance(1e9) == pytest.approx(1)
+
+
+def test_few_held_out_images_make_a_wider_bound() -> None:
+    rng = np.random.default_rng(0)
+    distances, beside, best = rng.gamma(2, 0.05, 400), rng.normal(-5, 1, 400), np.full(400, 0.9)
+    few, many = (Doubt.fit(distances, beside, best, images) for images in (4, 400))
+    assert few.middle > 1.5 * many.middle
+
+
+def test_either_score_alone_can_make_an_image_unknown() -> None:
+    rng = np.random.default_rng(0)
+    distances, beside = rng.gamma(2, 0.05, 2000), rng.normal(-5, 1, 2000)
+    doubt = Doubt.fit(distances, beside, np.full(2000, 0.9), 2000)
+    far, noise = doubt.strangeness(np.array([2.0, 0.1]), np.array([-5.0, 20.0]))
+    assert doubt.chance(float(far)) > 0.9
+    assert doubt.chance(float(noise)) > 0.9
+
+
+def test_the_networks_odds_are_of_its_last_class_against_the_others() -> None:
+    logits = np.log(np.array([[0.5, 0.2, 0.3], [0.1, 0.1, 0.8]], np.float32))
+    assert odds(logits) == pytest.approx(np.log([0.3 / 0.7, 0.8 / 0.2]), abs=1e-5)
 
 
 def test_distances_grow_away_from_the_bank() -> None:

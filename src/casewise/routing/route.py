@@ -26,7 +26,7 @@ class Route:
     """category : the one of the largest probability, or ``unknown``. scores : of every category and of ``unknown``, the largest
     first; they sum to 1.
 
-    distance : how far the image lies from the known ones in feature space, of which the probability of ``unknown`` is made; at 1
+    strangeness : how far the image lies from the known ones, of which the probability of ``unknown`` is made; at 1
         it wins over a category that is certain.
     prior : what the DICOM tags said, and whether the pixels contradict them. classifier : ``softmax`` or ``svm``.
     views : on how many pictures it was judged: 1, or the slices of a volume.
@@ -35,18 +35,18 @@ class Route:
     category: str
     probability: float
     scores: tuple[Score, ...]
-    distance: float = 0.0
+    strangeness: float = 0.0
     prior: Prior = field(default_factory=Prior)
     classifier: str = "softmax"
     views: int = 1
 
     @classmethod
-    def of(cls, scores: Sequence[Score], distance: float, prior: Prior, classifier: str, views: int) -> Route:
+    def of(cls, scores: Sequence[Score], strangeness: float, prior: Prior, classifier: str, views: int) -> Route:
         """Sorts ``scores``; the largest probability wins."""
         ordered = tuple(sorted(scores, key=lambda score: (-score.probability, score.category)))
         best = ordered[0]
         decided = prior.decided(best.category, UNKNOWN)
-        return cls(best.category, best.probability, ordered, distance, decided, classifier, views)
+        return cls(best.category, best.probability, ordered, strangeness, decided, classifier, views)
 
     @property
     def known(self) -> bool:
@@ -57,7 +57,7 @@ class Route:
             "category": self.category,
             "probability": self.probability,
             "scores": [score.to_json() for score in self.scores],
-            "distance": self.distance,
+            "strangeness": self.strangeness,
             "prior": self.prior.to_json(),
             "classifier": self.classifier,
             "views": self.views,

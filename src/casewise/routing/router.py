@@ -17,7 +17,7 @@ from casewise.routing.classifiers import Svm, check_classifier
 from casewise.routing.features import features
 from casewise.routing.prior import Prior, prior_of
 from casewise.routing.route import UNKNOWN, Route, Score
-from casewise.routing.unknown import Doubt, Neighbours
+from casewise.routing.unknown import Doubt, Neighbours, odds
 from casewise.routing.views import View, views
 
 Matrix = npt.NDArray[np.float32]
@@ -25,10 +25,10 @@ Matrix = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Judgement:
-    """What pictures came to, before tags are asked. known : (n, categories), each row sums to 1. distance : (n,)."""
+    """What pictures came to, before tags are asked. known : (n, categories), each row sums to 1. strangeness : (n,)."""
 
     known: npt.NDArray[np.float64]
-    distance: npt.NDArray[np.float64]
+    strangeness: npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,18 +92,19 @@ class Router:
         routes = []
         for number, (seen, end) in enumerate(zip(images, ends, strict=True)):
             own = slice(end - len(seen), end)
-            known, distance = judged.known[own].mean(axis=0), float(np.median(judged.distance[own]))
-            routes.append(self._decided(known, distance, priors[number] if priors else Prior(), name, len(seen)))
+            known, strangeness = judged.known[own].mean(axis=0), float(np.median(judged.strangeness[own]))
+            routes.append(self._decided(known, strangeness, priors[number] if priors else Prior(), name, len(seen)))
         return routes
 
     def judge(self, found: Matrix, logits: Matrix, classifier: str) -> Judgement:
         """From features (n, features) and logits (n, classes) of pictures."""
         scores = logits[:, : len(self.categories)] if classifier == "softmax" else self.svm.scores(found)
-        return Judgement(chances(scores, self.temperatures[classifier]), self.neighbours.distances(found))
+        strangeness = self.doubts[classifier].strangeness(self.neighbours.distances(found), odds(logits))
+        return Judgement(chances(scores, self.temperatures[classifier]), strangeness)
 
-    def _decided(self, known: npt.NDArray[np.float64], distance: float, prior: Prior, classifier: str, count: int) -> Route:
+    def _decided(self, known: npt.NDArray[np.float64], strangeness: float, prior: Prior, classifier: str, count: int) -> Route:
         doubt = self.doubts[classifier]
-        unknown = doubt.chance(distance)
+        unknown = doubt.chance(strangeness)
         raw = {UNKNOWN: unknown} | {
             name: float((1 - unknown) * chance) * prior.weight(name) for name, chance in zip(self.categories, known, strict=True)
         }
@@ -112,4 +113,4 @@ class Router:
             msg = "The router's network answers no numbers for this image; it is damaged, or the image's values are far too large."
             raise CasewiseError(msg)
         scores = [Score(name, value / total) for name, value in raw.items()]
-        return Route.of(scores, distance / doubt.middle, prior, classifier, count)
+        return Route.of(scores, strangeness / doubt.middle, prior, classifier, count)

@@ -23,6 +23,7 @@ from casewise.routing.unknown import Doubt, Neighbours
 
 FORMAT = 1
 SHIPPED = Path(__file__).parents[1] / "models" / "shipped" / "router"
+_DOUBT = ("middle", "width", "weight", "usual")
 _SETTINGS, _ARRAYS = "router.toml", "router.safetensors"
 
 
@@ -61,8 +62,7 @@ def _document(router: Router) -> dict[str, Any]:
         **{
             name: {
                 "temperature": router.temperatures[name],
-                "unknown_middle": router.doubts[name].middle,
-                "unknown_width": router.doubts[name].width,
+                **{f"unknown_{part}": getattr(router.doubts[name], part) for part in _DOUBT},
             }
             for name in CLASSIFIERS
         },
@@ -110,7 +110,7 @@ def _router(model: Model, document: dict[str, Any], arrays: dict[str, Any]) -> R
     if bank.ndim != 2 or not len(bank) or bank.shape[1] != len(svm.mean) or len(svm.intercepts) != len(categories):
         raise ValueError("its arrays do not fit together")
     temperatures = {name: float(document[name]["temperature"]) for name in CLASSIFIERS}
-    doubts = {name: Doubt(float(document[name]["unknown_middle"]), float(document[name]["unknown_width"])) for name in CLASSIFIERS}
+    doubts = {name: Doubt(*(float(document[name][f"unknown_{part}"]) for part in _DOUBT)) for name in CLASSIFIERS}
     if min(*temperatures.values(), *(value for doubt in doubts.values() for value in (doubt.middle, doubt.width))) <= 0:
         raise ValueError("its temperatures and distances are above 0")
     measures = {name: float(value) for name, value in document.get("measures", {}).items()}

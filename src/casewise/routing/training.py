@@ -21,7 +21,7 @@ from casewise.routing.drawing import Shown, drawn, shown
 from casewise.routing.features import features
 from casewise.routing.route import UNKNOWN
 from casewise.routing.router import Router
-from casewise.routing.unknown import Doubt, Neighbours
+from casewise.routing.unknown import Doubt, Neighbours, odds
 from casewise.routing.views import View
 from casewise.training.fit import Progress, Settings, fit
 from casewise.training.split import split
@@ -137,12 +137,13 @@ def _assembled(model: Model, pool: Sequence[Shown], aside: Sequence[Shown], plan
     found, logits = features(model, held_out, device)
     distances = neighbours.distances(found)
     plain = np.arange(len(truth)) % 2 == 0  # every other one is unchanged but for its polarity: what is calibrated for
-    temperatures, doubts, measures = {}, {}, {"held_out_images": float(len({entry.key for entry in aside}))}
+    images = len({entry.key for entry in aside})
+    temperatures, doubts, measures = {}, {}, {"held_out_images": float(images)}
     for name in CLASSIFIERS:
         scores = logits[:, : len(categories)] if name == "softmax" else svm.scores(found)
         temperatures[name] = fit_temperature(scores[plain], truth[plain])
         sure = chances(scores, temperatures[name])
-        doubts[name] = Doubt.fit(distances, sure.max(axis=1))  # an inverted or padded picture is of its kind all the same
+        doubts[name] = Doubt.fit(distances[plain], odds(logits)[plain], sure.max(axis=1)[plain], images)
         right = sure.argmax(axis=1) == truth
         measures[f"{name}_accuracy"] = float(np.mean([right[plain & (truth == n)].mean() for n in np.unique(truth)]))
         measures[f"{name}_accuracy_on_changed"] = float(np.mean([right[~plain & (truth == n)].mean() for n in np.unique(truth)]))

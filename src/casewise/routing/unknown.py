@@ -1,8 +1,10 @@
-"""How unlike every category an image is: the distance of its features to those of the images that the router was made from.
+"""How unlike every category an image is: two scores over its features, added.
 
 The cosine distance to the k-th nearest neighbour (Sun 2022) says how far an image lies from everything known, however sure a
-classifier is of it. Its probability of being *unknown* stands among those of the categories: it is 1 % at the distance that half
-of the known held-out images have, and it wins over the best category for 1 % of them.
+classifier is of it. The network's own odds of *unknown*, learnt from made-up pictures of nothing (outlier exposure, Hendrycks
+2019), know noise and scraps that come to lie near something known. Their sum is the *strangeness*; the odds weigh so that both
+spread alike over known images. The probability of *unknown* stands among those of the categories: it is 1 % at the strangeness
+that half of the known held-out images have, and it wins over the best category for 1 % of them.
 """
 
 from __future__ import annotations
@@ -11,11 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import logsumexp
 
 Matrix = npt.NDArray[np.float32]
+Array = npt.NDArray[np.float64]
 NEIGHBOUR = 5
 FALSE_UNKNOWN = 0.01  # share of known images that may be called unknown
-_AT_MEDIAN = 0.01  # probability of unknown at the median distance of known images
+_AT_MEDIAN = 0.01  # probability of unknown at the median strangeness of known images
 _BLOCK = 4096
 
 
@@ -29,7 +33,7 @@ class Neighbours:
     def of(cls, features: Matrix) -> Neighbours:
         return cls(unit(features).astype(np.float16).astype(np.float32))
 
-    def distances(self, features: Matrix) -> npt.NDArray[np.float64]:
+    def distances(self, features: Matrix) -> Array:
         """(n,): 1 − the cosine to the ``NEIGHBOUR``-th nearest of the bank (to the farthest, where it has fewer)."""
         k = min(NEIGHBOUR, len(self.bank))
         found = []
@@ -41,23 +45,45 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class Doubt:
-    """The odds of *unknown* beside the best category: exp((distance − middle) / width)."""
+    """strangeness = distance + weight · (odds − usual); the odds of *unknown* beside the best category are
+    exp((strangeness − middle) / width). usual : the median odds of known images.
+    """
 
     middle: float
     width: float
+    weight: float = 0.0
+    usual: float = 0.0
 
-    def chance(self, distance: float) -> float:
-        return float(1 / (1 + np.exp(-np.clip((distance - self.middle) / self.width, -50, 50))))
+    def strangeness(self, distance: Array, odds: Array) -> Array:
+        return np.asarray(distance + self.weight * (odds - self.usual))
+
+    def chance(self, strangeness: float) -> float:
+        return float(1 / (1 + np.exp(-np.clip((strangeness - self.middle) / self.width, -50, 50))))
 
     @classmethod
-    def fit(cls, distances: npt.NDArray[np.float64], best: npt.NDArray[np.float64], share: float = FALSE_UNKNOWN) -> Doubt:
-        """From known held-out images: their distances, and the probability of the best category of each.
+    def fit(cls, distances: Array, odds: Array, best: Array, images: int, share: float = FALSE_UNKNOWN) -> Doubt:
+        """From pictures of known held-out images: their distances, the network's odds, the best category's probability of each.
 
-        *Unknown* wins where its odds exceed the best category's probability p, that is where distance − width · ln p > middle.
+        images : of how many different images they are. The fewer, the less is known of the rare ones: spreads are taken wider by
+        2 / √images. *Unknown* wins where its odds exceed the best category's probability p, that is where
+        strangeness − width · ln p > middle.
         """
-        spread = float(np.quantile(distances, 1 - share) - np.median(distances))
-        width = max(spread, 1e-4) / np.log(1 / _AT_MEDIAN)
-        return cls(float(np.quantile(distances - width * np.log(best + 1e-12), 1 - share)), width)
+        weight = _spread(distances, share) / max(_spread(odds, share), 1e-4)
+        strangeness = distances + weight * (odds - np.median(odds))
+        wider = 1 + 2 / np.sqrt(max(1, images))
+        width = wider * max(_spread(strangeness, share), 1e-4) / np.log(1 / _AT_MEDIAN)
+        decided = strangeness - width * np.log(best + 1e-12)
+        middle = float(np.median(decided) + wider * _spread(decided, share))
+        return cls(middle, float(width), float(weight), float(np.median(odds)))
+
+
+def odds(logits: Matrix) -> Array:
+    """(n,): ln of the network's odds of its last class, *unknown*, against all the others; ``logits`` is (n, classes)."""
+    return np.asarray(logits[:, -1] - logsumexp(logits[:, :-1], axis=1), np.float64)
+
+
+def _spread(values: Array, share: float) -> float:
+    return float(np.quantile(values, 1 - share) - np.median(values))
 
 
 def unit(features: Matrix) -> Matrix:
