@@ -16,10 +16,12 @@ import pytest
 from casewise.cli import common
 from tests.cli.conftest import Call
 
-COMMANDS = ["demo", "import", "similar", "subsets", "analyze", "models"]
+COMMANDS = ["demo", "import", "similar", "subsets", "route", "analyze", "models", "applications"]
 
 
-@pytest.mark.parametrize("words", [[command] for command in COMMANDS] + [["train", "segmenter"], ["train", "classifier"]])
+@pytest.mark.parametrize(
+    "words", [[command] for command in COMMANDS] + [["train", "segmenter"], ["train", "classifier"], ["train", "router"]]
+)
 def test_every_command_has_the_common_options_and_an_example(words: list[str], call: Call) -> None:
     done = call(*words, "--help")
     assert done.code == 0
@@ -32,7 +34,9 @@ def test_every_command_has_the_common_options_and_an_example(words: list[str], c
 def test_the_help_lists_the_commands_in_the_order_of_use_and_the_exit_codes(call: Call) -> None:
     out = call("--help").out
     listed = out[out.index("─ Commands") :]
-    places = [listed.index(f" {name} ") for name in ("demo", "import", "train", "similar", "subsets", "analyze", "models")]
+    order = ("demo", "import", "train", "similar", "subsets", "route", "analyze", "models", "applications")
+    assert set(COMMANDS) | {"train"} == set(order)
+    places = [listed.index(f"│ {name} ") for name in order]
     assert places == sorted(places)
     assert "Exit codes" in out
 
