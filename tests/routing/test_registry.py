@@ -221,6 +221,15 @@ def test_a_category_that_no_router_tells_is_named_with_the_nearest() -> None:
     hospital().check_categories(["chest X-ray", "chest CT", "hand X-ray"])
 
 
+def test_what_is_run_on_request_comes_by_name_or_by_rule_alone() -> None:
+    rule = Rule((Condition("site", "is", "Memory clinic"), Condition("category", "is", "unknown")), add=("crops",))
+    registry = Registry([declared("all", "*"), declared("crops", "on request")], [rule])
+    registry.check_categories(["chest CT"])
+    assert registry.get("crops").name == "crops"
+    assert registry.names_for("unknown") == registry.names_for("chest CT", site="Memory clinic") == ["all"]
+    assert registry.names_for("unknown", site="Memory clinic") == ["all", "crops"]
+
+
 class Plugin:
     categories = ("hand X-ray",)
     features = ("fracture",)

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from casewise.errors import UsageError
 
 ANY = "*"
+ON_REQUEST = "on request"
 RUNTIMES = ("docker", "podman")
 SENDS = ("nifti", "file")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
@@ -108,7 +109,8 @@ Run = PythonRun | CommandRun | ContainerRun | EndpointRun
 class Declared:
     """An application that routes can choose.
 
-    categories : which categories' images it takes; ``*`` for every one, also unknown. features : what it looks for, in words.
+    categories : which categories' images it takes; ``*`` for every one, also unknown; ``on request`` for none: it is run where
+    it is asked for by name, or where a rule adds it. features : what it looks for, in words.
     seconds : wall time for one image. start_seconds : wall time to start it and load its model, once for many images.
     memory_mb : resident memory of all its processes together. settings : what it is started with. origin : who declared it.
     """

@@ -21,7 +21,7 @@ class Shipped:
     """name : the application's. categories : of the images it takes. feature : what it looks for. model : the shipped model's name.
 
     dimensions : how many spatial axes its images may have. longest_mm : the longest edge that its images may have, where it was
-    made for crops.
+    made for crops; it counts voxels where their size is not known.
     """
 
     name: str
@@ -87,9 +87,10 @@ class ShippedApplication:
             return
         longest = max(n * step for n, step in zip(image.spatial_shape, image.spacing, strict=True))
         if longest > self.shipped.longest_mm:
+            unit = "mm" if image.header.get("spacing_known", True) else "voxels"
             msg = (
-                f"{self.name} takes a crop around the structure of at most {self.shipped.longest_mm:.0f} mm an edge; this image "
-                f"is {longest:.0f} mm long: cut the crop out first."
+                f"{self.name} takes a crop around the structure of at most {self.shipped.longest_mm:.0f} {unit} an edge; "
+                f"this image is {longest:.0f} {unit} long: cut the crop out first."
             )
             raise CasewiseError(msg)
 

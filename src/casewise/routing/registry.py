@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
-from casewise.applications.declared import ANY, Declared, PythonRun, same
+from casewise.applications.declared import ANY, ON_REQUEST, Declared, PythonRun, same
 from casewise.errors import UsageError
 from casewise.routing.builtin import BUILT_IN
 from casewise.routing.declaration import read_declarations
@@ -79,7 +79,7 @@ class Registry:
         """Raises UsageError where an application is declared for a category that no router here tells: it would never run."""
         for declared in self._applications.values():
             for category in declared.categories:
-                if category == ANY or same(category, UNKNOWN) or any(same(category, other) for other in known):
+                if category in (ANY, ON_REQUEST) or same(category, UNKNOWN) or any(same(category, other) for other in known):
                     continue
                 near = difflib.get_close_matches(category, known, 1)
                 guess = f" (did you mean {near[0]!r}?)" if near else ""
