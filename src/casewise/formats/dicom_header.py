@@ -31,7 +31,8 @@ def about(dataset: Any, layers: list[Any]) -> dict[str, object]:
     """Plain values under lower-case keys, absent where the file does not say.
 
     modality, sequence, sequence_name, body_part, view, age (years, 90 for older ones), sex (M, F, O), manufacturer, scanner, window
-    (centre, width in the pixels' unit), subject (a pseudonym: the hash of the patient's identifier), series (UID), format.
+    (centre, width in the pixels' unit), subject (a pseudonym: the hash of the patient's identifier), series (UID), format,
+    directions (where rows and columns run to in the patient: L, R, A, P, H or F, the first letter alone of oblique ones).
     Free text that holds a name or number of the patient or staff is left out.
     """
     personal = _personal(dataset)
@@ -47,6 +48,7 @@ def about(dataset: Any, layers: list[Any]) -> dict[str, object]:
         "manufacturer": _clean(dataset, ("Manufacturer",), personal),
         "scanner": _clean(dataset, ("ManufacturerModelName",), personal),
         "window": window(layers),
+        "directions": _directions(dataset),
         "subject": pseudonym(dataset),
         "series": text(dataset, "SeriesInstanceUID") or None,
     }
@@ -70,6 +72,14 @@ def window(layers: list[Any]) -> tuple[float, float] | None:
         if centre is not None and width is not None and width > 0:
             return centre, width
     return None
+
+
+def _directions(dataset: Any) -> tuple[str, str] | None:
+    value = dataset.get("PatientOrientation")
+    if value is None or isinstance(value, str) or len(value) != 2:
+        return None
+    along_row, along_column = (str(letters)[:1].upper() for letters in value)
+    return (along_row, along_column) if {along_row, along_column} <= set("LRAPHF") else None
 
 
 def _first(dataset: Any, keyword: str) -> float | None:

@@ -7,23 +7,43 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def segmentation_loss(logits: Tensor, target: Tensor, case_weights: Tensor, voxel_weights: Tensor | None = None) -> Tensor:
+def segmentation_loss(
+    logits: Tensor,
+    target: Tensor,
+    case_weights: Tensor,
+    voxel_weights: Tensor | None = None,
+    labelled: Tensor | None = None,
+) -> Tensor:
     """Cross-entropy + (1 − soft Dice over the structures), each case by its weight.
 
     logits : (N, 1 + structures, *spatial). target : (N, *spatial) integer. case_weights : (N,). voxel_weights : (N, *spatial).
+    labelled : (N, structures) bool; where a case lacks the mask of a structure, that structure counts as part of its background
+        (the marginal loss of Shi 2021), so that whatever the network says of it there is neither right nor wrong. None: all are.
     Written here because MONAI's DiceCELoss takes no weight for a case or a voxel.
     """
     target = target.long()
     weights = torch.ones_like(logits[:, 0]) if voxel_weights is None else voxel_weights.to(logits.dtype)
     total = weights.flatten(1).sum(dim=1).clamp_min(1e-6)
+    logits = logits if labelled is None else _marginal(logits, labelled)
     entropy = (functional.cross_entropy(logits, target, reduction="none") * weights).flatten(1).sum(dim=1) / total
     truth = functional.one_hot(target, logits.shape[1]).movedim(-1, 1)[:, 1:].to(logits.dtype)
     guess = logits.softmax(dim=1)[:, 1:]
     spread = weights[:, None]
     overlap = (guess * truth * spread).flatten(2).sum(dim=2)
     sizes = ((guess + truth) * spread).flatten(2).sum(dim=2)
-    dice = ((2 * overlap + 1) / (sizes + 1)).mean(dim=1)
+    scores = (2 * overlap + 1) / (sizes + 1)
+    counted = torch.ones_like(scores) if labelled is None else labelled.to(scores.dtype)
+    dice = (scores * counted).sum(dim=1) / counted.sum(dim=1).clamp_min(1)
     return _weighted_mean(entropy + 1 - dice, case_weights)
+
+
+def _marginal(logits: Tensor, labelled: Tensor) -> Tensor:
+    """Logits (N, 1 + structures, *spatial) whose background holds the structures that are not labelled; these get none."""
+    none = -1e4  # as good as no probability, and finite: a gradient goes through it
+    absent = ~labelled.view(*labelled.shape, *[1] * (logits.ndim - 2)).to(logits.device)
+    hidden = logits[:, 1:].masked_fill(~absent, none)
+    background = torch.cat([logits[:, :1], hidden], dim=1).logsumexp(dim=1, keepdim=True)
+    return torch.cat([background, logits[:, 1:].masked_fill(absent, none)], dim=1)
 
 
 def classification_loss(logits: Tensor, target: Tensor, case_weights: Tensor) -> Tensor:

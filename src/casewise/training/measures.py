@@ -31,12 +31,16 @@ def measure(model: Model, cases: Sequence[Case], device: str = "cpu") -> dict[st
     return {name: float(np.mean(numbers)) for name, numbers in values.items()}
 
 
-def per_case(network: nn.Module, spec: Spec, cases: Sequence[Case], device: str = "cpu") -> dict[str, list[float]]:
+def per_case(
+    network: nn.Module, spec: Spec, cases: Sequence[Case], device: str = "cpu", partial: bool = False
+) -> dict[str, list[float]]:
     """One number a case: a segmenter's Dice (mean over the structures the case or the answer has, over all its slices together), a
     classifier's accuracy and −ln of the true class's probability, an autoencoder's mean absolute difference as ``loss``.
+
+    partial : only the structures that the case has a mask of are counted.
     """
     if spec.task == "segmentation":
-        both = [_case_dice(network, spec, case, device) for case in cases]
+        both = [_case_dice(network, spec, case, device, partial) for case in cases]
         return {"dice": [hard for hard, _ in both], "soft_dice": [soft for _, soft in both]}
     if spec.task == "encoding":
         return {"loss": [_difference(network, spec, case, device) for case in cases]}
@@ -52,7 +56,7 @@ def _logits(network: nn.Module, x: torch.Tensor, spec: Spec) -> torch.Tensor:
     return sliding_window_inference(x, spec.preparation.size, 4, network).float()
 
 
-def _case_dice(network: nn.Module, spec: Spec, case: Case, device: str) -> tuple[float, float]:
+def _case_dice(network: nn.Module, spec: Spec, case: Case, device: str, partial: bool) -> tuple[float, float]:
     """(Dice, soft Dice): of the most probable structures, and of the probabilities themselves, which moves before a voxel flips."""
     samples = samples_of(case, spec, everything=True)
     count = len(spec.structures)
@@ -69,6 +73,8 @@ def _case_dice(network: nn.Module, spec: Spec, case: Case, device: str) -> tuple
                 soft_overlap[number] += float(chance[true].sum())
                 soft_sizes[number] += float(chance.sum() + true.sum())
     present = sizes > 0
+    if partial:
+        present &= np.array([case.has(structure) for structure in spec.structures])
     if not present.any():
         return 1.0, 1.0
     return float((2 * overlap[present] / sizes[present]).mean()), float((2 * soft_overlap[present] / soft_sizes[present]).mean())

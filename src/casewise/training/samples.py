@@ -24,12 +24,13 @@ class Sample:
     """One thing a network is shown: ``x`` (C, *network) float16 (float32 where intensities do not lie in 0…1); ``target``
     (*network) uint8, or a 0-d int64 class.
 
-    voxel_weights : (*network) float16 or None.
+    voxel_weights : (*network) float16 or None. labelled : (structures,) bool: which of them the case has a mask of; None: all.
     """
 
     x: Tensor
     target: Tensor
     voxel_weights: Tensor | None = None
+    labelled: Tensor | None = None
 
 
 _prepared: WeakKeyDictionary[Case, dict[str, tuple[Sample, ...]]] = WeakKeyDictionary()
@@ -74,6 +75,7 @@ def weighted(case: Case, spec: Spec, voxel_weights: npt.NDArray[np.float32]) -> 
             sample.x,
             sample.target,
             resize(torch.from_numpy(piece.copy())[None], part.view.spacing, "linear")[0].half(),
+            sample.labelled,
         )
         for sample, part, piece in zip(plain, parts, pieces, strict=True)
     )
@@ -92,7 +94,8 @@ def _prepare(case: Case, spec: Spec, everything: bool) -> tuple[Sample, ...]:
         raise CasewiseError(msg)
     pieces = spec.preparation.label_parts(labels, image)
     chosen = range(len(parts)) if everything else _chosen([bool(piece.any()) for piece in pieces])
-    return tuple(Sample(_kept(parts[k]), parts[k].labels(pieces[k])) for k in chosen)
+    labelled = torch.tensor([case.has(structure) for structure in spec.structures])
+    return tuple(Sample(_kept(parts[k]), parts[k].labels(pieces[k]), labelled=labelled) for k in chosen)
 
 
 def _kept(part: Part) -> Tensor:
