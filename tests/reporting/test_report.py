@@ -271,6 +271,19 @@ def test_the_route_is_explained_with_what_ran_and_what_failed(tmp_path, picture)
     assert "used as it was" not in page.text
 
 
+def test_examples_stand_in_the_route_with_or_without_a_picture(tmp_path, picture, result):
+    route = {"category": "chest-xray", "probability": 0.93}
+    examples = tuple(SimilarCase(f"k{n}", f"/archive/e{n}.png", 0.9 - n / 10, 0.8, 0.7, "north", "chest-xray") for n in (1, 2))
+    shown = replace(result, similar=(), route=route, examples=examples)
+    page = Page.of(write_report(shown, picture, {}, tmp_path, examples={"k1": picture}))
+    assert page.text.index("Nearest examples of chest-xray") > page.text.index("Route")
+    (image,) = page.find("img")
+    assert image["alt"] == "Example 1: e1.png"
+    for told in ("e1.png", "e2.png", "no picture", "0.800", "0.700", "north · chest-xray"):
+        assert told in page.text
+    check_self_contained(page)
+
+
 def test_the_same_input_gives_the_same_bytes(tmp_path, picture, result, similar):
     masks = {"lungs": disc(picture.spatial_shape)}
     first = write_report(result, picture, masks, tmp_path / "a", similar).read_bytes()
