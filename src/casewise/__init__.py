@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from casewise.finding import Finding
     from casewise.formats import read, write
     from casewise.image import Box, Image
+    from casewise.interaction import InteractiveSegmentation
     from casewise.models import Model
 
 __version__ = "0.1.0"
-__all__ = ["Archive", "Box", "Case", "Finding", "Image", "Model", "Structure", "read", "write"]
+__all__ = ["Archive", "Box", "Case", "Finding", "Image", "InteractiveSegmentation", "Model", "Structure", "read", "write"]
 
 # Loaded when first used, so that `import casewise` and every command line start at once.
 _HOME = {
@@ -23,6 +24,7 @@ _HOME = {
     "Case": "casewise.case",
     "Finding": "casewise.finding",
     "Image": "casewise.image",
+    "InteractiveSegmentation": "casewise.interaction",
     "Model": "casewise.models",
     "Structure": "casewise.case",
     "read": "casewise.formats",

@@ -23,6 +23,7 @@ from casewise.training.checkpoint import State
 from casewise.training.losses import classification_loss, reconstruction_loss, segmentation_loss
 from casewise.training.measures import per_case
 from casewise.training.samples import Sample, prepare, weighted
+from casewise.training.source import Source
 
 Progress = Callable[[int, int, float], None]
 CaseWeights = Sequence[float] | Sequence[npt.NDArray[np.float32]]
@@ -76,6 +77,7 @@ def fit(
     name: str | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
+    source: Source | None = None,
 ) -> Model:
     """Train ``model`` on ``cases`` and return a new one that knows its parent, its cases and its measures.
 
@@ -83,13 +85,15 @@ def fit(
     weights : one number a case, or one array (*spatial) a case with a weight for every voxel.
     trainable : ``all``, ``last`` (the part named ``head``) or beginnings of parameter names.
     checkpoint : file from which an interrupted training goes on; deleted at the end.
+    source : makes the batches from the cases itself, perhaps by what the network answered before (a simulated user); order, weights
+    and augmentation are then its own.
     The same model, cases, settings and seed give the same result on the same machine, interrupted or not.
     """
     settings = settings or Settings()
     if not cases:
         msg = "There are no cases to train on; check the structure's or category's name, and which cases the archive has."
         raise CasewiseError(msg)
-    loop = _Loop(model, cases, order, weights, trainable, settings, validation, checkpoint)
+    loop = _Loop(model, cases, order, weights, trainable, settings, validation, checkpoint, source)
     best = loop.run(progress)
     lineage = Lineage(
         method=method,
@@ -116,16 +120,18 @@ class _Loop:
         settings: Settings,
         validation: Sequence[Case],
         checkpoint: Path | None,
+        source: Source | None,
     ) -> None:
-        self.spec, self.settings = model.spec, settings
+        self.spec, self.settings, self.source = model.spec, settings, source
         self.device = resolve_device(settings.device)
-        self.samples, self.case_weights = _weighted_samples(cases, weights, model.spec)
+        self.samples, self.case_weights = _weighted_samples(cases, weights, model.spec) if source is None else ([], [])
         self.validation, self.checkpoint = validation, checkpoint
         self.order = _checked_order(order, len(cases))
         self.network = model.network(self.device)
         self.trained = _trainable(self.network, trainable)
         self.optimizer = torch.optim.AdamW(self.trained, lr=settings.rate, weight_decay=settings.weight_decay)
         fingerprint = _fingerprint(model, cases, validation, settings, self.order, trainable, weights)
+        fingerprint += source.key if source is not None else ""
         self.state = State.load(checkpoint, fingerprint) if checkpoint else State(fingerprint)
         if self.state.step:
             self.network.load_state_dict(self.state.network)
@@ -167,6 +173,8 @@ class _Loop:
         torch.manual_seed(int(np.random.default_rng([self.settings.seed, step, 11]).integers(2**62)))  # what dropout drops
         with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.device == "cuda" or self.settings.mixed):
             logits = self.network(x)
+        if self.source is not None and isinstance(logits, Tensor):
+            self.source.answered(step, logits.detach().float().cpu())
         if (
             not isinstance(logits, Tensor)
             or logits.shape[1:2] != (self.spec.outputs,)
@@ -192,6 +200,10 @@ class _Loop:
     def _batch(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
         """The step's samples; a function of seed and step alone, so that a resumed training sees what it would have seen."""
         rng = np.random.default_rng([self.settings.seed, step])
+        if self.source is not None:
+            x, target, spread = self.source.batch(step, self.settings.batch, rng)
+            ones = torch.ones(len(x), device=self.device)
+            return x.to(self.device), target.to(self.device), ones, spread.to(self.device), None
         numbers = [self._case_at(step * self.settings.batch + place) for place in range(self.settings.batch)]
         picked = [self.samples[n][int(rng.integers(len(self.samples[n])))] for n in numbers]
         if self.spec.preparation.spacing is not None:

@@ -10,7 +10,9 @@ from casewise.errors import ModelError
 if TYPE_CHECKING:
     from torch import nn
 
-NETWORKS = ("unet", "classifier", "autoencoder")  # casewise's own; "monai" is built too
+# casewise's own; "monai" is built too. The last four are interactive ones and the last block that is tuned to one image.
+NETWORKS = ("unet", "classifier", "autoencoder", "prompt_unet", "p_net", "pc_net", "head")
+INTERACTIVE = ("prompt_unet", "p_net", "pc_net")
 
 
 def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, outputs: int) -> nn.Module:
@@ -32,12 +34,40 @@ def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, o
         from casewise.models.networks.autoencoder import Autoencoder
 
         return Autoencoder(spatial_dims, in_channels, outputs, channels)
+    if kind in INTERACTIVE or kind == "head":
+        return _interactive(str(kind), spatial_dims, in_channels, outputs, settings)
+    if kind == "twin":
+        from casewise.models.networks.twin import Twin
+
+        return Twin(outputs, channels, str(settings.get("branch", "both")))
     if kind == "monai":
         from casewise.models.networks.monai_net import build_monai
 
         return build_monai(settings)
     msg = f"The network kind {kind!r} is unknown; casewise's own are {', '.join(NETWORKS)}."
     raise ModelError(msg)
+
+
+def _interactive(kind: str, spatial_dims: int, in_channels: int, outputs: int, settings: Mapping[str, object]) -> nn.Module:
+    """P-Net and PC-Net take one width for all blocks: the first of ``channels``."""
+    if kind == "head":
+        from casewise.models.networks.head import Head
+
+        return Head(spatial_dims, in_channels - 1, outputs, hidden=_channels(settings)[0])
+    if kind == "prompt_unet":
+        from casewise.models.networks.prompt_unet import PromptUNet
+
+        return PromptUNet(spatial_dims, in_channels, outputs, _channels(settings))
+    if spatial_dims != {"p_net": 2, "pc_net": 3}[kind]:
+        msg = f"P-Net is for pictures and PC-Net for volumes; given was {kind} for {spatial_dims} axes."
+        raise ModelError(msg)
+    if kind == "p_net":
+        from casewise.models.networks.p_net import PNet
+
+        return PNet(in_channels, outputs, _channels(settings)[0])
+    from casewise.models.networks.pc_net import PCNet
+
+    return PCNet(in_channels, outputs, _channels(settings)[0])
 
 
 def _channels(settings: Mapping[str, object]) -> tuple[int, ...]:

@@ -1,0 +1,126 @@
+"""Image-specific fine-tuning: labels and the network's last block are found in turn, on features that are computed once.
+
+Wang et al. 2018 (arXiv 1710.04043), unsupervised after the box, supervised after strokes. The network step is
+:func:`casewise.training.fit` on the features as an image of many channels, weighted voxel by voxel.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from casewise.case import Case, Structure
+from casewise.errors import UsageError
+from casewise.image import Image
+from casewise.interaction.guide import Guide
+from casewise.interaction.label_step import least_energy
+from casewise.models.model import Model
+from casewise.models.preparation import Preparation
+from casewise.models.spec import Spec
+from casewise.training.fit import Settings, fit
+
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+_OBJECT = Structure.parse("object")
+
+
+@dataclass(frozen=True)
+class FineTuning:
+    """Which parts of the fine-tuning run, and how. What is on by default is what benchmarks/interaction.py found to help.
+
+    unsupervised : tune after the box alone. supervised : tune after strokes. label_step : give the answer its least energy by
+    max-flow; without it the network's own labels are learnt from and answered. weigh_strokes : strokes count ``omega`` times,
+    and not what lies within ``epsilon`` (geodesic) of a stroke of the other label. weigh_doubt : voxels with a probability between
+    ``uncertain`` do not count. rounds : of label and network step in turn, each of ``steps`` optimiser steps at ``rate``.
+    smoothness, sigma : λ and σ of the label step's energy.
+    """
+
+    unsupervised: bool = False
+    supervised: bool = False
+    label_step: bool = False
+    weigh_strokes: bool = True
+    weigh_doubt: bool = True
+    rounds: int = 1
+    steps: int = 20
+    rate: float = 1e-3
+    omega: float = 5.0
+    epsilon: float = 0.2
+    uncertain: tuple[float, float] = (0.2, 0.7)
+    smoothness: float = 3.0
+    sigma: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1 or self.steps < 1 or not 0 < self.rate < 1 or self.omega < 0 or self.smoothness < 0 or self.sigma <= 0:
+            msg = f"Fine-tuning needs a round, a step, a rate between 0 and 1, and weights of 0 or more; given was {self}."
+            raise UsageError(msg)
+
+    def wanted(self, guide: Guide) -> bool:
+        marked = bool(guide.foreground.any() or guide.background.any())
+        return self.supervised if marked else self.unsupervised
+
+
+def tuned(head: Mapping[str, Tensor], features: Tensor, guide: Guide, logits: Floats, how: FineTuning) -> Floats:
+    """(*grid) logits after fine-tuning. ``head`` : the last block's weights. ``features`` (F + 1, *grid). ``guide`` : of one crop.
+
+    logits : (*grid) of the object against the rest, before.
+    """
+    grid = logits.shape
+    flat = features.reshape(features.shape[0], grid[0], -1)
+    image = Image(flat.numpy())
+    model = _head_model(head, flat)
+    for _ in range(how.rounds):
+        probability = _sigmoid(logits)
+        labels = labelled(guide, probability, how)
+        weights = _weights(guide, probability, how)
+        case = Case.of(image, {_OBJECT.name: labels.reshape(flat.shape[1:])})
+        settings = Settings(steps=how.steps, batch=1, rate=how.rate, weight_decay=0.0, augmentation="none", device="cpu")
+        model = fit(model, [case], weights=[weights.reshape(flat.shape[1:])], settings=settings, method="continued")
+        with torch.inference_mode():
+            answer = model.ready("cpu")(flat[None].float())[0]
+        logits = (answer[1] - answer[0]).reshape(grid).numpy()
+    return logits
+
+
+def labelled(guide: Guide, probability: Floats, how: FineTuning) -> Mask:
+    """(*grid) bool: the label step's answer, or without it the probability's own with the strokes obeyed."""
+    foreground, background = guide.foreground[0], guide.background[0]
+    within = np.where(guide.box[0], probability, 0)
+    if how.label_step:
+        outside = background | ~guide.box[0]
+        spread = {"smoothness": how.smoothness, "sigma": how.sigma}
+        return least_energy(guide.images[0], within, foreground & guide.box[0], outside, guide.spacing, **spread)
+    return ((within > 0.5) | foreground) & ~background
+
+
+def _weights(guide: Guide, probability: Floats, how: FineTuning) -> Floats:
+    weights = guide.box[0].astype(np.float32)
+    foreground, background = guide.foreground[0], guide.background[0]
+    labels = probability > 0.5
+    if how.weigh_doubt:
+        weights[(probability > how.uncertain[0]) & (probability < how.uncertain[1])] = 0
+    if how.weigh_strokes:
+        weights[labels & (guide.to_background[0] < how.epsilon)] = 0
+        weights[~labels & (guide.to_foreground[0] < how.epsilon)] = 0
+        weights[foreground | background] = how.omega
+    else:
+        weights[foreground | background] = 1
+    return weights if weights.any() else guide.box[0].astype(np.float32)
+
+
+def _head_model(head: Mapping[str, Tensor], flat: Tensor) -> Model:
+    weights = {name: tensor.reshape(*tensor.shape[:2], 1, 1) if tensor.ndim > 2 else tensor for name, tensor in head.items()}
+    hidden = int(weights["hidden.weight"].shape[0])
+    preparation = Preparation(2, tuple(flat.shape[1:]), channels=int(flat.shape[0]), intensity="none")
+    spec = Spec("segmentation", {"kind": "head", "channels": [hidden, hidden]}, preparation, structures=(_OBJECT,))
+    return Model("last-block", spec, weights)
+
+
+def _sigmoid(logits: Floats) -> Floats:
+    chances: Floats = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
+    return chances

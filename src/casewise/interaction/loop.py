@@ -1,0 +1,225 @@
+"""Training with a user in the loop: each batch is shown over several rounds, with strokes on what the network got wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from casewise.interaction.guide import Guide
+from casewise.interaction.user import Hand, largest, middle_line, stroke
+from casewise.training.augmentation import Augmentation, augment
+
+Mask = npt.NDArray[np.bool_]
+Task = tuple[npt.NDArray[np.float32], Mask]
+Draw = Callable[[np.random.Generator], Task]
+
+_WIDE = 144  # the grid on which pictures are warped, twice the object's box; the network's crop is then cut from it
+_SMALLEST = 12  # pixels of an object there
+_WARP = Augmentation(rotation=25, scale=0.15, shift=0.0, bend=0.02, intensity=0.4, mirror=True)
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How the simulated user works.
+
+    rounds : times that a batch is shown, first with the box alone. many : chance that a task begins with many and long strokes at
+    once. several : chance that a round brings a stroke on each large error instead of the largest alone. start : chance that it
+    begins with a poor mask. loose : pixels by which a side of the box is off at most, of an object whose box has ``sides`` pixels;
+    with the chance ``far_off`` half the side instead.
+    """
+
+    rounds: int = 5
+    many: float = 0.12
+    several: float = 0.25
+    start: float = 0.08
+    loose: float = 10.0
+    sides: tuple[float, float] = (16.0, 300.0)
+    far_off: float = 0.08
+    warp: Augmentation = field(default_factory=lambda: _WARP)
+
+
+class UserInTheLoop:
+    """Implements :class:`casewise.training.source.Source` for pictures. ``draw`` gives a task: a picture (row, column), 0…1, and
+    the object in it; ``name`` says which tasks these are. ``size`` : the network's grid.
+    """
+
+    def __init__(self, draw: Draw, name: str, size: tuple[int, int], habits: Habits | None = None) -> None:
+        self._draw, self._name, self._size = draw, name, size
+        self._habits = habits or Habits()
+        self._guide: Guide | None = None
+        self._truth: Mask = np.zeros((0, 0, 0), bool)
+        self._previous = np.zeros((0, 0, 0), np.float32)
+        self._hands: list[Hand] = []
+        self._rng = np.random.default_rng(0)
+
+    @property
+    def key(self) -> str:
+        return f"{self._name}{self._size}{self._habits}"
+
+    def batch(self, step: int, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """New tasks every ``rounds`` steps; a training that is resumed between two of these begins with new ones."""
+        self._rng = rng
+        if step % self._habits.rounds == 0 or self._guide is None:
+            self._begin(size)
+        guide = self._guide
+        if guide is None:  # never: the line above makes one
+            raise RuntimeError
+        x = torch.from_numpy(guide.channels(self._previous))
+        weights = torch.from_numpy(np.where(guide.box, 1.0, 0.02).astype(np.float32))
+        return x, torch.from_numpy(self._truth.astype(np.uint8)), weights
+
+    def answered(self, step: int, logits: Tensor) -> None:
+        """Draw the next round's strokes on what this answer got wrong."""
+        if self._guide is None or (step + 1) % self._habits.rounds == 0:
+            return
+        chances = logits.softmax(dim=1)[:, 1].numpy().copy()
+        self._previous = np.where(self._guide.box, chances, 0).astype(np.float32)
+        foreground, background = np.zeros_like(self._truth), np.zeros_like(self._truth)
+        for number, (truth, chance) in enumerate(zip(self._truth, self._previous, strict=True)):
+            mask = chance > 0.5
+            mask[self._guide.foreground[number]], mask[self._guide.background[number]] = True, False
+            for drawn, is_foreground in self._strokes(truth, mask, self._hands[number]):
+                (foreground if is_foreground else background)[number] |= drawn
+        self._guide = self._guide.marked(foreground, background & ~foreground)
+
+    def _strokes(self, truth: Mask, mask: Mask, hand: Hand) -> list[tuple[Mask, bool]]:
+        first = stroke(truth, mask, hand)
+        if first is None:
+            return []
+        if self._rng.random() >= self._habits.several:
+            return [first]
+        both = [(region, kind) for region, kind in ((truth & ~mask, True), (mask & ~truth, False)) if region.any()]
+        return [(middle_line(largest(region), hand), kind) for region, kind in both]
+
+    def _begin(self, size: int) -> None:
+        images, truth = self._crops(size)
+        boxes, factors = self._boxes(truth)
+        self._guide, self._truth = _cut(images, truth, boxes, self._size)
+        self._hands = [self._hand(factor) for factor in factors]
+        self._previous = np.zeros(self._truth.shape, np.float32)
+        foreground, background = np.zeros_like(self._truth), np.zeros_like(self._truth)
+        for number, mask in enumerate(self._truth):
+            chance = self._rng.random()
+            if chance < self._habits.many and mask.any():
+                foreground[number], background[number] = self._everywhere(mask, self._guide.box[number])
+            elif chance < self._habits.many + self._habits.start:
+                self._previous[number] = _poor(mask, self._rng) & self._guide.box[number]
+        self._guide = self._guide.marked(foreground, background & ~foreground)
+
+    def _hand(self, factor: float) -> Hand:
+        """The protocol's 25 pixels, 1 or 2 thick, in voxels of the network's grid, of which there are ``factor`` to a pixel."""
+        thickness = np.clip(round(float(self._rng.integers(1, 3)) * factor), 1, 9)
+        return Hand(max(2, round(25 * factor)), int(thickness))
+
+    def _everywhere(self, mask: Mask, box: Mask) -> tuple[Mask, Mask]:
+        """Long strokes along the whole of the object and of what is beside it, here and there interrupted, as experts draw them."""
+        from scipy.ndimage import binary_erosion, label
+
+        foreground, background = np.zeros_like(mask), np.zeros_like(mask)
+        labels, count = label(mask)
+        for number in range(1, min(count, 6) + 1):
+            foreground |= middle_line(labels == number, Hand(400, int(self._rng.integers(1, 3))))
+        beside = binary_erosion(~mask, iterations=int(self._rng.integers(1, 5))) & (box if self._rng.random() < 0.4 else True)
+        labels, count = label(beside)
+        sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+        for number in np.argsort(-sizes)[: int(self._rng.integers(1, 4))]:
+            if sizes[number] > 20:
+                background |= middle_line(
+                    labels == number + 1, Hand(int(self._rng.integers(20, 160)), int(self._rng.integers(1, 3)))
+                )
+        gaps = torch.from_numpy(self._rng.random((1, 1, 8, 8), dtype=np.float32))
+        kept = functional.interpolate(gaps, size=mask.shape, mode="bilinear")[0, 0].numpy() > self._rng.uniform(0, 0.5)
+        return foreground & kept, background & kept
+
+    def _crops(self, size: int) -> tuple[Tensor, Tensor]:
+        """(images (N, 1, wide, wide), objects (N, wide, wide) uint8), warped; every object has some pixels."""
+        pictures, objects = [], []
+        for _ in range(size):
+            image, mask = _wide(*self._draw(self._rng), self._rng)
+            pictures.append(image)
+            objects.append(mask)
+        images, masks = torch.stack(pictures), torch.stack(objects)
+        generator = torch.Generator().manual_seed(int(self._rng.integers(2**62)))
+        warped, (moved,) = augment(images, [(masks, "nearest")], self._habits.warp, generator)
+        kept = (moved.flatten(1).sum(dim=1) >= _SMALLEST)[:, None, None]
+        return torch.where(kept[:, None], warped, images), torch.where(kept, moved, masks)
+
+    def _boxes(self, truth: Tensor) -> tuple[list[tuple[float, float, float, float]], list[float]]:
+        """(top, bottom, left, right on the wide grid; voxels of the network's grid per voxel of the image) of each task."""
+        boxes, factors = [], []
+        low, high = np.log(self._habits.sides)
+        for mask in truth.numpy():
+            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+            height, width = float(rows[-1] - rows[0] + 1), float(columns[-1] - columns[0] + 1)
+            native = float(np.exp(self._rng.uniform(low, high)))  # the side, in voxels, that this box is taken to have
+            scale = max(height, width) / native
+            off = self._rng.uniform(0, self._habits.loose, 4) * scale
+            if self._rng.random() < self._habits.far_off:
+                off = self._rng.uniform(0.1, 0.5, 4) * np.array([height, height, width, width])
+            off = np.minimum(off, 0.6 * np.array([height, height, width, width]))
+            box = (rows[0] - off[0], rows[-1] + 1 + off[1], columns[0] - off[2], columns[-1] + 1 + off[3])
+            boxes.append(tuple(float(side) for side in box))
+            factors.append(self._size[0] / (1.35 * max(box[1] - box[0], box[3] - box[2]) / scale))
+        return boxes, factors  # type: ignore[return-value]
+
+
+def _wide(image: npt.NDArray[np.float32], mask: Mask, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """((1, wide, wide), (wide, wide)): twice the object's box, turned or mirrored, perhaps with its intensities exchanged."""
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    windows = []
+    for hits, full in ((rows, mask.shape[0]), (columns, mask.shape[1])):
+        margin = max(6, round(0.5 * (hits[-1] - hits[0] + 1)))
+        windows.append((int(hits[0]) - margin, int(hits[-1]) + 1 + margin, full))
+    pads = [(max(0, -low), max(0, high - full)) for low, high, full in windows]
+    window = tuple(slice(max(0, low), min(full, high)) for low, high, full in windows)
+    picture, labels = np.pad(image[window], pads, mode="edge"), np.pad(mask[window], pads)
+    turn, mirror = int(rng.integers(4)), rng.random() < 0.5
+    picture, labels = np.rot90(picture, turn), np.rot90(labels, turn)
+    if mirror:
+        picture, labels = picture[:, ::-1], labels[:, ::-1]
+    low, high = np.percentile(picture, (0.5, 99.5))
+    scaled = np.clip((picture - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
+    scaled = 1 - scaled if rng.random() < 0.25 else scaled
+    x = torch.from_numpy(np.ascontiguousarray(scaled))[None, None]
+    shrinks = max(scaled.shape) > _WIDE
+    x = functional.interpolate(x, size=(_WIDE, _WIDE), mode="bilinear", antialias=shrinks, align_corners=False)[0]
+    y = torch.from_numpy(np.ascontiguousarray(labels).astype(np.uint8))[None, None]
+    return x, functional.interpolate(y, size=(_WIDE, _WIDE), mode="nearest-exact")[0, 0]
+
+
+def _cut(
+    images: Tensor, truth: Tensor, boxes: list[tuple[float, float, float, float]], size: tuple[int, int]
+) -> tuple[Guide, Mask]:
+    """The network's crop around each box, intensities scaled within it, as a session cuts it from an image."""
+    theta, inside = [], np.zeros((len(boxes), *size), bool)
+    for number, (top, bottom, left, right) in enumerate(boxes):
+        height, width = 1.35 * (bottom - top), 1.35 * (right - left)
+        rows, columns = (top + bottom) / 2, (left + right) / 2
+        theta.append([[width / _WIDE, 0, 2 * columns / _WIDE - 1], [0, height / _WIDE, 2 * rows / _WIDE - 1]])
+        edges = [round((0.5 + sign * 0.5 / 1.35) * n) for n in size for sign in (-1, 1)]
+        inside[number, edges[0] : edges[1], edges[2] : edges[3]] = True
+    grid = functional.affine_grid(torch.tensor(theta, dtype=torch.float32), [len(boxes), 1, *size], align_corners=False)
+    cut = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    flat = cut.flatten(1).float()
+    low, high = flat.quantile(0.005, dim=1), flat.quantile(0.995, dim=1)
+    scaled = ((flat - low[:, None]) / (high - low).clamp_min(1e-6)[:, None]).clamp(0, 1).view_as(cut)
+    labels = functional.grid_sample(truth[:, None].float(), grid, mode="nearest", align_corners=False)[:, 0] > 0.5
+    mask = labels.numpy() & inside
+    return Guide.of(scaled.numpy(), inside), mask
+
+
+def _poor(mask: Mask, rng: np.random.Generator) -> Mask:
+    """A former mask as another method or another slice leaves it: shifted, swollen or shrunk."""
+    from scipy.ndimage import binary_dilation, binary_erosion
+
+    moved = np.roll(mask, tuple(rng.integers(-5, 6, 2)), axis=(0, 1))
+    steps = int(rng.integers(0, 5))
+    if steps:
+        moved = (binary_dilation if rng.random() < 0.5 else binary_erosion)(moved, iterations=steps)
+    return moved

@@ -1,0 +1,179 @@
+"""Where an interactive network looks: a box, widened, brought to the network's grid, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from casewise.errors import CasewiseError
+from casewise.image import Array, Box, Image
+
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+Points = npt.NDArray[np.int64]
+
+WIDENED = 1.35  # as in the training
+_LEAST = 4  # voxels by which a side is widened at least
+DEEPEST = 64  # planes of a volume that are kept apart; more are reduced to these
+
+
+@dataclass(frozen=True)
+class Region:
+    """A widened box of one image. All that is kept of it has the axes (row, column) of a picture or (row, column, plane) of a
+    volume, in which planes lie across the axis of the longest voxels, or across the one along which the box is one voxel thick.
+
+    box : in the image's own axes. lower, upper : the window, in the order (row, column, plane); it may reach beyond the image,
+    whose border is then repeated. order : the image's axes in that order. grid : the network's.
+    """
+
+    box: Box
+    lower: tuple[int, ...]
+    upper: tuple[int, ...]
+    order: tuple[int, ...]
+    grid: tuple[int, ...]
+    spacing: tuple[float, ...]
+
+    @classmethod
+    def around(cls, image: Image, box: Box, size: Sequence[int]) -> Region:
+        """The region of a box; ``size``: rows and columns of the network's grid, perhaps also planes at most."""
+        order = _order(image, box)
+        lower, upper = [], []
+        for place, axis in enumerate(order):
+            side = box.upper[axis] - box.lower[axis]
+            margin = max(_LEAST, round((WIDENED - 1) / 2 * side)) if place < 2 else 0 if side == 1 else max(1, round(0.175 * side))
+            lower.append(box.lower[axis] - margin)
+            upper.append(box.upper[axis] + margin)
+        window = [high - low for low, high in zip(lower, upper, strict=True)]
+        deepest = size[2] if len(size) > 2 else DEEPEST
+        grid = (size[0], size[1], min(window[2], deepest)) if len(order) == 3 else (size[0], size[1])
+        lengths = [image.spacing[axis] * n / g for axis, n, g in zip(order, window, grid, strict=True)]
+        # A picture's grid counts as square, as in the training: a long object's crop is stretched.
+        across = (lengths[0] * lengths[1]) ** 0.5
+        spacing = (1.0, 1.0) if len(order) == 2 else (across, across, lengths[2])
+        return cls(box, tuple(lower), tuple(upper), order, grid, spacing)
+
+    @property
+    def window(self) -> tuple[int, ...]:
+        """Voxels of the window in (row, column[, plane])."""
+        return tuple(high - low for low, high in zip(self.lower, self.upper, strict=True))
+
+    def crop(self, image: Image) -> Floats:
+        """(C, *grid) float32; each channel's 0.5th to 99.5th percentile in the window becomes 0…1."""
+        planes = (
+            [self._plane(image, place) for place in range(self.window[2])] if len(self.order) == 3 else [self._plane(image, None)]
+        )
+        volume = torch.stack(planes, dim=-1) if len(self.order) == 3 else planes[0]
+        if len(self.order) == 3 and volume.shape[-1] != self.grid[2]:
+            volume = functional.interpolate(volume[None], size=self.grid, mode="area")[0]
+        values = volume.numpy()
+        if not np.isfinite(values).all():
+            msg = "Some of the image's values around the box are not finite numbers; set them to the background's value first."
+            raise CasewiseError(msg)
+        flat = values.reshape(len(values), -1)
+        low, high = np.percentile(flat, (0.5, 99.5), axis=1).astype(np.float32)
+        spread = np.where(high > low, high - low, 1)[:, None]
+        scaled: Floats = np.clip((flat - low[:, None]) / spread, 0, 1).reshape(values.shape).astype(np.float32)
+        return scaled
+
+    def inside(self) -> Mask:
+        """(*grid): the box."""
+        found = np.zeros(self.grid, bool)
+        window = []
+        for place, axis in enumerate(self.order):
+            scale = self.grid[place] / self.window[place]
+            start = round((self.box.lower[axis] - self.lower[place]) * scale)
+            window.append(slice(start, max(start + 1, round((self.box.upper[axis] - self.lower[place]) * scale))))
+        found[tuple(window)] = True
+        return found
+
+    def marks(self, points: Points) -> Mask:
+        """(*grid) bool: every place that one of ``points`` (n, axes), voxels of the image, touches; others are passed over."""
+        found = np.zeros(self.grid, bool)
+        ranges = []
+        kept = np.ones(len(points), bool)
+        for place, axis in enumerate(self.order):
+            at = points[:, axis] - self.lower[place]
+            kept &= (at >= 0) & (at < self.window[place])
+            scale = self.grid[place] / self.window[place]
+            first = np.floor(at * scale + 1e-9).astype(int)
+            ranges.append((first, np.maximum(first + 1, np.floor((at + 1) * scale + 1e-9).astype(int))))
+        longest = [int((last - first)[kept].max(initial=1)) for first, last in ranges]
+        for shift in np.ndindex(*longest):
+            places = [first[kept] + s for (first, _), s in zip(ranges, shift, strict=True)]
+            within = np.logical_and.reduce([p < last[kept] for p, (_, last) in zip(places, ranges, strict=True)])
+            found[tuple(np.minimum(p[within], n - 1) for p, n in zip(places, self.grid, strict=True))] = True
+        return found
+
+    def sampled(self, mask: Mask) -> Floats:
+        """(*grid) float32: the share of ``mask`` (*spatial of the image) at each place, 0 beyond the image."""
+        image = Image(mask[None])
+        planes = range(self.window[2]) if len(self.order) == 3 else [None]
+        found = torch.stack([self._plane(image, place, outside=0.0)[0] for place in planes], dim=-1)
+        if len(self.order) == 3 and found.shape[-1] != self.grid[2]:
+            found = functional.interpolate(found[None, None], size=self.grid, mode="area")[0, 0]
+        shares: Floats = (found if len(self.order) == 3 else found[..., 0]).numpy()
+        return shares
+
+    def planes(self, values: Floats) -> Iterator[tuple[tuple[slice | int, ...], Floats]]:
+        """The way back of ``values`` (*grid), plane by plane: (index into the image's axes, float32 values in the box there)."""
+        rows, columns = (slice(self.box.lower[axis], self.box.upper[axis]) for axis in self.order[:2])
+        if len(self.order) == 2:
+            yield self._index(rows, columns, None), self._restored(torch.from_numpy(values))
+            return
+        tensor = torch.from_numpy(np.ascontiguousarray(np.moveaxis(values, -1, 0)))
+        axis = self.order[2]
+        for place in range(self.box.lower[axis], self.box.upper[axis]):
+            at = (place - self.lower[2] + 0.5) * self.grid[2] / self.window[2] - 0.5
+            low = min(max(0, int(np.floor(at))), self.grid[2] - 1)
+            high, share = min(low + 1, self.grid[2] - 1), min(max(at - low, 0.0), 1.0)
+            mixed = tensor[low] if share == 0 else (1 - share) * tensor[low] + share * tensor[high]
+            yield self._index(rows, columns, place), self._restored(mixed)
+
+    def _index(self, rows: slice, columns: slice, plane: int | None) -> tuple[slice | int, ...]:
+        index: list[slice | int] = [slice(None)] * len(self.order)
+        index[self.order[0]], index[self.order[1]] = rows, columns
+        if plane is not None:
+            index[self.order[2]] = plane
+        return tuple(index)
+
+    def _restored(self, plane: Tensor) -> Floats:
+        full = functional.interpolate(plane[None, None], size=self.window[:2], mode="bilinear", align_corners=False)[0, 0]
+        starts = [self.box.lower[axis] - low for axis, low in zip(self.order[:2], self.lower[:2], strict=True)]
+        sides = [self.box.upper[axis] - self.box.lower[axis] for axis in self.order[:2]]
+        cut: Floats = full[tuple(slice(s, s + n) for s, n in zip(starts, sides, strict=True))].numpy()
+        return cut if self.order[0] < self.order[1] else cut.T
+
+    def _plane(self, image: Image, place: int | None, outside: float | None = None) -> Tensor:
+        """(C, rows, columns of the grid): one plane of the window, beyond the image its border, or ``outside``."""
+        shape = [image.spatial_shape[axis] for axis in self.order]
+        index: list[slice | int] = [slice(None)] * (len(self.order) + 1)
+        pads = [(0, 0)]
+        for n in range(2):
+            low, high = self.lower[n], self.upper[n]
+            index[self.order[n] + 1] = slice(max(0, low), min(shape[n], high))
+            pads.append((max(0, -low), max(0, high - shape[n])))
+        if place is not None:
+            at = self.lower[2] + place
+            if outside is not None and not 0 <= at < shape[2]:
+                return torch.full((image.channels, *self.grid[:2]), outside)
+            index[self.order[2] + 1] = min(max(0, at), shape[2] - 1)
+        plane: Array = image.array[tuple(index)].astype(np.float32)
+        plane = np.pad(plane, pads, mode="edge") if outside is None else np.pad(plane, pads, constant_values=outside)
+        tensor = torch.from_numpy(np.ascontiguousarray(plane))[None]
+        shrinks = any(new < old for new, old in zip(self.grid, plane.shape[1:], strict=False))
+        return functional.interpolate(tensor, size=self.grid[:2], mode="bilinear", align_corners=False, antialias=shrinks)[0]
+
+
+def _order(image: Image, box: Box) -> tuple[int, ...]:
+    if image.spatial_dims == 2:
+        return (0, 1)
+    thin = [axis for axis, side in enumerate(box.shape) if side == 1]
+    longest = max(range(3), key=lambda axis: (image.spacing[axis], axis))
+    across = thin[0] if len(thin) == 1 else longest
+    return (*(axis for axis in range(3) if axis != across), across)

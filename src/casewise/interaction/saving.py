@@ -1,0 +1,92 @@
+"""A session in a file: what was done, in order; no image, no model, nothing that runs when it is read."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from casewise.errors import UsageError
+from casewise.hashing import image_key
+from casewise.image import Box, Image
+from casewise.interaction.history import Began, Event, Grew, History, Marked
+from casewise.interaction.strokes import Strokes
+from casewise.models.model import Model
+
+_FORMAT = 1
+
+
+def save(path: Path, image: Image, model: Model, objects: Sequence[History], current: int) -> Path:
+    """Write beside and rename. Raises UsageError where the place cannot be written."""
+    arrays: dict[str, np.ndarray] = {}
+    told = [[_told(event, arrays) for event in history.events] for history in objects]
+    document = {"format": _FORMAT, "image": image_key(image), "model": model.key, "current": current, "objects": told}
+    arrays["session"] = np.frombuffer(json.dumps(document).encode(), np.uint8)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with beside.open("wb") as file:
+            np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+        beside.replace(path)
+    except OSError as error:
+        msg = f"The session cannot be written to {path}: {error.strerror}; choose a place that can be written."
+        raise UsageError(msg) from error
+    finally:
+        beside.unlink(missing_ok=True)
+    return path
+
+
+def load(path: Path, image: Image, model: Model) -> tuple[list[list[Event]], int]:
+    """(events of each object, the current one). Raises UsageError for a damaged file, another image or another model."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            document = json.loads(bytes(file["session"]).decode())
+            if document["format"] != _FORMAT:
+                msg = (
+                    f"{path} is a session of format {document['format']} and this casewise reads format {_FORMAT}; update casewise."
+                )
+                raise UsageError(msg)
+            objects = [[_event(told, file, image) for told in one] for one in document["objects"]]
+            origin, maker, current = document["image"], document["model"], int(document["current"])
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        msg = f"{path} cannot be read as a saved session ({type(error).__name__}); begin anew with the box."
+        raise UsageError(msg) from error
+    if origin != image_key(image):
+        msg = f"{path} is a session on another image; give the image that it was begun with."
+        raise UsageError(msg)
+    if maker != model.key:
+        msg = f"{path} was begun with another model than {model.name}; give that model, or begin anew with the box."
+        raise UsageError(msg)
+    if not objects or not all(events and isinstance(events[0], Began) for events in objects) or not 0 <= current < len(objects):
+        msg = f"{path} cannot be read as a saved session (no box); begin anew with the box."
+        raise UsageError(msg)
+    return objects, current
+
+
+def _told(event: Event, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+    if isinstance(event, Grew):
+        return {"kind": "grew", "farthest": event.farthest}
+    name = str(len(arrays))
+    if isinstance(event, Marked):
+        arrays[f"{name}f"], arrays[f"{name}b"] = event.strokes.foreground, event.strokes.background
+        return {"kind": "marked", "arrays": name}
+    if event.mask is None:
+        return {"kind": "began", "box": event.box.to_json()}
+    arrays[f"{name}m"] = np.packbits(event.mask)
+    return {"kind": "began", "box": event.box.to_json(), "mask": name}
+
+
+def _event(told: dict[str, Any], file: Any, image: Image) -> Event:
+    if told["kind"] == "grew":
+        return Grew(told["farthest"])
+    if told["kind"] == "marked":
+        return Marked(Strokes.given(image, file[f"{told['arrays']}f"], file[f"{told['arrays']}b"]))
+    box = Box(tuple(low for low, _ in told["box"]), tuple(high for _, high in told["box"]))
+    if "mask" not in told:
+        return Began(box)
+    count = int(np.prod(image.spatial_shape))
+    return Began(box, np.unpackbits(file[f"{told['mask']}m"], count=count).reshape(image.spatial_shape).astype(bool))

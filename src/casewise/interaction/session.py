@@ -1,0 +1,222 @@
+"""``InteractiveSegmentation``: a person and a network outline objects in one image together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from casewise.device import resolve_device
+from casewise.errors import UsageError
+from casewise.image import Array, Box, Image
+from casewise.interaction.answering import Answering
+from casewise.interaction.fine_tuning import FineTuning
+from casewise.interaction.growing import grown
+from casewise.interaction.history import Began, Event, Grew, History, Marked
+from casewise.interaction.state import State
+from casewise.interaction.strokes import Given, Strokes, checked_box
+from casewise.models.model import Model
+
+Mask = npt.NDArray[np.bool_]
+_MARGIN = 5  # voxels around an existing mask that its box leaves
+
+
+class InteractiveSegmentation:
+    """Outline objects in ``image`` with a box, then strokes. The same calls give the same masks.
+
+    image : a picture or a volume of any spacing, with any number of channels (sequences on one grid; a colour picture counts as
+        one).
+    box : where the object lies: a :class:`~casewise.image.Box` or pairs (lower, upper) of voxels, half-open, one an axis; cut to
+        the image. A box of one voxel along an axis of a volume is one slice, and :meth:`grow` follows the object from there.
+    mask : (*spatial) an existing mask to go on from; without ``box`` the box is drawn around it.
+    model : an interactive model, or the name or None for the one that comes with casewise.
+    Raises UsageError, one sentence, for a box or strokes that cannot be, ModelError for a model of another kind.
+    """
+
+    def __init__(
+        self,
+        model: Model | str | None,
+        image: Image,
+        box: Box | Sequence[Sequence[int]] | None = None,
+        *,
+        mask: Array | None = None,
+        fine_tuning: FineTuning | None = None,
+        device: str = "auto",
+    ) -> None:
+        self.image = _sole_grey(image)
+        self._answering = Answering(_model(model), resolve_device(device), fine_tuning or FineTuning())
+        self._objects: list[History] = []
+        self._current = 0
+        self.add_object(box, mask=mask)
+
+    @property
+    def model(self) -> Model:
+        return self._answering.model
+
+    @property
+    def mask(self) -> Mask:
+        """(*spatial) bool: the current object."""
+        return self._history.state.mask
+
+    @property
+    def probability(self) -> npt.NDArray[np.float32]:
+        """(*spatial) float32: of the current object, 0 outside its box."""
+        return self._history.state.probability
+
+    @property
+    def box(self) -> Box:
+        """The current object's box, as drawn or as grown since."""
+        return self._history.state.region.box
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds of strokes the current object has had."""
+        return self._history.state.rounds
+
+    @property
+    def labels(self) -> npt.NDArray[np.uint8]:
+        """(*spatial): 0, or the number of the object (from 1); where two meet, the more probable one."""
+        labels = np.zeros(self.image.spatial_shape, np.uint8)
+        best = np.zeros(self.image.spatial_shape, np.float32)
+        for number, history in enumerate(self._objects, start=1):
+            chance = np.where(history.state.mask, np.maximum(history.state.probability, 0.5), 0)
+            labels[chance > best] = number
+            best = np.maximum(best, chance)
+        return labels
+
+    def add_scribbles(self, foreground: Given = None, background: Given = None) -> Mask:
+        """Mark voxels of the object and of the rest; returns the new mask (*spatial) bool.
+
+        Each is a mask (*spatial) or a table of places (n, axes), on any plane. What is marked is obeyed; where strokes of different
+        rounds meet, the newer counts. A foreground stroke outside the box makes the box larger; strokes that mark nothing change
+        nothing and are no round.
+        """
+        strokes = Strokes.given(self.image, foreground, background)
+        if strokes:
+            self._do(Marked(strokes))
+        return self.mask
+
+    def undo(self) -> Mask:
+        """Take back the last round (or :meth:`grow`) of the current object; returns the very mask that was before."""
+        self._history.undo()
+        return self.mask
+
+    def grow(self, farthest: int | None = None) -> Mask:
+        """Follow the object from the one slice of its box through the volume, ``farthest`` slices either way at most."""
+        if self.image.spatial_dims != 3 or 1 not in self.box.shape:
+            msg = "Only an object outlined in one slice of a volume can grow; give it a box of one voxel along one axis."
+            raise UsageError(msg)
+        if farthest is not None and farthest < 1:
+            msg = f"An object grows by at least one slice; given was {farthest}."
+            raise UsageError(msg)
+        self._do(Grew(farthest))
+        return self.mask
+
+    def add_object(self, box: Box | Sequence[Sequence[int]] | None = None, *, mask: Array | None = None) -> int:
+        """Begin another object, from a box, an existing mask, or both; returns its number (from 0) and makes it the current one."""
+        given = None if mask is None else np.asarray(mask) != 0
+        if given is not None and given.shape != self.image.spatial_shape:
+            msg = (
+                f"The mask to go on from has the shape {given.shape}, its image {self.image.spatial_shape}; they must be the same."
+            )
+            raise UsageError(msg)
+        where = _around(given, self.image) if box is None else checked_box(self.image, box)
+        if given is not None:
+            within = np.zeros_like(given)
+            within[where.slices] = given[where.slices]
+            given = within if within.any() else None
+        event = Began(where, given)
+        self._objects.append(History(event, self._next(None, event)))
+        self._current = len(self._objects) - 1
+        return self._current
+
+    def select(self, number: int) -> None:
+        """Make the object ``number`` (from 0, as :meth:`add_object` returned it) the current one."""
+        if not 0 <= number < len(self._objects):
+            msg = f"There are the objects 0 to {len(self._objects) - 1}; given was {number}."
+            raise UsageError(msg)
+        self._current = number
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write what was done, without the image and the model, to a ``.npz`` file; beside first, then renamed."""
+        from casewise.interaction.saving import save
+
+        return save(Path(path), self.image, self.model, self._objects, self._current)
+
+    @classmethod
+    def resume(
+        cls,
+        path: str | os.PathLike[str],
+        model: Model | str | None,
+        image: Image,
+        *,
+        fine_tuning: FineTuning | None = None,
+        device: str = "auto",
+    ) -> InteractiveSegmentation:
+        """Go on from a saved session: everything is done again, so masks and undo are as they were.
+
+        Raises UsageError where the file is of another image or another model, or is damaged.
+        """
+        from casewise.interaction.saving import load
+
+        resolved = _model(model)
+        objects, current = load(Path(path), _sole_grey(image), resolved)
+        session = cls.__new__(cls)
+        session.image = _sole_grey(image)
+        session._answering = Answering(resolved, resolve_device(device), fine_tuning or FineTuning())
+        session._objects, session._current = [], 0
+        for events in objects:
+            session._objects.append(History(events[0], session._next(None, events[0])))
+            session._current = len(session._objects) - 1
+            for event in events[1:]:
+                session._do(event)
+        session._current = current
+        return session
+
+    @property
+    def _history(self) -> History:
+        return self._objects[self._current]
+
+    def _do(self, event: Event) -> None:
+        self._history.done(event, self._next(self._history.state, event))
+
+    def _next(self, state: State | None, event: Event) -> State:
+        if isinstance(event, Began):
+            return State.begun(self.image, event.box, self._answering, event.mask)
+        if state is None:
+            msg = "A session begins with a box."
+            raise UsageError(msg)
+        if isinstance(event, Marked):
+            return state.marked(self.image, event.strokes, self._answering)
+        return grown(self.image, state, self._answering, event.farthest)
+
+
+def _model(model: Model | str | None) -> Model:
+    if isinstance(model, Model):
+        return model
+    from casewise.models import shipped
+
+    if model is None or (model in shipped.names() and not Path(model).exists()):
+        return shipped.load(model or "interactive_2d")
+    return Model.load(model)
+
+
+def _sole_grey(image: Image) -> Image:
+    """A colour picture as its luminance; sequences on one grid stay as they are."""
+    if image.channels == 3 and (image.header.get("photometric") == "RGB" or image.array.dtype == np.uint8):
+        weights = np.array([0.299, 0.587, 0.114], np.float32)
+        return image.with_array(np.tensordot(weights, image.array.astype(np.float32), axes=1)[None])
+    return image
+
+
+def _around(mask: Mask | None, image: Image) -> Box:
+    found = None if mask is None else Box.around(mask)
+    if found is None:
+        msg = "There is neither a box nor a mask with a voxel in it; give the box that the object lies in."
+        raise UsageError(msg)
+    lower = tuple(max(0, low - (_MARGIN if n > 1 else 0)) for low, n in zip(found.lower, image.spatial_shape, strict=True))
+    upper = tuple(min(n, high + _MARGIN) for high, n in zip(found.upper, image.spatial_shape, strict=True))
+    return Box(lower, upper)

@@ -1,0 +1,116 @@
+"""One object of a session as it stood after one round: nothing in it changes, so that undoing gives the very same mask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from casewise.image import Box, Image
+from casewise.interaction.answering import Answering
+from casewise.interaction.guide import Guide
+from casewise.interaction.region import Region
+from casewise.interaction.strokes import Strokes, holding
+
+Floats = npt.NDArray[np.float32]
+Mask = npt.NDArray[np.bool_]
+
+_GIVEN = 4.0  # the logit of a mask that was given
+
+
+@dataclass(frozen=True, eq=False)
+class State:
+    """One state.
+
+    region : where the network looks. logits : (*grid) its answer. strokes : all so far, in order. given : (*box) bool, a mask that
+    was not the network's answer (an existing one, or one grown through a volume), whole within the box; None otherwise.
+    """
+
+    region: Region
+    guide: Guide
+    logits: Floats
+    strokes: tuple[Strokes, ...]
+    shape: tuple[int, ...]
+    given: Mask | None = None
+
+    @classmethod
+    def begun(cls, image: Image, box: Box, answering: Answering, mask: Mask | None = None) -> State:
+        """After the box alone, or with an existing ``mask`` (*spatial) within it."""
+        region = Region.around(image, box, answering.size)
+        guide = Guide.of(region.crop(image)[None], region.inside()[None], region.spacing)
+        if mask is None:
+            logits = answering.answer(guide, np.zeros(region.grid, np.float32))
+            return cls(region, guide, logits, (), image.spatial_shape)
+        logits = (2 * region.sampled(mask) - 1) * _GIVEN
+        return cls(region, guide, logits.astype(np.float32), (), image.spatial_shape, mask[box.slices].copy())
+
+    def marked(self, image: Image, strokes: Strokes, answering: Answering) -> State:
+        """After a further round; a foreground stroke outside the box makes the box larger."""
+        box = holding(self.region.box, strokes.foreground, self.shape)
+        state = self if box == self.region.box else self._in(image, box, answering.size)
+        guide = marked(state.guide, state.region, strokes)
+        logits = answering.answer(guide, np.where(guide.box[0], _sigmoid(state.logits), 0).astype(np.float32))
+        return replace(state, guide=guide, logits=logits, strokes=(*self.strokes, strokes), given=None)
+
+    def _in(self, image: Image, box: Box, size: Sequence[int]) -> State:
+        """The same mask and strokes in a larger box."""
+        mask = self.mask
+        region = Region.around(image, box, size)
+        guide = Guide.of(region.crop(image)[None], region.inside()[None], region.spacing)
+        logits = ((2 * region.sampled(mask) - 1) * _GIVEN).astype(np.float32)
+        state = replace(self, region=region, guide=guide, logits=logits, strokes=(), given=mask[box.slices].copy())
+        return state.with_strokes(self.strokes)
+
+    def with_strokes(self, strokes: tuple[Strokes, ...]) -> State:
+        """The same mask with strokes of earlier rounds; they are obeyed, and the next answer sees them."""
+        guide = self.guide
+        for one in strokes:
+            guide = marked(guide, self.region, one)
+        return replace(self, guide=guide, strokes=(*self.strokes, *strokes))
+
+    @property
+    def mask(self) -> Mask:
+        """(*spatial) bool: the object, every stroke obeyed, nothing outside the box."""
+        mask = np.zeros(self.shape, bool)
+        if self.given is not None:
+            mask[self.region.box.slices] = self.given
+        else:
+            for index, plane in self.region.planes(self.logits):
+                mask[index] = plane > 0
+        self._obey(mask, True, False)
+        return mask
+
+    @property
+    def probability(self) -> Floats:
+        """(*spatial) float32: of the object; 0 outside the box, 1 and 0 on strokes."""
+        found = np.zeros(self.shape, np.float32)
+        if self.given is not None:
+            found[self.region.box.slices] = self.given
+        else:
+            for index, plane in self.region.planes(self.logits):
+                found[index] = _sigmoid(plane)
+        self._obey(found, 1.0, 0.0)
+        return found
+
+    @cached_property
+    def rounds(self) -> int:
+        return len(self.strokes)
+
+    def _obey(self, array: npt.NDArray[np.generic], foreground: float, background: float) -> None:
+        for strokes in self.strokes:
+            array[tuple(strokes.foreground.T)] = foreground
+            array[tuple(strokes.background.T)] = background
+
+
+def marked(guide: Guide, region: Region, strokes: Strokes) -> Guide:
+    """The guide with a round's strokes; on the coarser grid a place that both touch is foreground."""
+    foreground, background = region.marks(strokes.foreground), region.marks(strokes.background)
+    return guide.marked(foreground[None], (background & ~foreground)[None])
+
+
+def _sigmoid(logits: Floats) -> Floats:
+    chances: Floats = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
+    return chances

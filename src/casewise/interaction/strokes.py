@@ -1,0 +1,94 @@
+"""Strokes as a person gives them, checked, and kept as voxels' places."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from casewise.errors import UsageError
+from casewise.image import Array, Box, Image
+
+Points = npt.NDArray[np.int64]
+Given = Array | Sequence[Sequence[int]] | None
+
+
+@dataclass(frozen=True, eq=False)
+class Strokes:
+    """What one round marked: foreground and background, each (n, axes) places in the order of the image's spatial axes, sorted."""
+
+    foreground: Points
+    background: Points
+
+    @classmethod
+    def given(cls, image: Image, foreground: Given, background: Given) -> Strokes:
+        """Each as an array (*spatial) whose voxels other than 0 are marked, or as places (n, axes); None marks nothing.
+
+        Raises UsageError for other shapes, for places outside the image, and for voxels that are both.
+        """
+        fore, back = _points(image, foreground, "foreground"), _points(image, background, "background")
+        shape = image.spatial_shape
+        both = np.intersect1d(_flat(fore, shape), _flat(back, shape)).size
+        if both:
+            msg = f"{both} voxels are marked as foreground and as background at once; mark each as one of the two."
+            raise UsageError(msg)
+        return cls(fore, back)
+
+    def __bool__(self) -> bool:
+        return bool(len(self.foreground) or len(self.background))
+
+
+def _points(image: Image, given: Given, kind: str) -> Points:
+    dims, shape = image.spatial_dims, image.spatial_shape
+    if given is None:
+        return np.zeros((0, dims), np.int64)
+    array = np.asarray(given)
+    if array.shape == shape:
+        return np.argwhere(array != 0).astype(np.int64)
+    if array.size == 0:
+        return np.zeros((0, dims), np.int64)
+    if array.ndim != 2 or array.shape[1] != dims or not np.issubdtype(array.dtype, np.integer):
+        msg = (
+            f"The {kind} is a mask of the image's shape {shape} or a table of whole-number places (n, {dims}); given was an "
+            f"array of shape {array.shape} and type {array.dtype}."
+        )
+        raise UsageError(msg)
+    if (array < 0).any() or (array >= np.array(shape)).any():
+        msg = f"Some of the {kind}'s places lie outside the image, whose shape is {shape}; places count from 0."
+        raise UsageError(msg)
+    return np.unique(array.astype(np.int64), axis=0)
+
+
+def _flat(points: Points, shape: tuple[int, ...]) -> Points:
+    return np.ravel_multi_index(tuple(points.T), shape) if len(points) else np.zeros(0, np.int64)
+
+
+def checked_box(image: Image, box: Box | Sequence[Sequence[int]]) -> Box:
+    """The box, cut to the image. Raises UsageError where it has other axes, no voxel, or none within the image."""
+    pairs = box.to_json() if isinstance(box, Box) else [list(pair) for pair in box]
+    dims, shape = image.spatial_dims, image.spatial_shape
+    if len(pairs) != dims or any(len(pair) != 2 for pair in pairs):
+        msg = f"A box of this image is {dims} pairs lower, upper (one an axis, of {shape} voxels); given was {pairs}."
+        raise UsageError(msg)
+    lower = tuple(max(0, int(low)) for low, _ in pairs)
+    upper = tuple(min(n, int(high)) for (_, high), n in zip(pairs, shape, strict=True))
+    if any(low >= high for low, high in zip(lower, upper, strict=True)):
+        msg = f"The box {pairs} holds no voxel of the image, whose shape is {shape}; each pair is lower < upper, counted from 0."
+        raise UsageError(msg)
+    return Box(lower, upper)
+
+
+def holding(box: Box, points: Points, shape: tuple[int, ...], margin: int = 2) -> Box:
+    """The box, grown where ``points`` (n, axes) lie outside it so that it holds them, with ``margin`` voxels around them."""
+    low, high = np.array(box.lower), np.array(box.upper)
+    if not len(points):
+        return box
+    beyond = points[((points < low) | (points >= high)).any(axis=1)]
+    if not len(beyond):
+        return box
+    outside_low, outside_high = beyond.min(axis=0), beyond.max(axis=0) + 1
+    lower = np.where(outside_low < low, outside_low - margin, low)
+    upper = np.where(outside_high > high, outside_high + margin, high)
+    return Box(tuple(int(n) for n in np.maximum(lower, 0)), tuple(int(n) for n in np.minimum(upper, shape)))
