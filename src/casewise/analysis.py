@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,6 +28,7 @@ from casewise.reporting.jsonsafe import dumps
 from casewise.reporting.report import file_stem, write_index, write_report
 from casewise.reporting.similar import SimilarPicture
 from casewise.result import ModelUse, Result, SimilarCase
+from casewise.seeing import MANY, Seen, see_all
 
 if TYPE_CHECKING:
     from casewise.applications.declared import Declared
@@ -84,6 +85,7 @@ class Analyzer:
     router, applications : what says which kind of image it is, and which applications therefore see it; None for neither.
     application : only this one is run. site : where the images come from, for the registry's rules.
     notes : sentences that every report is to carry (the demo says there which pixels are simulated).
+    ahead : whether a second process reads and routes the next images of a call with many; see :func:`casewise.seeing.see_all`.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class Analyzer:
         device: str = "auto",
         seed: int = 0,
         notes: Sequence[str] = (),
+        ahead: bool = False,
     ) -> None:
         self.output, self.device, self.notes, self.site = output, resolve_device(device), tuple(notes), site
         plan = plan or Plan()
@@ -110,6 +113,7 @@ class Analyzer:
         alone = self._only is not None or model is None
         self.adapter = None if alone or model is None else Adapter(model, archive, adapt, self.plan, self.device)
         self._routed = application is None
+        self._ahead = ahead
         self._examples = self._example_finder(archive) if archive is not None and router is not None else None
         self._names: dict[str, int] = {}
         try:
@@ -131,27 +135,25 @@ class Analyzer:
         While an image is read, routed, adapted to and reported here, the applications see others in processes of their own.
         """
         failed: deque[Failure] = deque()
-        with Runner() as runner:
-            for ran in runner.run(self._jobs(paths, failed)):
+        ahead = self._ahead and len(paths) >= MANY
+        with Runner() as runner, closing(see_all(paths, self.router, self.device, ahead=ahead)) as seen:
+            for ran in runner.run(self._jobs(seen, failed)):
                 yield from _drained(failed)
                 yield self._finished(ran)
             yield from _drained(failed)
 
-    def _jobs(self, paths: Sequence[Path], failed: deque[Failure]) -> Iterator[Job]:
-        for path in paths:
+    def _jobs(self, seen: Iterable[tuple[Path, Seen | CasewiseError]], failed: deque[Failure]) -> Iterator[Job]:
+        for path, found in seen:
             try:
-                yield self._job(path)
+                if isinstance(found, CasewiseError):
+                    raise found
+                yield self._job(found)
             except CasewiseError as error:
                 failed.append(Failure(str(path), str(error)))
 
-    def _job(self, path: Path) -> Job:
-        clock = _Clock()
-        with clock.step("read"):
-            image = formats.read(path)
-        route = None
-        if self.router is not None:
-            with clock.step("route"):
-                route = self.router.route(image, device=self.device)
+    def _job(self, seen: Seen) -> Job:
+        path, image, route = seen.path, seen.image, seen.route
+        clock = _Clock(dict(seen.seconds))
         name = self._name(path)
         prepared = _Prepared(path, name, clock, _NO_MODEL, route=route)
         if self.adapter is not None:

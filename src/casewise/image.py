@@ -50,6 +50,10 @@ class Image:
         object.__setattr__(self, "affine", affine)
         object.__setattr__(self, "header", MappingProxyType(dict(self.header)))
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """So that it can be handed to another process: the header's read-only view cannot."""
+        return Image, (self.array, self.affine, dict(self.header), self.source)
+
     @property
     def spatial_shape(self) -> tuple[int, ...]:
         """(row, column) for a picture, three axes for a volume."""

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -61,15 +62,22 @@ def reason(ran: Ran, name: str) -> str:
     return failure.reason
 
 
-def marked() -> list[int]:
-    """Processes of any runner of this test process, found by what they were started with and not by who their parents are."""
+OURS = f"CASEWISE_TESTS={uuid.uuid4().hex}"
+os.environ["CASEWISE_TESTS"] = OURS.removeprefix("CASEWISE_TESTS=")
+
+
+def marked(of: str = OURS) -> list[int]:
+    """Processes of any runner of this test process, found by what they were started with and not by who their parents are.
+
+    of : what else stands in their environment; programs, which are handed little of it, have the mark alone.
+    """
     found = []
     for entry in table.entries():
         try:
             words = Path(f"/proc/{entry.pid}/environ").read_bytes()
         except OSError:
             continue
-        if f"{table.MARK}=".encode() in words:
+        if f"{table.MARK}=".encode() in words and of.encode() in words:
             found.append(entry.pid)
     return found
 
@@ -132,7 +140,7 @@ def test_one_that_sleeps_for_ever_is_stopped_with_its_children(runner: Runner, p
     assert "stopped after 1 s" in reason(ran, "sleeps")
     assert time.monotonic() - began < 15
     assert [finding.application for finding in ran.findings] == ["bright"]
-    sleepers = [pid for pid in marked() if b"casewise-test-sleeper" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    sleepers = [pid for pid in marked(of="") if b"casewise-test-sleeper" in Path(f"/proc/{pid}/cmdline").read_bytes()]
     assert sleepers == []
 
 

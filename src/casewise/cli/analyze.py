@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import ExitStack
 from enum import StrEnum
 from functools import partial
@@ -84,6 +85,8 @@ def analyze(
 
     Read on in docs/analyze-and-adapt.md.
     """
+    # Reports are written in this thread while others hand applications their images: those wait for their turn else 5 ms each time.
+    sys.setswitchinterval(0.0005)
     kept = f"The reports that are finished stay in {output}."
     with answering(as_json, kept) as answer:
         from casewise.adaptation import subsets
@@ -116,6 +119,7 @@ def analyze(
                 site=site,
                 device=device.value,
                 seed=seed,
+                ahead=network is None,
             )
             results, failures = analyze_all(analyzer, images, partial(_move, answer))
         for failure in failures:

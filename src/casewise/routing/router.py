@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,8 +20,10 @@ from casewise.routing.prior import Prior, prior_of
 from casewise.routing.route import UNKNOWN, Route, Score
 from casewise.routing.unknown import Doubt, Neighbours, odds
 from casewise.routing.views import View, views
+from casewise.threads import one_thread
 
 Matrix = npt.NDArray[np.float32]
+_FEW = 16  # pictures, more than a volume has
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +90,9 @@ class Router:
         name = check_classifier(classifier or self.classifier)
         if not images:
             return []
-        judged = self.judge(*features(self.model, [view for seen in images for view in seen], device), name)
+        pictures = [view for seen in images for view in seen]
+        with one_thread() if len(pictures) <= _FEW else nullcontext():
+            judged = self.judge(*features(self.model, pictures, device), name)
         ends = np.cumsum([len(seen) for seen in images])
         routes = []
         for number, (seen, end) in enumerate(zip(images, ends, strict=True)):

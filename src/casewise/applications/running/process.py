@@ -27,6 +27,7 @@ _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_G
 _CACHES = ("XDG_CACHE_HOME", "MPLCONFIGDIR", "NUMBA_CACHE_DIR")
 _LOOK = 0.1  # seconds between two looks at a worker's memory
 _QUIET = 0.3  # seconds before the first look: most images are through by then
+_TIDY = 8  # tasks between two looks at what it left
 _WORN = 0.8  # share of its memory limit from which on a worker is not used again
 _LAST_WORDS = 64 * 1024
 _MEGABYTE = 1024 * 1024
@@ -43,7 +44,7 @@ class Worker:
         self.declared, self.root = declared, root
         self._processes, self._stopping = processes, stopping
         self._mark = uuid.uuid4().hex
-        self._tail = bytearray()
+        self._tail, self._tasks = bytearray(), 0
         (root / "tmp").mkdir(parents=True)
         places = {"TMPDIR": str(root / "tmp"), **dict.fromkeys(_CACHES, str(root / "tmp"))}
         environment = {**os.environ, **dict.fromkeys(_THREADS, "1"), **places, table.MARK: self._mark}
@@ -99,7 +100,10 @@ class Worker:
         return True
 
     def tidy(self) -> None:
-        """Remove what it left in its folder."""
+        """Remove now and then what it left in its folder; a task's own folder it removes itself when the next one comes."""
+        self._tasks += 1
+        if self._tasks % _TIDY:
+            return
         for path in self.root.iterdir():
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import queue
+import shutil
 import sys
 import threading
 import traceback
@@ -93,8 +94,11 @@ def main() -> None:
     os.write(signal, READY)
     if runs is None:
         return
+    former: Path | None = None
     while True:
         document = json.loads(tasks.get())
+        if former is not None:  # here and not by the parent, whose threads wait for each other at every file
+            shutil.rmtree(former, ignore_errors=True)
         task = Task(
             **{
                 **document,
@@ -107,6 +111,7 @@ def main() -> None:
         task.out.mkdir(parents=True, exist_ok=True)
         _guarded(task.folder / ANSWER, start["name"], lambda runs=runs, task=task: _answered(runs, task, start["name"]))  # type: ignore[misc]
         os.chdir(root)
+        former = task.folder
         os.write(signal, READY)
 
 

@@ -1,0 +1,113 @@
+"""The first steps of an image's way, read → route, in this process or ahead of it in another."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from casewise import formats
+from casewise.errors import CasewiseError
+from casewise.image import Image
+
+if TYPE_CHECKING:
+    from casewise.routing.route import Route
+    from casewise.routing.router import Router
+
+MANY = 50  # images from which a second process earns the seconds that it takes to start
+_AHEAD = 4  # images that are read before they are asked for
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """An image, its route (None where there is no router), and how long the steps took."""
+
+    path: Path
+    image: Image
+    route: Route | None
+    seconds: dict[str, float]
+
+
+def see(path: Path, router: Router | None, device: str = "cpu") -> Seen:
+    """Raises CasewiseError, one sentence, for a file that cannot be read or routed."""
+    began = time.perf_counter()
+    image = formats.read(path)
+    seconds = {"read": _since(began)}
+    route = None
+    if router is not None:
+        began = time.perf_counter()
+        route = router.route(image, device=device)
+        seconds["route"] = _since(began)
+    return Seen(path, image, route, seconds)
+
+
+def see_all(
+    paths: Sequence[Path], router: Router | None, device: str = "cpu", *, ahead: bool = False
+) -> Generator[tuple[Path, Seen | CasewiseError]]:
+    """Each path with what was seen of it, or why nothing was, in the order of ``paths``.
+
+    ahead : a second process reads and routes the next images while the caller deals with this one. The program's main module must
+    be importable without effect, as for every process that Python spawns.
+    """
+    return _by_another(paths, router, device) if ahead else _here(paths, router, device)
+
+
+def _here(paths: Sequence[Path], router: Router | None, device: str) -> Generator[tuple[Path, Seen | CasewiseError]]:
+    for path in paths:
+        try:
+            yield path, see(path, router, device)
+        except CasewiseError as error:
+            yield path, error
+
+
+def _by_another(paths: Sequence[Path], router: Router | None, device: str) -> Generator[tuple[Path, Seen | CasewiseError]]:
+    waiting: deque[tuple[Path, Future[Seen]]] = deque()
+    left: Iterator[Path] = iter(paths)
+    pool = _process(router, device)
+    try:
+        while True:
+            waiting.extend((path, pool.submit(_seen, path)) for path in islice(left, _AHEAD - len(waiting)))
+            if not waiting:
+                return
+            path, future = waiting.popleft()
+            try:
+                yield path, future.result()
+            except CasewiseError as error:
+                yield path, error
+            except BrokenProcessPool:
+                # The others that it had were not begun; they go to the next process.
+                left = iter([*(other for other, _ in waiting), *left])
+                waiting.clear()
+                pool = _process(router, device)
+                yield path, CasewiseError(f"{path} ended the process that read it; it may need more memory than there is.")
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _process(router: Router | None, device: str) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, get_context("spawn"), _begin, (router, device))
+
+
+_known: dict[str, object] = {}
+
+
+def _begin(router: Router | None, device: str) -> None:
+    import torch
+
+    torch.set_num_threads(1)
+    _known.update(router=router, device=device)
+
+
+def _seen(path: Path) -> Seen:
+    return see(path, _known["router"], str(_known["device"]))  # type: ignore[arg-type]
+
+
+def _since(began: float) -> float:
+    return round(time.perf_counter() - began, 4)

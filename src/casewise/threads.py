@@ -1,0 +1,35 @@
+"""How many threads arithmetic takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Arithmetic of torch and NumPy in one thread, for as long as this lasts and for the whole process.
+
+    For work that is done before a second thread is awake: threads that wait for their share spin, and take a core from whoever
+    else could use it.
+    """
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with _libraries().limit(limits=1, user_api="blas"):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@cache
+def _libraries() -> Any:
+    """Looked for once: it takes milliseconds, and the libraries of NumPy and torch are loaded by then."""
+    import numpy as np  # noqa: F401
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()

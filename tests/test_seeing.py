@@ -1,0 +1,80 @@
+"""Images read and routed ahead of who needs them, in another process."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from casewise.errors import CasewiseError
+from casewise.routing.router import Router
+from casewise.seeing import Seen, see_all
+from casewise.threads import one_thread
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / f"{number}.png" for number in range(12)]
+    for number, path in enumerate(paths):
+        Pillow.fromarray(np.full((20, 30), number, np.uint8)).save(path)
+    return paths
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_images_come_in_order_and_a_broken_one_is_named(pictures: list[Path], ahead: bool) -> None:
+    pictures[3].write_bytes(b"no picture")
+    found = list(see_all(pictures, None, ahead=ahead))
+    assert [path for path, _ in found] == pictures
+    assert [isinstance(seen, CasewiseError) for _, seen in found] == [number == 3 for number in range(12)]
+    for number, (path, seen) in enumerate(found):
+        if isinstance(seen, Seen):
+            assert seen.image.array.max() == number
+            assert seen.image.source == path
+            assert seen.route is None
+            assert set(seen.seconds) == {"read"}
+
+
+def test_another_process_routes_as_this_one_does(pictures: list[Path]) -> None:
+    router = Router.load()
+    here, there = (list(see_all(pictures[:3], router, ahead=ahead)) for ahead in (False, True))
+    for (_, one), (_, other) in zip(here, there, strict=True):
+        assert isinstance(one, Seen)
+        assert isinstance(other, Seen)
+        assert one.route is not None
+        assert one.route.to_json() == other.route.to_json()  # type: ignore[union-attr]
+        assert dict(one.image.header) == dict(other.image.header)
+
+
+def test_a_killed_process_costs_the_image_that_it_read_and_no_other(pictures: list[Path]) -> None:
+    found = []
+    for path, seen in see_all(pictures, None, ahead=True):
+        found.append((path, seen))
+        if len(found) == 2:
+            for child in multiprocessing.active_children():
+                os.kill(child.pid or 0, signal.SIGKILL)
+    assert [path for path, _ in found] == pictures
+    lost = [str(seen) for _, seen in found if isinstance(seen, CasewiseError)]
+    assert len(lost) <= 1
+    assert all("ended the process that read it" in reason for reason in lost)
+
+
+def test_nothing_is_left_when_the_caller_stops(pictures: list[Path]) -> None:
+    seen = see_all(pictures, None, ahead=True)
+    next(seen)
+    seen.close()
+    assert not multiprocessing.active_children()
+
+
+def test_threads_are_given_back() -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    with pytest.raises(ZeroDivisionError), one_thread():
+        assert torch.get_num_threads() == 1
+        1 / 0  # noqa: B018
+    assert torch.get_num_threads() == before
