@@ -37,6 +37,7 @@ class Addition:
         masks: Mapping[str, Array | str | os.PathLike[str]],
         facts: Mapping[str, str | None],
         content: Mapping[str, object],
+        origin: Mapping[str, object] | None = None,
     ) -> str:
         """See :meth:`casewise.archive.Archive.add`."""
         if self._catalogue.read_only:
@@ -48,7 +49,7 @@ class Addition:
             row, pixels = _read(_alone(Path(image)))
         given = {name: value for name, value in facts.items() if value is not None}
         key = str(row["key"])
-        rows = [self._label(key, name, mask, pixels) for name, mask in masks.items()]
+        rows = [self._label(key, name, mask, pixels, origin) for name, mask in masks.items()]
         with self._catalogue.write() as connection:
             self._catalogue.insert_new(connection, images, [{**row, **given}])
             there = connection.execute(sa.select(images).where(images.c.key == key)).one()
@@ -93,8 +94,10 @@ class Addition:
             "content": header_content(image.header),
         }
 
-    def _label(self, key: str, name: str, mask: Array | str | os.PathLike[str], image: Image) -> dict[str, object]:
-        origin = {"how": "added", "above": 0}
+    def _label(
+        self, key: str, name: str, mask: Array | str | os.PathLike[str], image: Image, made: Mapping[str, object] | None = None
+    ) -> dict[str, object]:
+        origin = {"how": "added", "above": 0, **(made or {})}
         about: dict[str, object] = {"name": name, "kind": "mask", "member": None, "value": None, "boxes": None, "origin": origin}
         if isinstance(mask, str | os.PathLike):
             path = Path(os.path.abspath(mask))  # noqa: PTH100 - links stay links

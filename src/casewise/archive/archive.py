@@ -96,15 +96,17 @@ class Archive:
         subject: str | None = None,
         content: Mapping[str, object] | None = None,
         name: str | None = None,
+        origin: Mapping[str, object] | None = None,
     ) -> str:
         """Add one image, or what is new about one that is there; returns its key.
 
         image : in memory (it is written into the archive) or a file. masks : structure → array (*spatial) on the image's grid
         (written into the archive) or a file on that grid; a mask of a name that the image has replaces it.
+        origin : how the masks were made (JSON), kept with them.
         """
         addition = Addition(self._catalogue, self.folder)
         facts = {"category": category, "site": site, "subject": subject, "name": name}
-        return addition.add(image, masks or {}, facts, content or {})
+        return addition.add(image, masks or {}, facts, content or {}, origin)
 
     def images(self, keys: Collection[str] | None = None) -> list[Record]:
         """What the catalogue says of each image (or of those of ``keys``), in the order in which they came."""

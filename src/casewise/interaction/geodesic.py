@@ -8,6 +8,7 @@ installation against the user's torch; whole planes at once, in NumPy, are fast 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -86,7 +87,8 @@ def _lower(target: Floats, source: Floats, shifts: list[tuple[int, ...]], costs:
         np.minimum(view, source[(slice(None), *origin)] + cost, out=view)
 
 
-def _windows(shape: Sequence[int], shift: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+@lru_cache(maxsize=4096)
+def _windows(shape: tuple[int, ...], shift: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
     """Where the voxels lie that have a neighbour ``shift`` away within the plane, and where those neighbours lie."""
     here = tuple(slice(max(0, -s), n - max(0, s)) for n, s in zip(shape, shift, strict=True))
     there = tuple(slice(max(0, s), n - max(0, -s)) for n, s in zip(shape, shift, strict=True))

@@ -15,10 +15,11 @@ from casewise.interaction.strokes import Strokes
 
 @dataclass(frozen=True, eq=False)
 class Began:
-    """A box was drawn; ``mask`` (*spatial) bool: an existing mask in it."""
+    """A box was drawn; ``mask`` (*spatial) bool: an existing mask in it, to go on from, or only a ``hint`` for the first answer."""
 
     box: Box
     mask: npt.NDArray[np.bool_] | None = None
+    hint: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -77,7 +77,7 @@ def _told(event: Event, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     if event.mask is None:
         return {"kind": "began", "box": event.box.to_json()}
     arrays[f"{name}m"] = np.packbits(event.mask)
-    return {"kind": "began", "box": event.box.to_json(), "mask": name}
+    return {"kind": "began", "box": event.box.to_json(), "mask": name, "hint": event.hint}
 
 
 def _event(told: dict[str, Any], file: Any, image: Image) -> Event:
@@ -89,4 +89,5 @@ def _event(told: dict[str, Any], file: Any, image: Image) -> Event:
     if "mask" not in told:
         return Began(box)
     count = int(np.prod(image.spatial_shape))
-    return Began(box, np.unpackbits(file[f"{told['mask']}m"], count=count).reshape(image.spatial_shape).astype(bool))
+    mask = np.unpackbits(file[f"{told['mask']}m"], count=count)
+    return Began(box, mask.reshape(image.spatial_shape).astype(bool), bool(told["hint"]))

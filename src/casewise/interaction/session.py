@@ -31,7 +31,8 @@ class InteractiveSegmentation:
         one).
     box : where the object lies: a :class:`~casewise.image.Box` or pairs (lower, upper) of voxels, half-open, one an axis; cut to
         the image. A box of one voxel along an axis of a volume is one slice, and :meth:`grow` follows the object from there.
-    mask : (*spatial) an existing mask to go on from; without ``box`` the box is drawn around it.
+    mask : (*spatial) an existing mask to go on from; without ``box`` the box is drawn around it. hint : the mask is a guess (from
+        other images), which leads the first answer instead of being it.
     model : an interactive model, or the name or None for the one that comes with casewise.
     Raises UsageError, one sentence, for a box or strokes that cannot be, ModelError for a model of another kind.
     """
@@ -43,14 +44,15 @@ class InteractiveSegmentation:
         box: Box | Sequence[Sequence[int]] | None = None,
         *,
         mask: Array | None = None,
+        hint: bool = False,
         fine_tuning: FineTuning | None = None,
         device: str = "auto",
     ) -> None:
-        self.image = _sole_grey(image)
-        self._answering = Answering(_model(model), resolve_device(device), fine_tuning or FineTuning())
+        self.original, self.image = image, _sole_grey(image)
+        self._answering = Answering(interactive_model(model), resolve_device(device), fine_tuning or FineTuning())
         self._objects: list[History] = []
         self._current = 0
-        self.add_object(box, mask=mask)
+        self.add_object(box, mask=mask, hint=hint)
 
     @property
     def model(self) -> Model:
@@ -115,7 +117,7 @@ class InteractiveSegmentation:
         self._do(Grew(farthest))
         return self.mask
 
-    def add_object(self, box: Box | Sequence[Sequence[int]] | None = None, *, mask: Array | None = None) -> int:
+    def add_object(self, box: Box | Sequence[Sequence[int]] | None = None, *, mask: Array | None = None, hint: bool = False) -> int:
         """Begin another object, from a box, an existing mask, or both; returns its number (from 0) and makes it the current one."""
         given = None if mask is None else np.asarray(mask) != 0
         if given is not None and given.shape != self.image.spatial_shape:
@@ -128,7 +130,7 @@ class InteractiveSegmentation:
             within = np.zeros_like(given)
             within[where.slices] = given[where.slices]
             given = within if within.any() else None
-        event = Began(where, given)
+        event = Began(where, given, hint and given is not None)
         self._objects.append(History(event, self._next(None, event)))
         self._current = len(self._objects) - 1
         return self._current
@@ -162,10 +164,10 @@ class InteractiveSegmentation:
         """
         from casewise.interaction.saving import load
 
-        resolved = _model(model)
+        resolved = interactive_model(model)
         objects, current = load(Path(path), _sole_grey(image), resolved)
         session = cls.__new__(cls)
-        session.image = _sole_grey(image)
+        session.original, session.image = image, _sole_grey(image)
         session._answering = Answering(resolved, resolve_device(device), fine_tuning or FineTuning())
         session._objects, session._current = [], 0
         for events in objects:
@@ -185,7 +187,7 @@ class InteractiveSegmentation:
 
     def _next(self, state: State | None, event: Event) -> State:
         if isinstance(event, Began):
-            return State.begun(self.image, event.box, self._answering, event.mask)
+            return State.begun(self.image, event.box, self._answering, event.mask, event.hint)
         if state is None:
             msg = "A session begins with a box."
             raise UsageError(msg)
@@ -194,7 +196,8 @@ class InteractiveSegmentation:
         return grown(self.image, state, self._answering, event.farthest)
 
 
-def _model(model: Model | str | None) -> Model:
+def interactive_model(model: Model | str | None) -> Model:
+    """A model, or the one at a path or of a name that comes with casewise; None for the interactive one that does."""
     if isinstance(model, Model):
         return model
     from casewise.models import shipped

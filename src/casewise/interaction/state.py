@@ -37,12 +37,13 @@ class State:
     given: Mask | None = None
 
     @classmethod
-    def begun(cls, image: Image, box: Box, answering: Answering, mask: Mask | None = None) -> State:
-        """After the box alone, or with an existing ``mask`` (*spatial) within it."""
+    def begun(cls, image: Image, box: Box, answering: Answering, mask: Mask | None = None, hint: bool = False) -> State:
+        """After the box alone, or with an existing ``mask`` (*spatial) within it; as a ``hint`` it only leads the first answer."""
         region = Region.around(image, box, answering.size)
         guide = Guide.of(region.crop(image)[None], region.inside()[None], region.spacing)
-        if mask is None:
-            logits = answering.answer(guide, np.zeros(region.grid, np.float32))
+        if mask is None or hint:
+            previous = np.zeros(region.grid, np.float32) if mask is None else np.where(guide.box[0], region.sampled(mask), 0)
+            logits = answering.answer(guide, previous.astype(np.float32))
             return cls(region, guide, logits, (), image.spatial_shape)
         logits = (2 * region.sampled(mask) - 1) * _GIVEN
         return cls(region, guide, logits.astype(np.float32), (), image.spatial_shape, mask[box.slices].copy())

@@ -1,0 +1,201 @@
+"""``casewise segment``: a box, perhaps strokes, and the mask of what they show."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from casewise.cli.common import Answer, Device, DeviceOption, JsonOption, SeedOption, answering, plural
+from casewise.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from casewise.archive import Archive
+    from casewise.image import Image
+    from casewise.interaction import InteractiveSegmentation
+    from casewise.interaction.sets import Prepared
+    from casewise.models import Model
+
+Pairs = list[tuple[int, int]]
+
+
+def segment(
+    image: Annotated[
+        Path,
+        typer.Argument(metavar="IMAGE", help="An image file, or the folder of a DICOM series.", show_default=False),
+    ],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="MASK", help="Where the mask is written, on the image's grid.", show_default=False),
+    ],
+    box: Annotated[
+        str | None,
+        typer.Option(
+            "--box",
+            metavar="LO:HI,LO:HI[,LO:HI]",
+            help="Voxels that hold the object, half-open, one pair an axis (a picture: rows, columns).",
+            show_default="around what the archive's accepted masks see",
+        ),
+    ] = None,
+    scribbles: Annotated[
+        Path | None,
+        typer.Option(
+            "--scribbles",
+            metavar="FILE",
+            help="Strokes: a label map on the image's grid, 1 the object, 2 the rest, 0 not marked.",
+            show_default=False,
+        ),
+    ] = None,
+    grow: Annotated[
+        bool,
+        typer.Option("--grow", help="Follow an object outlined in one slice of a volume through the volume.", show_default=False),
+    ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            metavar="MODEL",
+            help="An interactive model's folder or name.",
+            show_default="the one that comes with casewise",
+        ),
+    ] = None,
+    archive: Annotated[
+        str | None,
+        typer.Option(
+            "--archive",
+            metavar="ARCHIVE",
+            help="Keep the mask here as the image's mask of --structure, and begin from the masks of it that are there.",
+            show_default=False,
+        ),
+    ] = None,
+    structure: Annotated[
+        str | None,
+        typer.Option("--structure", metavar="NAME", help="What is segmented, as the archive names it.", show_default=False),
+    ] = None,
+    as_json: JsonOption = False,
+    device: DeviceOption = Device.AUTO,
+    seed: SeedOption = 0,
+) -> None:
+    """Outline any object in an image from a box around it and, if need be, a few strokes.
+
+    The model needs not have seen such an object before. With an archive, each accepted mask makes the next image of the same
+    structure easier: the most similar ones lead the first answer, and the model is refined on them.
+
+    [bold]Examples[/bold]
+
+      casewise segment scan.png --box 40:120,60:150 --output mask.png
+      casewise segment brain.nii.gz --box 40:90,50:110,12:30 --scribbles strokes.nii.gz --output tumour.nii.gz
+      casewise segment ct.nii.gz --box 40:90,50:110,20:21 --grow --output kidney.nii.gz
+      casewise segment next.nii.gz --archive my-archive --structure kidney --output next-kidney.nii.gz
+
+    Read on in docs/interaction.md.
+    """
+    with answering(as_json) as answer:
+        import casewise
+        from casewise.archive import Archive
+        from casewise.interaction.session import interactive_model
+
+        if (archive is None) != (structure is None):
+            msg = "An archive's masks are known by what they show: give --archive and --structure together, or neither."
+            raise UsageError(msg)
+        if box is None and archive is None:
+            msg = "Give the box that the object lies in: --box LO:HI,LO:HI (one pair an axis)."
+            raise UsageError(msg)
+        pairs = parse_box(box) if box is not None else None
+        query, network = casewise.read(image), interactive_model(model)
+        strokes = _strokes(scribbles, query) if scribbles is not None else None
+        if archive is None or structure is None:
+            session, seconds = _segmented(network, query, pairs, strokes, grow, device.value, None)
+            reason = None
+        else:
+            with Archive.open(archive, create=True) as opened:
+                session, seconds, reason = _in_archive(
+                    answer, opened, structure, network, query, pairs, strokes, grow, device.value, seed
+                )
+        written = casewise.formats.write_mask(output, session.mask, query)
+        document = {"mask": written, "rounds": session.rounds, "seconds": round(seconds, 3)}
+        voxels = int(session.mask.sum())
+        line = f"{written}: {plural(voxels, 'voxel')} after {plural(session.rounds, 'round')} of strokes, {seconds:.1f} s"
+        answer.give(document, line, *([reason] if reason else []))
+
+
+def parse_box(text: str) -> Pairs:
+    """``LO:HI,LO:HI[,LO:HI]`` as pairs. Raises UsageError for anything else."""
+    try:
+        pairs = [tuple(int(side) for side in part.split(":")) for part in text.split(",")]
+    except ValueError:
+        pairs = []
+    if not pairs or any(len(pair) != 2 or pair[0] >= pair[1] for pair in pairs):
+        msg = f"A box is LO:HI,LO:HI[,LO:HI], whole numbers with LO below HI, one pair an axis; given was {text!r}."
+        raise UsageError(msg)
+    return [(pair[0], pair[1]) for pair in pairs]
+
+
+def _strokes(path: Path, image: Image) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    from casewise.formats import read_mask
+
+    marked = read_mask(path, image)
+    foreground, background = read_mask(path, image, value=1), read_mask(path, image, value=2)
+    if (marked & ~foreground & ~background).any():
+        msg = f"{path} holds other labels than 1 (the object), 2 (the rest) and 0 (not marked); save the strokes as these."
+        raise UsageError(msg)
+    return foreground, background
+
+
+def _in_archive(
+    answer: Answer,
+    archive: Archive,
+    structure: str,
+    model: Model,
+    image: Image,
+    pairs: Pairs | None,
+    strokes: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]] | None,
+    grow: bool,
+    device: str,
+    seed: int,
+) -> tuple[InteractiveSegmentation, float, str]:
+    """Begin from what was accepted, segment, and accept the outcome."""
+    from dataclasses import replace
+
+    from casewise.interaction.sets import REFINEMENT, accept, prepare
+
+    began = time.perf_counter()
+    settings = replace(REFINEMENT, seed=seed)
+    steps = answer.steps("Refining")
+    prepared = prepare(model, image, archive, structure, settings=settings, device=device, progress=steps)
+    if pairs is None and prepared.box(image) is None:
+        msg = f"{prepared.reason} Give --box for this image."
+        raise UsageError(msg)
+    waited = time.perf_counter() - began
+    session, seconds = _segmented(prepared.model, image, pairs, strokes, grow, device, prepared)
+    if session.mask.any():
+        accept(archive, session, structure, prepared=prepared)
+        return session, waited + seconds, f"{prepared.reason} The mask was kept in the archive."
+    return session, waited + seconds, f"{prepared.reason} The mask is empty, so it was not kept in the archive."
+
+
+def _segmented(
+    model: Model,
+    image: Image,
+    pairs: Pairs | None,
+    strokes: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]] | None,
+    grow: bool,
+    device: str,
+    prepared: Prepared | None,
+) -> tuple[InteractiveSegmentation, float]:
+    from casewise.interaction import InteractiveSegmentation
+
+    began = time.perf_counter()
+    guess = prepared.guess if prepared is not None else None
+    box = pairs if pairs is not None or prepared is None else prepared.box(image)
+    session = InteractiveSegmentation(model, image, box, mask=guess, hint=guess is not None, device=device)
+    if strokes is not None:
+        session.add_scribbles(*strokes)
+    if grow:
+        session.grow()
+    return session, time.perf_counter() - began
