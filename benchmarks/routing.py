@@ -189,6 +189,12 @@ def speed(workers: int = 2, images: int = 400) -> dict[str, float]:
     return {"images_per_second": float(sum(images / seconds for seconds in busy)), "load_average": load}
 
 
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
 def _timed(count: int) -> float:
     import torch
 
@@ -213,7 +219,7 @@ def main() -> None:
     _found.extend(entries())
     result: dict[str, object] = {"shipped": shipped(_found), "speed": speed()}
     if not options.quick:
-        with ProcessPoolExecutor(2, get_context("fork")) as pool:
+        with ProcessPoolExecutor(2, get_context("fork"), _one_thread) as pool:  # more would wait for ever after a fork
             result["splits"] = list(pool.map(without, range(len(SPLITS))))
     page = f"# Routing\n\n`python -m benchmarks.routing`\n\n{text.split(chr(10) * 2, 2)[2]}\n{table(result)}"
     print(page)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +71,28 @@ def test_nothing_is_left_when_the_caller_stops(pictures: list[Path]) -> None:
     next(seen)
     seen.close()
     assert not multiprocessing.active_children()
+
+
+def test_nothing_outlives_a_killed_caller(pictures: list[Path], tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import multiprocessing, os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from casewise.seeing import see_all\n"
+        "if __name__ == '__main__':\n"
+        "    seen = see_all([Path(p) for p in sys.argv[1:]], None, ahead=True)\n"
+        "    next(seen)\n"
+        "    print(*(child.pid for child in multiprocessing.active_children()), flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, program, *map(str, pictures)], stdout=subprocess.PIPE, text=True, check=False)
+    (child,) = map(int, done.stdout.split())
+    for _ in range(100):
+        if not Path(f"/proc/{child}").exists() or "\nState:\tZ" in Path(f"/proc/{child}/status").read_text():
+            return
+        time.sleep(0.1)
+    os.kill(child, signal.SIGKILL)
+    pytest.fail("The process that read ahead went on after its caller was killed.")
 
 
 def test_threads_are_given_back() -> None:

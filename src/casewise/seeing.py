@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
@@ -9,7 +11,8 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,8 +104,17 @@ _known: dict[str, object] = {}
 def _begin(router: Router | None, device: str) -> None:
     import torch
 
+    threading.Thread(target=_end_with_the_caller, daemon=True).start()
     torch.set_num_threads(1)
     _known.update(router=router, device=device)
+
+
+def _end_with_the_caller() -> None:
+    """A pool's process waits for ever where its caller was killed."""
+    caller = parent_process()
+    if caller is not None:
+        wait([caller.sentinel])
+        os._exit(0)
 
 
 def _seen(path: Path) -> Seen:
