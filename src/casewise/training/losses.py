@@ -39,11 +39,15 @@ def segmentation_loss(
 
 def _marginal(logits: Tensor, labelled: Tensor) -> Tensor:
     """Logits (N, 1 + structures, *spatial) whose background holds the structures that are not labelled; these get none."""
-    none = -1e4  # as good as no probability, and finite: a gradient goes through it
-    absent = ~labelled.view(*labelled.shape, *[1] * (logits.ndim - 2)).to(logits.device)
-    hidden = logits[:, 1:].masked_fill(~absent, none)
-    background = torch.cat([logits[:, :1], hidden], dim=1).logsumexp(dim=1, keepdim=True)
-    return torch.cat([background, logits[:, 1:].masked_fill(absent, none)], dim=1)
+    none = -60.0  # as good as no probability, yet its exponential is a normal number: denormal ones take tenfold the time
+    lacking = torch.nonzero(~labelled.all(dim=1))[:, 0].to(logits.device)
+    if len(lacking) == 0:
+        return logits
+    own = logits[lacking]
+    absent = ~labelled.to(logits.device)[lacking].view(len(lacking), -1, *[1] * (logits.ndim - 2))
+    background = torch.cat([own[:, :1], own[:, 1:].masked_fill(~absent, none)], dim=1).logsumexp(dim=1, keepdim=True)
+    changed = torch.cat([background, own[:, 1:].masked_fill(absent, none)], dim=1)
+    return logits.index_copy(0, lacking, changed)
 
 
 def classification_loss(logits: Tensor, target: Tensor, case_weights: Tensor) -> Tensor:
