@@ -1,16 +1,21 @@
-"""Chest radiographs with the masks ``left_lung``, ``right_lung`` and, where a set has it, ``heart``."""
+"""Chest radiographs with the masks ``left_lung``, ``right_lung`` and, where a set has it, ``heart``; and what is none."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from benchmarks._cases import CHEST, chest
+from benchmarks._cases import CHEST, ROOT, chest
+from casewise import formats
+from casewise.anatomy.region_pose import Pose
 from casewise.case import Case
+from casewise.image import Image
 
 Mask = npt.NDArray[np.bool_]
 
@@ -45,3 +50,55 @@ def lungs_apart(both: Mask) -> tuple[Mask, Mask]:
     columns = {int(number): float(np.nonzero(pieces == number)[1].mean()) for number in (first, second)}
     right, left = sorted(columns, key=columns.__getitem__)
     return pieces == right, pieces == left
+
+
+STRANGE = (
+    "mednist/Hand/*",
+    "mednist/ChestCT/*",
+    "mednist/AbdomenCT/*",
+    "mednist/HeadCT/*",
+    "mednist/BreastMRI/*",
+    "brain-tumour/*/*",
+    "busi/*/*[0-9]).png",
+)
+WRONG_POSES = tuple(Pose(turns, mirrored=False, inverted=dark) for turns in range(4) for dark in (False, True))[1:]
+_MOST_PIXELS = 512
+SHOWN = 20  # pictures of a kind, to every training
+
+
+def no_chests(films: Sequence[Case]) -> list[Case]:
+    """Cases in which nothing is to be found: each film turned or inverted in one of seven ways, and pictures of other kinds."""
+    return [*(_wrong(film) for film in films), *_strange()]
+
+
+def strange_pictures(each: int, unseen: bool = False) -> list[list[Path]]:
+    """``each`` files of every kind of ``STRANGE``, evenly spread; ``unseen``: of those that no training is shown."""
+    found = []
+    for pattern in STRANGE:
+        paths = sorted(ROOT.glob(pattern))
+        shown = _spread(paths, SHOWN)
+        found.append(_spread([path for path in paths if path not in shown], each) if unseen else shown[:each])
+    return found
+
+
+def _spread(paths: Sequence[Path], count: int) -> list[Path]:
+    return [paths[int(number * len(paths) / count)] for number in range(count)]
+
+
+@cache
+def _strange() -> list[Case]:
+    return [_empty(formats.read(path)) for paths in strange_pictures(SHOWN) for path in paths]
+
+
+@cache  # so that what one training has prepared serves the next
+def _wrong(film: Case) -> Case:
+    image, pose = film.image, WRONG_POSES[int(film.key[:8], 16) % len(WRONG_POSES)]
+    step = max(1, max(image.spatial_shape) // _MOST_PIXELS)
+    plane = np.asarray(pose.upright(image.array[0, ::step, ::step]))
+    turned = np.ascontiguousarray(plane.max() - plane if pose.inverted else plane)
+    return _empty(Image(turned[None], header={"spacing_known": False}))
+
+
+def _empty(image: Image) -> Case:
+    nothing = np.zeros(image.spatial_shape, bool)
+    return Case.of(image, {name: nothing for name in ("right_lung", "left_lung", "heart")}, site="no chest")

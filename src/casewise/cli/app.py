@@ -16,7 +16,7 @@ import typer
 from typer.core import TyperGroup
 
 import casewise
-from casewise.cli import analyze, applications, demo, import_, models, route, segment, segments, similar, subsets, train
+from casewise.cli import analyze, applications, demo, import_, models, regions, route, segment, segments, similar, subsets, train
 from casewise.cli.common import DONE, FLAG, INTERRUPTED, UNUSABLE, StoppedError, forget_stdout, page, say
 from casewise.errors import CasewiseError
 
@@ -53,13 +53,27 @@ _COMMANDS: dict[str, Callable[..., None]] = {
     "similar": similar.similar,
     "subsets": subsets.subsets,
     "route": route.route,
+    "regions": regions.regions,
     "analyze": analyze.analyze,
     "segment": segment.segment,
     "segments": segments.segments,
     "models": models.models,
     "applications": applications.applications,
 }
-_ORDER = ("demo", "import", "train", "similar", "subsets", "route", "analyze", "segment", "segments", "models", "applications")
+_ORDER = (
+    "demo",
+    "import",
+    "train",
+    "similar",
+    "subsets",
+    "route",
+    "analyze",
+    "regions",
+    "segments",
+    "segment",
+    "models",
+    "applications",
+)
 
 
 class _InOrder(TyperGroup):

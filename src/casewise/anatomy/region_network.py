@@ -1,0 +1,88 @@
+"""From a picture to its regions: its pose, the network, and back to the picture's own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from casewise.anatomy.region_checks import PLAIN, STRUCTURES, Outline, refuse, remarks_on
+from casewise.anatomy.region_masks import cleaned, hidden_lung, on_grid
+from casewise.anatomy.region_pose import Plane, Pose, pose_of
+from casewise.anatomy.regions import HEART, OVERLAP, Region, Regions
+from casewise.image import Box, Image
+
+if TYPE_CHECKING:
+    from casewise.models.model import Model
+
+MODEL = "chest_regions"
+
+
+def outlined(image: Image, device: str, model: Model | None = None) -> Regions:
+    """What :func:`casewise.anatomy.regions` promises, by ``model`` or the shipped one."""
+    from casewise.device import resolve_device
+    from casewise.models.shipped import load
+
+    refuse(image)
+    best = best_outline(model or load(MODEL), image, resolve_device(device))
+    remarks = remarks_on(best, image)
+    return Regions(_regions(best, image), remarks, best.pose)
+
+
+def best_outline(model: Model, image: Image, device: str) -> Outline:
+    """The most plausible of the picture as it is and inverted, and where neither is a plain chest, of all its quarter turns.
+
+    Where DICOM says how the picture lies, it is not turned otherwise.
+    """
+    plane = seen_by(model, image)
+    told = pose_of(image.header)
+    start = told or Pose()
+    tried = outlines(model, plane, [start, start.then(0, inverted=True)], device)
+    if told is None and max(outline.plausibility for outline in tried) < 2 * PLAIN:
+        others = [start.then(turns, inverted) for turns in (1, 2, 3) for inverted in (False, True)]
+        tried += outlines(model, plane, others, device)
+    return max(tried, key=lambda outline: outline.plausibility)
+
+
+def seen_by(model: Model, image: Image) -> Plane:
+    """The picture (row, column) in 0…1, its longer side as long as the network's input."""
+    preparation = model.spec.preparation
+    (part,) = preparation.parts(image)
+    size = preparation.scaled_shape(part.shape, (1.0, 1.0))
+    shrinks = any(new < old for new, old in zip(size, part.shape, strict=True))
+    array = torch.from_numpy(np.ascontiguousarray(part.array))[None]
+    return functional.interpolate(array, size=size, mode="bilinear", align_corners=False, antialias=shrinks)[0, 0].numpy()
+
+
+def outlines(model: Model, plane: Plane, poses: Sequence[Pose], device: str) -> list[Outline]:
+    """What the network says of ``plane`` in each pose."""
+    preparation = model.spec.preparation
+    turned = [torch.from_numpy(pose.seen(plane))[None] for pose in poses]
+    one = (1.0, 1.0)
+    with torch.inference_mode():
+        x = torch.stack([preparation.resize(picture, one, "linear") for picture in turned])
+        answers = model.ready(device)(x.to(device)).float().cpu().softmax(dim=1)
+        chances = [
+            preparation.restore(answer, (int(picture.shape[1]), int(picture.shape[2])), one).numpy()
+            for answer, picture in zip(answers, turned, strict=True)
+        ]
+    return [Outline(pose, cleaned(found)) for pose, found in zip(poses, chances, strict=True)]
+
+
+def _regions(outline: Outline, image: Image) -> dict[str, Region]:
+    rows, columns = image.spatial_shape
+    masks = on_grid(outline.chances, (columns, rows) if outline.pose.turns % 2 else (rows, columns))
+    upright = {name: mask for name, mask in zip(STRUCTURES, masks, strict=True) if outline.seen(name) and mask.any()}
+    if HEART in upright:
+        hidden = hidden_lung(upright[HEART], [mask for name, mask in upright.items() if name != HEART])
+        upright |= {OVERLAP: hidden} if hidden.any() else {}
+    found = {}
+    for name, mask in upright.items():
+        back = np.ascontiguousarray(outline.pose.back(mask))
+        box = Box.around(back)
+        if box is not None:
+            found[name] = Region(name, back, box, outline.certainty.get(name))
+    return found

@@ -1,0 +1,87 @@
+"""``casewise regions``: lungs and heart of frontal chest radiographs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from casewise.cli.common import Device, DeviceOption, ImagesArgument, JsonOption, SeedOption, answering
+from casewise.errors import CasewiseError
+
+if TYPE_CHECKING:
+    from casewise.anatomy import Regions
+    from casewise.image import Image
+
+
+def regions(
+    images: ImagesArgument,
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder for the masks, one file a region."),
+    ] = Path("casewise-output"),
+    as_json: JsonOption = False,
+    device: DeviceOption = Device.AUTO,
+    seed: SeedOption = 0,
+) -> None:
+    """Outline both lungs, the heart and the lung behind it in frontal chest radiographs.
+
+    Each mask is written on its image's own grid, in the image's own kind of file. Left is the patient's left. What is no frontal
+    chest radiograph is refused with what was seen; of an inverted or rotated one, or where a lung is missing, a note says so.
+
+    [bold]Examples[/bold]
+
+      casewise regions chest.dcm
+      casewise regions ward/*.png --output regions --json
+
+    Read on in docs/regions.md.
+    """
+    with answering(as_json) as answer:
+        import casewise
+        from casewise.anatomy import regions as outline
+        from casewise.device import resolve_device
+        from casewise.reporting.report import file_stem
+
+        where = resolve_device(device.value)
+        documents: list[dict[str, object]] = []
+        lines: list[str] = []
+        taken: dict[str, int] = {}
+        for number, path in enumerate(images, start=1):
+            try:
+                image = casewise.read(path)
+                found = outline(image, where)
+                stem = file_stem(path.name)
+                taken[stem] = taken.get(stem, 0) + 1
+                name = stem if taken[stem] == 1 else f"{stem}-{taken[stem]}"
+                files = _written(found, image, output, name)
+            except CasewiseError as error:
+                answer.failed(path, error)
+            else:
+                documents.append(_document(path, found, files))
+                lines += _lines(path, found, files)
+            answer.progress("Outlining", number, len(images), path.name)
+        answer.give(documents, *lines)
+
+
+def _written(found: Regions, image: Image, output: Path, name: str) -> dict[str, Path]:
+    from casewise.formats import mask_suffix, write_mask
+
+    suffix = mask_suffix(image)
+    return {region: write_mask(output / f"{name}-{region}{suffix}", mask, image) for region, mask in found.masks.items()}
+
+
+def _document(path: Path, found: Regions, files: dict[str, Path]) -> dict[str, object]:
+    return {
+        "image": path,
+        "regions": [
+            {"name": name, "mask": files[name], "box": region.box.to_json(), "probability": region.probability}
+            for name, region in found.found.items()
+        ],
+        "remarks": [remark.to_json() for remark in found.remarks],
+    }
+
+
+def _lines(path: Path, found: Regions, files: dict[str, Path]) -> list[str]:
+    told = [f"  {name.replace('_', ' ')}: {files[name]}" for name in found.found]
+    return [f"{path}:", *told, *(f"  note: {remark.sentence}" for remark in found.remarks)]
