@@ -16,7 +16,7 @@ import pytest
 from casewise.cli import common
 from tests.cli.conftest import Call
 
-COMMANDS = ["demo", "import", "similar", "subsets", "route", "analyze", "segments", "models", "applications"]
+COMMANDS = ["demo", "import", "similar", "subsets", "route", "analyze", "regions", "segments", "segment", "models", "applications"]
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,20 @@ def test_every_command_has_the_common_options_and_an_example(words: list[str], c
 def test_the_help_lists_the_commands_in_the_order_of_use_and_the_exit_codes(call: Call) -> None:
     out = call("--help").out
     listed = out[out.index("─ Commands") :]
-    order = ("demo", "import", "train", "similar", "subsets", "route", "analyze", "segments", "models", "applications")
+    order = (
+        "demo",
+        "import",
+        "train",
+        "similar",
+        "subsets",
+        "route",
+        "analyze",
+        "regions",
+        "segments",
+        "segment",
+        "models",
+        "applications",
+    )
     assert set(COMMANDS) | {"train"} == set(order)
     places = [listed.index(f"│ {name} ") for name in order]
     assert places == sorted(places)
