@@ -1,0 +1,130 @@
+"""``casewise segment``, and the archive that accepted masks make richer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from casewise.archive import Archive
+from casewise.case import Structure
+from casewise.models import Model, Preparation, Spec
+from tests.cli.conftest import Call, disc
+
+
+@pytest.fixture(scope="session")
+def interactive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An untrained interactive model: it answers mostly what the geodesic distances say."""
+    network = {"kind": "prompt_unet", "channels": [4, 8, 8]}
+    spec = Spec("segmentation", network, Preparation(2, (48, 48)), structures=(Structure.parse("object"),))
+    return Model.initial("untrained", spec).save(tmp_path_factory.mktemp("models") / "interactive")
+
+
+def write_disc(folder: Path, number: int) -> tuple[Path, np.ndarray, str]:
+    """(file, mask, box around it as the command takes it)."""
+    picture, mask = disc(number)
+    path = folder / f"disc{number}.png"
+    Pillow.fromarray(picture).save(path)
+    return path, mask > 0, box_of(mask)
+
+
+def box_of(mask: np.ndarray) -> str:
+    sides = [np.flatnonzero(mask.any(axis=tuple(n for n in range(mask.ndim) if n != axis))) for axis in range(mask.ndim)]
+    return ",".join(f"{max(0, hits[0] - 3)}:{min(n, hits[-1] + 4)}" for hits, n in zip(sides, mask.shape, strict=True))
+
+
+def overlap(path: Path, truth: np.ndarray) -> float:
+    found = np.asarray(Pillow.open(path)) > 0
+    return 2 * (found & truth).sum() / (found.sum() + truth.sum())
+
+
+def test_a_box_and_strokes_give_a_mask(call: Call, tmp_path: Path, interactive: Path) -> None:
+    path, truth, box = write_disc(tmp_path, 5)
+    done = call("segment", path, "--box", box, "--model", interactive, "--output", tmp_path / "mask.png", "--json")
+    assert done.code == 0, done.err
+    assert set(done.document) == {"mask", "rounds", "seconds"}
+    assert done.document["mask"] == str(tmp_path / "mask.png") and done.document["rounds"] == 0
+    assert overlap(tmp_path / "mask.png", truth) > 0.8
+    strokes = np.zeros(truth.shape, np.uint8)
+    inside, outside = np.argwhere(truth)[0], np.argwhere(truth)[-1] + (2, 0)
+    strokes[tuple(inside)], strokes[tuple(outside)] = 1, 2
+    Pillow.fromarray(strokes).save(tmp_path / "strokes.png")
+    words = ["--box", box, "--scribbles", tmp_path / "strokes.png", "--model", interactive]
+    again = call("segment", path, *words, "--output", tmp_path / "second.png", "--json")
+    assert again.document["rounds"] == 1
+    mask = np.asarray(Pillow.open(tmp_path / "second.png")) > 0
+    assert mask[tuple(inside)] and not mask[tuple(outside)]
+    plain = call("segment", path, "--box", box, "--model", interactive, "--output", tmp_path / "mask.png")
+    assert str(tmp_path / "mask.png") in plain.out and not plain.err
+
+
+def test_a_volume_keeps_its_grid_and_grows(call: Call, tmp_path: Path, interactive: Path) -> None:
+    grid = np.indices((40, 36, 12)).astype(float)
+    truth = (grid[0] - 20) ** 2 + (grid[1] - 18) ** 2 + 9 * (grid[2] - 6) ** 2 < 130
+    affine = np.array([[-1, 0, 0, 30], [0, 0, 3.0, 5], [0, 1, 0, -7], [0, 0, 0, 1.0]])
+    nibabel.save(nibabel.Nifti1Image((100 + 300 * truth).astype(np.int16), affine), tmp_path / "ball.nii.gz")
+    for name, box, more in (("whole", box_of(truth), []), ("grown", box_of(truth[..., 6]) + ",6:7", ["--grow"])):
+        out = tmp_path / f"{name}.nii.gz"
+        done = call("segment", tmp_path / "ball.nii.gz", "--box", box, "--model", interactive, "--output", out, "--json", *more)
+        assert done.code == 0, done.err
+        written = nibabel.load(out)
+        assert np.allclose(written.affine, affine)
+        mask = np.asarray(written.dataobj) > 0
+        assert 2 * (mask & truth).sum() / (mask.sum() + truth.sum()) > 0.7, name
+
+
+def test_accepted_masks_lead_the_next_image(call: Call, tmp_path: Path, interactive: Path) -> None:
+    archive = tmp_path / "archive"
+    options = ["--archive", archive, "--structure", "disc", "--model", interactive]
+    path, _, _ = write_disc(tmp_path, 0)
+    empty = call("segment", path, *options, "--output", tmp_path / "none.png")
+    assert empty.code == 2 and "Give --box" in empty.sentence
+    for number in range(3):
+        path, _, box = write_disc(tmp_path, number)
+        done = call("segment", path, *options, "--box", box, "--output", tmp_path / f"mask{number}.png", "--json")
+        assert done.code == 0, done.err
+    with Archive.open(archive) as opened:
+        cases = opened.cases(["disc"])
+        assert len(cases) == 3
+        made = opened.labels(cases[-1].key)[0]["origin"]
+        written = np.asarray(Pillow.open(tmp_path / "mask2.png")) > 0
+        assert np.array_equal(cases[-1].load_masks["disc"](), written)
+    assert made["how"] == "interactive" and made["rounds"] == 0 and made["model_name"] == "untrained+disc"
+    assert set(made["refined_on"]) == {case.key for case in cases[:2]}
+    again = call("segment", path, *options, "--box", box, "--output", tmp_path / "again.png")
+    assert again.code == 0 and "2 accepted cases" in again.out
+    with Archive.open(archive) as opened:
+        assert len(opened.cases(["disc"])) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([], "Give the box"),
+        (["--box", "3:9"], "2 pairs"),
+        (["--box", "3:9,a:4"], "A box is LO:HI,LO:HI"),
+        (["--box", "9:3,1:4"], "LO below HI"),
+        (["--box", "90:99,1:4"], "holds no voxel"),
+        (["--box", "1:9,1:9", "--structure", "disc"], "--archive and --structure together"),
+        (["--box", "1:9,1:9", "--grow"], "one slice of a volume"),
+        (["--box", "1:9,1:9", "--scribbles", "wrong.png"], "other labels than 1"),
+        (["--box", "1:9,1:9", "--scribbles", "small.png"], "a mask has the shape of its image"),
+        (["--box", "1:9,1:9", "--scribbles", "absent.png"], "absent.png"),
+        (["--box", "1:9,1:9", "--model", "nowhere"], "no model at nowhere"),
+    ],
+)
+def test_impossible_calls_are_one_sentence(
+    words: list[str], told: str, call: Call, tmp_path: Path, interactive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _, _ = write_disc(tmp_path, 1)
+    monkeypatch.chdir(tmp_path)
+    Pillow.fromarray(np.full((64, 64), 7, np.uint8)).save(tmp_path / "wrong.png")
+    Pillow.fromarray(np.ones((5, 5), np.uint8)).save(tmp_path / "small.png")
+    model = [] if "--model" in words else ["--model", interactive]
+    done = call("segment", path, *words, *model, "--output", tmp_path / "mask.png", "--json")
+    assert done.code == 2
+    assert told in done.sentence
+    assert not done.out and not (tmp_path / "mask.png").exists()
