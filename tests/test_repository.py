@@ -36,6 +36,7 @@ HELP = [
     ["subsets"],
     ["route"],
     ["analyze"],
+    ["segment"],
 ]
 
 
