@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from casewise import Box, Image, InteractiveSegmentation
+from casewise.case import Structure
 from casewise.errors import ModelError, UsageError
 from casewise.interaction import FineTuning
 from casewise.models import Model, Preparation, Spec
@@ -161,6 +162,21 @@ def test_a_model_of_another_kind_is_refused(disc):
     spec = Spec("encoding", {"kind": "autoencoder"}, Preparation(2, (32, 32)))
     with pytest.raises(ModelError, match="takes no box"):
         session(Model.initial("other", spec), disc[0], [(22, 68), (22, 68)])
+
+
+@pytest.mark.parametrize(("kind", "dims"), [("p_net", 2), ("pc_net", 3), ("prompt_unet", 3)])
+def test_the_network_is_a_setting_of_the_model(kind, dims, disc, ball):
+    structures = (Structure.parse("object"),)
+    spec = Spec("segmentation", {"kind": kind, "channels": [4, 4]}, Preparation(dims, (32,) * dims), structures=structures)
+    model = Model.initial(kind, spec)
+    image, truth = ball
+    found = session(model, image, [(8, 42), (6, 40), (3, 15)])
+    assert dice(found.add_scribbles([[25, 23, 9]], None), truth) > 0.5
+    if dims == 3:
+        with pytest.raises(ModelError, match="takes volumes"):
+            session(model, disc[0], [(22, 68), (22, 68)])
+    else:
+        assert session(model, disc[0], [(22, 68), (22, 68)]).mask.any()
 
 
 def test_an_interactive_model_says_that_it_needs_a_box(model, disc):

@@ -52,6 +52,9 @@ class Answering:
 
         Several channels (sequences) are answered each by itself and their logits averaged.
         """
+        if guide.box.ndim == 3 and self.model.spec.preparation.spatial_dims == 3:
+            msg = f"Model {self.model.name} takes volumes, and this image is a picture; choose a model for pictures."
+            raise ModelError(msg)
         answers = [self._channel(guide, previous, channel) for channel in range(guide.images.shape[1])]
         logits: Floats = np.mean(answers, axis=0, dtype=np.float32) if len(answers) > 1 else answers[0]
         if self.fine_tuning.label_step:

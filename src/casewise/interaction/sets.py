@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from casewise.archive import Archive
 from casewise.case import Case, Structure
+from casewise.errors import ArchiveError
 from casewise.image import Box, Image
 from casewise.interaction.loop import Habits, Task, UserInTheLoop
 from casewise.interaction.session import InteractiveSegmentation
@@ -139,9 +140,13 @@ def accept(archive: Archive, session: InteractiveSegmentation, structure: str, *
         "box": session.box.to_json(),
         "refined_on": [case.key for case in prepared.cases] if prepared is not None else [],
     }
-    source = image.source if image.source is not None and image.source.is_file() else None
     masks = {structure: session.mask}
-    return archive.add(source if source is not None else session.original, masks, origin=origin)
+    if image.source is not None and image.source.exists():
+        try:
+            return archive.add(image.source, masks, origin=origin)
+        except ArchiveError:  # it holds several images, of which the archive cannot know which is meant: its voxels are kept
+            return archive.add(session.original, masks, origin=origin)
+    return archive.add(session.original, masks, origin=origin)
 
 
 def _tasks(case: Case, structure: str) -> Iterator[Task]:

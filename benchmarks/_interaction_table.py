@@ -1,0 +1,113 @@
+"""From the rows that ``interaction.py`` measured to its tables: means, intervals and paired tests by patient."""
+
+from __future__ import annotations
+
+import json
+import platform
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks._statistics import interval, paired_p
+
+Row = dict
+OURS = "casewise"
+TITLES = {
+    "heart": "Short-axis heart MR (ACDC), no heart in the training",
+    "films": "Chest radiographs",
+    "lesions": "Lesions on FLAIR slices, no such lesion set in the training",
+    "hippocampus": "Hippocampus, T1, 3D, not in the training",
+    "tumour": "Glioma on FLAIR, 3D, not in the training",
+}
+SHOWN = (0, 1, 2, 4, 8)
+
+
+def interactions(row: Row) -> int:
+    """Strokes until Dice first reaches 0.90; 9 for never."""
+    return next((n for n, score in enumerate(row["dice"]) if score >= 0.9), 9)
+
+
+def write(rows: list[Row], ablations: Sequence[str], results: Path) -> None:
+    """``interaction.md`` and ``interaction.json`` in ``results``."""
+    lines = [
+        "# Interactive segmentation against its peers",
+        "",
+        f"`python -m benchmarks.interaction` on {platform.machine()}, {_processor()}, one thread, no GPU.",
+        "A simulated user draws a box, then a stroke on the largest error, eight times at most.",
+        "NoI90: strokes to Dice 0.90 (9: never). Seconds are the processor's.",
+        "Intervals (95 %, bootstrap) and p (Wilcoxon, paired, against casewise) are by patient.",
+        "*Worse*: rounds after which Dice fell by more than 0.02. *Expert*: Dice after the box and a person's own strokes at once.",
+        "",
+    ]
+    by_group: dict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        by_group[row["group"]].append(row)
+    for group, title in TITLES.items():
+        if group in by_group:
+            main = [row for row in by_group[group] if row["method"] not in ablations]
+            lines += [f"## {title}", "", *_table(main), ""]
+            for structure in dict.fromkeys(row["structure"] for row in main):
+                of_it = [row for row in main if row["structure"] == structure]
+                if len({row["structure"] for row in main}) > 1:
+                    kind = ", seen kind of structure, other patients" if of_it[0]["seen"] else ""
+                    lines += [f"### {structure.replace('_', ' ')}{kind}", "", *_table(of_it), ""]
+            if any(row["method"] in ablations for row in by_group[group]):
+                chosen = [row for row in by_group[group] if row["method"] in (OURS, *ablations)]
+                lines += ["### Fine-tuning on the image, part by part", "", *_table(chosen), ""]
+    (results / "interaction.md").write_text("\n".join(lines), encoding="utf-8")
+    (results / "interaction.json").write_text(json.dumps(rows, indent=0) + "\n", encoding="utf-8")
+
+
+def _table(rows: list[Row]) -> list[str]:
+    methods = sorted({row["method"] for row in rows}, key=lambda name: (name != OURS, name))
+    tasks, patients = len({row["task"] for row in rows}), len({row["patient"] for row in rows})
+    experts = any(row["expert"] is not None for row in rows)
+    head = ["method", "box", "1", "2", "4", "8", "NoI90 (95 %)", "p", "reached", "worse", "HD95", "s a round (95th)", "voxels"]
+    head += ["expert"] if experts else []
+    lines = [f"{tasks} tasks of {patients} patients; mean Dice after the box and after 1, 2, 4, 8 strokes.", ""]
+    lines += ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    reference = by_patient([row for row in rows if row["method"] == OURS], interactions)
+    for method in methods:
+        mine = [row for row in rows if row["method"] == method]
+        lines.append("| " + " | ".join(_cells(method, mine, reference, experts)) + " |")
+    return lines
+
+
+def _cells(method: str, mine: list[Row], reference: dict[str, float], experts: bool) -> list[str]:
+    values = by_patient(mine, interactions)
+    low, high = interval(list(values.values()))
+    common = sorted(set(values) & set(reference))
+    p = "–" if method == OURS or len(common) < 5 else f"{paired_p([reference[n] for n in common], [values[n] for n in common]):.2g}"
+    steps = [
+        b - a
+        for row in mine
+        for a, b in zip(row["dice"][: len(row["seconds"])], row["dice"][1 : len(row["seconds"])], strict=False)
+    ]
+    seconds = [s for row in mine for s in row["seconds"]]
+    borders = [row["hd95"] for row in mine if row["hd95"] is not None]
+    noi = [interactions(row) for row in mine]
+    cells = [method, *(f"{np.mean([row['dice'][n] for row in mine]):.3f}" for n in SHOWN)]
+    cells += [f"{np.mean(noi):.2f} ({low:.2f}–{high:.2f})", p, f"{np.mean(np.array(noi) < 9):.0%}"]
+    cells += [f"{np.mean(np.array(steps) < -0.02):.1%}" if steps else "–", f"{np.mean(borders):.1f}" if borders else "–"]
+    cells += [f"{np.median(seconds):.2f} ({np.percentile(seconds, 95):.2f})", f"{np.mean([row['voxels'] for row in mine]):.0f}"]
+    if experts:
+        cells.append(f"{np.mean([row['expert'] for row in mine if row['expert'] is not None]):.3f}")
+    return cells
+
+
+def by_patient(rows: Sequence[Row], measure: Callable[[Row], float]) -> dict[str, float]:
+    """Each patient's mean over its tasks."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        found[row["patient"]].append(measure(row))
+    return {patient: float(np.mean(values)) for patient, values in found.items()}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or "unknown processor"

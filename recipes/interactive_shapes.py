@@ -1,0 +1,116 @@
+"""Objects that no image holds, painted into real pictures: blobs, rings with what they enclose, trees, scattered parts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from scipy.ndimage import binary_dilation, gaussian_filter
+
+Picture = np.ndarray  # (row, column) float32, 0…1
+Mask = np.ndarray  # (row, column) bool
+
+
+def painted(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Mask]:
+    """The picture with an object in it, and where that is."""
+    makers: list[Callable[[Picture, np.random.Generator], tuple[Picture, Mask]]] = [_ring, _blob, _tree, _scattered]
+    return makers[int(rng.choice(4, p=(0.5, 0.15, 0.2, 0.15)))](picture, rng)
+
+
+def ringed(picture: Picture, mask: Mask, rng: np.random.Generator) -> tuple[Picture, Mask]:
+    """The rim of a real object, painted so that it can be told."""
+    steps = int(rng.integers(2, 7))
+    outer = binary_dilation(mask, iterations=steps)
+    rim = outer & ~mask
+    return _paint(picture, [(rim, float(rng.random()))], rng), rim
+
+
+def _ring(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Mask]:
+    """A wall around a cavity, with another cavity beside it: any of the three is the object."""
+    shape = picture.shape
+    centre, radius = rng.uniform(0.35, 0.65, 2) * shape, rng.uniform(0.12, 0.3) * min(shape)
+    distance, angle = _polar(shape, centre)
+    edge = radius * _wobble(angle, rng, 0.12)
+    thickness = rng.uniform(0.12, 0.45) * _wobble(angle, rng, rng.uniform(0.05, 0.35))
+    outer, inner = distance < edge, distance < edge * (1 - np.clip(thickness, 0.06, 0.8))
+    wall = outer & ~inner
+    side = centre + rng.uniform(1.0, 1.5) * radius * np.array([np.sin(turn := rng.uniform(0, 2 * np.pi)), np.cos(turn)])
+    away, bearing = _polar(shape, side)
+    beside = (away < radius * rng.uniform(0.6, 1.2) * _wobble(bearing, rng, 0.25)) & ~outer
+    if rng.random() < 0.15:  # a wall with a gap
+        wall &= np.abs(angle - rng.uniform(-np.pi, np.pi)) > rng.uniform(0.2, 0.8)
+    levels = rng.random(3)
+    if rng.random() < 0.6:  # both cavities hold the same
+        levels[2] = levels[0] + rng.normal(0, 0.04)
+    if abs(levels[0] - levels[1]) < 0.15:
+        levels[1] = (levels[0] + rng.uniform(0.2, 0.6)) % 1.0
+    layers = [(inner, levels[0]), (wall, levels[1])] + ([(beside, levels[2])] if beside.any() and rng.random() < 0.7 else [])
+    chosen = (wall, inner, beside)[int(rng.choice(3, p=(0.6, 0.2, 0.2)))]
+    return _paint(picture, layers, rng), chosen
+
+
+def _blob(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Mask]:
+    distance, angle = _polar(picture.shape, rng.uniform(0.3, 0.7, 2) * picture.shape)
+    mask = distance < rng.uniform(0.06, 0.3) * min(picture.shape) * _wobble(angle, rng, rng.uniform(0.05, 0.45))
+    return _paint(picture, [(mask, rng.random())], rng), mask
+
+
+def _tree(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Mask]:
+    """Branches that fork and thin out, as vessels and ducts do."""
+    shape = np.array(picture.shape)
+    mask = np.zeros(picture.shape, bool)
+    tips = [(rng.uniform(0.3, 0.7, 2) * shape, rng.uniform(0, 2 * np.pi), rng.uniform(1.0, 3.5))]
+    budget = int(rng.integers(60, 260))
+    while tips and budget > 0:
+        place, heading, width = tips.pop()
+        for _ in range(int(rng.integers(15, 60))):
+            heading += rng.normal(0, 0.18)
+            place = place + np.array([np.sin(heading), np.cos(heading)])
+            row, column = np.round(place).astype(int)
+            if not (2 <= row < shape[0] - 2 and 2 <= column < shape[1] - 2):
+                break
+            reach = max(0, round(width / 2))
+            mask[max(0, row - reach) : row + reach + 1, max(0, column - reach) : column + reach + 1] = True
+            budget -= 1
+        else:
+            for _ in range(int(rng.integers(1, 3))):
+                tips.append((place, heading + rng.normal(0, 0.7), max(0.8, width * rng.uniform(0.6, 0.95))))
+    return _paint(picture, [(mask, rng.random())], rng), mask
+
+
+def _scattered(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Mask]:
+    mask = np.zeros(picture.shape, bool)
+    for _ in range(int(rng.integers(2, 7))):
+        distance, angle = _polar(picture.shape, rng.uniform(0.2, 0.8, 2) * picture.shape)
+        mask |= distance < rng.uniform(0.02, 0.1) * min(picture.shape) * _wobble(angle, rng, 0.25)
+    return _paint(picture, [(mask, rng.random())], rng), mask
+
+
+def _polar(shape: tuple[int, ...], centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    rows, columns = np.mgrid[: shape[0], : shape[1]].astype(np.float32)
+    rows, columns = rows - np.float32(centre[0]), columns - np.float32(centre[1])
+    return np.hypot(rows, columns), np.arctan2(rows, columns)
+
+
+def _wobble(angle: np.ndarray, rng: np.random.Generator, strength: float) -> np.ndarray:
+    """About 1, varying smoothly around the circle: a shape's radius."""
+    turns = np.arange(1, 5)
+    weights = rng.normal(0, strength, 4) / turns
+    phases = rng.uniform(0, 2 * np.pi, 4)
+    steps = np.linspace(-np.pi, np.pi, 257)
+    curve = 1 + sum(w * np.cos(t * steps + p) for w, t, p in zip(weights, turns, phases, strict=True))
+    return np.interp(angle, steps, np.clip(curve, 0.3, 2.0)).astype(np.float32)
+
+
+def _paint(picture: Picture, layers: list[tuple[Mask, float]], rng: np.random.Generator) -> Picture:
+    """The picture with each layer brought towards its own grey, its borders soft and some of the picture shining through."""
+    result = picture.astype(np.float32, copy=True)
+    soft, through = rng.uniform(0.4, 1.3), rng.uniform(0.1, 0.6)
+    for mask, level in layers:
+        outside = float(result[mask].mean()) if mask.any() else 0.5
+        if abs(level - outside) < 0.12:  # it must be possible to tell it
+            level = outside + (0.25 if outside < 0.5 else -0.25)
+        share = gaussian_filter(mask.astype(np.float32), soft)
+        result = (1 - share) * result + share * (through * result + (1 - through) * np.float32(level))
+    grain = gaussian_filter(rng.normal(0, 1, picture.shape).astype(np.float32), 0.7) * rng.uniform(0, 0.06)
+    return np.clip(result + grain, 0, 1).astype(np.float32)
