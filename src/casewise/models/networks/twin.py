@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from casewise.errors import ModelError
 
 BRANCHES = ("reduced", "native", "both")
 _REDUCTION = 4
+_MIDDLE, _GAIN = 0.5, 4.0  # of the input: what lies outside and what is even becomes 0, contrast about 1
 
 
 class Twin(nn.Module):
@@ -38,6 +40,7 @@ class Twin(nn.Module):
         self.head = nn.Linear(2 * channels[-1] + (64 if branch == "both" else 0), classes)
 
     def forward(self, x: Tensor) -> Tensor:
+        x = (x - _MIDDLE) * _GAIN
         fine = x[:, :1]
         features = [_pooled(self.fine(self.stem(self.pool(fine) if self.branch == "reduced" else fine)))]
         if self.wide is not None:
@@ -63,8 +66,8 @@ def _pooled(features: Tensor) -> Tensor:
 
 
 def _body(channels: Sequence[int]) -> nn.Sequential:
-    layers: list[nn.Module] = [nn.GroupNorm(1, channels[0]), nn.ReLU(inplace=True)]
-    for inputs, outputs in zip(channels[:-1], channels[1:], strict=True):
+    layers: list[nn.Module] = [nn.ReLU(inplace=True)]
+    for inputs, outputs in pairwise(channels):
         layers += [
             nn.Conv2d(inputs, outputs, 3, stride=2, padding=1, bias=False),
             nn.GroupNorm(4, outputs),

@@ -1,0 +1,1 @@
+"""Detection of small findings: what lies between segments and the findings that are told of them."""

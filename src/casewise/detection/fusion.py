@@ -1,0 +1,64 @@
+"""Results of overlapping segments merged in image coordinates (weighted box fusion, Solovyev 2021), and the image's probability."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+IOU = 0.4
+
+
+@dataclass(frozen=True)
+class Detection:
+    """row, column : of the centre, in image pixels. edge : of its square box. probability : 0 to 1. region, segment : where it was
+    seen best; ``segment`` counts the image's segments from 0.
+    """
+
+    row: float
+    column: float
+    edge: float
+    probability: float
+    region: str
+    segment: int
+
+
+def fused(found: Iterable[Detection], iou: float = IOU) -> list[Detection]:
+    """Boxes that share at least ``iou`` of their union become one, the most probable first.
+
+    Its place and size are the mean weighted by probability; its probability, region and segment are the most probable one's: a
+    place that two segments show is no more probable than the better of them says.
+    """
+    groups: list[list[Detection]] = []
+    merged: list[Detection] = []
+    for one in sorted(found, key=lambda detection: -detection.probability):
+        number = next((n for n, other in enumerate(merged) if overlap(one, other) >= iou), None)
+        if number is None:
+            groups.append([one])
+            merged.append(one)
+        else:
+            groups[number].append(one)
+            merged[number] = _mean(groups[number])
+    return merged
+
+
+def overlap(one: Detection, other: Detection) -> float:
+    """Intersection over union of two boxes."""
+    sides = [
+        min(a + one.edge / 2, b + other.edge / 2) - max(a - one.edge / 2, b - other.edge / 2)
+        for a, b in ((one.row, other.row), (one.column, other.column))
+    ]
+    shared = max(0.0, sides[0]) * max(0.0, sides[1])
+    return shared / (one.edge**2 + other.edge**2 - shared)
+
+
+def noisy_or(probabilities: Sequence[float]) -> float:
+    """The chance that at least one is right, were they independent."""
+    return float(1 - np.prod(1 - np.asarray(probabilities, float))) if len(probabilities) else 0.0
+
+
+def _mean(group: Sequence[Detection]) -> Detection:
+    weights = np.array([one.probability for one in group]) + 1e-9
+    row, column, edge = np.average([(one.row, one.column, one.edge) for one in group], axis=0, weights=weights)
+    return replace(group[0], row=float(row), column=float(column), edge=float(edge))
