@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -225,6 +225,7 @@ class Analyzer:
                 common=self._common(prepared.similar),
                 examples=self._examples.images(prepared.examples) if self._examples is not None else {},
                 name=name,
+                maps=_maps_of(ran.findings, image),
             )
         result = replace(result, seconds={**clock.seconds, **ran.seconds}, report=report)
         (self.output / f"{name}.json").write_text(dumps(result.to_json(), indent=1), encoding="utf-8")
@@ -314,6 +315,19 @@ def _masks_of(findings: Sequence[Finding], image: Image, taken: Mapping[str, obj
         except CasewiseError:
             continue
     return masks
+
+
+def _maps_of(findings: Sequence[Finding], image: Image) -> dict[str, npt.NDArray[np.generic]]:
+    """The maps that applications wrote, for the pictures, by application; one off the image's grid is left to its file."""
+    maps: dict[str, npt.NDArray[np.generic]] = {}
+    for finding in findings:
+        if finding.map is None or finding.application in maps:
+            continue
+        with suppress(CasewiseError):
+            read = formats.read(finding.map)
+            if read.spatial_shape == image.spatial_shape:
+                maps[finding.application] = read.array[0]
+    return maps
 
 
 def _drained(failed: deque[Failure]) -> Iterator[Failure]:

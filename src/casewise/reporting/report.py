@@ -24,6 +24,7 @@ from casewise.finding import Finding
 from casewise.image import Array, Image
 from casewise.reporting import wording
 from casewise.reporting.chart import BarChart, LineChart
+from casewise.reporting.heat import heats
 from casewise.reporting.jsonsafe import dumps
 from casewise.reporting.panels import Panel, Pictures, pictures_of
 from casewise.reporting.pictures import colours, data_uri
@@ -61,6 +62,7 @@ def write_report(
     examples: Mapping[str, Image] | None = None,
     extra: Sequence[Section] = (),
     name: str | None = None,
+    maps: Mapping[str, Array] | None = None,
 ) -> Path:
     """Write ``folder/NAME.html`` and return its path; a report of that name is replaced, at once or not at all.
 
@@ -68,6 +70,7 @@ def write_report(
     similar_images : the cases of ``result.similar`` whose pictures are at hand, in any order (24 are shown).
     common : sentences on what the similar cases have in common. examples : images of ``result.examples``, by key, that are at hand.
     extra : further sections, at the end.
+    maps : what applications looked at, by name, each (*spatial) on the image's grid, 0 or more; drawn over a picture.
     name : the file's name without suffix; of the image's, if none is given: give one where two images of a folder share theirs.
 
     Raises CasewiseError for a mask off the image's grid and for a folder that cannot be written to.
@@ -87,6 +90,7 @@ def write_report(
             found=wording.found_sentence(result),
             model_used=wording.model_sentence(result.model),
             pictures=pictures,
+            heats=heats(image, maps or {}),
             findings=_finding_rows(result.findings, pictures),
             more_findings=max(0, len(result.findings) - _MOST_ROWS),
             similar=_similar_tiles(result.similar, similar_images, list(masks)),
