@@ -46,6 +46,14 @@ def folds(cases: Sequence[Case], seed: int = 0) -> list[list[int]]:
     return [sorted(fold) for fold in found]
 
 
+def parted(cases: Sequence[Case], aside: int, seed: int = 0) -> tuple[list[Case], list[Case]]:
+    """(for training, never seen): ``aside`` subjects, drawn by the seed, are all on the second side."""
+    subjects = sorted({str(case.subject) for case in cases})
+    drawn = {subjects[number] for number in np.random.default_rng(seed).permutation(len(subjects))[:aside]}
+    unseen = [number for number, case in enumerate(cases) if str(case.subject) in drawn]
+    return without(cases, unseen), [cases[number] for number in unseen]
+
+
 def without(cases: Sequence[Case], numbers: Sequence[int]) -> list[Case]:
     left_out = set(numbers)
     return [case for number, case in enumerate(cases) if number not in left_out]

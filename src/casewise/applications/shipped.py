@@ -38,6 +38,7 @@ CATALOGUE: Mapping[str, Shipped] = {
         Shipped("lungs", ("chest-xray",), "lungs", "lungs", (2,)),
         Shipped("breast-ultrasound-class", ("breast-ultrasound",), "benign or malignant lesion", "breast_ultrasound_class", (2,)),
         Shipped("tuberculosis", ("chest-xray",), "tuberculosis", "tuberculosis", (2,)),
+        Shipped("heart-chambers", ("cardiac-mr",), "heart chambers", "heart_chambers", (2, 3)),
     )
 }
 
