@@ -87,16 +87,27 @@ def _spread(paths: Sequence[Path], count: int) -> list[Path]:
 
 @cache
 def _strange() -> list[Case]:
-    return [_empty(formats.read(path)) for paths in strange_pictures(SHOWN) for path in paths]
+    """In any pose: a hand turned on its side has two dark halves."""
+    found = []
+    for paths in strange_pictures(SHOWN):
+        for number, path in enumerate(paths):
+            image = formats.read(path)
+            turned = _turned(image.array[0], Pose(number % 4, inverted=number % 8 > 3))
+            found.append(_empty(Image(turned, header=image.header)))
+    return found
 
 
 @cache  # so that what one training has prepared serves the next
 def _wrong(film: Case) -> Case:
     image, pose = film.image, WRONG_POSES[int(film.key[:8], 16) % len(WRONG_POSES)]
     step = max(1, max(image.spatial_shape) // _MOST_PIXELS)
-    plane = np.asarray(pose.upright(image.array[0, ::step, ::step]))
-    turned = np.ascontiguousarray(plane.max() - plane if pose.inverted else plane)
-    return _empty(Image(turned[None], header={"spacing_known": False}))
+    return _empty(Image(_turned(image.array[0, ::step, ::step], pose), header={"spacing_known": False}))
+
+
+def _turned(plane: npt.NDArray[np.generic], pose: Pose) -> npt.NDArray[np.generic]:
+    """(1, row, column) of a plane as the pose would have it upright, which it is not."""
+    turned = np.ascontiguousarray(pose.upright(plane))
+    return np.asarray(turned.max() - turned if pose.inverted else turned)[None]
 
 
 def _empty(image: Image) -> Case:

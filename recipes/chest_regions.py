@@ -24,10 +24,10 @@ from recipes._common import Card, Row, prepare_machine, progress, ship
 
 STRUCTURES = tuple(Structure.parse(name) for name in ("right_lung", "left_lung", "heart"))
 NETWORK = {"kind": "unet", "channels": [16, 32, 64, 96, 128], "patch": 2}
-SPEC = Spec("segmentation", NETWORK, Preparation(2, (256, 256)), STRUCTURES)
-LUNGS = Settings(steps=600, batch=8, rate=3e-3, partial=True, mixed=True, device="cpu", patience=99)
-REGIONS = Settings(steps=250, batch=8, rate=2e-3, partial=True, mixed=True, device="cpu", patience=99)
-AT_ONCE = replace(LUNGS, steps=450)
+SPEC = Spec("segmentation", NETWORK, Preparation(2, (128, 128)), STRUCTURES)
+LUNGS = Settings(steps=700, batch=8, rate=3e-3, partial=True, mixed=True, device="cpu", patience=99)
+REGIONS = Settings(steps=450, batch=8, rate=2e-3, partial=True, mixed=True, device="cpu", patience=99)
+AT_ONCE = replace(LUNGS, steps=550)
 NAME = "casewise-chest-regions"
 RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results" / "regions.json"
 

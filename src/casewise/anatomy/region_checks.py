@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,10 @@ from casewise.anatomy.regions import HEART, LEFT_LUNG, RIGHT_LUNG, Remark
 from casewise.errors import CasewiseError
 from casewise.image import Image
 
+if TYPE_CHECKING:
+    from casewise.routing.router import Router
+
+CHEST = "chest-xray"  # as the router calls it
 STRUCTURES = (RIGHT_LUNG, LEFT_LUNG, HEART)
 PLAIN = 0.75  # both lungs outlined with this certainty: the picture need not be turned to look for better
 _LEAST_SHARE = 0.015  # of the picture that a lung covers
@@ -78,8 +83,14 @@ def refuse(image: Image) -> None:
 
 
 def remarks_on(outline: Outline, image: Image) -> tuple[Remark, ...]:
-    """What must be said of a picture that was outlined. Raises CasewiseError where no chest was seen."""
-    if not (outline.seen(RIGHT_LUNG) or outline.seen(LEFT_LUNG)):
+    """What must be said of a picture that was outlined. Raises CasewiseError where no chest was seen.
+
+    A picture that had to be turned or inverted for lungs to be seen is asked about once more: a hand on its side has two dark
+    halves.
+    """
+    seen = outline.seen(RIGHT_LUNG) or outline.seen(LEFT_LUNG)
+    as_told = outline.pose == (pose_of(image.header) or Pose())
+    if not seen or (not as_told and _is_other(image)):
         msg = (
             f"No lungs can be seen in this picture{_likeness(image)}; regions are outlined in frontal chest radiographs, also "
             "inverted or turned ones."
@@ -88,16 +99,27 @@ def remarks_on(outline: Outline, image: Image) -> tuple[Remark, ...]:
     return (*_pose_remarks(outline.pose, image), *_missing(outline), *_doubts(outline))
 
 
-def _likeness(image: Image) -> str:
-    """What the router takes the picture for, as a clause; empty where it takes it for a chest radiograph after all."""
-    from casewise.routing.router import Router
+def _is_other(image: Image) -> bool:
+    """Whether the router takes the picture for another known kind."""
+    route = _router().route(image)
+    return route.known and route.category != CHEST
 
-    route = Router.load().route(image)
-    if route.category == "chest-xray":
+
+def _likeness(image: Image) -> str:
+    """What the router takes the picture for, as a clause."""
+    route = _router().route(image)
+    if route.category == CHEST:
         return ", although it looks somewhat like a chest radiograph: a side view, perhaps, or a part of one"
     if not route.known:
         return ": it is like no kind of image that is known"
     return f": it looks like {route.category.replace('-', ' ')} ({route.probability:.0%})"
+
+
+@cache
+def _router() -> Router:
+    from casewise.routing.router import Router
+
+    return Router.load()
 
 
 def _pose_remarks(pose: Pose, image: Image) -> list[Remark]:

@@ -28,4 +28,22 @@ BUILT_IN = (
         )
         for shipped in CATALOGUE.values()
     ),
+    Declared(
+        "chest-regions",
+        ("chest-xray",),
+        ("lungs", "heart"),
+        PythonRun("casewise.applications.cardiothoracic:ChestRegions"),
+        "Both lungs, the heart and the lung behind it, outlined in any frontal chest radiograph.",
+        settings={"device": "cpu", "masks": "."},
+        origin="casewise",
+    ),
+    Declared(
+        "cardiothoracic-ratio",
+        ("chest-xray",),
+        ("heart size",),
+        PythonRun("casewise.applications.cardiothoracic:CardiothoracicRatio"),
+        "The heart's width over the thorax's, with the lines drawn as a radiologist would.",
+        settings={"device": "cpu", "masks": "."},
+        origin="casewise",
+    ),
 )
