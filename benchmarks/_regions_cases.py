@@ -67,8 +67,13 @@ SHOWN = 20  # pictures of a kind, to every training
 
 
 def no_chests(films: Sequence[Case]) -> list[Case]:
-    """Cases in which nothing is to be found: each film turned or inverted in one of seven ways, and pictures of other kinds."""
-    return [*(_wrong(film) for film in films), *_strange()]
+    """What is no upright chest with two lungs.
+
+    Nothing is to be found in each film turned or inverted in one of seven ways, and in pictures of other kinds; one lung alone in
+    every fourth film, whose other lung has been made white.
+    """
+    fourth = [film for film in films if int(film.key[8:16], 16) % 4 == 0]
+    return [*(_wrong(film) for film in films), *(_one_lung(film) for film in fourth), *_strange()]
 
 
 def strange_pictures(each: int, unseen: bool = False) -> list[list[Path]]:
@@ -102,6 +107,22 @@ def _wrong(film: Case) -> Case:
     image, pose = film.image, WRONG_POSES[int(film.key[:8], 16) % len(WRONG_POSES)]
     step = max(1, max(image.spatial_shape) // _MOST_PIXELS)
     return _empty(Image(_turned(image.array[0, ::step, ::step], pose), header={"spacing_known": False}))
+
+
+@cache
+def _one_lung(film: Case) -> Case:
+    """Of the heart nothing is said: beside a white lung its border cannot be seen."""
+    step = max(1, max(film.image.spatial_shape) // _MOST_PIXELS)
+    names = ("right_lung", "left_lung") if int(film.key[16:24], 16) % 2 else ("left_lung", "right_lung")
+    kept, hidden = (film.load_masks[name]()[::step, ::step] for name in names)
+    plane = film.image.array[0, ::step, ::step].astype(np.float32)
+    rng = np.random.default_rng(int(film.key[:8], 16))
+    blurred = ndimage.gaussian_filter(ndimage.binary_dilation(hidden, iterations=8).astype(np.float32), 6)
+    cloud = ndimage.gaussian_filter(rng.normal(0, 1, plane.shape), 12) * 60 + rng.normal(0, 2, plane.shape)
+    white = np.quantile(plane, rng.uniform(0.6, 0.9)) + cloud
+    spoilt = np.clip(plane * (1 - blurred) + white * blurred, 0, plane.max()).astype(np.uint8)
+    masks = {names[0]: kept, names[1]: np.zeros_like(hidden)}
+    return Case.of(Image(spoilt[None], header={"spacing_known": False}), masks, site="one lung")
 
 
 def _turned(plane: npt.NDArray[np.generic], pose: Pose) -> npt.NDArray[np.generic]:

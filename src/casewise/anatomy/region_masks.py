@@ -15,6 +15,7 @@ from casewise.image import Box
 
 Mask = npt.NDArray[np.bool_]
 Chances = npt.NDArray[np.float32]
+_FINER = 4
 
 
 def cleaned(chances: Chances) -> Chances:
@@ -50,12 +51,17 @@ def largest_piece(mask: Mask, weight: npt.NDArray[np.float32] | None = None) -> 
 
 
 def on_grid(chances: Chances, shape: Sequence[int]) -> list[Mask]:
-    """The structures' masks on a grid of ``shape``: probabilities are interpolated, so that borders stay smooth."""
+    """The structures' masks on a grid of ``shape``: probabilities are interpolated, so that borders stay smooth.
+
+    By cubics up to ``_FINER`` times the network's grid, by lines from there on: to the eye the same, at a fraction of the time.
+    """
     size = (int(shape[0]), int(shape[1]))
-    shrinks = any(new < old for new, old in zip(size, chances.shape[1:], strict=True))
-    fine = functional.interpolate(
-        torch.from_numpy(np.ascontiguousarray(chances))[None], size=size, mode="bilinear", align_corners=False, antialias=shrinks
-    )[0]
+    fine = torch.from_numpy(np.ascontiguousarray(chances))[None]
+    between = (min(size[0], _FINER * fine.shape[2]), min(size[1], _FINER * fine.shape[3]))
+    if between[0] > fine.shape[2] and between[1] > fine.shape[3]:
+        fine = functional.interpolate(fine, size=between, mode="bicubic", align_corners=False)
+    shrinks = any(new < old for new, old in zip(size, fine.shape[2:], strict=True))
+    fine = functional.interpolate(fine, size=size, mode="bilinear", align_corners=False, antialias=shrinks)[0]
     winner = fine.max(dim=0).indices.to(torch.uint8).numpy()
     return [_one_piece(winner == number) for number in range(1, len(chances))]
 
