@@ -14,6 +14,7 @@ from casewise.applications.shipped import CATALOGUE, ShippedApplication
 from casewise.errors import CasewiseError, UsageError
 from casewise.image import Image
 from casewise.models import shipped
+from casewise.routing.registry import default_registry
 from casewise.training.measures import dice
 
 NAMES = sorted(CATALOGUE)
@@ -114,6 +115,65 @@ def test_lungs_of_a_site_never_trained_on(shared_data: Path) -> None:
         truth = np.any([formats.read_mask(side, image) for side in sides], axis=0)
         values.append(dice(shipped.load("lungs").predict(image).mask == 1, truth))
     assert min(values) > 0.85
+
+
+def acdc(shared_data: Path) -> tuple[Image, dict[str, np.ndarray]]:
+    """A volume whose voxel size is not stored, and what a person outlined in it."""
+    path = min((shared_data / "acdc").glob("*.h5"))
+    image = formats.read(path)
+    names = ("right_ventricle", "myocardium", "left_ventricle")
+    return image, {name: formats.read_mask(path, image, member="label", value=n) for n, name in enumerate(names, start=1)}
+
+
+def test_heart_chambers_are_outlined_in_volumes_and_slices_turned_any_way(shared_data: Path) -> None:
+    image, truth = acdc(shared_data)
+    application = ShippedApplication("heart-chambers", device="cpu")
+    model = shipped.load("heart_chambers")
+    for turns in range(4):
+        masks = model.predict(Image(np.rot90(image.array, turns, (1, 2)).copy(), header=image.header)).masks()
+        values = {name: dice(masks[name], np.rot90(mask, turns)) for name, mask in truth.items()}
+        assert values["left_ventricle"] > 0.6 and min(values.values()) > 0.4, values
+    middle = Image(image.array[..., image.array.shape[-1] // 2].copy(), header=image.header)
+    assert {finding.label for finding in application.analyze(middle)} == set(truth)
+
+
+def test_measures_have_the_unit_that_the_file_allows(shared_data: Path) -> None:
+    """Voxels where the size of a voxel is not stored, millilitres where it is; never the one for the other."""
+    image, _ = acdc(shared_data)
+    application = ShippedApplication("heart-chambers", device="cpu")
+    counted = {finding.label: finding.measures for finding in application.analyze(image)}
+    known = Image(image.array, np.diag([1.5, 1.5, 10.0, 1.0]), {**image.header, "spacing_known": True})
+    measured = {finding.label: finding.measures for finding in application.analyze(known)}
+    assert counted.keys() == measured.keys() and counted
+    for label, measures in counted.items():
+        assert not [name for name in measures if name.endswith(("_mm", "_mm2", "_ml"))]
+        assert measured[label]["volume_ml"] == pytest.approx(measures["volume_voxels"] * 1.5 * 1.5 * 10 / 1000)
+        assert {"longest_diameter_mm"} <= measured[label].keys()
+
+
+def test_a_hippocampus_is_outlined_and_measured_in_its_crop(shared_data: Path) -> None:
+    for path in sorted((shared_data / "hippocampus" / "images").glob("*.nii.gz"))[::20]:
+        image = formats.read(path)
+        (finding,) = ShippedApplication("hippocampus", device="cpu").analyze(image)
+        truth = formats.read_mask(shared_data / "hippocampus" / "labels" / path.name, image)
+        assert dice(shipped.load("hippocampus").predict(image).mask == 1, truth) > 0.7
+        assert finding.measures["volume_ml"] == pytest.approx(truth.sum() / 1000, rel=0.5)
+
+
+@pytest.mark.parametrize(("known", "unit"), [(True, "mm"), (False, "voxels")])
+def test_a_hippocampus_is_not_sought_in_a_whole_head(known: bool, unit: str) -> None:
+    head = Image(np.zeros((1, 160, 20, 20), np.float32), header={"spacing_known": known})
+    with pytest.raises(CasewiseError, match=f"at most 100 {unit} .* is 160 {unit} long"):
+        ShippedApplication("hippocampus", device="cpu").analyze(head)
+
+
+def test_categories_bring_them_but_no_unknown_image_is_taken_for_a_hippocampus() -> None:
+    registry = default_registry([])
+    assert "heart-chambers" in registry.names_for("cardiac-mr")
+    assert {"lungs", "tuberculosis"} <= set(registry.names_for("chest-xray"))
+    assert registry.get("hippocampus").features == ("hippocampus",)
+    for category in ("unknown", "brain-mr", "cardiac-mr"):
+        assert "hippocampus" not in registry.names_for(category)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from casewise.applications.declared import ON_REQUEST
 from casewise.errors import CasewiseError, UsageError
 from casewise.finding import Finding
 from casewise.image import Image
@@ -39,6 +40,8 @@ CATALOGUE: Mapping[str, Shipped] = {
         Shipped("breast-ultrasound-class", ("breast-ultrasound",), "benign or malignant lesion", "breast_ultrasound_class", (2,)),
         Shipped("tuberculosis", ("chest-xray",), "tuberculosis", "tuberculosis", (2,)),
         Shipped("heart-chambers", ("cardiac-mr",), "heart chambers", "heart_chambers", (2, 3)),
+        # To the router such a crop is unknown, and so is a crop of anything else; in that, too, the model would find a hippocampus.
+        Shipped("hippocampus", (ON_REQUEST,), "hippocampus", "hippocampus", (3,), longest_mm=100.0),
     )
 }
 
