@@ -36,8 +36,8 @@ CARD = Card(
     fails=(
         "It takes a crop around one hippocampus, about 35×50×35 mm. In a whole head it finds nothing of worth; the application "
         "`hippocampus` refuses one.",
-        "It finds a hippocampus in a crop of anything else, too: of 40 crops from elsewhere in head and trunk it outlined 1 to 7 ml "
-        "in 28. So no route leads to it; the application is run by its name, or by a rule, on crops that a person has chosen.",
+        "It finds a hippocampus in a crop of anything else, too: of 40 crops from elsewhere in head and trunk it outlined 1 to 7 "
+        "ml in 28. So no route leads to it; the application is run by its name, or by a rule, on crops that a person has chosen.",
         "Crops that are much larger or not centred, other sequences than T1, 7 tesla, children: not measured.",
         "Atrophy beyond that of the set (healthy adults and patients with psychosis).",
     ),
