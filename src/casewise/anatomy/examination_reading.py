@@ -1,0 +1,176 @@
+"""The images of one examination: from a DICOM study's folder, or from files that are named one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from casewise import formats
+from casewise.anatomy.normalising import check_unit
+from casewise.anatomy.sequences import canonical, kind_of, named
+from casewise.errors import CasewiseError, UnreadableImageError, UsageError
+from casewise.formats import Found, Rejected
+from casewise.formats.dicom_acquisition import Acquisition, acquisition
+from casewise.formats.found import Kind
+from casewise.hashing import image_key
+from casewise.image import Image
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """An image under its sequence's name, as it was read. told_by : what the name rests on."""
+
+    name: str
+    image: Image
+    path: Path
+    member: str | None = None
+    told_by: str = "name given"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        return kind_of(self.name)
+
+
+@dataclass(frozen=True)
+class Refused:
+    """An image that is no part of the examination though it was to be, and why, in one sentence."""
+
+    name: str
+    path: Path
+    reason: str
+
+    def to_json(self) -> dict[str, object]:
+        return {"name": self.name, "path": str(self.path), "reason": self.reason}
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """What was read. body_part : DICOM's word, upper case, or empty. notes : series that are no sequences, and the like."""
+
+    given: tuple[Given, ...]
+    refused: tuple[Refused, ...]
+    notes: tuple[str, ...] = ()
+    body_part: str = ""
+
+
+def study_in(folder: Path) -> tuple[list[Found], list[Rejected]] | None:
+    """The DICOM images in a folder and below it, if they are several and some are MR; None if it is no examination.
+
+    Only headers are read.
+    """
+    found: list[Found] = []
+    rejected: list[Rejected] = []
+    for entry in formats.scan(folder):
+        if isinstance(entry, Rejected):
+            rejected += [entry] if entry.is_image else []
+        elif entry.kind is Kind.DICOM:
+            found.append(entry)
+    several = len(found) + len(rejected) > 1
+    return (found, rejected) if several and any(acquisition(entry).modality == "MR" for entry in found) else None
+
+
+def read_study(folder: Path, found: Sequence[Found], rejected: Sequence[Rejected]) -> Study:
+    """Group a study's images (of :func:`study_in`) into sequences, and read them.
+
+    Raises UnreadableImageError, one sentence, for images of several patients or studies, and where no sequence is left.
+    """
+    told = [(entry, acquisition(entry)) for entry in found]
+    _check_one(folder, [acquired for _, acquired in told])
+    series, left_out = named(told)
+    given: list[Given] = []
+    refused = [Refused(entry.path.name, entry.path, entry.reason) for entry in rejected]
+    for entry in series:
+        try:
+            image = formats.read_found(entry.found)
+            _check(entry.name, image, entry.found.path)
+        except CasewiseError as error:
+            refused.append(Refused(entry.name, entry.found.path, str(error)))
+            continue
+        given.append(Given(entry.name, image, entry.found.path, entry.found.member, entry.told_by, entry.notes))
+    notes = tuple(part.reason for part in left_out)
+    if not given:
+        reasons = " ".join(dict.fromkeys((*(part.reason for part in refused), *notes)))
+        raise UnreadableImageError(f"{folder} holds no MR sequence that can be read. {reasons}".strip())
+    parts = {acquired.body_part for _, acquired in told if acquired.body_part}
+    return Study(tuple(given), tuple(refused), notes, parts.pop() if len(parts) == 1 else "")
+
+
+def read_named(files: Sequence[tuple[str, Path]]) -> Study:
+    """Read the images of an examination that are named one by one, such as ``("FLAIR", Path("a.nii.gz"))``.
+
+    Raises UsageError for two of one name, CasewiseError for images of different patients or one image under two names, and
+    UnreadableImageError where none can be read; a single one that cannot is refused.
+    """
+    names = [canonical(name) for name, _ in files]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            first, second = files[names.index(name)][1], files[number][1]
+            raise UsageError(
+                f"Two images are both named {name}: {first} and {second}; each sequence of an examination has one image."
+            )
+    given: list[Given] = []
+    refused: list[Refused] = []
+    for name, (_, path) in zip(names, files, strict=True):
+        try:
+            image = formats.read(path)
+            _check(name, image, path)
+        except CasewiseError as error:
+            refused.append(Refused(name, path, str(error)))
+            continue
+        given.append(Given(name, image, path))
+    if not given:
+        raise UnreadableImageError(" ".join(part.reason for part in refused))
+    _check_apart(given)
+    parts = {str(entry.image.header.get("body_part", "")).upper() for entry in given} - {""}
+    return Study(tuple(given), tuple(refused), (), parts.pop() if len(parts) == 1 else "")
+
+
+def _check_one(folder: Path, told: Sequence[Acquisition]) -> None:
+    patients = {acquired.subject for acquired in told if acquired.subject}
+    if len(patients) > 1:
+        msg = f"{folder} holds images of {len(patients)} patients; an examination is of one: give that one's folder."
+        raise UnreadableImageError(msg)
+    studies = {acquired.study for acquired in told if acquired.study}
+    if len(studies) > 1:
+        msg = f"{folder} holds {len(studies)} studies of a patient; give the folder of one, or images by --sequence NAME=IMAGE."
+        raise UnreadableImageError(msg)
+
+
+def _check_apart(given: Sequence[Given]) -> None:
+    patients = {str(entry.image.header["subject"]): entry for entry in given if entry.image.header.get("subject")}
+    if len(patients) > 1:
+        first, second, *_ = patients.values()
+        msg = (
+            f"{first.name} ({first.path}) and {second.name} ({second.path}) are of different patients by their headers; "
+            "the sequences of an examination are of one."
+        )
+        raise CasewiseError(msg)
+    seen: dict[str, Given] = {}
+    for entry in given:
+        twin = seen.setdefault(image_key(entry.image), entry)
+        if twin is not entry:
+            msg = f"{twin.name} ({twin.path}) and {entry.name} ({entry.path}) are the same image; give each sequence its own."
+            raise CasewiseError(msg)
+
+
+def _check(name: str, image: Image, path: Path) -> None:
+    """Raises CasewiseError for an image that cannot be a sequence of an examination."""
+    given = f"{name} ({path})"
+    if image.spatial_dims != 3 or image.channels != 1:
+        what = "a colour image" if image.channels != 1 else "a single picture"
+        raise CasewiseError(f"{given} is {what}; a sequence is a volume of one channel.")
+    if min(image.spatial_shape) < 3:
+        raise CasewiseError(f"{given} has the shape {image.spatial_shape}; a sequence has at least three slices.")
+    if image.header.get("spacing_known") is False or image.header.get("orientation_known") is False:
+        msg = f"{given} does not say where its voxels lie, so that it cannot be registered; give it with its geometry."
+        raise CasewiseError(msg)
+    if not np.isfinite(image.array).all():
+        raise CasewiseError(f"{given} holds values that are not finite; replace them.")
+    if image.array.min() == image.array.max():
+        raise CasewiseError(f"{given} has the same value everywhere; it shows nothing.")
+    if kind_of(name) == "ADC":
+        check_unit(image.array, given)
