@@ -19,6 +19,7 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -150,21 +151,22 @@ def _kept(router: Router, of: list[Entry], before: list[Route], change: str, cla
     return {"kept": float(np.mean(same)), "right": float(np.mean(right)), "images": float(len(of))}
 
 
-def without(number: int) -> dict[str, object]:
+def without(number: int) -> dict[str, dict[str, Any]]:
     """A router that never saw some sources and some categories.
 
     sources : how it does on all images of the sources. categories : whether images of the categories are more doubtful than test
     images of the categories and sources that it knows.
     """
     categories, sources = SPLITS[number]
-    router = router_of(*training(_found, sources, categories), "without", plan=PLAN, settings=SETTINGS)
+    pool, aside = training(_found, sources, categories)
+    router = router_of(pool, aside, "without", plan=PLAN, settings=SETTINGS)
     away = [entry for entry in _found if entry.key in sources]
     known = [
         e
         for e in _found
         if e.category not in {*categories, UNKNOWN} and e.key not in sources and e.source.trained and e.part == "test"
     ]
-    result: dict[str, object] = {}
+    result: dict[str, dict[str, Any]] = {}
     for name in CLASSIFIERS:
         inside = [doubt(route) for route in routed(router, known, name)]
         rows = {}
@@ -177,6 +179,8 @@ def without(number: int) -> dict[str, object]:
                 "called_unknown": float(np.mean([route.category == UNKNOWN for route in own])),
             }
         result[name] = {"sources": by_source(away, routed(router, away, name)), "categories": rows}
+        for row in result[name]["sources"]:
+            row["patients_left"] = len({entry.subject.split("/", 1)[-1] for entry in pool if entry.category == row["category"]})
     return result
 
 

@@ -23,7 +23,7 @@ from casewise.routing.unknown import Doubt, Neighbours
 
 FORMAT = 1
 SHIPPED = Path(__file__).parents[1] / "models" / "shipped" / "router"
-_DOUBT = ("middle", "width", "weight", "usual")
+_DOUBT = ("middle", "width", "weight", "highest")
 _SETTINGS, _ARRAYS = "router.toml", "router.safetensors"
 
 

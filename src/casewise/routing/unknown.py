@@ -2,9 +2,10 @@
 
 The cosine distance to the k-th nearest neighbour (Sun 2022) says how far an image lies from everything known, however sure a
 classifier is of it. The network's own odds of *unknown*, learnt from made-up pictures of nothing (outlier exposure, Hendrycks
-2019), know noise and scraps that come to lie near something known. Their sum is the *strangeness*; the odds weigh so that both
-spread alike over known images. The probability of *unknown* stands among those of the categories: it is 1 % at the strangeness
-that half of the known held-out images have, and it wins over the best category for 1 % of them.
+2019), know noise and scraps that come to lie near something known; of a real image of another kind they say less than the distance
+does, so that they count only where they pass what known images reach. Their sum is the *strangeness*. The probability of *unknown*
+stands among those of the categories: it is 1 % at the strangeness that half of the known held-out images have, and it wins over
+the best category for 1 % of them.
 """
 
 from __future__ import annotations
@@ -45,17 +46,17 @@ class Neighbours:
 
 @dataclass(frozen=True)
 class Doubt:
-    """strangeness = distance + weight · (odds − usual); the odds of *unknown* beside the best category are
-    exp((strangeness − middle) / width). usual : the median odds of known images.
+    """strangeness = distance + weight · max(0, odds − highest); the odds of *unknown* beside the best category are
+    exp((strangeness − middle) / width). highest : odds that 1 % of known images pass.
     """
 
     middle: float
     width: float
     weight: float = 0.0
-    usual: float = 0.0
+    highest: float = 0.0
 
     def strangeness(self, distance: Array, odds: Array) -> Array:
-        return np.asarray(distance + self.weight * (odds - self.usual))
+        return np.asarray(distance + self.weight * np.maximum(0, odds - self.highest))
 
     def chance(self, strangeness: float) -> float:
         return float(1 / (1 + np.exp(-np.clip((strangeness - self.middle) / self.width, -50, 50))))
@@ -69,12 +70,13 @@ class Doubt:
         strangeness − width · ln p > middle.
         """
         weight = _spread(distances, share) / max(_spread(odds, share), 1e-4)
-        strangeness = distances + weight * (odds - np.median(odds))
+        highest = float(np.quantile(odds, 1 - share))
+        strangeness = distances + weight * np.maximum(0, odds - highest)
         wider = 1 + 2 / np.sqrt(max(1, images))
         width = wider * max(_spread(strangeness, share), 1e-4) / np.log(1 / _AT_MEDIAN)
         decided = strangeness - width * np.log(best + 1e-12)
         middle = float(np.median(decided) + wider * _spread(decided, share))
-        return cls(middle, float(width), float(weight), float(np.median(odds)))
+        return cls(middle, float(width), float(weight), highest)
 
 
 def odds(logits: Matrix) -> Array:
