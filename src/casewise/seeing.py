@@ -21,6 +21,8 @@ from casewise.errors import CasewiseError
 from casewise.image import Image
 
 if TYPE_CHECKING:
+    from casewise.anatomy.examination import Examination
+    from casewise.anatomy.examination_reading import Source
     from casewise.routing.route import Route
     from casewise.routing.router import Router
 
@@ -30,30 +32,60 @@ _AHEAD = 4  # images that are read before they are asked for
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """An image, its route (None where there is no router), and how long the steps took."""
+    """An image, its route (None where there is no router), and how long the steps took.
+
+    examination : the sequences that were brought onto the image's grid, where it is the reference of an examination.
+    """
 
     path: Path
     image: Image
     route: Route | None
     seconds: dict[str, float]
+    examination: Examination | None = None
 
 
-def see(path: Path, router: Router | None, device: str = "cpu") -> Seen:
-    """Raises CasewiseError, one sentence, for a file that cannot be read or routed."""
-    began = time.perf_counter()
-    image = formats.read(path)
-    seconds = {"read": _since(began)}
+def see(source: Path | Source, router: Router | None, device: str = "cpu") -> Seen:
+    """Raises CasewiseError, one sentence, for a file that cannot be read or routed.
+
+    Of an examination (a :class:`~casewise.anatomy.examination_reading.Source`, or the folder of one) the reference is routed.
+    """
+    seconds: dict[str, float] = {}
+    path, image, examination = _read(source, seconds)
     route = None
     if router is not None:
         began = time.perf_counter()
         route = router.route(image, device=device)
         seconds["route"] = _since(began)
-    return Seen(path, image, route, seconds)
+    return Seen(path, image, route, seconds, examination)
+
+
+def _read(source: Path | Source, seconds: dict[str, float]) -> tuple[Path, Image, Examination | None]:
+    """(the file or folder that results are named after, its image, the examination that it is of, if any)."""
+    began = time.perf_counter()
+    if isinstance(source, Path) and not source.is_dir():
+        image = formats.read(source)
+        seconds["read"] = _since(began)
+        return source, image, None
+    from casewise.anatomy import examination_reading as reading
+    from casewise.anatomy.examination import of_study
+
+    given = reading.Source(folder=source) if isinstance(source, Path) else source
+    found = reading.study_in(given.folder) if given.folder else None
+    if given.folder and found is None:
+        image = formats.read(given.folder)
+        seconds["read"] = _since(began)
+        return given.folder, image, None
+    study = reading.read_study(given.folder, *found) if given.folder and found else reading.read_named(given.files)
+    seconds["read"] = _since(began)
+    began = time.perf_counter()
+    examination = of_study(study, given)
+    seconds["register"] = _since(began)
+    return given.folder or examination.channels[0].given.path, examination.reference, examination
 
 
 def see_all(
-    paths: Sequence[Path], router: Router | None, device: str = "cpu", *, ahead: bool = False
-) -> Generator[tuple[Path, Seen | CasewiseError]]:
+    paths: Sequence[Path | Source], router: Router | None, device: str = "cpu", *, ahead: bool = False
+) -> Generator[tuple[Path | Source, Seen | CasewiseError]]:
     """Each path with what was seen of it, or why nothing was, in the order of ``paths``.
 
     ahead : a second process reads and routes the next images while the caller deals with this one. The program's main module must
@@ -62,7 +94,9 @@ def see_all(
     return _by_another(paths, router, device) if ahead else _here(paths, router, device)
 
 
-def _here(paths: Sequence[Path], router: Router | None, device: str) -> Generator[tuple[Path, Seen | CasewiseError]]:
+def _here(
+    paths: Sequence[Path | Source], router: Router | None, device: str
+) -> Generator[tuple[Path | Source, Seen | CasewiseError]]:
     for path in paths:
         try:
             yield path, see(path, router, device)
@@ -70,9 +104,11 @@ def _here(paths: Sequence[Path], router: Router | None, device: str) -> Generato
             yield path, error
 
 
-def _by_another(paths: Sequence[Path], router: Router | None, device: str) -> Generator[tuple[Path, Seen | CasewiseError]]:
-    waiting: deque[tuple[Path, Future[Seen]]] = deque()
-    left: Iterator[Path] = iter(paths)
+def _by_another(
+    paths: Sequence[Path | Source], router: Router | None, device: str
+) -> Generator[tuple[Path | Source, Seen | CasewiseError]]:
+    waiting: deque[tuple[Path | Source, Future[Seen]]] = deque()
+    left: Iterator[Path | Source] = iter(paths)
     pool = _process(router, device)
     try:
         while True:
@@ -117,7 +153,7 @@ def _end_with_the_caller() -> None:
         os._exit(0)
 
 
-def _seen(path: Path) -> Seen:
+def _seen(path: Path | Source) -> Seen:
     return see(path, _known["router"], str(_known["device"]))  # type: ignore[arg-type]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.anatomy.bias import without_bias
-from casewise.anatomy.examination_reading import Given, Refused, Study, read_named, read_study, study_in
+from casewise.anatomy.examination_reading import Given, Refused, Source, Study, read_named, read_study, study_in
 from casewise.anatomy.normalising import QUANTITATIVE, foreground, normalised
 from casewise.anatomy.registering import Registration, from_itk, register, resampled
 from casewise.anatomy.sequences import canonical, expected, kind_of, reference_of
@@ -145,99 +147,108 @@ class Examination:
         return self.reference.with_array(from_itk(resampled(image, self.reference, transform))[None])
 
 
-def examination(
-    source: Path | Sequence[tuple[str, Path]],
-    *,
-    reference: str | None = None,
-    way: str = "rigid",
-    bias: bool = True,
-    seed: int = 0,
-    threads: int = 1,
-) -> Examination:
+def examination(source: Path | Source, *, bias: bool = True, seed: int = 0, workers: int | None = None) -> Examination:
     """The examination in a DICOM study's folder, or of images named one by one.
 
-    source : a folder, or (name, path) for each sequence. reference : the sequence whose grid all come to; for a folder FLAIR, else
-    T2 (axial), else T1 post, …; for named images the first. way : ``rigid``, ``deformable``, or ``none``: as the files state.
-    bias : whether bias fields are taken out. threads : 1 gives the same result on every machine.
+    bias : whether bias fields are taken out. workers : how many sequences are worked on at a time, by default one a core; the
+    result does not depend on it.
 
     A sequence that cannot be used is refused with one sentence (:attr:`Examination.refused`), and the others go on.
     Raises CasewiseError for sequences of different patients, two of one name, and where no sequence is left.
     """
-    if isinstance(source, Path):
-        found = study_in(source)
-        if found is None:
-            msg = f"{source} holds no MR examination of several series; give its folder, or name images by --sequence NAME=IMAGE."
-            raise UnreadableImageError(msg)
-        return of_study(read_study(source, *found), reference=reference, way=way, bias=bias, seed=seed, threads=threads)
-    first = canonical(source[0][0]) if source else None
-    return of_study(read_named(source), reference=reference or first, way=way, bias=bias, seed=seed, threads=threads)
+    source = source if isinstance(source, Source) else Source(folder=source)
+    if source.folder is None:
+        return of_study(read_named(source.files), source, bias=bias, seed=seed, workers=workers)
+    found = study_in(source.folder)
+    if found is None:
+        msg = f"{source} holds no MR examination of several series; give its folder, or name images by --sequence NAME=IMAGE."
+        raise UnreadableImageError(msg)
+    return of_study(read_study(source.folder, *found), source, bias=bias, seed=seed, workers=workers)
 
 
 def of_study(
-    study: Study, *, reference: str | None = None, way: str = "rigid", bias: bool = True, seed: int = 0, threads: int = 1
+    study: Study, source: Source | None = None, *, bias: bool = True, seed: int = 0, workers: int | None = None
 ) -> Examination:
     """:func:`examination` of what was read."""
-    names = [given.name for given in study.given]
-    chosen = canonical(reference) if reference else reference_of(names)
+    source = source or Source()
     refused, notes = list(study.refused), list(study.notes)
-    if chosen not in names:
-        if chosen not in [entry.name for entry in refused]:
-            raise UsageError(f"The reference {chosen!r} is none of the sequences: {', '.join(names)}.")
-        notes.append(f"The reference {chosen} could not be used; {reference_of(names)} took its place.")
-        chosen = reference_of(names)
-    flat = {given.name: _flat(given, bias, threads, notes) for given in study.given}
-    registrations = _registered(study.given, flat, chosen, way, seed, threads)
-    by_name = {given.name: given for given in study.given}
-    grid = by_name[chosen].image
+    chosen = _reference(study, source, notes)
+    given = sorted(study.given, key=lambda entry: entry.name != chosen)
+    grid = given[0].image
+    with ThreadPoolExecutor(max(1, workers or min(len(given), os.cpu_count() or 1))) as pool:
+        flat = dict(zip((entry.name for entry in given), pool.map(lambda entry: _flat(entry, bias), given), strict=True))
+        placed = _registered(given, {name: values for name, (values, _) in flat.items()}, source.way, seed, pool)
+    notes += [note for _, note in flat.values() if note]
     channels, arrays = [], []
-    for name in (chosen, *(name for name in names if name != chosen)):
-        target, registration, transform = registrations[name]
-        values = by_name[name].image.with_array(normalised(flat[name], kind_of(name))[None])
-        fill = float(values.array.min())
-        array = from_itk(resampled(values, grid, transform, fill - 1.0)) if registration is not None else values.array[0]
-        outside = array < fill - 0.01
-        covered = 1.0 - float(outside.mean())
-        reason = _why_not(name, target, registration, covered)
-        if reason:
-            refused.append(Refused(name, by_name[name].path, reason))
+    for entry in given:
+        target, registration, transform = placed[entry.name]
+        array, covered = _on(grid, entry, flat.pop(entry.name)[0], transform if registration else None)
+        doubt = _doubt(entry.name, target, registration, covered)
+        if doubt:
+            refused.append(Refused(entry.name, entry.path, doubt))
             continue
-        arrays.append(np.where(outside, np.float32(fill), array) if outside.any() else array)
-        channels.append(Channel(by_name[name], target, registration, transform, covered))
-    kept = tuple(channel.name for channel in channels)
-    header = {**grid.header, "sequences": kept, "reference": chosen}
-    image = Image(np.stack(arrays), grid.affine, header, grid.source)
-    kinds = {kind_of(name) for name in kept}
-    missing = tuple(kind for kind in expected(names, study.body_part) if kind not in kinds)
+        arrays.append(array)
+        channels.append(Channel(entry, target, registration, transform, covered))
+    names = tuple(channel.name for channel in channels)
+    image = Image(np.stack(arrays), grid.affine, {**grid.header, "sequences": names, "reference": chosen}, grid.source)
+    usual = expected([entry.name for entry in study.given], study.body_part)
+    missing = tuple(kind for kind in usual if kind not in {kind_of(name) for name in names})
     notes += [note for channel in channels for note in channel.given.notes]
     return Examination(image, tuple(channels), tuple(refused), missing, tuple(dict.fromkeys(notes)))
 
 
-def _flat(given: Given, bias: bool, threads: int, notes: list[str]) -> Floats:
-    """A sequence's values without their bias field; as they are for a quantitative one."""
+def _reference(study: Study, source: Source, notes: list[str]) -> str:
+    names = [given.name for given in study.given]
+    wanted = source.reference or (source.files[0][0] if source.files else None)
+    if wanted is None:
+        return reference_of(names)
+    chosen = canonical(wanted)
+    if chosen in names:
+        return chosen
+    if chosen not in [entry.name for entry in study.refused]:
+        raise UsageError(f"The reference {chosen!r} is none of the sequences: {', '.join(names)}.")
+    notes.append(f"The reference {chosen} could not be used; {reference_of(names)} took its place.")
+    return reference_of(names)
+
+
+def _flat(given: Given, bias: bool) -> tuple[Floats, str]:
+    """(a sequence's values without their bias field, or as they are for a quantitative one; a sentence where none was found)."""
     array = given.image.array[0].astype(np.float32)
     if not bias or given.kind in QUANTITATIVE:
-        return array
+        return array, ""
     try:
-        return without_bias(array, foreground(array), given.image.spacing, threads)
+        return without_bias(array, foreground(array), given.image.spacing), ""
     except CasewiseError as error:
-        notes.append(f"{given.name}: {error}")
-        return array
+        return array, f"{given.name}: {error}"
+
+
+def _on(grid: Image, given: Given, flat: Floats, transform: Any) -> tuple[Floats, float]:
+    """(a sequence's normalised values on the reference's grid, the share of it that it shows)."""
+    values = normalised(flat, given.kind)
+    if given.image is grid:
+        return values, 1.0
+    fill = float(values.min())
+    array = from_itk(resampled(given.image.with_array(values[None]), grid, transform, fill - 1.0))
+    outside = array < fill - 0.01
+    return np.where(outside, np.float32(fill), array), 1.0 - float(outside.mean())
 
 
 def _registered(
-    given: Sequence[Given], flat: Mapping[str, Floats], reference: str, way: str, seed: int, threads: int
+    given: Sequence[Given], flat: Mapping[str, Floats], way: str, seed: int, pool: ThreadPoolExecutor
 ) -> dict[str, tuple[str | None, Registration | None, Any]]:
-    """For each name: what it was registered to, how well, and the transform from the reference to it."""
+    """For each name: what it was registered to, how well, and the transform from the reference (the first given) to it."""
     images = {entry.name: entry.image.with_array(flat[entry.name][None]) for entry in given}
+    reference = given[0].name
     done: dict[str, tuple[str | None, Registration | None, Any]] = {reference: (None, None, None)}
     targets = _targets(list(images), reference)
-    for name in sorted(targets, key=lambda name: targets[name] != reference):
-        target = targets[name]
-        # Only the first of a family is bent: the others follow it.
-        own = register(
-            images[name], images[target], way if target == reference or way == "none" else "rigid", seed=seed, threads=threads
-        )
-        done[name] = (target, own, _joined(own.transform, done[target][2]))
+    # Only those that go to the reference are bent: the others follow them.
+    for names, how in (
+        ([name for name, target in targets.items() if target == reference], way),
+        ([name for name, target in targets.items() if target != reference], "none" if way == "none" else "rigid"),
+    ):
+        found = pool.map(lambda name, how=how: register(images[name], images[targets[name]], how, seed=seed), names)
+        for name, own in zip(names, found, strict=True):
+            done[name] = (targets[name], own, _joined(own.transform, done[targets[name]][2]))
     return done
 
 
@@ -253,8 +264,7 @@ def _targets(names: Sequence[str], reference: str) -> dict[str, str]:
 
 def _b_value(name: str) -> float:
     """0 for an ADC map, which comes before any image of diffusion."""
-    _, _, value = name.partition(" b")
-    digits = value.split(" ")[0]
+    digits = name.partition(" b")[2].split(" ")[0]
     return float(digits) if digits.isdigit() else 0.0 if kind_of(name) == "ADC" else 0.5
 
 
@@ -266,7 +276,7 @@ def _joined(own: Any, above: Any) -> Any:
     return SimpleITK.CompositeTransform([own, above])
 
 
-def _why_not(name: str, target: str | None, registration: Registration | None, covered: float) -> str:
+def _doubt(name: str, target: str | None, registration: Registration | None, covered: float) -> str:
     """One sentence where a registration is not to be trusted."""
     if registration is None:
         return ""

@@ -19,6 +19,28 @@ from casewise.hashing import image_key
 from casewise.image import Image
 
 
+@dataclass(frozen=True)
+class Source:
+    """What an examination is read from: images under their sequences' names, or a DICOM study's folder; and how it is put together.
+
+    reference : the sequence whose grid all come to; for a folder FLAIR, else T2, T1 post, …; for named images the first.
+    way : ``rigid``, ``deformable``, or ``none``: as the files state.
+    """
+
+    files: tuple[tuple[str, Path], ...] = ()
+    folder: Path | None = None
+    reference: str | None = None
+    way: str = "rigid"
+
+    def __str__(self) -> str:
+        return str(self.folder) if self.folder else " ".join(f"{name}={path}" for name, path in self.files)
+
+    @property
+    def name(self) -> str:
+        """What it is called in a progress bar."""
+        return (self.folder or self.files[0][1]).name
+
+
 @dataclass(frozen=True, eq=False)
 class Given:
     """An image under its sequence's name, as it was read. told_by : what the name rests on."""
