@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -25,12 +25,15 @@ from casewise.finding import Finding
 from casewise.image import Image
 from casewise.models import Model
 from casewise.reporting.jsonsafe import dumps
+from casewise.reporting.registration import SequenceView, write_checkerboards
 from casewise.reporting.report import file_stem, write_index, write_report
 from casewise.reporting.similar import SimilarPicture
 from casewise.result import ModelUse, Result, SimilarCase
 from casewise.seeing import MANY, Seen, see_all
 
 if TYPE_CHECKING:
+    from casewise.anatomy.examination import Examination
+    from casewise.anatomy.examination_reading import Source
     from casewise.applications.declared import Declared
     from casewise.archive import Archive
     from casewise.models.prediction import Prediction
@@ -75,6 +78,7 @@ class _Prepared:
     notes: tuple[str, ...] = ()
     route: Route | None = None
     examples: tuple[SimilarCase, ...] = ()
+    examination: Examination | None = None
 
 
 class Analyzer:
@@ -122,14 +126,14 @@ class Analyzer:
             msg = f"The results cannot be written to {output}: {error.strerror}; choose another folder with --output."
             raise UsageError(msg) from error
 
-    def one(self, path: Path) -> Result:
-        """Analyse one file or folder. Raises CasewiseError, one sentence; nothing of this image reaches the next."""
+    def one(self, path: Path | Source) -> Result:
+        """Analyse one file, folder or examination. Raises CasewiseError, one sentence; nothing of this image reaches the next."""
         answer = next(iter(self.all([path])))
         if isinstance(answer, Failure):
             raise CasewiseError(answer.reason)
         return answer
 
-    def all(self, paths: Sequence[Path]) -> Iterator[Result | Failure]:
+    def all(self, paths: Sequence[Path | Source]) -> Iterator[Result | Failure]:
         """Each image's result as soon as it is there; one that fails is named and the others go on.
 
         While an image is read, routed, adapted to and reported here, the applications see others in processes of their own.
@@ -142,7 +146,7 @@ class Analyzer:
                 yield self._finished(ran)
             yield from _drained(failed)
 
-    def _jobs(self, seen: Iterable[tuple[Path, Seen | CasewiseError]], failed: deque[Failure]) -> Iterator[Job]:
+    def _jobs(self, seen: Iterable[tuple[Path | Source, Seen | CasewiseError]], failed: deque[Failure]) -> Iterator[Job]:
         for path, found in seen:
             try:
                 if isinstance(found, CasewiseError):
@@ -155,7 +159,9 @@ class Analyzer:
         path, image, route = seen.path, seen.image, seen.route
         clock = _Clock(dict(seen.seconds))
         name = self._name(path)
-        prepared = _Prepared(path, name, clock, _NO_MODEL, route=route)
+        examination = seen.examination
+        notes = examination.notes if examination is not None else ()
+        prepared = _Prepared(path, name, clock, _NO_MODEL, notes=notes, route=route, examination=examination)
         if self.adapter is not None:
             prepared = self._seen_by_the_model(self.adapter, prepared, image)
         category = route.category if route is not None else "unknown"
@@ -163,7 +169,11 @@ class Analyzer:
             with clock.step("examples"):
                 examples, note = self._examples.nearest(image, category)
             prepared = replace(prepared, examples=examples, notes=(*prepared.notes, *([note] if note else [])))
-        return Job(path, image, self._applications(category, image), self.output / f"{name}-files", category, tag=prepared)
+        member = None
+        if examination is not None:
+            path, member = examination.channels[0].given.path, examination.channels[0].given.member
+        applications, folder = self._applications(category, image), self.output / f"{name}-files"
+        return Job(path, image, applications, folder, category, member, prepared)
 
     def _seen_by_the_model(self, adapter: Adapter, prepared: _Prepared, image: Image) -> _Prepared:
         adapted: Adapted = adapter.fit(image, prepared.clock.step)
@@ -176,7 +186,7 @@ class Analyzer:
             findings=tuple(findings_of(prediction, image, ORGANS, written)),
             masks=dict(prediction.masks()),
             similar=adapted.similar,
-            notes=adapted.notes,
+            notes=(*prepared.notes, *adapted.notes),
         )
 
     def _applications(self, category: str, image: Image) -> tuple[Declared, ...]:
@@ -202,6 +212,7 @@ class Analyzer:
         notes = [
             f"{outcome.application}: {note}" for outcome in ran.outcomes if isinstance(outcome, Done) for note in outcome.notes
         ]
+        views, about = self._sequences(prepared)
         with clock.step("report"):
             result = Result(
                 str(prepared.path),
@@ -214,6 +225,7 @@ class Analyzer:
                 (*self.notes, *prepared.notes, *notes),
                 tuple(outcome.to_json() for outcome in ran.outcomes),
                 prepared.examples,
+                about,
             )
             masks = prepared.masks | _masks_of(ran.findings, image, prepared.masks)
             report = write_report(
@@ -226,10 +238,30 @@ class Analyzer:
                 examples=self._examples.images(prepared.examples) if self._examples is not None else {},
                 name=name,
                 maps=_maps_of(ran.findings, image),
+                sequences=views,
             )
         result = replace(result, seconds={**clock.seconds, **ran.seconds}, report=report)
         (self.output / f"{name}.json").write_text(dumps(result.to_json(), indent=1), encoding="utf-8")
         return result
+
+    def _sequences(self, prepared: _Prepared) -> tuple[list[SequenceView], dict[str, Any] | None]:
+        """The sequences of an examination for the report, and what the result says of them; each is written on the common grid."""
+        examination = prepared.examination
+        if examination is None:
+            return [], None
+        about: dict[str, Any] = examination.to_json()
+        views: list[SequenceView] = []
+        with prepared.clock.step("write_sequences"):
+            for entry in about["sequences"]:
+                name, first = entry["name"], not views
+                image = examination.registered(name)
+                views.append(SequenceView(name, image, None if first else examination.stated(name), entry))
+                path = self.output / f"{prepared.name}-{file_stem(name)}.nii.gz"
+                entry["registered"] = str(formats.write(path, image))
+            boards = write_checkerboards(views, self.output, prepared.name)
+        for entry in about["sequences"]:
+            entry["checkerboard"] = str(boards[entry["name"]]) if entry["name"] in boards else None
+        return views, about
 
     def _write_masks(self, prediction: Prediction, image: Image, name: str) -> dict[str, Path]:
         written = {}
@@ -271,7 +303,7 @@ _NO_MODEL = ModelUse("none", method="route", reason="The applications for this k
 
 
 def analyze(
-    analyzer: Analyzer, paths: Sequence[Path], progress: Callable[[int, int, str], None] | None = None
+    analyzer: Analyzer, paths: Sequence[Path | Source], progress: Callable[[int, int, str], None] | None = None
 ) -> tuple[list[Result], list[Failure]]:
     """Analyse every path; one that fails is named and the others go on. Several get an index page beside their reports."""
     results: list[Result] = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from casewise.finding import Finding
 
@@ -78,6 +79,8 @@ class Result:
     route : what the router said, and the names of the applications that saw the image; None where nothing was routed.
     applications : an entry for each application that ran: findings, seconds, and the reason where it failed.
     examples : the archive's cases of the category that the router decided for, most like the image first.
+    examination : of the reference of several sequences, what became of each: ``sequences``, ``missing_sequences`` and
+    ``refused_sequences``, which stand beside the other entries of the JSON.
     """
 
     image: str
@@ -90,6 +93,7 @@ class Result:
     notes: tuple[str, ...] = ()
     applications: tuple[Mapping[str, object], ...] = ()
     examples: tuple[SimilarCase, ...] = ()
+    examination: Mapping[str, Any] | None = None
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -103,4 +107,5 @@ class Result:
             "notes": list(self.notes),
             "applications": [dict(entry) for entry in self.applications],
             "examples": [case.to_json() for case in self.examples],
+            **(self.examination or {}),
         }

@@ -79,6 +79,20 @@ class Study:
     body_part: str = ""
 
 
+def named_files(options: Sequence[str]) -> tuple[tuple[str, Path], ...]:
+    """(name, path) of each ``NAME=IMAGE``. Raises UsageError for one that is not so, and for two of one name."""
+    files: dict[str, Path] = {}
+    for option in options:
+        name, separator, path = option.partition("=")
+        if not separator or not path:
+            raise UsageError(f"A sequence is given as NAME=IMAGE, such as FLAIR=flair.nii.gz; given was {option!r}.")
+        name = canonical(name)
+        if name in files:
+            raise UsageError(_both(name, files[name], Path(path)))
+        files[name] = Path(path)
+    return tuple(files.items())
+
+
 def study_in(folder: Path) -> tuple[list[Found], list[Rejected]] | None:
     """The DICOM images in a folder and below it, if they are several and some are MR; None if it is no examination.
 
@@ -130,10 +144,7 @@ def read_named(files: Sequence[tuple[str, Path]]) -> Study:
     names = [canonical(name) for name, _ in files]
     for number, name in enumerate(names):
         if name in names[:number]:
-            first, second = files[names.index(name)][1], files[number][1]
-            raise UsageError(
-                f"Two images are both named {name}: {first} and {second}; each sequence of an examination has one image."
-            )
+            raise UsageError(_both(name, files[names.index(name)][1], files[number][1]))
     given: list[Given] = []
     refused: list[Refused] = []
     for name, (_, path) in zip(names, files, strict=True):
@@ -149,6 +160,10 @@ def read_named(files: Sequence[tuple[str, Path]]) -> Study:
     _check_apart(given)
     parts = {str(entry.image.header.get("body_part", "")).upper() for entry in given} - {""}
     return Study(tuple(given), tuple(refused), (), parts.pop() if len(parts) == 1 else "")
+
+
+def _both(name: str, first: Path, second: Path) -> str:
+    return f"Two images are both named {name}: {first} and {second}; each sequence of an examination has one image."
 
 
 def _check_one(folder: Path, told: Sequence[Acquisition]) -> None:

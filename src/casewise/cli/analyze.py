@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casewise.cli.common import Answer, DeclarationsOption, Device, DeviceOption, ImagesArgument, JsonOption, SeedOption, answering
+from casewise.cli.common import Answer, DeclarationsOption, Device, DeviceOption, JsonOption, SeedOption, answering
 from casewise.cli.registered import choose, choose_any
 
 if TYPE_CHECKING:
+    from casewise.anatomy.examination_reading import Source
     from casewise.routing.router import Router
 
 
@@ -26,8 +27,49 @@ class Adapt(StrEnum):
     SUBSET = "subset"
 
 
+class Way(StrEnum):
+    """How the sequences of an examination are registered."""
+
+    RIGID = "rigid"
+    DEFORMABLE = "deformable"
+    NONE = "none"
+
+
 def analyze(
-    images: ImagesArgument,
+    images: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="IMAGE",
+            help="Image files, or folders that hold a DICOM series or an MR examination of several.",
+            show_default=False,
+        ),
+    ] = None,
+    sequences: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sequence",
+            metavar="NAME=IMAGE",
+            help="One sequence of a single examination, such as FLAIR=a.nii.gz; given once for each, the reference first.",
+            show_default=False,
+        ),
+    ] = None,
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            "--reference",
+            metavar="NAME",
+            help="The sequence of an examination whose grid the others come to, and findings are told on.",
+            show_default="the first --sequence; of a folder FLAIR, else T2, T1 post, T1, …",
+        ),
+    ] = None,
+    register: Annotated[
+        Way | None,
+        typer.Option(
+            "--register",
+            help="How the others are brought to it: turned and shifted; bent as well; or left where the files state.",
+            show_default="rigid",
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -82,12 +124,14 @@ def analyze(
       casewise analyze new.nii.gz --archive my-archive
       casewise analyze new.nii.gz --archive my-archive --model heart-model --adapt subset
       casewise analyze a.dcm b.dcm series/ --output reports --json
+      casewise analyze --sequence FLAIR=flair.nii.gz --sequence T1=t1.nii.gz
 
     Read on in docs/analyze-and-adapt.md.
     """
     # Reports are written in this thread while others hand applications their images: those wait for their turn else 5 ms each time.
     sys.setswitchinterval(0.0005)
     kept = f"The reports that are finished stay in {output}."
+    inputs = _inputs(images or [], sequences or [], reference, register)
     with answering(as_json, kept) as answer:
         from casewise.adaptation import subsets
         from casewise.analysis import Analyzer
@@ -121,10 +165,12 @@ def analyze(
                 seed=seed,
                 ahead=network is None,
             )
-            results, failures = analyze_all(analyzer, images, partial(_move, answer))
+            results, failures = analyze_all(analyzer, inputs, partial(_move, answer))
         for failure in failures:
             answer.failed(failure.image, failure.reason)
         for result in results:
+            for refused in (result.examination or {}).get("refused_sequences", ()):
+                answer.failed(refused["path"], refused["reason"])
             for entry in result.applications:
                 if entry["failure"]:
                     answer.failed(result.image, entry["failure"])
@@ -132,6 +178,29 @@ def analyze(
             f"{result.image}: {found_sentence(result)}. {model_sentence(result.model)}.\n  {result.report}" for result in results
         ]
         answer.give([result.to_json() for result in results], *lines)
+
+
+def _inputs(images: list[Path], sequences: list[str], reference: str | None, register: Way | None) -> list[Path | Source]:
+    """What is analysed: one examination of named sequences, or files and folders, with the examination's settings where given."""
+    from casewise.anatomy.examination_reading import Source, named_files
+    from casewise.errors import UsageError
+
+    way = (register or Way.RIGID).value
+    if sequences:
+        if images:
+            given = ", ".join(str(image) for image in images[:3])
+            raise UsageError(
+                f"--sequence names the images of one examination, and {given} came beside it; analyse one or the other."
+            )
+        return [Source(named_files(sequences), None, reference, way)]
+    if not images:
+        raise UsageError("Name an image, a folder, or the sequences of an examination by --sequence NAME=IMAGE.")
+    if reference is None and register is None:
+        return list(images)
+    pictures = [str(image) for image in images if not image.is_dir()]
+    if pictures:
+        raise UsageError(f"--reference and --register are for examinations; {pictures[0]} is no folder of one.")
+    return [Source(folder=image, reference=reference, way=way) for image in images]
 
 
 def _move(answer: Answer, done: int, total: int, name: str) -> None:

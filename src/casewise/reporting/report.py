@@ -28,6 +28,7 @@ from casewise.reporting.heat import heats
 from casewise.reporting.jsonsafe import dumps
 from casewise.reporting.panels import Panel, Pictures, pictures_of
 from casewise.reporting.pictures import colours, data_uri
+from casewise.reporting.registration import SequenceView, sequence_rows
 from casewise.reporting.similar import SimilarPicture, terms, tile
 from casewise.result import ModelUse, Result, SimilarCase
 
@@ -63,6 +64,7 @@ def write_report(
     extra: Sequence[Section] = (),
     name: str | None = None,
     maps: Mapping[str, Array] | None = None,
+    sequences: Sequence[SequenceView] = (),
 ) -> Path:
     """Write ``folder/NAME.html`` and return its path; a report of that name is replaced, at once or not at all.
 
@@ -71,6 +73,7 @@ def write_report(
     common : sentences on what the similar cases have in common. examples : images of ``result.examples``, by key, that are at hand.
     extra : further sections, at the end.
     maps : what applications looked at, by name, each (*spatial) on the image's grid, 0 or more; drawn over a picture.
+    sequences : of the examination that the image is the reference of, that one first: how they lie on each other.
     name : the file's name without suffix; of the image's, if none is given: give one where two images of a folder share theirs.
 
     Raises CasewiseError for a mask off the image's grid and for a folder that cannot be written to.
@@ -91,6 +94,8 @@ def write_report(
             model_used=wording.model_sentence(result.model),
             pictures=pictures,
             heats=heats(image, maps or {}),
+            sequences=sequence_rows(sequences),
+            examination=result.examination or {},
             findings=_finding_rows(result.findings, pictures),
             more_findings=max(0, len(result.findings) - _MOST_ROWS),
             similar=_similar_tiles(result.similar, similar_images, list(masks)),
