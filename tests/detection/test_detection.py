@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from casewise.anatomy import segments
+from casewise.case import Case
 from casewise.detection.candidates import candidates
-from casewise.detection.crops import EDGE, crop
 from casewise.detection.froc import Target, outcome, sensitivity, threshold
 from casewise.detection.fusion import Detection, fused, noisy_or, overlap
 from casewise.detection.nodules import insert
+from casewise.detection.polar import CHANNELS, EDGE, RINGS, SECTORS, surroundings
+from casewise.detection.training import Examples, spec
 from casewise.detection.views import PIXEL_MM, views, whole
+from casewise.image import Image
+from casewise.models import Model
+from casewise.training import Settings, fit
 
 boxes = st.builds(
     Detection,
@@ -100,16 +108,71 @@ def test_inserted_nodules_are_found_as_candidates_of_the_segment_that_holds_them
         for place in candidates(view, 20):
             assert view.inside[int(place.row / 4), int(place.column / 4)]
             found.append((place.row + view.origin[0], place.column + view.origin[1]))
-            assert crop(view, place.row, place.column, context, factor).shape == (2, EDGE, EDGE)
+            seen = surroundings(view, place.row, place.column, context, factor)
+            assert seen.shape == (len(CHANNELS), RINGS, SECTORS) and np.isfinite(seen).all()
     for nodule in nodules:
         assert min(np.hypot(row - nodule.row, column - nodule.column) for row, column in found) <= nodule.diameter / 2 + 10
 
 
-def test_a_crop_at_the_corner_is_filled_with_what_stands_for_outside(chest: tuple[np.ndarray, dict[str, np.ndarray]]) -> None:
+def test_surroundings_are_means_of_rings_and_sectors(chest: tuple[np.ndarray, dict[str, np.ndarray]]) -> None:
     image, masks = chest
     view = next(iter(views(segments(masks, image.shape), image[None])))
     context, factor = whole(image[None], masks["left_lung"])
-    cut = crop(view, 0, 0, context, factor)
-    assert (cut[0, : EDGE // 2] == 128).all() and (cut[0, :, : EDGE // 2] == 128).all()
-    middle = crop(view, 200, 150, context, factor)
-    assert np.array_equal(middle[0], np.rint(view.pixels[200 - 96 : 296, 150 - 96 : 246] * 255).astype(np.uint8))
+    seen = surroundings(view, 200, 150, context, factor)
+    crop = (view.pixels[200 - EDGE // 2 : 200 + EDGE // 2, 150 - EDGE // 2 : 150 + EDGE // 2] - 0.5) * 6
+    offset = np.arange(EDGE) + 0.5 - EDGE / 2
+    distance = np.hypot(offset[:, None], offset[None])
+    for ring in (0, 7, RINGS - 1):
+        inside = (distance >= ring * EDGE / 2 / RINGS) & (distance < (ring + 1) * EDGE / 2 / RINGS)
+        assert seen[0, ring].mean() == pytest.approx(crop[inside].mean(), abs=0.05)
+        assert seen[2, ring].mean() == pytest.approx(crop[inside].mean(), abs=0.15)
+    assert (seen[1] >= 0).all() and (seen[3] <= seen[1] + 0.2).all()  # means of 4 × 4 pixels vary less than the pixels
+
+
+def test_what_is_turned_by_a_quarter_is_shifted_by_a_quarter(chest: tuple[np.ndarray, dict[str, np.ndarray]]) -> None:
+    image, masks = chest
+    view = next(iter(views(segments(masks, image.shape), image[None])))
+    square = replace(view, pixels=view.pixels[:256, :256])
+    turned = replace(view, pixels=np.ascontiguousarray(np.rot90(view.pixels[:256, :256])))
+    context = np.zeros((64, 64), np.float32)
+    one, other = surroundings(square, 128, 128, context, 16), surroundings(turned, 128, 128, context, 16)
+    shifted = np.roll(one[:4], -SECTORS // 4, axis=2)
+    assert np.allclose(shifted, other[:4], atol=1e-3) or np.allclose(np.roll(one[:4], SECTORS // 4, axis=2), other[:4], atol=1e-3)
+
+
+def test_a_network_answers_the_same_of_what_is_turned() -> None:
+    network = Model.initial("nodules", spec("both"), 0).network()
+    x = torch.randn(2, len(CHANNELS), RINGS, SECTORS)
+    with torch.inference_mode():
+        assert torch.allclose(network(x), network(x.roll(7, dims=3)), atol=1e-5)
+        assert not torch.allclose(network(x), network(x.roll(3, dims=2)), atol=1e-3)
+
+
+@pytest.mark.parametrize(("branch", "blind"), [("reduced", (0, 1, 4)), ("native", (2, 3, 4)), ("both", (2, 3))])
+def test_a_network_sees_its_own_channels_alone(branch: str, blind: tuple[int, ...]) -> None:
+    network = Model.initial("nodules", spec(branch), 0).network()
+    x = torch.randn(2, len(CHANNELS), RINGS, SECTORS)
+    changed = x.clone()
+    changed[:, list(blind)] = 7
+    with torch.inference_mode():
+        assert torch.equal(network(x), network(changed))
+
+
+def test_a_detector_learns_through_the_one_training_loop() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(120, len(CHANNELS), RINGS, SECTORS)).astype(np.float32)
+    kind = np.repeat([0, 1, 2], 40).astype(np.uint8)
+    x[kind > 0, :, :6] += 2
+    case = Case.of(Image(np.zeros((1, 8, 8))))
+    start = Model.initial("nodules", spec("both"), 0)
+    made = fit(
+        start,
+        [case],
+        settings=Settings(steps=40, batch=24, device="cpu", augmentation="none"),
+        method="initial",
+        source=Examples(x, kind, "test"),
+    )
+    with torch.inference_mode():
+        chances = made.network()(torch.from_numpy(x)).softmax(dim=1)[:, 1].numpy()
+    assert chances[kind > 0].mean() > chances[kind == 0].mean() + 0.4
+    assert made.trained_on == {case.key}

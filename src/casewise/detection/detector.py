@@ -11,13 +11,12 @@ from torch import nn
 
 from casewise.anatomy import Segments
 from casewise.detection.candidates import Candidate, candidates
-from casewise.detection.crops import crop
 from casewise.detection.fusion import Detection
+from casewise.detection.polar import surroundings
 from casewise.detection.views import PIXEL_MM, View, views, whole
 
 MOST = 80  # candidates a segment: of JSRT's 31 nodules 29 are among them, all among 120
 EDGE_MM = (12.0, 40.0)  # of a finding's box
-_BATCH = 64
 
 
 def judged(
@@ -29,16 +28,13 @@ def judged(
     found: list[list[Detection]] = [[] for _ in networks]
     for number, view in enumerate(views(segments, array)):
         places = candidates(view, most)
-        crops = [crop(view, place.row, place.column, context, factor) for place in places]
-        for start in range(0, len(crops), _BATCH):
-            x = torch.from_numpy(np.stack(crops[start : start + _BATCH])).float() / 255
-            for network, told in zip(networks, found, strict=True):
-                with torch.inference_mode():
-                    chances = network(x).softmax(dim=1)[:, 1].tolist()
-                told += [
-                    _detection(place, view, number, chance)
-                    for place, chance in zip(places[start : start + _BATCH], chances, strict=True)
-                ]
+        if not places:
+            continue
+        seen = np.stack([surroundings(view, place.row, place.column, context, factor) for place in places])
+        for network, told in zip(networks, found, strict=True):
+            with torch.inference_mode():
+                chances = network(torch.from_numpy(seen)).float().softmax(dim=1)[:, 1].tolist()
+            told += [_detection(place, view, number, chance) for place, chance in zip(places, chances, strict=True)]
     return found
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 # casewise's own; "monai" is built too. The last four are interactive ones and the last block that is tuned to one image.
-NETWORKS = ("unet", "classifier", "autoencoder", "prompt_unet", "p_net", "pc_net", "head", "twin")
+NETWORKS = ("unet", "classifier", "autoencoder", "prompt_unet", "p_net", "pc_net", "head", "polar")
 INTERACTIVE = ("prompt_unet", "p_net", "pc_net")
 
 
@@ -36,13 +36,13 @@ def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, o
         return Autoencoder(spatial_dims, in_channels, outputs, channels)
     if kind in INTERACTIVE or kind == "head":
         return _interactive(str(kind), spatial_dims, in_channels, outputs, settings)
-    if kind == "twin":
-        from casewise.models.networks.twin import Twin, Twins
+    if kind == "polar":
+        from casewise.models.networks.polar import Polar, Polars
 
         branch, members = str(settings.get("branch", "both")), settings.get("members", 1)
         if isinstance(members, int) and members > 1:
-            return Twins(members, outputs, channels, branch)
-        return Twin(outputs, channels, branch)
+            return Polars(members, outputs, channels, branch)
+        return Polar(outputs, channels, branch)
     if kind == "monai":
         from casewise.models.networks.monai_net import build_monai
 
