@@ -54,7 +54,8 @@ def write(rows: list[Row], ablations: Sequence[str], results: Path) -> None:
                     kind = ", seen kind of structure, other patients" if of_it[0]["seen"] else ""
                     lines += [f"### {structure.replace('_', ' ')}{kind}", "", *_table(of_it), ""]
             if any(row["method"] in ablations for row in by_group[group]):
-                chosen = [row for row in by_group[group] if row["method"] in (OURS, *ablations)]
+                both = {row["task"] for row in by_group[group] if row["method"] in ablations}
+                chosen = [row for row in by_group[group] if row["method"] in (OURS, *ablations) and row["task"] in both]
                 lines += ["### Fine-tuning on the image, part by part", "", *_table(chosen), ""]
     (results / "interaction.md").write_text("\n".join(lines), encoding="utf-8")
     (results / "interaction.json").write_text(json.dumps(rows, indent=0) + "\n", encoding="utf-8")

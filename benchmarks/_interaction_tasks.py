@@ -50,7 +50,7 @@ def generator(seed: int, name: str, round_: int) -> np.random.Generator:
     return np.random.default_rng([seed, round_, *name.encode()])
 
 
-def heart(patients: int | None = None) -> Iterator[Task]:
+def heart(patients: int = 10) -> Iterator[Task]:
     """ACDC, end of diastole: the second slice from the base and the middle one; each structure of 30 pixels or more."""
     cases = [case for case in cardiac() if case.name.endswith("frame01.h5")][:patients]
     for case in cases:
@@ -72,17 +72,19 @@ def heart(patients: int | None = None) -> Iterator[Task]:
                     yield Task(f"{case.name} {place} {name}", "heart", name, str(case.subject), image, truth, expert=expert)
 
 
-def films(count: int = 8) -> Iterator[Task]:
-    """Radiographs at 512 pixels: JSRT's heart (never trained on), and lungs of a new country (JSRT) and of patients held out."""
+def films(count: int = 6) -> Iterator[Task]:
+    """Radiographs at 256 pixels: JSRT's heart (never trained on), and lungs of a new country (JSRT) and of patients held out."""
     for case in _spread(chest("jsrt"), count):
-        image = _smaller(case.image, 4)
+        image = _smaller(case.image, case.image.spatial_shape[0] // 256)
         for structure, seen in (("heart", False), ("left_lung", True)):
-            truth = case.load_masks[structure]()[::4, ::4]
+            truth = _reduced(case.load_masks[structure](), image)
             yield Task(f"{case.name} {structure}", "films", structure, str(case.subject), image, truth, seen)
     films = [case for site in ("shenzhen", "montgomery") for case in chest(site)]
     held = [case for number, case in enumerate(films) if number % HELD_OUT == 0]
     for case in _spread(held, count):
-        yield Task(f"{case.name} lungs", "films", "lungs", str(case.subject), case.image, case.load_masks["lung"](), True)
+        image = _smaller(case.image, case.image.spatial_shape[0] // 256)
+        truth = _reduced(case.load_masks["lung"](), image)
+        yield Task(f"{case.name} lungs", "films", "lungs", str(case.subject), image, truth, True)
 
 
 def lesion_slices() -> Iterator[Task]:
@@ -101,7 +103,7 @@ def lesion_slices() -> Iterator[Task]:
             yield Task(f"{case.name} {place}", "lesions", name, str(case.subject), image, np.take(truth, place, axis))
 
 
-def hippocampi(count: int = 8) -> Iterator[Task]:
+def hippocampi(count: int = 6) -> Iterator[Task]:
     """T1 crops, 1 mm: both labels merged."""
     for case in _spread(hippocampus(), count):
         yield Task(case.name, "hippocampus", "hippocampus", str(case.subject), case.image, case.load_masks["hippocampus"]())
@@ -125,6 +127,11 @@ GROUPS: dict[str, Callable[[], Iterator[Task]]] = {
 
 def _spread(cases: list[Case], count: int) -> list[Case]:
     return [cases[n] for n in np.unique(np.linspace(0, len(cases) - 1, min(count, len(cases))).astype(int))]
+
+
+def _reduced(mask: np.ndarray, image: Image) -> np.ndarray:
+    factors = [n // m for n, m in zip(mask.shape, image.spatial_shape, strict=True)]
+    return mask[factors[0] // 2 :: factors[0], factors[1] // 2 :: factors[1]][: image.spatial_shape[0], : image.spatial_shape[1]]
 
 
 def _smaller(image: Image, factor: int) -> Image:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 
+from benchmarks._interaction_peers import Method
 from benchmarks._interaction_runs import methods, run
 from benchmarks._interaction_table import write
 from benchmarks._interaction_tasks import GROUPS
@@ -21,6 +23,7 @@ from casewise.interaction import FineTuning
 from casewise.models import Model, shipped
 
 RESULTS = Path(__file__).parent / "results"
+WORK = Path(".work/interaction")
 OURS = {"casewise": FineTuning()}
 ABLATIONS = {
     "fine-tuning as in the source": FineTuning(unsupervised=True, supervised=True, label_step=True, rate=1e-2),
@@ -31,6 +34,7 @@ ABLATIONS = {
     "label step alone": FineTuning(label_step=True),
 }
 FLAT = ("heart", "films", "lesions")
+ABLATED = 5  # patients of the heart group on which the parts of fine-tuning are measured
 
 
 def main() -> None:
@@ -38,32 +42,44 @@ def main() -> None:
     parser.add_argument("--groups", nargs="+", default=list(GROUPS), choices=list(GROUPS))
     parser.add_argument("--methods", nargs="+", help="only these, and no table")
     parser.add_argument("--model", default="interactive_2d", help="a shipped model's name or a model's folder")
-    parser.add_argument("--work", type=Path, default=Path(".work/interaction"))
+    parser.add_argument("--work", type=Path, default=WORK)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    given.work.mkdir(parents=True, exist_ok=True)
-    file = given.work / "rows.jsonl"
-    wanted = given.methods
-    model = None
-    if wanted is None or any(name in {**OURS, **ABLATIONS} for name in wanted):
-        model = shipped.load(given.model) if given.model in shipped.names() else Model.load(given.model)
+    model = shipped.load(given.model) if given.model in shipped.names() else Model.load(given.model)
+    rows = measure(model, given.groups, given.methods, given.work, given.seed)
+    if given.methods is None:
+        write(rows, list(ABLATIONS), RESULTS)
+
+
+def measure(model: Model, groups: Sequence[str], wanted: Sequence[str] | None, work: Path = WORK, seed: int = 0) -> list[dict]:
+    """Rows of the peers and of ``model``, measured where they are not kept in ``work`` yet. wanted : methods; None for all."""
+    work.mkdir(parents=True, exist_ok=True)
+    file = work / "rows.jsonl"
     done = {(row["task"], row["method"], row["seed"], row["model"]) for row in _rows(file)}
-    for group in given.groups:
-        chosen = methods(model, OURS | ABLATIONS if group == "heart" else OURS)
-        if group not in FLAT:
-            chosen.pop("GrabCut")
+    for group in groups:
+        chosen = _methods(model, group)
+        patients: dict[str, None] = {}
         for task in GROUPS[group]():
+            patients.setdefault(task.patient)
             for name, make in chosen.items():
-                key = model.key if model is not None and name in {**OURS, **ABLATIONS} else ""
-                if (wanted is None or name in wanted) and (task.name, name, given.seed, key) not in done:
-                    row = run(task, make, name, given.seed) | {"model": key}
+                if name in ABLATIONS and len(patients) > ABLATED:
+                    continue
+                key = model.key if name in {**OURS, **ABLATIONS} else ""
+                if (wanted is None or name in wanted) and (task.name, name, seed, key) not in done:
+                    row = run(task, make, name, seed) | {"model": key}
                     with file.open("a", encoding="utf-8") as out:
                         out.write(json.dumps(row) + "\n")
             sys.stderr.write(f"{group} {task.name}\n")
-    if wanted is None:
-        current = model.key if model is not None else ""
-        write([row for row in _rows(file) if row["model"] in ("", current)], list(ABLATIONS), RESULTS)
+    return [row for row in _rows(file) if row["model"] in ("", model.key)]
+
+
+def _methods(model: Model, group: str) -> dict[str, Callable[[], Method]]:
+    """Parts of fine-tuning on the heart alone; GrabCut takes no volumes; in two million voxels graph cut and walks take minutes."""
+    chosen = methods(model, OURS | ABLATIONS if group == "heart" else OURS)
+    if group not in FLAT:
+        chosen.pop("GrabCut")
+    return {name: chosen[name] for name in ("geodesic", *OURS)} if group == "tumour" else chosen
 
 
 def _rows(file: Path) -> list[dict]:

@@ -11,10 +11,15 @@ Picture = np.ndarray  # (row, column) float32, 0…1
 Mask = np.ndarray  # (row, column) bool
 
 
-def painted(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Mask]:
-    """The picture with an object in it, and where that is."""
-    makers: list[Callable[[Picture, np.random.Generator], tuple[Picture, Mask]]] = [_ring, _blob, _tree, _scattered]
-    return makers[int(rng.choice(4, p=(0.5, 0.15, 0.2, 0.15)))](picture, rng)
+def painted(picture: Picture, rng: np.random.Generator, rings: float = 0.5, walls: float = 0.6) -> tuple[Picture, Mask]:
+    """The picture with an object in it, and where that is.
+
+    rings : the share of walls around cavities. walls : of these, the share in which the wall is the object.
+    """
+    if rng.random() < rings:
+        return _ring(picture, rng, walls)
+    makers: list[Callable[[Picture, np.random.Generator], tuple[Picture, Mask]]] = [_blob, _tree, _scattered]
+    return makers[int(rng.choice(3, p=(0.3, 0.4, 0.3)))](picture, rng)
 
 
 def ringed(picture: Picture, mask: Mask, rng: np.random.Generator) -> tuple[Picture, Mask]:
@@ -25,7 +30,7 @@ def ringed(picture: Picture, mask: Mask, rng: np.random.Generator) -> tuple[Pict
     return _paint(picture, [(rim, float(rng.random()))], rng), rim
 
 
-def _ring(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Mask]:
+def _ring(picture: Picture, rng: np.random.Generator, walls: float) -> tuple[Picture, Mask]:
     """A wall around a cavity, with another cavity beside it: any of the three is the object."""
     shape = picture.shape
     centre, radius = rng.uniform(0.35, 0.65, 2) * shape, rng.uniform(0.12, 0.3) * min(shape)
@@ -45,7 +50,7 @@ def _ring(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Mask]:
     if abs(levels[0] - levels[1]) < 0.15:
         levels[1] = (levels[0] + rng.uniform(0.2, 0.6)) % 1.0
     layers = [(inner, levels[0]), (wall, levels[1])] + ([(beside, levels[2])] if beside.any() and rng.random() < 0.7 else [])
-    chosen = (wall, inner, beside)[int(rng.choice(3, p=(0.6, 0.2, 0.2)))]
+    chosen = (wall, inner, beside)[int(rng.choice(3, p=(walls, (1 - walls) / 2, (1 - walls) / 2)))]
     return _paint(picture, layers, rng), chosen
 
 

@@ -38,9 +38,17 @@ class Plate:
 
 
 class Tasks:
-    """Draws tasks from plates. ``shares`` : of true masks, superpixels, bands of intensity and painted shapes."""
+    """Draws tasks from plates. ``shares`` : of true masks, superpixels, bands of intensity and painted shapes; ``rings`` : of the
+    painted ones, walls around cavities, and of these, those where the wall is the object.
+    """
 
-    def __init__(self, plates: Sequence[Plate], shares: Sequence[float] = (0.32, 0.27, 0.07, 0.34)) -> None:
+    def __init__(
+        self,
+        plates: Sequence[Plate],
+        shares: Sequence[float] = (0.32, 0.27, 0.07, 0.34),
+        rings: tuple[float, float] = (0.5, 0.6),
+    ) -> None:
+        self.rings = rings
         self.plates = list(plates)
         self.labelled = [plate for plate in plates if plate.objects]
         self.shares = np.asarray(shares) / np.sum(shares)
@@ -63,7 +71,7 @@ class Tasks:
             return plate.picture, _union(plate.parts[int(rng.integers(len(plate.parts)))], rng)
         if kind == 2:
             return plate.picture, _band(plate.picture, rng)
-        return painted(plate.picture, rng)
+        return painted(plate.picture, rng, *self.rings)
 
 
 def _union(parts: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -24,11 +24,15 @@ _SURE = 8.0  # the logit that a label step's label is given
 
 @dataclass(frozen=True, eq=False)
 class Answering:
-    """An interactive model, ready to answer. Raises ModelError for a model of another kind."""
+    """An interactive model, ready to answer; ``mirrored``: pictures are seen in their mirror images too, and the logits averaged.
+
+    Raises ModelError for a model of another kind.
+    """
 
     model: Model
     device: str
     fine_tuning: FineTuning
+    mirrored: bool = True
 
     def __post_init__(self) -> None:
         if self.model.spec.network.get("kind") not in INTERACTIVE:
@@ -75,6 +79,11 @@ class Answering:
         return logits
 
     def _whole(self, x: Tensor, keep: bool) -> tuple[Floats, Tensor | None]:
+        if self.mirrored and x.ndim == 3 and not keep:
+            ways: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))
+            _, answers = self._run(torch.stack([x.flip(way) for way in ways]), keep)
+            turned = [np.flip(answer, tuple(axis - 1 for axis in way)) for answer, way in zip(answers, ways, strict=True)]
+            return np.mean(turned, axis=0, dtype=np.float32), None
         features, logits = self._run(x[None], keep)
         return logits[0], None if features is None else features[0]
 
