@@ -29,7 +29,7 @@ VIEWS = ("whole picture", "lungs alone")
 
 def tuberculosis_table() -> list[str]:
     lines = [
-        f"Shenzhen 80 and Montgomery 60 films, half of them with tuberculosis, of 512 pixels; mean of {len(SEEDS)} networks a view, "
+        f"Shenzhen 80 and Montgomery 60 films, half of them with tuberculosis, of 512 pixels; mean of {len(SEEDS)} networks, "
         f"{STEPS} steps. Area under the ROC curve with its 95 % bootstrap interval.",
         "",
         "| trained on → measured on | " + " | ".join((*VIEWS, "mean of both")) + " |",
@@ -77,7 +77,7 @@ def _cases(view: str, site: str) -> Sequence[Case]:
 
 
 def _picture(image: Image, view: str) -> npt.NDArray[np.float32]:
-    """(96, 96), 0 to 255: the film as it is, or the box around its lungs, each lung pixel told by its rank among them (which takes out
+    """(96, 96), 0 to 255: the film as it is, or the box around its lungs, each lung pixel told by its rank (which takes out
     how a film was exposed and developed), all else by their middle.
     """
     array = image.array[0].astype(np.float32)
