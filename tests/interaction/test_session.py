@@ -182,6 +182,8 @@ def test_the_network_is_a_setting_of_the_model(kind, dims, disc, ball):
 def test_an_interactive_model_says_that_it_needs_a_box(model, disc):
     with pytest.raises(ModelError, match="box and strokes"):
         model.predict(disc[0])
+    with pytest.raises(ModelError, match="no encoder"):
+        model.encoder()
 
 
 def test_four_sequences_and_colour(model):

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from casewise.errors import ModelError
 from casewise.image import Box, Image
-from casewise.models.networks import NETWORKS
+from casewise.models.networks import INTERACTIVE, NETWORKS
 
 if TYPE_CHECKING:
     from casewise.models.model import Model
@@ -33,7 +33,8 @@ class ModelEncoder:
     def __init__(self, model: Model, device: str) -> None:
         network = model.ready(device)
         encoder = getattr(network, "encoder", None)
-        if model.spec.network.get("kind") not in NETWORKS or not isinstance(encoder, nn.Module):
+        kind = model.spec.network.get("kind")
+        if kind not in NETWORKS or kind in INTERACTIVE or not isinstance(encoder, nn.Module):
             msg = f"Model {model.name} has no encoder that casewise knows; compare images with casewise's own encoder instead."
             raise ModelError(msg)
         self._model, self._device, self._encoder = model, device, encoder
