@@ -194,7 +194,8 @@ def _inputs(images: list[Path], sequences: list[str], reference: str | None, reg
             )
         return [Source(named_files(sequences), None, reference, way)]
     if not images:
-        raise UsageError("Name an image, a folder, or the sequences of an examination by --sequence NAME=IMAGE.")
+        msg = "Name an IMAGE: a file, a folder, or an examination's sequences by --sequence NAME=IMAGE. See 'casewise analyze --help'."
+        raise UsageError(msg)
     if reference is None and register is None:
         return list(images)
     pictures = [str(image) for image in images if not image.is_dir()]
