@@ -194,7 +194,7 @@ def _inputs(images: list[Path], sequences: list[str], reference: str | None, reg
             )
         return [Source(named_files(sequences), None, reference, way)]
     if not images:
-        msg = "Name an IMAGE: a file, a folder, or an examination's sequences by --sequence NAME=IMAGE. See 'casewise analyze --help'."
+        msg = "Name an IMAGE: a file, a folder, or sequences by --sequence NAME=IMAGE. See 'casewise analyze --help'."
         raise UsageError(msg)
     if reference is None and register is None:
         return list(images)
