@@ -46,4 +46,13 @@ BUILT_IN = (
         settings={"device": "cpu", "masks": "."},
         origin="casewise",
     ),
+    Declared(
+        "irregularities",
+        ("chest-xray",),
+        ("nodules", "tuberculosis"),
+        PythonRun("casewise.applications.irregularities:Irregularities"),
+        "Nodules, sought in segments of lungs and heart at full resolution; its card says how many it misses.",
+        settings={"device": "cpu", "maps": "."},
+        origin="casewise",
+    ),
 )

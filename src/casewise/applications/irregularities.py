@@ -1,0 +1,181 @@
+"""Irregularities of a frontal chest radiograph, found in segments of its lungs and heart at native resolution."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from casewise.errors import CasewiseError
+from casewise.finding import Finding
+from casewise.image import Box, Image
+
+if TYPE_CHECKING:
+    from casewise.anatomy import Segments
+    from casewise.anatomy.region_pose import Pose
+    from casewise.detection.fusion import Detection
+    from casewise.models import Model
+
+NAME = "irregularities"
+NODULE, ANY, TUBERCULOSIS = "nodule", "any nodule", "tuberculosis"
+LEAST = 0.1  # of a nodule that is told: about two false ones an image, see benchmarks/results/irregularities.md
+MOST = 8
+COARSE_MM = 0.3  # pixels larger than this lose nodules under a centimetre
+
+
+@dataclass(frozen=True, eq=False)
+class Upright:
+    """A radiograph as the detector knows it. array : (1, rows, columns), upright, bones bright. pose : how it was turned to be so.
+
+    millimetres : of its pixels. measured : whether the file says so, or the lungs' height had to.
+    """
+
+    array: npt.NDArray[np.generic]
+    segments: Segments
+    pose: Pose
+    millimetres: float
+    measured: bool
+
+
+class Irregularities:
+    """Implements :class:`casewise.applications.Application` by the shipped models, loaded at the first image.
+
+    maps : folder where the heat map is written, on the image's grid; None writes none. notes : what was seen in the last image that
+    whoever reads its findings must know.
+    """
+
+    name = NAME
+
+    def __init__(self, device: str = "auto", maps: str | Path | None = None) -> None:
+        self._device = device
+        self._maps = None if maps is None else Path(maps)
+        self.notes: list[str] = []
+
+    def analyze(self, image: Image) -> list[Finding]:
+        """``any nodule`` with the chance that there is at least one, then each nodule that is likely enough, with its box, the lung
+        or heart it lies in and its segment's number (``measures["segment"]``, from 1), the most probable first, and last
+        ``tuberculosis``.
+
+        Raises CasewiseError, one sentence, for a volume and for a picture that is no frontal chest radiograph.
+        """
+        from casewise.detection.fusion import noisy_or
+
+        upright = self._upright(image)
+        self.notes.append(_sought(upright.segments))
+        found = self._detections(upright)
+        told = [one for one in found if one.probability >= LEAST][:MOST]
+        path = self._written(found, upright, image)
+        whole = Finding(self.name, ANY, noisy_or([one.probability for one in found]), map=path)
+        return [whole, *(self._finding(one, upright, image, path) for one in told), self._tuberculosis(upright)]
+
+    @cached_property
+    def _model(self) -> Model:
+        from casewise.models.shipped import load
+
+        return load("irregularities")
+
+    def _tuberculosis(self, upright: Upright) -> Finding:
+        """The disease that is spread over the lungs, judged on the whole picture at low resolution."""
+        from casewise.models.shipped import load
+
+        scores = load(TUBERCULOSIS).predict(Image(upright.array), self._device).scores
+        return Finding(self.name, TUBERCULOSIS, scores[TUBERCULOSIS], "lungs")
+
+    def _upright(self, image: Image) -> Upright:
+        from casewise.anatomy import regions
+        from casewise.anatomy.regions import HEART, OVERLAP
+        from casewise.detection.chest import chest_segments, pixel_mm
+
+        found = regions(image, self._device)
+        self.notes = [remark.sentence for remark in found.remarks]
+        lungs = [name for name in found.masks if name not in (HEART, OVERLAP)]
+        if not lungs:
+            msg = "No lung was found in this radiograph, and irregularities are sought in lungs; look at its regions first."
+            raise CasewiseError(msg)
+        masks = {name: np.ascontiguousarray(found.pose.upright(mask)) for name, mask in found.masks.items() if name != OVERLAP}
+        plane = found.pose.upright(_grey(image))
+        if found.pose.inverted:
+            plane = plane.max() + plane.min() - plane
+        millimetres = pixel_mm(image, masks)
+        if millimetres > COARSE_MM:
+            self.notes.append(
+                f"Its pixels are about {millimetres:.2f} mm wide; nodules under a centimetre are hardly to be seen in them."
+            )
+        measured = bool(image.header.get("spacing_known", True))
+        array = np.ascontiguousarray(plane)[None]
+        return Upright(array, chest_segments(masks, millimetres), found.pose, millimetres, measured)
+
+    def _detections(self, upright: Upright) -> list[Detection]:
+        from casewise.detection.detector import judged
+        from casewise.detection.fusion import fused
+        from casewise.device import resolve_device
+
+        network = self._model.ready(resolve_device(self._device))
+        (found,) = judged([network], upright.segments, upright.array)
+        return fused(found)
+
+    def _finding(self, one: Detection, upright: Upright, image: Image, path: Path | None) -> Finding:
+        box = box_of(one, upright.pose, image.spatial_shape)
+        measures = {"segment": float(one.segment + 1)}
+        if upright.measured:
+            measures["extent_mm"] = round(one.edge * upright.millimetres, 1)
+        return Finding(self.name, NODULE, one.probability, one.region, box, map=path, measures=measures)
+
+    def _written(self, found: Sequence[Detection], upright: Upright, image: Image) -> Path | None:
+        if self._maps is None:
+            return None
+        from casewise.formats import mask_suffix, write_mask
+
+        heat = np.ascontiguousarray(upright.pose.back(heat_map(found, upright.array.shape[1:])))
+        return write_mask(self._maps / f"{self.name}-map{mask_suffix(image)}", np.rint(heat * 255).astype(np.uint8), image)
+
+
+def _sought(segments: Segments) -> str:
+    regions = Counter(segment.region.replace("_", " ") for segment in segments)
+    parts = ", ".join(f"{count} of the {name}" for name, count in regions.items())
+    scale = min(min(segment.scale) for segment in segments)
+    resolution = "full resolution" if scale == 1 else f"{scale:.2f} of its resolution"
+    return f"Sought in {len(segments)} segments at {resolution}: {parts}."
+
+
+def heat_map(found: Sequence[Detection], shape: Sequence[int], step: int = 4) -> npt.NDArray[np.float32]:
+    """(*shape) float32, 0 to 1: each detection's probability at its centre, falling off with its size."""
+    rows, columns = -(-shape[0] // step), -(-shape[1] // step)
+    heat = np.zeros((rows, columns), np.float32)
+    for one in found:
+        reach = one.edge / step
+        row, column = one.row / step - 0.5, one.column / step - 0.5
+        top, left = max(0, int(row - reach)), max(0, int(column - reach))
+        bottom, right = min(rows, int(row + reach) + 2), min(columns, int(column + reach) + 2)
+        down, across = np.ogrid[top:bottom, left:right]
+        blob = one.probability * np.exp(-((down - row) ** 2 + (across - column) ** 2) / (2 * (reach / 2.5) ** 2))
+        heat[top:bottom, left:right] = np.maximum(heat[top:bottom, left:right], blob)
+    return heat.repeat(step, 0).repeat(step, 1)[: shape[0], : shape[1]]
+
+
+def box_of(one: Detection, pose: Pose, shape: Sequence[int]) -> Box:
+    """A detection's box in an upright picture as one of the image it was turned from, whose ``shape`` is (rows, columns)."""
+    turned = tuple(shape) if pose.turns % 2 == 0 else (shape[1], shape[0])
+    row, column = one.row, one.column
+    for _ in range(pose.turns):  # undoes numpy's rot90 once: what it moved to (r, c) came from (c, rows − r)
+        row, column = column, turned[0] - row
+        turned = (turned[1], turned[0])
+    if pose.mirrored:
+        column = shape[1] - column
+    centred = replace(one, row=row, column=column)
+    bounds = []
+    for place, n in ((centred.row, shape[0]), (centred.column, shape[1])):
+        low = min(max(0, round(place - one.edge / 2)), n - 1)
+        bounds.append((low, max(low + 1, min(n, round(place + one.edge / 2)))))
+    return Box(tuple(lo for lo, _ in bounds), tuple(hi for _, hi in bounds))
+
+
+def _grey(image: Image) -> npt.NDArray[np.float32]:
+    weights = np.array([0.299, 0.587, 0.114] if image.channels == 3 else [1 / image.channels] * image.channels, np.float32)
+    return np.tensordot(weights, image.array.astype(np.float32), axes=1)
