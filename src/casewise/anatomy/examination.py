@@ -15,13 +15,14 @@ import numpy.typing as npt
 from casewise.anatomy.bias import without_bias
 from casewise.anatomy.examination_reading import Given, Refused, Source, Study, read_named, read_study, study_in
 from casewise.anatomy.normalising import QUANTITATIVE, foreground, normalised
-from casewise.anatomy.registering import Registration, from_itk, register, resampled
+from casewise.anatomy.registering import WORTH, Registration, from_itk, one_thread_each, register, resampled
 from casewise.anatomy.sequences import canonical, expected, kind_of, reference_of
 from casewise.errors import CasewiseError, UnreadableImageError, UsageError
 from casewise.image import Array, Image
 
 Floats = npt.NDArray[np.float32]
 _DIFFUSION = ("ADC", "DWI")
+_DISTORTED = 1.12  # echo-planar images are bent by air: a rigid place that is a little better follows the bend, not the patient
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +145,10 @@ class Examination:
         return values
 
     def _on_grid(self, image: Image, transform: Any) -> Image:
-        return self.reference.with_array(from_itk(resampled(image, self.reference, transform))[None])
+        array = from_itk(resampled(image, self.reference, transform))[None]
+        # Its window was the scanner's for its own slices; ``directions`` are of its own axes.
+        header = {key: value for key, value in image.header.items() if key not in ("window", "directions")}
+        return Image(array, self.reference.affine, header, image.source)
 
 
 def examination(source: Path | Source, *, bias: bool = True, seed: int = 0, workers: int | None = None) -> Examination:
@@ -175,7 +179,7 @@ def of_study(
     chosen = _reference(study, source, notes)
     given = sorted(study.given, key=lambda entry: entry.name != chosen)
     grid = given[0].image
-    with ThreadPoolExecutor(max(1, workers or min(len(given), os.cpu_count() or 1))) as pool:
+    with one_thread_each(), ThreadPoolExecutor(max(1, workers or min(len(given), os.cpu_count() or 1))) as pool:
         flat = dict(zip((entry.name for entry in given), pool.map(lambda entry: _flat(entry, bias), given), strict=True))
         placed = _registered(given, {name: values for name, (values, _) in flat.items()}, source.way, seed, pool)
     notes += [note for _, note in flat.values() if note]
@@ -246,7 +250,11 @@ def _registered(
         ([name for name, target in targets.items() if target == reference], way),
         ([name for name, target in targets.items() if target != reference], "none" if way == "none" else "rigid"),
     ):
-        found = pool.map(lambda name, how=how: register(images[name], images[targets[name]], how, seed=seed), names)
+        worth = [_DISTORTED if kind_of(name) in _DIFFUSION and targets[name] == reference else WORTH for name in names]
+        pairs = zip(names, worth, strict=True)
+        found = pool.map(
+            lambda pair, how=how: register(images[pair[0]], images[targets[pair[0]]], how, worth=pair[1], seed=seed), pairs
+        )
         for name, own in zip(names, found, strict=True):
             done[name] = (targets[name], own, _joined(own.transform, done[targets[name]][2]))
     return done

@@ -12,7 +12,7 @@ Floats = npt.NDArray[np.float32]
 
 _SAMPLES = 500_000
 _EMPTY = 0.1  # the share of voxels of the lowest value from which on that value is no tissue
-_DIM = 0.25  # air is below this share of Otsu's threshold between dark and bright
+_DIM = 0.15  # tissue far from the coil is this much brighter than air, of the difference of what is dark and bright
 _FURTHEST = 5.0  # deviations
 _ADC_SCALE = 1e-3  # ADC maps come out in 10⁻³ mm²/s: water at 3, tissue from 0.5 to 2
 # The median of tissue in 10⁻⁶ mm²/s, as DICOM's ADC maps have it, and what it is in other units.
@@ -38,8 +38,10 @@ def foreground(array: Array) -> npt.NDArray[np.bool_]:
     low, high = np.percentile(sample, (0.5, 99.5))
     if not high > low:
         return np.isfinite(array)
-    threshold = float(threshold_otsu(np.clip(sample, low, high)))
-    return np.isfinite(array) & (array > low + _DIM * (threshold - low))
+    clipped = np.clip(sample, low, high)
+    bright = clipped > threshold_otsu(clipped)
+    dark, light = float(clipped[~bright].mean()), float(clipped[bright].mean())
+    return np.isfinite(array) & (array > dark + _DIM * (light - dark))
 
 
 def normalised(array: Array, kind: str, shown: npt.NDArray[np.bool_] | None = None) -> Floats:

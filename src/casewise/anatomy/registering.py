@@ -6,7 +6,8 @@ what the optimiser saw, see :class:`Registration`: an alignment must stand out a
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -18,6 +19,7 @@ from casewise.errors import CasewiseError, UsageError
 from casewise.image import Array, Image
 
 WAYS = ("none", "rigid", "deformable")
+WORTH = 1.03  # a place found that is hardly better than the stated one follows noise
 _LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _LEVELS = (8.0, 4.0, 2.0)  # mm: the voxels that each level of the search works on, unless the image's own are larger
 _LEAST_VOXELS = 16  # along an axis: a slab of few slices keeps them
@@ -25,11 +27,12 @@ _SAMPLES = 60_000
 _BINS = 32
 _TURNS, _SHIFTS = (-12.0, 0.0, 12.0), (-12.0, 0.0, 12.0)  # degrees and mm from which the coarsest level starts
 _STARTS = 4
-_KNOTS = 45.0  # mm between the B-spline's control points
+_POLISHES = 250  # places that are tried at the end
+_BENDS = 30  # steps of the spline's optimiser
+_KNOTS = 50.0  # mm between the B-spline's control points
 _OUTSIDE = -1e9
 _BENT_AT = 3.0  # mm: the voxels on which the spline is found
 _LEAST_JACOBIAN = 0.1
-_WORTH = 1.03  # from how many times the stated place's similarity on a place found is used: below, it follows noise
 _STANDS_OUT, _LEAST_SIMILARITY = 1.05, 0.005
 _FULL_SHARE = 0.7  # of the overlap that could be: a place that has it is not judged by its overlap
 _MEASURED = 3.0  # mm: the voxels on which similarity is measured
@@ -121,27 +124,45 @@ def resampled(moving: Image, fixed: Image, transform: Any, fill: float = 0.0, *,
     )
 
 
-def register(moving: Image, fixed: Image, way: str = "rigid", *, seed: int = 0, threads: int = 1) -> Registration:
+def register(moving: Image, fixed: Image, way: str = "rigid", *, worth: float = WORTH, seed: int = 0) -> Registration:
     """Find where ``moving`` lies in the space of ``fixed``; both are volumes of one channel, with affines to RAS mm.
 
-    way : ``none`` measures what the files state; ``rigid`` turns and shifts; ``deformable`` also bends. threads : 1 gives the same
-    result on every machine. A place found stays unused where it is hardly better than the stated one.
+    way : ``none`` measures what the files state; ``rigid`` turns and shifts; ``deformable`` also bends. worth : how many times the
+    stated place's similarity a place found must reach to be used. It runs in one thread, so that a seed gives the same result.
 
     Raises CasewiseError for an image of one value, and UsageError for an unknown way.
     """
     if way not in WAYS:
         raise UsageError(f"Images are registered by one of {', '.join(WAYS)}; given was {way!r}.")
+    with one_thread_each():
+        return _register(moving, fixed, way, worth, seed)
+
+
+@contextmanager
+def one_thread_each() -> Iterator[None]:
+    """SimpleITK's filters in one thread each, in the whole process: sums of several threads differ from run to run."""
+    from SimpleITK import ProcessObject
+
+    before = ProcessObject.GetGlobalDefaultNumberOfThreads()
+    ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    try:
+        yield
+    finally:
+        ProcessObject.SetGlobalDefaultNumberOfThreads(before)
+
+
+def _register(moving: Image, fixed: Image, way: str, worth: float, seed: int) -> Registration:
     still, other = _Pyramid(to_itk(fixed)), _Pyramid(to_itk(moving))
     stated = _centred(still)
     before, overlap = _similarity(still, other, stated)
     found, after, used = stated, before, False
     if way != "none":
-        rigid = _rigid(still, other, seed, threads)
+        rigid = _rigid(still, other, seed)
         value, share = _similarity(still, other, rigid)
-        if value > _WORTH * before:
+        if value > worth * before:
             found, after, overlap, used = rigid, value, share, True
     if way == "deformable":
-        bent = _bent(still, other, found, seed, threads)
+        bent = _bent(still, other, found, seed)
         value, share = _similarity(still, other, bent)
         if value > after:
             found, after, overlap, used = bent, value, share, True
@@ -227,7 +248,7 @@ def _centred(still: _Pyramid, turns: Sequence[float] = (0, 0, 0), shift: Sequenc
     return transform
 
 
-def _rigid(still: _Pyramid, other: _Pyramid, seed: int, threads: int) -> Any:
+def _rigid(still: _Pyramid, other: _Pyramid, seed: int) -> Any:
     coarsest, *finer = _LEVELS
     starts = []
     for turns, shift in product(product(_TURNS, repeat=3), product(_SHIFTS, repeat=3)):
@@ -235,11 +256,33 @@ def _rigid(still: _Pyramid, other: _Pyramid, seed: int, threads: int) -> Any:
             start = _centred(still, turns, shift)
             starts.append((_worth(still, other, start, coarsest), -len(starts), start))
     starts.sort(key=lambda entry: entry[:2], reverse=True)
-    tried = [_optimised(still, other, start, coarsest, seed, threads) for _, _, start in starts[:_STARTS]]
+    tried = [_optimised(still, other, start, coarsest, seed) for _, _, start in starts[:_STARTS]]
     best = max(tried, key=lambda found: _worth(still, other, found, coarsest))
     for level in finer:
-        best = _optimised(still, other, best, level, seed, threads)
-    return best
+        best = _optimised(still, other, best, level, seed)
+    return _polished(still, other, best)
+
+
+def _polished(still: _Pyramid, other: _Pyramid, start: Any) -> Any:
+    """The place near ``start`` of the highest similarity: the optimiser saw samples of it, smoothed."""
+    from scipy.optimize import minimize
+
+    first = np.asarray(start.GetParameters())
+    steps = np.asarray([*np.radians([1.0] * 3), 1.5, 1.5, 1.5])
+
+    def loss(change: npt.NDArray[np.float64]) -> float:
+        return -_worth(still, other, _at(start, first + change * steps), _MEASURED)
+
+    found = minimize(loss, np.zeros(6), method="Powell", options={"maxfev": _POLISHES, "xtol": 0.05, "ftol": 1e-5})
+    return _at(start, first + found.x * steps) if found.fun < loss(np.zeros(6)) else start
+
+
+def _at(rigid: Any, parameters: npt.NDArray[np.float64]) -> Any:
+    import SimpleITK
+
+    transform = SimpleITK.Euler3DTransform(rigid)
+    transform.SetParameters([float(x) for x in parameters])
+    return transform
 
 
 def _worth(still: _Pyramid, other: _Pyramid, transform: Any, voxel: float) -> float:
@@ -253,12 +296,12 @@ def _reachable(still: _Pyramid, other: _Pyramid) -> float:
     return float(min(1.0, np.prod(other.size * other.spacing) / np.prod(still.size * still.spacing)))
 
 
-def _optimised(still: _Pyramid, other: _Pyramid, start: Any, level: float, seed: int, threads: int) -> Any:
+def _optimised(still: _Pyramid, other: _Pyramid, start: Any, level: float, seed: int) -> Any:
     import SimpleITK
 
     fixed, moving = (SimpleITK.DiscreteGaussian(p.at(level), 0.5 * level**2 / 4) for p in (still, other))
     method = SimpleITK.ImageRegistrationMethod()
-    method.SetNumberOfThreads(threads)
+    method.SetNumberOfThreads(1)
     method.SetMetricAsMattesMutualInformation(_BINS)
     method.SetMetricSamplingStrategy(method.RANDOM)
     method.SetMetricSamplingPercentage(min(1.0, _SAMPLES / fixed.GetNumberOfPixels()), seed + 1)
@@ -276,7 +319,7 @@ def _optimised(still: _Pyramid, other: _Pyramid, start: Any, level: float, seed:
     return transform
 
 
-def _bent(still: _Pyramid, other: _Pyramid, start: Any, seed: int, threads: int) -> Any:
+def _bent(still: _Pyramid, other: _Pyramid, start: Any, seed: int) -> Any:
     """``start``, after a B-spline over the fixed image that does not fold; ``start`` alone where it would."""
     import SimpleITK
 
@@ -284,12 +327,14 @@ def _bent(still: _Pyramid, other: _Pyramid, start: Any, seed: int, threads: int)
     mesh = [max(1, round(float(x) / _KNOTS)) for x in still.size * still.spacing]
     spline = SimpleITK.BSplineTransformInitializer(fixed, mesh)
     method = SimpleITK.ImageRegistrationMethod()
-    method.SetNumberOfThreads(threads)
+    method.SetNumberOfThreads(1)
     method.SetMetricAsMattesMutualInformation(_BINS)
     method.SetMetricSamplingStrategy(method.RANDOM)
-    method.SetMetricSamplingPercentage(min(1.0, 2 * _SAMPLES / fixed.GetNumberOfPixels()), seed + 1)
+    method.SetMetricSamplingPercentage(min(1.0, _SAMPLES / 2 / fixed.GetNumberOfPixels()), seed + 1)
     method.SetInterpolator(SimpleITK.sitkLinear)
-    method.SetOptimizerAsLBFGS2(numberOfIterations=25, deltaConvergenceTolerance=1e-4)
+    method.SetOptimizerAsLBFGSB(
+        gradientConvergenceTolerance=1e-6, numberOfIterations=_BENDS, maximumNumberOfFunctionEvaluations=2 * _BENDS
+    )
     method.SetMovingInitialTransform(start)
     method.SetInitialTransform(spline, inPlace=True)
     try:
