@@ -20,7 +20,7 @@ def test_masks_boxes_and_refusals(call: Call, shared_data: Path, tmp_path: Path)
     film = shared_data / FILM
     done = call("regions", film, hand, film, "--output", tmp_path / "out", "--json")
     assert done.code == 1
-    assert hand.name in done.err and "No lungs can be seen" in done.err and "Traceback" not in done.err
+    assert hand.name in done.err and "No frontal view of the lungs" in done.err and "Traceback" not in done.err
     first, second = done.document
     assert first["image"] == str(film) and first["remarks"] == []
     assert [entry["name"] for entry in first["regions"]] == list(NAMES)

@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
 CHEST = "chest-xray"  # as the router calls it
 STRUCTURES = (RIGHT_LUNG, LEFT_LUNG, HEART)
-PLAIN = 0.75  # both lungs outlined with this certainty: the picture need not be turned to look for better
+PLAIN = 0.82  # both lungs outlined with this certainty: the picture need not be turned to look for better
+_PLAIN_HEART = 0.75
 _LEAST_SHARE = 0.015  # of the picture that a lung covers
 _LEAST_PIXELS = 32
 _LONGEST = 3.0  # times the shorter edge
-_CERTAIN = 0.85
+_CERTAIN = 0.9
 _EDGE = 0.2  # of a lung's length that lies at the picture's edge where it is cut off
 
 
@@ -49,7 +50,8 @@ class Outline:
         }
 
     def seen(self, name: str) -> bool:
-        return float(self.masks[name].mean()) >= _LEAST_SHARE and self.certainty[name] >= PLAIN
+        least = _PLAIN_HEART if name == HEART else PLAIN
+        return float(self.masks[name].mean()) >= _LEAST_SHARE and self.certainty[name] >= least
 
     @property
     def plausibility(self) -> float:
@@ -92,8 +94,8 @@ def remarks_on(outline: Outline, image: Image) -> tuple[Remark, ...]:
     as_told = outline.pose == (pose_of(image.header) or Pose())
     if not seen or (not as_told and _is_other(image)):
         msg = (
-            f"No lungs can be seen in this picture{_likeness(image)}; regions are outlined in frontal chest radiographs, also "
-            "inverted or turned ones."
+            f"No frontal view of the lungs can be seen in this picture{_likeness(image)}; regions are outlined in chest "
+            "radiographs, also inverted or turned ones."
         )
         raise CasewiseError(msg)
     return (*_pose_remarks(outline.pose, image), *_missing(outline), *_doubts(outline))

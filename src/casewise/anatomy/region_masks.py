@@ -16,6 +16,12 @@ from casewise.image import Box
 Mask = npt.NDArray[np.bool_]
 Chances = npt.NDArray[np.float32]
 _FINER = 4
+_GRAIN = 0.6  # pixels of the network's grid
+
+
+def smoothed(chances: Chances) -> Chances:
+    """Without the grain of single pixels that the network's last layer, two pixels at a time, leaves on borders."""
+    return np.asarray(ndimage.gaussian_filter(chances, (0, _GRAIN, _GRAIN)))
 
 
 def cleaned(chances: Chances) -> Chances:
