@@ -250,7 +250,7 @@ def _centred(still: _Pyramid, turns: Sequence[float] = (0, 0, 0), shift: Sequenc
 
 def _rigid(still: _Pyramid, other: _Pyramid, seed: int) -> Any:
     coarsest, *finer = _LEVELS
-    starts = []
+    starts: list[tuple[float, int, Any]] = []
     for turns, shift in product(product(_TURNS, repeat=3), product(_SHIFTS, repeat=3)):
         if np.count_nonzero(turns) + np.count_nonzero(shift) <= 2:
             start = _centred(still, turns, shift)
