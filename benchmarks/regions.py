@@ -46,7 +46,7 @@ STRANGE_NAMES = (
     "brain MR slices",
     "breast ultrasound",
 )
-EACH = 40
+EACH = 20
 
 
 def sites_left_out(sites: dict[str, list[Case]]) -> dict[str, list[Measures]]:
@@ -108,7 +108,7 @@ def accuracy(sites: dict[str, list[Case]]) -> dict[str, object]:
 def spoilt_pictures(sites: dict[str, list[Case]]) -> dict[str, object]:
     """The folds' own test films, inverted and turned."""
     found = {}
-    for change in ("inverted", "turned by 90°", "turned by 180°", "turned by 270°", "inverted and turned by 90°"):
+    for change in ("inverted", "turned by 90°"):
         rows = five_fold(sites, change)
         found[change] = {
             "refused": int(sum(row["refused"] for row in rows)),

@@ -26,8 +26,8 @@ STRUCTURES = tuple(Structure.parse(name) for name in ("right_lung", "left_lung",
 NETWORK = {"kind": "unet", "channels": [16, 32, 64, 96, 128], "patch": 2}
 SPEC = Spec("segmentation", NETWORK, Preparation(2, (128, 128)), STRUCTURES)
 LUNGS = Settings(steps=700, batch=8, rate=3e-3, partial=True, mixed=True, device="cpu", patience=99)
-REGIONS = Settings(steps=350, batch=8, rate=2e-3, partial=True, mixed=True, device="cpu", patience=99)
-AT_ONCE = replace(LUNGS, steps=400)
+REGIONS = Settings(steps=700, batch=4, rate=5e-3, augmentation="light", partial=True, mixed=True, device="cpu", patience=99)
+AT_ONCE = replace(LUNGS, steps=800, batch=4)
 NAME = "casewise-chest-regions"
 RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results" / "regions.json"
 

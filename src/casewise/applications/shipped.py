@@ -36,7 +36,6 @@ class Shipped:
 CATALOGUE: Mapping[str, Shipped] = {
     shipped.name: shipped
     for shipped in (
-        Shipped("lungs", ("chest-xray",), "lungs", "lungs", (2,)),
         Shipped("breast-ultrasound-class", ("breast-ultrasound",), "benign or malignant lesion", "breast_ultrasound_class", (2,)),
         Shipped("tuberculosis", ("chest-xray",), "tuberculosis", "tuberculosis", (2,)),
         Shipped("heart-chambers", ("cardiac-mr",), "heart chambers", "heart_chambers", (2, 3)),
