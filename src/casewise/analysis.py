@@ -173,7 +173,8 @@ class Analyzer:
         if examination is not None:
             path, member = examination.channels[0].given.path, examination.channels[0].given.member
         applications, folder = self._applications(category, image), self.output / f"{name}-files"
-        return Job(path, image, applications, folder, category, member, prepared)
+        stacked = examination.stacked if examination is not None else None
+        return Job(path, image, applications, folder, category, member, prepared, stacked)
 
     def _seen_by_the_model(self, adapter: Adapter, prepared: _Prepared, image: Image) -> _Prepared:
         adapted: Adapted = adapter.fit(image, prepared.clock.step)

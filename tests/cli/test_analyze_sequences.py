@@ -45,6 +45,44 @@ def test_named_sequences_are_one_examination(call: Call, flair: Path, t1: Path, 
     assert len(re.findall(r'alt="Checkerboard of FLAIR and T1, (?:before|after) registration"', page)) == 2
 
 
+APPLICATION = """
+import numpy as np
+from casewise.finding import Finding
+
+class Seen:
+    name = "seen"
+
+    def analyze(self, image):
+        channels = ",".join(image.header.get("sequences", ("one",)))
+        absent = ",".join(image.header.get("absent", ()))
+        return [Finding("seen", f"{channels} {image.channels} {absent}", measures={"mean": float(np.abs(image.array).mean())})]
+"""
+
+
+def test_an_application_is_given_the_sequences_that_it_declares(
+    call: Call, flair: Path, t1: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sequence_reader.py").write_text(APPLICATION)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    tables = [
+        f'[[application]]\nname = "{name}"\ncategories = ["*"]\nfeatures = ["x"]\npython = "sequence_reader:Seen"\n{more}\n'
+        for name, more in (
+            ("several", 'sequences = ["T1", "T2", "FLAIR"]'),
+            ("plain", ""),
+            ("other", 'sequences = ["ADC"]'),
+        )
+    ]
+    (tmp_path / "applications.toml").write_text("\n".join(tables))
+    given = ("--sequence", f"FLAIR={flair}", "--sequence", f"T1={t1}", "--register", "none")
+    done = call("analyze", *given, "--applications", tmp_path / "applications.toml", "--output", tmp_path / "out", "--json")
+    (result,) = cast("list[dict[str, Any]]", done.document)
+    labels = {finding["application"]: finding["label"] for finding in result["findings"] if finding["application"] != "quality"}
+    assert labels == {"several": "T1,T2,FLAIR 3 T2", "plain": "one 1 "}
+    assert done.code == 1
+    assert "other had nothing to see: The examination has none of ADC; it has FLAIR, T1." in done.sentence
+
+
 def test_a_study_with_a_gap_is_done_without_that_series_which_is_named(call: Call, tmp_path: Path) -> None:
     study = tmp_path / "study"
     for number, kind in enumerate(("T2", "FLAIR"), start=1):

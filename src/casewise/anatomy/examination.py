@@ -22,7 +22,7 @@ from casewise.image import Array, Image
 
 Floats = npt.NDArray[np.float32]
 _DIFFUSION = ("ADC", "DWI")
-_DISTORTED = 1.12  # echo-planar images are bent by air: a rigid place that is a little better follows the bend, not the patient
+DISTORTED = 1.12  # echo-planar images are bent by air: a rigid place that is a little better follows the bend, not the patient
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,23 +244,21 @@ def _registered(
     images = {entry.name: entry.image.with_array(flat[entry.name][None]) for entry in given}
     reference = given[0].name
     done: dict[str, tuple[str | None, Registration | None, Any]] = {reference: (None, None, None)}
-    targets = _targets(list(images), reference)
+    to = targets(list(images), reference)
     # Only those that go to the reference are bent: the others follow them.
     for names, how in (
-        ([name for name, target in targets.items() if target == reference], way),
-        ([name for name, target in targets.items() if target != reference], "none" if way == "none" else "rigid"),
+        ([name for name, target in to.items() if target == reference], way),
+        ([name for name, target in to.items() if target != reference], "none" if way == "none" else "rigid"),
     ):
-        worth = [_DISTORTED if kind_of(name) in _DIFFUSION and targets[name] == reference else WORTH for name in names]
+        worth = [DISTORTED if kind_of(name) in _DIFFUSION and to[name] == reference else WORTH for name in names]
         pairs = zip(names, worth, strict=True)
-        found = pool.map(
-            lambda pair, how=how: register(images[pair[0]], images[targets[pair[0]]], how, worth=pair[1], seed=seed), pairs
-        )
+        found = pool.map(lambda pair, how=how: register(images[pair[0]], images[to[pair[0]]], how, worth=pair[1], seed=seed), pairs)
         for name, own in zip(names, found, strict=True):
-            done[name] = (targets[name], own, _joined(own.transform, done[targets[name]][2]))
+            done[name] = (to[name], own, _joined(own.transform, done[to[name]][2]))
     return done
 
 
-def _targets(names: Sequence[str], reference: str) -> dict[str, str]:
+def targets(names: Sequence[str], reference: str) -> dict[str, str]:
     """What each sequence is registered to: the reference, but diffusion images to the ADC map (else the lowest b value).
 
     That one shows the same tissue by the same technique, with the same distortion; beside it they show too little of a T2 or T1.

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.errors import CasewiseError, UsageError
-from casewise.image import Array, Image
+from casewise.image import Image
 
 WAYS = ("none", "rigid", "deformable")
 WORTH = 1.03  # a place found that is hardly better than the stated one follows noise
@@ -207,7 +207,7 @@ class _Pyramid:
             self._bins[voxel] = self.bins(SimpleITK.GetArrayViewFromImage(self.at(voxel)).ravel())
         return self._bins[voxel]
 
-    def bins(self, values: Array) -> npt.NDArray[np.int64]:
+    def bins(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
         return np.clip((values - self.low) * (_BINS / (self.high - self.low)), 0, _BINS - 1).astype(np.int64)
 
 

@@ -113,6 +113,8 @@ class Declared:
     it is asked for by name, or where a rule adds it. features : what it looks for, in words.
     seconds : wall time for one image. start_seconds : wall time to start it and load its model, once for many images.
     memory_mb : resident memory of all its processes together. settings : what it is started with. origin : who declared it.
+    sequences : of an examination a Python object is then given these, a channel each, in this order
+    (:meth:`casewise.anatomy.examination.Examination.stacked`); any other image, and without ``sequences`` the reference, as it is.
     """
 
     name: str
@@ -125,6 +127,7 @@ class Declared:
     start_seconds: float = 120.0
     memory_mb: float = 4096.0
     origin: str = "code"
+    sequences: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check(
@@ -133,6 +136,8 @@ class Declared:
         for key, words in (("categories", self.categories), ("features", self.features)):
             good = bool(words) and all(isinstance(word, str) and word.strip() for word in words)
             _check(good, key, words, 'it is a list of at least one word, such as ["chest X-ray"]')
+        single = isinstance(self.run, PythonRun) and all(isinstance(word, str) and word.strip() for word in self.sequences)
+        _check(single or not self.sequences, "sequences", self.sequences, "it is a list of names, for a Python object alone")
         for key in ("seconds", "start_seconds", "memory_mb"):
             _check(0 < getattr(self, key) < 1e7, key, getattr(self, key), "it is a number above 0 and below ten million")
 

@@ -13,7 +13,7 @@ from casewise.errors import UsageError
 from casewise.routing.rules import Condition, Rule
 
 _RUNS = ("python", "command", "container", "endpoint")
-_ABOUT = ("name", "categories", "features", "description", "settings", "seconds", "start_seconds", "memory_mb")
+_ABOUT = ("name", "categories", "features", "description", "settings", "seconds", "start_seconds", "memory_mb", "sequences")
 _BESIDE = {
     "python": (),
     "command": ("environment",),
@@ -125,6 +125,7 @@ def _application(table: _Table, path: Path) -> Declared:
             table.number("start_seconds", 120.0),
             table.number("memory_mb", 4096.0),
             str(path),
+            table.words("sequences", ()),
         )
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,7 +28,8 @@ class Job:
 
     path, member : the image's file or folder, as :func:`casewise.formats.read` takes them. image : what it read from there.
     folder : where files that applications write are kept, each application's in a folder of its name; made when there are any.
-    category : what the router said the image is. tag : the caller's own; it comes back as it is.
+    category : what the router said the image is. sequences : gives several sequences of the image's examination on its grid, by
+    their names, to applications that declare them; None where it is of none. tag : the caller's own; it comes back as it is.
     """
 
     path: Path
@@ -38,6 +39,18 @@ class Job:
     category: str = "unknown"
     member: str | None = None
     tag: object = None
+    sequences: Callable[[Sequence[str]], Image] | None = None
+
+    def for_application(self, known: Declared) -> Image:
+        """What an application is given. Raises ApplicationError where its sequences are not there."""
+        if self.sequences is None or not known.sequences:
+            return self.image
+        try:
+            return self.sequences(known.sequences)
+        except CasewiseError as error:
+            refusal = ApplicationError(f"had nothing to see: {error}")
+            refusal.sound = True
+            raise refusal from error
 
 
 @dataclass(frozen=True)

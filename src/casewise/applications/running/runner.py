@@ -24,6 +24,7 @@ from casewise.applications.running.process import Worker
 from casewise.applications.running.scratch import Scratch
 from casewise.applications.running.table import Table
 from casewise.errors import UsageError
+from casewise.image import Image
 
 _KEPT = 12  # workers that wait for the next image; more applications than these are started anew now and then
 _LAST_WORDS = "-last-words.txt"
@@ -72,7 +73,7 @@ class Runner:
         room = ahead if ahead is not None else 4 * self.workers
         waiting: deque[tuple[Job, _Voxels, list[Future[Outcome]]]] = deque()
         for job in jobs:
-            voxels = _Voxels(job, self._scratch / f"image-{self._number()}.npy")
+            voxels = _Voxels(job.image, self._scratch / f"image-{self._number()}.npy")
             waiting.append((job, voxels, [self._executor.submit(self._one, job, known, voxels) for known in job.applications]))
             while waiting and (len(waiting) >= room or all(future.done() for future in waiting[0][2])):
                 yield self._through(*waiting.popleft())
@@ -92,10 +93,13 @@ class Runner:
     def _one(self, job: Job, known: Declared, voxels: _Voxels) -> Outcome:
         began = time.perf_counter()
         worker: Worker | None = None
-        sound, log = False, ""
+        sound, log, own = False, "", voxels
         try:
+            image = job.for_application(known)
+            if image is not job.image:
+                own = _Voxels(image, self._scratch / f"image-{self._number()}.npy")
             worker = self._worker(known)
-            task = self._task(job, known, voxels, worker)
+            task = self._task(job, image, known, own, worker)
             answer = worker.run(task)
             done = _adopted(answer, known, job, Path(str(task["folder"])) / "out", job.folder / known.name, began)
             sound = True
@@ -107,6 +111,8 @@ class Runner:
             place = f" ({error.filename})" if error.filename else ""
             reason = f"cannot be run: {(error.strerror or str(error)).lower()}{place}"
         finally:
+            if own is not voxels:
+                own.remove()
             if worker is not None:
                 self._give_back(worker, known, sound)
         return Failure(known.name, f"{known.name} {reason.rstrip('.')}.", _since(began), _kept_words(log, job.folder, known.name))
@@ -138,7 +144,7 @@ class Runner:
         if old is not None:
             old.close()
 
-    def _task(self, job: Job, known: Declared, voxels: _Voxels, worker: Worker) -> dict[str, object]:
+    def _task(self, job: Job, image: Image, known: Declared, voxels: _Voxels, worker: Worker) -> dict[str, object]:
         number = self._number()
         wants_voxels = isinstance(known.run, PythonRun) or (isinstance(known.run, EndpointRun) and known.run.send == "nifti")
         return {
@@ -148,8 +154,8 @@ class Runner:
             "category": job.category,
             "grid": list(job.image.spatial_shape),
             "array": str(voxels.path()) if wants_voxels else None,
-            "affine": job.image.affine.tolist(),
-            "header": dict(job.image.header),
+            "affine": image.affine.tolist(),
+            "header": dict(image.header),
             "ident": f"casewise-{worker.pid}-{number}-{uuid.uuid4().hex[:8]}",
         }
 
@@ -172,8 +178,8 @@ class Runner:
 class _Voxels:
     """An image's voxels as a file that workers map, written when the first of them asks."""
 
-    def __init__(self, job: Job, path: Path) -> None:
-        self._image, self._path, self._lock = job.image, path, threading.Lock()
+    def __init__(self, image: Image, path: Path) -> None:
+        self._image, self._path, self._lock = image, path, threading.Lock()
 
     def path(self) -> Path:
         with self._lock:
