@@ -87,12 +87,13 @@ def refuse(image: Image) -> None:
 def remarks_on(outline: Outline, image: Image) -> tuple[Remark, ...]:
     """What must be said of a picture that was outlined. Raises CasewiseError where no chest was seen.
 
-    A picture that had to be turned or inverted for lungs to be seen is asked about once more: a hand on its side has two dark
-    halves.
+    A picture that had to be turned or inverted for lungs to be seen must show both, for a hand on its side has two dark halves. It
+    must not look like another known kind of image either, nor must one in which one lung alone is seen.
     """
-    seen = outline.seen(RIGHT_LUNG) or outline.seen(LEFT_LUNG)
     as_told = outline.pose == (pose_of(image.header) or Pose())
-    if not seen or (not as_told and _is_other(image)):
+    lungs = [outline.seen(name) for name in (RIGHT_LUNG, LEFT_LUNG)]
+    plain = as_told and all(lungs)
+    if not (any(lungs) if as_told else all(lungs)) or (not plain and _is_other(image)):
         msg = (
             f"No frontal view of the lungs can be seen in this picture{_likeness(image)}; regions are outlined in chest "
             "radiographs, also inverted or turned ones."
