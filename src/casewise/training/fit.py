@@ -26,6 +26,7 @@ from casewise.training.samples import Sample, prepare, weighted
 from casewise.training.source import Source
 
 Progress = Callable[[int, int, float], None]
+Penalty = Callable[[Tensor, Tensor], Tensor]
 CaseWeights = Sequence[float] | Sequence[npt.NDArray[np.float32]]
 
 
@@ -78,6 +79,7 @@ def fit(
     checkpoint: Path | None = None,
     progress: Progress | None = None,
     source: Source | None = None,
+    penalty: Penalty | None = None,
 ) -> Model:
     """Train ``model`` on ``cases`` and return a new one that knows its parent, its cases and its measures.
 
@@ -87,6 +89,7 @@ def fit(
     checkpoint : file from which an interrupted training goes on; deleted at the end.
     source : makes the batches from the cases itself, perhaps by what the network answered before (a simulated user); order, weights
     and augmentation are then its own.
+    penalty : added to the loss, of the answer and the target as the loss has them: a discriminator's verdict, say.
     The same model, cases, settings and seed give the same result on the same machine, interrupted or not.
     """
     settings = settings or Settings()
@@ -94,6 +97,7 @@ def fit(
         msg = "There are no cases to train on; check the structure's or category's name, and which cases the archive has."
         raise CasewiseError(msg)
     loop = _Loop(model, cases, order, weights, trainable, settings, validation, checkpoint, source)
+    loop.penalty = penalty
     best = loop.run(progress)
     lineage = Lineage(
         method=method,
@@ -123,6 +127,7 @@ class _Loop:
         source: Source | None,
     ) -> None:
         self.spec, self.settings, self.source = model.spec, settings, source
+        self.penalty: Penalty | None = None
         self.device = resolve_device(settings.device)
         self.samples, self.case_weights = _weighted_samples(cases, weights, model.spec) if source is None else ([], [])
         self.validation, self.checkpoint = validation, checkpoint
@@ -187,7 +192,9 @@ class _Loop:
         elif self.spec.task == "classification":
             loss = classification_loss(logits.float(), target, case_weights)
         else:
-            loss = reconstruction_loss(logits.float(), target, case_weights)
+            loss = reconstruction_loss(logits.float(), target, case_weights, voxel_weights)
+        if self.penalty is not None:
+            loss = loss + self.penalty(logits.float(), target)
         if not torch.isfinite(loss):
             msg = f"Training broke off at step {step + 1}: the loss is not a number; try a lower rate than {self.settings.rate}."
             raise CasewiseError(msg)

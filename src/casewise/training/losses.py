@@ -55,9 +55,13 @@ def classification_loss(logits: Tensor, target: Tensor, case_weights: Tensor) ->
     return _weighted_mean(functional.cross_entropy(logits, target, reduction="none", label_smoothing=0.05), case_weights)
 
 
-def reconstruction_loss(output: Tensor, clean: Tensor, case_weights: Tensor) -> Tensor:
-    """Mean absolute difference between the rebuilt and the unspoilt image, both (N, C, *spatial)."""
-    return _weighted_mean((output - clean).abs().flatten(1).mean(dim=1), case_weights)
+def reconstruction_loss(output: Tensor, clean: Tensor, case_weights: Tensor, voxel_weights: Tensor | None = None) -> Tensor:
+    """Mean absolute difference of the rebuilt and the unspoilt image, both (N, C, *spatial); ``voxel_weights`` (N, *spatial)."""
+    difference = (output - clean).abs().mean(dim=1).flatten(1)
+    if voxel_weights is None:
+        return _weighted_mean(difference.mean(dim=1), case_weights)
+    spread = voxel_weights.to(difference.dtype).flatten(1)
+    return _weighted_mean((difference * spread).sum(dim=1) / spread.sum(dim=1).clamp_min(1e-6), case_weights)
 
 
 def _weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:
