@@ -34,7 +34,7 @@ ABLATIONS = {
     "label step alone": FineTuning(label_step=True),
 }
 FLAT = ("heart", "films", "lesions")
-ABLATED = 5  # patients of the heart group on which the parts of fine-tuning are measured
+ABLATED = 3  # patients of the heart group on which the parts of fine-tuning are measured
 
 
 def main() -> None:

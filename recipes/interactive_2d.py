@@ -117,8 +117,8 @@ CARD = Card(
         "It sees the box on 96×96 pixels: vessels thinner than a hundredth of the box are lost.",
         "Volumes are answered plane by plane; only the distances see the third axis.",
     ),
-    limits="One training (one seed) of about a quarter of an hour on one core, from 306 images; the steps above are those of the last "
-    "of its three stages.",
+    limits="One training (one seed) of about a quarter of an hour on one core, from 306 images; the steps above are those of the "
+    "last of its three stages.",
 )
 
 if __name__ == "__main__":
