@@ -7,9 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from benchmarks._irregularities_data import Radiograph
-from benchmarks._statistics import paired_bootstrap
+from benchmarks._statistics import auc, paired_bootstrap
 from casewise.detection.froc import RATES, Outcome, Target, outcome, sensitivity, threshold
-from casewise.detection.fusion import Detection
+from casewise.detection.fusion import Detection, noisy_or
 
 _SUBTLETY = {1: "extremely subtle", 2: "very subtle", 3: "subtle", 4: "relatively obvious", 5: "obvious"}
 Found = Mapping[str, Sequence[Detection]]
@@ -72,3 +72,14 @@ def groups_table(films: Sequence[Radiograph], arms: Mapping[str, Found], rate: f
 def _cell(measure: Callable[[Sequence[Outcome]], float], told: Sequence[Outcome]) -> str:
     low, high, _ = paired_bootstrap(lambda drawn: np.nan_to_num(measure([told[n] for n in drawn])), len(told))
     return f"{measure(told):.3f} ({low:.2f} to {high:.2f})"
+
+
+def image_level(films: Sequence[Radiograph], arms: Mapping[str, Found], most: int = 5) -> list[str]:
+    """How well the most probable findings of a film tell whether it has a nodule at all: their highest, and their noisy-or."""
+    truth = [bool(film.nodules) for film in films]
+    lines = ["| film has a nodule, AUC of | highest probability | noisy-or of the five highest |", "|---|---|---|"]
+    for name, found in arms.items():
+        chances = [sorted((one.probability for one in found[film.name]), reverse=True)[:most] for film in films]
+        cells = [auc([scores[0] for scores in chances], truth), auc([noisy_or(scores) for scores in chances], truth)]
+        lines.append(f"| {name} | " + " | ".join(f"{cell:.3f}" for cell in cells) + " |")
+    return lines

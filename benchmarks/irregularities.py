@@ -24,7 +24,7 @@ import torch
 
 from benchmarks._irregularities_arms import ARMS, BATCH, FOLDS, STEPS, crossed
 from benchmarks._irregularities_data import Radiograph, radiographs
-from benchmarks._irregularities_table import compared, froc_table, groups_table
+from benchmarks._irregularities_table import compared, froc_table, groups_table, image_level
 from benchmarks._irregularities_tuberculosis import tuberculosis_table
 from casewise.detection.fusion import Detection
 
@@ -41,7 +41,7 @@ def nodules(films: Sequence[Radiograph], seeds: int) -> list[str]:
         lines += ["| difference of sensitivity at | 1 | 2 | 4 | mean of the four |", "|---|---|---|---|---|"]
         lines += [compared(films, named, NAMES["both"], NAMES["reduced"]), compared(films, named, NAMES["both"], NAMES["native"])]
         lines += [compared(films, named, NAMES["native"], NAMES["reduced"]), ""]
-        lines += ["Hit at two false findings an image:", "", *groups_table(films, named), ""]
+        lines += ["Hit at two false findings an image:", "", *groups_table(films, named), "", *image_level(films, named), ""]
     return lines
 
 

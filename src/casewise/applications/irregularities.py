@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 NAME = "irregularities"
 NODULE, ANY, TUBERCULOSIS = "nodule", "any nodule", "tuberculosis"
-LEAST = 0.1  # of a nodule that is told: about two false ones an image, see benchmarks/results/irregularities.md
-MOST = 8
+LEAST = 0.04  # of a nodule that is told: two false ones an image, see benchmarks/results/irregularities.md
+MOST = 5
 COARSE_MM = 0.3  # pixels larger than this lose nodules under a centimetre
 
 
@@ -58,20 +58,18 @@ class Irregularities:
         self.notes: list[str] = []
 
     def analyze(self, image: Image) -> list[Finding]:
-        """``any nodule`` with the chance that there is at least one, then each nodule that is likely enough, with its box, the lung
-        or heart it lies in and its segment's number (``measures["segment"]``, from 1), the most probable first, and last
-        ``tuberculosis``.
+        """``any nodule`` with the chance of the likeliest (which tells more than the noisy-or of several,
+        benchmarks/results/irregularities.md); then each nodule that is likely enough, the most probable first, with its box, the
+        lung or heart it lies in and its segment's number (``measures["segment"]``, from 1); and last ``tuberculosis``.
 
         Raises CasewiseError, one sentence, for a volume and for a picture that is no frontal chest radiograph.
         """
-        from casewise.detection.fusion import noisy_or
-
         upright = self._upright(image)
         self.notes.append(_sought(upright.segments))
         found = self._detections(upright)
         told = [one for one in found if one.probability >= LEAST][:MOST]
         path = self._written(found, upright, image)
-        whole = Finding(self.name, ANY, noisy_or([one.probability for one in found]), map=path)
+        whole = Finding(self.name, ANY, max((one.probability for one in found), default=0.0), map=path)
         return [whole, *(self._finding(one, upright, image, path) for one in told), self._tuberculosis(upright)]
 
     @cached_property
