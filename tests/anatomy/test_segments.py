@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy.ndimage import label
 
 from casewise import formats
 from casewise.anatomy.blocks import grown, intersect
@@ -198,3 +199,15 @@ def test_true_masks_of_radiographs(shared_data: Path) -> None:
     for path in paths:
         masks = {name: formats.read(path.parents[1] / name / path.name).array[0] > 0 for name in names}
         check(segments(masks, masks["heart"].shape, least_overlap=100, margin=20), masks)
+
+
+@pytest.mark.parametrize("site", ["shenzhen", "montgomery"])
+def test_true_masks_of_the_other_radiographs(site: str, shared_data: Path) -> None:
+    """Their masks hold both lungs; the two largest pieces are taken for the two."""
+    paths = sorted((shared_data / site / "lung_masks").glob("*.png"))
+    assert paths
+    for path in paths:
+        pieces, count = label(formats.read(path).array[0] > 0)
+        sizes = np.bincount(pieces.ravel())[1:]
+        masks = {f"lung_{n}": pieces == piece + 1 for n, piece in enumerate(np.argsort(-sizes)[: min(2, count)])}
+        check(segments(masks, pieces.shape, least_overlap=25, margin=5), masks)
