@@ -20,6 +20,7 @@ Points = npt.NDArray[np.int64]
 
 WIDENED = 1.35  # as in the training
 _LEAST = 4  # voxels by which a side is widened at least
+_EVEN = 1.5  # voxels whose longest side is less than this times their shortest count as even
 DEEPEST = 64  # planes of a volume that are kept apart; more are reduced to these
 
 
@@ -46,7 +47,8 @@ class Region:
         lower, upper = [], []
         for place, axis in enumerate(order):
             side = box.upper[axis] - box.lower[axis]
-            margin = max(_LEAST, round((WIDENED - 1) / 2 * side)) if place < 2 else 0 if side == 1 else max(1, round(0.175 * side))
+            least = _LEAST if place < 2 else _planes_beyond(image, side)
+            margin = max(least, round((WIDENED - 1) / 2 * side)) if least else 0
             lower.append(box.lower[axis] - margin)
             upper.append(box.upper[axis] + margin)
         window = [high - low for low, high in zip(lower, upper, strict=True)]
@@ -168,6 +170,16 @@ class Region:
         tensor = torch.from_numpy(np.ascontiguousarray(plane))[None]
         shrinks = any(new < old for new, old in zip(self.grid, plane.shape[1:], strict=False))
         return functional.interpolate(tensor, size=self.grid[:2], mode="bilinear", align_corners=False, antialias=shrinks)[0]
+
+
+def _planes_beyond(image: Image, side: int) -> int:
+    """How many planes beyond the box are looked at, at least, and count as background.
+
+    None beside a single plane, nor where planes are thick or of unknown thickness: at the object's place the next one looks like
+    the object, and as background it would take the object away.
+    """
+    even = image.header.get("spacing_known", True) is not False and max(image.spacing) < _EVEN * min(image.spacing)
+    return 1 if side > 1 and even else 0
 
 
 def _order(image: Image, box: Box) -> tuple[int, ...]:
