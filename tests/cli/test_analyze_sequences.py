@@ -142,13 +142,3 @@ def test_an_unusable_call_gets_its_sentence(call: Call, tmp_path: Path, words: t
     assert done.code == 2
     assert sentence in done.sentence
     assert done.out == ""
-
-
-def test_a_real_prostate_study_goes_onto_one_grid_in_one_command(call: Call, shared_data: Path, tmp_path: Path) -> None:
-    done = call("analyze", shared_data / "prostatex", "--output", tmp_path / "out", "--register", "none", "--json")
-    assert done.code == 0, done.err
-    (result,) = cast("list[dict[str, Any]]", done.document)
-    assert result["sequences"][0]["name"] == "T2"
-    assert {"ADC", "PD", "DWI b800", "T2 sagittal", "T2 coronal"} <= {entry["name"] for entry in result["sequences"]}
-    assert result["missing_sequences"] == []
-    assert result["route"]["category"] != "unknown"
