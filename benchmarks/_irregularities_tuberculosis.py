@@ -29,7 +29,7 @@ VIEWS = ("whole picture", "lungs alone")
 
 def tuberculosis_table() -> list[str]:
     lines = [
-        f"Shenzhen 80 and Montgomery 60 films, half of them with tuberculosis, of 512 pixels; mean of {len(SEEDS)} networks, "
+        f"Shenzhen 80 films (40 with tuberculosis) and Montgomery 60 (27), of 512 pixels; mean of {len(SEEDS)} networks, "
         f"{STEPS} steps. Area under the ROC curve with its 95 % bootstrap interval.",
         "",
         "| trained on → measured on | " + " | ".join((*VIEWS, "mean of both")) + " |",
