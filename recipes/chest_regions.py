@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +26,6 @@ NETWORK = {"kind": "unet", "channels": [16, 32, 64, 96, 128], "patch": 2}
 SPEC = Spec("segmentation", NETWORK, Preparation(2, (128, 128)), STRUCTURES)
 LUNGS = Settings(steps=700, batch=8, rate=3e-3, partial=True, mixed=True, device="cpu", patience=99)
 REGIONS = Settings(steps=700, batch=4, rate=5e-3, augmentation="light", partial=True, mixed=True, device="cpu", patience=99)
-AT_ONCE = replace(LUNGS, steps=800, batch=4)
 NAME = "casewise-chest-regions"
 RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results" / "regions.json"
 
@@ -43,14 +41,6 @@ def with_heart(model: Model, films: Sequence[Case], settings: Settings = REGIONS
     """The second step: ``model`` continued on films of which some have a heart's outline, and on what is no upright chest."""
     cases = [*films, *no_chests(films)]
     return fit(model, cases, mixture(cases, len(films), settings), settings=settings, progress=told)
-
-
-def at_once(films: Sequence[Case], settings: Settings = AT_ONCE, told: Progress | None = None) -> Model:
-    """Both steps in one, for a comparison without a part of the films."""
-    cases = [*films, *no_chests(films)]
-    start = Model.initial(NAME, SPEC, settings.seed)
-    order = mixture(cases, len(films), settings)
-    return fit(start, cases, order, settings=settings, method="initial", progress=told)
 
 
 def mixture(cases: Sequence[Case], films: int, settings: Settings) -> list[int]:
@@ -109,13 +99,16 @@ CARD = Card(
     ),
     split=(
         "Every figure is of patients that the network measured had not seen: on JSRT in five folds, each with all films of the "
-        "other sites; each site left out in turn. The weights shipped were made in the same way from all films. Settings were "
-        "chosen on validation patients of the first fold's training part. `python -m benchmarks.regions` measures it all again."
+        "other sites; each site left out in turn, by the training's first step alone. The weights shipped were made so "
+        "from all films. Settings were chosen on seven validation patients of the first fold's training part, who are test "
+        "patients of other folds. `python -m benchmarks.regions` measures it all again."
     ),
     fails=(
+        "Lungs and hearts stay below a second human observer on the same set (0.972 and 0.935): it fits its own training films "
+        "little better (0.973 and 0.931 on seven), so that a longer training is likely to gain.",
         "Hearts were outlined on the 45 films of one country alone, of standing adults from behind: on portable films, children "
         "and lying patients the heart is not measured.",
-        "A lung that is white altogether (effusion, collapse) was hardly seen in training and will be left out.",
+        "A lung that is white altogether (effusion, collapse) was seen in training as films whitened by us alone; it is left out.",
         "It sees the picture at 128 pixels: borders are smooth, and what is finer than about three millimetres is guessed.",
         "One side view was at hand, and it is refused; whether all of them are is not measured.",
         "A chest that fills less than a third of the picture, as in a film of a small child with a wide black frame, is refused.",
