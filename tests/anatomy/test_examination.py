@@ -11,7 +11,7 @@ import pytest
 
 from casewise import formats
 from casewise.anatomy.examination import Examination, examination
-from casewise.anatomy.examination_reading import Source, named_files
+from casewise.anatomy.examination_reading import Source, named_files, read_image
 from casewise.errors import CasewiseError, UnreadableImageError, UsageError
 from casewise.image import Image
 from tests.anatomy.phantom import LESION, VOXEL, dicom_series, head, motion, tissues
@@ -220,3 +220,13 @@ def test_a_real_finding_lies_on_every_sequence_of_its_study(shared_data: Path) -
     assert 0.8 < np.median(adc) < 2.2  # neither fluid nor air
     muscle = np.percentile(values["DWI b50"], 30)
     assert np.median(values["DWI b50"][(*near, index[2])]) > muscle
+
+
+def test_of_an_examination_only_the_reference_is_read_where_one_image_is_wanted(tmp_path: Path) -> None:
+    dicom_series(tmp_path / "a", "T1", 1)
+    dicom_series(tmp_path / "b", "FLAIR", 2)
+    dicom_series(tmp_path / "c", "T2", 3, skip=4)
+    assert read_image(tmp_path).header["sequence"] == "FLAIR"
+    assert read_image(tmp_path / "a").header["sequence"] == "T1"
+    with pytest.raises(UnreadableImageError, match="a slice is missing"):
+        read_image(tmp_path / "c")

@@ -10,7 +10,7 @@ import numpy as np
 
 from casewise import formats
 from casewise.anatomy.normalising import check_unit
-from casewise.anatomy.sequences import canonical, kind_of, named
+from casewise.anatomy.sequences import canonical, kind_of, named, reference_of
 from casewise.errors import CasewiseError, UnreadableImageError, UsageError
 from casewise.formats import Found, Rejected
 from casewise.formats.dicom_acquisition import Acquisition, acquisition
@@ -107,6 +107,29 @@ def study_in(folder: Path) -> tuple[list[Found], list[Rejected]] | None:
             found.append(entry)
     several = len(found) + len(rejected) > 1
     return (found, rejected) if several and any(acquisition(entry).modality == "MR" for entry in found) else None
+
+
+def read_image(path: Path) -> Image:
+    """The image of a file or of a DICOM series' folder, as :func:`casewise.formats.read` gives it; of an examination's folder the
+    reference alone, which is what findings are told on. Raises UnreadableImageError, one sentence.
+    """
+    found = study_in(path) if path.is_dir() else None
+    if found is None:
+        return formats.read(path)
+    told = [(entry, acquisition(entry)) for entry in found[0]]
+    _check_one(path, [acquired for _, acquired in told])
+    series, _ = named(told)
+    while series:
+        chosen = reference_of([entry.name for entry in series])
+        (entry,) = (entry for entry in series if entry.name == chosen)
+        try:
+            image = formats.read_found(entry.found)
+            _check(entry.name, image, entry.found.path)
+        except CasewiseError:
+            series.remove(entry)
+            continue
+        return image
+    raise UnreadableImageError(f"{path} holds no MR sequence that can be read; give a single series' folder or a file.")
 
 
 def read_study(folder: Path, found: Sequence[Found], rejected: Sequence[Rejected]) -> Study:

@@ -62,7 +62,7 @@ def route(
     Read on in docs/route-images.md.
     """
     with answering(as_json) as answer:
-        import casewise
+        from casewise.anatomy.examination_reading import read_image
         from casewise.device import resolve_device
         from casewise.routing.registry import default_registry
         from casewise.routing.router import Router
@@ -76,7 +76,7 @@ def route(
         lines: list[str] = []
         for number, path in enumerate(images, start=1):
             try:
-                image = casewise.read(path)
+                image = read_image(path)
                 found = opened.route(image, classifier.value if classifier else None, tags=not ignore_tags, device=where)
             except CasewiseError as error:
                 answer.failed(path, error)

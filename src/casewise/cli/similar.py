@@ -86,7 +86,7 @@ def similar(
     Read on in docs/find-similar-cases.md.
     """
     with answering(as_json) as answer:
-        import casewise
+        from casewise.anatomy.examination_reading import read_image
         from casewise.archive import Archive
         from casewise.device import resolve_device
 
@@ -94,7 +94,7 @@ def similar(
         if region and model is None:
             msg = "Only a model can tell where a region lies: name a segmenter with --model, or leave --region out."
             raise UsageError(msg)
-        query = casewise.read(image)
+        query = read_image(image)
         with Archive.open(archive) as opened:
             where = resolve_device(device.value)
             network = load_model(model) if model else None
