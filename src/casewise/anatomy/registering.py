@@ -127,8 +127,9 @@ def resampled(moving: Image, fixed: Image, transform: Any, fill: float = 0.0, *,
 def register(moving: Image, fixed: Image, way: str = "rigid", *, worth: float = WORTH, seed: int = 0) -> Registration:
     """Find where ``moving`` lies in the space of ``fixed``; both are volumes of one channel, with affines to RAS mm.
 
-    way : ``none`` measures what the files state; ``rigid`` turns and shifts; ``deformable`` also bends. worth : how many times the
-    stated place's similarity a place found must reach to be used. It runs in one thread, so that a seed gives the same result.
+    way : ``none`` measures what the files state; ``rigid`` turns and shifts; ``deformable`` also bends, where that gains ``WORTH``.
+    worth : how many times the stated place's similarity a place found must reach to be used. It runs in one thread, so that a seed
+    gives the same result.
 
     Raises CasewiseError for an image of one value, and UsageError for an unknown way.
     """
@@ -164,7 +165,7 @@ def _register(moving: Image, fixed: Image, way: str, worth: float, seed: int) ->
     if way == "deformable":
         bent = _bent(still, other, found, seed)
         value, share = _similarity(still, other, bent)
-        if value > after:
+        if value > WORTH * after:
             found, after, overlap, used = bent, value, share, True
     moved, turned = _motion(still, found)
     return Registration(way, used, found, before, after, _misplaced(still, other, found), overlap, moved, turned)
