@@ -230,3 +230,17 @@ def test_of_an_examination_only_the_reference_is_read_where_one_image_is_wanted(
     assert read_image(tmp_path / "a").header["sequence"] == "T1"
     with pytest.raises(UnreadableImageError, match="a slice is missing"):
         read_image(tmp_path / "c")
+
+
+def test_in_a_folder_of_all_series_the_one_with_a_gap_is_named(tmp_path: Path) -> None:
+    for number, kind in enumerate(("T1", "FLAIR"), start=1):
+        dicom_series(tmp_path, kind, number)
+    dicom_series(tmp_path, "T2", 3, skip=7)
+    dicom_series(tmp_path, "FLAIR", 4)
+    done = examination(Source(folder=tmp_path, way="none"), bias=False)
+    assert done.names == ("FLAIR", "T1")
+    (refused,) = done.refused
+    assert refused.name == "T2"
+    assert refused.reason.startswith("T2: ")
+    assert "a slice is missing" in refused.reason
+    assert any("Two series are both FLAIR" in note and "a folder of their own" in note for note in done.notes)

@@ -13,7 +13,9 @@ from casewise.anatomy.normalising import check_unit
 from casewise.anatomy.sequences import canonical, kind_of, named, reference_of
 from casewise.errors import CasewiseError, UnreadableImageError, UsageError
 from casewise.formats import Found, Rejected
+from casewise.formats.dicom import headers
 from casewise.formats.dicom_acquisition import Acquisition, acquisition
+from casewise.formats.dicom_stacks import stacks_of
 from casewise.formats.found import Kind
 from casewise.hashing import image_key
 from casewise.image import Image
@@ -141,7 +143,7 @@ def read_study(folder: Path, found: Sequence[Found], rejected: Sequence[Rejected
     _check_one(folder, [acquired for _, acquired in told])
     series, left_out = named(told)
     given: list[Given] = []
-    refused = [Refused(entry.path.name, entry.path, entry.reason) for entry in rejected]
+    refused = _refused(found, rejected)
     for entry in series:
         try:
             image = formats.read_found(entry.found)
@@ -156,6 +158,28 @@ def read_study(folder: Path, found: Sequence[Found], rejected: Sequence[Rejected
         raise UnreadableImageError(f"{folder} holds no MR sequence that can be read. {reasons}".strip())
     parts = {acquired.body_part for _, acquired in told if acquired.body_part}
     return Study(tuple(given), tuple(refused), notes, parts.pop() if len(parts) == 1 else "")
+
+
+def _refused(found: Sequence[Found], rejected: Sequence[Rejected]) -> list[Refused]:
+    """What a scan rejected, by the description of its series: a folder of several series does not say which is meant."""
+    refused: list[Refused] = []
+    known = {entry.files for entry in found}
+    for folder in dict.fromkeys(entry.path for entry in rejected):
+        entries = [entry for entry in rejected if entry.path == folder]
+        names = _descriptions(folder, known) if folder.is_dir() else []
+        names = names if len(names) == len(entries) else [folder.name] * len(entries)
+        for name, entry in zip(names, entries, strict=True):
+            said = entry.reason if name in entry.reason else f"{name}: {entry.reason}"
+            refused.append(Refused(name, folder, said))
+    return refused
+
+
+def _descriptions(folder: Path, known: set[tuple[Path, ...]]) -> list[str]:
+    """Of the series of several files in a folder that a scan did not find, in the scan's order."""
+    slices, _ = headers(sorted(path for path in folder.iterdir() if path.is_file()))
+    lost = [stack for stack in stacks_of(slices) if stack.files not in known and len(stack.files) > 1]
+    told = [acquisition(Found(folder, stack.member, stack.files, Kind.DICOM)) for stack in lost]
+    return [acquired.description or f"series {acquired.order[0]}" for acquired in told]
 
 
 def read_named(files: Sequence[tuple[str, Path]]) -> Study:

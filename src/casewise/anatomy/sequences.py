@@ -188,12 +188,18 @@ def _without_repetitions(series: Several[Series], left_out: list[LeftOut]) -> tu
         for other in earlier:
             reason = (
                 f"Two series are both {name}: {_spoken(other.acquisition)} was set aside for the later, "
-                f"{_spoken(last.acquisition)}; choose by --sequence '{name}={other.found.path}' and the like."
+                f"{_spoken(last.acquisition)}; {_choose(name, other.found, last.found)}"
             )
             notes.append(reason)
             left_out.append(LeftOut(other.found, reason))
         kept.append(replace(last, notes=tuple(notes)))
     return kept, left_out
+
+
+def _choose(name: str, other: Found, last: Found) -> str:
+    if other.path == last.path:
+        return f"to take it, put its files into a folder of their own and name that by --sequence '{name}=FOLDER'."
+    return f"to take it, name it by --sequence '{name}={other.path}'."
 
 
 def _spoken(told: Acquisition) -> str:
