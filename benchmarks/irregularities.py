@@ -85,7 +85,7 @@ def main() -> None:
         [
             "# Irregularities in chest radiographs",
             "",
-            "`python -m benchmarks.irregularities`",
+            "`python -m benchmarks.irregularities --seeds 2`",
             "",
             "## Nodules",
             f"JSRT: {len(films)} patients, one film each, {len(real)} with one nodule ({small} under 15 mm), {FOLDS} folds by "
