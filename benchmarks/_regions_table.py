@@ -48,6 +48,8 @@ def table(found: dict[str, Any]) -> str:
         ),
         "",
         "## What is no frontal chest radiograph (the shipped model, pictures that it was not trained on)",
+        "Two of them, a hand and a brain slice, were taken for half a chest at first; the rule that refuses them was made then.",
+        "",
         "| pictures | refused | a sentence |",
         "|---|---|---|",
         *(f"| {name} | {row['refused']} of {row['count']} | {row['sentence']} |" for name, row in found["refused"].items()),
