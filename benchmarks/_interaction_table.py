@@ -22,6 +22,7 @@ TITLES = {
     "tumour": "Glioma on FLAIR, 3D, not in the training",
 }
 SHOWN = (0, 1, 2, 4, 8)
+_VIEWS = "Where the last block is tuned, the picture is not seen mirrored as well: its features are of one view."
 
 
 def interactions(row: Row) -> int:
@@ -56,7 +57,7 @@ def write(rows: list[Row], ablations: Sequence[str], results: Path) -> None:
             if any(row["method"] in ablations for row in by_group[group]):
                 both = {row["task"] for row in by_group[group] if row["method"] in ablations}
                 chosen = [row for row in by_group[group] if row["method"] in (OURS, *ablations) and row["task"] in both]
-                lines += ["### Fine-tuning on the image, part by part", "", *_table(chosen), ""]
+                lines += ["### Fine-tuning on the image, part by part", "", _VIEWS, "", *_table(chosen), ""]
     (results / "interaction.md").write_text("\n".join(lines), encoding="utf-8")
     (results / "interaction.json").write_text(json.dumps(rows, indent=0) + "\n", encoding="utf-8")
 
