@@ -43,7 +43,8 @@ def without_bias(
         raise CasewiseError("The image's bias field could not be found: N4 does not converge on it.") from error
     factor: npt.NDArray[np.float32] = SimpleITK.GetArrayFromImage(field).transpose(2, 1, 0)
     factor = np.clip(factor / float(factor[shown].mean()), 1 / _MOST, _MOST)
-    return np.where(array > 0, array / factor, array).astype(np.float32)
+    values = array.astype(np.float32)
+    return np.where(values > 0, values / factor, values)
 
 
 def _picture(array: Array, spacing: tuple[float, ...]) -> object:

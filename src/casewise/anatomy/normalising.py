@@ -41,7 +41,7 @@ def foreground(array: Array) -> npt.NDArray[np.bool_]:
     clipped = np.clip(sample, low, high)
     bright = clipped > threshold_otsu(clipped)
     dark, light = float(clipped[~bright].mean()), float(clipped[bright].mean())
-    return np.isfinite(array) & (array > dark + _DIM * (light - dark))
+    return np.isfinite(array) & np.greater(array, dark + _DIM * (light - dark))
 
 
 def normalised(array: Array, kind: str, shown: npt.NDArray[np.bool_] | None = None) -> Floats:
@@ -81,6 +81,6 @@ def check_unit(array: Array, name: str) -> None:
     raise CasewiseError(f"{given}: it seems to be in {fits[0]}; multiply it by {fits[1]:,.12g}.")
 
 
-def _sample(array: Array) -> Array:
-    flat = array.reshape(-1)[:: array.size // _SAMPLES | 1]
+def _sample(array: Array) -> npt.NDArray[np.float64]:
+    flat = array.reshape(-1)[:: array.size // _SAMPLES | 1].astype(np.float64)
     return flat[np.isfinite(flat)]
