@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from recipes.chest_regions import LUNGS
+
 BARS = {"lungs": 0.975, "heart": 0.94}
 SITE_BAR = 0.95
 
@@ -31,7 +33,7 @@ def table(found: dict[str, Any]) -> str:
         "batches of 4 or 8, rates 2e-3 and 5e-3, light and strong augmentation, one scale or three.",
         "",
         "## Each site left out in turn: lungs",
-        "By the first of the two steps alone: 700 steps of 8 on the lungs of the other two sites.",
+        f"By the first of the two steps alone: {LUNGS.steps} steps of {LUNGS.batch} on the lungs of the other two sites.",
         "",
         "| site that the network never saw | Dice | 95 % interval | worst | patients | aim |",
         "|---|---|---|---|---|---|",
