@@ -22,7 +22,6 @@ def told(description: str = "", **known: Any) -> Acquisition:
         "modality": "MR",
         "subject": "a",
         "study": "1.2",
-        "frame_of_reference": "1.3",
         "image_type": ("ORIGINAL", "PRIMARY"),
         "b_value": None,
         "contrast": False,

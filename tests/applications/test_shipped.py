@@ -152,7 +152,8 @@ def test_a_hippocampus_is_not_sought_in_a_whole_head(known: bool, unit: str) -> 
 def test_categories_bring_them_but_no_unknown_image_is_taken_for_a_hippocampus() -> None:
     registry = default_registry([])
     assert "heart-chambers" in registry.names_for("cardiac-mr")
-    assert {"chest-regions", "tuberculosis"} <= set(registry.names_for("chest-xray"))
+    assert {"chest-regions", "irregularities"} <= set(registry.names_for("chest-xray"))
+    assert "tuberculosis" not in registry.names_for("chest-xray")  # irregularities asks that model
     assert registry.get("hippocampus").features == ("hippocampus",)
     for category in ("unknown", "brain-mr", "cardiac-mr"):
         assert "hippocampus" not in registry.names_for(category)

@@ -37,7 +37,8 @@ CATALOGUE: Mapping[str, Shipped] = {
     shipped.name: shipped
     for shipped in (
         Shipped("breast-ultrasound-class", ("breast-ultrasound",), "benign or malignant lesion", "breast_ultrasound_class", (2,)),
-        Shipped("tuberculosis", ("chest-xray",), "tuberculosis", "tuberculosis", (2,)),
+        # The application ``irregularities`` asks this model too, on the upright picture, so that a report would name it twice.
+        Shipped("tuberculosis", (ON_REQUEST,), "tuberculosis", "tuberculosis", (2,)),
         Shipped("heart-chambers", ("cardiac-mr",), "heart chambers", "heart_chambers", (2, 3)),
         # To the router such a crop is unknown, and so is a crop of anything else; in that, too, the model would find a hippocampus.
         Shipped("hippocampus", (ON_REQUEST,), "hippocampus", "hippocampus", (3,), longest_mm=100.0),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
 from enum import StrEnum
 from functools import partial
@@ -128,8 +127,6 @@ def analyze(
 
     Read on in docs/analyze-and-adapt.md.
     """
-    # Reports are written in this thread while others hand applications their images: those wait for their turn else 5 ms each time.
-    sys.setswitchinterval(0.0005)
     kept = f"The reports that are finished stay in {output}."
     inputs = _inputs(images or [], sequences or [], reference, register)
     with answering(as_json, kept) as answer:

@@ -14,12 +14,11 @@ _APART = 7  # coarse pixels: 5 mm
 
 @dataclass(frozen=True)
 class Candidate:
-    """row, column : in pixels of the view. diameter : in the view's pixels. response : how much it looks like a blob, from 0 on."""
+    """row, column : in pixels of the view. diameter : in the view's pixels."""
 
     row: float
     column: float
     diameter: float
-    response: float
 
 
 def candidates(view: View, most: int) -> list[Candidate]:
@@ -42,7 +41,6 @@ def candidates(view: View, most: int) -> list[Candidate]:
             (float(row) + 0.5) * COARSE,
             (float(column) + 0.5) * COARSE,
             2 * np.sqrt(2) * SIGMAS_MM[sizes[row, column]] / PIXEL_MM,
-            float(strongest[row, column]),
         )
         for row, column in zip(rows[order], columns[order], strict=True)
     ]

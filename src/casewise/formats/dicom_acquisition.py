@@ -26,7 +26,7 @@ _PLANES = ("sagittal", "coronal", "axial")
 class Acquisition:
     """How one image was acquired; None, empty or False where the header does not say.
 
-    subject : a pseudonym. study, frame_of_reference : UIDs. image_type : DICOM's words, upper case. b_value : s/mm².
+    subject : a pseudonym. study : UID. image_type : DICOM's words, upper case. b_value : s/mm².
     echo_time, repetition_time, inversion_time : ms. gradient_echo : whether it is one, None if unknown.
     plane : axial, coronal or sagittal, whichever is nearest; empty for a picture that lies nowhere.
     order : series number, then time: the later of two repetitions is the larger.
@@ -36,7 +36,6 @@ class Acquisition:
     description: str
     subject: str | None
     study: str
-    frame_of_reference: str
     image_type: tuple[str, ...]
     b_value: float | None
     contrast: bool
@@ -78,7 +77,6 @@ def _told(dataset: Any, first: Slice, slices: int) -> Acquisition:
         description=str(header.get("sequence", "")),
         subject=pseudonym(dataset),
         study=text(dataset, "StudyInstanceUID"),
-        frame_of_reference=text(dataset, "FrameOfReferenceUID"),
         image_type=tuple((traits["ImageType"] or traits["FrameType"]).upper().split("\\")),
         b_value=_b_value(dataset, traits),
         contrast=bool(text(dataset, "ContrastBolusAgent") or dataset.get("ContrastBolusAgentSequence")),
