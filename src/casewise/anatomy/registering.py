@@ -343,8 +343,9 @@ def _bent(still: _Pyramid, other: _Pyramid, start: Any, seed: int) -> Any:
     except RuntimeError:
         return start
     field = SimpleITK.TransformToDisplacementField(spline, SimpleITK.sitkVectorFloat64, *_grid_of(fixed))
-    folds = SimpleITK.GetArrayViewFromImage(SimpleITK.DisplacementFieldJacobianDeterminant(field)).min() <= _LEAST_JACOBIAN
-    return start if folds else SimpleITK.CompositeTransform([start, spline])
+    # a copy: SimpleITK's views do not keep alive the image that they show
+    jacobian = SimpleITK.GetArrayFromImage(SimpleITK.DisplacementFieldJacobianDeterminant(field))
+    return start if jacobian.min() <= _LEAST_JACOBIAN else SimpleITK.CompositeTransform([start, spline])
 
 
 def _grid_of(picture: Any) -> tuple[Any, Any, Any, Any]:
