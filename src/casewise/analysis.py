@@ -24,6 +24,7 @@ from casewise.errors import CasewiseError, UsageError
 from casewise.finding import Finding
 from casewise.image import Image
 from casewise.models import Model
+from casewise.reporting.dicom_seg import SUFFIX, segmentation_of
 from casewise.reporting.jsonsafe import dumps
 from casewise.reporting.registration import SequenceView, write_checkerboards
 from casewise.reporting.report import file_stem, write_index, write_report
@@ -214,6 +215,9 @@ class Analyzer:
             f"{outcome.application}: {note}" for outcome in ran.outcomes if isinstance(outcome, Done) for note in outcome.notes
         ]
         views, about = self._sequences(prepared)
+        masks = prepared.masks | _masks_of(ran.findings, image, prepared.masks)
+        with clock.step("write_segmentation"):
+            segmentation, without = segmentation_of(self.output / f"{name}{SUFFIX}", masks, image)
         with clock.step("report"):
             result = Result(
                 str(prepared.path),
@@ -223,12 +227,12 @@ class Analyzer:
                 None if route is None else {**route.to_json(), "applications": [*([ORGANS] if self.adapter else []), *names]},
                 {**clock.seconds, **ran.seconds},
                 self.output / f"{name}.html",
-                (*self.notes, *prepared.notes, *notes),
+                (*self.notes, *prepared.notes, *notes, *([without] if without else [])),
                 tuple(outcome.to_json() for outcome in ran.outcomes),
                 prepared.examples,
                 about,
+                segmentation,
             )
-            masks = prepared.masks | _masks_of(ran.findings, image, prepared.masks)
             report = write_report(
                 result,
                 image,

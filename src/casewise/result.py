@@ -81,6 +81,7 @@ class Result:
     examples : the archive's cases of the category that the router decided for, most like the image first.
     examination : of the reference of several sequences, what became of each: ``sequences``, ``missing_sequences`` and
     ``refused_sequences``, which stand beside the other entries of the JSON.
+    segmentation : of a DICOM image, the DICOM SEG that holds all the masks; None where there is none.
     """
 
     image: str
@@ -94,6 +95,7 @@ class Result:
     applications: tuple[Mapping[str, object], ...] = ()
     examples: tuple[SimilarCase, ...] = ()
     examination: Mapping[str, Any] | None = None
+    segmentation: Path | None = None
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -107,5 +109,6 @@ class Result:
             "notes": list(self.notes),
             "applications": [dict(entry) for entry in self.applications],
             "examples": [case.to_json() for case in self.examples],
+            "segmentation": str(self.segmentation) if self.segmentation else None,
             **(self.examination or {}),
         }

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from pydicom import dcmread
+from pydicom.uid import DigitalXRayImageStorageForPresentation as DX_STORAGE
 
 from casewise import formats
 from casewise.anatomy.regions import NAMES
@@ -33,11 +35,13 @@ def test_masks_boxes_and_refusals(call: Call, shared_data: Path, tmp_path: Path)
 
 def test_dicom_masks_are_nifti_on_its_grid(call: Call, shared_data: Path, tmp_path: Path) -> None:
     array = formats.read(shared_data / FILM).array[0]
-    path = instance(tmp_path / "a.dcm", (255 - array).astype(np.uint16), Modality="DX", PixelSpacing=["0.7", "0.7"])
+    path = instance(tmp_path / "a.dcm", (255 - array).astype(np.uint16), DX_STORAGE, Modality="DX", PixelSpacing=["0.7", "0.7"])
     done = call("regions", path, "--output", tmp_path / "out", "--json")
     assert done.code == 0
     (document,) = done.document
     assert [remark["flag"] for remark in document["remarks"]] == ["inverted"]
+    segmentation = dcmread(document["segmentation"])
+    assert [segment.SegmentLabel for segment in segmentation.SegmentSequence] == [entry["name"] for entry in document["regions"]]
     for entry in document["regions"]:
         assert entry["mask"].endswith(".nii.gz")
         assert Box.around(formats.read_mask(entry["mask"], formats.read(path))).to_json() == entry["box"]

@@ -8,11 +8,14 @@ import nibabel
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from pydicom import dcmread
 
+import casewise
 from casewise.archive import Archive
 from casewise.case import Structure
 from casewise.models import Model, Preparation, Spec
 from tests.cli.conftest import Call, disc
+from tests.formats.synthetic import COLUMNS, ROWS, SLICES, Plan, series
 
 
 @pytest.fixture(scope="session")
@@ -39,6 +42,19 @@ def box_of(mask: np.ndarray) -> str:
 def overlap(path: Path, truth: np.ndarray) -> float:
     found = np.asarray(Pillow.open(path)) > 0
     return 2 * (found & truth).sum() / (found.sum() + truth.sum())
+
+
+def test_a_dicom_series_gets_a_segmentation_object_beside_the_mask(call: Call, tmp_path: Path, interactive: Path) -> None:
+    series(tmp_path / "series", Plan(), FrameOfReferenceUID="1.2.3.9")
+    words = ["--box", "1:5,1:7,2:3", "--model", interactive, "--output", tmp_path / "kidney.nii.gz", "--json"]
+    scribbles = np.zeros((ROWS, COLUMNS, SLICES), np.uint8)
+    scribbles[3, 4, 2] = 1
+    image = casewise.read(tmp_path / "series")
+    casewise.formats.write_mask(tmp_path / "strokes.nii.gz", scribbles, image)
+    done = call("segment", tmp_path / "series", "--scribbles", tmp_path / "strokes.nii.gz", *words)
+    assert done.code == 0, done.err
+    (segment,) = dcmread(done.document["segmentation"]).SegmentSequence
+    assert (segment.SegmentLabel, segment.SegmentAlgorithmType) == ("kidney", "SEMIAUTOMATIC")
 
 
 def test_a_box_and_strokes_give_a_mask(call: Call, tmp_path: Path, interactive: Path) -> None:

@@ -41,6 +41,7 @@ def regions(
         import casewise
         from casewise.anatomy import regions as outline
         from casewise.device import resolve_device
+        from casewise.reporting.dicom_seg import SUFFIX, segmentation_of
         from casewise.reporting.report import file_stem
 
         where = resolve_device(device.value)
@@ -58,8 +59,10 @@ def regions(
             except CasewiseError as error:
                 answer.failed(path, error)
             else:
-                documents.append(_document(path, found, files))
+                segmentation, without = segmentation_of(output / f"{name}{SUFFIX}", found.masks, image)
+                documents.append({**_document(path, found, files), "segmentation": segmentation})
                 lines += _lines(path, found, files)
+                lines += [f"  DICOM segmentation: {segmentation}"] if segmentation else [f"  note: {without}"] if without else []
             answer.progress("Outlining", number, len(images), path.name)
         answer.give(documents, *lines)
 

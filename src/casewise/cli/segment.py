@@ -99,6 +99,8 @@ def segment(
         import casewise
         from casewise.archive import Archive
         from casewise.interaction.session import interactive_model
+        from casewise.reporting.dicom_seg import SUFFIX, segmentation_of
+        from casewise.reporting.report import file_stem
 
         if (archive is None) != (structure is None):
             msg = "An archive's masks are known by what they show: give --archive and --structure together, or neither."
@@ -118,10 +120,15 @@ def segment(
                     answer, opened, structure, network, query, pairs, strokes, grow, device.value, seed
                 )
         written = casewise.formats.write_mask(output, session.mask, query)
+        stem = file_stem(output.name)
+        segmentation, without = segmentation_of(
+            output.parent / f"{stem}{SUFFIX}", {structure or stem: session.mask}, query, by_hand=True
+        )
         document = {"mask": written, "rounds": session.rounds, "seconds": round(seconds, 3)}
+        document |= {"segmentation": segmentation} if segmentation else {}
         voxels = int(session.mask.sum())
         line = f"{written}: {plural(voxels, 'voxel')} after {plural(session.rounds, 'round')} of strokes, {seconds:.1f} s"
-        answer.give(document, line, *([reason] if reason else []))
+        answer.give(document, line, *(told for told in (reason, without) if told))
 
 
 def parse_box(text: str) -> Pairs:

@@ -39,7 +39,7 @@ def write(path: str | os.PathLike[str], image: Image) -> Path:
         writer = _write_itk
     else:
         writer = _write_png if suffix == ".png" else _write_tiff
-    _beside(path, suffix, lambda temporary: writer(temporary, image))
+    beside(path, suffix, lambda temporary: writer(temporary, image))
     return path
 
 
@@ -68,7 +68,8 @@ def mask_suffix(image: Image) -> str:
     return {"NRRD": ".nrrd", "MetaImage": ".mha"}.get(str(kind), ".nii.gz")
 
 
-def _beside(path: Path, suffix: str, writer: Callable[[Path], None]) -> None:
+def beside(path: Path, suffix: str, writer: Callable[[Path], None]) -> None:
+    """Let ``writer`` write a file beside ``path`` and put it in its place in one step. Raises CasewiseError where it cannot."""
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
