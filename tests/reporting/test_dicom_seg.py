@@ -102,6 +102,7 @@ def test_a_radiograph_lies_nowhere_and_keeps_its_pixels(tmp_path: Path) -> None:
     mask[2:5, 3:9] = True
     read = dcmread(write_segmentation(tmp_path / "out.seg.dcm", {"left_lung": mask}, image))
     assert (read.pixel_array.reshape(mask.shape) == mask).all()
+    assert list(read.PatientOrientation) == ["L", "F"]
     assert read.SegmentSequence[0].SegmentedPropertyTypeCodeSequence[0].CodeValue == "44029006"
 
 

@@ -23,6 +23,7 @@ SUFFIX = ".seg.dcm"
 _PRIVATE_SCHEME = "99CASEWISE"
 _STRUCTURE = ("91723000", "SCT", "Anatomical Structure")
 _ABNORMAL = ("49755003", "SCT", "Morphologically Abnormal Structure")
+_CONCEPT = ("309825002", "SCT", "Spatial and Relational Concept")
 # SNOMED CT codes of DICOM PS3.16's context groups; any other name gets a code of our own scheme.
 _MAY_BE_EMPTY = (
     "PatientName",
@@ -45,6 +46,7 @@ _KNOWN = {
     "myocardium": (_STRUCTURE, ("74281007", "SCT", "Myocardium")),
     "hippocampus": (_STRUCTURE, ("5366008", "SCT", "Hippocampus")),
     "nodule": (_ABNORMAL, ("27925004", "SCT", "Nodule")),
+    "cardiothoracic ratio": (_CONCEPT, ("RATIO_LINES", _PRIVATE_SCHEME, "Cardiothoracic Ratio, Lines Measured")),
     "lesion": (_ABNORMAL, ("52988006", "SCT", "Lesion")),
 }
 
@@ -93,11 +95,12 @@ def _built(planes: list[Slice], masks: Mapping[str, npt.NDArray[np.bool_]], by_h
     content = hashlib.sha256(np.packbits(frames).tobytes()).hexdigest()
     identity = [*(plane.instance for plane in planes), *masks, content, str(by_hand)]
     placed = all(plane.placed for plane in planes)
+    sources = _complete(headers_of(planes))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # highdicom's warnings quote the patient's name
-            return highdicom.seg.Segmentation(
-                source_images=_complete(headers_of(planes)),
+            built = highdicom.seg.Segmentation(
+                source_images=sources,
                 pixel_array=frames.astype(np.uint8),
                 segmentation_type="BINARY",
                 segment_descriptions=[_described(number, name, by_hand) for number, name in enumerate(masks, start=1)],
@@ -116,6 +119,11 @@ def _built(planes: list[Slice], masks: Mapping[str, npt.NDArray[np.bool_]], by_h
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
         raise CasewiseError(f"The DICOM headers do not hold what a segmentation object must name: {reason}.") from error
+    if not placed:
+        built.PatientOrientation = sources[0].get(
+            "PatientOrientation"
+        )  # the only word on where a picture's rows and columns run to
+    return built
 
 
 def _complete(headers: list[Any]) -> list[Any]:
