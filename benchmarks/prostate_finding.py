@@ -1,0 +1,73 @@
+"""Where a known finding of a prostate examination lies on each sequence: ``python -m benchmarks.prostate_finding [FOLDER]``.
+
+The examination's DICOM folder is read, registered and brought to the grid of its T2 as ``casewise analyze FOLDER`` does. The
+finding's position is stated in the scanner's coordinates by PROSTATEx' own table (patient 0000, finding 1, peripheral zone,
+significant). The picture, written to FOLDER (``.work`` unless given; it shows a patient's images and is not kept here), has a tile
+a sequence: the transverse slice through the position, 80 mm wide, the position circled. The table says how far registration moved
+each sequence there. No outline of this prostate is at hand: whether the position lies in it is for the eye.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageDraw
+from scipy.ndimage import map_coordinates
+
+from benchmarks._cases import ROOT
+from casewise.anatomy.examination import Examination, examination
+
+FINDING = np.array([25.7457, 31.8707, -38.511])  # LPS mm
+RESULTS = Path(__file__).parent / "results" / "prostate_finding.md"
+_HALF, _TILE = 40.0, 300  # mm, pixels
+
+
+def tile(found: Examination, name: str) -> Pillow.Image:
+    """The slice through the finding, 80 mm wide, patient's right on the left, the position circled."""
+    image = found.registered(name)
+    centre = np.linalg.inv(image.affine) @ [*(FINDING * [-1, -1, 1]), 1]
+    steps = np.linspace(-_HALF, _HALF, _TILE)
+    right, down = np.meshgrid(steps, steps)
+    directions = np.linalg.inv(image.affine[:3, :3])
+    moves = np.stack([-right, -down, np.zeros_like(right)])  # RAS mm: columns run to the patient's left, rows to the back
+    index = centre[:3, None, None] + np.einsum("ij,jrc->irc", directions, moves)
+    values = map_coordinates(image.array[0].astype(np.float32), index, order=1, mode="nearest")
+    low, high = np.percentile(values, (1, 99.5))
+    grey = (255 * np.clip((values - low) / max(high - low, 1e-6), 0, 1)).astype(np.uint8)
+    picture = Pillow.fromarray(np.repeat(grey[..., None], 3, axis=2))
+    draw = ImageDraw.Draw(picture)
+    radius, middle = 5.0 * _TILE / (2 * _HALF), _TILE / 2
+    draw.ellipse([middle - radius, middle - radius, middle + radius, middle + radius], outline=(255, 210, 0), width=2)
+    draw.text((8, 6), name, fill=(255, 255, 255))
+    return picture
+
+
+def main() -> None:
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".work")
+    folder.mkdir(parents=True, exist_ok=True)
+    found = examination(ROOT / "prostatex")
+    tiles = [tile(found, name) for name in found.names]
+    columns = 4
+    sheet = Pillow.new("RGB", (columns * _TILE, -(-len(tiles) // columns) * _TILE))
+    for number, picture in enumerate(tiles):
+        sheet.paste(picture, (number % columns * _TILE, number // columns * _TILE))
+    sheet.save(folder / "prostate_finding.png")
+    lines = ["| sequence | registered to | used | moved there, mm |", "|---|---|---|---|"]
+    for name in found.names:
+        channel = found.channel(name)
+        place = FINDING if channel.transform is None else np.array(channel.transform.TransformPoint(FINDING.tolist()))
+        used = channel.registration is not None and channel.registration.used
+        moved = float(np.linalg.norm(place - FINDING))
+        lines.append(f"| {name} | {channel.registered_to or '–'} | {'yes' if used else 'no'} | {moved:.1f} |")
+    title = "# A known finding on each sequence\n\n`python -m benchmarks.prostate_finding`"
+    text = "\n\n".join([title, __doc__.split("\n", 2)[2].strip(), "\n".join(lines)])
+    refused = "; ".join(f"{entry.path}: {entry.reason}" for entry in found.refused) or "none"
+    RESULTS.write_text(f"{text}\n\nRefused: {refused}.\n", encoding="utf-8")
+    sys.stdout.write(f"{folder / 'prostate_finding.png'}\n" + "\n".join(lines) + "\n")
+
+
+if __name__ == "__main__":
+    main()
