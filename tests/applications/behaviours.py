@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from casewise.applications.running.confinement import available
+from casewise.applications.sharing import shared
 from casewise.finding import Finding
 from casewise.formats import write_mask
 from casewise.image import Box, Image
@@ -136,3 +137,31 @@ def slow_start() -> Bright:
 made = Bright()
 not_an_application = 3
 confined = available()
+
+
+class Sharing:
+    """Asks for what ``once`` others ask for too, and says what it got and whether this process had to make it."""
+
+    def __init__(self, outcome: str = "made") -> None:
+        self._outcome = outcome
+
+    def analyze(self, image: Image) -> list[Finding]:
+        made = []
+
+        def make() -> str:
+            made.append(1)
+            time.sleep(0.3)
+            if self._outcome == "dies":
+                os._exit(3)
+            return f"{os.getpid()} saw {float(image.array.mean())}"
+
+        text = shared("what", make, lambda path, told: path.write_text(told) and None, Path.read_text)
+        return [Finding("x", text, measures={"made": len(made)})]
+
+
+class Trespassing:
+    """Writes where the applications that share something may, and it may not."""
+
+    def analyze(self, image: Image) -> list[Finding]:
+        (Path.cwd().parents[2] / "shared" / "what").write_text("nonsense")
+        return [Finding("x", "wrote")]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from casewise.anatomy.regions import Regions, regions
+from casewise.anatomy.regions import Regions
+from casewise.applications.chest import chest_regions
 from casewise.applications.measures import measure
 from casewise.finding import Finding
 from casewise.formats import mask_suffix, write_mask
@@ -22,7 +23,7 @@ class _Regional:
         self.notes: tuple[str, ...] = ()
 
     def _regions(self, image: Image) -> Regions:
-        found = regions(image, self._device)
+        found = chest_regions(image, self._device)
         self.notes = tuple(remark.sentence for remark in found.remarks)
         return found
 

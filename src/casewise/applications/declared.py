@@ -113,6 +113,8 @@ class Declared:
     it is asked for by name, or where a rule adds it. features : what it looks for, in words.
     seconds : wall time for one image. start_seconds : wall time to start it and load its model, once for many images.
     memory_mb : resident memory of all its processes together. settings : what it is started with. origin : who declared it.
+    shared : whether it starts from what others start from too, which is then made once an image, by
+    :mod:`casewise.applications.sharing`; such applications trust one another, so that only what comes with casewise says so.
     sequences : of an examination a Python object is then given these, a channel each, in this order
     (:meth:`casewise.anatomy.examination.Examination.stacked`); any other image, and without ``sequences`` the reference, as it is.
     """
@@ -128,6 +130,7 @@ class Declared:
     memory_mb: float = 4096.0
     origin: str = "code"
     sequences: tuple[str, ...] = ()
+    shared: bool = False
 
     def __post_init__(self) -> None:
         _check(

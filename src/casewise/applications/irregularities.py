@@ -86,11 +86,11 @@ class Irregularities:
         return Finding(self.name, TUBERCULOSIS, scores[TUBERCULOSIS], "lungs")
 
     def _upright(self, image: Image) -> Upright:
-        from casewise.anatomy import regions
         from casewise.anatomy.regions import HEART, OVERLAP
+        from casewise.applications.chest import chest_regions
         from casewise.detection.chest import chest_segments, pixel_mm
 
-        found = regions(image, self._device)
+        found = chest_regions(image, self._device)
         self.notes = [remark.sentence for remark in found.remarks]
         lungs = [name for name in found.masks if name not in (HEART, OVERLAP)]
         if not lungs:

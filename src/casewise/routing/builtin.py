@@ -36,6 +36,7 @@ BUILT_IN = (
         "Both lungs, the heart and the lung behind it, outlined in any frontal chest radiograph.",
         settings={"device": "cpu", "masks": "."},
         origin="casewise",
+        shared=True,
     ),
     Declared(
         "cardiothoracic-ratio",
@@ -45,6 +46,7 @@ BUILT_IN = (
         "The heart's width over the thorax's, with the lines drawn as a radiologist would.",
         settings={"device": "cpu", "masks": "."},
         origin="casewise",
+        shared=True,
     ),
     Declared(
         "irregularities",
@@ -54,5 +56,6 @@ BUILT_IN = (
         "Nodules, sought in segments of lungs and heart at full resolution; its card says how many it misses.",
         settings={"device": "cpu", "maps": "."},
         origin="casewise",
+        shared=True,
     ),
 )

@@ -36,12 +36,13 @@ _MEGABYTE = 1024 * 1024
 class Worker:
     """A process that runs one application.
 
-    root : a folder of its own, the only one that it may write in. processes : who knows how much memory it holds.
-    stopping : set when all is to end. confine : whether the kernel is to hold it to its folder.
+    root : a folder of its own, the only one that it may write in; an application that is declared as ``shared`` may write in
+    ``shared`` too. processes : who knows how much memory it holds. stopping : set when all is to end.
     """
 
-    def __init__(self, declared: Declared, root: Path, processes: table.Table, stopping: threading.Event) -> None:
+    def __init__(self, declared: Declared, root: Path, processes: table.Table, stopping: threading.Event, shared: Path) -> None:
         self.declared, self.root = declared, root
+        self._shared = [str(shared)] if declared.shared else []
         self._processes, self._stopping = processes, stopping
         self._mark = uuid.uuid4().hex
         self._tail, self._tasks = bytearray(), 0
@@ -76,6 +77,7 @@ class Worker:
             "memory_mb": declared.memory_mb,
             "root": str(self.root),
             "confine": not isinstance(declared.run, ContainerRun),
+            "shared": self._shared,
         }
         self._send(document)
         limit = declared.start_seconds

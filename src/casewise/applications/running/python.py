@@ -9,6 +9,7 @@ from typing import Any
 
 from casewise.applications.running.outcome import ApplicationError
 from casewise.applications.running.worker import Runs, Task
+from casewise.applications.sharing import sharing
 from casewise.finding import Finding
 
 
@@ -29,7 +30,8 @@ def started(target: str, settings: Mapping[str, object]) -> Runs:
     def run(task: Task) -> tuple[list[object], list[str]]:
         image = task.image()
         os.chdir(task.out)
-        findings = _told(analyze(image))
+        with sharing(task.shared):
+            findings = _told(analyze(image))
         notes = getattr(application, "notes", ())
         return findings, [str(note) for note in notes] if isinstance(notes, (list, tuple)) else []
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -43,6 +44,8 @@ class Runner:
             raise UsageError(f"{workers} applications at a time are not possible; give 1 or more.")
         self._folder = Scratch()
         self._scratch = self._folder.path
+        self._shared = self._scratch / "shared"
+        self._shared.mkdir()
         self._executor = ThreadPoolExecutor(self.workers, thread_name_prefix="casewise-application")
         self._stopping, self._lock, self._processes = threading.Event(), threading.Lock(), Table()
         self._idle: list[Worker] = []
@@ -73,7 +76,7 @@ class Runner:
         room = ahead if ahead is not None else 4 * self.workers
         waiting: deque[tuple[Job, _Voxels, list[Future[Outcome]]]] = deque()
         for job in jobs:
-            voxels = _Voxels(job.image, self._scratch / f"image-{self._number()}.npy")
+            voxels = self._voxels(job.image)
             waiting.append((job, voxels, [self._executor.submit(self._one, job, known, voxels) for known in job.applications]))
             while waiting and (len(waiting) >= room or all(future.done() for future in waiting[0][2])):
                 yield self._through(*waiting.popleft())
@@ -97,7 +100,7 @@ class Runner:
         try:
             image = job.for_application(known)
             if image is not job.image:
-                own = _Voxels(image, self._scratch / f"image-{self._number()}.npy")
+                own = self._voxels(image)
             worker = self._worker(known)
             task = self._task(job, image, known, own, worker)
             answer = worker.run(task)
@@ -122,7 +125,7 @@ class Runner:
             for place in range(len(self._idle) - 1, -1, -1):
                 if self._idle[place].declared == known:
                     return self._idle.pop(place)
-        worker = Worker(known, self._scratch / f"{known.name}-{self._number()}", self._processes, self._stopping)
+        worker = Worker(known, self._scratch / f"{known.name}-{self._number()}", self._processes, self._stopping, self._shared)
         try:
             worker.start()
         except ApplicationError as error:
@@ -156,6 +159,7 @@ class Runner:
             "array": str(voxels.path()) if wants_voxels else None,
             "affine": image.affine.tolist(),
             "header": dict(image.header),
+            "shared": str(voxels.shared) if known.shared else None,
             "ident": f"casewise-{worker.pid}-{number}-{uuid.uuid4().hex[:8]}",
         }
 
@@ -169,6 +173,10 @@ class Runner:
             if found:
                 subprocess.run([known.run.runtime, "rm", "--force", *found], capture_output=True, timeout=60, check=True)  # noqa: S603
 
+    def _voxels(self, image: Image) -> _Voxels:
+        name = f"image-{self._number()}"
+        return _Voxels(image, self._scratch / f"{name}.npy", self._shared / name)
+
     def _number(self) -> int:
         with self._lock:
             self._count += 1
@@ -176,10 +184,14 @@ class Runner:
 
 
 class _Voxels:
-    """An image's voxels as a file that workers map, written when the first of them asks."""
+    """An image's voxels as a file that workers map, written when the first of them asks.
 
-    def __init__(self, image: Image, path: Path) -> None:
+    shared : folder of what applications make of the image for one another; there when the first of them has.
+    """
+
+    def __init__(self, image: Image, path: Path, shared: Path) -> None:
         self._image, self._path, self._lock = image, path, threading.Lock()
+        self.shared = shared
 
     def path(self) -> Path:
         with self._lock:
@@ -189,6 +201,7 @@ class _Voxels:
 
     def remove(self) -> None:
         self._path.unlink(missing_ok=True)
+        shutil.rmtree(self.shared, ignore_errors=True)
 
 
 def _adopted(answer: dict[str, object], known: Declared, job: Job, out: Path, folder: Path, began: float) -> Done:

@@ -36,7 +36,8 @@ class Task:
     """One image for the application.
 
     folder : private to this task. source, member : the image's file. array : its voxels, as a .npy file, with ``affine`` and
-    ``header``; None where the application does not ask for them. ident : a name for a container.
+    ``header``; None where the application does not ask for them. ident : a name for a container. shared : where applications
+    that trust one another leave what they all need of the image; None for any other.
     """
 
     folder: Path
@@ -48,6 +49,7 @@ class Task:
     affine: list[list[float]]
     header: dict[str, object]
     ident: str
+    shared: Path | None = None
 
     @property
     def out(self) -> Path:
@@ -87,7 +89,7 @@ def main() -> None:
     if start["confine"]:
         from casewise.applications.running.confinement import confine
 
-        confine([root])
+        confine([root, *map(Path, start["shared"])])
     tasks: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(lines, tasks), daemon=True).start()
     runs = _guarded(root / START, start["name"], lambda: _started(start))
@@ -106,6 +108,7 @@ def main() -> None:
                 "source": Path(document["source"]),
                 "grid": tuple(document["grid"]),
                 "array": Path(document["array"]) if document["array"] else None,
+                "shared": Path(document["shared"]) if document["shared"] else None,
             }
         )
         task.out.mkdir(parents=True, exist_ok=True)
