@@ -120,6 +120,9 @@ class Model:
         if self.task == "encoding":
             msg = f"Model {self.name} compares images and answers nothing about one; choose a segmenter or classifier."
             raise ModelError(msg)
+        if self.task == "lesions":
+            msg = f"Model {self.name} takes an examination's sequences together; give it to casewise.lesions.predict."
+            raise ModelError(msg)
         return predict(self, image, resolve_device(device))
 
     def encoder(self, device: str = "cpu") -> ModelEncoder:

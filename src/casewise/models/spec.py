@@ -11,12 +11,13 @@ from casewise.errors import ModelError
 from casewise.models.preparation import Preparation
 
 FORMAT = 1
-TASKS = ("segmentation", "classification", "encoding")
+TASKS = ("segmentation", "classification", "encoding", "lesions")
 
 
 @dataclass(frozen=True)
 class Spec:
-    """task : ``segmentation`` (``structures``), ``classification`` (``classes``) or ``encoding`` (similarity only).
+    """task : ``segmentation`` (``structures``), ``classification`` (``classes``), ``encoding`` (similarity only) or ``lesions``
+    (the lesion as the one structure, and the classes of a slice, the first of which is that it has none).
 
     network : ``kind`` and that kind's settings, as :func:`casewise.models.networks.build` reads them.
     """
@@ -31,7 +32,8 @@ class Spec:
         if self.task not in TASKS:
             msg = f"A model's task is one of {', '.join(TASKS)}; given was {self.task!r}."
             raise ModelError(msg)
-        if (self.task == "segmentation") != bool(self.structures) or (self.task == "classification") != bool(self.classes):
+        outlines, tells = self.task in ("segmentation", "lesions"), self.task in ("classification", "lesions")
+        if outlines != bool(self.structures) or tells != bool(self.classes):
             msg = f"A segmenter names its structures, a classifier its classes; this {self.task} model does not."
             raise ModelError(msg)
         # Lists, as TOML gives them back: a model's key must not change by being written and read.

@@ -23,7 +23,7 @@ from casewise.training.checkpoint import State
 from casewise.training.losses import classification_loss, reconstruction_loss, segmentation_loss
 from casewise.training.measures import per_case
 from casewise.training.samples import Sample, prepare, weighted
-from casewise.training.source import Source
+from casewise.training.source import Objective, Source
 
 Progress = Callable[[int, int, float], None]
 Penalty = Callable[[Tensor, Tensor], Tensor]
@@ -80,6 +80,7 @@ def fit(
     progress: Progress | None = None,
     source: Source | None = None,
     penalty: Penalty | None = None,
+    objective: Objective | None = None,
 ) -> Model:
     """Train ``model`` on ``cases`` and return a new one that knows its parent, its cases and its measures.
 
@@ -90,6 +91,7 @@ def fit(
     source : makes the batches from the cases itself, perhaps by what the network answered before (a simulated user); order, weights
     and augmentation are then its own.
     penalty : added to the loss, of the answer and the target as the loss has them: a discriminator's verdict, say.
+    objective : the loss, in place of the task's, of a network that answers with more than one tensor; with a source alone.
     The same model, cases, settings and seed give the same result on the same machine, interrupted or not.
     """
     settings = settings or Settings()
@@ -97,7 +99,9 @@ def fit(
         msg = "There are no cases to train on; check the structure's or category's name, and which cases the archive has."
         raise CasewiseError(msg)
     loop = _Loop(model, cases, order, weights, trainable, settings, validation, checkpoint, source)
-    loop.penalty = penalty
+    loop.penalty, loop.objective = penalty, objective
+    if (objective is not None or model.task == "lesions") and (objective is None or source is None):
+        raise UsageError("An objective goes with a source of batches, and a lesion model with both: train it by casewise.lesions.")
     best = loop.run(progress)
     lineage = Lineage(
         method=method,
@@ -128,6 +132,7 @@ class _Loop:
     ) -> None:
         self.spec, self.settings, self.source = model.spec, settings, source
         self.penalty: Penalty | None = None
+        self.objective: Objective | None = None
         self.device = resolve_device(settings.device)
         self.samples, self.case_weights = _weighted_samples(cases, weights, model.spec) if source is None else ([], [])
         self.validation, self.checkpoint = validation, checkpoint
@@ -160,7 +165,7 @@ class _Loop:
             self.state.step = step + 1
             if progress is not None:
                 progress(step + 1, total, loss)
-            if self.validation and ((step + 1) % self.settings.validate_every == 0 or step + 1 == total):
+            if self._judged() and ((step + 1) % self.settings.validate_every == 0 or step + 1 == total):
                 self._validate(loss)
                 if self._exhausted():
                     break
@@ -170,7 +175,12 @@ class _Loop:
     def measures(self) -> dict[str, float]:
         return {f"validation_{self._measure_name()}": self.state.best_measure} if self.state.best else {}
 
+    def _judged(self) -> bool:
+        return bool(self.validation if self.objective is None else self.objective.measured)
+
     def _measure_name(self) -> str:
+        if self.objective is not None:
+            return self.objective.measured
         return {"segmentation": "dice", "classification": "log_likelihood"}.get(self.spec.task, "likeness")
 
     def _step(self, step: int) -> float:
@@ -180,6 +190,28 @@ class _Loop:
             logits = self.network(x)
         if self.source is not None and isinstance(logits, Tensor):
             self.source.answered(step, logits.detach().float().cpu())
+        if self.objective is not None and voxel_weights is not None:
+            loss = self.objective.loss(logits, target, voxel_weights)
+        else:
+            loss = self._task_loss(logits, x, target, case_weights, voxel_weights, labelled)
+        if not torch.isfinite(loss):
+            msg = f"Training broke off at step {step + 1}: the loss is not a number; try a lower rate than {self.settings.rate}."
+            raise CasewiseError(msg)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.trained, 5.0)
+        self.optimizer.step()
+        return float(loss.detach())
+
+    def _task_loss(
+        self,
+        logits: object,
+        x: Tensor,
+        target: Tensor,
+        case_weights: Tensor,
+        voxel_weights: Tensor | None,
+        labelled: Tensor | None,
+    ) -> Tensor:
         if (
             not isinstance(logits, Tensor)
             or logits.shape[1:2] != (self.spec.outputs,)
@@ -193,16 +225,7 @@ class _Loop:
             loss = classification_loss(logits.float(), target, case_weights)
         else:
             loss = reconstruction_loss(logits.float(), target, case_weights, voxel_weights)
-        if self.penalty is not None:
-            loss = loss + self.penalty(logits.float(), target)
-        if not torch.isfinite(loss):
-            msg = f"Training broke off at step {step + 1}: the loss is not a number; try a lower rate than {self.settings.rate}."
-            raise CasewiseError(msg)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.trained, 5.0)
-        self.optimizer.step()
-        return float(loss.detach())
+        return loss if self.penalty is None else loss + self.penalty(logits.float(), target)
 
     def _batch(self, step: int) -> tuple[Tensor, Tensor, Tensor, Tensor | None, Tensor | None]:
         """The step's samples; a function of seed and step alone, so that a resumed training sees what it would have seen."""
@@ -247,9 +270,12 @@ class _Loop:
 
     def _validate(self, loss: float) -> None:
         self.network.eval()
-        values = per_case(self.network, self.spec, self.validation, self.device, self.settings.partial)
+        if self.objective is not None:
+            measure = self.objective.measure(self.network)
+        else:
+            values = per_case(self.network, self.spec, self.validation, self.device, self.settings.partial)
+            measure = float(np.mean(values["dice"])) if "dice" in values else -float(np.mean(values["loss"]))
         _train_mode(self.network)
-        measure = float(np.mean(values["dice"])) if "dice" in values else -float(np.mean(values["loss"]))
         self.state.curve.append((self.state.step, loss, measure))
         if measure > self.state.best_measure:
             self.state.best, self.state.best_measure = _weights(self.network), measure

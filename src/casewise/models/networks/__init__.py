@@ -10,9 +10,10 @@ from casewise.errors import ModelError
 if TYPE_CHECKING:
     from torch import nn
 
-# casewise's own; "monai" is built too. The last four are interactive ones and the last block that is tuned to one image.
-NETWORKS = ("unet", "classifier", "autoencoder", "prompt_unet", "p_net", "pc_net", "head", "polar")
+# casewise's own; "monai" is built too. "head" is the interactive ones' last block, which is tuned to one image.
 INTERACTIVE = ("prompt_unet", "p_net", "pc_net")
+LESIONS = ("lesion_multitask", "lesion_fusion", "lesion_regression")
+NETWORKS = ("unet", "classifier", "autoencoder", *INTERACTIVE, "head", "polar", *LESIONS)
 
 
 def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, outputs: int) -> nn.Module:
@@ -36,6 +37,8 @@ def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, o
         return Autoencoder(spatial_dims, in_channels, outputs, channels)
     if kind in INTERACTIVE or kind == "head":
         return _interactive(str(kind), spatial_dims, in_channels, outputs, settings)
+    if kind in LESIONS:
+        return _lesions(str(kind), spatial_dims, in_channels, outputs, settings)
     if kind == "polar":
         from casewise.models.networks.polar import Polar, Polars
 
@@ -71,6 +74,30 @@ def _interactive(kind: str, spatial_dims: int, in_channels: int, outputs: int, s
     from casewise.models.networks.pc_net import PCNet
 
     return PCNet(in_channels, outputs, _channels(settings)[0])
+
+
+def _lesions(kind: str, spatial_dims: int, in_channels: int, outputs: int, settings: Mapping[str, object]) -> nn.Module:
+    """``told_by`` : numbers of the channels that the class is told from; all without it."""
+    told = settings.get("told_by", list(range(in_channels)))
+    mapped = settings.get("mapped", True)
+    if not isinstance(told, list | tuple) or not told or not all(isinstance(n, int) and 0 <= n < in_channels for n in told):
+        msg = f"A lesion network's told_by are numbers of its {in_channels} sequences, from 0; given was {told!r}."
+        raise ModelError(msg)
+    if spatial_dims != 2 or not isinstance(mapped, bool):
+        msg = f"A lesion network takes slices, and mapped is true or false; given was {spatial_dims} axes and mapped {mapped!r}."
+        raise ModelError(msg)
+    channels, patch = _channels(settings), _patch(settings)
+    if kind == "lesion_multitask":
+        from casewise.models.networks.lesion_multitask import MultiTask
+
+        return MultiTask(in_channels, outputs, channels, patch, told, mapped)
+    if kind == "lesion_fusion":
+        from casewise.models.networks.lesion_fusion import Fusion
+
+        return Fusion(in_channels, outputs, channels, patch, told, mapped)
+    from casewise.models.networks.lesion_regression import Regression
+
+    return Regression(in_channels, channels, patch, told, mapped)
 
 
 def _channels(settings: Mapping[str, object]) -> tuple[int, ...]:

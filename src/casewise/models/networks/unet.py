@@ -40,8 +40,11 @@ class UNet(nn.Module):
             self.head = _UNCONV[spatial_dims](channels[0], out_channels, patch, stride=patch)
 
     def forward(self, x: Tensor) -> Tensor:
-        shape = x.shape[2:]
-        *skips, x = self.encoder.levels_of(x)
+        return self.decoded(self.encoder.levels_of(x), x.shape[2:])
+
+    def decoded(self, levels: list[Tensor], shape: torch.Size) -> Tensor:
+        """Logits (N, out_channels, *shape) from the encoder's ``levels_of`` an input of that shape."""
+        *skips, x = levels
         for level, skip in zip(self.decoder, reversed(skips), strict=True):
             x = nn.functional.interpolate(x, size=skip.shape[2:], mode="nearest")
             x = level(torch.cat([skip, x], dim=1))

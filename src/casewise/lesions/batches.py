@@ -1,0 +1,186 @@
+"""Batches for lesion networks, and the loss of their answers; sequences are left out at random, as they will be missing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from casewise.errors import CasewiseError
+from casewise.lesions.prepared import Slices
+from casewise.lesions.synthetic import drawn
+from casewise.models.networks.lesion_parts import LesionAnswer, present
+from casewise.training.augmentation import LEVELS, augment
+from casewise.training.losses import classification_loss, segmentation_loss
+
+FILLED = 0.67  # of the slices shown have lesions
+_EACH = 0.5  # the weight of the sequences' own maps beside the combined one
+_UNTOLD = -1
+_SEEN = 24  # slices of an examination set aside that it is measured on
+PARTS = ("localise", "classify", "together")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What the batches are made of. classes : the first is none; sequences, told_by : of the model; scores : of each class.
+
+    dropped : chance that a sequence is left out. synthetic : share of the slices that get lesions that never were. carries_score :
+    the map's target is the score of the lesion instead of 1. part : what is lowered: ``localise``, ``classify`` or ``together``.
+    """
+
+    classes: tuple[str, ...]
+    sequences: tuple[str, ...]
+    told_by: tuple[int, ...]
+    scores: tuple[float, ...] = ()
+    dropped: float = 0.3
+    synthetic: float = 0.0
+    carries_score: bool = False
+    part: str = "together"
+    augmentation: str = "strong"
+    mirror: bool = True
+
+
+class Batches:
+    """Source and objective of one phase (:mod:`casewise.training.source`).
+
+    Categories come up alike often, and of each its examinations. aside : examinations that the network is measured on.
+    Raises CasewiseError where no slice of the examinations has a lesion.
+    """
+
+    def __init__(self, slices: Sequence[Slices], shown: Shown, aside: Sequence[Slices] = ()) -> None:
+        self._shown, self._aside = shown, [own for own in aside if len(own.x)]
+        self._groups: dict[str | None, list[Slices]] = defaultdict(list)
+        for own in slices:
+            if own.filled:
+                self._groups[own.category].append(own)
+        if not self._groups:
+            raise CasewiseError("No slice of the examinations has a lesion large enough to be seen at the network's scale.")
+        digest = hashlib.blake2b(repr(shown).encode(), digest_size=12)
+        for own in (*slices, *self._aside):
+            digest.update(f"{own.category}{own.x.shape}{int(own.mask.sum())}".encode())
+        self.key = f"lesions {digest.hexdigest()}"
+        self._verdicts = torch.zeros(0, dtype=torch.long)
+        self._there = torch.zeros(0, dtype=torch.bool)
+
+    @property
+    def measured(self) -> str:
+        return {"localise": "dice", "classify": "log_likelihood"}.get(self._shown.part, "merit") if self._aside else ""
+
+    def batch(self, step: int, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """(x (N, sequences, row, column), the map's target (N, row, column) 0…1, ones)."""
+        groups = sorted(self._groups, key=str)
+        xs, targets, verdicts = [], [], []
+        for _ in range(size):
+            group = self._groups[groups[int(rng.integers(len(groups)))]]
+            x, mask, verdict = self._one(group[int(rng.integers(len(group)))], rng)
+            xs.append(x)
+            targets.append(mask)
+            verdicts.append(verdict)
+        planes, target = torch.from_numpy(np.stack(xs)), torch.from_numpy(np.stack(targets))
+        kept = torch.from_numpy(np.stack([_kept(own, self._shown.dropped, rng) for own in present(planes).numpy()]))
+        level = LEVELS[self._shown.augmentation]
+        if level is not None:
+            generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+            planes, (target,) = augment(planes, [(target, "nearest")], replace(level, mirror=self._shown.mirror), generator)
+        planes = planes * kept[:, :, None, None]
+        self._verdicts, self._there = torch.tensor(verdicts), kept
+        wanted = target.float()
+        if self._shown.carries_score:
+            wanted = wanted * torch.tensor([self._score(verdict) or 1.0 for verdict in verdicts])[:, None, None]
+        return planes, wanted, torch.ones(size)
+
+    def answered(self, step: int, logits: Tensor) -> None:
+        """Nothing depends on the answers."""
+
+    def loss(self, answer: object, target: Tensor, spread: Tensor) -> Tensor:
+        if not isinstance(answer, LesionAnswer):
+            raise CasewiseError("These batches are for a lesion network; build one by casewise.lesions.Plan.")
+        total = spread.new_zeros(())
+        if self._shown.part != "classify" and answer.map is not None:
+            total = total + _map_loss(answer.map, target, spread, self._shown.carries_score)
+            if answer.maps is not None:
+                total = total + _EACH * _each_loss(answer.maps, target, self._there.to(target.device), self._shown.carries_score)
+        if self._shown.part != "localise":
+            total = total + self._verdict_loss(answer.verdict.float())
+        return total
+
+    def measure(self, network: nn.Module) -> float:
+        """Over the examinations set aside: mean Dice; minus the mean −ln of the true class's probability; or the first minus a
+        tenth of the second.
+        """
+        device = next(network.parameters()).device
+        dices, losses = [], []
+        for own in self._aside:
+            numbers = [*own.filled[:: max(1, len(own.filled) // _SEEN)], *own.empty[:: max(1, len(own.empty) // (_SEEN // 2))]]
+            with torch.inference_mode():
+                answer: LesionAnswer = network(torch.from_numpy(np.stack([own.x[n] for n in numbers])).float().to(device))
+            truth = torch.from_numpy(np.stack([own.mask[n] for n in numbers]))
+            if answer.map is not None:
+                chance = answer.map.float().sigmoid().cpu()
+                dices.append(float(2 * (chance * truth).sum() / (chance.sum() + truth.sum()).clamp_min(1)))
+            self._verdicts = torch.tensor([self._class_of(own) if own.mask[n].any() else 0 for n in numbers])
+            self._there = torch.from_numpy(np.repeat(own.there[None], len(numbers), axis=0))
+            losses.append(float(self._verdict_loss(answer.verdict.float())))
+        dice, loss = float(np.mean(dices)) if dices else 0.0, float(np.mean(losses))
+        return {"localise": dice, "classify": -loss}.get(self._shown.part, dice - 0.1 * loss)
+
+    def _one(self, own: Slices, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
+        filled = not own.empty or rng.random() < FILLED
+        number = (own.filled if filled else own.empty)[int(rng.integers(len(own.filled if filled else own.empty)))]
+        x, mask = own.x[number].astype(np.float32), own.mask[number]
+        if not filled and rng.random() < self._shown.synthetic / (1 - FILLED):
+            x, mask = drawn(x, self._shown.sequences, rng)
+            return x, mask, _UNTOLD if mask.any() else 0
+        return x, mask, self._class_of(own) if filled else 0
+
+    def _class_of(self, own: Slices) -> int:
+        classes = self._shown.classes
+        return classes.index(own.category) if own.category in classes else _UNTOLD if len(classes) > 2 else 1
+
+    def _score(self, verdict: int) -> float | None:
+        return self._shown.scores[verdict] if verdict >= 0 and self._shown.scores else None
+
+    def _verdict_loss(self, verdict: Tensor) -> Tensor:
+        """Of the slices of which it is known what they show, and that still have a sequence by which the class can be told."""
+        told = (self._verdicts >= 0) & self._there[:, list(self._shown.told_by)].any(dim=1)
+        weights, classes = told.float().to(verdict.device), self._verdicts.clamp_min(0).to(verdict.device)
+        if not self._shown.scores:
+            return classification_loss(verdict, classes, weights)
+        wanted = torch.tensor(self._shown.scores, device=verdict.device)[classes]
+        losses = functional.binary_cross_entropy_with_logits(verdict[:, 0], wanted, reduction="none")
+        return (losses * weights).sum() / weights.sum().clamp_min(1e-6)
+
+
+def _kept(there: np.ndarray, dropped: float, rng: np.random.Generator) -> np.ndarray:
+    """(sequences,) bool: which are shown, of those that are there; at least one."""
+    kept = there & (rng.random(len(there)) >= dropped)
+    if not kept.any() and there.any():
+        kept[rng.choice(np.flatnonzero(there))] = True
+    return np.asarray(kept)
+
+
+def _map_loss(logits: Tensor, target: Tensor, weights: Tensor, soft: bool) -> Tensor:
+    logits = logits.float()
+    if soft:
+        return functional.binary_cross_entropy_with_logits(logits, target) + 1 - _soft_dice(logits.sigmoid(), target)
+    return segmentation_loss(torch.stack([torch.zeros_like(logits), logits], dim=1), target, weights)
+
+
+def _each_loss(maps: Tensor, target: Tensor, there: Tensor, soft: bool) -> Tensor:
+    rows, numbers = torch.nonzero(there, as_tuple=True)
+    if len(rows) == 0:
+        return maps.new_zeros(())
+    return _map_loss(maps[rows, numbers], target[rows], torch.ones_like(target[rows, 0, 0]), soft)
+
+
+def _soft_dice(chance: Tensor, target: Tensor) -> Tensor:
+    """Of a map whose target is not only 0 or 1: 1 where both are the same."""
+    overlap = (chance * target).flatten(1).sum(dim=1)
+    sizes = (chance**2 + target**2).flatten(1).sum(dim=1)
+    return ((2 * overlap + 1) / (sizes + 1)).mean()

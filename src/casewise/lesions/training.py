@@ -1,0 +1,235 @@
+"""Lesion networks trained in phases: where first, then what with the where held fixed, then both together (or not)."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from casewise.case import Case, Structure
+from casewise.errors import CasewiseError, UsageError
+from casewise.lesions.batches import Batches, Shown
+from casewise.lesions.examinations import Labelled
+from casewise.lesions.prepared import Slices, prepared
+from casewise.lesions.slices import NONE, preparation
+from casewise.models.model import Model
+from casewise.models.spec import Spec
+from casewise.training.fit import Progress, Settings, fit
+
+NETWORKS = ("multitask", "fusion", "regression")
+WAYS = ("joint", "separate", "unmapped")
+_LOCALISER, _CLASSIFIER = ("localiser",), ("classifier",)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """network : ``multitask`` (one encoder), ``fusion`` (a network a sequence) or ``regression`` (a score instead of classes).
+
+    way : ``joint``; ``separate``, in which the localiser goes on alone and the classifier learns from its fixed map for as many
+    steps; or ``unmapped``, a classifier without map. steps : of the phases localise, classify, together. size : of the network's
+    square input. scores : category → 0 to 1, for a regression network. dropped, synthetic, carries_score : see
+    :class:`casewise.lesions.batches.Shown`.
+    """
+
+    network: str = "multitask"
+    way: str = "joint"
+    steps: tuple[int, int, int] = (300, 120, 180)
+    size: int = 128
+    channels: tuple[int, ...] = (16, 32, 64, 96)
+    scores: tuple[tuple[str, float], ...] = ()
+    dropped: float = 0.3
+    synthetic: float = 0.0
+    carries_score: bool = False
+    mirror: bool = True
+    settings: Settings = field(default_factory=lambda: Settings(batch=8, rate=2e-3))
+
+    def __post_init__(self) -> None:
+        if self.network not in NETWORKS or self.way not in WAYS:
+            msg = (
+                f"A lesion network is one of {', '.join(NETWORKS)}, trained in one of the ways {', '.join(WAYS)}; "
+                f"given was {self.network!r}, {self.way!r}."
+            )
+            raise UsageError(msg)
+        if len(self.steps) != 3 or min(self.steps) < 1:
+            raise UsageError(f"A lesion network is trained in three phases of at least one step; given was {self.steps}.")
+        if not 0 <= self.dropped < 1 or not 0 <= self.synthetic <= 0.33:
+            msg = f"A sequence is dropped with a chance from 0 to below 1, at most 0.33 of slices are synthetic; given was {self}."
+            raise UsageError(msg)
+        if not all(0 <= score <= 1 for _, score in self.scores):
+            raise UsageError(f"A score is a number from 0 to 1; given was {dict(self.scores)}.")
+
+    def phases(self) -> tuple[tuple[str, tuple[str, ...], int], ...]:
+        """(what is lowered, beginnings of the names of what is trained, steps) of each phase, in order."""
+        first, second, third = self.steps
+        if self.way == "unmapped":
+            return (("classify", ("localiser", "classifier"), second + third),)
+        start = (("localise", _LOCALISER, first),)
+        if self.way == "separate":
+            return (*start, ("localise", _LOCALISER, third), ("classify", _CLASSIFIER, second + third))
+        return (*start, ("classify", _CLASSIFIER, second), ("together", _LOCALISER + _CLASSIFIER, third))
+
+
+def train_lesions(
+    examinations: Sequence[Labelled],
+    name: str,
+    plan: Plan | None = None,
+    *,
+    lesion: Structure | None = None,
+    validation: Sequence[Labelled] = (),
+    kept: Path | None = None,
+    progress: Progress | None = None,
+    reading: Callable[[int, int], None] | None = None,
+) -> Model:
+    """A model of where the lesions of such examinations are and what they are.
+
+    Classes are ``no lesion`` and the categories of the examinations (``lesion`` where they have none); sequences are all that they
+    have. validation : examinations of other patients, which choose among each phase's states. kept : folder where prepared slices,
+    finished phases and checkpoints lie, so that an interrupted training goes on; it may be deleted afterwards.
+    reading : called with the number of examinations prepared, and of all.
+    Raises CasewiseError where there is no lesion to learn from, or some examinations have a category and others have none.
+    """
+    plan = plan or Plan()
+    classes, sequences = _classes(examinations), _sequences(examinations)
+    described = spec(plan, classes, sequences, told_by(examinations, sequences), lesion or Structure.parse("lesion"))
+    with TemporaryDirectory() as temporary:
+        folder = kept or Path(temporary)
+        slices = prepared([*examinations, *validation], sequences, plan.size, folder / "slices", reading)
+        training, aside = slices[: len(examinations)], slices[len(examinations) :]
+        cases = [_stub(key) for examination in examinations for key in examination.keys]
+        return train_slices(Model.initial(name, described, plan.settings.seed), training, aside, cases, plan, folder, progress)
+
+
+def spec(plan: Plan, classes: Sequence[str], sequences: Sequence[str], told: Sequence[int], lesion: Structure) -> Spec:
+    """The description of the network of ``plan``. classes : the first is none."""
+    network: dict[str, object] = {
+        "kind": f"lesion_{plan.network}",
+        "channels": list(plan.channels),
+        "patch": 2,
+        "sequences": list(sequences),
+        "told_by": list(told),
+        "mapped": plan.way != "unmapped",
+    }
+    if plan.network == "regression":
+        network["scores"] = list(_scores(plan, classes))
+    return Spec("lesions", network, preparation(len(sequences), plan.size), structures=(lesion,), classes=tuple(classes))
+
+
+def train_slices(
+    start: Model,
+    slices: Sequence[Slices],
+    aside: Sequence[Slices],
+    cases: Sequence[Case],
+    plan: Plan,
+    folder: Path | None = None,
+    progress: Progress | None = None,
+    phases: Sequence[tuple[str, tuple[str, ...], int]] | None = None,
+) -> Model:
+    """``start`` trained through the phases of ``plan`` (or ``phases``), each by :func:`casewise.training.fit`.
+
+    folder : finished phases and the checkpoint of the one under way are kept there; None keeps nothing.
+    """
+    network = start.spec.network
+    shown = Shown(
+        start.spec.classes,
+        tuple(str(name) for name in network["sequences"]),
+        tuple(int(number) for number in network["told_by"]),
+        tuple(float(score) for score in network.get("scores", ())),
+        plan.dropped,
+        plan.synthetic,
+        plan.carries_score,
+        augmentation=plan.settings.augmentation,
+        mirror=plan.mirror,
+    )
+    model, done = start, 0
+    todo = tuple(phases if phases is not None else plan.phases())
+    total = sum(steps for _, _, steps in todo)
+    for number, (part, trainable, steps) in enumerate(todo, start=1):
+        batches = Batches(slices, replace(shown, part=part), aside)
+        place = None if folder is None else folder / f"phase-{number}-{_digest(model, batches, plan, steps)}"
+        if place is not None and (place / "model.toml").is_file():
+            model = Model.load(place)
+        else:
+            model = fit(
+                model,
+                cases,
+                trainable=trainable,
+                settings=replace(plan.settings, steps=steps, augmentation="none", seed=plan.settings.seed + number),
+                method="initial",
+                source=batches,
+                objective=batches,
+                checkpoint=None if place is None else place.with_suffix(".checkpoint"),
+                progress=_moved(progress, done, total),
+            )
+            if place is not None:
+                shutil.rmtree(place, ignore_errors=True)
+                model.save(place)
+        done += steps
+    settings = {key: value for key, value in asdict(plan).items() if key not in ("settings", "scores")}
+    own = {key: value for key, value in asdict(plan.settings).items() if key not in ("device", "steps")}
+    flat = {key: list(value) if isinstance(value, tuple) else value for key, value in (settings | own).items()}
+    return replace(model, name=start.name, lineage=replace(model.lineage, settings=flat | {"cases": len(cases)}))
+
+
+def told_by(examinations: Sequence[Labelled], sequences: Sequence[str]) -> tuple[int, ...]:
+    """Numbers of the sequences that examinations of every category have; all where no sequence is so common.
+
+    One that a category never has would tell the category by being there.
+    """
+    has: dict[str | None, set[str]] = {}
+    for examination in examinations:
+        has.setdefault(examination.category, set()).update(examination.sequences)
+    common = [n for n, name in enumerate(sequences) if all(name in own for own in has.values())]
+    return tuple(common or range(len(sequences)))
+
+
+def _classes(examinations: Sequence[Labelled]) -> tuple[str, ...]:
+    named = sorted({examination.category for examination in examinations if examination.category})
+    if named and any(not examination.category for examination in examinations):
+        count = sum(not examination.category for examination in examinations)
+        msg = f"{count} of {len(examinations)} examinations have no category; give each one, or none."
+        raise CasewiseError(msg)
+    if NONE in named:
+        raise CasewiseError(f"The category {NONE!r} is what slices without a lesion are called; name the lesions' kind.")
+    return (NONE, *(named or ["lesion"]))
+
+
+def _sequences(examinations: Sequence[Labelled]) -> tuple[str, ...]:
+    """All that there are, the most frequent first."""
+    counts = Counter(name for examination in examinations for name in examination.sequences)
+    if not counts:
+        raise CasewiseError("There is no examination with a mask of lesions to train on.")
+    return tuple(sorted(counts, key=lambda name: (-counts[name], name)))
+
+
+def _scores(plan: Plan, classes: Sequence[str]) -> tuple[float, ...]:
+    given = dict(plan.scores)
+    if len(classes) == 2 and not given:
+        return (0.0, 1.0)
+    missing = [name for name in classes[1:] if name not in given]
+    if missing:
+        raise UsageError(f"A regression network needs a score from 0 to 1 for each category; {', '.join(missing)} has none.")
+    return (0.0, *(given[name] for name in classes[1:]))
+
+
+def _digest(model: Model, batches: Batches, plan: Plan, steps: int) -> str:
+    text = f"{model.key}{batches.key}{plan}{steps}"
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+def _moved(progress: Progress | None, done: int, total: int) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda step, _, loss: progress(done + step, total, loss)
+
+
+def _stub(key: str) -> Case:
+    """What a training remembers of an image: its key alone, since the batches come from prepared slices."""
+
+    def gone() -> None:
+        raise CasewiseError("The images of a lesion training are read before it begins.")
+
+    return Case(key=key, load_image=gone)  # type: ignore[arg-type]
