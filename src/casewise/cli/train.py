@@ -22,6 +22,7 @@ from casewise.cli.common import (
     say,
 )
 from casewise.cli.registered import register
+from casewise.cli.train_sites import sites
 from casewise.errors import ArchiveError, UsageError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ cases it was trained on: later, refinement looks for similar cases that the mode
   casewise train segmenter my-archive --structure heart --output heart-model
   casewise train classifier my-archive --output class-model
   casewise train router my-archive --output my-router
+  casewise train sites my-archive --from heart-model --output heart-of-all-sites
 
 Read on in docs/train-a-model.md.
 """
@@ -300,3 +302,4 @@ app = typer.Typer(no_args_is_help=True, help=page(HELP))
 app.command("segmenter", help=page(segmenter.__doc__))(segmenter)
 app.command("classifier", help=page(classifier.__doc__))(classifier)
 app.command("router", help=page(router.__doc__))(router)
+app.command("sites", help=page(sites.__doc__))(sites)

@@ -7,25 +7,22 @@ outside (file names, labels, sites) is escaped, and a content security policy le
 from __future__ import annotations
 
 import base64
-import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from casewise.errors import CasewiseError
 from casewise.finding import Finding
 from casewise.image import Array, Image
 from casewise.reporting import wording
 from casewise.reporting.chart import BarChart, LineChart
 from casewise.reporting.heat import heats
 from casewise.reporting.jsonsafe import dumps
+from casewise.reporting.page import environment, write_page
 from casewise.reporting.panels import Panel, Pictures, pictures_of
 from casewise.reporting.pictures import colours, data_uri
 from casewise.reporting.registration import SequenceView, sequence_rows
@@ -33,7 +30,7 @@ from casewise.reporting.similar import SimilarPicture, terms, tile
 from casewise.result import ModelUse, Result, SimilarCase
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    pass
 
 _TILE = 320
 _TILE_BYTES = 40_000
@@ -84,7 +81,7 @@ def write_report(
     path = folder / f"{stem}.html"
     pictures = pictures_of(image, masks, result.findings)
     page = (
-        _environment()
+        environment()
         .get_template("report.html")
         .render(
             title=wording.base_name(result.image),
@@ -116,7 +113,7 @@ def write_report(
             document=_json_uri(replace(result, report=Path(path.name))),
         )
     )
-    return _write(path, page)
+    return write_page(path, page)
 
 
 def write_index(results: Sequence[Result], folder: Path, failures: Sequence[tuple[str, str]] = ()) -> Path:
@@ -135,8 +132,8 @@ def write_index(results: Sequence[Result], folder: Path, failures: Sequence[tupl
         }
         for result in results
     ]
-    page = _environment().get_template("index.html").render(rows=rows, failures=failures)
-    return _write(folder / "index.html", page)
+    page = environment().get_template("index.html").render(rows=rows, failures=failures)
+    return write_page(folder / "index.html", page)
 
 
 def file_stem(name: str) -> str:
@@ -260,38 +257,3 @@ def _link(report: Path | None, folder: Path) -> str:
     from urllib.parse import quote
 
     return quote(Path(os.path.relpath(report, folder)).as_posix())
-
-
-@cache
-def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-    from markupsafe import Markup
-
-    from casewise import __version__
-
-    environment = Environment(
-        loader=PackageLoader("casewise.reporting", "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    source, _, _ = environment.loader.get_source(environment, "report.js") if environment.loader else ("", None, None)
-    script = source.strip()
-    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-    environment.globals.update(version=__version__, script=Markup(script), script_hash=digest)  # noqa: S704
-    return environment
-
-
-def _write(path: Path, page: str) -> Path:
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(page, encoding="utf-8")
-        beside.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
-        msg = f"The report {path} cannot be written ({error.strerror}); give a folder that is writable and has room."
-        raise CasewiseError(msg) from error
-    return path

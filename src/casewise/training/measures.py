@@ -24,10 +24,13 @@ def dice(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> float:
     return 1.0 if total == 0 else 2.0 * int(np.logical_and(first, second).sum()) / total
 
 
-def measure(model: Model, cases: Sequence[Case], device: str = "cpu") -> dict[str, float]:
-    """Mean measures of ``model`` over ``cases``, on its grid: ``dice`` and ``soft_dice``, or ``accuracy`` and ``loss``."""
+def measure(model: Model, cases: Sequence[Case], device: str = "cpu", partial: bool = False) -> dict[str, float]:
+    """Mean measures of ``model`` over ``cases``, on its grid: ``dice`` and ``soft_dice``, or ``accuracy`` and ``loss``.
+
+    partial : only the structures that a case has a mask of are counted.
+    """
     device = resolve_device(device)
-    values = per_case(model.ready(device), model.spec, cases, device)
+    values = per_case(model.ready(device), model.spec, cases, device, partial)
     return {name: float(np.mean(numbers)) for name, numbers in values.items()}
 
 
@@ -48,7 +51,7 @@ def per_case(
     return {"accuracy": [float(right) for right, _ in answers], "loss": [loss for _, loss in answers]}
 
 
-def _logits(network: nn.Module, x: torch.Tensor, spec: Spec) -> torch.Tensor:
+def answer_of(network: nn.Module, x: torch.Tensor, spec: Spec) -> torch.Tensor:
     if spec.preparation.spacing is None:
         return network(x).float()
     from monai.inferers import sliding_window_inference
@@ -64,7 +67,7 @@ def _case_dice(network: nn.Module, spec: Spec, case: Case, device: str, partial:
     with torch.inference_mode():
         for start in range(0, len(samples), _BATCH):
             batch = samples[start : start + _BATCH]
-            chances = _logits(network, torch.stack([s.x for s in batch]).float().to(device), spec).softmax(dim=1).cpu()
+            chances = answer_of(network, torch.stack([s.x for s in batch]).float().to(device), spec).softmax(dim=1).cpu()
             answer, truth = chances.argmax(dim=1), torch.stack([s.target for s in batch])
             for number in range(count):
                 guessed, true, chance = answer == number + 1, truth == number + 1, chances[:, number + 1]

@@ -1,0 +1,134 @@
+"""The experiments behind ``sites.py``: one unit is a task, a first, a second and a deployment site, a fold of patients and a seed."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from benchmarks._sites_data import PREPARATION, SITES, TARGETS, Site, sites
+from casewise.adaptation.orders import CHOICES, ORDERS, PACES, likeness, paced, ranked, rehearsed, uncertainties
+from casewise.adaptation.sites import DEPLOYED, FURTHER
+from casewise.case import Case
+from casewise.models import Model, Spec
+from casewise.models.shipped import default_encoder
+from casewise.training import Settings, fit
+from casewise.training.measures import per_case
+
+CHANNELS = (8, 16, 32, 64)
+FIRST = Settings(steps=200, batch=8, rate=2e-3, mixed=True, device="cpu")
+SECOND = replace(FURTHER, steps=100, mixed=True, device="cpu")
+LAST = replace(DEPLOYED, steps=40, mixed=True, device="cpu")
+COUNTS = (2, 4, 8)
+SEEDS = (0, 1)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One training over the sites."""
+
+    task: str
+    first: str
+    second: str
+    deployment: str
+    fold: int
+    seed: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.task}-{self.first}-{self.second}-{self.seed}"
+
+
+def units() -> list[Unit]:
+    """All of them, each seed with another fold of the patients; a round of all places before the next seed."""
+    return [
+        Unit(task, first, second, deployment, seed, seed)
+        for seed in SEEDS
+        for task in SITES
+        for first, second, deployment in itertools.permutations(SITES[task])
+    ]
+
+
+def run(unit: Unit, work: Path) -> Path:
+    """Writes the unit's rows, a line each, at once or not at all."""
+    target = work / f"{unit.name}.jsonl"
+    if target.exists():
+        return target
+    torch.set_num_threads(1)
+    began = time.perf_counter()
+    rows = list(_rows(unit))
+    work.mkdir(parents=True, exist_ok=True)
+    beside = target.with_suffix(".part")
+    lines = [json.dumps({**vars(unit), **row}) + "\n" for row in rows]
+    beside.write_text("".join(lines) + json.dumps({"seconds": time.perf_counter() - began}) + "\n")
+    beside.replace(target)
+    return target
+
+
+def _rows(unit: Unit) -> Iterator[dict[str, object]]:
+    data = sites(unit.task, unit.fold)
+    first, second = data[unit.first].training, data[unit.second].training
+    spec = Spec("segmentation", {"kind": "unet", "channels": CHANNELS, "patch": 2}, PREPARATION, structures=(TARGETS[unit.task],))
+    start = fit(
+        Model.initial(unit.task, spec, unit.seed), first, settings=replace(FIRST, seed=unit.seed), method="initial", name=unit.task
+    )
+    models = {"first site alone": start}
+    both = replace(FIRST, steps=FIRST.steps + SECOND.steps, seed=unit.seed)
+    models["pooled"] = fit(Model.initial(unit.task, spec, unit.seed), [*first, *second], settings=both, method="initial")
+    models |= dict(_continued(start, first, second, data, unit))
+    for name, model in models.items():
+        for site in data.values():
+            yield from _tested(model, site, {"part": "sites", "arm": name, "role": _role(site.name, unit)})
+    if data[unit.deployment].tests:
+        for parent in ("pooled", "random, growing"):
+            yield from _deployed(models[parent], data[unit.deployment], unit, parent)
+
+
+def _role(site: str, unit: Unit) -> str:
+    return {unit.first: "first", unit.second: "second", unit.deployment: "deployment"}[site]
+
+
+def _continued(
+    start: Model, first: Sequence[Case], second: Sequence[Case], data: dict[str, Site], unit: Unit
+) -> Iterator[tuple[str, Model]]:
+    """The second site's cases in each order, from the model of the first."""
+    encoder = default_encoder("cpu")
+    vectors = encoder.encode([case.image for case in second])
+    of_first = encoder.encode([case.image for case in first])
+    mean = np.concatenate([vectors, of_first]).mean(axis=0)
+    scores = likeness(vectors, of_first, mean)
+    settings = replace(SECOND, seed=unit.seed)
+    for how, pace in itertools.product(ORDERS, PACES):
+        if (how, pace) == ("random", "rounds"):
+            continue  # every round shows all of them: the order of a round is all that differs
+        order = ranked(scores, how, unit.seed)
+        shown = paced(order, pace, settings.steps, settings.batch, unit.seed)
+        yield f"{how}, {pace}", fit(start, second, shown, settings=settings)
+        if pace == "growing":
+            mixed = rehearsed(shown, len(second), len(first), settings.steps * settings.batch, unit.seed)
+            yield f"{how}, {pace}, first site in between", fit(start, [*second, *first], mixed, settings=settings)
+
+
+def _deployed(model: Model, site: Site, unit: Unit, parent: str) -> Iterator[dict[str, object]]:
+    """The deployment site's annotated cases, so many of them and chosen so."""
+    common = {"part": "deployment", "role": "deployment", "parent": parent}
+    yield from _tested(model, site, {**common, "arm": "none", "count": 0})
+    scores = uncertainties(model, site.training)
+    settings = replace(LAST, seed=unit.seed)
+    for how, count in itertools.product(CHOICES, COUNTS):
+        chosen = [site.training[n] for n in ranked(scores, how, unit.seed)[:count]]
+        order = paced(range(count), "rounds", settings.steps, settings.batch, unit.seed)
+        tuned = fit(model, chosen, order, settings=settings)
+        yield from _tested(tuned, site, {**common, "arm": how, "count": count})
+
+
+def _tested(model: Model, site: Site, common: dict[str, object]) -> Iterator[dict[str, object]]:
+    values = per_case(model.ready("cpu"), model.spec, site.tests)["dice"] if site.tests else []
+    for case, value in zip(site.tests, values, strict=True):
+        yield {**common, "site": site.name, "patient": case.subject, "dice": round(value, 5)}

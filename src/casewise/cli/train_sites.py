@@ -1,0 +1,302 @@
+"""``casewise train sites``: from a first site's model to the other sites, and to the one where it is deployed."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from casewise.cli.common import (
+    Answer,
+    Device,
+    DeviceOption,
+    JsonOption,
+    SeedOption,
+    answering,
+    check_new_folder,
+    load_model,
+    plural,
+    say,
+)
+from casewise.cli.registered import register
+from casewise.errors import ArchiveError, UsageError
+
+if TYPE_CHECKING:
+    from casewise.adaptation.sites import Plan, Sites
+    from casewise.archive import Archive
+    from casewise.case import Case, Structure
+    from casewise.models import Model
+
+_KEPT = "The sites that are finished, and the last checkpoint, are kept; run the same command again to go on from there."
+_ANNOTATE = 20  # images that are named to be annotated next
+
+
+class Order(StrEnum):
+    """Which of a further site's cases come first."""
+
+    SIMILAR = "similar"
+    DISSIMILAR = "dissimilar"
+    RANDOM = "random"
+
+
+class Choice(StrEnum):
+    """Which of the deployment site's annotated cases come first."""
+
+    UNCERTAIN = "uncertain"
+    CERTAIN = "certain"
+    RANDOM = "random"
+
+
+def sites(
+    archive: Annotated[str, typer.Argument(metavar="ARCHIVE", help="The archive's folder.", show_default=False)],
+    output: Annotated[
+        Path,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder of the new model; it must not exist yet.", show_default=False),
+    ],
+    first: Annotated[
+        str | None,
+        typer.Option(
+            "--first",
+            metavar="SITE",
+            help="The site that the model comes from.",
+            show_default="the one that --from was trained on most, else the one with the most labelled cases",
+        ),
+    ] = None,
+    deployment: Annotated[
+        str | None,
+        typer.Option(
+            "--deployment", metavar="SITE", help="The site where the model is to work; it comes last.", show_default=False
+        ),
+    ] = None,
+    structure: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--structure",
+            metavar="NAME[=PART+…]",
+            help="What to outline; may be repeated. A segmenter of it is trained on the first site.",
+            show_default="with --from: that model's",
+        ),
+    ] = None,
+    parent: Annotated[
+        str | None,
+        typer.Option("--from", metavar="MODEL", help="The pretrained model, segmenter or classifier.", show_default=False),
+    ] = None,
+    order: Annotated[
+        Order | None,
+        typer.Option(
+            "--order", help="Which of a further site's cases come first, by likeness to the first site.", show_default="similar"
+        ),
+    ] = None,
+    choose: Annotated[
+        Choice | None,
+        typer.Option("--choose", help="Which of the deployment site's cases come first.", show_default="uncertain"),
+    ] = None,
+    annotated: Annotated[
+        int | None,
+        typer.Option("--annotated", min=1, metavar="N", help="Use so many of the deployment site's cases.", show_default="all"),
+    ] = None,
+    alone: Annotated[
+        bool,
+        typer.Option("--alone", help="Show each site's cases alone, without those of the earlier sites in between."),
+    ] = False,
+    steps: Annotated[
+        int | None,
+        typer.Option("--steps", min=1, metavar="N", help="Optimiser steps a site.", show_default="200; at the deployment site 60"),
+    ] = None,
+    size: Annotated[
+        int, typer.Option("--size", min=16, max=1024, metavar="N", help="Edge of a new model's input in pixels.")
+    ] = 128,
+    as_json: JsonOption = False,
+    device: DeviceOption = Device.AUTO,
+    seed: SeedOption = 0,
+) -> None:
+    """Take a model from site to site: pretrained on the first, continued on the others, fitted to the one where it is deployed.
+
+    The site most like the first one comes next, and within a site the cases most like the first site's (--order). At the
+    deployment site the annotated cases come in the order in which the model is unsure of them (--choose), and images there
+    without labels are named in the order in which annotating them would help most. A stage after which the model is worse on its
+    own site's held-out cases is undone. Beside the model lies sites.html: the accuracy of each site before and after.
+
+    [bold]Examples[/bold]
+
+      casewise train sites my-archive --structure lung --first "Hospital A" --output lungs
+      casewise train sites my-archive --from lung-model --deployment "Hospital C" -o lungs-c
+      casewise train sites my-archive --from lung-model --deployment C --annotated 8 -o lungs-c8
+
+    Read on in docs/sites.md.
+    """
+    with answering(as_json, _KEPT) as answer:
+        from casewise.adaptation.sites import Plan, train_sites, vectors_of
+        from casewise.archive import Archive
+        from casewise.models.shipped import default_encoder
+        from casewise.reporting.sites import write_sites
+
+        check_new_folder(output)
+        plan = _settled(Plan(), order, choose, annotated, alone, steps, device, seed)
+        with Archive.open(archive) as opened:
+            job = _Job(opened, output, plan, answer)
+            model = load_model(parent) if parent else None
+            structures = _structures(structure, model)
+            cases = job.labelled(model, structures)
+            start = _first(first, model, cases)
+            vectors = vectors_of(opened, default_encoder(plan.further.device))
+            if model is None:
+                model = job.pretrained(structures, [case for case in cases if case.site == start], size)
+            done = train_sites(
+                model,
+                cases,
+                vectors,
+                plan,
+                first=start,
+                deployment=deployment,
+                unlabelled=job.unlabelled(deployment, cases),
+                folder=job.folder,
+                progress=job.progress,
+            )
+        made = done.model.renamed(output.name)
+        made.save(output)
+        _remember(archive, made, output)
+        shutil.rmtree(job.folder, ignore_errors=True)
+        report = write_sites(done.to_json(), output / "sites.html", title=output.name)
+        answer.give(
+            {"model": output, "measures": dict(made.lineage.measures), **done.to_json(), "report": report},
+            f"Model: {output}",
+            *_lines(done),
+            f"Report: {report}",
+        )
+
+
+@dataclass(frozen=True)
+class _Job:
+    """One call: the archive, where it is kept, and who is told how far it is."""
+
+    archive: Archive
+    output: Path
+    plan: Plan
+    answer: Answer
+
+    @property
+    def folder(self) -> Path:
+        """Where finished stages lie until all are."""
+        return self.output.parent / f".{self.output.name}.sites"
+
+    def progress(self, site: str, step: int, steps: int, loss: float) -> None:
+        self.answer.progress(f"Training on {site}", step, steps, f"loss {loss:.3f}")
+
+    def labelled(self, model: Model | None, structures: list[Structure]) -> list[Case]:
+        from casewise.adaptation.similar import usable_cases
+
+        if model is not None:
+            cases = usable_cases(model, self.archive)
+        else:
+            cases = [case for case in self.archive.cases() if any(case.has(structure) for structure in structures)]
+        if not any(case.site for case in cases):
+            what = "case that the model can learn from" if model else f"case with a mask of {', '.join(map(str, structures))}"
+            msg = f"No {what} says which site it is from; import each site's images with --site NAME."
+            raise UsageError(msg)
+        return cases
+
+    def unlabelled(self, deployment: str | None, labelled: list[Case]) -> list[Case]:
+        known = {case.key for case in labelled}
+        return [case for case in self.archive.cases(site=deployment) if case.key not in known] if deployment else []
+
+    def pretrained(self, structures: list[Structure], cases: list[Case], size: int) -> Model:
+        """The first site's model, trained now or kept from a call that was stopped."""
+        from casewise.hashing import combined_key
+        from casewise.models import Model
+        from casewise.training import Input, Settings, train_segmenter
+
+        settings = Settings(seed=self.plan.further.seed, device=self.plan.further.device)
+        words = [*(case.key for case in cases), *map(str, structures), repr(settings), f"{size} pixels"]
+        kept = self.folder / f"first-{combined_key(words)[:12]}"
+        if kept.exists():
+            return Model.load(kept)
+        model = train_segmenter(
+            cases,
+            structures,
+            self.output.name,
+            input=Input(size),
+            settings=settings,
+            checkpoint=self.folder / f"{kept.name}.checkpoint",
+            progress=self.answer.steps("Training on the first site"),
+        )
+        model.save(kept)
+        return model
+
+
+def _settled(
+    plan: Plan,
+    order: Order | None,
+    choose: Choice | None,
+    annotated: int | None,
+    alone: bool,
+    steps: int | None,
+    device: Device,
+    seed: int,
+) -> Plan:
+    from casewise.device import resolve_device
+
+    where = resolve_device(device.value)
+    further, deployed = (replace(settings, seed=seed, device=where) for settings in (plan.further, plan.deployed))
+    if steps is not None:
+        further, deployed = replace(further, steps=steps), replace(deployed, steps=steps)
+    return replace(
+        plan,
+        order=order.value if order else plan.order,
+        choice=choose.value if choose else plan.choice,
+        annotated=annotated,
+        rehearsed=plan.rehearsed and not alone,
+        further=further,
+        deployed=deployed,
+    )
+
+
+def _structures(given: list[str] | None, model: Model | None) -> list[Structure]:
+    from casewise.case import Structure
+
+    if model is None and not given:
+        msg = "Name what is to be outlined with --structure, or a pretrained segmenter or classifier with --from."
+        raise UsageError(msg)
+    if model is not None and given:
+        msg = f"Model {model.name} keeps what it finds ({', '.join(model.labels)}); leave --structure out."
+        raise UsageError(msg)
+    return [Structure.parse(text) for text in given or ()]
+
+
+def _first(given: str | None, model: Model | None, cases: list[Case]) -> str:
+    """The site that was named, else the one that the model knows best, else the largest."""
+    if given is not None:
+        return given
+    counts: dict[str, tuple[int, int]] = {}
+    for case in cases:
+        if case.site:
+            known, every = counts.get(case.site, (0, 0))
+            counts[case.site] = (known + (model is not None and case.key in model.trained_on), every + 1)
+    return max(counts, key=lambda site: counts[site])
+
+
+def _remember(archive: str, model: Model, output: Path) -> None:
+    from casewise.archive import Archive
+
+    try:
+        with Archive.open(archive) as opened:
+            register(opened, model, output)
+    except ArchiveError as error:  # a training is not lost because its archive cannot be written to
+        say(f"The model is saved, but the archive will not find it by itself: {error}")
+
+
+def _lines(done: Sites) -> list[str]:
+    lines = []
+    for site in done.likeness:
+        before, after = done.before.get(site), done.after.get(site)
+        told = "no case held out" if before is None or after is None else f"{done.measure.replace('dice', 'Dice')} {before:.3f} → {after:.3f}"
+        lines.append(f"  {site}: {told}, likeness to {done.first} {done.likeness[site]:.2f}")
+    lines += [f"  {stage.site}, {plural(len(stage.cases), 'case')}: {stage.reason}" for stage in done.stages]
+    if done.annotate:
+        lines.append(f"Annotate next, the model is least sure of them ({plural(len(done.annotate), 'image')} without labels):")
+        lines += [f"  {case.name} ({score:.3f})" for case, score in done.annotate[:_ANNOTATE]]
+    return lines
