@@ -1,4 +1,4 @@
-"""The experiments behind ``sites.py``: one unit is a task, a first, a second and a deployment site, a fold of patients and a seed."""
+"""The experiments behind ``sites.py``: a unit is a task, a first, second and deployment site, a fold of patients and a seed."""
 
 from __future__ import annotations
 

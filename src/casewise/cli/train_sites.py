@@ -293,7 +293,11 @@ def _lines(done: Sites) -> list[str]:
     lines = []
     for site in done.likeness:
         before, after = done.before.get(site), done.after.get(site)
-        told = "no case held out" if before is None or after is None else f"{done.measure.replace('dice', 'Dice')} {before:.3f} → {after:.3f}"
+        told = (
+            "no case held out"
+            if before is None or after is None
+            else f"{done.measure.replace('dice', 'Dice')} {before:.3f} → {after:.3f}"
+        )
         lines.append(f"  {site}: {told}, likeness to {done.first} {done.likeness[site]:.2f}")
     lines += [f"  {stage.site}, {plural(len(stage.cases), 'case')}: {stage.reason}" for stage in done.stages]
     if done.annotate:

@@ -1,0 +1,170 @@
+"""The page of ``sites.py``: each order's Dice by site, and what 2, 4 and 8 annotated deployment cases bring, by patient."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks._sites_runs import CHANNELS, COUNTS, FIRST, LAST, SECOND, units
+from benchmarks._statistics import interval, paired_p
+from casewise.adaptation.orders import CHOICES
+
+Row = dict[str, object]
+REFERENCE = "random, growing"
+ARMS = (
+    "first site alone",
+    "pooled",
+    "random, growing",
+    "similar, growing",
+    "dissimilar, growing",
+    "similar, rounds",
+    "dissimilar, rounds",
+    "random, growing, first site in between",
+    "similar, growing, first site in between",
+    "dissimilar, growing, first site in between",
+)
+ROLES = ("second", "first", "deployment")
+NAMES = {"lungs": "Lungs: JSRT, Shenzhen, Montgomery", "lesions": "Brain lesions on FLAIR: Pennsylvania, Shanghai, Ljubljana"}
+
+
+def write(work: Path, results: Path) -> Path:
+    rows, finished, seconds = _rows(work)
+    path = results / "sites.md"
+    lines = [
+        "# Several sites, one after another",
+        "",
+        "`python -m benchmarks.sites`",
+        "",
+        "A model is trained on a first site, continued on a second one, and measured on patients of both and of a third one, the "
+        "deployment site, none of whom any training saw. Every site takes every place. Then 2, 4 or 8 annotated cases of the "
+        "deployment site's other patients are chosen, and the model is fitted to them. A quarter of each site's patients (lungs) "
+        "or half (lesions) is tested on; Ljubljana has one patient, who is only trained on.",
+        "",
+        f"U-Net {'–'.join(map(str, CHANNELS))} at 96×96; {FIRST.steps} steps on the first site, {SECOND.steps} on the second, "
+        f"{LAST.steps} on the deployment site; *pooled*: both sites from the beginning, {FIRST.steps + SECOND.steps} steps. Order "
+        "by the cosine of the shipped encoder's vectors to the first site's middle. *Growing*: the order's first third, then "
+        "more and more, from half of the steps on all; *rounds*: all of them in this order, again and again. Uncertainty: the entropy of "
+        "the mean answer to a picture, shifted and brightened or darkened a little.",
+        "",
+        f"{finished} of {len(units())} trainings over sites ({seconds / 60:.0f} minutes on one core). A patient's Dice is the "
+        "mean over those that tested on him; intervals are 95 % bootstrap over patients; p by Wilcoxon's signed-rank test over patients, not "
+        "corrected for the number of tests.",
+    ]
+    for task, name in NAMES.items():
+        of_task = [row for row in rows if row["task"] == task]
+        if of_task:
+            lines += ["", f"## {name}", "", *_site_table(of_task), "", *_deployment_table(of_task)]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    path.with_suffix(".json").write_text(json.dumps(_figures(rows), indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def _rows(work: Path) -> tuple[list[Row], int, float]:
+    rows: list[Row] = []
+    finished, seconds = 0, 0.0
+    for unit in units():
+        path = work / f"{unit.name}.jsonl"
+        if not path.exists():
+            continue
+        finished += 1
+        for line in path.read_text().splitlines():
+            row = json.loads(line)
+            if "seconds" in row:
+                seconds += row["seconds"]
+            else:
+                rows.append(row)
+    return rows, finished, seconds
+
+
+def by_patient(rows: Sequence[Row], chosen: Callable[[Row], bool]) -> dict[str, float]:
+    values: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        if chosen(row):
+            values[str(row["patient"])].append(float(row["dice"]))  # type: ignore[arg-type]
+    return {patient: float(np.mean(found)) for patient, found in values.items()}
+
+
+def _site_table(rows: Sequence[Row]) -> list[str]:
+    lines = [
+        "| training | second site | p | first site | p | deployment site, not trained on | p |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for arm in ARMS:
+        cells = []
+        for role in ROLES:
+            values = by_patient(rows, _arm(arm, role))
+            other = by_patient(rows, _arm(REFERENCE, role))
+            cells += [_mean(values), "" if arm == REFERENCE else _p(values, other)]
+        lines.append(f"| {arm} | {' | '.join(cells)} |")
+    counts = {role: len(by_patient(rows, _arm(REFERENCE, role))) for role in ROLES}
+    lines += ["", f"{counts['second']} patients; p against *{REFERENCE}*."]
+    return lines
+
+
+def _deployment_table(rows: Sequence[Row]) -> list[str]:
+    lines = []
+    for parent in ("pooled", "random, growing"):
+        none = by_patient(rows, _choice(parent, "none", 0))
+        if not none:
+            continue
+        lines += [
+            f"Deployment, from *{parent}*, {len(none)} patients; without any annotated case {_mean(none)}:",
+            "",
+            "| chosen | " + " | ".join(f"{count} cases | p against random" for count in COUNTS) + " |",
+            "|---|" + "---|---|" * len(COUNTS),
+        ]
+        for how in CHOICES:
+            cells = []
+            for count in COUNTS:
+                values = by_patient(rows, _choice(parent, how, count))
+                other = by_patient(rows, _choice(parent, "random", count))
+                cells += [_mean(values), "" if how == "random" else _p(values, other)]
+            lines.append(f"| {how} | {' | '.join(cells)} |")
+        lines.append("")
+    return lines
+
+
+def _arm(arm: str, role: str) -> Callable[[Row], bool]:
+    return lambda row: row["part"] == "sites" and row["arm"] == arm and row["role"] == role
+
+
+def _choice(parent: str, how: str, count: int) -> Callable[[Row], bool]:
+    return lambda row: row["part"] == "deployment" and row["parent"] == parent and row["arm"] == how and row["count"] == count
+
+
+def _mean(values: dict[str, float]) -> str:
+    if not values:
+        return "–"
+    low, high = interval(list(values.values()))
+    return f"{np.mean(list(values.values())):.3f} ({low:.3f} to {high:.3f})"
+
+
+def _p(values: dict[str, float], other: dict[str, float]) -> str:
+    both = [patient for patient in values if patient in other]
+    if len(both) < 2:
+        return "–"
+    first, second = ([side[patient] for patient in both] for side in (values, other))
+    change = float(np.mean(first) - np.mean(second))
+    return f"{'−' if change < 0 else '+'}{abs(change):.3f}, {paired_p(first, second):.2g}"
+
+
+def _figures(rows: Sequence[Row]) -> dict[str, object]:
+    """Mean Dice by task, arm and role."""
+    found: dict[str, object] = {}
+    for task in NAMES:
+        of_task = [row for row in rows if row["task"] == task]
+        for arm in ARMS:
+            for role in ROLES:
+                values = by_patient(of_task, _arm(arm, role))
+                if values:
+                    found[f"{task} | {arm} | {role}"] = round(float(np.mean(list(values.values()))), 4)
+        for parent in ("pooled", REFERENCE):
+            for how, count in [("none", 0), *((how, count) for how in CHOICES for count in COUNTS)]:
+                values = by_patient(of_task, _choice(parent, how, count))
+                if values:
+                    found[f"{task} | deployed from {parent} | {how} {count}"] = round(float(np.mean(list(values.values()))), 4)
+    return found
