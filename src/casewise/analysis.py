@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ import numpy.typing as npt
 from casewise import formats
 from casewise.adaptation.adapter import SHOWN, Adapted, Adapter
 from casewise.adaptation.refinement import Plan
+from casewise.adaptation.regions import RegionAdapter
+from casewise.anatomy.region_files import write_regions
+from casewise.applications.chest import REGIONS
 from casewise.applications.organs import NAME as ORGANS
 from casewise.applications.organs import findings_of
 from casewise.applications.running import Done, Job, Ran, Runner
@@ -87,6 +91,8 @@ class Analyzer:
 
     model : finds structures or a class in every image, as the application ``organs``; None for the route's applications alone.
     archive, adapt : whether the model is refined on similar cases, chosen among the subsets' models, or left alone.
+    regions : the model of a chest radiograph's regions, to be refined on the archive's similar films before the applications that
+    start from regions run; None: they use the shipped one as it is.
     router, applications : what says which kind of image it is, and which applications therefore see it; None for neither.
     application : only this one is run. site : where the images come from, for the registry's rules.
     notes : sentences that every report is to carry (the demo says there which pixels are simulated).
@@ -100,6 +106,7 @@ class Analyzer:
         *,
         archive: Archive | None = None,
         adapt: str = "none",
+        regions: Model | None = None,
         router: Router | None = None,
         applications: Registry | None = None,
         application: str | None = None,
@@ -117,6 +124,8 @@ class Analyzer:
         self._only = _only(application, model, applications)
         alone = self._only is not None or model is None
         self.adapter = None if alone or model is None else Adapter(model, archive, adapt, self.plan, self.device)
+        can_adapt = regions is not None and archive is not None
+        self._regions = RegionAdapter(regions, archive, self.plan, self.device) if can_adapt else None  # type: ignore[arg-type]
         self._routed = application is None
         self._ahead = ahead
         self._examples = self._example_finder(archive) if archive is not None and router is not None else None
@@ -175,7 +184,25 @@ class Analyzer:
             path, member = examination.channels[0].given.path, examination.channels[0].given.member
         applications, folder = self._applications(category, image), self.output / f"{name}-files"
         stacked = examination.stacked if examination is not None else None
-        return Job(path, image, applications, folder, category, member, prepared, stacked)
+        known, told = self._adapted_regions(image, applications, clock)
+        prepared = replace(prepared, notes=(*prepared.notes, *told))
+        return Job(path, image, applications, folder, category, member, prepared, stacked, known)
+
+    def _adapted_regions(
+        self, image: Image, applications: Sequence[Declared], clock: _Clock
+    ) -> tuple[dict[str, Callable[[Path], None]], tuple[str, ...]]:
+        """What the applications that start from a chest's regions are given of them, and the sentence that says which model it was.
+
+        Nothing where none of them sees the image, or where it is refused: they refuse it themselves.
+        """
+        if self._regions is None or not any(one.shared for one in applications):
+            return {}, ()
+        try:
+            with clock.step("refine_regions"):
+                found = self._regions.outlined(image)
+        except CasewiseError:
+            return {}, ()
+        return {REGIONS: partial(write_regions, found=found.regions)}, (f"Regions: {found.reason}",)
 
     def _seen_by_the_model(self, adapter: Adapter, prepared: _Prepared, image: Image) -> _Prepared:
         adapted: Adapted = adapter.fit(image, prepared.clock.step)
@@ -355,15 +382,21 @@ def _masks_of(findings: Sequence[Finding], image: Image, taken: Mapping[str, obj
 
 
 def _maps_of(findings: Sequence[Finding], image: Image) -> dict[str, npt.NDArray[np.generic]]:
-    """The maps that applications wrote, for the pictures, by application; one off the image's grid is left to its file."""
+    """The maps that applications wrote, for the pictures; one off the image's grid is left to its file.
+
+    An application's first is under its name, the others under ``APPLICATION: LABEL``.
+    """
     maps: dict[str, npt.NDArray[np.generic]] = {}
+    seen: set[Path] = set()
     for finding in findings:
-        if finding.map is None or finding.application in maps:
+        if finding.map is None or finding.map in seen:
             continue
+        seen.add(finding.map)
+        title = finding.application if finding.application not in maps else f"{finding.application}: {finding.label}"
         with suppress(CasewiseError):
             read = formats.read(finding.map)
             if read.spatial_shape == image.spatial_shape:
-                maps[finding.application] = read.array[0]
+                maps[title] = read.array[0]
     return maps
 
 

@@ -65,6 +65,16 @@ def test_where_the_first_dies_the_next_makes_it(picture: Path) -> None:
     assert made_and_told(ran)[0] == 1
 
 
+def test_what_the_caller_knows_is_not_made(picture: Path) -> None:
+    def write(path: Path) -> None:
+        path.write_text("known before")
+
+    job = Job(picture, formats.read(picture), (declared("a"), declared("b")), picture.parent, known={"what": write})
+    with Runner(workers=2) as runner:
+        (ran,) = runner.run([job])
+    assert made_and_told(ran) == (0, {"known before"})
+
+
 @pytest.mark.skipif(not confined, reason="this kernel cannot hold a process to its folder")
 def test_no_other_application_may_write_there(picture: Path) -> None:
     ran = run(picture, declared("a", target="Trespassing", shares=False))

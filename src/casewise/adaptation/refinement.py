@@ -81,7 +81,7 @@ def part(cases: Sequence[Case], plan: Plan) -> tuple[list[Case], list[Case]]:
 
 def judged(model: Model, cases: Sequence[Case], plan: Plan) -> dict[str, float]:
     """Mean measures, all of them better when larger."""
-    values = measure(model, cases, plan.settings.device)
+    values = measure(model, cases, plan.settings.device, plan.settings.partial)
     if "loss" in values:
         values["log_likelihood"] = -values.pop("loss")
     return values

@@ -15,6 +15,8 @@ from casewise.cli.registered import choose, choose_any
 
 if TYPE_CHECKING:
     from casewise.anatomy.examination_reading import Source
+    from casewise.archive import Archive
+    from casewise.models import Model
     from casewise.routing.router import Router
 
 
@@ -140,7 +142,8 @@ def analyze(
         with ExitStack() as stack:
             opened = stack.enter_context(Archive.open(archive)) if archive else None
             network = choose_any(model, opened)
-            if network is None and (adapt not in (None, Adapt.NONE) or application == "organs"):
+            regions = _regions(opened) if adapt is Adapt.SIMILAR else None
+            if network is None and ((adapt not in (None, Adapt.NONE) and regions is None) or application == "organs"):
                 network = choose(model, opened)  # which says that there is none
             # Classifiers gained nothing from refinement where it was measured (benchmarks/results/similar_cases.md).
             way = adapt or (Adapt.SIMILAR if opened and network and network.task == "segmentation" else Adapt.NONE)
@@ -154,6 +157,7 @@ def analyze(
                 output,
                 archive=opened,
                 adapt=way.value,
+                regions=regions,
                 router=router,
                 applications=registry,
                 application=application,
@@ -199,6 +203,17 @@ def _inputs(images: list[Path], sequences: list[str], reference: str | None, reg
     if pictures:
         raise UsageError(f"--reference and --register are for examinations; {pictures[0]} is no folder of one.")
     return [Source(folder=image, reference=reference, way=way) for image in images]
+
+
+def _regions(archive: Archive | None) -> Model | None:
+    """The model of a chest radiograph's regions, where the archive has labels from which it can learn."""
+    from casewise.adaptation.similar import usable_cases
+    from casewise.models.shipped import load
+
+    if archive is None:
+        return None
+    model = load("chest_regions")
+    return model if usable_cases(model, archive) else None
 
 
 def _move(answer: Answer, done: int, total: int, name: str) -> None:

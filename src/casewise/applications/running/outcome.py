@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from casewise.applications.declared import Declared
@@ -30,6 +30,7 @@ class Job:
     folder : where files that applications write are kept, each application's in a folder of its name; made when there are any.
     category : what the router said the image is. sequences : gives several sequences of the image's examination on its grid, by
     their names, to applications that declare them; None where it is of none. tag : the caller's own; it comes back as it is.
+    known : what the caller knows already of what :mod:`casewise.applications.sharing` keeps, by name: it writes it to a path.
     """
 
     path: Path
@@ -40,6 +41,7 @@ class Job:
     member: str | None = None
     tag: object = None
     sequences: Callable[[Sequence[str]], Image] | None = None
+    known: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
 
     def for_application(self, known: Declared) -> Image:
         """What an application is given. Raises ApplicationError where its sequences are not there."""

@@ -9,7 +9,7 @@ import threading
 import time
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -77,6 +77,7 @@ class Runner:
         waiting: deque[tuple[Job, _Voxels, list[Future[Outcome]]]] = deque()
         for job in jobs:
             voxels = self._voxels(job.image)
+            voxels.leave(job.known)
             waiting.append((job, voxels, [self._executor.submit(self._one, job, known, voxels) for known in job.applications]))
             while waiting and (len(waiting) >= room or all(future.done() for future in waiting[0][2])):
                 yield self._through(*waiting.popleft())
@@ -192,6 +193,12 @@ class _Voxels:
     def __init__(self, image: Image, path: Path, shared: Path) -> None:
         self._image, self._path, self._lock = image, path, threading.Lock()
         self.shared = shared
+
+    def leave(self, known: Mapping[str, Callable[[Path], None]]) -> None:
+        """Write what is known of the image where the applications look for it."""
+        for name, write in known.items():
+            self.shared.mkdir(exist_ok=True)
+            write(self.shared / name)
 
     def path(self) -> Path:
         with self._lock:

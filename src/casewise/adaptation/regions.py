@@ -1,0 +1,84 @@
+"""The region model refined for one chest radiograph on the films of an archive whose lungs are most like its own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from casewise.adaptation.refinement import Plan, Refinement
+from casewise.adaptation.similar import refine, usable_cases
+from casewise.anatomy.regions import LEFT_LUNG, RIGHT_LUNG, Regions
+from casewise.errors import CasewiseError
+from casewise.image import Image
+from casewise.models.model import Model
+from casewise.result import SimilarCase
+
+if TYPE_CHECKING:
+    from casewise.archive import Archive
+
+
+@dataclass(frozen=True, eq=False)
+class AdaptedRegions:
+    """regions : of the image, by the model that was chosen. reason : one sentence: which that was, and why.
+
+    refinement : what came of it; None where nothing was trained on. similar : the cases looked at, most similar first.
+    """
+
+    regions: Regions
+    reason: str
+    refinement: Refinement | None = None
+    similar: tuple[SimilarCase, ...] = ()
+
+
+def region_plan(plan: Plan) -> Plan:
+    """``plan`` for films of which some have no heart's outline; the labels' vote is for models that answer in voxels."""
+    return replace(plan, settings=replace(plan.settings, partial=True), voting=False)
+
+
+@dataclass
+class RegionAdapter:
+    """Refines ``model`` for each image anew. Raises nothing for an archive without labelled lungs: the model is then left alone."""
+
+    model: Model
+    archive: Archive
+    plan: Plan
+    device: str
+    labelled: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.plan = region_plan(self.plan)
+        self.labelled = bool(usable_cases(self.model, self.archive))
+
+    def outlined(self, image: Image) -> AdaptedRegions:
+        """Raises CasewiseError, one sentence, for what is no frontal chest radiograph."""
+        from casewise.anatomy.region_network import outlined
+
+        first = outlined(image, self.device, self.model)
+        lungs = lungs_of(first, image)
+        if not lungs.any():
+            return AdaptedRegions(
+                first, "No lung was seen by which films could be compared, so the region model was used as it is."
+            )
+        done = refine(self.model, image, self.archive, plan=self.plan, region=lungs)
+        if not done.refinement.used:
+            return AdaptedRegions(first, done.refinement.reason, done.refinement, done.similar)
+        try:
+            second = outlined(image, self.device, done.model)
+        except CasewiseError:
+            second = None
+        if second is None or not set(first.found) <= set(second.found):
+            reason = "The refined model did not see all regions that its parent sees in this film, so its parent was used."
+            return AdaptedRegions(first, reason, done.refinement, done.similar)
+        return AdaptedRegions(second, done.refinement.reason, done.refinement, done.similar)
+
+
+def lungs_of(regions: Regions, image: Image) -> npt.NDArray[np.bool_]:
+    """(row, column) bool: both lungs, the region of interest by which chest radiographs are compared."""
+    lungs = np.zeros(image.spatial_shape, bool)
+    for name in (RIGHT_LUNG, LEFT_LUNG):
+        if name in regions:
+            lungs |= regions[name].mask
+    return lungs
