@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,19 +15,28 @@ from casewise.cli.common import (
     JsonOption,
     SeedOption,
     answering,
-    check_new_folder,
-    load_model,
     page,
     say,
 )
 from casewise.cli.registered import register
+from casewise.cli.train_job import (
+    KEPT,
+    ArchiveArgument,
+    DimensionsOption,
+    FromOption,
+    Job,
+    OutputOption,
+    SiteOption,
+    SizeOption,
+    StepsOption,
+    WindowOption,
+)
+from casewise.cli.train_lesions import lesions
 from casewise.cli.train_sites import sites
-from casewise.errors import ArchiveError, UsageError
+from casewise.errors import ArchiveError
 
 if TYPE_CHECKING:
-    from casewise.case import Case
     from casewise.models import Model
-    from casewise.training import Settings
 
 HELP = """Train a model on an archive's cases, or continue one that is there (--from).
 
@@ -42,6 +50,7 @@ cases it was trained on: later, refinement looks for similar cases that the mode
   casewise train segmenter my-archive --structure heart --output heart-model
   casewise train classifier my-archive --output class-model
   casewise train router my-archive --output my-router
+  casewise train lesions my-archive --output lesion-model
   casewise train sites my-archive --from heart-model --output heart-of-all-sites
 
 Read on in docs/train-a-model.md.
@@ -53,50 +62,6 @@ class RouterClassifier(StrEnum):
 
     SOFTMAX = "softmax"
     SVM = "svm"
-
-
-_KEPT = "The last checkpoint is kept; run the same command again to go on from it."
-
-ArchiveArgument = Annotated[str, typer.Argument(metavar="ARCHIVE", help="The archive's folder.", show_default=False)]
-OutputOption = Annotated[
-    Path,
-    typer.Option("--output", "-o", metavar="DIR", help="Folder of the new model; it must not exist yet.", show_default=False),
-]
-FromOption = Annotated[
-    str | None,
-    typer.Option("--from", metavar="MODEL", help="Continue this model instead of starting anew.", show_default=False),
-]
-StepsOption = Annotated[
-    int | None,
-    typer.Option("--steps", min=1, metavar="N", help="Optimiser steps.", show_default="800"),
-]
-SizeOption = Annotated[
-    int,
-    typer.Option("--size", min=16, max=1024, metavar="N", help="Edge of the network's input in pixels (with --from: its own)."),
-]
-DimensionsOption = Annotated[
-    int,
-    typer.Option(
-        "--dimensions",
-        min=2,
-        max=3,
-        metavar="2|3",
-        help="2 takes a volume slice by slice, 3 as a whole.",
-    ),
-]
-WindowOption = Annotated[
-    tuple[float, float] | None,
-    typer.Option(
-        "--window",
-        metavar="LOWER UPPER",
-        help="Intensities that matter (CT: in HU).",
-        show_default="each image's own",
-    ),
-]
-SiteOption = Annotated[
-    list[str] | None,
-    typer.Option("--site", metavar="NAME", help="Only cases of this site; may be repeated.", show_default="all sites"),
-]
 
 
 def segmenter(
@@ -130,11 +95,11 @@ def segmenter(
 
     Read on in docs/train-a-model.md.
     """
-    with answering(as_json, _KEPT) as answer:
+    with answering(as_json, KEPT) as answer:
         from casewise.case import Structure
         from casewise.training import Input, train_segmenter
 
-        job = _Job(archive, output, parent, site or [], steps, device, seed)
+        job = Job(archive, output, parent, site or [], steps, device, seed)
         model = train_segmenter(
             job.cases(),
             [Structure.parse(text) for text in structure or ()],
@@ -179,10 +144,10 @@ def classifier(
 
     Read on in docs/train-a-model.md.
     """
-    with answering(as_json, _KEPT) as answer:
+    with answering(as_json, KEPT) as answer:
         from casewise.training import Input, train_classifier
 
-        job = _Job(archive, output, parent, site or [], steps, device, seed)
+        job = Job(archive, output, parent, site or [], steps, device, seed)
         model = train_classifier(
             job.cases(),
             category or [],
@@ -219,10 +184,10 @@ def router(
 
     Read on in docs/route-images.md.
     """
-    with answering(as_json, _KEPT) as answer:
+    with answering(as_json, KEPT) as answer:
         from casewise.routing.training import SETTINGS, Plan, train_router
 
-        job = _Job(archive, output, None, site or [], steps, device, seed)
+        job = Job(archive, output, None, site or [], steps, device, seed)
         made = train_router(
             job.cases(),
             output.name,
@@ -240,47 +205,7 @@ def router(
         )
 
 
-@dataclass(frozen=True)
-class _Job:
-    """What both kinds of training need, checked before the first step: half an hour's training must not end in a refusal."""
-
-    archive: str
-    output: Path
-    parent_path: str | None
-    sites: list[str]
-    steps: int | None
-    device: Device
-    seed: int
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.output.parent / f".{self.output.name}.checkpoint"
-
-    def cases(self) -> list[Case]:
-        from casewise.archive import Archive
-
-        check_new_folder(self.output)
-        with Archive.open(self.archive) as opened:
-            cases = opened.cases()
-        known = sorted({case.site for case in cases if case.site})
-        for site in self.sites:
-            if site not in known:
-                msg = f"The archive has no cases of site {site!r}; its sites are {', '.join(known) or 'not named'}."
-                raise UsageError(msg)
-        return [case for case in cases if not self.sites or case.site in self.sites]
-
-    def parent(self) -> Model | None:
-        return load_model(self.parent_path) if self.parent_path else None
-
-    def settings(self) -> Settings:
-        from casewise.device import resolve_device
-        from casewise.training import Settings
-
-        settings = Settings(seed=self.seed, device=resolve_device(self.device.value))
-        return settings if self.steps is None else replace(settings, steps=self.steps)
-
-
-def _keep(answer: Answer, model: Model, job: _Job) -> None:
+def _keep(answer: Answer, model: Model, job: Job) -> None:
     from casewise.archive import Archive
 
     output = job.output
@@ -302,4 +227,5 @@ app = typer.Typer(no_args_is_help=True, help=page(HELP))
 app.command("segmenter", help=page(segmenter.__doc__))(segmenter)
 app.command("classifier", help=page(classifier.__doc__))(classifier)
 app.command("router", help=page(router.__doc__))(router)
+app.command("lesions", help=page(lesions.__doc__))(lesions)
 app.command("sites", help=page(sites.__doc__))(sites)

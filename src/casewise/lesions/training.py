@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 
 from casewise.case import Case, Structure
 from casewise.errors import CasewiseError, UsageError
+from casewise.image import Image
 from casewise.lesions.batches import Batches, Shown
 from casewise.lesions.examinations import Labelled
 from casewise.lesions.prepared import Slices, prepared
@@ -37,7 +38,7 @@ class Plan:
 
     network: str = "multitask"
     way: str = "joint"
-    steps: tuple[int, int, int] = (300, 120, 180)
+    steps: tuple[int, int, int] = (900, 300, 600)
     size: int = 128
     channels: tuple[int, ...] = (16, 32, 64, 96)
     scores: tuple[tuple[str, float], ...] = ()
@@ -99,7 +100,7 @@ def train_lesions(
         folder = kept or Path(temporary)
         slices = prepared([*examinations, *validation], sequences, plan.size, folder / "slices", reading)
         training, aside = slices[: len(examinations)], slices[len(examinations) :]
-        cases = [_stub(key) for examination in examinations for key in examination.keys]
+        cases = [as_case(examination, key) for examination in examinations for key in examination.keys]
         return train_slices(Model.initial(name, described, plan.settings.seed), training, aside, cases, plan, folder, progress)
 
 
@@ -226,10 +227,11 @@ def _moved(progress: Progress | None, done: int, total: int) -> Progress | None:
     return lambda step, _, loss: progress(done + step, total, loss)
 
 
-def _stub(key: str) -> Case:
-    """What a training remembers of an image: its key alone, since the batches come from prepared slices."""
+def as_case(examination: Labelled, key: str | None = None) -> Case:
+    """What a training remembers of an examination's image (the first, or the one of a key): not its pixels, which lie in slices."""
 
-    def gone() -> None:
+    def gone() -> Image:
         raise CasewiseError("The images of a lesion training are read before it begins.")
 
-    return Case(key=key, load_image=gone)  # type: ignore[arg-type]
+    own = key or examination.keys[0]
+    return Case(own, gone, category=examination.category, subject=examination.subject, site=examination.site)

@@ -1,0 +1,41 @@
+"""Lesions told as findings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from casewise.finding import Finding
+from casewise.lesions.finding import Lesions
+
+ALL, SCORE = "lesions", "lesion score"
+SINGLE = 10  # lesions that are told of one by one
+
+
+def on(sequence: str) -> str:
+    """The label of what one sequence alone shows; the report draws that finding's map over this sequence."""
+    return f"{ALL} on {sequence}"
+
+
+def findings_of(
+    found: Lesions, application: str, mask: Path | None = None, maps: Mapping[str, Path] | None = None
+) -> list[Finding]:
+    """``lesions`` (the chance that there is any, their number and volume together, mask and combined map); where there are some
+    each class with its probability, or the score; the largest lesions, ``lesion 1`` first, with volume and centre (RAS, mm); and at
+    last what each sequence shows alone.
+
+    mask : the file it was written to. maps : sequence → file, the combined map's under ``""``.
+    """
+    files = maps or {}
+    together = {"volume_ml": sum(lesion.volume_ml for lesion in found.lesions), "lesions": float(len(found.lesions))}
+    told = [Finding(application, ALL, found.any, mask=mask, map=files.get(""), measures=together)]
+    if found.lesions:
+        told += [Finding(application, name, chance) for name, chance in found.classes.items()]
+        told += [Finding(application, SCORE, found.score)] if found.score is not None else []
+    for number, lesion in enumerate(found.lesions[:SINGLE], start=1):
+        centre = {f"centre_{axis}_mm": place for axis, place in zip("ras", lesion.centre_mm, strict=True)}
+        measures = {"volume_ml": lesion.volume_ml, **centre}
+        told.append(Finding(application, f"lesion {number}", lesion.probability, box=lesion.box, measures=measures))
+    return told + [
+        Finding(application, on(name), float(values.max(initial=0.0)), map=files.get(name)) for name, values in found.maps.items()
+    ]
