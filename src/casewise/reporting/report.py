@@ -22,6 +22,7 @@ from casewise.reporting import wording
 from casewise.reporting.chart import BarChart, LineChart
 from casewise.reporting.heat import heats
 from casewise.reporting.jsonsafe import dumps
+from casewise.reporting.lesions import lesion_parts
 from casewise.reporting.page import environment, write_page
 from casewise.reporting.panels import Panel, Pictures, pictures_of
 from casewise.reporting.pictures import colours, data_uri
@@ -69,7 +70,8 @@ def write_report(
     similar_images : the cases of ``result.similar`` whose pictures are at hand, in any order (24 are shown).
     common : sentences on what the similar cases have in common. examples : images of ``result.examples``, by key, that are at hand.
     extra : further sections, at the end.
-    maps : what applications looked at, by name, each (*spatial) on the image's grid, 0 or more; drawn over a picture.
+    maps : what applications looked at, by name, each (*spatial) on the image's grid, 0 or more; drawn over a picture, or over the
+    sequences of a volume (:func:`casewise.reporting.lesions.lesion_parts`).
     sequences : of the examination that the image is the reference of, that one first: how they lie on each other.
     name : the file's name without suffix; of the image's, if none is given: give one where two images of a folder share theirs.
 
@@ -91,6 +93,7 @@ def write_report(
             model_used=wording.model_sentence(result.model),
             pictures=pictures,
             heats=heats(image, maps or {}),
+            lesions=lesion_parts(image, result.findings, maps or {}, sequences),
             sequences=sequence_rows(sequences),
             examination=result.examination or {},
             findings=_finding_rows(result.findings, pictures),

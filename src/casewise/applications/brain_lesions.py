@@ -1,0 +1,112 @@
+"""Lesions of the brain by several MR sequences together: where, how large, and which of the kinds that the model knows."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from casewise.errors import CasewiseError
+from casewise.finding import Finding
+from casewise.image import Image
+
+if TYPE_CHECKING:
+    from casewise.lesions.finding import Lesions
+    from casewise.models import Model
+
+NAME = "brain-lesions"
+SEQUENCES = ("FLAIR", "T1", "T1 post", "T2")
+MODEL = "brain_lesions"
+_UNIT = 100  # maps are written in hundredths: finer would be noise, and take ten times the room
+
+
+class BrainLesions:
+    """Implements :class:`casewise.applications.Application` by a model of `casewise train lesions`, loaded at the first image.
+
+    model : its folder; None takes the shipped one. maps : folder where mask and maps are written, on the image's grid; None writes
+    none. notes : what was seen in the last image that whoever reads its findings must know.
+    """
+
+    name = NAME
+
+    def __init__(self, device: str = "auto", maps: str | Path | None = None, model: str | Path | None = None) -> None:
+        self._device, self._folder = device, None if model is None else Path(model)
+        self._maps = None if maps is None else Path(maps)
+        self.notes: list[str] = []
+
+    def analyze(self, image: Image) -> list[Finding]:
+        """Findings as :func:`casewise.lesions.telling.findings_of` tells them.
+
+        image : an examination's sequences, as ``header["sequences"]`` names its channels, or a volume whose header says which
+        sequence it is. Of any other volume nothing is said, and a note tells how to name it. Raises CasewiseError for a picture.
+        """
+        from casewise.lesions.predicting import predict, sequences_of
+        from casewise.lesions.telling import findings_of
+
+        self.notes = []
+        if image.spatial_dims != 3:
+            raise CasewiseError(f"{NAME} takes volumes; this image is a picture: give the whole series.")
+        wanted = sequences_of(self._model)
+        ready = _named(image, wanted)
+        if ready is None:
+            self.notes.append(f"Which sequence this is nobody said; name it by --sequence, such as {wanted[0]}=FILE.")
+            return []
+        found = predict(self._model, _arranged(ready, wanted), self._device)
+        if found.missing:
+            self.notes.append(f"Judged by {', '.join(found.sequences)}; missing: {', '.join(found.missing)}.")
+        if found.lesions and not found.classes and found.score is None:
+            self.notes.append(f"What the lesions are is told by {', '.join(self._telling(wanted))} alone, which is not there.")
+        mask, files = self._written(found, image)
+        return findings_of(found, self.name, mask, files)
+
+    @cached_property
+    def _model(self) -> Model:
+        from casewise.models import Model
+        from casewise.models.shipped import load
+
+        return load(MODEL) if self._folder is None else Model.load(self._folder)
+
+    def _telling(self, names: tuple[str, ...]) -> list[str]:
+        return [names[number] for number in self._model.spec.network["told_by"]]
+
+    def _written(self, found: Lesions, image: Image) -> tuple[Path | None, dict[str, Path]]:
+        if self._maps is None:
+            return None, {}
+        from casewise import formats
+
+        grid = Image(np.zeros((1, *image.spatial_shape), np.uint8), image.affine, dict(image.header))
+        mask = formats.write_mask(self._maps / "lesions.nii.gz", found.mask.astype(np.uint8), grid) if found.lesions else None
+        files = {}
+        for name, values in {"": found.map, **found.maps}.items():
+            stem = f"map-{name.replace(' ', '-')}" if name else "map"
+            rounded = np.rint(values * _UNIT).astype(np.float32) / _UNIT
+            files[name] = formats.write(self._maps / f"{stem}.nii.gz", grid.with_array(rounded[None]))
+        return mask, files
+
+
+def _named(image: Image, wanted: tuple[str, ...]) -> Image | None:
+    """The image with its channels named: as they are, or a single volume by its header, normalised as an examination's are."""
+    from casewise.anatomy.normalising import normalised
+    from casewise.anatomy.sequences import of_description
+
+    if isinstance(image.header.get("sequences"), tuple):
+        return image
+    told = of_description(str(image.header.get("sequence", "")))
+    if image.channels != 1 or told not in wanted:
+        return None
+    values = normalised(image.array[0].astype(np.float32), str(told))
+    return Image(values[None], image.affine, {**image.header, "sequences": (told,)}, image.source)
+
+
+def _arranged(image: Image, wanted: tuple[str, ...]) -> Image:
+    """The channels that a model takes, in its order; what is not there is 0."""
+    names = image.header["sequences"]
+    absent = image.header.get("absent") or ()
+    own = [name for name in names if isinstance(absent, tuple) and name not in absent] if isinstance(names, tuple) else []
+    places = {name: number for number, name in enumerate(names)} if isinstance(names, tuple) else {}
+    nothing = np.zeros(image.spatial_shape, np.float32)
+    array = np.stack([image.array[places[name]] if name in own else nothing for name in wanted])
+    gone = tuple(name for name in wanted if name not in own)
+    return Image(array, image.affine, {**image.header, "sequences": wanted, "absent": gone}, image.source)
