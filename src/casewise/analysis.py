@@ -28,6 +28,7 @@ from casewise.errors import CasewiseError, UsageError
 from casewise.finding import Finding
 from casewise.image import Image
 from casewise.models import Model
+from casewise.reporting.comparison import Synthesis, synthesised_beside
 from casewise.reporting.dicom_seg import SUFFIX, segmentation_of
 from casewise.reporting.jsonsafe import dumps
 from casewise.reporting.registration import SequenceView, write_checkerboards
@@ -271,6 +272,7 @@ class Analyzer:
                 name=name,
                 maps=_maps_of(ran.findings, image),
                 sequences=views,
+                syntheses=_syntheses_of(ran.findings, image),
             )
         result = replace(result, seconds={**clock.seconds, **ran.seconds}, report=report)
         (self.output / f"{name}.json").write_text(dumps(result.to_json(), indent=1), encoding="utf-8")
@@ -398,6 +400,20 @@ def _maps_of(findings: Sequence[Finding], image: Image) -> dict[str, npt.NDArray
             if read.spatial_shape == image.spatial_shape:
                 maps[title] = read.array[0]
     return maps
+
+
+def _syntheses_of(findings: Sequence[Finding], image: Image) -> list[Synthesis]:
+    """What applications synthesised of the image, beside their maps; a file off the image's grid is left to itself."""
+    made: dict[str, Synthesis] = {}
+    for finding in findings:
+        beside = synthesised_beside(finding.map) if finding.map is not None else None
+        if finding.map is None or beside is None or finding.application in made:
+            continue
+        with suppress(CasewiseError):
+            synthesised, difference = formats.read(beside), formats.read(finding.map)
+            if synthesised.spatial_shape == difference.spatial_shape == image.spatial_shape:
+                made[finding.application] = Synthesis(finding.application, synthesised.array[0], difference.array[0])
+    return list(made.values())
 
 
 def _drained(failed: deque[Failure]) -> Iterator[Failure]:

@@ -20,6 +20,7 @@ from casewise.finding import Finding
 from casewise.image import Array, Image
 from casewise.reporting import wording
 from casewise.reporting.chart import BarChart, LineChart
+from casewise.reporting.comparison import Synthesis, comparisons
 from casewise.reporting.heat import heats
 from casewise.reporting.jsonsafe import dumps
 from casewise.reporting.lesions import lesion_parts
@@ -63,6 +64,7 @@ def write_report(
     name: str | None = None,
     maps: Mapping[str, Array] | None = None,
     sequences: Sequence[SequenceView] = (),
+    syntheses: Sequence[Synthesis] = (),
 ) -> Path:
     """Write ``folder/NAME.html`` and return its path; a report of that name is replaced, at once or not at all.
 
@@ -73,6 +75,7 @@ def write_report(
     maps : what applications looked at, by name, each (*spatial) on the image's grid, 0 or more; drawn over a picture, or over the
     sequences of a volume (:func:`casewise.reporting.lesions.lesion_parts`).
     sequences : of the examination that the image is the reference of, that one first: how they lie on each other.
+    syntheses : what applications synthesised of the image, shown beside it and the difference; their maps are not shown again.
     name : the file's name without suffix; of the image's, if none is given: give one where two images of a folder share theirs.
 
     Raises CasewiseError for a mask off the image's grid and for a folder that cannot be written to.
@@ -92,7 +95,8 @@ def write_report(
             found=wording.found_sentence(result),
             model_used=wording.model_sentence(result.model),
             pictures=pictures,
-            heats=heats(image, maps or {}),
+            heats=heats(image, {key: values for key, values in (maps or {}).items() if key not in {one.name for one in syntheses}}),
+            comparisons=comparisons(image, syntheses),
             lesions=lesion_parts(image, result.findings, maps or {}, sequences),
             sequences=sequence_rows(sequences),
             examination=result.examination or {},
