@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from benchmarks._sites_data import PREPARATION, SITES, TARGETS, Site, sites
-from casewise.adaptation.orders import CHOICES, ORDERS, PACES, likeness, paced, ranked, rehearsed, uncertainties
+from casewise.adaptation.orders import CHOICES, ORDERS, likeness, paced, ranked, rehearsed, uncertainties
 from casewise.adaptation.sites import DEPLOYED, FURTHER
 from casewise.case import Case
 from casewise.models import Model, Spec
@@ -27,6 +27,7 @@ SECOND = replace(FURTHER, steps=100, mixed=True, device="cpu")
 LAST = replace(DEPLOYED, steps=40, mixed=True, device="cpu")
 COUNTS = (2, 4, 8)
 SEEDS = (0, 1)
+PARENT = "random, first site in between"  # the model that is fitted to the deployment site
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,7 @@ def _rows(unit: Unit) -> Iterator[dict[str, object]]:
         for site in data.values():
             yield from _tested(model, site, {"part": "sites", "arm": name, "role": _role(site.name, unit)})
     if data[unit.deployment].tests:
-        for parent in ("pooled", "random, growing"):
-            yield from _deployed(models[parent], data[unit.deployment], unit, parent)
+        yield from _deployed(models[PARENT], data[unit.deployment], unit)
 
 
 def _role(site: str, unit: Unit) -> str:
@@ -104,20 +104,16 @@ def _continued(
     mean = np.concatenate([vectors, of_first]).mean(axis=0)
     scores = likeness(vectors, of_first, mean)
     settings = replace(SECOND, seed=unit.seed)
-    for how, pace in itertools.product(ORDERS, PACES):
-        if (how, pace) == ("random", "rounds"):
-            continue  # every round shows all of them: the order of a round is all that differs
-        order = ranked(scores, how, unit.seed)
-        shown = paced(order, pace, settings.steps, settings.batch, unit.seed)
-        yield f"{how}, {pace}", fit(start, second, shown, settings=settings)
-        if pace == "growing":
-            mixed = rehearsed(shown, len(second), len(first), settings.steps * settings.batch, unit.seed)
-            yield f"{how}, {pace}, first site in between", fit(start, [*second, *first], mixed, settings=settings)
+    for how in ORDERS:
+        shown = paced(ranked(scores, how, unit.seed), "growing", settings.steps, settings.batch, unit.seed)
+        yield how, fit(start, second, shown, settings=settings)
+        mixed = rehearsed(shown, len(second), len(first), settings.steps * settings.batch, unit.seed)
+        yield f"{how}, first site in between", fit(start, [*second, *first], mixed, settings=settings)
 
 
-def _deployed(model: Model, site: Site, unit: Unit, parent: str) -> Iterator[dict[str, object]]:
+def _deployed(model: Model, site: Site, unit: Unit) -> Iterator[dict[str, object]]:
     """The deployment site's annotated cases, so many of them and chosen so."""
-    common = {"part": "deployment", "role": "deployment", "parent": parent}
+    common = {"part": "deployment", "role": "deployment"}
     yield from _tested(model, site, {**common, "arm": "none", "count": 0})
     scores = uncertainties(model, site.training)
     settings = replace(LAST, seed=unit.seed)

@@ -9,23 +9,17 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks._sites_runs import CHANNELS, COUNTS, FIRST, LAST, SECOND, units
+from benchmarks._sites_runs import CHANNELS, COUNTS, FIRST, LAST, PARENT, SECOND, units
 from benchmarks._statistics import interval, paired_p
-from casewise.adaptation.orders import CHOICES
+from casewise.adaptation.orders import CHOICES, ORDERS
 
 Row = dict[str, object]
-REFERENCE = "random, growing"
+REFERENCE = "random"
 ARMS = (
     "first site alone",
     "pooled",
-    "random, growing",
-    "similar, growing",
-    "dissimilar, growing",
-    "similar, rounds",
-    "dissimilar, rounds",
-    "random, growing, first site in between",
-    "similar, growing, first site in between",
-    "dissimilar, growing, first site in between",
+    *ORDERS,
+    *(f"{how}, first site in between" for how in ORDERS),
 )
 ROLES = ("second", "first", "deployment")
 NAMES = {"lungs": "Lungs: JSRT, Shenzhen, Montgomery", "lesions": "Brain lesions on FLAIR: Pennsylvania, Shanghai, Ljubljana"}
@@ -46,8 +40,9 @@ def write(work: Path, results: Path) -> Path:
         "",
         f"U-Net {'–'.join(map(str, CHANNELS))} at 96×96; {FIRST.steps} steps on the first site, {SECOND.steps} on the second, "
         f"{LAST.steps} on the deployment site; *pooled*: both sites from the beginning, {FIRST.steps + SECOND.steps} steps. Order "
-        "by the cosine of the shipped encoder's vectors to the first site's middle. *Growing*: the order's first third, then "
-        "more and more, from half of the steps on all; *rounds*: all of them in this order, again and again. Uncertainty: the entropy of "
+        "by the cosine of the shipped encoder's vectors to the first site's middle. The order's "
+        "first third is shown, then more and more of it, and from half of the steps on all; *in between*: every second case is one of "
+        "the first site's. Uncertainty: the entropy of "
         "the mean answer to a picture, shifted and brightened or darkened a little.",
         "",
         f"{finished} of {len(units())} trainings over sites ({seconds / 60:.0f} minutes on one core). A patient's Dice is the "
@@ -90,7 +85,7 @@ def by_patient(rows: Sequence[Row], chosen: Callable[[Row], bool]) -> dict[str, 
 
 def _site_table(rows: Sequence[Row]) -> list[str]:
     lines = [
-        "| training | second site | p | first site | p | deployment site, not trained on | p |",
+        "| training | second site | change, p | first site | change, p | deployment site, not trained on | change, p |",
         "|---|---|---|---|---|---|---|",
     ]
     for arm in ARMS:
@@ -106,25 +101,21 @@ def _site_table(rows: Sequence[Row]) -> list[str]:
 
 
 def _deployment_table(rows: Sequence[Row]) -> list[str]:
-    lines = []
-    for parent in ("pooled", "random, growing"):
-        none = by_patient(rows, _choice(parent, "none", 0))
-        if not none:
-            continue
-        lines += [
-            f"Deployment, from *{parent}*, {len(none)} patients; without any annotated case {_mean(none)}:",
-            "",
-            "| chosen | " + " | ".join(f"{count} cases | p against random" for count in COUNTS) + " |",
-            "|---|" + "---|---|" * len(COUNTS),
-        ]
-        for how in CHOICES:
-            cells = []
-            for count in COUNTS:
-                values = by_patient(rows, _choice(parent, how, count))
-                other = by_patient(rows, _choice(parent, "random", count))
-                cells += [_mean(values), "" if how == "random" else _p(values, other)]
-            lines.append(f"| {how} | {' | '.join(cells)} |")
-        lines.append("")
+    none = by_patient(rows, _choice("none", 0))
+    if not none:
+        return []
+    lines = [
+        f"Deployment, from *{PARENT}*, {len(none)} patients; without any annotated case {_mean(none)}:",
+        "",
+        "| chosen | " + " | ".join(f"{count} cases | change, p against random" for count in COUNTS) + " |",
+        "|---|" + "---|---|" * len(COUNTS),
+    ]
+    for how in CHOICES:
+        cells = []
+        for count in COUNTS:
+            values, other = by_patient(rows, _choice(how, count)), by_patient(rows, _choice("random", count))
+            cells += [_mean(values), "" if how == "random" else _p(values, other)]
+        lines.append(f"| {how} | {' | '.join(cells)} |")
     return lines
 
 
@@ -132,8 +123,8 @@ def _arm(arm: str, role: str) -> Callable[[Row], bool]:
     return lambda row: row["part"] == "sites" and row["arm"] == arm and row["role"] == role
 
 
-def _choice(parent: str, how: str, count: int) -> Callable[[Row], bool]:
-    return lambda row: row["part"] == "deployment" and row["parent"] == parent and row["arm"] == how and row["count"] == count
+def _choice(how: str, count: int) -> Callable[[Row], bool]:
+    return lambda row: row["part"] == "deployment" and row["arm"] == how and row["count"] == count
 
 
 def _mean(values: dict[str, float]) -> str:
@@ -162,9 +153,8 @@ def _figures(rows: Sequence[Row]) -> dict[str, object]:
                 values = by_patient(of_task, _arm(arm, role))
                 if values:
                     found[f"{task} | {arm} | {role}"] = round(float(np.mean(list(values.values()))), 4)
-        for parent in ("pooled", REFERENCE):
-            for how, count in [("none", 0), *((how, count) for how in CHOICES for count in COUNTS)]:
-                values = by_patient(of_task, _choice(parent, how, count))
-                if values:
-                    found[f"{task} | deployed from {parent} | {how} {count}"] = round(float(np.mean(list(values.values()))), 4)
+        for how, count in [("none", 0), *((how, count) for how in CHOICES for count in COUNTS)]:
+            values = by_patient(of_task, _choice(how, count))
+            if values:
+                found[f"{task} | deployed | {how} {count}"] = round(float(np.mean(list(values.values()))), 4)
     return found

@@ -32,6 +32,7 @@ HELP = [
     ["train", "segmenter"],
     ["train", "classifier"],
     ["train", "router"],
+    ["train", "sites"],
     ["similar"],
     ["subsets"],
     ["route"],

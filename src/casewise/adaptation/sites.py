@@ -6,7 +6,7 @@ deployment site its annotated cases are ordered by how uncertain the model is of
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -168,19 +168,24 @@ def train_sites(
     """
     plan = plan or Plan()
     by_site = _by_site(cases, vectors)
-    for site in (first, *([deployment] if deployment else [])):
-        if site not in by_site:
-            raise UsageError(f"There are no labelled cases of site {site!r}; the sites are {', '.join(by_site) or 'not named'}.")
-    if first == deployment:
-        raise UsageError(f"{first!r} is both the first and the deployment site; a model is deployed at another one.")
-    if len(by_site) < 2:
-        raise CasewiseError(f"All labelled cases are of site {first!r}; import another site's, with --site.")
+    check_sites(by_site, first, deployment)
     run = _Run(model, by_site, vectors, plan, first, folder, progress)
     for site in run.further(deployment):
         run.go_on(site)
     if deployment:
         run.deploy(deployment)
     return run.result(unlabelled)
+
+
+def check_sites(sites: Collection[str], first: str, deployment: str | None) -> None:
+    """Raises UsageError for a site without labelled cases, and CasewiseError where there is none but the first."""
+    for site in (first, *([deployment] if deployment else [])):
+        if site not in sites:
+            raise UsageError(f"There are no labelled cases of site {site!r}; the sites are {', '.join(sites) or 'not named'}.")
+    if first == deployment:
+        raise UsageError(f"{first!r} is both the first and the deployment site; a model is deployed at another one.")
+    if len(sites) < 2:
+        raise CasewiseError(f"All labelled cases are of site {first!r}; import another site's, with --site.")
 
 
 class _Run:

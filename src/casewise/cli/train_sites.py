@@ -105,7 +105,13 @@ def sites(
     ] = False,
     steps: Annotated[
         int | None,
-        typer.Option("--steps", min=1, metavar="N", help="Optimiser steps a site.", show_default="200; at the deployment site 60"),
+        typer.Option(
+            "--steps",
+            min=1,
+            metavar="N",
+            help="Optimiser steps a site.",
+            show_default="800 on the first, 200, at the deployment site 60",
+        ),
     ] = None,
     size: Annotated[
         int, typer.Option("--size", min=16, max=1024, metavar="N", help="Edge of a new model's input in pixels.")
@@ -130,7 +136,7 @@ def sites(
     Read on in docs/sites.md.
     """
     with answering(as_json, _KEPT) as answer:
-        from casewise.adaptation.sites import Plan, train_sites, vectors_of
+        from casewise.adaptation.sites import Plan, check_sites, train_sites, vectors_of
         from casewise.archive import Archive
         from casewise.models.shipped import default_encoder
         from casewise.reporting.sites import write_sites
@@ -143,9 +149,10 @@ def sites(
             structures = _structures(structure, model)
             cases = job.labelled(model, structures)
             start = _first(first, model, cases)
+            check_sites({case.site: None for case in cases if case.site}, start, deployment)
             vectors = vectors_of(opened, default_encoder(plan.further.device))
             if model is None:
-                model = job.pretrained(structures, [case for case in cases if case.site == start], size)
+                model = job.pretrained(structures, [case for case in cases if case.site == start], size, steps)
             done = train_sites(
                 model,
                 cases,
@@ -204,13 +211,15 @@ class _Job:
         known = {case.key for case in labelled}
         return [case for case in self.archive.cases(site=deployment) if case.key not in known] if deployment else []
 
-    def pretrained(self, structures: list[Structure], cases: list[Case], size: int) -> Model:
+    def pretrained(self, structures: list[Structure], cases: list[Case], size: int, steps: int | None) -> Model:
         """The first site's model, trained now or kept from a call that was stopped."""
         from casewise.hashing import combined_key
         from casewise.models import Model
         from casewise.training import Input, Settings, train_segmenter
 
         settings = Settings(seed=self.plan.further.seed, device=self.plan.further.device)
+        if steps is not None:
+            settings = replace(settings, steps=steps)
         words = [*(case.key for case in cases), *map(str, structures), repr(settings), f"{size} pixels"]
         kept = self.folder / f"first-{combined_key(words)[:12]}"
         if kept.exists():
