@@ -119,6 +119,7 @@ class Analyzer:
         ahead: bool = False,
     ) -> None:
         self.output, self.device, self.notes, self.site = output, resolve_device(device), tuple(notes), site
+        self.seed = seed
         plan = plan or Plan()
         self.plan = replace(plan, settings=replace(plan.settings, device=self.device, seed=seed))
         self.router, self.registry = router, applications
@@ -151,7 +152,7 @@ class Analyzer:
         """
         failed: deque[Failure] = deque()
         ahead = self._ahead and len(paths) >= MANY
-        with Runner() as runner, closing(see_all(paths, self.router, self.device, ahead=ahead)) as seen:
+        with Runner() as runner, closing(see_all(paths, self.router, self.device, ahead=ahead, seed=self.seed)) as seen:
             for ran in runner.run(self._jobs(seen, failed)):
                 yield from _drained(failed)
                 yield self._finished(ran)
@@ -216,7 +217,7 @@ class Analyzer:
             findings=tuple(findings_of(prediction, image, ORGANS, written)),
             masks=dict(prediction.masks()),
             similar=adapted.similar,
-            notes=(*prepared.notes, *adapted.notes),
+            notes=(*prepared.notes, *adapted.notes, *_seen_alone(adapter.model, prepared.examination)),
         )
 
     def _applications(self, category: str, image: Image) -> tuple[Declared, ...]:
@@ -352,6 +353,14 @@ def analyze(
     if len(paths) > 1:
         write_index(results, analyzer.output, [(failure.image, failure.reason) for failure in failures])
     return results, failures
+
+
+def _seen_alone(model: Model, examination: Examination | None) -> tuple[str, ...]:
+    """A note where an examination has sequences that the model was not given."""
+    if examination is None or len(examination.names) < 2:
+        return ()
+    first, *others = examination.names
+    return (f"{model.name} takes a single image: it was given {first}, the reference, and not {', '.join(others)}.",)
 
 
 def _only(application: str | None, model: Model | None, registry: Registry | None) -> Declared | None:

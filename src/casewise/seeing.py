@@ -44,13 +44,13 @@ class Seen:
     examination: Examination | None = None
 
 
-def see(source: Path | Source, router: Router | None, device: str = "cpu") -> Seen:
-    """Raises CasewiseError, one sentence, for a file that cannot be read or routed.
+def see(source: Path | Source, router: Router | None, device: str = "cpu", seed: int = 0) -> Seen:
+    """Raises CasewiseError, one sentence, for a file that cannot be read or routed. seed : of the registration of sequences.
 
     Of an examination (a :class:`~casewise.anatomy.examination_reading.Source`, or the folder of one) the reference is routed.
     """
     seconds: dict[str, float] = {}
-    path, image, examination = _read(source, seconds)
+    path, image, examination = _read(source, seconds, seed)
     route = None
     if router is not None:
         began = time.perf_counter()
@@ -59,7 +59,7 @@ def see(source: Path | Source, router: Router | None, device: str = "cpu") -> Se
     return Seen(path, image, route, seconds, examination)
 
 
-def _read(source: Path | Source, seconds: dict[str, float]) -> tuple[Path, Image, Examination | None]:
+def _read(source: Path | Source, seconds: dict[str, float], seed: int) -> tuple[Path, Image, Examination | None]:
     """(the file or folder that results are named after, its image, the examination that it is of, if any)."""
     began = time.perf_counter()
     if isinstance(source, Path) and not source.is_dir():
@@ -78,38 +78,38 @@ def _read(source: Path | Source, seconds: dict[str, float]) -> tuple[Path, Image
     study = reading.read_study(given.folder, *found) if given.folder and found else reading.read_named(given.files)
     seconds["read"] = _since(began)
     began = time.perf_counter()
-    examination = of_study(study, given)
+    examination = of_study(study, given, seed=seed)
     seconds["register"] = _since(began)
     return given.folder or examination.channels[0].given.path, examination.reference, examination
 
 
 def see_all(
-    paths: Sequence[Path | Source], router: Router | None, device: str = "cpu", *, ahead: bool = False
+    paths: Sequence[Path | Source], router: Router | None, device: str = "cpu", *, ahead: bool = False, seed: int = 0
 ) -> Generator[tuple[Path | Source, Seen | CasewiseError]]:
     """Each path with what was seen of it, or why nothing was, in the order of ``paths``.
 
     ahead : a second process reads and routes the next images while the caller deals with this one. The program's main module must
-    be importable without effect, as for every process that Python spawns.
+    be importable without effect, as for every process that Python spawns. seed : of the registration of sequences.
     """
-    return _by_another(paths, router, device) if ahead else _here(paths, router, device)
+    return _by_another(paths, router, device, seed) if ahead else _here(paths, router, device, seed)
 
 
 def _here(
-    paths: Sequence[Path | Source], router: Router | None, device: str
+    paths: Sequence[Path | Source], router: Router | None, device: str, seed: int
 ) -> Generator[tuple[Path | Source, Seen | CasewiseError]]:
     for path in paths:
         try:
-            yield path, see(path, router, device)
+            yield path, see(path, router, device, seed)
         except CasewiseError as error:
             yield path, error
 
 
 def _by_another(
-    paths: Sequence[Path | Source], router: Router | None, device: str
+    paths: Sequence[Path | Source], router: Router | None, device: str, seed: int
 ) -> Generator[tuple[Path | Source, Seen | CasewiseError]]:
     waiting: deque[tuple[Path | Source, Future[Seen]]] = deque()
     left: Iterator[Path | Source] = iter(paths)
-    pool = _process(router, device)
+    pool = _process(router, device, seed)
     try:
         while True:
             waiting.extend((path, pool.submit(_seen, path)) for path in islice(left, _AHEAD - len(waiting)))
@@ -124,25 +124,25 @@ def _by_another(
                 # The others that it had were not begun; they go to the next process.
                 left = iter([*(other for other, _ in waiting), *left])
                 waiting.clear()
-                pool = _process(router, device)
+                pool = _process(router, device, seed)
                 yield path, CasewiseError(f"{path} ended the process that read it; it may need more memory than there is.")
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _process(router: Router | None, device: str) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(1, get_context("spawn"), _begin, (router, device))
+def _process(router: Router | None, device: str, seed: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, get_context("spawn"), _begin, (router, device, seed))
 
 
 _known: dict[str, object] = {}
 
 
-def _begin(router: Router | None, device: str) -> None:
+def _begin(router: Router | None, device: str, seed: int) -> None:
     import torch
 
     threading.Thread(target=_end_with_the_caller, daemon=True).start()
     torch.set_num_threads(1)
-    _known.update(router=router, device=device)
+    _known.update(router=router, device=device, seed=seed)
 
 
 def _end_with_the_caller() -> None:
@@ -154,7 +154,7 @@ def _end_with_the_caller() -> None:
 
 
 def _seen(path: Path | Source) -> Seen:
-    return see(path, _known["router"], str(_known["device"]))  # type: ignore[arg-type]
+    return see(path, _known["router"], str(_known["device"]), _known["seed"])  # type: ignore[arg-type]
 
 
 def _since(began: float) -> float:

@@ -45,6 +45,32 @@ def test_named_sequences_are_one_examination(call: Call, flair: Path, t1: Path, 
     assert len(re.findall(r'alt="Checkerboard of FLAIR and T1, (?:before|after) registration"', page)) == 2
 
 
+def test_the_seed_reaches_the_registration(
+    call: Call, flair: Path, t1: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from casewise.anatomy import examination
+
+    seeds: list[int] = []
+    real = examination.register
+
+    def noted(*arguments: Any, **named: Any) -> Any:
+        seeds.append(named["seed"])
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(examination, "register", noted)
+    words = ("--sequence", f"FLAIR={flair}", "--sequence", f"T1={t1}", "--application", "quality", "--output", tmp_path / "out")
+    assert call("analyze", *words, "--seed", 7).code == 0
+    assert set(seeds) == {7}
+
+
+def test_a_model_of_one_image_says_which_sequence_it_saw(call: Call, flair: Path, t1: Path, model: Path, tmp_path: Path) -> None:
+    words = ("--sequence", f"FLAIR={flair}", "--sequence", f"T1={t1}", "--model", model, "--application", "organs")
+    done = call("analyze", *words, "--output", tmp_path / "out", "--json")
+    assert done.code == 0, done.err
+    (result,) = cast("list[dict[str, Any]]", done.document)
+    assert any("was given FLAIR, the reference, and not T1" in note for note in result["notes"])
+
+
 APPLICATION = """
 import numpy as np
 from casewise.finding import Finding
