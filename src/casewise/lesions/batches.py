@@ -17,7 +17,7 @@ from casewise.lesions.prepared import Slices
 from casewise.lesions.synthetic import drawn
 from casewise.models.networks.lesion_parts import LesionAnswer, present
 from casewise.training.augmentation import LEVELS, augment
-from casewise.training.losses import classification_loss, segmentation_loss
+from casewise.training.losses import classification_loss
 
 FILLED = 0.67  # of the slices shown have lesions
 _EACH = 0.5  # the weight of the sequences' own maps beside the combined one
@@ -103,7 +103,7 @@ class Batches:
             raise CasewiseError("These batches are for a lesion network; build one by casewise.lesions.Plan.")
         total = spread.new_zeros(())
         if self._shown.part != "classify" and answer.map is not None:
-            total = total + _map_loss(answer.map, target, spread, self._shown.carries_score)
+            total = total + _map_loss(answer.map, target, self._shown.carries_score)
             if answer.maps is not None:
                 total = total + _EACH * _each_loss(answer.maps, target, self._there.to(target.device), self._shown.carries_score)
         if self._shown.part != "localise":
@@ -165,22 +165,20 @@ def _kept(there: np.ndarray, dropped: float, rng: np.random.Generator) -> np.nda
     return np.asarray(kept)
 
 
-def _map_loss(logits: Tensor, target: Tensor, weights: Tensor, soft: bool) -> Tensor:
+def _map_loss(logits: Tensor, target: Tensor, soft: bool) -> Tensor:
+    """Cross-entropy + (1 − soft Dice of the whole batch): of a slice without lesion alone, Dice says next to nothing.
+
+    soft : whether the target is not only 0 or 1; squares then make Dice 1 where both are the same.
+    """
     logits = logits.float()
-    if soft:
-        return functional.binary_cross_entropy_with_logits(logits, target) + 1 - _soft_dice(logits.sigmoid(), target)
-    return segmentation_loss(torch.stack([torch.zeros_like(logits), logits], dim=1), target, weights)
+    chance, power = logits.sigmoid(), 2 if soft else 1
+    overlap, sizes = (chance * target).sum(), (chance**power).sum() + (target**power).sum()
+    entropy = functional.binary_cross_entropy_with_logits(logits, target)
+    return entropy + 1 - (2 * overlap + 1) / (sizes + 1)
 
 
 def _each_loss(maps: Tensor, target: Tensor, there: Tensor, soft: bool) -> Tensor:
     rows, numbers = torch.nonzero(there, as_tuple=True)
     if len(rows) == 0:
         return maps.new_zeros(())
-    return _map_loss(maps[rows, numbers], target[rows], torch.ones_like(target[rows, 0, 0]), soft)
-
-
-def _soft_dice(chance: Tensor, target: Tensor) -> Tensor:
-    """Of a map whose target is not only 0 or 1: 1 where both are the same."""
-    overlap = (chance * target).flatten(1).sum(dim=1)
-    sizes = (chance**2 + target**2).flatten(1).sum(dim=1)
-    return ((2 * overlap + 1) / (sizes + 1)).mean()
+    return _map_loss(maps[rows, numbers], target[rows], soft)

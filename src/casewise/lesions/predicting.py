@@ -8,18 +8,20 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.ndimage import gaussian_filter1d
 
 from casewise.device import resolve_device
 from casewise.errors import CasewiseError, ModelError
-from casewise.image import Image
+from casewise.image import Box, Image
 from casewise.lesions.finding import THRESHOLD, Lesions, pieces
-from casewise.lesions.slices import only, scaled, shows
+from casewise.lesions.slices import cut, only, scaled, shows, window
 from casewise.models.model import Model
 from casewise.models.networks.lesion_parts import LesionAnswer
 from casewise.models.preparation import Part
 
 Floats = npt.NDArray[np.float32]
 _BATCH = 16
+_THIN_MM, _ACROSS_MM = 2.5, 1.0  # slices thinner than the first are smoothed with a Gaussian of the second
 _LIKELIEST = 3  # slices whose mean is the chance that there is any lesion: one alone is often an artefact
 
 
@@ -42,18 +44,20 @@ def predict(model: Model, image: Image, device: str = "cpu", *, each: bool = Tru
     if image.channels != len(names):
         msg = f"The model takes {len(names)} sequences ({', '.join(names)}) and was given {image.channels}; a missing one is all 0."
         raise CasewiseError(msg)
-    ready = scaled(image)
-    there = [number for number in range(len(names)) if ready.array[number].any()]
+    whole = scaled(image)
+    there = [number for number in range(len(names)) if whole.array[number].any()]
     if not there:
         raise CasewiseError(f"None of the sequences {', '.join(names)} is there; give at least one.")
+    box = window(whole)
+    ready = cut(whole, box)
     parts = model.spec.preparation.parts(ready)
     shown = [part for part in parts if shows(part)]
     together, verdicts, own = _answers(model, shown, resolve_device(device))
     maps = {names[there[0]]: together} if len(there) == 1 else {}
     if each and len(there) > 1:
         maps = {names[n]: own[:, n] if own is not None else _answers(model, shown, resolve_device(device), (n,))[0] for n in there}
-    grids = {name: _assembled(model, parts, shown, found, ready) for name, found in maps.items()}
-    combined = grids[names[there[0]]] if len(there) == 1 else _assembled(model, parts, shown, together, ready)
+    grids = {name: _placed(_assembled(model, parts, shown, found, ready), whole, box) for name, found in maps.items()}
+    combined = grids[names[there[0]]] if len(there) == 1 else _placed(_assembled(model, parts, shown, together, ready), whole, box)
     told = _told(model, verdicts, _areas(together), there)
     return Lesions(
         tuple(names[n] for n in there),
@@ -97,7 +101,11 @@ def _answers(
 
 
 def _assembled(model: Model, parts: Sequence[Part], shown: Sequence[Part], chances: Floats, image: Image) -> Floats:
-    """(*spatial) on the image's grid; 0 in slices that show nothing."""
+    """(*spatial) on the image's grid; 0 in slices that show nothing. Thin slices are smoothed across: each was judged alone."""
+    if parts and parts[0].view.slices:
+        thickness = image.spacing[parts[0].view.order[-1]]
+        if thickness < _THIN_MM and len(chances) > 1:
+            chances = gaussian_filter1d(chances, _ACROSS_MM / thickness, axis=0, mode="nearest")
     answers = {part.number: plane for part, plane in zip(shown, chances, strict=True)}
     planes = [
         part.restore(torch.from_numpy(answers[part.number])[None])
@@ -106,6 +114,13 @@ def _assembled(model: Model, parts: Sequence[Part], shown: Sequence[Part], chanc
         for part in parts
     ]
     return model.spec.preparation.assemble(planes, image)[0]
+
+
+def _placed(values: Floats, whole: Image, box: Box) -> Floats:
+    """(*spatial) of the whole image; 0 outside the box."""
+    full = np.zeros(whole.spatial_shape, np.float32)
+    full[box.slices] = values
+    return full
 
 
 def _areas(chances: Floats) -> npt.NDArray[np.float64]:

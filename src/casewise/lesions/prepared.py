@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 
 from casewise.lesions.examinations import Labelled
-from casewise.lesions.slices import preparation, scaled, shows
+from casewise.lesions.slices import cut, preparation, scaled, shows, window
 
 MOST = 64  # slices of an examination with lesions; half as many without
 _SHARE = 0.5  # of a pixel that is lesion, from which on it counts as such
@@ -59,8 +59,10 @@ def prepared(
 
 def _make(examination: Labelled, sequences: Sequence[str], size: int, place: Path) -> None:
     image, mask = examination.load(sequences)
-    ready, way = scaled(image), preparation(len(sequences), size)
-    parts, pieces = way.parts(ready), way.label_parts(mask.astype(np.float32), ready)
+    whole, way = scaled(image), preparation(len(sequences), size)
+    box = window(whole)
+    ready = cut(whole, box)
+    parts, pieces = way.parts(ready), way.label_parts(mask[box.slices].astype(np.float32), ready)
     # By area, not by the nearest voxel, so that a lesion of a pixel or two does not vanish by chance.
     told = [
         way.resize(torch.from_numpy(piece.copy())[None], part.view.spacing, "linear")[0].numpy() >= _SHARE

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from casewise.image import Image
+from casewise.image import Box, Image
 from casewise.models.preparation import Part, Preparation
 
 NONE = "no lesion"
 _DARK, _SPAN = 3.0, 8.0  # deviations below the mean that count as black, and from there to white
+_EDGE = 0.005  # of a line of voxels; less brighter than black is noise
 _SHOWS = 0.02  # a slice of which less is brighter than black shows nothing
 
 
@@ -36,6 +37,25 @@ def scaled(image: Image) -> Image:
         for number, channel in enumerate(image.array)
     ]
     return image.with_array(np.stack(parts))
+
+
+def window(image: Image) -> Box:
+    """What a scaled image shows, without the empty space around it, which would cost resolution."""
+    seen = image.array.max(axis=0) > 1 / _SPAN
+    lower, upper = [], []
+    for axis, size in enumerate(seen.shape):
+        others = tuple(other for other in range(seen.ndim) if other != axis)
+        filled = np.flatnonzero(seen.mean(axis=others) > _EDGE)
+        lower.append(int(filled[0]) if filled.size else 0)
+        upper.append(int(filled[-1]) + 1 if filled.size else size)
+    return Box(tuple(lower), tuple(upper))
+
+
+def cut(image: Image, box: Box) -> Image:
+    """The image within a box, with its geometry."""
+    affine = image.affine.copy()
+    affine[:3, 3] += affine[:3, : len(box.lower)] @ np.asarray(box.lower, float)
+    return Image(image.array[(slice(None), *box.slices)], affine, image.header, image.source)
 
 
 def shows(part: Part) -> bool:

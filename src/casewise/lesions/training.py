@@ -46,7 +46,7 @@ class Plan:
     synthetic: float = 0.0
     carries_score: bool = False
     mirror: bool = True
-    settings: Settings = field(default_factory=lambda: Settings(batch=8, rate=2e-3))
+    settings: Settings = field(default_factory=lambda: Settings(batch=8, rate=5e-3))
 
     def __post_init__(self) -> None:
         if self.network not in NETWORKS or self.way not in WAYS:

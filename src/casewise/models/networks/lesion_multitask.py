@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from casewise.models.networks.lesion_parts import LesionAnswer, Looking
-from casewise.models.networks.unet import UNet
+from casewise.models.networks.lesion_parts import LesionAnswer, Looking, localiser
 
 
 class MultiTask(nn.Module):
@@ -31,7 +30,7 @@ class MultiTask(nn.Module):
         told = list(range(sequences)) if told_by is None else list(told_by)
         self.hidden = [number for number in range(sequences) if number not in told]
         self.mapped = mapped
-        self.localiser = UNet(2, sequences, 1, channels, patch)
+        self.localiser = localiser(sequences, 1, channels, patch)
         self.classifier = Looking(channels[-1], classes)
 
     def forward(self, x: Tensor) -> LesionAnswer:

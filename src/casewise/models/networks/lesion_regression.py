@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from casewise.models.networks.lesion_parts import LesionAnswer, MapClassifier
-from casewise.models.networks.unet import UNet
+from casewise.models.networks.lesion_parts import LesionAnswer, MapClassifier, localiser
 
 
 class Regression(nn.Module):
@@ -25,7 +24,7 @@ class Regression(nn.Module):
     ) -> None:
         super().__init__()
         self.mapped = mapped
-        self.localiser = UNet(2, sequences, 1, channels, patch)
+        self.localiser = localiser(sequences, 1, channels, patch)
         self.classifier = MapClassifier(range(sequences) if told_by is None else told_by, 1, channels, patch)
 
     def forward(self, x: Tensor) -> LesionAnswer:

@@ -1,0 +1,58 @@
+"""Lesions localised and classified: ``python -m benchmarks.lesions`` keeps its tables in ``benchmarks/results/lesions.md``.
+
+Three networks, each trained jointly, separately and without a map, measured on patients it never saw, with every subset of their
+sequences. What is done is kept under ``.work/lesions`` and not done again; ``--seconds N`` begins nothing new after N seconds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks._lesions_data import FOLDS
+from benchmarks._lesions_nodules import rows as nodule_rows
+from benchmarks._lesions_runs import NETWORKS, unit
+
+RESULTS = Path(__file__).parent / "results" / "lesions.md"
+Rows = list[dict[str, Any]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--seconds", type=float, default=float("inf"))
+    given = parser.parse_args()
+    torch.set_num_threads(1)
+    began = time.monotonic()
+    todo: list[tuple[bool, Callable[[], Rows], str]] = []
+    for seed in range(given.seeds):
+        todo += [
+            (True, lambda network=network, fold=fold, seed=seed: unit(network, fold, seed), f"{network} fold {fold} seed {seed}")
+            for fold in range(FOLDS)
+            for network in NETWORKS
+        ]
+    todo += [
+        (False, lambda network=network: nodule_rows(network, 0), f"nodules {network}") for network in ("multitask", "regression")
+    ]
+    brains: Rows = []
+    nodules: Rows = []
+    for brain, work, name in todo:
+        if time.monotonic() - began > given.seconds:
+            sys.stderr.write("Not all is done; run it again to go on.\n")
+            return
+        (brains if brain else nodules).extend(work())
+        sys.stderr.write(f"{name}: {time.monotonic() - began:.0f} s\n")
+    from benchmarks._lesions_table import page
+
+    RESULTS.write_text(page(brains, nodules, given.seeds), encoding="utf-8")
+    sys.stdout.write(RESULTS.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,240 @@
+"""Lesion networks, trained for seconds on heads that never were."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from casewise.errors import CasewiseError, ModelError, UsageError
+from casewise.image import Image
+from casewise.lesions import Labelled, Plan, predict, train_lesions
+from casewise.lesions.batches import Batches, Shown
+from casewise.lesions.prepared import prepared
+from casewise.lesions.slices import scaled
+from casewise.lesions.synthetic import drawn
+from casewise.lesions.training import told_by
+from casewise.models import Model
+from casewise.models.networks.lesion_parts import LesionAnswer, present
+from casewise.training.measures import dice
+from tests.lesions.conftest import LARGE, SMALL, brain, patient, plan
+
+
+def stacked(number: int, kind: str, kept: tuple[str, ...] = ("FLAIR", "T1")) -> tuple[Image, np.ndarray]:
+    image, mask = brain(number, kind)
+    array = np.stack([c if name in kept else np.zeros_like(c) for name, c in zip(("FLAIR", "T1"), image.array, strict=True)])
+    header = {"sequences": ("FLAIR", "T1"), "absent": tuple(name for name in ("FLAIR", "T1") if name not in kept)}
+    return replace(image, array=array, header=header), mask
+
+
+def test_the_lesion_of_an_unseen_head_is_found_and_measured(model: Model) -> None:
+    image, mask = stacked(11, LARGE)
+    found = predict(model, image)
+    assert found.sequences == ("FLAIR", "T1")
+    assert set(found.maps) == {"FLAIR", "T1"}
+    assert found.map.shape == image.spatial_shape
+    assert dice(found.mask, mask) > 0.5
+    first = found.lesions[0]
+    truth = image.affine @ [*np.argwhere(mask).mean(axis=0), 1]
+    assert np.linalg.norm(np.subtract(first.centre_mm, truth[:3])) < 15
+    volume = mask.sum() * abs(np.linalg.det(image.affine[:3, :3])) / 1000
+    assert 0.4 * volume < first.volume_ml < 2.5 * volume
+    assert found.any > 0.4
+
+
+def test_the_kinds_are_told_apart(model: Model) -> None:
+    large, small = (predict(model, stacked(12, kind)[0], each=False) for kind in (LARGE, SMALL))
+    if model.spec.network["kind"] == "lesion_regression":
+        assert large.score is not None and small.score is not None
+        assert large.score > small.score
+        assert large.classes == {}
+    else:
+        assert large.classes[LARGE] > small.classes[LARGE]
+        assert sum(large.classes.values()) == pytest.approx(1, abs=1e-4)
+        assert large.score is None
+
+
+def test_a_missing_sequence_is_named_and_does_little_harm(model: Model) -> None:
+    image, mask = stacked(13, LARGE, ("FLAIR",))
+    found = predict(model, image)
+    assert (found.sequences, found.missing, set(found.maps)) == (("FLAIR",), ("T1",), {"FLAIR"})
+    assert dice(found.mask, mask) > 0.4
+
+
+def test_a_sequence_that_one_kind_never_has_does_not_tell_the_kind(model: Model, patients: list[Labelled]) -> None:
+    assert model.spec.network["sequences"] == ["FLAIR", "T1"]
+    assert model.spec.network["told_by"] == [0]
+    assert told_by(patients[:3], ("FLAIR", "T1")) == (0, 1)
+    found = predict(model, stacked(14, LARGE, ("T1",))[0])
+    assert (found.classes, found.score) == ({}, None)
+
+
+def test_another_number_of_sequences_is_refused(model: Model) -> None:
+    image, _ = stacked(15, LARGE)
+    with pytest.raises(CasewiseError, match=r"takes 2 sequences \(FLAIR, T1\) and was given 1"):
+        predict(model, replace(image, array=image.array[:1]))
+    with pytest.raises(CasewiseError, match="None of the sequences FLAIR, T1 is there"):
+        predict(model, replace(image, header={"sequences": ("FLAIR", "T1"), "absent": ("FLAIR", "T1")}))
+    with pytest.raises(ModelError, match=r"casewise\.lesions\.predict"):
+        model.predict(image)
+
+
+def test_a_model_comes_back_from_its_folder_as_it_was(model: Model, tmp_path: Path) -> None:
+    again = Model.load(model.save(tmp_path / "model"))
+    assert again.key == model.key
+    assert again.spec == model.spec
+    assert len(again.trained_on) == 6
+    image, _ = stacked(16, SMALL)
+    assert np.array_equal(predict(again, image).map, predict(model, image).map)
+    assert "lesions of lesion" in (tmp_path / "model" / "card.md").read_text(encoding="utf-8")
+
+
+def test_a_mask_on_another_grid_is_refused() -> None:
+    image, mask = brain(0, LARGE)
+    with pytest.raises(CasewiseError, match=r"The mask of p has the shape \(40, 44, 9\) and its image \(40, 44, 10\)"):
+        Labelled.of(image, mask[..., :-1], LARGE, "p")
+
+
+def test_the_classifier_leaves_the_map_alone_until_both_are_trained(patients: list[Labelled]) -> None:
+    phases = plan().phases()
+    assert [(part, trainable) for part, trainable, _ in phases] == [
+        ("localise", ("localiser",)),
+        ("classify", ("classifier",)),
+        ("together", ("localiser", "classifier")),
+    ]
+    separate = train_lesions(patients, "s", plan(way="separate", steps=(3, 2, 2)))
+    joint = train_lesions(patients, "j", plan(steps=(3, 2, 2)))
+    image, _ = stacked(17, LARGE)
+    alone = train_lesions(patients, "s", plan(way="separate", steps=(3, 40, 2)))
+    assert np.array_equal(predict(separate, image).map, predict(alone, image).map)
+    assert not np.array_equal(predict(separate, image).map, predict(joint, image).map)
+    bare = train_lesions(patients, "u", plan(way="unmapped", steps=(1, 2, 2)))
+    found = predict(bare, image)
+    assert found.lesions == () and found.classes
+
+
+class _Enough(Exception):
+    pass
+
+
+def test_an_interrupted_training_goes_on_to_the_same_weights(patients: list[Labelled], tmp_path: Path) -> None:
+    chosen = plan(steps=(4, 3, 3))
+    chosen = replace(chosen, settings=replace(chosen.settings, checkpoint_every=2))
+    straight = train_lesions(patients, "m", chosen)
+    told: list[tuple[int, int]] = []
+
+    def stop(step: int, total: int, loss: float) -> None:
+        told.append((step, total))
+        if step == 6:
+            raise _Enough
+
+    with pytest.raises(_Enough):
+        train_lesions(patients, "m", chosen, kept=tmp_path, progress=stop)
+    assert told[-1] == (6, 10)
+    told.clear()
+    again = train_lesions(patients, "m", chosen, kept=tmp_path, progress=lambda step, total, loss: told.append((step, total)))
+    assert told[0][0] > 4
+    assert told[-1] == (10, 10)
+    assert again.key == straight.key
+
+
+def test_examinations_set_aside_choose_the_weights(patients: list[Labelled]) -> None:
+    chosen = plan(steps=(4, 2, 4))
+    chosen = replace(chosen, settings=replace(chosen.settings, validate_every=2))
+    model = train_lesions(patients, "m", chosen, validation=[patient(20, LARGE), patient(21, SMALL)])
+    assert set(model.lineage.measures) == {"validation_merit"}
+    assert np.isfinite(model.lineage.measures["validation_merit"])
+
+
+@pytest.mark.parametrize("carries", [False, True])
+def test_the_map_can_carry_the_score(patients: list[Labelled], tmp_path: Path, carries: bool) -> None:
+    slices = prepared(patients, ("FLAIR", "T1"), 48, tmp_path)
+    shown = Shown(
+        ("no lesion", LARGE, SMALL),
+        ("FLAIR", "T1"),
+        (0,),
+        (0.0, 1.0, 0.5),
+        carries_score=carries,
+        part="localise",
+        augmentation="none",
+    )
+    wanted = {LARGE: 1.0, SMALL: 0.5 if carries else 1.0}
+    for kind, own in ((LARGE, slices[:3]), (SMALL, slices[3:])):
+        batches = Batches(own, shown)
+        _, target, _ = batches.batch(0, 12, np.random.default_rng(0))
+        assert set(target.unique().tolist()) == {0.0, wanted[kind]}
+        flat = torch.zeros((12, 48, 48))
+        right = LesionAnswer(torch.logit(target.clamp(1e-4, 1 - 1e-4)), torch.zeros(12, 1))
+        wrong = LesionAnswer(flat, torch.zeros(12, 1))
+        assert batches.loss(right, target, torch.ones(12)) < batches.loss(wrong, target, torch.ones(12))
+
+
+def test_sequences_are_left_out_at_random_and_never_all(patients: list[Labelled], tmp_path: Path) -> None:
+    slices = prepared(patients, ("FLAIR", "T1"), 48, tmp_path)
+    batches = Batches(slices, Shown(("no lesion", LARGE, SMALL), ("FLAIR", "T1"), (0,), dropped=0.5, synthetic=0.2))
+    seen: set[tuple[bool, ...]] = set()
+    for step in range(12):
+        x, target, _ = batches.batch(step, 8, np.random.default_rng(step))
+        there = present(x)
+        assert bool(there.any(dim=1).all())
+        assert float(x.min()) >= 0 and float(x.max()) <= 1
+        assert set(target.unique().tolist()) <= {0.0, 1.0}
+        seen |= {tuple(row) for row in there.tolist()}
+    assert seen == {(True, True), (True, False), (False, True)}
+
+
+def test_synthetic_lesions_lie_within_the_brain_and_spare_a_missing_sequence() -> None:
+    image, mask = brain(3, SMALL)
+    plane = scaled(image).array[:, :, :, int(np.argmin(mask.sum(axis=(0, 1))))]
+    plane[1] = 0
+    changed, drawn_mask = drawn(plane, ("FLAIR", "T1"), np.random.default_rng(0))
+    assert drawn_mask.any()
+    assert not changed[1].any()
+    assert (changed[0] >= plane[0]).all()
+    assert (changed[0] - plane[0])[drawn_mask > 0].mean() > 0.03
+    assert not (drawn_mask.astype(bool) & (plane[0] == 0)).any()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"network": "transformer"}, "one of multitask, fusion, regression"),
+        ({"steps": (1, 2)}, "three phases"),
+        ({"dropped": 1.0}, "chance from 0 to below 1"),
+        ({"scores": (("a", 2.0),)}, "from 0 to 1"),
+    ],
+)
+def test_a_plan_that_cannot_be_is_refused(wrong: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        Plan(**wrong)  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_learnt_from_is_said(patients: list[Labelled]) -> None:
+    with pytest.raises(CasewiseError, match="no examination with a mask"):
+        train_lesions([], "m", plan())
+    with pytest.raises(CasewiseError, match="1 of 6 examinations have no category"):
+        train_lesions([replace(patients[0], category=None), *patients[1:]], "m", plan())
+    with pytest.raises(UsageError, match="score from 0 to 1 for each category; small has none"):
+        train_lesions(patients, "m", replace(plan("regression"), scores=((LARGE, 1.0),)))
+    image, mask = brain(0, LARGE)
+    empty = Labelled.of(image, np.zeros_like(mask), LARGE, "p")
+    with pytest.raises(CasewiseError, match="No slice"):
+        train_lesions([empty], "m", plan())
+
+
+def test_a_missing_sequence_does_not_change_what_fusion_says_by_the_others() -> None:
+    from casewise.models.networks.lesion_fusion import combined
+
+    generator = torch.Generator().manual_seed(0)
+    maps, trust = torch.randn(2, 3, 4, 4, generator=generator), torch.randn(2, 3, 4, 4, generator=generator)
+    there = torch.tensor([[True, False, True], [False, False, False]])
+    changed = maps.clone()
+    changed[:, 1] = 50.0
+    assert torch.allclose(combined(maps, trust, there), combined(changed, trust, there))
+    low, high = maps[0, [0, 2]].amin(dim=0), maps[0, [0, 2]].amax(dim=0)
+    answer = combined(maps, trust, there)
+    assert bool(((answer[0] >= low - 1e-5) & (answer[0] <= high + 1e-5)).all())
+    assert bool((answer[1].sigmoid() < 0.05).all())
