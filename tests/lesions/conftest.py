@@ -13,6 +13,7 @@ from casewise.lesions import Labelled, Plan, train_lesions
 from casewise.models import Model
 from casewise.training import Settings
 from tests.anatomy.phantom import head, tissues
+from tests.cli.conftest import call  # noqa: F401
 
 SHAPE, VOXEL = (40, 44, 10), 4.5
 LARGE, SMALL = "large", "small"
