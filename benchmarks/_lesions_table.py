@@ -1,0 +1,223 @@
+"""The tables of the benchmark of lesions."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from benchmarks._lesions_data import GLIOMA, SCLEROSIS
+from benchmarks._lesions_runs import LEAST_ML, NETWORKS, STEPS, SYNTHETIC, WAYS
+from benchmarks._statistics import auc, interval, paired_bootstrap, paired_p
+
+Rows = list[dict[str, Any]]
+_MEASURES = ("dice", "sensitivity", "false", "slice_auc", "true_class")
+_TITLES = {
+    "dice": "Dice of the map",
+    "sensitivity": "lesions found",
+    "false": "false pieces a patient",
+    "slice_auc": "AUC slice with a lesion",
+    "true_class": "probability of the true class",
+}
+
+
+def values(rows: Rows, network: str, way: str, measure: str, sequences: Callable[[dict[str, Any]], bool]) -> dict[str, float]:
+    """Patient → the measure, mean over seeds and over the subsets of sequences that are asked for."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        if row["network"] == network and row["way"] == way and sequences(row):
+            value = of(row, measure)
+            if value is not None:
+                found[row["patient"]].append(value)
+    return {patient: float(np.mean(own)) for patient, own in found.items()}
+
+
+def of(row: dict[str, Any], measure: str) -> float | None:
+    if measure == "sensitivity":
+        return row["found"] / row["lesions"] if row.get("lesions") else None
+    if measure == "true_class":  # the one patient with MS was never trained on when it was measured
+        return row["classes"].get(row["category"]) if row["classes"] and row["category"] != SCLEROSIS else None
+    if measure == "glioma":
+        return row["score"] if row["score"] is not None else row["classes"].get(GLIOMA)
+    value = row.get(measure)
+    return None if value is None else float(value)
+
+
+def everything(rows: Rows) -> Callable[[dict[str, Any]], bool]:
+    """Whether a row is of all the sequences that its patient has."""
+    most: dict[str, int] = defaultdict(int)
+    for row in rows:
+        most[row["patient"]] = max(most[row["patient"]], len(row["sequences"]))
+    return lambda row: len(row["sequences"]) == most[row["patient"]]
+
+
+def main_table(rows: Rows) -> list[str]:
+    full = everything(rows)
+    lines = ["| network | trained | " + " | ".join(_TITLES.values()) + " | AUC glioma |", "|---|---|" + "---|" * (len(_TITLES) + 1)]
+    for network in NETWORKS:
+        for way in WAYS:
+            cells = [_mean(list(values(rows, network, way, measure, full).values())) for measure in _MEASURES]
+            lines.append(f"| {network} | {way} | " + " | ".join([*cells, _glioma(rows, network, way, full)]) + " |")
+    return lines
+
+
+def paired_table(rows: Rows) -> list[str]:
+    full = everything(rows)
+    lines = ["| network | measure | joint − separate | joint − unmapped |", "|---|---|---|---|"]
+    for network in NETWORKS:
+        for measure in _MEASURES:
+            cells = [_difference(rows, network, measure, other, full) for other in WAYS[1:]]
+            if any(cell != "–" for cell in cells):
+                lines.append(f"| {network} | {_TITLES[measure]} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def patients_table(rows: Rows) -> list[str]:
+    full = everything(rows)
+    patients = sorted({(row["category"], row["patient"]) for row in rows})
+    lines = ["| patient | " + " | ".join(f"{n}, {w}" for n in NETWORKS for w in WAYS[:2]) + " |", "|---|" + "---|" * 6]
+    for category, patient in patients:
+        cells = [values(rows, n, w, "dice", full).get(patient) for n in NETWORKS for w in WAYS[:2]]
+        lines.append(
+            f"| {category}, {patient.split('/')[1]} | " + " | ".join("–" if c is None else f"{c:.3f}" for c in cells) + " |"
+        )
+    return lines
+
+
+def subsets_table(rows: Rows) -> list[str]:
+    """Of each subset of sequences, over the patients who have all of them."""
+    lines = ["| sequences | patients | measure | " + " | ".join(f"{n}, {w}" for n in NETWORKS for w in WAYS[:2]) + " |"]
+    lines.append("|---|---|---|" + "---|" * 6)
+    subsets = sorted({tuple(row["sequences"]) for row in rows}, key=lambda own: (len(own), own))
+    for subset in subsets:
+        for measure in ("dice", "sensitivity"):
+            columns = [
+                values(rows, n, w, measure, lambda row, s=subset: tuple(row["sequences"]) == s) for n in NETWORKS for w in WAYS[:2]
+            ]
+            count = max(len(own) for own in columns)
+            cells = ["–" if not own else f"{np.mean(list(own.values())):.3f}" for own in columns]
+            lines.append(f"| {', '.join(subset)} | {count} | {_TITLES[measure]} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def dropped_table(rows: Rows) -> list[str]:
+    """What leaving sequences out costs the patients who have several."""
+    full = everything(rows)
+    several = {row["patient"] for row in rows if len(row["sequences"]) > 1}
+    lines = ["| network, joint | all | FLAIR alone | FLAIR missing |", "|---|---|---|---|"]
+    chosen: dict[str, Callable[[dict[str, Any]], bool]] = {
+        "all": full,
+        "alone": lambda row: row["sequences"] == ["FLAIR"],
+        "missing": lambda row: "FLAIR" not in row["sequences"],
+    }
+    for network in NETWORKS:
+        cells = []
+        for which in chosen.values():
+            own = values([row for row in rows if row["patient"] in several], network, "joint", "dice", which)
+            cells.append(_mean(list(own.values())))
+        lines.append(f"| {network} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def nodules_table(rows: Rows) -> list[str]:
+    lines = ["| network | trained | AUC malignant | Dice of the map |", "|---|---|---|---|"]
+    for network in dict.fromkeys(row["network"] for row in rows):
+        for way in WAYS:
+            own = [row for row in rows if row["network"] == network and row["way"] == way]
+            chances, truth = np.array([row["chance"] for row in own]), np.array([row["malignant"] for row in own])
+            low, high, _ = paired_bootstrap(lambda drawn, c=chances, t=truth: _auc(c[drawn], t[drawn]), len(own))
+            dices = "–" if way == "unmapped" else _mean([row["dice"] for row in own])
+            lines.append(f"| {network} | {way} | {auc(chances.tolist(), truth.tolist()):.3f} ({low:.2f} to {high:.2f}) | {dices} |")
+    for network in dict.fromkeys(row["network"] for row in rows):
+        by = {way: [row for row in rows if row["network"] == network and row["way"] == way] for way in WAYS}
+        truth = np.array([row["malignant"] for row in by["joint"]])
+        for other in WAYS[1:]:
+            one, two = (np.array([row["chance"] for row in by[way]]) for way in ("joint", other))
+            order = [[row["patient"] for row in by[way]] for way in ("joint", other)]
+            assert order[0] == order[1]
+            low, high, p = paired_bootstrap(lambda d, a=one, b=two, t=truth: _auc(a[d], t[d]) - _auc(b[d], t[d]), len(truth))
+            gain = _auc(one, truth) - _auc(two, truth)
+            lines.append(f"| {network} | joint − {other} | {gain:+.3f} ({low:+.2f} to {high:+.2f}), p {p:.2f} | |")
+    return lines
+
+
+def page(brains: Rows, nodules: Rows, seeds: int) -> str:
+    first, second, third = STEPS
+    return "\n".join(
+        [
+            "# Lesions: where, and of which kind\n",
+            f"`python -m benchmarks.lesions --seeds {seeds}`\n",
+            f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; no GPU.\n",
+            "## Brains",
+            "Nine patients: glioma 3 (Pennsylvania; FLAIR, T1), white-matter hyperintensities 5 (Shanghai; FLAIR, 8 mm slices),",
+            "multiple sclerosis 1 (Ljubljana; FLAIR, T1, T1 post, T2). Three folds by patient; each measured by networks that never",
+            f"saw the patient. **joint**: {first} steps for the map, {second} for the class with the map held fixed, {third} for both.",
+            f"**separate**: the map goes on alone ({first} + {third}), the class is learnt from the fixed map ({second} + {third}).",
+            f"**unmapped**: a classifier without map ({second} + {third}). {round(100 * SYNTHETIC)} % of the slices shown in training",
+            "have synthetic lesions; sequences are left out at random. A lesion counts from",
+            f"{LEAST_ML} ml on and is found where a tenth of it is in the mask. Intervals: 95 %, bootstrap over patients; p: Wilcoxon",
+            "over patients.\n",
+            "**What these figures cannot show.** Each class comes from one site, so that whoever tells the sites apart tells the",
+            "classes apart: scanner, slice thickness and skull-stripping differ with the disease. The class is told from FLAIR",
+            "alone, which all have, so that at least the presence of a T1 gives nothing away. The one patient with multiple",
+            "sclerosis was measured by networks that had seen no multiple sclerosis. With nine patients, only large differences",
+            "can be told from chance.\n",
+            "### All sequences that a patient has",
+            *main_table(brains),
+            "\n`probability of the true class` is of the eight patients whose class was trained on. `AUC slice with a lesion`:",
+            "within each patient, how well the verdict on a slice tells those with lesions from those without, which no site can",
+            "give away.\n",
+            "### Joint against the others, by patient",
+            *paired_table(brains),
+            "\n### Dice of each patient",
+            *patients_table(brains),
+            "\n### Every subset of the sequences",
+            *subsets_table(brains),
+            "\n### What a missing sequence costs the four patients who have several: Dice",
+            *dropped_table(brains),
+            "\n## Lung nodules: malignant or benign",
+            f"JSRT, {len({row['patient'] for row in nodules})} nodules of as many patients"
+            f" ({len({row['patient'] for row in nodules if row['malignant']})} malignant), 67 mm around each, cut from the",
+            "irregularity detector's segments; five folds by patient. The map's target is a disc in the middle, so that its Dice",
+            "says little.\n",
+            *nodules_table(nodules),
+            "",
+        ]
+    )
+
+
+def _difference(rows: Rows, network: str, measure: str, other: str, full: Callable[[dict[str, Any]], bool]) -> str:
+    one, two = (values(rows, network, way, measure, full) for way in ("joint", other))
+    shared = sorted(set(one) & set(two))
+    if len(shared) < 2:
+        return "–"
+    first, second = [one[p] for p in shared], [two[p] for p in shared]
+    gains = [a - b for a, b in zip(first, second, strict=True)]
+    low, high = interval(gains)
+    return f"{np.mean(gains):+.3f} ({low:+.3f} to {high:+.3f}), p {paired_p(first, second):.2f}, {len(shared)} patients"
+
+
+def _glioma(rows: Rows, network: str, way: str, full: Callable[[dict[str, Any]], bool]) -> str:
+    chances = values(rows, network, way, "glioma", full)
+    kinds = {row["patient"]: row["category"] for row in rows}
+    order = sorted(chances)
+    scores, truth = np.array([chances[p] for p in order]), np.array([kinds[p] == GLIOMA for p in order])
+    if not 0 < truth.sum() < len(truth):
+        return "–"
+    low, high, _ = paired_bootstrap(lambda drawn: _auc(scores[drawn], truth[drawn]), len(order))
+    return f"{_auc(scores, truth):.2f} ({low:.2f} to {high:.2f})"
+
+
+def _auc(scores: np.ndarray, truth: np.ndarray) -> float:
+    return auc(scores.tolist(), truth.tolist()) if 0 < truth.sum() < len(truth) else 0.5
+
+
+def _mean(own: Sequence[float]) -> str:
+    if not own:
+        return "–"
+    low, high = interval(own)
+    return f"{np.mean(own):.3f} ({low:.2f} to {high:.2f})"

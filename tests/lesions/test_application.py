@@ -1,0 +1,102 @@
+"""The application on examinations of heads that never were, by a model trained for seconds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import pytest
+
+from casewise import formats
+from casewise.applications.brain_lesions import BrainLesions
+from casewise.errors import CasewiseError, ModelError
+from casewise.image import Image
+from casewise.lesions import Labelled, train_lesions
+from casewise.training.measures import dice
+from tests.cli.conftest import Call
+from tests.lesions.conftest import LARGE, brain, plan
+from tests.lesions.test_archives import volume
+
+
+@pytest.fixture(scope="module")
+def folder(patients: list[Labelled], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return train_lesions(patients, "tiny", plan()).save(tmp_path_factory.mktemp("model") / "m")
+
+
+def test_lesions_are_told_with_volume_place_kind_mask_and_maps(folder: Path, tmp_path: Path) -> None:
+    image, mask = brain(40, LARGE)
+    application = BrainLesions("cpu", tmp_path, folder)
+    whole, *others = application.analyze(image)
+    assert (whole.label, whole.application) == ("lesions", "brain-lesions")
+    assert whole.mask is not None and whole.map is not None
+    assert dice(formats.read_mask(whole.mask, image), mask) > 0.4
+    drawn = formats.read(whole.map)
+    assert drawn.spatial_shape == image.spatial_shape
+    assert np.allclose(drawn.affine, image.affine, atol=1e-3)
+    assert float(drawn.array.min()) >= 0 and float(drawn.array.max()) <= 1
+    labels = [finding.label for finding in others]
+    assert {"large", "small"} <= set(labels)
+    assert labels[-2:] == ["lesions on FLAIR", "lesions on T1"]
+    first = next(finding for finding in others if finding.label == "lesion 1")
+    assert first.box is not None
+    middle = [(low + high - 1) / 2 for low, high in zip(first.box.lower, first.box.upper, strict=True)]
+    told = [first.measures[f"centre_{axis}_mm"] for axis in "ras"]
+    assert np.linalg.norm(image.affine[:3] @ [*middle, 1] - told) < 20
+    assert whole.measures["volume_ml"] >= first.measures["volume_ml"] > 0
+    assert application.notes == []
+
+
+def test_missing_sequences_are_named_and_what_cannot_be_told_is_said(folder: Path) -> None:
+    application = BrainLesions("cpu", None, folder)
+    image, _ = brain(41, LARGE)
+    application.analyze(Image(image.array[:1], image.affine, {"sequences": ("FLAIR",)}))
+    assert application.notes == ["Judged by FLAIR; missing: T1."]
+    array = np.stack([np.zeros_like(image.array[0]), image.array[1]])
+    findings = application.analyze(replace(image, array=array, header={"sequences": ("FLAIR", "T1"), "absent": ("FLAIR",)}))
+    assert application.notes[0] == "Judged by T1; missing: FLAIR."
+    assert "large" not in [finding.label for finding in findings]
+
+
+def test_a_single_volume_is_taken_for_what_its_header_says(folder: Path) -> None:
+    application = BrainLesions("cpu", None, folder)
+    image, _ = volume(42, LARGE, "FLAIR")
+    named = replace(image, header={**image.header, "sequence": "t2_tirm_tra_dark-fluid_FLAIR"})
+    assert application.analyze(named)[-1].label == "lesions on FLAIR"
+    for described in ("", "ep2d_diff_b1000"):
+        assert application.analyze(replace(image, header={"sequence": described})) == []
+        assert application.notes == ["Which sequence this is nobody said; name it by --sequence, such as FLAIR=FILE."]
+
+
+def test_a_picture_another_model_and_none_of_the_sequences_are_refused(folder: Path, tmp_path: Path) -> None:
+    application = BrainLesions("cpu", None, folder)
+    with pytest.raises(CasewiseError, match="takes volumes"):
+        application.analyze(Image(np.zeros((1, 20, 20), np.float32)))
+    image, _ = brain(43, LARGE)
+    with pytest.raises(CasewiseError, match="None of the sequences FLAIR, T1 is there"):
+        application.analyze(replace(image, header={"sequences": ("ADC", "T2")}))
+    with pytest.raises(ModelError, match="There is no model at"):
+        BrainLesions("cpu", None, tmp_path / "none").analyze(image)
+
+
+def test_analyze_shows_each_sequences_map_and_the_class(call: Call, folder: Path, tmp_path: Path) -> None:
+    files = [formats.write(tmp_path / f"{name}.nii.gz", volume(44, LARGE, name)[0]) for name in ("FLAIR", "T1")]
+    table = (
+        '[[application]]\nname = "own-lesions"\ncategories = ["on request"]\nfeatures = ["lesions"]\n'
+        'python = "casewise.applications.brain_lesions:BrainLesions"\nsequences = ["FLAIR", "T1"]\n'
+        f'settings = {{ device = "cpu", maps = ".", model = "{folder}" }}\n'
+    )
+    (tmp_path / "own.toml").write_text(table, encoding="utf-8")
+    words = [word for name, path in zip(("FLAIR", "T1"), files, strict=True) for word in ("--sequence", f"{name}={path}")]
+    words += ["--application", "own-lesions", "--applications", str(tmp_path / "own.toml"), "-o", str(tmp_path / "out")]
+    done = call("analyze", *words, "--register", "none", "--json")
+    assert done.code == 0, done.err
+    (result,) = cast("list[dict[str, Any]]", done.document)
+    told = {finding["label"]: finding for finding in result["findings"]}
+    assert {"lesions", "lesion 1", "large", "small", "lesions on FLAIR", "lesions on T1"} <= set(told)
+    assert Path(told["lesions"]["mask"]).is_file()
+    page = Path(result["report"]).read_text(encoding="utf-8")
+    for title in ("all sequences together", "FLAIR alone", "T1 alone"):
+        assert f'alt="Map of lesions by {title}"' in page
+    assert "Registration check" in page
