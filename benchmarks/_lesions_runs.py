@@ -27,7 +27,7 @@ LESION = Structure.parse("lesion")
 NETWORKS = ("multitask", "fusion", "regression")
 WAYS = ("joint", "separate", "unmapped")
 LEAST_ML = 0.05  # a lesion that counts
-STEPS = (300, 80, 120)
+STEPS = (250, 60, 90)
 SYNTHETIC = 0.15
 _COVERED = 0.1  # of a lesion's voxels that have to be in the mask for it to be found
 

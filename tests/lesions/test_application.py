@@ -64,6 +64,8 @@ def test_a_single_volume_is_taken_for_what_its_header_says(folder: Path) -> None
     image, _ = volume(42, LARGE, "FLAIR")
     named = replace(image, header={**image.header, "sequence": "t2_tirm_tra_dark-fluid_FLAIR"})
     assert application.analyze(named)[-1].label == "lesions on FLAIR"
+    assert application.analyze(replace(image, header={}, source=Path("p1_t2flair.nii.gz")))[-1].label == "lesions on FLAIR"
+    assert application.notes[0] == "Taken for FLAIR by the name of its file."
     for described in ("", "ep2d_diff_b1000"):
         assert application.analyze(replace(image, header={"sequence": described})) == []
         assert application.notes == ["Which sequence this is nobody said; name it by --sequence, such as FLAIR=FILE."]

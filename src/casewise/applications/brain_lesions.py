@@ -39,8 +39,8 @@ class BrainLesions:
     def analyze(self, image: Image) -> list[Finding]:
         """Findings as :func:`casewise.lesions.telling.findings_of` tells them.
 
-        image : an examination's sequences, as ``header["sequences"]`` names its channels, or a volume whose header says which
-        sequence it is. Of any other volume nothing is said, and a note tells how to name it. Raises CasewiseError for a picture.
+        image : an examination's sequences, as ``header["sequences"]`` names its channels, or a volume of which the header or the
+        file's name says which sequence it is. Of any other volume nothing is said, and a note tells how to name it. Raises CasewiseError for a picture.
         """
         from casewise.lesions.predicting import predict, sequences_of
         from casewise.lesions.telling import findings_of
@@ -49,7 +49,7 @@ class BrainLesions:
         if image.spatial_dims != 3:
             raise CasewiseError(f"{NAME} takes volumes; this image is a picture: give the whole series.")
         wanted = sequences_of(self._model)
-        ready = _named(image, wanted)
+        ready = image if isinstance(image.header.get("sequences"), tuple) else self._single(image, wanted)
         if ready is None:
             self.notes.append(f"Which sequence this is nobody said; name it by --sequence, such as {wanted[0]}=FILE.")
             return []
@@ -60,6 +60,20 @@ class BrainLesions:
             self.notes.append(f"What the lesions are is told by {', '.join(self._telling(wanted))} alone, which is not there.")
         mask, files = self._written(found, image)
         return findings_of(found, self.name, mask, files)
+
+    def _single(self, image: Image, wanted: tuple[str, ...]) -> Image | None:
+        """A volume that is of no examination, normalised as one's sequences are: named by its header, else by its file."""
+        from casewise.anatomy.normalising import normalised
+        from casewise.anatomy.sequences import of_description
+
+        described = str(image.header.get("sequence") or "")
+        told = of_description(described or (image.source.name if image.source is not None else ""))
+        if image.channels != 1 or told not in wanted:
+            return None
+        if not described:
+            self.notes.append(f"Taken for {told} by the name of its file.")
+        values = normalised(image.array[0].astype(np.float32), str(told))
+        return Image(values[None], image.affine, {**image.header, "sequences": (told,)}, image.source)
 
     @cached_property
     def _model(self) -> Model:
@@ -84,20 +98,6 @@ class BrainLesions:
             rounded = np.rint(values * _UNIT).astype(np.float32) / _UNIT
             files[name] = formats.write(self._maps / f"{stem}.nii.gz", grid.with_array(rounded[None]))
         return mask, files
-
-
-def _named(image: Image, wanted: tuple[str, ...]) -> Image | None:
-    """The image with its channels named: as they are, or a single volume by its header, normalised as an examination's are."""
-    from casewise.anatomy.normalising import normalised
-    from casewise.anatomy.sequences import of_description
-
-    if isinstance(image.header.get("sequences"), tuple):
-        return image
-    told = of_description(str(image.header.get("sequence", "")))
-    if image.channels != 1 or told not in wanted:
-        return None
-    values = normalised(image.array[0].astype(np.float32), str(told))
-    return Image(values[None], image.affine, {**image.header, "sequences": (told,)}, image.source)
 
 
 def _arranged(image: Image, wanted: tuple[str, ...]) -> Image:

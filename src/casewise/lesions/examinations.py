@@ -57,8 +57,8 @@ class Labelled:
 def labelled_cases(cases: Sequence[Case], lesion: Structure) -> tuple[list[Labelled], list[str]]:
     """(the examinations of which at least one image has a mask of ``lesion``, a sentence for each image that is left out).
 
-    Images of one subject and site are one examination; where a sequence would be twice, those of one folder are. Raises CasewiseError
-    where no case has such a mask.
+    Images of one subject and site are one examination; where a sequence would be twice, those of one folder are.
+    Raises CasewiseError where no case has such a mask.
     """
     if not any(case.has(lesion) for case in cases):
         have = sorted({mask for case in cases for mask in case.load_masks})
