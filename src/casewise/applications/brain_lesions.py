@@ -40,7 +40,8 @@ class BrainLesions:
         """Findings as :func:`casewise.lesions.telling.findings_of` tells them.
 
         image : an examination's sequences, as ``header["sequences"]`` names its channels, or a volume of which the header or the
-        file's name says which sequence it is. Of any other volume nothing is said, and a note tells how to name it. Raises CasewiseError for a picture.
+        file's name says which sequence it is. Of any other volume nothing is said, and a note tells how to name it. Raises
+        CasewiseError for a picture.
         """
         from casewise.lesions.predicting import predict, sequences_of
         from casewise.lesions.telling import findings_of
