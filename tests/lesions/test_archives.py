@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,11 +14,11 @@ from casewise.archive import Archive
 from casewise.case import Case, Structure
 from casewise.errors import CasewiseError
 from casewise.image import Image
-from casewise.lesions import labelled_cases, predict
+from casewise.lesions import Labelled, labelled_cases, predict, train_lesions
 from casewise.models import Model
 from tests.anatomy.phantom import head
 from tests.cli.conftest import Call
-from tests.lesions.conftest import BRIGHT, LARGE, SHAPE, SMALL, VOXEL, brain
+from tests.lesions.conftest import BRIGHT, LARGE, SHAPE, SMALL, VOXEL, brain, plan
 
 LESION = Structure.parse("lesion")
 
@@ -80,6 +81,32 @@ def test_pictures_are_examinations_of_their_own() -> None:
     assert image.array.shape == (1, 40, 30)
     assert 0.5 < float(image.array[image.array > -2].std()) < 2
     assert np.array_equal(drawn, mask)
+
+
+def test_a_series_description_that_is_no_name_is_read_for_what_it_says() -> None:
+    named = {
+        told: labelled_cases([with_sequence(told)], LESION)[0][0].sequences for told in ("t2_tirm (FLAIR), dark!", "?!", "ASL")
+    }
+    assert named == {"t2_tirm (FLAIR), dark!": ("FLAIR",), "?!": ("image",), "ASL": ("ASL",)}
+
+
+def with_sequence(told: str) -> Case:
+    plain = case(0, LARGE, "FLAIR")
+    return Case(plain.key, plain.load_image, plain.load_masks, LARGE, "p", "here", {"sequence": told}, plain.name)
+
+
+def test_an_examination_that_cannot_be_used_is_named_and_the_others_teach(patients: list[Labelled]) -> None:
+    def broken(wanted: object) -> tuple[Image, np.ndarray]:
+        raise CasewiseError("its file is gone.")
+
+    lost = replace(patients[0], load=broken, keys=("lost",))
+    told: list[str] = []
+    model = train_lesions([lost, *patients[1:]], "m", plan(steps=(2, 1, 1)), failed=told.append)
+    assert told == ["its file is gone."]
+    assert "lost" not in model.trained_on
+    assert len(model.trained_on) == 5
+    with pytest.raises(CasewiseError, match="its file is gone"):
+        train_lesions([lost, *patients[1:]], "m", plan(steps=(2, 1, 1)))
 
 
 def test_a_picture_with_a_mask_of_another_grid_is_refused() -> None:

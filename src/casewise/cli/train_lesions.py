@@ -106,6 +106,7 @@ def lesions(
             kept=kept,
             progress=answer.steps("Training"),
             reading=lambda done, total: answer.progress("Reading", done, total),
+            failed=lambda sentence: answer.failed(archive, sentence),
         )
         model.save(output)
         shutil.rmtree(kept, ignore_errors=True)

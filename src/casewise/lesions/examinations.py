@@ -14,9 +14,9 @@ import numpy.typing as npt
 from casewise.anatomy.examination import of_study
 from casewise.anatomy.examination_reading import Given, Study
 from casewise.anatomy.normalising import normalised
-from casewise.anatomy.sequences import canonical, reference_of
+from casewise.anatomy.sequences import canonical, of_description, reference_of
 from casewise.case import Case, Structure
-from casewise.errors import CasewiseError
+from casewise.errors import CasewiseError, UsageError
 from casewise.image import Image
 
 Mask = npt.NDArray[np.bool_]
@@ -109,7 +109,12 @@ def _groups(cases: Sequence[Case]) -> list[list[Case]]:
 
 def _sequence(case: Case) -> str:
     told = case.content.get("sequence")
-    return canonical(str(told)) if isinstance(told, str) and 0 < len(told) <= 40 else UNNAMED
+    if not isinstance(told, str) or not told:
+        return UNNAMED
+    try:
+        return canonical(told)
+    except UsageError:  # a series' description that is no name
+        return of_description(told) or UNNAMED
 
 
 def _spoken(case: Case) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from casewise.errors import CasewiseError
 from casewise.lesions.examinations import Labelled
 from casewise.lesions.slices import cut, preparation, scaled, shows, window
 
@@ -43,15 +44,25 @@ def prepared(
     size: int,
     folder: Path,
     progress: Callable[[int, int], None] | None = None,
+    failed: Callable[[str], None] | None = None,
 ) -> list[Slices]:
-    """The slices of each examination; those that lie in ``folder`` from an earlier time are not made again."""
+    """The slices of each examination; those that lie in ``folder`` from an earlier time are not made again.
+
+    failed : told of one that cannot be used, in one sentence, which then has no slices; without it the CasewiseError is raised.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     found = []
     for number, examination in enumerate(examinations, start=1):
         place = folder / f"{'-'.join(examination.keys)[:120]}-{size}-{'_'.join(sequences).replace(' ', '')}"
-        if not place.with_suffix(".mask.npy").exists():
-            _make(examination, sequences, size, place)
-        found.append(_read(place, examination.category))
+        try:
+            if not place.with_suffix(".mask.npy").exists():
+                _make(examination, sequences, size, place)
+            found.append(_read(place, examination.category))
+        except CasewiseError as error:
+            if failed is None:
+                raise
+            failed(str(error))
+            found.append(Slices(np.zeros((0, len(sequences), 1, 1), np.float16), np.zeros((0, 1, 1), np.uint8), None, (), ()))
         if progress is not None:
             progress(number, len(examinations))
     return found

@@ -84,13 +84,15 @@ def train_lesions(
     kept: Path | None = None,
     progress: Progress | None = None,
     reading: Callable[[int, int], None] | None = None,
+    failed: Callable[[str], None] | None = None,
 ) -> Model:
     """A model of where the lesions of such examinations are and what they are.
 
     Classes are ``no lesion`` and the categories of the examinations (``lesion`` where they have none); sequences are all that they
     have. validation : examinations of other patients, which choose among each phase's states. kept : folder where prepared slices,
     finished phases and checkpoints lie, so that an interrupted training goes on; it may be deleted afterwards.
-    reading : called with the number of examinations prepared, and of all.
+    reading : called with the number of examinations prepared, and of all. failed : told of each that cannot be used, in one
+    sentence, and the others go on; without it the first such error is raised.
     Raises CasewiseError where there is no lesion to learn from, or some examinations have a category and others have none.
     """
     plan = plan or Plan()
@@ -98,9 +100,10 @@ def train_lesions(
     described = spec(plan, classes, sequences, told_by(examinations, sequences), lesion or Structure.parse("lesion"))
     with TemporaryDirectory() as temporary:
         folder = kept or Path(temporary)
-        slices = prepared([*examinations, *validation], sequences, plan.size, folder / "slices", reading)
+        slices = prepared([*examinations, *validation], sequences, plan.size, folder / "slices", reading, failed)
         training, aside = slices[: len(examinations)], slices[len(examinations) :]
-        cases = [as_case(examination, key) for examination in examinations for key in examination.keys]
+        usable = [examination for examination, own in zip(examinations, training, strict=False) if len(own.x)]
+        cases = [as_case(examination, key) for examination in usable for key in examination.keys]
         return train_slices(Model.initial(name, described, plan.settings.seed), training, aside, cases, plan, folder, progress)
 
 
