@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from casewise.applications.declared import ANY, Declared, PythonRun
+from casewise.applications.declared import ANY, ON_REQUEST, Declared, PythonRun
 from casewise.applications.shipped import CATALOGUE
 
 BUILT_IN = (
@@ -57,5 +57,15 @@ BUILT_IN = (
         settings={"device": "cpu", "maps": "."},
         origin="casewise",
         shared=True,
+    ),
+    Declared(
+        "abnormality",
+        (ON_REQUEST,),
+        ("whatever normal images do not show",),
+        PythonRun("casewise.applications.abnormality:Abnormality"),
+        "Where a brain's FLAIR or a chest radiograph differs from what normal ones would show; its cards say how weakly it tells.",
+        settings={"device": "cpu", "maps": "."},
+        seconds=180.0,
+        origin="casewise",
     ),
 )
