@@ -21,6 +21,21 @@ ARMS = (
     *ORDERS,
     *(f"{how}, first site in between" for how in ORDERS),
 )
+HOW = f"""\
+A model is trained on a first site, continued on a second one, and measured on patients of both and of a third one, the deployment
+site, none of whom any training saw. Every site takes every place. Then 2, 4 or 8 annotated cases of the deployment site's other
+patients are chosen, and the model is fitted to them. A quarter of each site's patients (lungs) or half (lesions,
+whose cases are slices
+of 3, 5 and 1 patients) is tested on; Ljubljana's one patient is only trained on.
+
+U-Net {"–".join(map(str, CHANNELS))} at 96×96; {FIRST.steps} steps on the first site, {SECOND.steps} on the second,
+{LAST.steps} on the
+deployment site; *pooled*: both sites from the beginning, {FIRST.steps + SECOND.steps} steps. Order by the cosine of the shipped
+encoder's vectors to the first site's middle. The order's first third is shown, then more and more of it, and from
+half of the steps on
+all; *in between*: every second case is one of the first site's. Uncertainty: the entropy of the mean answer to a
+picture, shifted and
+brightened or darkened a little."""
 ROLES = ("second", "first", "deployment")
 NAMES = {"lungs": "Lungs: JSRT, Shenzhen, Montgomery", "lesions": "Brain lesions on FLAIR: Pennsylvania, Shanghai, Ljubljana"}
 
@@ -33,20 +48,11 @@ def write(work: Path, results: Path) -> Path:
         "",
         "`python -m benchmarks.sites`",
         "",
-        "A model is trained on a first site, continued on a second one, and measured on patients of both and of a third one, the "
-        "deployment site, none of whom any training saw. Every site takes every place. Then 2, 4 or 8 annotated cases of the "
-        "deployment site's other patients are chosen, and the model is fitted to them. A quarter of each site's patients (lungs) "
-        "or half (lesions) is tested on; Ljubljana has one patient, who is only trained on.",
+        *HOW.splitlines(),
         "",
-        f"U-Net {'–'.join(map(str, CHANNELS))} at 96×96; {FIRST.steps} steps on the first site, {SECOND.steps} on the second, "
-        f"{LAST.steps} on the deployment site; *pooled*: both sites from the beginning, {FIRST.steps + SECOND.steps} steps. Order "
-        "by the cosine of the shipped encoder's vectors to the first site's middle. The order's "
-        "first third is shown, then more and more of it, and from half of the steps on all; *in between*: every second case is one of "
-        "the first site's. Uncertainty: the entropy of "
-        "the mean answer to a picture, shifted and brightened or darkened a little.",
-        "",
-        f"{finished} of {len(units())} trainings over sites ({seconds / 60:.0f} minutes on one core). A patient's Dice is the "
-        "mean over those that tested on him; intervals are 95 % bootstrap over patients; p by Wilcoxon's signed-rank test over patients, not "
+        f"{finished} of {len(units())} trainings over sites ({seconds / 60:.0f} minutes on one core). A patient's",
+        "Dice is the mean over",
+        "those that tested on him; intervals are 95 % bootstrap over patients; p by Wilcoxon's signed-rank test over patients, not",
         "corrected for the number of tests.",
     ]
     for task, name in NAMES.items():

@@ -171,7 +171,7 @@ def difference_map(x: Tensor, synthesised: Tensor, spread: Tensor, usual: Usual,
     for number, (made, apart) in enumerate(zip(synthesised, spread, strict=True)):
         expected = torch.from_numpy(usual.of(number, made.numpy(), apart.numpy()))
         planes.append((x[0] - made) / expected)
-    smooth = _smoothed(torch.stack(planes))
+    smooth = smoothed(torch.stack(planes))
     value = smooth.clamp_min(0) if sign == "brighter" else smooth.abs()
     return value.mean(dim=0, keepdim=True)
 
@@ -223,7 +223,8 @@ def _sliding(size: int, edge: int) -> Iterator[Tensor]:
         yield torch.stack(grids[first : first + _BATCH])
 
 
-def _smoothed(planes: Tensor) -> Tensor:
+def smoothed(planes: Tensor) -> Tensor:
+    """(n, row, column): without the noise of single pixels."""
     from scipy.ndimage import gaussian_filter
 
     return torch.from_numpy(gaussian_filter(planes.numpy(), (0, _SMOOTH, _SMOOTH)))
