@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from benchmarks._interaction_peers import PEERS, Method
+from benchmarks._interaction_peers import Method
 from benchmarks._interaction_tasks import Task, box_of, generator
 from casewise.image import Box, Image
 from casewise.interaction import FineTuning, InteractiveSegmentation
@@ -34,14 +34,6 @@ class Ours:
         fore, back = foreground & ~self._marked[0], background & ~self._marked[1]
         self._marked = foreground.copy(), background.copy()
         return self._session.add_scribbles(fore, back)
-
-
-def methods(model: Model | None, variants: dict[str, FineTuning]) -> dict[str, Callable[[], Method]]:
-    """Peers by their names, and each variant of ours where there is a model."""
-    found: dict[str, Callable[[], Method]] = dict(PEERS)
-    if model is not None:
-        found |= {name: lambda how=how: Ours(model, how) for name, how in variants.items()}  # type: ignore[misc]
-    return found
 
 
 def run(task: Task, make: Callable[[], Method], name: str, seed: int) -> dict:

@@ -11,12 +11,13 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
 
-from benchmarks._interaction_peers import Method
-from benchmarks._interaction_runs import methods, run
+from benchmarks._interaction_peers import PEERS, Method
+from benchmarks._interaction_runs import Ours, run
 from benchmarks._interaction_table import write
 from benchmarks._interaction_tasks import GROUPS
 from casewise.interaction import FineTuning
@@ -35,51 +36,68 @@ ABLATIONS = {
 }
 FLAT = ("heart", "films", "lesions")
 ABLATED = 3  # patients of the heart group on which the parts of fine-tuning are measured
+PLANES = "the network for pictures, plane by plane"  # on volumes, beside the one for volumes
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--groups", nargs="+", default=list(GROUPS), choices=list(GROUPS))
     parser.add_argument("--methods", nargs="+", help="only these, and no table")
-    parser.add_argument("--model", default="interactive_2d", help="a shipped model's name or a model's folder")
+    parser.add_argument("--model", help="a shipped model's name or a model's folder, instead of the two that come with casewise")
     parser.add_argument("--work", type=Path, default=WORK)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)
-    model = shipped.load(given.model) if given.model in shipped.names() else Model.load(given.model)
+    model = given.model and (shipped.load(given.model) if given.model in shipped.names() else Model.load(given.model))
     rows = measure(model, given.groups, given.methods, given.work, given.seed)
     if given.methods is None:
         write(rows, list(ABLATIONS), RESULTS)
 
 
-def measure(model: Model, groups: Sequence[str], wanted: Sequence[str] | None, work: Path = WORK, seed: int = 0) -> list[dict]:
-    """Rows of the peers and of ``model``, measured where they are not kept in ``work`` yet. wanted : methods; None for all."""
+def measure(
+    model: Model | None, groups: Sequence[str], wanted: Sequence[str] | None, work: Path = WORK, seed: int = 0
+) -> list[dict]:
+    """Rows of the peers and of ``model``, measured where they are not kept in ``work`` yet. model : None for those that come with
+    casewise. wanted : methods; None for all.
+    """
     work.mkdir(parents=True, exist_ok=True)
     file = work / "rows.jsonl"
     done = {(row["task"], row["method"], row["seed"], row["model"]) for row in _rows(file)}
+    asked = set()
     for group in groups:
         chosen = _methods(model, group)
         patients: dict[str, None] = {}
         for task in GROUPS[group]():
             patients.setdefault(task.patient)
-            for name, make in chosen.items():
-                if name in ABLATIONS and len(patients) > ABLATED:
+            for name, (make, key) in chosen.items():
+                if (name in ABLATIONS and len(patients) > ABLATED) or (wanted is not None and name not in wanted):
                     continue
-                key = model.key if name in {**OURS, **ABLATIONS} else ""
-                if (wanted is None or name in wanted) and (task.name, name, seed, key) not in done:
+                asked.add((group, name, key))
+                if (task.name, name, seed, key) not in done:
                     row = run(task, make, name, seed) | {"model": key}
                     with file.open("a", encoding="utf-8") as out:
                         out.write(json.dumps(row) + "\n")
             sys.stderr.write(f"{group} {task.name}\n")
-    return [row for row in _rows(file) if row["model"] in ("", model.key)]
+    return [row for row in _rows(file) if (row["group"], row["method"], row["model"]) in asked and row["seed"] == seed]
 
 
-def _methods(model: Model, group: str) -> dict[str, Callable[[], Method]]:
-    """Parts of fine-tuning on the heart alone; GrabCut takes no volumes; in two million voxels graph cut and walks take minutes."""
-    chosen = methods(model, OURS | ABLATIONS if group == "heart" else OURS)
+def _methods(model: Model | None, group: str) -> dict[str, tuple[Callable[[], Method], str]]:
+    """(maker, key of the model) by name: parts of fine-tuning on the heart alone; GrabCut takes no volumes; in two million voxels
+    graph cut and walks take minutes.
+    """
+    chosen = dict(PEERS)
     if group not in FLAT:
         chosen.pop("GrabCut")
-    return {name: chosen[name] for name in ("geodesic", *OURS)} if group == "tumour" else chosen
+    if group == "tumour":
+        chosen = {"geodesic": chosen["geodesic"]}
+    found: dict[str, tuple[Callable[[], Method], str]] = {name: (make, "") for name, make in chosen.items()}
+    ours = model or shipped.load("interactive_2d" if group in FLAT else "interactive_3d")
+    for name, how in (OURS | ABLATIONS if group == "heart" else OURS).items():
+        found[name] = partial(Ours, ours, how), ours.key
+    if model is None and group not in FLAT:
+        pictures = shipped.load("interactive_2d")
+        found[PLANES] = partial(Ours, pictures, FineTuning()), pictures.key
+    return found
 
 
 def _rows(file: Path) -> list[dict]:

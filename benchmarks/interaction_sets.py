@@ -1,14 +1,16 @@
 """Sets of images: does each accepted mask make the next one easier? ``python -m benchmarks.interaction_sets`` keeps a table.
 
-The images of one heart structure, one a patient, in a random order. Each is segmented by the simulated user until Dice 0.90 or
-eight strokes, and its last mask, not the truth, goes into an archive that was empty at the start. Beside it: the same network image
-by image, and the archive that was given masks of another structure. What is done is kept (``--work``): a stopped run goes on.
+The images of one structure, one a patient, in a random order. Each is segmented by the simulated user until Dice 0.90 or eight
+strokes, and its last mask, not the truth, goes into an archive that was empty at the start. Beside it: the same network image by
+image; the accepted masks laid into the box without refining the network; and the archive that was given masks of another structure.
+What is done is kept (``--work``): a stopped run goes on.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -17,18 +19,21 @@ import numpy as np
 import torch
 
 from benchmarks._interaction_runs import ROUNDS
-from benchmarks._interaction_tasks import Task, box_of, generator, heart
+from benchmarks._interaction_tasks import Task, box_of, films, generator, heart, hippocampi
 from benchmarks._statistics import interval, paired_p
 from casewise.archive import Archive
 from casewise.interaction import InteractiveSegmentation
-from casewise.interaction.sets import Prepared, accept, prepare
+from casewise.interaction.box_vote import box_vote
+from casewise.interaction.sets import Prepared, accept, accepted, prepare
 from casewise.interaction.user import Hand, stroke
 from casewise.models import Model, shipped
 from casewise.training.measures import dice
 
 RESULTS = Path(__file__).parent / "results"
-STRUCTURES = ("myocardium", "right_ventricle", "left_ventricle")
-ARMS = ("image by image", "with the set", "with masks of another structure")
+HEART = ("myocardium", "right_ventricle", "left_ventricle")
+STRUCTURES = (*HEART, "heart", "hippocampus")
+ARMS = ("image by image", "with the set", "with the set, not refined", "with masks of another structure")
+TOLD = {"heart": "heart on radiographs (JSRT)", "hippocampus": "hippocampus, T1, 3D"}
 ENOUGH = 0.9
 
 
@@ -52,16 +57,18 @@ def run(model: Model, tasks: list[Task], others: dict[str, Task], arm: str, seed
     with tempfile.TemporaryDirectory() as folder, Archive.open(Path(folder) / "set", create=True) as archive:
         for place, number in enumerate(order):
             task = tasks[int(number)]
-            prepared = Prepared(model, None, (), "")
-            if arm != ARMS[0]:
-                prepared = prepare(model, task.image, archive, task.structure, device="cpu")
+            prepared, box = Prepared(model, None, (), ""), box_of(task, seed)
+            if arm == ARMS[2]:
+                cases = accepted(task.image, archive, task.structure, "cpu")
+                prepared = Prepared(model, box_vote(task.image, box, cases, task.structure), tuple(cases), "")
+            elif arm != ARMS[0]:
+                prepared = prepare(model, task.image, archive, task.structure, box, device="cpu")
             hint = prepared.guess is not None
-            box = box_of(task, seed)
             session = InteractiveSegmentation(prepared.model, task.image, box, mask=prepared.guess, hint=hint, device="cpu")
             scores = one(session, task, seed)
-            if arm == ARMS[1] and session.mask.any():
+            if arm in ARMS[1:3] and session.mask.any():
                 accept(archive, session, task.structure, prepared=prepared)
-            elif arm == ARMS[2]:
+            elif arm == ARMS[3]:
                 archive.add(task.image, {task.structure: others[task.patient].truth})
             row = {"arm": arm, "structure": task.structure, "seed": seed, "patient": task.patient, "place": place, "dice": scores}
             yield row | {"strokes": len(scores) - 1 if scores[-1] >= ENOUGH else ROUNDS + 1, "guessed": hint}
@@ -69,7 +76,7 @@ def run(model: Model, tasks: list[Task], others: dict[str, Task], arm: str, seed
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--model", default="interactive_2d")
+    parser.add_argument("--model", help="a model's folder, instead of those that come with casewise")
     parser.add_argument("--structures", nargs="+", default=list(STRUCTURES), choices=STRUCTURES)
     parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
     parser.add_argument("--patients", type=int, default=16)
@@ -79,20 +86,41 @@ def main() -> None:
     torch.set_num_threads(1)
     given.work.mkdir(parents=True, exist_ok=True)
     file = given.work / "sets.jsonl"
-    model = shipped.load(given.model) if given.model in shipped.names() else Model.load(given.model)
-    tasks = list(heart(given.patients))
-    done = {(row["arm"], row["structure"], row["seed"]) for row in _rows(file, model.key)}
-    for structure in given.structures:
-        chosen = _middle(tasks, structure)
-        others = {task.patient: task for task in _middle(tasks, STRUCTURES[STRUCTURES.index(structure) - 1])}
-        chosen = [task for task in chosen if task.patient in others]
-        for seed in range(given.orders):
+    keys = set()
+    for seed in range(given.orders):
+        for structure in given.structures:
+            model = _model(given.model, structure)
+            keys.add(model.key)
+            tasks, others = _tasks(structure, given.patients)
+            done = {(row["arm"], row["structure"], row["seed"]) for row in _rows(file, {model.key})}
             for arm in given.arms:
-                if (arm, structure, seed) not in done:
-                    rows = [row | {"model": model.key} for row in run(model, chosen, others, arm, seed)]
-                    with file.open("a", encoding="utf-8") as out:
-                        out.writelines(json.dumps(row) + "\n" for row in rows)
-    _write(_rows(file, model.key))
+                if (arm, structure, seed) in done or (arm == ARMS[3] and not others):
+                    continue
+                rows = [row | {"model": model.key} for row in run(model, tasks, others, arm, seed)]
+                with file.open("a", encoding="utf-8") as out:
+                    out.writelines(json.dumps(row) + "\n" for row in rows)
+                strokes = np.mean([row["strokes"] for row in rows])
+                sys.stderr.write(f"{structure} {arm} order {seed}: {strokes:.2f} strokes an image\n")
+    _write(_rows(file, keys))
+
+
+def _model(given: str | None, structure: str) -> Model:
+    if given is not None:
+        return Model.load(given)
+    return shipped.load("interactive_3d" if structure == "hippocampus" else "interactive_2d")
+
+
+def _tasks(structure: str, patients: int) -> tuple[list[Task], dict[str, Task]]:
+    """(one task a patient, each patient's task of another structure: none where only one is known)."""
+    if structure == "hippocampus":
+        return list(hippocampi(patients)), {}
+    if structure == "heart":
+        found = list(films(patients))
+        lungs = {task.patient: task for task in found if task.structure == "left_lung"}
+        return [task for task in found if task.structure == "heart"], lungs
+    found = list(heart(patients))
+    others = {task.patient: task for task in _middle(found, HEART[HEART.index(structure) - 1])}
+    return [task for task in _middle(found, structure) if task.patient in others], others
 
 
 def _middle(tasks: list[Task], structure: str) -> list[Task]:
@@ -100,43 +128,51 @@ def _middle(tasks: list[Task], structure: str) -> list[Task]:
     return list({task.patient: task for task in tasks if task.structure == structure}.values())
 
 
-def _rows(file: Path, key: str) -> list[dict]:
+def _rows(file: Path, keys: set[str]) -> list[dict]:
     rows = [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-    return [row for row in rows if row["model"] == key]
+    return [row for row in rows if row["model"] in keys]
 
 
 def _write(rows: list[dict]) -> None:
     lines = [
         "# Sets of images: does each accepted mask make the next easier?",
         "",
-        "`python -m benchmarks.interaction_sets`: ACDC, the middle slice of each patient, no heart in the training; strokes until",
-        "Dice 0.90 (9: not within eight). p: Wilcoxon, paired by patient (mean of its orders), against image by image.",
+        "`python -m benchmarks.interaction_sets`: structures that the model was never trained on, one image a patient (of ACDC the",
+        "middle slice); strokes until Dice 0.90 (9: not within eight). p: Wilcoxon, paired by patient (mean of orders), against",
+        "image by image. p of halves: the same patients early and late in the set, where several orders brought both.",
         "",
-        "| structure | arm | patients, orders | strokes (95 %) | p | first half | second half | Dice after the box | reached |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| structure | arm | patients, orders | strokes (95 %) | p | first half | second half | p of halves | Dice after the box "
+        "| no stroke | reached |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for structure in dict.fromkeys(row["structure"] for row in rows):
         base = _by_patient([row for row in rows if (row["structure"], row["arm"]) == (structure, ARMS[0])])
         for arm in ARMS:
             mine = [row for row in rows if (row["structure"], row["arm"]) == (structure, arm)]
             if mine:
-                values = _by_patient(mine)
-                low, high = interval(list(values.values()))
-                p = (
-                    "–"
-                    if arm == ARMS[0] or set(values) != set(base)
-                    else f"{paired_p([values[n] for n in base], list(base.values())):.2g}"
-                )
-                half = max(row["place"] for row in mine) / 2
-                early, late = ([row["strokes"] for row in mine if (row["place"] > half) == late] for late in (False, True))
-                first, reached = np.mean([row["dice"][0] for row in mine]), np.mean([row["strokes"] <= ROUNDS for row in mine])
-                orders = len({row["seed"] for row in mine})
-                lines.append(
-                    f"| {structure.replace('_', ' ')} | {arm} | {len(values)}, {orders} | {np.mean(list(values.values())):.2f} "
-                    f"({low:.2f}–{high:.2f}) | {p} | {np.mean(early):.2f} | {np.mean(late):.2f} | {first:.3f} | {reached:.0%} |"
-                )
+                lines.append(f"| {TOLD.get(structure, structure).replace('_', ' ')} | {arm} | {_cells(mine, arm, base)} |")
     (RESULTS / "interaction_sets.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
     (RESULTS / "interaction_sets.json").write_text(json.dumps(rows, indent=0) + "\n", encoding="utf-8")
+
+
+def _cells(mine: list[dict], arm: str, base: dict[str, float]) -> str:
+    values = _by_patient(mine)
+    low, high = interval(list(values.values()))
+    tested = arm != ARMS[0] and set(values) == set(base)
+    p = f"{paired_p([values[n] for n in base], list(base.values())):.2g}" if tested else "–"
+    half = max(row["place"] for row in mine) / 2
+    early, late = ([row for row in mine if (row["place"] > half) == later] for later in (False, True))
+    before, after = _by_patient(early), _by_patient(late)
+    both = sorted(set(before) & set(after))
+    falling = f"{paired_p([after[n] for n in both], [before[n] for n in both]):.2g}" if len(both) >= 5 else "–"
+    cells = [
+        f"{len(values)}, {len({row['seed'] for row in mine})}",
+        f"{np.mean(list(values.values())):.2f} ({low:.2f}–{high:.2f})",
+        p,
+    ]
+    cells += [f"{np.mean([row['strokes'] for row in part]):.2f}" for part in (early, late)]
+    cells += [falling, f"{np.mean([row['dice'][0] for row in mine]):.3f}"]
+    return " | ".join([*cells, *(f"{np.mean([row['strokes'] <= most for row in mine]):.0%}" for most in (0, ROUNDS))])
 
 
 def _by_patient(rows: list[dict]) -> dict[str, float]:

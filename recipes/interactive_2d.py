@@ -7,48 +7,56 @@ the heart's MR, no hippocampus and no tumour is ever its object, so that benchma
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from benchmarks._interaction_table import by_patient
 from benchmarks._statistics import interval
 from benchmarks.interaction import measure
 from casewise.case import Structure
-from casewise.interaction.loop import UserInTheLoop
+from casewise.interaction.loop import Habits, UserInTheLoop
 from casewise.models import Model, Preparation, Spec
+from casewise.models.networks.prompts import PROMPTS, prompts_of
 from casewise.training import Settings, fit
 from recipes._common import Card, Row, prepare_machine, progress, ship, told
 from recipes.interactive_tasks import Tasks, cases_without_masks, labelled_cases, plates_of
 
 OBJECT = Structure.parse("object")
-EVEN = ((0.32, 0.27, 0.07, 0.34), (0.5, 0.6))
-MORE_RINGS = ((0.28, 0.2, 0.04, 0.48), (0.6, 0.75))  # walls around cavities are what most strokes are spent on
+ALL = ((0.2, 0.27, 0.08, 0.35, 0.1), (0.45, 0.6))
+MORE_WALLS = ((0.17, 0.25, 0.07, 0.41, 0.1), (0.55, 0.65))  # walls around cavities are what most strokes are spent on
+SMALL = ((1.0, 16.0, 110.0, 1.0),)
+EVERY = ((1.0, 16.0, 110.0, 0.84), (1.5, 90.0, 180.0, 0.08), (2.0, 140.0, 400.0, 0.08))
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the training: the network's grid, steps, rate, and shares of tasks (:class:`recipes.interactive_tasks.Tasks`)."""
+    """A part of the training: the network's grid, steps, rate, the habits' grids, and shares of tasks."""
 
     size: int
     steps: int
     rate: float
-    tasks: tuple[tuple[float, ...], tuple[float, float]]
+    grids: tuple[tuple[float, float, float, float], ...] = SMALL
+    tasks: tuple[tuple[float, ...], tuple[float, float]] = ALL
     draw: int = 0  # added to the seed, so that later stages see other tasks
+    prior: float = 0.0  # chance of a guess from other images
 
     def settings(self, seed: int) -> Settings:
         return Settings(self.steps, 16, self.rate, augmentation="none", device="cpu", mixed=True, seed=seed + self.draw)
 
 
-# Most steps on a grid of 64×64, where they cost half, the last ones on the 96×96 that the model is used with.
+# Most steps on a grid of 64×64, where they cost half, the last ones on the 96×96 that the model is used with, and on finer ones.
 STAGES = (
-    Stage(64, 900, 2.5e-3, EVEN),
-    Stage(96, 120, 1e-3, MORE_RINGS),
-    Stage(96, 200, 1.5e-3, MORE_RINGS, 1),
+    Stage(64, 2400, 2.5e-3),
+    Stage(96, 900, 1.5e-3, EVERY, MORE_WALLS, 2, 0.3),
+    Stage(96, 900, 8e-4, EVERY, MORE_WALLS, 3, 0.3),
 )
-NETWORK = {"kind": "prompt_unet", "channels": [12, 24, 48, 96, 128]}
-SPEC = Spec("segmentation", NETWORK, Preparation(2, (96, 96)), structures=(OBJECT,))
+NETWORK = {"kind": "prompt_unet", "channels": [16, 32, 64, 128, 160]}
+FIRST = tuple(name for name in PROMPTS if name != "prior")  # what the first stage is told
+SPEC = Spec("segmentation", NETWORK | {"prompts": list(FIRST)}, Preparation(2, (96, 96)), structures=(OBJECT,))
 TOLD = {"heart": "ACDC, heart MR, unseen structures", "lesions": "lesions on FLAIR, unseen", "films": "radiographs"}
 
 
@@ -66,13 +74,33 @@ def trained(seed: int = 0, folder: Path | None = None) -> Model:
         if done is not None and done.exists():
             model = Model.load(done)
             continue
-        source = UserInTheLoop(Tasks(plates, *stage.tasks), "casewise-interactive-2d", (stage.size, stage.size))
+        model = model if not stage.prior else widened(model, PROMPTS)
+        habits = Habits(grids=stage.grids, prior=stage.prior)
+        size, prompts = (stage.size, stage.size), prompts_of(model.spec.network)
+        source = UserInTheLoop(Tasks(plates, *stage.tasks), "casewise-interactive-2d", size, habits, prompts)
         checkpoint = folder / f"{number}.pt" if folder else None
         settings = stage.settings(seed)
         model = fit(model, cases, settings=settings, method="initial", checkpoint=checkpoint, progress=progress, source=source)
         if done is not None:
             model.save(done)
     return model
+
+
+def widened(model: Model, prompts: Sequence[str]) -> Model:
+    """The same model with further prompts, which say nothing to it yet."""
+    known = prompts_of(model.spec.network)
+    if known == tuple(prompts):
+        return model
+    spec = replace(model.spec, network={**model.spec.network, "prompts": list(prompts)})
+    name = "encoder.0.0.weight"
+    old = model.weights[name]
+    images = old.shape[1] - len(known)
+    new = torch.zeros(old.shape[0], images + len(prompts), *old.shape[2:])
+    new[:, :images] = old[:, :images]
+    for place, prompt in enumerate(prompts):
+        if prompt in known:
+            new[:, images + place] = old[:, images + known.index(prompt)]
+    return Model(model.name, spec, {**model.weights, name: new}, model.lineage)
 
 
 def main() -> None:
@@ -82,18 +110,23 @@ def main() -> None:
     given = parser.parse_args()
     prepare_machine()
     model = trained(given.seed, given.folder)
-    rows = [row for row in measure(model, tuple(TOLD), ("casewise",)) if row["method"] == "casewise"]
-    ship(model, "interactive_2d", [told_row for group in TOLD for told_row in _table(rows, group)], CARD)
+    ship(model, "interactive_2d", tables(model, TOLD), CARD)
 
 
-def _table(rows: list[dict], group: str) -> list[Row]:
+def tables(model: Model, groups: Mapping[str, str]) -> list[Row]:
+    """A card's rows: mean Dice after some strokes in each of the benchmark's ``groups``."""
+    rows = [row for row in measure(model, tuple(groups), ("casewise",)) if row["method"] == "casewise"]
+    return [told_row for group, title in groups.items() for told_row in _table(rows, group, title)]
+
+
+def _table(rows: list[dict], group: str, title: str) -> list[Row]:
     mine = [row for row in rows if row["group"] == group]
     told_rows = []
     for count in (0, 1, 2, 4, 8):
         values = list(by_patient(mine, lambda row, n=count: row["dice"][n]).values())
         what = "Dice after the box" if count == 0 else f"Dice after {count} stroke{'s' if count > 1 else ''}"
         told_rows.append(
-            Row(what, f"{TOLD[group]}, {len(mine)} tasks of {len(values)} patients", float(np.mean(values)), *interval(values))
+            Row(what, f"{title}, {len(mine)} tasks of {len(values)} patients", float(np.mean(values)), *interval(values))
         )
     return told_rows
 

@@ -19,7 +19,23 @@ def painted(picture: Picture, rng: np.random.Generator, rings: float = 0.5, wall
     if rng.random() < rings:
         return _ring(picture, rng, walls)
     makers: list[Callable[[Picture, np.random.Generator], tuple[Picture, Mask]]] = [_blob, _tree, _scattered]
-    return makers[int(rng.choice(3, p=(0.3, 0.4, 0.3)))](picture, rng)
+    return makers[int(rng.choice(3, p=(0.35, 0.3, 0.35)))](picture, rng)
+
+
+def recoloured(picture: Picture, parts: np.ndarray, rng: np.random.Generator) -> Picture:
+    """The picture with each of its superpixels in a grey of its own: a scene that no scanner has seen."""
+    levels = rng.random(int(parts.max()) + 1).astype(np.float32)
+    if rng.random() < 0.5:  # a few kinds of tissue, each in many places
+        kinds = rng.random(int(rng.integers(2, 6)))
+        levels = (rng.choice(kinds, len(levels)) + rng.normal(0, 0.03, len(levels))).astype(np.float32)
+    texture = picture - gaussian_filter(picture, 2.0)
+    scene = gaussian_filter(levels[parts], rng.uniform(0.4, 1.3)) + rng.uniform(0.2, 1.0) * texture
+    return np.clip(scene + _field(picture.shape, rng), 0, 1).astype(np.float32)
+
+
+def in_one_grey(picture: Picture, mask: Mask, rng: np.random.Generator) -> Picture:
+    """The picture with the object brought towards one grey, more or less unlike its surroundings."""
+    return _paint(picture, [(mask, float(rng.random()))], rng)
 
 
 def ringed(picture: Picture, mask: Mask, rng: np.random.Generator) -> tuple[Picture, Mask]:
@@ -49,9 +65,21 @@ def _ring(picture: Picture, rng: np.random.Generator, walls: float) -> tuple[Pic
         levels[2] = levels[0] + rng.normal(0, 0.04)
     if abs(levels[0] - levels[1]) < 0.15:
         levels[1] = (levels[0] + rng.uniform(0.2, 0.6)) % 1.0
-    layers = [(inner, levels[0]), (wall, levels[1])] + ([(beside, levels[2])] if beside.any() and rng.random() < 0.7 else [])
+    layers = [(inner, levels[0]), *_muscles(inner, levels[1], radius, rng), (wall, levels[1])]
+    layers += [(beside, levels[2])] if beside.any() and rng.random() < 0.7 else []
     chosen = (wall, inner, beside)[int(rng.choice(3, p=(walls, (1 - walls) / 2, (1 - walls) / 2)))]
     return _paint(picture, layers, rng), chosen
+
+
+def _muscles(inner: Mask, level: float, radius: float, rng: np.random.Generator) -> list[tuple[Mask, float]]:
+    """Small parts of the wall's grey within the cavity; they count as cavity."""
+    if rng.random() < 0.6 or not inner.any():
+        return []
+    found, places = np.zeros(inner.shape, bool), np.argwhere(inner)
+    for _ in range(int(rng.integers(1, 4))):
+        distance, angle = _polar(inner.shape, places[int(rng.integers(len(places)))].astype(float))
+        found |= distance < radius * rng.uniform(0.08, 0.2) * _wobble(angle, rng, 0.2)
+    return [(found & inner, level)] if (found & inner).any() else []
 
 
 def _blob(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Mask]:
@@ -84,11 +112,22 @@ def _tree(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Mask]:
 
 
 def _scattered(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Mask]:
+    """Parts of one grey, from two large to dozens of small ones."""
     mask = np.zeros(picture.shape, bool)
-    for _ in range(int(rng.integers(2, 7))):
+    count = int(np.exp(rng.uniform(np.log(2), np.log(30))))
+    largest = min(0.1, 0.3 / count**0.8)
+    for _ in range(count):
         distance, angle = _polar(picture.shape, rng.uniform(0.2, 0.8, 2) * picture.shape)
-        mask |= distance < rng.uniform(0.02, 0.1) * min(picture.shape) * _wobble(angle, rng, 0.25)
+        radius = max(1.2, rng.uniform(0.2, 1.0) * largest * min(picture.shape))
+        mask |= distance < radius * _wobble(angle, rng, rng.uniform(0.1, 0.4))
     return _paint(picture, [(mask, rng.random())], rng), mask
+
+
+def _field(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
+    """Brightness that drifts over the picture, as a coil's does."""
+    slope = rng.normal(0, 0.1, 2)
+    rows, columns = np.mgrid[-1 : 1 : shape[0] * 1j, -1 : 1 : shape[1] * 1j]
+    return (slope[0] * rows + slope[1] * columns).astype(np.float32)
 
 
 def _polar(shape: tuple[int, ...], centre: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -110,11 +149,12 @@ def _wobble(angle: np.ndarray, rng: np.random.Generator, strength: float) -> np.
 def _paint(picture: Picture, layers: list[tuple[Mask, float]], rng: np.random.Generator) -> Picture:
     """The picture with each layer brought towards its own grey, its borders soft and some of the picture shining through."""
     result = picture.astype(np.float32, copy=True)
-    soft, through = rng.uniform(0.4, 1.3), rng.uniform(0.1, 0.6)
+    soft, through = rng.uniform(0.4, 1.4), rng.uniform(0.05, 0.6)
     for mask, level in layers:
         outside = float(result[mask].mean()) if mask.any() else 0.5
-        if abs(level - outside) < 0.12:  # it must be possible to tell it
-            level = outside + (0.25 if outside < 0.5 else -0.25)
+        least = rng.uniform(0.08, 0.2)
+        if abs(level - outside) < least:  # it must be possible to tell it
+            level = outside + (least if outside < 0.5 else -least)
         share = gaussian_filter(mask.astype(np.float32), soft)
         result = (1 - share) * result + share * (through * result + (1 - through) * np.float32(level))
     grain = gaussian_filter(rng.normal(0, 1, picture.shape).astype(np.float32), 0.7) * rng.uniform(0, 0.06)

@@ -18,7 +18,7 @@ from casewise.case import Case
 from casewise.errors import CasewiseError
 from casewise.image import Image
 from casewise.routing.views import views
-from recipes.interactive_shapes import painted, ringed
+from recipes.interactive_shapes import in_one_grey, painted, recoloured, ringed
 
 EDGE = 192
 _HEART = (51, 61)  # of TotalSegmentator's classes: no cardiac structure is ever trained on
@@ -38,14 +38,14 @@ class Plate:
 
 
 class Tasks:
-    """Draws tasks from plates. ``shares`` : of true masks, superpixels, bands of intensity and painted shapes; ``rings`` : of the
-    painted ones, walls around cavities, and of these, those where the wall is the object.
+    """Draws tasks from plates. ``shares`` : of true masks, superpixels, bands of intensity, painted shapes and superpixels
+    brought to one grey; ``rings`` : of the painted ones, walls around cavities, and of these, those where the wall is the object.
     """
 
     def __init__(
         self,
         plates: Sequence[Plate],
-        shares: Sequence[float] = (0.32, 0.27, 0.07, 0.34),
+        shares: Sequence[float] = (0.2, 0.27, 0.08, 0.35, 0.1),
         rings: tuple[float, float] = (0.5, 0.6),
     ) -> None:
         self.rings = rings
@@ -56,7 +56,7 @@ class Tasks:
     def __call__(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """(picture, object) of some size; the object has at least 20 pixels and leaves at least some of the picture."""
         while True:
-            kind = int(rng.choice(4, p=self.shares))
+            kind = int(rng.choice(5, p=self.shares))
             group = self.labelled if kind == 0 else self.plates
             plate = group[int(rng.integers(len(group)))]
             picture, mask = self._task(kind, plate, rng)
@@ -71,7 +71,12 @@ class Tasks:
             return plate.picture, _union(plate.parts[int(rng.integers(len(plate.parts)))], rng)
         if kind == 2:
             return plate.picture, _band(plate.picture, rng)
-        return painted(plate.picture, rng, *self.rings)
+        parts = plate.parts[int(rng.integers(len(plate.parts)))]
+        picture = recoloured(plate.picture, parts, rng) if rng.random() < 0.35 else plate.picture
+        if kind == 4:
+            mask = _union(parts, rng)
+            return (in_one_grey(picture, mask, rng) if mask.any() else picture), mask
+        return painted(picture, rng, *self.rings)
 
 
 def _union(parts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -151,17 +156,19 @@ def labelled_cases(held_out: int = 3) -> tuple[list[Case], list[Case]]:
     """
     films = [case for site in ("shenzhen", "montgomery") for case in chest(site)]
     aside = {case.key for number, case in enumerate(films) if number % held_out == 0}
-    return [case for case in films if case.key not in aside] + [*_organs(), *_sclerosis()], [c for c in films if c.key in aside]
+    return [case for case in films if case.key not in aside] + [*organs(), *sclerosis()], [c for c in films if c.key in aside]
 
 
-def _organs() -> Iterator[Case]:
+def organs() -> Iterator[Case]:
+    """A CT with its organs, the heart left out."""
     image = formats.read(ROOT / "totalseg-example" / "example_ct_sm.nii.gz")
     labels = formats.read(ROOT / "totalseg-example" / "example_seg.nii.gz").array[0]
     names = [int(n) for n in np.unique(labels) if n > 0 and not _HEART[0] <= n <= _HEART[1]]
     yield Case.of(image, {f"class {n}": labels == n for n in names}, name="totalseg-example")
 
 
-def _sclerosis() -> Iterator[Case]:
+def sclerosis() -> Iterator[Case]:
+    """One patient's MR; lesions are marked on FLAIR."""
     for folder in sorted(ROOT.glob("open-ms/*/")):
         mask = next(folder.glob("GOLD_STANDARD*.nii.gz"))
         for sequence in ("FLAIR", "T1_", "T2_"):

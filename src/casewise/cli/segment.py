@@ -109,7 +109,8 @@ def segment(
             msg = "Give the box that the object lies in: --box LO:HI,LO:HI (one pair an axis)."
             raise UsageError(msg)
         pairs = parse_box(box) if box is not None else None
-        query, network = casewise.read(image), interactive_model(model)
+        query = casewise.read(image)
+        network = interactive_model(model, query)
         strokes = _strokes(scribbles, query) if scribbles is not None else None
         if archive is None or structure is None:
             session, seconds = _segmented(network, query, pairs, strokes, grow, device.value, None)
@@ -174,7 +175,7 @@ def _in_archive(
     began = time.perf_counter()
     settings = replace(REFINEMENT, seed=seed)
     steps = answer.steps("Refining")
-    prepared = prepare(model, image, archive, structure, settings=settings, device=device, progress=steps)
+    prepared = prepare(model, image, archive, structure, pairs, settings=settings, device=device, progress=steps)
     if pairs is None and prepared.box(image) is None:
         msg = f"{prepared.reason} Give --box for this image."
         raise UsageError(msg)

@@ -15,6 +15,7 @@ from casewise.interaction.fine_tuning import FineTuning, labelled, tuned
 from casewise.interaction.guide import Guide
 from casewise.models.model import Model
 from casewise.models.networks import INTERACTIVE
+from casewise.models.networks.prompts import prompts_of
 
 Floats = npt.NDArray[np.float32]
 
@@ -67,7 +68,7 @@ class Answering:
         return logits
 
     def _channel(self, guide: Guide, previous: Floats, channel: int) -> Floats:
-        x = torch.from_numpy(guide.channels(previous[None])[0])
+        x = torch.from_numpy(guide.channels(previous[None], prompts_of(self.model.spec.network))[0])
         prompts = guide.images.shape[1]
         x = torch.cat([x[channel : channel + 1], x[prompts:]])
         keep = self.fine_tuning.wanted(guide)
@@ -80,7 +81,8 @@ class Answering:
 
     def _whole(self, x: Tensor, keep: bool) -> tuple[Floats, Tensor | None]:
         if self.mirrored and x.ndim == 3 and not keep:
-            ways: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))
+            # On a finer grid, where a view costs four times as much, two of them do.
+            ways: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2)) if x.shape[-1] < 2 * self.size[-1] else ((), (2,))
             _, answers = self._run(torch.stack([x.flip(way) for way in ways]), keep)
             turned = [np.flip(answer, tuple(axis - 1 for axis in way)) for answer, way in zip(answers, ways, strict=True)]
             return np.mean(turned, axis=0, dtype=np.float32), None

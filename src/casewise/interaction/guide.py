@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.interaction.geodesic import FAR, Floats, geodesic
-from casewise.models.networks.prompts import PROMPTS
+from casewise.interaction.likelihood import histogram, log_ratio
+from casewise.models.networks.prompts import DEFAULT
 
 Mask = npt.NDArray[np.bool_]
 
@@ -26,7 +27,7 @@ class Guide:
 
     images : (N, C, *grid), 0…1. box : (N, *grid) bool. foreground, background : strokes, (N, *grid) bool. The four distances are
     geodesic, (N, *grid): to the strokes, to all that lies outside the box, and to the box's middle third, which counts as
-    foreground until a background stroke touches it.
+    foreground until a background stroke touches it. prior : (N, *grid) 0…1, where other images' masks see the object.
     """
 
     images: Floats
@@ -38,15 +39,17 @@ class Guide:
     to_outside: Floats
     to_middle: Floats
     spacing: tuple[float, ...]
+    prior: Floats
 
     @classmethod
-    def of(cls, images: Floats, box: Mask, spacing: Sequence[float] | None = None) -> Guide:
+    def of(cls, images: Floats, box: Mask, spacing: Sequence[float] | None = None, prior: Floats | None = None) -> Guide:
         """A guide with nothing marked. spacing : voxel sizes an axis; their ratio counts."""
         sizes = tuple(float(s) for s in spacing) if spacing is not None else (1.0,) * (box.ndim - 1)
         nothing = np.zeros_like(box)
         far = np.full(box.shape, FAR, np.float32)
         both = geodesic(np.concatenate([images, images]), np.concatenate([~box, middle(box)]), sizes)
-        return cls(images, box, nothing, nothing, far, far, both[: len(box)], both[len(box) :], sizes)
+        known = np.zeros(box.shape, np.float32) if prior is None else np.where(box, prior, 0).astype(np.float32)
+        return cls(images, box, nothing, nothing, far, far, both[: len(box)], both[len(box) :], sizes, known)
 
     def marked(self, foreground: Mask, background: Mask) -> Guide:
         """The guide with further strokes, each (N, *grid) bool; where a voxel was marked before, the newer stroke counts."""
@@ -82,23 +85,42 @@ class Guide:
         inside: Floats = np.where(self.box, logit, -LIMIT).astype(np.float32)
         return inside
 
-    def channels(self, previous: Floats) -> Floats:
-        """(N, C + prompts, *grid): the images and the prompts in the order of :data:`casewise.models.networks.prompts.PROMPTS`.
+    def channels(self, previous: Floats, prompts: Sequence[str] = DEFAULT) -> Floats:
+        """(N, C + prompts, *grid): the images and the ``prompts``, by their names in :mod:`casewise.models.networks.prompts`.
 
         previous : (N, *grid) the former answer's probability, 0 where there was none.
         """
-        prompts = {
-            "box": self.box,
-            "foreground": _nearness(self.foreground, self.spacing),
-            "background": _nearness(self.background, self.spacing),
-            "previous": previous,
-            "near_foreground": np.exp(-_NEAR * self.to_foreground),
-            "near_background": np.exp(-_NEAR * self.to_background),
-            "distances": self.distances(),
+        made = {
+            "box": lambda: self.box,
+            "foreground": lambda: _nearness(self.foreground, self.spacing),
+            "background": lambda: _nearness(self.background, self.spacing),
+            "previous": lambda: previous,
+            "near_foreground": lambda: np.exp(-_NEAR * self.to_foreground),
+            "near_background": lambda: np.exp(-_NEAR * self.to_background),
+            "near_outside": lambda: np.exp(-_NEAR * self.to_outside),
+            "likelihood": self._likelihood,
+            "stroke_likelihood": self._stroke_likelihood,
+            "prior": lambda: self.prior,
+            "distances": self.distances,
         }
-        stacked = np.stack([prompts[name] for name in PROMPTS], axis=1).astype(np.float32)
+        stacked = np.stack([made[name]() for name in prompts], axis=1).astype(np.float32)
         joined: Floats = np.concatenate([self.images, stacked], axis=1)
         return joined
+
+    def _likelihood(self) -> Floats:
+        """Of the object's strokes, or without one the box's middle, against the background's strokes and all outside the box."""
+        found = []
+        for number, image in enumerate(self.images):
+            centre = self.to_middle[number] == 0
+            inner = histogram(image, self.foreground[number] if self.foreground[number].any() else centre)
+            known = [histogram(image, where) for where in (~self.box[number], self.background[number])]
+            outer = [one for one in known if one is not None]
+            found.append(log_ratio(image, inner, np.mean(outer, axis=0) if outer else None))
+        return np.stack(found)
+
+    def _stroke_likelihood(self) -> Floats:
+        marked = zip(self.images, self.foreground, self.background, strict=True)
+        return np.stack([log_ratio(image, histogram(image, fore), histogram(image, back)) for image, fore, back in marked])
 
 
 def middle(box: Mask) -> Mask:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,33 +13,37 @@ from torch.nn import functional
 
 from casewise.interaction.guide import Guide
 from casewise.interaction.user import Hand, largest, middle_line, stroke
+from casewise.models.networks.prompts import DEFAULT
 from casewise.training.augmentation import Augmentation, augment
 
 Mask = npt.NDArray[np.bool_]
 Task = tuple[npt.NDArray[np.float32], Mask]
 Draw = Callable[[np.random.Generator], Task]
 
-_WIDE = 144  # the grid on which pictures are warped, twice the object's box; the network's crop is then cut from it
-_SMALLEST = 12  # pixels of an object there
+_WIDE = 1.5  # times the network's grid: that on which pictures are warped, twice the object's box; the crop is cut from it
+_WRONG = 0.07  # of the guesses from other images that are of another object
+_SMALLEST = 10  # pixels of an object there
 _WARP = Augmentation(rotation=25, scale=0.15, shift=0.0, bend=0.02, intensity=0.4, mirror=True)
 
 
 @dataclass(frozen=True)
 class Habits:
-    """How the simulated user works.
+    """How the simulated user works, and on how large images.
 
     rounds : times that a batch is shown, first with the box alone. many : chance that a task begins with many and long strokes at
     once. several : chance that a round brings a stroke on each large error instead of the largest alone. start : chance that it
-    begins with a poor mask. loose : pixels by which a side of the box is off at most, of an object whose box has ``sides`` pixels;
-    with the chance ``far_off`` half the side instead.
+    begins with a poor mask. prior : chance that it has a guess from other images. loose : pixels by which a side of the box is off
+    at most; with the chance ``far_off`` half the side instead. grids : (times the network's grid, pixels of the box's longer side
+    from and to, share of the batches): a session looks at large boxes on a finer grid.
     """
 
     rounds: int = 5
     many: float = 0.12
     several: float = 0.25
     start: float = 0.08
+    prior: float = 0.0
     loose: float = 10.0
-    sides: tuple[float, float] = (16.0, 300.0)
+    grids: tuple[tuple[float, float, float, float], ...] = ((1.0, 16.0, 300.0, 1.0),)
     far_off: float = 0.08
     warp: Augmentation = field(default_factory=lambda: _WARP)
 
@@ -49,9 +53,17 @@ class UserInTheLoop:
     the object in it; ``name`` says which tasks these are. ``size`` : the network's grid.
     """
 
-    def __init__(self, draw: Draw, name: str, size: tuple[int, int], habits: Habits | None = None) -> None:
-        self._draw, self._name, self._size = draw, name, size
+    def __init__(
+        self,
+        draw: Draw,
+        name: str,
+        size: tuple[int, ...],
+        habits: Habits | None = None,
+        prompts: Sequence[str] = DEFAULT,
+    ) -> None:
+        self._draw, self._name, self._base, self._prompts = draw, name, size, tuple(prompts)
         self._habits = habits or Habits()
+        self._size, self._sides = (size[0], size[1]), (16.0, 300.0)
         self._guide: Guide | None = None
         self._truth: Mask = np.zeros((0, 0, 0), bool)
         self._previous = np.zeros((0, 0, 0), np.float32)
@@ -60,7 +72,7 @@ class UserInTheLoop:
 
     @property
     def key(self) -> str:
-        return f"{self._name}{self._size}{self._habits}"
+        return f"{self._name}{self._base}{self._habits}{self._prompts}"
 
     def batch(self, step: int, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """New tasks every ``rounds`` steps; a training that is resumed between two of these begins with new ones."""
@@ -70,7 +82,7 @@ class UserInTheLoop:
         guide = self._guide
         if guide is None:  # never: the line above makes one
             raise RuntimeError
-        x = torch.from_numpy(guide.channels(self._previous))
+        x = torch.from_numpy(guide.channels(self._previous, self._prompts))
         weights = torch.from_numpy(np.where(guide.box, 1.0, 0.02).astype(np.float32))
         return x, torch.from_numpy(self._truth.astype(np.uint8)), weights
 
@@ -89,16 +101,25 @@ class UserInTheLoop:
         self._guide = self._guide.marked(foreground, background & ~foreground)
 
     def _strokes(self, truth: Mask, mask: Mask, hand: Hand) -> list[tuple[Mask, bool]]:
-        first = stroke(truth, mask, hand)
+        first = stroke(truth, mask, hand, self._across())
         if first is None:
             return []
-        if self._rng.random() >= self._habits.several:
+        if self._rng.random() >= self._habits.several or truth.ndim == 3:
             return [first]
         both = [(region, kind) for region, kind in ((truth & ~mask, True), (mask & ~truth, False)) if region.any()]
         return [(middle_line(largest(region), hand), kind) for region, kind in both]
 
+    def _across(self) -> tuple[float, ...] | None:
+        """Voxel sizes that say across which axis of a volume the next stroke's slice lies."""
+        return None
+
     def _begin(self, size: int) -> None:
-        images, truth = self._crops(size)
+        grids = self._habits.grids
+        shares = np.array([share for *_, share in grids])
+        factor, low, high, _ = grids[int(self._rng.choice(len(grids), p=shares / shares.sum()))]
+        self._size = (round(self._base[0] * factor), round(self._base[1] * factor))
+        self._sides = (low, high)
+        images, truth = self._crops(max(1, round(size / factor**2)))
         boxes, factors = self._boxes(truth)
         self._guide, self._truth = _cut(images, truth, boxes, self._size)
         self._hands = [self._hand(factor) for factor in factors]
@@ -110,7 +131,19 @@ class UserInTheLoop:
                 foreground[number], background[number] = self._everywhere(mask, self._guide.box[number])
             elif chance < self._habits.many + self._habits.start:
                 self._previous[number] = _poor(mask, self._rng) & self._guide.box[number]
-        self._guide = self._guide.marked(foreground, background & ~foreground)
+        self._guide = replace(self._guide.marked(foreground, background & ~foreground), prior=self._priors())
+
+    def _priors(self) -> npt.NDArray[np.float32]:
+        """(N, *grid): of some tasks what other images' masks may say of the object, which is also the first former answer."""
+        guide, found = self._guide, np.zeros(self._truth.shape, np.float32)
+        if guide is None or self._habits.prior <= 0:
+            return found
+        for number, mask in enumerate(self._truth):
+            if self._rng.random() < self._habits.prior:
+                other = self._truth[int(self._rng.integers(len(self._truth)))] if self._rng.random() < _WRONG else mask
+                found[number] = np.where(guide.box[number], guessed(other, self._rng), 0)
+                self._previous[number] = found[number]
+        return found
 
     def _hand(self, factor: float) -> Hand:
         """The protocol's 25 pixels, 1 or 2 thick, in voxels of the network's grid, of which there are ``factor`` to a pixel."""
@@ -141,7 +174,7 @@ class UserInTheLoop:
         """(images (N, 1, wide, wide), objects (N, wide, wide) uint8), warped; every object has some pixels."""
         pictures, objects = [], []
         for _ in range(size):
-            image, mask = _wide(*self._draw(self._rng), self._rng)
+            image, mask = _wide(*self._draw(self._rng), round(_WIDE * max(self._size)), self._rng)
             pictures.append(image)
             objects.append(mask)
         images, masks = torch.stack(pictures), torch.stack(objects)
@@ -153,7 +186,7 @@ class UserInTheLoop:
     def _boxes(self, truth: Tensor) -> tuple[list[tuple[float, float, float, float]], list[float]]:
         """(top, bottom, left, right on the wide grid; voxels of the network's grid per voxel of the image) of each task."""
         boxes, factors = [], []
-        low, high = np.log(self._habits.sides)
+        low, high = np.log(self._sides)
         for mask in truth.numpy():
             rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
             height, width = float(rows[-1] - rows[0] + 1), float(columns[-1] - columns[0] + 1)
@@ -169,7 +202,7 @@ class UserInTheLoop:
         return boxes, factors  # type: ignore[return-value]
 
 
-def _wide(image: npt.NDArray[np.float32], mask: Mask, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+def _wide(image: npt.NDArray[np.float32], mask: Mask, wide: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
     """((1, wide, wide), (wide, wide)): twice the object's box, turned or mirrored, perhaps with its intensities exchanged."""
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     windows = []
@@ -187,21 +220,21 @@ def _wide(image: npt.NDArray[np.float32], mask: Mask, rng: np.random.Generator) 
     scaled = np.clip((picture - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
     scaled = 1 - scaled if rng.random() < 0.25 else scaled
     x = torch.from_numpy(np.ascontiguousarray(scaled))[None, None]
-    shrinks = max(scaled.shape) > _WIDE
-    x = functional.interpolate(x, size=(_WIDE, _WIDE), mode="bilinear", antialias=shrinks, align_corners=False)[0]
+    shrinks = max(scaled.shape) > wide
+    x = functional.interpolate(x, size=(wide, wide), mode="bilinear", antialias=shrinks, align_corners=False)[0]
     y = torch.from_numpy(np.ascontiguousarray(labels).astype(np.uint8))[None, None]
-    return x, functional.interpolate(y, size=(_WIDE, _WIDE), mode="nearest-exact")[0, 0]
+    return x, functional.interpolate(y, size=(wide, wide), mode="nearest-exact")[0, 0]
 
 
 def _cut(
     images: Tensor, truth: Tensor, boxes: list[tuple[float, float, float, float]], size: tuple[int, int]
 ) -> tuple[Guide, Mask]:
     """The network's crop around each box, intensities scaled within it, as a session cuts it from an image."""
-    theta, inside = [], np.zeros((len(boxes), *size), bool)
+    theta, inside, wide = [], np.zeros((len(boxes), *size), bool), images.shape[-1]
     for number, (top, bottom, left, right) in enumerate(boxes):
         height, width = 1.35 * (bottom - top), 1.35 * (right - left)
         rows, columns = (top + bottom) / 2, (left + right) / 2
-        theta.append([[width / _WIDE, 0, 2 * columns / _WIDE - 1], [0, height / _WIDE, 2 * rows / _WIDE - 1]])
+        theta.append([[width / wide, 0, 2 * columns / wide - 1], [0, height / wide, 2 * rows / wide - 1]])
         edges = [round((0.5 + sign * 0.5 / 1.35) * n) for n in size for sign in (-1, 1)]
         inside[number, edges[0] : edges[1], edges[2] : edges[3]] = True
     grid = functional.affine_grid(torch.tensor(theta, dtype=torch.float32), [len(boxes), 1, *size], align_corners=False)
@@ -212,6 +245,26 @@ def _cut(
     labels = functional.grid_sample(truth[:, None].float(), grid, mode="nearest", align_corners=False)[:, 0] > 0.5
     mask = labels.numpy() & inside
     return Guide.of(scaled.numpy(), inside), mask
+
+
+def guessed(mask: Mask, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """(*grid) 0…1: the mask as the masks of other images see it: bent, moved, thicker or thinner, its borders soft."""
+    from scipy.ndimage import gaussian_filter
+
+    size, dims = torch.Size([1, 1, *mask.shape]), mask.ndim
+    strength = float(rng.uniform(0.01, 0.1))
+    coarse = torch.from_numpy(rng.normal(0, strength, (1, dims, *[3] * dims)).astype(np.float32))
+    mode = "bilinear" if dims == 2 else "trilinear"
+    bent = functional.interpolate(coarse, size=mask.shape, mode=mode, align_corners=True).movedim(1, -1)
+    moved = torch.from_numpy(rng.normal(0, strength / 2, dims).astype(np.float32))
+    theta = torch.cat([torch.eye(dims) * float(np.exp(rng.normal(0, strength))), moved[:, None]], dim=1)[None]
+    places = functional.affine_grid(theta, list(size), align_corners=False) + bent
+    warped = functional.grid_sample(torch.from_numpy(mask.astype(np.float32))[None, None], places, align_corners=False)[
+        0, 0
+    ].numpy()
+    soft = gaussian_filter(warped, rng.uniform(0.3, 2.5))
+    sharp: npt.NDArray[np.float32] = (soft > rng.uniform(0.3, 0.6)).astype(np.float32)
+    return sharp
 
 
 def _poor(mask: Mask, rng: np.random.Generator) -> Mask:

@@ -21,6 +21,8 @@ Points = npt.NDArray[np.int64]
 WIDENED = 1.35  # as in the training
 _LEAST = 4  # voxels by which a side is widened at least
 _EVEN = 1.5  # voxels whose longest side is less than this times their shortest count as even
+# (the window as a multiple of the network's grid, the finer grid then taken); for pictures, and for networks that take volumes.
+_FINER = {2: ((2.0, 2.0), (1.33, 1.5)), 3: ((1.33, 1.5),)}
 DEEPEST = 64  # planes of a volume that are kept apart; more are reduced to these
 
 
@@ -42,7 +44,11 @@ class Region:
 
     @classmethod
     def around(cls, image: Image, box: Box, size: Sequence[int]) -> Region:
-        """The region of a box; ``size``: rows and columns of the network's grid, perhaps also planes at most."""
+        """The region of a box; ``size``: rows and columns of the network's grid, perhaps also planes at most.
+
+        A large box is given a finer grid, up to twice ``size``, so that small parts are not lost; not where the planes of a volume
+        are answered one by one.
+        """
         order = _order(image, box)
         lower, upper = [], []
         for place, axis in enumerate(order):
@@ -53,7 +59,10 @@ class Region:
             upper.append(box.upper[axis] + margin)
         window = [high - low for low, high in zip(lower, upper, strict=True)]
         deepest = size[2] if len(size) > 2 else DEEPEST
-        grid = (size[0], size[1], min(window[2], deepest)) if len(order) == 3 else (size[0], size[1])
+        steps = _FINER[len(order)] if len(size) == len(order) else ()
+        finer = next((factor for least, factor in steps if max(window[:2]) > least * max(size[:2])), 1.0)
+        plane = (round(size[0] * finer), round(size[1] * finer))
+        grid = (*plane, min(window[2], deepest)) if len(order) == 3 else plane
         lengths = [image.spacing[axis] * n / g for axis, n, g in zip(order, window, grid, strict=True)]
         # A picture's grid counts as square, as in the training: a long object's crop is stretched.
         across = (lengths[0] * lengths[1]) ** 0.5

@@ -49,7 +49,7 @@ class InteractiveSegmentation:
         device: str = "auto",
     ) -> None:
         self.original, self.image = image, _sole_grey(image)
-        self._answering = Answering(interactive_model(model), resolve_device(device), fine_tuning or FineTuning())
+        self._answering = Answering(interactive_model(model, self.image), resolve_device(device), fine_tuning or FineTuning())
         self._objects: list[History] = []
         self._current = 0
         self.add_object(box, mask=mask, hint=hint)
@@ -164,7 +164,7 @@ class InteractiveSegmentation:
         """
         from casewise.interaction.saving import load
 
-        resolved = interactive_model(model)
+        resolved = interactive_model(model, image)
         objects, current = load(Path(path), _sole_grey(image), resolved)
         session = cls.__new__(cls)
         session.original, session.image = image, _sole_grey(image)
@@ -196,15 +196,21 @@ class InteractiveSegmentation:
         return grown(self.image, state, self._answering, event.farthest)
 
 
-def interactive_model(model: Model | str | None) -> Model:
-    """A model, or the one at a path or of a name that comes with casewise; None for the interactive one that does."""
+def interactive_model(model: Model | str | None, image: Image) -> Model:
+    """A model, or the one at a path or of a name that comes with casewise; None for the one that does for images like this."""
     if isinstance(model, Model):
         return model
     from casewise.models import shipped
 
     if model is None or (model in shipped.names() and not Path(model).exists()):
-        return shipped.load(model or "interactive_2d")
+        return shipped.load(model or _shipped(image))
     return Model.load(model)
+
+
+def _shipped(image: Image) -> str:
+    from casewise.models import shipped
+
+    return "interactive_3d" if image.spatial_dims == 3 and "interactive_3d" in shipped.names() else "interactive_2d"
 
 
 def _sole_grey(image: Image) -> Image:

@@ -1,13 +1,14 @@
 """Each accepted mask makes the next image easier: what an archive holds of a structure leads the first answer on a new image.
 
-The research anchor is MultiverSeg (Wong et al. 2024, arXiv 2412.15058). Here the accepted cases vote, registered to the image, on
-where the structure lies, and the network is refined on them by the one training loop, with a simulated user in it.
+The research anchor is MultiverSeg (Wong et al. 2024, arXiv 2412.15058). Here the accepted cases vote on where the structure lies,
+laid into the box that was drawn or, without one, registered to the image; and the network is refined on them by the one training
+loop, with a simulated user in it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,17 +17,24 @@ from casewise.archive import Archive
 from casewise.case import Case, Structure
 from casewise.errors import ArchiveError
 from casewise.image import Box, Image
+from casewise.interaction.box_vote import box_vote
 from casewise.interaction.loop import Habits, Task, UserInTheLoop
+from casewise.interaction.loop_volumes import VolumesInTheLoop
 from casewise.interaction.session import InteractiveSegmentation
+from casewise.interaction.strokes import checked_box
 from casewise.models.model import Model
+from casewise.models.networks.prompts import prompts_of
 from casewise.models.preparation import Preparation
 from casewise.models.spec import Spec
 from casewise.training.fit import Progress, Settings, fit
+from casewise.training.source import Source
 
 Mask = npt.NDArray[np.bool_]
 
-REFINEMENT = Settings(steps=20, batch=8, rate=5e-4, augmentation="none")
-_HABITS = Habits(rounds=4, many=0.1, several=0.1, start=0.15)
+REFINEMENT = Settings(steps=40, batch=8, rate=1e-3, augmentation="none")
+_HABITS = Habits(rounds=4, many=0.1, several=0.1, start=0.05, prior=0.4)
+_COARSER = 2 / 3  # of the network's grid: what is learnt there holds on the finer one, and takes half the time
+_PLANES = 16  # of a volume that are learnt from at once
 _MOST = 8  # cases that vote and are learnt from
 _SLICES = 12  # of a volume that are learnt from
 _MARGIN = 0.1  # of the guess's sides, left around it where no box was drawn
@@ -36,7 +44,7 @@ _MARGIN = 0.1  # of the guess's sides, left around it where no box was drawn
 class Prepared:
     """What the accepted cases give for one image.
 
-    model : refined on them, or the one given where there are none. guess : (*spatial) bool, where the registered labels see the
+    model : refined on them, or the one given where there are none. guess : (*spatial) bool, where their labels see the
     structure; None where they do not agree. cases : the accepted ones that were used. reason : one sentence.
     """
 
@@ -61,6 +69,7 @@ def prepare(
     image: Image,
     archive: Archive,
     structure: str,
+    box: Box | Sequence[Sequence[int]] | None = None,
     *,
     settings: Settings = REFINEMENT,
     device: str = "auto",
@@ -68,14 +77,15 @@ def prepare(
 ) -> Prepared:
     """Ask the archive's cases with a mask of ``structure``, the most similar first, what they know of ``image``.
 
-    The image itself is left out where the archive holds it. Nothing is written.
+    box : where the structure was marked, if it was. The image itself is left out where the archive holds it. Nothing is written.
     """
     cases = accepted(image, archive, structure, device)
     if not cases:
         return Prepared(model, None, (), f"The archive has no mask of {structure} yet, so the box alone begins.")
-    guess = guessed(image, cases, structure)
+    drawn = None if box is None else checked_box(image, box)
+    guess = guessed(image, cases, structure) if drawn is None else box_vote(image, drawn, cases, structure)
     refined = refine_on(model, cases, structure, settings, device, progress)
-    told = "their registered labels led the first answer" if guess is not None else "their labels do not fit this image"
+    told = "their labels led the first answer" if guess is not None else "their labels do not fit this image"
     count = "1 accepted case" if len(cases) == 1 else f"{len(cases)} accepted cases"
     return Prepared(refined, guess, tuple(cases), f"{model.name} was refined on {count} of {structure}; {told}.")
 
@@ -114,18 +124,25 @@ def refine_on(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Model:
-    """The model after a few steps on the accepted cases, a simulated user in the loop; a network for volumes is left as it is."""
-    pictures = [task for case in cases for task in _tasks(case, structure)]
-    if model.spec.preparation.spatial_dims != 2 or not pictures:
+    """The model after a few steps on the accepted cases, a simulated user in the loop, on a coarser grid than it answers on."""
+    name = f"{model.name}+{structure}"
+    prompts, size = prompts_of(model.spec.network), model.spec.preparation.size
+    rows, columns = (round(_COARSER * n) for n in size[:2])
+    told = f"accepted {structure}"
+    volumes = model.spec.preparation.spatial_dims == 3
+    tasks = [task for case in cases for task in (_volume(case, structure) if volumes else _tasks(case, structure))]
+    if not tasks:
         return model
 
     def draw(rng: np.random.Generator) -> Task:
-        return pictures[int(rng.integers(len(pictures)))]
+        return tasks[int(rng.integers(len(tasks)))]
 
-    size = (model.spec.preparation.size[0], model.spec.preparation.size[1])
-    source = UserInTheLoop(draw, f"accepted {structure}", size, _HABITS)
-    settings = Settings(**{**vars(settings), "device": device})
-    name = f"{model.name}+{structure}"
+    settings = replace(settings, device=device)
+    if volumes:
+        source: Source = VolumesInTheLoop(draw, told, (rows, columns, _PLANES), _HABITS, prompts, turned=False)
+        settings = replace(settings, batch=2, steps=max(1, settings.steps // 4))
+    else:
+        source = UserInTheLoop(draw, told, (rows, columns), _HABITS, prompts)
     return fit(model, cases, settings=settings, method="similar", name=name, source=source, progress=progress)
 
 
@@ -151,15 +168,30 @@ def accept(archive: Archive, session: InteractiveSegmentation, structure: str, *
 
 def _tasks(case: Case, structure: str) -> Iterator[Task]:
     """The picture, or a volume's slices across its coarsest axis, in which the structure has some voxels; 0…1."""
-    image, mask = case.image, case.label_map([Structure.parse(structure)]) > 0
-    array = image.array.mean(axis=0, dtype=np.float32)
-    low, high = np.percentile(array, (0.5, 99.5))
-    scaled = np.clip((array - low) / max(float(high - low), 1e-6), 0, 1).astype(np.float32)
-    if image.spatial_dims == 2:
+    scaled, mask = _scaled(case, structure)
+    if case.image.spatial_dims == 2:
         if mask.any():
             yield scaled, mask
         return
-    axis = max(range(3), key=lambda n: (image.spacing[n], n))
+    axis = _coarsest(case)
     filled = np.flatnonzero(mask.sum(axis=tuple(n for n in range(3) if n != axis)) >= 12)
     for place in filled[np.unique(np.linspace(0, len(filled) - 1, min(_SLICES, len(filled))).astype(int))] if len(filled) else []:
         yield np.take(scaled, place, axis), np.take(mask, place, axis)
+
+
+def _volume(case: Case, structure: str) -> Iterator[Task]:
+    """The volume, the coarsest axis last."""
+    scaled, mask = _scaled(case, structure)
+    if case.image.spatial_dims == 3 and mask.any():
+        yield np.moveaxis(scaled, _coarsest(case), -1), np.moveaxis(mask, _coarsest(case), -1)
+
+
+def _scaled(case: Case, structure: str) -> Task:
+    array = case.image.array.mean(axis=0, dtype=np.float32)
+    low, high = np.percentile(array, (0.5, 99.5))
+    scaled = np.clip((array - low) / max(float(high - low), 1e-6), 0, 1).astype(np.float32)
+    return scaled, case.label_map([Structure.parse(structure)]) > 0
+
+
+def _coarsest(case: Case) -> int:
+    return max(range(3), key=lambda n: (case.image.spacing[n], n))

@@ -19,6 +19,10 @@ Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 _GIVEN = 4.0  # the logit of a mask that was given
+# How sure (logit) the network must be to change a voxel against what the round's strokes ask for: a stroke on the object alone does
+# not take voxels away, one on the rest alone does not add any, unless it is surer than this. Chosen on training's kinds of task.
+STEADY = 0.0
+_SLIGHT = 0.5  # the most that a voxel so kept counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +31,7 @@ class State:
 
     region : where the network looks. logits : (*grid) its answer. strokes : all so far, in order. given : (*box) bool, a mask that
     was not the network's answer (an existing one, or one grown through a volume), whole within the box; None otherwise.
+    hint : (*spatial) bool, a guess that the network is told of in every round.
     """
 
     region: Region
@@ -35,18 +40,18 @@ class State:
     strokes: tuple[Strokes, ...]
     shape: tuple[int, ...]
     given: Mask | None = None
+    hint: Mask | None = None
 
     @classmethod
     def begun(cls, image: Image, box: Box, answering: Answering, mask: Mask | None = None, hint: bool = False) -> State:
-        """After the box alone, or with an existing ``mask`` (*spatial) within it; as a ``hint`` it only leads the first answer."""
+        """After the box alone, or with an existing ``mask`` (*spatial) within it; as a ``hint`` it only leads the answers."""
         region = Region.around(image, box, answering.size)
-        guide = Guide.of(region.crop(image)[None], region.inside()[None], region.spacing)
         if mask is None or hint:
-            previous = np.zeros(region.grid, np.float32) if mask is None else np.where(guide.box[0], region.sampled(mask), 0)
-            logits = answering.answer(guide, previous.astype(np.float32))
-            return cls(region, guide, logits, (), image.spatial_shape)
+            guide = _guide(image, region, mask)
+            logits = answering.answer(guide, guide.prior[0])
+            return cls(region, guide, logits, (), image.spatial_shape, hint=mask)
         logits = (2 * region.sampled(mask) - 1) * _GIVEN
-        return cls(region, guide, logits.astype(np.float32), (), image.spatial_shape, mask[box.slices].copy())
+        return cls(region, _guide(image, region, None), logits.astype(np.float32), (), image.spatial_shape, mask[box.slices].copy())
 
     def marked(self, image: Image, strokes: Strokes, answering: Answering) -> State:
         """After a further round; a foreground stroke outside the box makes the box larger."""
@@ -54,13 +59,14 @@ class State:
         state = self if box == self.region.box else self._in(image, box, answering.size)
         guide = marked(state.guide, state.region, strokes)
         logits = answering.answer(guide, np.where(guide.box[0], _sigmoid(state.logits), 0).astype(np.float32))
+        logits = steadied(logits, state.logits, strokes)
         return replace(state, guide=guide, logits=logits, strokes=(*self.strokes, strokes), given=None)
 
     def _in(self, image: Image, box: Box, size: Sequence[int]) -> State:
         """The same mask and strokes in a larger box."""
         mask = self.mask
         region = Region.around(image, box, size)
-        guide = Guide.of(region.crop(image)[None], region.inside()[None], region.spacing)
+        guide = _guide(image, region, self.hint)
         logits = ((2 * region.sampled(mask) - 1) * _GIVEN).astype(np.float32)
         state = replace(self, region=region, guide=guide, logits=logits, strokes=(), given=mask[box.slices].copy())
         return state.with_strokes(self.strokes)
@@ -106,10 +112,25 @@ class State:
             array[tuple(strokes.background.T)] = background
 
 
+def _guide(image: Image, region: Region, hint: Mask | None) -> Guide:
+    prior = None if hint is None else region.sampled(hint)[None]
+    return Guide.of(region.crop(image)[None], region.inside()[None], region.spacing, prior)
+
+
 def marked(guide: Guide, region: Region, strokes: Strokes) -> Guide:
     """The guide with a round's strokes; on the coarser grid a place that both touch is foreground."""
     foreground, background = region.marks(strokes.foreground), region.marks(strokes.background)
     return guide.marked(foreground[None], (background & ~foreground)[None])
+
+
+def steadied(logits: Floats, before: Floats, strokes: Strokes) -> Floats:
+    """(*grid) logits in which a voxel keeps its former side where only a slight doubt, and no stroke, speaks against it."""
+    result = logits
+    if not len(strokes.background):
+        result = np.where((before > 0) & (logits <= 0) & (logits > -STEADY), np.minimum(before, _SLIGHT), result)
+    if not len(strokes.foreground):
+        result = np.where((before <= 0) & (logits > 0) & (logits < STEADY), np.maximum(before, -_SLIGHT), result)
+    return result.astype(np.float32)
 
 
 def _sigmoid(logits: Floats) -> Floats:

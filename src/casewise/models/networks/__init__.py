@@ -60,20 +60,23 @@ def _interactive(kind: str, spatial_dims: int, in_channels: int, outputs: int, s
         from casewise.models.networks.head import Head
 
         return Head(spatial_dims, in_channels - 1, outputs, hidden=_channels(settings)[0])
+    from casewise.models.networks.prompts import prompts_of
+
+    prompts = len(prompts_of(settings))
     if kind == "prompt_unet":
         from casewise.models.networks.prompt_unet import PromptUNet
 
-        return PromptUNet(spatial_dims, in_channels, outputs, _channels(settings))
+        return PromptUNet(spatial_dims, in_channels, outputs, _channels(settings), prompts)
     if spatial_dims != {"p_net": 2, "pc_net": 3}[kind]:
         msg = f"P-Net is for pictures and PC-Net for volumes; given was {kind} for {spatial_dims} axes."
         raise ModelError(msg)
     if kind == "p_net":
         from casewise.models.networks.p_net import PNet
 
-        return PNet(in_channels, outputs, _channels(settings)[0])
+        return PNet(in_channels, outputs, _channels(settings)[0], prompts)
     from casewise.models.networks.pc_net import PCNet
 
-    return PCNet(in_channels, outputs, _channels(settings)[0])
+    return PCNet(in_channels, outputs, _channels(settings)[0], prompts)
 
 
 def _lesions(kind: str, spatial_dims: int, in_channels: int, outputs: int, settings: Mapping[str, object]) -> nn.Module:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from casewise.models.networks.head import Head
-from casewise.models.networks.prompts import PROMPTS, check_prompted
+from casewise.models.networks.prompts import DEFAULT, check_prompted
 
 _DEPTHS = (2, 2, 3, 3, 3)
 _DILATIONS = (1, 2, 4, 8, 16)
@@ -21,11 +21,11 @@ class PNet(nn.Module):
     alone and uses the strokes to tune it; the prompts are casewise's addition, the same for each interactive network.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, channels: int = 64) -> None:
+    def __init__(self, in_channels: int, out_channels: int, channels: int = 64, prompts: int = len(DEFAULT)) -> None:
         super().__init__()
-        self.in_channels = in_channels
+        self.inputs = in_channels + prompts
         self.blocks = nn.ModuleList()
-        width = in_channels + len(PROMPTS)
+        width = self.inputs
         for depth, dilation in zip(_DEPTHS, _DILATIONS, strict=True):
             layers: list[nn.Module] = []
             for _ in range(depth):
@@ -36,7 +36,7 @@ class PNet(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """(N, 5 · channels + 1, row, column): what ``head`` makes its answer from."""
-        check_prompted(x, self.in_channels)
+        check_prompted(x, self.inputs)
         return joined(self.blocks, x)
 
     def forward(self, x: Tensor) -> Tensor:

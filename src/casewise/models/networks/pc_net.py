@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from casewise.models.networks.head import Head
 from casewise.models.networks.p_net import joined
-from casewise.models.networks.prompts import PROMPTS, check_prompted
+from casewise.models.networks.prompts import DEFAULT, check_prompted
 
 _DEPTHS = (2, 2, 3, 3, 3)
 _DILATIONS = (1, 2, 4, 8, 16)
@@ -19,11 +19,11 @@ class PCNet(nn.Module):
     Input (N, in_channels + prompts, row, column, slice), any size, the coarsest axis last; output (N, 2, row, column, slice).
     """
 
-    def __init__(self, in_channels: int, out_channels: int, channels: int = 64) -> None:
+    def __init__(self, in_channels: int, out_channels: int, channels: int = 64, prompts: int = len(DEFAULT)) -> None:
         super().__init__()
-        self.in_channels = in_channels
+        self.inputs = in_channels + prompts
         self.blocks, self.compressions = nn.ModuleList(), nn.ModuleList()
-        width = in_channels + len(PROMPTS)
+        width = self.inputs
         for number, (depth, dilation) in enumerate(zip(_DEPTHS, _DILATIONS, strict=True)):
             through = 3 if number < 2 else 1
             layers: list[nn.Module] = []
@@ -37,7 +37,7 @@ class PCNet(nn.Module):
 
     def features(self, x: Tensor) -> Tensor:
         """(N, 81, row, column, slice): what ``head`` makes its answer from."""
-        check_prompted(x, self.in_channels)
+        check_prompted(x, self.inputs)
         return joined(self.blocks, x, self.compressions)
 
     def forward(self, x: Tensor) -> Tensor:

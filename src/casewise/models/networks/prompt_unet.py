@@ -9,37 +9,55 @@ import torch
 from torch import Tensor, nn
 
 from casewise.models.networks.head import Head
-from casewise.models.networks.prompts import PROMPTS, check_prompted
+from casewise.models.networks.prompts import DEFAULT, check_prompted
 
-_CONV = {2: nn.Conv2d, 3: nn.Conv3d}
-_POOL = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 _GROUP = 8  # channels normalised together: a stroke's strength against the image's must survive
 
 
 class PromptUNet(nn.Module):
-    """Input (N, in_channels + prompts, *spatial), each axis a multiple of ``2 ** (len(channels) - 1)``; output (N, 2, *spatial)."""
+    """Input (N, in_channels + prompts, *spatial), rows and columns a multiple of ``2 ** (len(channels) - 1)``; output
+    (N, 2, *spatial).
 
-    def __init__(self, spatial_dims: int, in_channels: int, out_channels: int, channels: Sequence[int]) -> None:
+    A volume (row, column, plane) goes through it plane by plane; at all but the finest level each plane is given a part of its
+    neighbours, which begins at none: a network for volumes can begin with the weights of one for pictures and answers like it.
+    """
+
+    def __init__(
+        self, spatial_dims: int, in_channels: int, out_channels: int, channels: Sequence[int], prompts: int = len(DEFAULT)
+    ) -> None:
         super().__init__()
-        self.in_channels = in_channels
-        self.pool = _POOL[spatial_dims](2)
-        inputs = [in_channels + len(PROMPTS), *channels[:-1]]
-        self.encoder = nn.ModuleList(_block(spatial_dims, i, o) for i, o in zip(inputs, channels, strict=True))
-        self.decoder = nn.ModuleList(_block(spatial_dims, low + skip, skip) for skip, low in reversed(list(pairwise(channels))))
+        self.inputs = in_channels + prompts
+        self.volumes = spatial_dims == 3
+        self.pool = nn.MaxPool2d(2)
+        inputs = [self.inputs, *channels[:-1]]
+        self.encoder = nn.ModuleList(_block(i, o) for i, o in zip(inputs, channels, strict=True))
+        self.decoder = nn.ModuleList(_block(low + skip, skip) for skip, low in reversed(list(pairwise(channels))))
         self.head = Head(spatial_dims, channels[0], out_channels)
+        if self.volumes:
+            self.through_encoder = nn.ModuleList(_Through(width) for width in channels[1:])
+            self.through_decoder = nn.ModuleList(_Through(width) for width in reversed(channels[1:-1]))
 
     def features(self, x: Tensor) -> Tensor:
         """(N, channels[0] + 1, *spatial): what ``head`` makes its answer from."""
-        check_prompted(x, self.in_channels)
-        skips: list[Tensor] = []
+        check_prompted(x, self.inputs)
         passed = x[:, -1:]
+        count = x.shape[-1] if self.volumes else 1
+        if self.volumes:
+            x = x.movedim(-1, 1).flatten(0, 1)
+        skips: list[Tensor] = []
         for number, level in enumerate(self.encoder):
             x = level(self.pool(x) if number else x)
+            if count > 1 and number:
+                x = self.through_encoder[number - 1](x, count)
             skips.append(x)
         skips.pop()
-        for level, skip in zip(self.decoder, reversed(skips), strict=True):
+        for number, (level, skip) in enumerate(zip(self.decoder, reversed(skips), strict=True)):
             x = nn.functional.interpolate(x, size=skip.shape[2:], mode="nearest")
             x = level(torch.cat([skip, x], dim=1))
+            if count > 1 and number < len(self.through_decoder):
+                x = self.through_decoder[number](x, count)
+        if self.volumes:
+            x = x.unflatten(0, (-1, count)).movedim(1, -1)
         return torch.cat([x, passed], dim=1)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -47,10 +65,28 @@ class PromptUNet(nn.Module):
         return answer
 
 
-def _block(spatial_dims: int, inputs: int, outputs: int) -> nn.Sequential:
-    conv = _CONV[spatial_dims]
+class _Through(nn.Module):
+    """(N · planes, C, row, column) with a part of the two neighbouring planes added to each."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.mix = nn.Conv2d(2 * channels, channels, 1)
+        nn.init.zeros_(self.mix.weight)
+        if self.mix.bias is not None:
+            nn.init.zeros_(self.mix.bias)
+
+    def forward(self, x: Tensor, planes: int) -> Tensor:
+        volume = x.unflatten(0, (-1, planes))
+        above = torch.cat([volume[:, :1], volume[:, :-1]], dim=1)
+        below = torch.cat([volume[:, 1:], volume[:, -1:]], dim=1)
+        both = torch.cat([above, below], dim=2).flatten(0, 1)
+        mixed: Tensor = x + self.mix(both)
+        return mixed
+
+
+def _block(inputs: int, outputs: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for width in (inputs, outputs):
         norm = nn.GroupNorm(max(1, outputs // _GROUP), outputs)
-        layers += [conv(width, outputs, 3, padding=1, bias=False), norm, nn.ReLU(inplace=True)]
+        layers += [nn.Conv2d(width, outputs, 3, padding=1, bias=False), norm, nn.ReLU(inplace=True)]
     return nn.Sequential(*layers)

@@ -1,0 +1,134 @@
+"""How long a round takes and how much memory a large volume needs: ``python -m benchmarks.interaction_speed`` keeps a table.
+
+Random boxes and strokes on images of noise over shapes; the models are loaded before, as in a session that goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from casewise.image import Image
+from casewise.interaction import InteractiveSegmentation
+from casewise.models import shipped
+
+RESULTS = Path(__file__).parent / "results"
+LARGE = (512, 512, 300)
+MIB = 2**20
+# what, image, box, the bounds: median and 95th percentile of a round, first answer (seconds); None where none is set
+KINDS: tuple[tuple[str, tuple[int, ...], tuple[int, ...], tuple[float | None, ...]], ...] = (
+    ("picture 256×256, the object's box 60×60", (256, 256), (60, 60), (0.3, 0.6, 1.0)),
+    ("picture 256×256, box over the whole picture", (256, 256), (256, 256), (0.3, 0.6, 1.0)),
+    ("region of 96×96×64 in a volume", (160, 160, 100), (71, 71, 47), (2.0, None, None)),
+)
+
+
+def rounds(shape: tuple[int, ...], sides: tuple[int, ...], boxes: int, strokes: int) -> dict[str, list[float]]:
+    """Seconds by the wall clock: of each first answer, and of each round."""
+    found: dict[str, list[float]] = {"first": [], "round": []}
+    for number in range(boxes):
+        rng = np.random.default_rng(number)
+        image = _image(shape, rng)
+        lower = [int(rng.integers(0, n - side + 1)) for n, side in zip(shape, sides, strict=True)]
+        box = [(low, low + side) for low, side in zip(lower, sides, strict=True)]
+        began = time.perf_counter()
+        session = InteractiveSegmentation(None, image, box, device="cpu")
+        _ = session.mask
+        found["first"].append(time.perf_counter() - began)
+        for turn in range(strokes):
+            places = np.stack([rng.integers(low, high, 25) for low, high in box], axis=1)
+            began = time.perf_counter()
+            session.add_scribbles(*((places, None) if turn % 2 else (None, places)))
+            found["round"].append(time.perf_counter() - began)
+    return found
+
+
+def _image(shape: tuple[int, ...], rng: np.random.Generator) -> Image:
+    centre = [n / 2 for n in shape]
+    distance = np.sqrt(sum((g - c) ** 2 for g, c in zip(np.indices(shape, np.float32), centre, strict=True)))
+    array = (100 * (distance < min(shape) / 4) + rng.normal(0, 10, shape)).astype(np.int16)
+    return Image(array[None], np.diag([1.0] * (len(shape) + 1))) if len(shape) == 3 else Image(array[None])
+
+
+def memory() -> dict[str, float]:
+    """MiB that the box over a large volume, three strokes and the mask need beyond the volume, in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.interaction_speed", "--memory"], capture_output=True, text=True, check=True
+    )
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _measure_memory() -> dict[str, float]:
+    rng = np.random.default_rng(0)
+    array = rng.integers(0, 1000, LARGE, dtype=np.int16)
+    image = Image(array[None], np.diag([0.7, 0.7, 1.0, 1.0]))
+    before = _peak()
+    began = time.perf_counter()
+    session = InteractiveSegmentation(None, image, [(0, n) for n in LARGE], device="cpu")
+    for place in (100, 200, 300):
+        session.add_scribbles([[place, place, 150]], [[place, 40, 20]])
+    mask = session.mask
+    seconds = time.perf_counter() - began
+    return {"beyond": _peak() - before, "volume": array.nbytes / MIB, "seconds": seconds, "voxels": int(mask.sum())}
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--memory", action="store_true", help="print the memory's figures alone")
+    parser.add_argument("--threads", type=int, default=2)
+    given = parser.parse_args()
+    torch.set_num_threads(given.threads)
+    if given.memory:
+        sys.stdout.write(json.dumps(_measure_memory()) + "\n")
+        return
+    for name in shipped.names():
+        if name.startswith("interactive"):
+            shipped.load(name)
+    lines = [
+        "# How long a round takes",
+        "",
+        f"`python -m benchmarks.interaction_speed` on {platform.machine()}, {given.threads} threads, no GPU; wall clock.",
+        "",
+        "| what | first answer, median (longest) | round, median | 95th percentile | bounds: median, 95th, first | kept |",
+        "|---|---|---|---|---|---|",
+    ]
+    rows = []
+    for what, shape, sides, bounds in KINDS:
+        rounds(shape, sides, 1, 2)  # what is loaded once is not counted
+        found = rounds(shape, sides, 4 if len(shape) == 3 else 8, 6)
+        median, high, first = np.median(found["round"]), np.percentile(found["round"], 95), max(found["first"])
+        kept = all(bound is None or value <= bound for value, bound in zip((median, high, first), bounds, strict=True))
+        told = ", ".join("–" if bound is None else f"{bound:g}" for bound in bounds)
+        answer = f"{np.median(found['first']):.2f} ({first:.2f})"
+        lines.append(f"| {what} | {answer} | {median:.2f} | {high:.2f} | {told} | {'yes' if kept else 'no'} |")
+        rows.append({"what": what, "first": found["first"], "round": found["round"], "kept": kept})
+    large = memory()
+    lines += [
+        "",
+        f"A volume of 512×512×300 ({large['volume']:.0f} MiB), the box over all of it, three rounds of strokes: "
+        f"{large['beyond']:.0f} MiB beyond the volume at most (the models and their libraries counted in; bound 2048), "
+        f"{large['seconds']:.1f} s in all.",
+        "",
+    ]
+    (RESULTS / "interaction_speed.md").write_text("\n".join(lines), encoding="utf-8")
+    (RESULTS / "interaction_speed.json").write_text(
+        json.dumps({"rounds": rows, "memory": large}, indent=0) + "\n", encoding="utf-8"
+    )
+
+
+if __name__ == "__main__":
+    main()

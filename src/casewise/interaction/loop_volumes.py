@@ -1,0 +1,141 @@
+"""Training with a user in the loop on volumes: boxes, strokes in single planes, and voxels from even to very thick."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from casewise.interaction.guide import Guide
+from casewise.interaction.loop import Draw, Habits, UserInTheLoop
+from casewise.interaction.region import WIDENED
+from casewise.interaction.user import Hand
+from casewise.models.networks.prompts import DEFAULT
+from casewise.training.augmentation import Augmentation, augment
+
+Mask = npt.NDArray[np.bool_]
+Sides = tuple[float, ...]
+
+_WIDE = 1.4  # times the network's grid: that on which volumes are warped; the object's box is ``_FILLED`` of it
+_FILLED = 0.5
+_SMALLEST = 40  # voxels of an object there
+_THICK = 0.35  # of the batches have planes much thicker than their pixels
+_WARP = Augmentation(rotation=20, scale=0.12, shift=0.0, bend=0.015, intensity=0.35, mirror=True)
+
+
+class VolumesInTheLoop(UserInTheLoop):
+    """As :class:`~casewise.interaction.loop.UserInTheLoop`; ``draw`` gives a volume (row, column, plane), 0…1, and the object in
+    it. ``size`` : the network's grid, planes last. ``turned`` : whether its voxels are even, so that its axes may be exchanged.
+    """
+
+    def __init__(
+        self,
+        draw: Draw,
+        name: str,
+        size: tuple[int, int, int],
+        habits: Habits | None = None,
+        prompts: Sequence[str] = DEFAULT,
+        turned: bool = True,
+    ) -> None:
+        super().__init__(draw, name, size, habits or Habits(warp=_WARP, prior=0.25), prompts)
+        self._volume, self._turned = size, turned
+        self._spacing = (1.0, 1.0, 1.0)
+
+    def _across(self) -> tuple[float, ...]:
+        """Thick planes are drawn in; in even voxels any plane may be."""
+        if self._spacing[2] > 2.5:
+            return self._spacing
+        chosen = [1.0, 1.0, 1.0]
+        chosen[int(self._rng.integers(3))] = 2.0
+        return tuple(chosen)
+
+    def _begin(self, size: int) -> None:
+        rows, columns, planes = self._volume
+        thick = self._rng.random() < _THICK
+        # Thickness of a plane in pixels of the grid, and pixels of the grid to one of the image.
+        ratio = float(np.exp(self._rng.uniform(np.log(3), np.log(14)) if thick else self._rng.uniform(np.log(0.7), np.log(2.8))))
+        finer = float(np.exp(self._rng.uniform(np.log(0.7), np.log(3)))) if thick else ratio
+        self._spacing = (1.0, 1.0, ratio)
+        wide = (round(_WIDE * rows), round(_WIDE * columns), round(_WIDE * planes))
+        images, truth = self._warped(size, wide)
+        boxes = [self._loosened(mask, finer, (rows, columns, planes)) for mask in truth.numpy().astype(bool)]
+        self._guide, self._truth = _cut(images, truth, boxes, self._volume, 1.0 if thick else WIDENED, self._spacing)
+        self._hands = [Hand(max(3, round(25 * finer)), int(np.clip(round(self._rng.integers(1, 3) * finer), 1, 5))) for _ in boxes]
+        self._previous = np.zeros(self._truth.shape, np.float32)
+        self._guide = replace(self._guide, prior=self._priors())
+
+    def _warped(self, size: int, wide: tuple[int, int, int]) -> tuple[Tensor, Tensor]:
+        """(images (N, 1, *wide), objects (N, *wide) uint8), warped; every object has some voxels."""
+        pairs = [_around(*self._draw(self._rng), wide, self._rng, self._turned) for _ in range(size)]
+        images, masks = torch.stack([image for image, _ in pairs]), torch.stack([mask for _, mask in pairs])
+        generator = torch.Generator().manual_seed(int(self._rng.integers(2**62)))
+        warped, (moved,) = augment(images, [(masks, "nearest")], self._habits.warp, generator)
+        kept = (moved.flatten(1).sum(dim=1) >= _SMALLEST)[:, None, None, None]
+        return torch.where(kept[:, None], warped, images), torch.where(kept, moved, masks)
+
+    def _loosened(self, mask: Mask, finer: float, grid: tuple[int, int, int]) -> Sides:
+        """(low, high) of each axis on the wide grid; each side off by 0–5 pixels of the image, 0–2 planes."""
+        sides: list[float] = []
+        for axis in range(3):
+            hits = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
+            side = float(hits[-1] - hits[0] + 1)
+            # A pixel of the image in voxels of the wide grid, whose crop of the box becomes the network's grid.
+            unit = (finer if axis < 2 else 1.0) * WIDENED * side / grid[axis]
+            off = self._rng.integers(0, 6 if axis < 2 else 3, 2) * unit
+            off = np.minimum(off, 0.4 * side)
+            sides += [float(hits[0] - off[0]), float(hits[-1] + 1 + off[1])]
+        return tuple(sides)
+
+
+def _around(
+    image: npt.NDArray[np.float32], mask: Mask, wide: tuple[int, int, int], rng: np.random.Generator, turned: bool
+) -> tuple[Tensor, Tensor]:
+    """((1, *wide), (*wide)): twice the object's box, mirrored, perhaps its axes or intensities exchanged."""
+    windows, pads = [], []
+    for axis in range(3):
+        hits = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
+        margin = max(3, round((1 / _FILLED - 1) / 2 * (hits[-1] - hits[0] + 1)))
+        low, high = int(hits[0]) - margin, int(hits[-1]) + 1 + margin
+        windows.append(slice(max(0, low), min(mask.shape[axis], high)))
+        pads.append((max(0, -low), max(0, high - mask.shape[axis])))
+    picture, labels = np.pad(image[tuple(windows)], pads, mode="edge"), np.pad(mask[tuple(windows)], pads)
+    order = tuple(int(n) for n in rng.permutation(3)) if turned else (0, 1, 2)
+    mirrored = tuple(slice(None, None, -1) if rng.random() < 0.5 else slice(None) for _ in range(3))
+    picture, labels = picture.transpose(order)[mirrored], labels.transpose(order)[mirrored]
+    low, high = np.percentile(picture, (0.5, 99.5))
+    scaled = np.clip((picture - low) / max(float(high - low), 1e-6), 0, 1).astype(np.float32)
+    scaled = 1 - scaled if rng.random() < 0.25 else scaled
+    x = torch.from_numpy(np.ascontiguousarray(scaled))[None, None]
+    y = torch.from_numpy(np.ascontiguousarray(labels).astype(np.uint8))[None, None]
+    x = functional.interpolate(x, size=wide, mode="trilinear", align_corners=False)[0]
+    return x, functional.interpolate(y, size=wide, mode="nearest-exact")[0, 0]
+
+
+def _cut(
+    images: Tensor, truth: Tensor, boxes: list[Sides], size: tuple[int, int, int], beyond: float, spacing: tuple[float, ...]
+) -> tuple[Guide, Mask]:
+    """The network's crop around each box; planes are looked at ``beyond`` times the box's, pixels :data:`WIDENED` times."""
+    wide = images.shape[2:]
+    widened = (WIDENED, WIDENED, beyond)
+    theta, inside = torch.zeros(len(boxes), 3, 4), np.zeros((len(boxes), *size), bool)
+    for number, sides in enumerate(boxes):
+        window = []
+        for axis in range(3):
+            low, high = sides[2 * axis : 2 * axis + 2]
+            row = 2 - axis  # the grid of torch counts axes from the last
+            theta[number, row, row] = widened[axis] * (high - low) / wide[axis]
+            theta[number, row, 3] = (low + high) / wide[axis] - 1
+            window.append(slice(*(round((0.5 + sign * 0.5 / widened[axis]) * size[axis]) for sign in (-1, 1))))
+        inside[number][tuple(window)] = True
+    grid = functional.affine_grid(theta, [len(boxes), 1, *size], align_corners=False)
+    cut = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    values = cut.flatten(1).numpy()
+    low, high = np.percentile(values, (0.5, 99.5), axis=1).astype(np.float32)[..., None]
+    scaled = np.clip((values - low) / np.maximum(high - low, 1e-6), 0, 1).astype(np.float32).reshape(cut.shape)
+    labels = functional.grid_sample(truth[:, None].float(), grid, mode="nearest", align_corners=False)[:, 0] > 0.5
+    return Guide.of(scaled, inside, spacing), labels.numpy() & inside
