@@ -275,13 +275,13 @@ def rows(work: Path, kind: str) -> list[Row]:
 
 
 def normal_limits(work: Path, kind: str) -> tuple[list[float], float]:
-    """(scores of normal slices or pictures that their model was not trained on, the map's value that 5 % of these exceed)."""
+    """Of normal slices that their model was not trained on: (their scores, the value that one in 200 pixels exceeds)."""
     found = everything(work)
     own = [one for key, ones in found.items() if (key == "brain") == (kind == "brain") for one in ones]
     normal = [one for one in own if not one.ill and not one.doubtful]
     scores = np.quantile([one.scores[OURS] for one in normal], np.linspace(0, 1, 41))
-    highest = np.quantile([one.maps[OURS].max() for one in normal], 0.95)
-    return [round(float(n), 4) for n in scores], round(float(highest), 4)
+    pixels = np.concatenate([one.maps[OURS][one.maps[OURS] > 0] for one in normal])
+    return [round(float(n), 4) for n in scores], round(float(np.quantile(pixels, 0.995)), 4)
 
 
 def _three(value: tuple[float, float, float]) -> str:

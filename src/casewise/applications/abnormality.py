@@ -41,7 +41,7 @@ class Abnormality:
         self.notes: list[str] = []
 
     def analyze(self, image: Image) -> list[Finding]:
-        """``abnormality`` of the whole image first: ``difference`` is how many times as large it is as is usual, in its most
+        """``abnormality`` of the whole image first: ``difference_times`` is how many times as large it is as is usual, in its most
         abnormal slice, and ``normal_images_below_percent`` says of how many normal images that is more. Then each part above what
         normal images show, the strongest first, with its box.
 
@@ -85,7 +85,7 @@ class Abnormality:
 
     def _whole(self, judged: Judged, model: Model, path: Path | None) -> Finding:
         usual = model.spec.network.get("normal")
-        measures = {"difference": round(judged.score, 3)}
+        measures = {"difference_times": round(judged.score, 3)}
         if isinstance(usual, list) and usual:
             measures["normal_images_below_percent"] = round(100 * float(np.mean(np.asarray(usual) < judged.score)), 1)
         return Finding(self.name, NAME, map=path, measures=measures)

@@ -88,7 +88,8 @@ def abnormality(
             synthesised, spread = completed(network, x, edges, device)
             difference = difference_map(x, synthesised, spread, usual, sign)
             scores.append(score_of(difference, mask))
-        shown_here = synthesised.mean(dim=0, keepdim=True) * mask, difference * _inner(mask)
+        # Beside the smallest removed part most is seen, so that its synthesis is the nearest to anatomy: the picture for people.
+        shown_here = synthesised[:1] * mask, difference * _inner(mask)
         planes.append(tuple(part.restore(plane) for plane in (x, *shown_here)))
     real, made, values = (_pasted(preparation.assemble([p[n] for p in planes], cut)[0], place, image) for n in range(3))
     return Abnormality(real, made, np.maximum(values, 0), max(scores), tuple(scores), scale_of(image, within))
@@ -132,8 +133,8 @@ def findings(judged: Abnormality, threshold: float, least: int = 4, most: int = 
         if voxels >= least:
             strongest = float(judged.map[slices][inside].max())
             box = Box(tuple(s.start for s in slices), tuple(s.stop for s in slices))
-            found.append(Finding(NAME, "abnormal", box=box, measures={"difference": strongest, "size_voxels": float(voxels)}))
-    return sorted(found, key=lambda finding: -finding.measures["difference"])[:most]
+            found.append(Finding(NAME, "abnormal", box=box, measures={"difference_times": strongest, "size_voxels": float(voxels)}))
+    return sorted(found, key=lambda finding: -finding.measures["difference_times"])[:most]
 
 
 def threshold_of(model: Model, normal: Sequence[Image], share: float = 0.05, device: str = "cpu") -> float:

@@ -85,6 +85,7 @@ def write_report(
     stem = file_stem(name if name is not None else wording.base_name(result.image))
     path = folder / f"{stem}.html"
     pictures = pictures_of(image, masks, result.findings)
+    plain = {key: values for key, values in (maps or {}).items() if key not in {one.name for one in syntheses}}
     page = (
         environment()
         .get_template("report.html")
@@ -95,9 +96,9 @@ def write_report(
             found=wording.found_sentence(result),
             model_used=wording.model_sentence(result.model),
             pictures=pictures,
-            heats=heats(image, {key: values for key, values in (maps or {}).items() if key not in {one.name for one in syntheses}}),
+            heats=heats(image, plain),
             comparisons=comparisons(image, syntheses),
-            lesions=lesion_parts(image, result.findings, maps or {}, sequences),
+            lesions=lesion_parts(image, result.findings, plain, sequences),
             sequences=sequence_rows(sequences),
             examination=result.examination or {},
             findings=_finding_rows(result.findings, pictures),

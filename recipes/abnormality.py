@@ -1,0 +1,90 @@
+"""The shipped completions: ``python -m recipes.abnormality [brain] [chest]`` writes ``abnormality_brain``, ``abnormality_chest``.
+
+Each learns from all the normal images at hand. What their cards say, what counts as more than normal, and how normal images score
+was measured by ``python -m benchmarks.abnormality``, whose networks did not see the patients they judged; it is run first where it
+has not been.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from benchmarks._abnormality_data import chests, normal_case, patients
+from benchmarks._abnormality_runs import BRAIN, CHEST, UNITS, run
+from benchmarks._abnormality_table import normal_limits, rows
+from casewise.case import Case
+from casewise.detection.abnormality import calibrated
+from casewise.detection.completion import train_completion
+from recipes._common import Card, prepare_machine, progress, ship
+
+WORK = Path(".work/abnormality")
+KINDS = ("brain", "chest")
+
+
+def main() -> None:
+    prepare_machine()
+    for kind in sys.argv[1:] or KINDS:
+        for unit in UNITS:
+            if unit.kind == kind:
+                run(unit, WORK)
+        cases = normal(kind)
+        name = f"casewise-abnormality-{kind}"
+        checkpoint = WORK / f"{kind}-shipped.checkpoint"
+        model = train_completion(cases, name, BRAIN if kind == "brain" else CHEST, progress, checkpoint)
+        model = calibrated(model, cases)
+        scores, threshold = normal_limits(WORK, kind)
+        network = {**model.spec.network, "normal": scores, "threshold": threshold}
+        ship(replace(model, spec=replace(model.spec, network=network)), f"abnormality_{kind}", rows(WORK, kind), CARDS[kind])
+
+
+def normal(kind: str) -> list[Case]:
+    """Lesion-free slices of every patient; normal radiographs of both sites."""
+    if kind == "brain":
+        return [normal_case(patient) for patient in patients() if patient.normal()]
+    return [case for site in ("shenzhen", "montgomery") for case in chests(site) if case.category == "normal"]
+
+
+CARDS = {
+    "brain": Card(
+        command="python -m recipes.abnormality brain",
+        data=(
+            "BraTS 2018, FLAIR of 3 patients with glioma (Pennsylvania), lesion-free slices; research use only",
+            "WMH of Shanghai, FLAIR of 5 patients, lesion-free slices; no licence stated",
+            "open-ms, FLAIR of 1 patient with multiple sclerosis (Ljubljana), lesion-free slices; CC BY 4.0",
+        ),
+        split=(
+            "The table is by three networks, each trained on the lesion-free slices of two thirds of the patients and judging the "
+            "others. The weights shipped were made in the same way from all nine. A plain threshold on the intensities stands "
+            "beside it, because on FLAIR lesions are bright: it is the simpler way."
+        ),
+        fails=(
+            "Lesion-free slices lie mostly at the brain's top and bottom: it hardly knows what is normal at the ventricles.",
+            "What is darker than usual is never called abnormal, and another sequence than FLAIR is not judged.",
+            "It takes a brain without its skull; an image with more than that is refused.",
+            "Field inhomogeneity and other contrasts than those of three scanners are called abnormal.",
+        ),
+        limits="Nine patients. A difference says that something is unlike nine patients' normal slices, not that it is disease.",
+    ),
+    "chest": Card(
+        command="python -m recipes.abnormality chest",
+        data=(
+            "NLM Shenzhen chest X-rays, public, the normal ones of 80 patients",
+            "NLM Montgomery County chest X-rays, public, the normal ones of 60 patients",
+        ),
+        split=(
+            "The table is by two networks, each trained on one site's normal radiographs and judging all of the other's. The "
+            "weights shipped were made in the same way from the normal ones of both."
+        ),
+        fails=(
+            "It judges what lies in the lungs as casewise outlines them: what hides a lung's border is left out with it.",
+            "Pixels of about 3 mm: nodules and fine reticulation are smaller.",
+            "Devices, tubes, collapsed lungs and children were in no normal radiograph it saw.",
+        ),
+        limits="A difference says that something is unlike some eighty normal films of two sources, not that it is disease.",
+    ),
+}
+
+if __name__ == "__main__":
+    main()
