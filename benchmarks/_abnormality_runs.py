@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from casewise.training import Settings, fit
 
 SETTINGS = Settings(steps=450, batch=12, rate=2e-3, augmentation="none", mixed=True, device="cpu")
 BRAIN = Plan(sign="brighter", settings=SETTINGS)
-CHEST = Plan(sign="either", settings=SETTINGS)
+CHEST = Plan(sign="either", settings=replace(SETTINGS, steps=300))
 _AUTOENCODER = Settings(steps=300, batch=12, rate=2e-3, augmentation="none", mixed=True, device="cpu")
 _LEARNT_FROM = 40  # normal slices or pictures that tell how far off a synthesis usually is
 _PIXELS = 400  # of each
