@@ -179,7 +179,7 @@ def everything(work: Path) -> dict[str, list[Seen]]:
 def write(work: Path, results: Path) -> Path:
     found = everything(work)
     path = results / "abnormality.md"
-    lines = ["# Abnormality by synthesis", "", "`python -m benchmarks.abnormality`", "", *HOW.splitlines()]
+    lines = ["# Abnormality by synthesis", "", "`python -m benchmarks.abnormality`", "", " ".join(HOW.split())]
     figures: dict[str, object] = {}
     if "brain" in found:
         lines += _brain_lines(found["brain"], figures)
@@ -189,8 +189,8 @@ def write(work: Path, results: Path) -> Path:
     lines += [
         "",
         "## Published figures, for reference",
-        "Other data and far larger training sets, so no comparison: unsupervised detection on BraTS 21, best mean max-Dice 0.70",
-        "(MAD-AD), on ATLAS 0.52; autoencoders, GANs and older diffusion models far lower.",
+        "Other data and far larger training sets, so no comparison: unsupervised detection on BraTS 21, best mean max-Dice "
+        "0.70 (MAD-AD), on ATLAS 0.52; autoencoders, GANs and older diffusion models far lower.",
     ]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     path.with_suffix(".json").write_text(json.dumps(figures, indent=1) + "\n", encoding="utf-8")
@@ -204,11 +204,9 @@ def _brain_lines(found: list[Seen], figures: dict[str, object]) -> list[str]:
     lines = [
         "",
         "## FLAIR slices with lesions against slices without",
-        f"{_count(found)} patients (glioma, white-matter lesions, multiple sclerosis), three folds, trained on the",
-        "lesion-free slices",
-        f"of the others; {ill} slices with lesions, {len(clear) - ill} without. Lesion-free slices lie mostly at the",
-        "brain's top and",
-        "bottom, in training as in the test, so that the networks hardly know what is normal at the ventricles.",
+        f"{_count(found)} patients (glioma, white-matter lesions, multiple sclerosis), three folds, trained on the lesion-free "
+        f"slices of the others; {ill} slices with lesions, {len(clear) - ill} without. Lesion-free slices lie mostly at "
+        "the brain's top and bottom, in training as in the test, so that the networks hardly know what is normal at the ventricles.",
         "",
         "| method | AUROC of the slice | within a patient, mean | best Dice, each patient's threshold | one threshold |",
         "|---|---|---|---|---|",

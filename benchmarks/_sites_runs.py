@@ -47,13 +47,13 @@ class Unit:
 
 
 def units() -> list[Unit]:
-    """All of them, each seed with another fold of the patients; a round of all places before the next seed."""
-    return [
-        Unit(task, first, second, deployment, seed, seed)
-        for seed in SEEDS
-        for task in SITES
-        for first, second, deployment in itertools.permutations(SITES[task])
-    ]
+    """Each site in each place once with the first seed and the first fold of patients, and the other way round with the second."""
+    found = []
+    for seed in SEEDS:
+        for turn, task in itertools.product(range(3), SITES):
+            names = SITES[task][:: -1 if seed % 2 else 1]
+            found.append(Unit(task, *(names[(turn + place) % 3] for place in range(3)), seed, seed))
+    return found
 
 
 def run(unit: Unit, work: Path) -> Path:

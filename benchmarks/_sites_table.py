@@ -48,12 +48,11 @@ def write(work: Path, results: Path) -> Path:
         "",
         "`python -m benchmarks.sites`",
         "",
-        *HOW.splitlines(),
+        "\n\n".join(" ".join(part.split()) for part in HOW.split("\n\n")),
         "",
-        f"{finished} of {len(units())} trainings over sites ({seconds / 60:.0f} minutes on one core). A patient's",
-        "Dice is the mean over",
-        "those that tested on him; intervals are 95 % bootstrap over patients; p by Wilcoxon's signed-rank test over patients, not",
-        "corrected for the number of tests.",
+        f"{finished} of {len(units())} trainings over sites ({seconds / 60:.0f} minutes on one core). A patient's Dice is the mean "
+        "over those that tested on him; intervals are 95 % bootstrap over patients; p by Wilcoxon's signed-rank test over "
+        "patients, not corrected for the number of tests.",
     ]
     for task, name in NAMES.items():
         of_task = [row for row in rows if row["task"] == task]
