@@ -206,7 +206,8 @@ def _brain_lines(found: list[Seen], figures: dict[str, object]) -> list[str]:
         "## FLAIR slices with lesions against slices without",
         f"{_count(found)} patients (glioma, white-matter lesions, multiple sclerosis), three folds, trained on the lesion-free "
         f"slices of the others; {ill} slices with lesions, {len(clear) - ill} without. Lesion-free slices lie mostly at "
-        "the brain's top and bottom, in training as in the test, so that the networks hardly know what is normal at the ventricles.",
+        "the brain's top and bottom, in training as in the test, so that the networks hardly know what is normal at the "
+        "ventricles.",
         "",
         "| method | AUROC of the slice | within a patient, mean | best Dice, each patient's threshold | one threshold |",
         "|---|---|---|---|---|",

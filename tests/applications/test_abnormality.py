@@ -101,6 +101,21 @@ def test_the_expected_difference_is_learnt_from_normal_images(small: Model) -> N
     assert judged.score > untold.score
 
 
+@pytest.mark.skipif("abnormality_chest" not in KINDS, reason="its model is not shipped")
+def test_a_radiograph_is_judged_within_its_lungs_whichever_way_it_lies(shared_data: Path, tmp_path: Path) -> None:
+    image = formats.read(min((shared_data / "montgomery" / "images").glob("*_1.png")))
+    upright = Abnormality("cpu", maps=tmp_path / "a").analyze(image)[0]
+    turned = Abnormality("cpu", maps=tmp_path / "b").analyze(
+        Image(np.ascontiguousarray(image.array[:, ::-1, ::-1]), header=image.header)
+    )[0]
+    assert upright.map is not None and turned.map is not None
+    first, second = (formats.read(finding.map).array[0].astype(float) for finding in (upright, turned) if finding.map)
+    assert first.shape == image.spatial_shape
+    assert 0.02 < (first > 0).mean() < 0.6
+    assert np.corrcoef(first.ravel(), second[::-1, ::-1].ravel())[0, 1] > 0.8
+    assert formats.read(tmp_path / "a" / "abnormality-synthesised.png").array.dtype == image.array.dtype
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_the_shipped_models_are_small_and_their_cards_complete(name: str) -> None:
     folder = shipped.FOLDER / name
