@@ -27,14 +27,15 @@ LESION = Structure.parse("lesion")
 NETWORKS = ("multitask", "fusion", "regression")
 WAYS = ("joint", "separate", "unmapped")
 LEAST_ML = 0.05  # a lesion that counts
-STEPS = (250, 60, 90)
+STEPS = (200, 60, 80)
+SIZE = 112
 SYNTHETIC = 0.15
 _COVERED = 0.1  # of a lesion's voxels that have to be in the mask for it to be found
 
 
 def plan(network: str, way: str, seed: int) -> Plan:
-    settings = Settings(batch=8, rate=5e-3, seed=seed, device="cpu", mixed=True)
-    return Plan(network=network, way=way, steps=STEPS, scores=SCORES, synthetic=SYNTHETIC, settings=settings)
+    settings = Settings(batch=6, rate=5e-3, seed=seed, device="cpu", mixed=True)
+    return Plan(network=network, way=way, steps=STEPS, size=SIZE, scores=SCORES, synthetic=SYNTHETIC, settings=settings)
 
 
 def trained(patients: Sequence[Labelled], network: str, way: str, seed: int, name: str) -> Model:
@@ -70,21 +71,22 @@ def unit(network: str, fold: int, seed: int) -> list[dict[str, Any]]:
     for way in WAYS:
         model = trained(others, network, way, seed, f"{network}-{way}-{fold}-{seed}")
         for n in numbers:
-            own = measured(model, patients[n], way != "unmapped")
+            own = measured(model, patients[n], way)
             rows += [{"network": network, "way": way, "seed": seed} | row for row in own]
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text(json.dumps(rows), encoding="utf-8")
     return rows
 
 
-def measured(model: Model, patient: Labelled, mapped: bool) -> list[dict[str, Any]]:
-    """A row for each subset of the sequences that the patient has."""
+def measured(model: Model, patient: Labelled, way: str) -> list[dict[str, Any]]:
+    """A row for each subset of the sequences that the patient has; but for joint training only all together, and FLAIR alone."""
+    mapped = way != "unmapped"
     image, truth = patient.load(SEQUENCES)
     (slices,) = prepared([patient], SEQUENCES, model.spec.preparation.size[0], WORK / "slices")
     rows = []
     for count in range(1, len(patient.sequences) + 1):
         for subset in combinations(patient.sequences, count):
-            if not mapped and "FLAIR" not in subset:
+            if way != "joint" and subset not in (patient.sequences, ("FLAIR",)):
                 continue
             found = predict(model, without(image, subset), each=False)
             row: dict[str, Any] = {"patient": patient.subject, "category": patient.category, "sequences": list(subset)}

@@ -18,7 +18,7 @@ from casewise.lesions.slices import scaled
 from casewise.lesions.synthetic import drawn
 from casewise.lesions.training import told_by
 from casewise.models import Model
-from casewise.models.networks.lesion_parts import LesionAnswer, present
+from casewise.models.networks.lesion_parts import LesionAnswer, present, shape_of
 from casewise.training.measures import dice
 from tests.lesions.conftest import LARGE, SMALL, brain, patient, plan
 
@@ -238,3 +238,19 @@ def test_a_missing_sequence_does_not_change_what_fusion_says_by_the_others() -> 
     answer = combined(maps, trust, there)
     assert bool(((answer[0] >= low - 1e-5) & (answer[0] <= high + 1e-5)).all())
     assert bool((answer[1].sigmoid() < 0.05).all())
+
+
+def test_one_mass_of_one_side_and_many_on_both_have_different_shapes() -> None:
+    maps = torch.zeros(3, 96, 96)
+    maps[0, 30:60, 15:40] = 1
+    for row, column in ((30, 30), (50, 25), (60, 35)):
+        maps[1, row : row + 6, column : column + 6] = 1
+        maps[1, row : row + 6, 96 - column - 6 : 96 - column] = 1
+    area, highest, mirrored, scatter, compact = shape_of(maps).unbind(dim=1)
+    assert area[0] > area[1] > area[2]
+    assert highest.tolist() == [1, 1, 0]
+    assert mirrored[0] < 0.1
+    assert mirrored[1] == pytest.approx(2, abs=0.05)
+    assert scatter[1] > 1.5 * scatter[0]
+    assert compact[0] > 3 * compact[1]
+    assert bool(torch.isfinite(shape_of(maps)).all())

@@ -23,6 +23,7 @@ FILLED = 0.67  # of the slices shown have lesions
 _EACH = 0.5  # the weight of the sequences' own maps beside the combined one
 _UNTOLD = -1
 _SEEN = 24  # slices of an examination set aside that it is measured on
+_TURN, _SHIFT, _SCALE = 7.0, 0.03, 0.15  # degrees, shares
 PARTS = ("localise", "classify", "together")
 
 
@@ -87,7 +88,9 @@ class Batches:
         level = LEVELS[self._shown.augmentation]
         if level is not None:
             generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-            planes, (target,) = augment(planes, [(target, "nearest")], replace(level, mirror=self._shown.mirror), generator)
+            # Heads lie about straight, and what the class is told by, left against right, is lost where they are turned far.
+            level = replace(level, rotation=_TURN, shift=_SHIFT, scale=_SCALE, mirror=self._shown.mirror)
+            planes, (target,) = augment(planes, [(target, "nearest")], level, generator)
         planes = planes * kept[:, :, None, None]
         self._verdicts, self._there = torch.tensor(verdicts), kept
         wanted = target.float()

@@ -42,30 +42,52 @@ def localiser(sequences: int, outputs: int, channels: Sequence[int], patch: int)
 
 
 class Looking(nn.Module):
-    """A verdict from features (N, width, *coarse) pooled twice, over the whole picture and where the map points, and from the map's
-    own mean and maximum. Without a map the second pooling takes the maximum over the picture instead.
+    """A verdict from features (N, width, *coarse) pooled over the whole picture and where the map points, and from the map's shape
+    (:func:`shape_of`). Without a map the second pooling takes the maximum over the picture, and the shape is 0.
+
+    The features of few patients tell the patients apart better than the kinds, so that half of them are dropped in training; the
+    shape never is.
     """
 
     def __init__(self, width: int, outputs: int, hidden: int = 32) -> None:
         super().__init__()
-        self.hidden = nn.Linear(2 * width + 2, hidden)
-        self.dropout = nn.Dropout(0.2)
+        self.norm = nn.LayerNorm(2 * width, elementwise_affine=False)
+        self.dropout = nn.Dropout(0.5)
+        self.hidden = nn.Linear(2 * width + SHAPES, hidden)
         self.answer = nn.Linear(hidden, outputs)
 
     def forward(self, features: Tensor, logits: Tensor | None) -> Tensor:
         """(N, outputs) from features and the map's logits (N, row, column)."""
         flat = features.flatten(2)
-        mean = flat.mean(dim=2)
         if logits is None:
-            pooled = torch.cat([mean, flat.amax(dim=2), torch.zeros_like(mean[:, :2])], dim=1)
+            there, shape = flat.amax(dim=2), flat.new_zeros((len(flat), SHAPES))
         else:
-            chance = logits.sigmoid()
+            chance = logits.float().sigmoid()
             coarse = functional.adaptive_max_pool2d(chance[:, None], features.shape[2:]).flatten(2)
-            there = (flat * coarse).sum(dim=2) / coarse.sum(dim=2).clamp_min(1e-3)
-            own = torch.stack([chance.flatten(1).mean(dim=1) * 10, chance.flatten(1).amax(dim=1)], dim=1)
-            pooled = torch.cat([mean, there, own], dim=1)
-        answer: Tensor = self.answer(self.dropout(functional.relu(self.hidden(self.dropout(pooled)))))
+            there, shape = (flat * coarse).sum(dim=2) / coarse.sum(dim=2).clamp_min(1e-3), shape_of(chance)
+        pooled = self.dropout(self.norm(torch.cat([flat.mean(dim=2), there], dim=1).float()))
+        # Leaking, because a rate that suits the map leaves most of so few plain ones dead.
+        answer: Tensor = self.answer(functional.leaky_relu(self.hidden(torch.cat([pooled, shape], dim=1)), 0.1))
         return answer
+
+
+SHAPES = 5
+
+
+def shape_of(chance: Tensor) -> Tensor:
+    """(N, 5) of maps (N, row, column) in 0…1: area, highest chance, how far left and right are alike, how scattered it is, and area
+    by scatter. A tumour is one mass of one side; what vessels or inflammation leave is several, and mostly on both sides.
+    """
+    total = chance.sum(dim=(1, 2)).clamp_min(1e-2)
+    rows, columns = (torch.linspace(-1, 1, n, device=chance.device, dtype=chance.dtype) for n in chance.shape[1:])
+    middle_row = (chance * rows[:, None]).sum(dim=(1, 2)) / total
+    middle_column = (chance * columns).sum(dim=(1, 2)) / total
+    squares = (chance * (rows[:, None] ** 2 + columns**2)).sum(dim=(1, 2)) / total
+    scatter = (squares - middle_row**2 - middle_column**2).clamp_min(1e-4).sqrt()
+    smooth = functional.avg_pool2d(chance[:, None], 9, 1, 4)[:, 0]
+    mirrored = (smooth * smooth.flip(2)).sum(dim=(1, 2)) / (smooth**2).sum(dim=(1, 2)).clamp_min(1e-3)
+    area = total / chance[0].numel()
+    return torch.stack([10 * area, chance.amax(dim=(1, 2)), 2 * mirrored, 2 * scatter, area / (scatter**2 + 0.05)], dim=1)
 
 
 class MapClassifier(nn.Module):
