@@ -89,7 +89,9 @@ def test_a_model_comes_back_from_its_folder_as_it_was(model: Model, tmp_path: Pa
     assert len(again.trained_on) == 6
     image, _ = stacked(16, SMALL)
     assert np.array_equal(predict(again, image).map, predict(model, image).map)
-    assert "lesions of lesion" in (tmp_path / "model" / "card.md").read_text(encoding="utf-8")
+    assert "where lesion is and what it is (large, small), by FLAIR, T1" in (tmp_path / "model" / "card.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_a_mask_on_another_grid_is_refused() -> None:

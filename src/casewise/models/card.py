@@ -16,7 +16,7 @@ def card(model: Model) -> str:
     lines = [
         f"# {model.name}",
         "",
-        f"- task: {model.task}" + (f" of {', '.join(model.labels)}" if model.labels else ""),
+        f"- task: {_task(model)}",
         f"- network: {model.spec.network.get('kind')}, {size:,} weights, for {kind}",
         f"- input: {'×'.join(map(str, preparation.size))}, intensity by {preparation.intensity}",
         f"- made by: {lineage.method}" + (f", from {lineage.parent_name} ({lineage.parent[:12]})" if lineage.parent else ""),
@@ -33,3 +33,10 @@ def card(model: Model) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _task(model: Model) -> str:
+    if model.task == "lesions":
+        sequences = ", ".join(map(str, model.spec.network.get("sequences", ())))
+        return f"where {model.spec.structures[0].name} is and what it is ({', '.join(model.spec.classes[1:])}), by {sequences}"
+    return f"{model.task} of {', '.join(model.labels)}" if model.labels else model.task

@@ -121,7 +121,10 @@ class Model:
             msg = f"Model {self.name} compares images and answers nothing about one; choose a segmenter or classifier."
             raise ModelError(msg)
         if self.task == "lesions":
-            msg = f"Model {self.name} takes an examination's sequences together; give it to casewise.lesions.predict."
+            msg = (
+                f"Model {self.name} takes an examination's sequences together; declare it as an application (docs/lesions.md), "
+                "or give it to casewise.lesions.predict."
+            )
             raise ModelError(msg)
         return predict(self, image, resolve_device(device))
 
