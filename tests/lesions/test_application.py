@@ -100,5 +100,5 @@ def test_analyze_shows_each_sequences_map_and_the_class(call: Call, folder: Path
     assert Path(told["lesions"]["mask"]).is_file()
     page = Path(result["report"]).read_text(encoding="utf-8")
     for title in ("all sequences together", "FLAIR alone", "T1 alone"):
-        assert f'alt="Map of lesions by {title}"' in page
+        assert f'alt="Map by {title}"' in page
     assert "Registration check" in page

@@ -41,7 +41,7 @@ def test_each_sequence_has_its_own_map_and_the_cut_shows_most_of_the_combined_on
     views = [SequenceView("FLAIR", image(0), None, {}), SequenceView("T1 post", image(1), image(1), {})]
     maps = {"x": heat(13), "x: lesions on FLAIR": heat(13), "x: lesions on T1 post": np.zeros(SHAPE, np.float32)}
     (part,) = lesion_parts(image(), FINDINGS, maps, views)
-    assert part["slice"] == 13
+    assert (part["slice"], part["title"]) == (13, "Lesions")
     figures = part["figures"]
     assert isinstance(figures, list)
     assert [figure["title"] for figure in figures] == ["all sequences together", "FLAIR alone", "T1 post alone"]

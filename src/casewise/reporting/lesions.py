@@ -50,12 +50,8 @@ def lesion_parts(
     return parts
 
 
-def _classes(application: str, findings: Sequence[Finding]) -> list[dict[str, object]]:
-    bare = [
-        f
-        for f in findings
-        if f.application == application and f.probability is not None and f.box is None and f.map is None and f.mask is None
-    ]
+def _classes(findings: Sequence[Finding]) -> list[dict[str, object]]:
+    bare = [f for f in findings if f.probability is not None and f.box is None and f.map is None and f.mask is None]
     return [
         {"name": f.label, "text": score(f.probability), "percent": round(100 * min(1.0, max(0.0, f.probability or 0.0)), 1)}
         for f in bare
