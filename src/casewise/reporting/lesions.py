@@ -44,9 +44,10 @@ def lesion_parts(
             if own is not None:
                 check_grid(view.name, own, image.spatial_shape)
                 figures.append(_figure(f"{view.name} alone", view.image, own, plane))
-        parts.append(
-            {"application": application, "figures": figures, "classes": _classes(application, findings), "slice": plane.index}
-        )
+        own_findings = [finding for finding in findings if finding.application == application]
+        title = "Lesions" if any(finding.label == "lesions" for finding in own_findings) else "Map"
+        classes = _classes(own_findings)
+        parts.append({"title": title, "application": application, "figures": figures, "classes": classes, "slice": plane.index})
     return parts
 
 
