@@ -1,26 +1,34 @@
-"""The three detectors that are compared, each trained on the same candidates for the same number of steps, and what each finds."""
+"""The three detectors that are compared, each trained on the same crops for the same number of steps, and what each finds.
+
+All three begin with one network that was trained on synthetic nodules in NLM's films of healthy lungs. These have 512 pixels,
+so it saw the whole image alone; where native pixels are seen, its first layer takes their mean to begin with.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 
-import numpy as np
+import torch
+from torch import Tensor
 
-from benchmarks._irregularities_data import WORK, Radiograph, bank
+from benchmarks._irregularities_data import WORK, Radiograph, bank, normal_bank, normals
 from casewise.case import Case
 from casewise.detection.chest import chest_segments
-from casewise.detection.detector import judged
+from casewise.detection.detector import told
 from casewise.detection.fusion import Detection, fused
-from casewise.detection.training import Examples, spec
-from casewise.detection.views import PIXEL_MM
+from casewise.detection.training import Examples, joined, spec
+from casewise.detection.views import PIXEL_MM, View, views
 from casewise.models import Model
+from casewise.models.networks.spots import NATIVE
 from casewise.training import Settings, fit
 
 ARMS = ("reduced", "native", "both")
 FOLDS = 5
-STEPS, BATCH, RATE = 300, 48, 2e-3
+BATCH = 8
+FIRST = Settings(steps=2000, batch=BATCH, rate=1.5e-3, augmentation="none", device="cpu", mixed=True)
+THEN = Settings(steps=100, batch=BATCH, rate=8e-4, augmentation="none", device="cpu", mixed=True)
 KEPT = 60  # findings an image that are kept
 
 
@@ -30,47 +38,74 @@ def folds(films: Sequence[Radiograph]) -> list[list[int]]:
     return [sorted(order[start::FOLDS]) for start in range(FOLDS)]
 
 
+def first(seed: int) -> Model:
+    """Trained on synthetic nodules in healthy lungs of other sites; kept on disk."""
+    path = WORK / "first" / str(seed)
+    if not path.exists():
+        source = joined([normal_bank()], "normals")
+        start = Model.initial("casewise-irregularities", spec("reduced"), seed)
+        settings = replace(FIRST, seed=seed)
+        fit(start, normals(), settings=settings, method="initial", source=source, checkpoint=path.with_suffix(".part")).save(path)
+    return Model.load(path)
+
+
+def widened(model: Model, arm: str) -> Model:
+    """The same network with the first layer of another arm."""
+    stem = model.weights["stem.weight"]
+    native = stem.repeat(1, NATIVE, 1, 1) / NATIVE
+    stems = {"reduced": stem, "native": native, "both": torch.cat([native / 2, stem / 2], dim=1)}
+    weights: Mapping[str, Tensor] = {**model.weights, "stem.weight": stems[arm].contiguous()}
+    return Model(model.name, spec(arm), weights, model.lineage)
+
+
 def examples_of(films: Sequence[Radiograph], numbers: Sequence[int]) -> Examples:
-    banks = [bank(films[n], n) for n in numbers]
-    x = np.concatenate([found.x for found in banks]).astype(np.float32)
-    return Examples(x, np.concatenate([found.kind for found in banks]), ",".join(films[n].name for n in numbers))
+    return joined([bank(films[n], n) for n in numbers], ",".join(films[n].name for n in numbers))
 
 
-def train(
-    films: Sequence[Radiograph], numbers: Sequence[int], arm: str, seed: int, examples: Examples, steps: int = STEPS
-) -> Model:
+def train(films: Sequence[Radiograph], numbers: Sequence[int], arm: str, seed: int, examples: Examples) -> Model:
     cases = [Case.of(films[n].image, name=films[n].name, site="jsrt") for n in numbers]
-    start = Model.initial("casewise-irregularities", spec(arm), seed)
-    settings = Settings(steps=steps, batch=BATCH, rate=RATE, augmentation="none", seed=seed, device="cpu")
-    return fit(start, cases, settings=settings, method="initial", source=examples)
+    return fit(widened(first(seed), arm), cases, settings=replace(THEN, seed=seed), source=examples)
+
+
+def seen(film: Radiograph) -> list[View]:
+    return list(views(chest_segments(film.regions, PIXEL_MM), film.image.array[:1]))
 
 
 def found_by(models: Sequence[Model], film: Radiograph) -> list[list[Detection]]:
     """What each model finds in a radiograph, merged."""
-    cut = chest_segments(film.regions, PIXEL_MM)
-    told = judged([model.ready("cpu") for model in models], cut, film.image.array[:1])
-    return [fused(found)[:KEPT] for found in told]
+    return [fused(found)[:KEPT] for found in told([model.ready("cpu") for model in models], seen(film))]
 
 
 def keep(name: str, found: dict[str, list[Detection]]) -> None:
     path = WORK / "found" / f"{name}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({film: [asdict(one) for one in told] for film, told in found.items()}), encoding="utf-8")
+    path.write_text(json.dumps({film: [asdict(one) for one in here] for film, here in found.items()}), encoding="utf-8")
 
 
 def kept(name: str) -> dict[str, list[Detection]] | None:
     path = WORK / "found" / f"{name}.json"
     if not path.exists():
         return None
-    return {film: [Detection(**one) for one in told] for film, told in json.loads(path.read_text(encoding="utf-8")).items()}
+    return {film: [Detection(**one) for one in here] for film, here in json.loads(path.read_text(encoding="utf-8")).items()}
+
+
+def unseen(films: Sequence[Radiograph], seed: int = 0) -> dict[str, dict[str, list[Detection]]]:
+    """For each arm what it finds in every radiograph before it is trained on any of JSRT."""
+    names = {arm: f"first-{arm}-{seed}" for arm in ARMS}
+    if any(kept(name) is None for name in names.values()):
+        models = [widened(first(seed), arm) for arm in ARMS]
+        answers = {film.name: found_by(models, film) for film in films}
+        for place, name in enumerate(names.values()):
+            keep(name, {film: one[place] for film, one in answers.items()})
+    return {arm: kept(name) or {} for arm, name in names.items()}
 
 
 def crossed(films: Sequence[Radiograph], seed: int = 0) -> dict[str, dict[str, list[Detection]]]:
     """For each arm what it finds in every radiograph when trained without its fold; what is kept on disk is not done again."""
     found: dict[str, dict[str, list[Detection]]] = {arm: {} for arm in ARMS}
     for number, fold in enumerate(folds(films)):
-        for arm, told in crossed_fold(films, number, fold, seed).items():
-            found[arm] |= told
+        for arm, here in crossed_fold(films, number, fold, seed).items():
+            found[arm] |= here
     return found
 
 
@@ -82,7 +117,7 @@ def crossed_fold(films: Sequence[Radiograph], number: int, fold: Sequence[int], 
         others = [n for n in range(len(films)) if n not in fold]
         examples = examples_of(films, others)
         models = [train(films, others, arm, seed, examples) for arm in missing]
-        told = [found_by(models, films[n]) for n in fold]
+        answers = [found_by(models, films[n]) for n in fold]
         for place, arm in enumerate(missing):
-            keep(names[arm], {films[n].name: one[place] for n, one in zip(fold, told, strict=True)})
+            keep(names[arm], {films[n].name: one[place] for n, one in zip(fold, answers, strict=True)})
     return {arm: kept(name) or {} for arm, name in names.items()}

@@ -1,28 +1,33 @@
-"""JSRT's radiographs with their nodules, and the candidates that a detector is trained on, kept on disk image by image."""
+"""JSRT's radiographs with their nodules, and the crops that a detector is trained on, kept on disk image by image."""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from scipy.ndimage import binary_dilation, binary_erosion
+from skimage.morphology import convex_hull_image
+from skimage.transform import resize
 
-from benchmarks._cases import ROOT
+from benchmarks._cases import ROOT, chest
 from casewise import formats
-from casewise.detection.candidates import candidates
-from casewise.detection.chest import chest_segments
-from casewise.detection.nodules import Nodule, insert
-from casewise.detection.polar import surroundings
-from casewise.detection.views import PIXEL_MM, View, views, whole
+from casewise.case import Case
+from casewise.detection.chest import LUNGS_MM, MARGIN_MM, chest_segments
+from casewise.detection.nodules import Nodule, disc
+from casewise.detection.training import Plane, examples
+from casewise.detection.views import COARSE, PIXEL_MM, View, evened, views
+from casewise.errors import CasewiseError
 from casewise.image import Box, Image
 
 WORK = Path(__file__).resolve().parents[1] / ".work" / "irregularities"
-REPEATS, NODULES, HARD, EASY = 3, 8, 8, 8
+CROPS, REAL, NODULES, NORMAL_CROPS = 4, 3, 4, 48  # crops a segment, further ones a real nodule, most nodules a crop, crops a film
+NEAR = 22  # places outside a lung where a synthetic nodule may lie: 15 mm
 LEAST_MM = 10.0  # a finding hits a nodule whose centre is nearer than its radius, or than this
-MOST = 120  # candidates a segment
 
 
 @dataclass(frozen=True)
@@ -82,69 +87,81 @@ def _truth(row: dict[str, str]) -> tuple[Truth, ...]:
     return (Truth(*place, float(row["nodule_size_mm"]), int(row["subtlety_1to5"])),)
 
 
-@dataclass(frozen=True, eq=False)
-class Bank:
-    """Candidates of one radiograph: x (N, 5, 20, 24) float16; kind : 0 nothing, 1 a synthetic nodule, 2 a real one."""
-
-    x: npt.NDArray[np.float16]
-    kind: npt.NDArray[np.uint8]
+Parts = tuple[npt.NDArray[np.uint8], ...]  # x, y, real, as casewise.detection.training.examples gives them
 
 
-def bank(radiograph: Radiograph, number: int) -> Bank:
-    """Made once and kept; ``number`` is the radiograph's own, for the random numbers."""
-    kept = WORK / "bank" / f"{radiograph.name}.npz"
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        made = _made(radiograph, np.random.default_rng([7, number]))
-        beside = kept.with_suffix(".part.npz")
-        np.savez(beside, x=made.x, kind=made.kind)
-        beside.replace(kept)
-    with np.load(kept) as found:
-        return Bank(found["x"], found["kind"])
+def bank(radiograph: Radiograph, number: int) -> Parts:
+    """Crops of one radiograph, made once and kept; ``number`` is the radiograph's own, for the random numbers."""
+    return _kept(WORK / "bank" / f"{radiograph.name}.npz", lambda: _crops(radiograph, np.random.default_rng([7, number])))
 
 
-def _made(radiograph: Radiograph, rng: np.random.Generator) -> Bank:
-    array, regions = radiograph.image.array[:1].astype(np.float32), radiograph.regions
-    everything = np.logical_or.reduce(list(regions.values()))
-    real = [truth.nodule for truth in radiograph.nodules]
-    away = everything.copy()
-    for nodule in real:
-        reach = round(nodule.diameter / 2 + 20 / PIXEL_MM)
-        row, column = int(nodule.row), int(nodule.column)
-        away[max(0, row - reach) : row + reach, max(0, column - reach) : column + reach] = False
-    x: list[npt.NDArray[np.float32]] = []
-    kinds: list[int] = []
-    for repeat in range(REPEATS + 1):
-        changed, synthetic = insert(array[0], away, PIXEL_MM, NODULES, rng) if repeat else (array[0], [])
-        told = [(nodule, 1) for nodule in synthetic] + [(nodule, 2) for nodule in real]
-        boxes = tuple(_box(nodule, array.shape[1:]) for nodule, _ in told)
-        context, factor = whole(changed[None], everything)
-        for view in views(chest_segments(regions, PIXEL_MM, boxes), changed[None]):
-            held = [told[n] for n in view.segment.irregularities]
-            for row, column, kind in _chosen(view, told, held, rng):
-                x.append(surroundings(view, row, column, context, factor))
-                kinds.append(kind)
-    return Bank(np.stack(x).astype(np.float16), np.array(kinds, np.uint8))
+def normals() -> list[Case]:
+    """NLM's films without disease: of 512 pixels, so that they show the whole image alone."""
+    return [case for site in ("shenzhen", "montgomery") for case in chest(site) if case.category == "normal"]
 
 
-def _chosen(
-    view: View, nodules: list[tuple[Nodule, int]], held: list[tuple[Nodule, int]], rng: np.random.Generator
-) -> list[tuple[float, float, int]]:
-    """(row, column, kind): candidates within the nodules that the view holds whole, and others, far from all nodules: of those that
-    look most like a nodule, and of the rest. Nodules too are taken where the filter sees them, as they will be in a new film.
-    """
-    found: list[tuple[float, float, int]] = []
-    free: list[tuple[float, float, int]] = []
-    for candidate in candidates(view, MOST):
-        row, column = (o + p * s for o, p, s in zip(view.origin, (candidate.row, candidate.column), view.step, strict=True))
-        for nodule, kind in held:
-            if np.hypot(row - nodule.row, column - nodule.column) <= max(0.3 * nodule.diameter, 3 / PIXEL_MM):
-                found.append((candidate.row, candidate.column, kind))
-        apart = max(LEAST_MM, 5) / PIXEL_MM
-        if all(np.hypot(row - n.row, column - n.column) > n.diameter / 2 + apart for n, _ in nodules):
-            free.append((candidate.row, candidate.column, 0))
-    chosen = [*rng.permutation(min(40, len(free)))[:HARD], *rng.permutation(len(free))[:EASY]]
-    return found + [free[int(n)] for n in chosen]
+def normal_bank() -> Parts:
+    """Crops of them with synthetic nodules, made once and kept."""
+
+    def made() -> Parts:
+        planes = [_plane(case) for case in normals()]
+        parts = [
+            examples(plane, NORMAL_CROPS, 0, NODULES, np.random.default_rng([8, number])) for number, plane in enumerate(planes)
+        ]
+        return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
+
+    return _kept(WORK / "bank" / "normals.npz", made)
+
+
+def _kept(path: Path, make: Callable[[], Parts]) -> Parts:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        x, y, real = make()
+        beside = path.with_suffix(".part.npz")
+        np.savez(beside, x=x, y=y, real=real)
+        beside.replace(path)
+    with np.load(path) as found:
+        return found["x"], found["y"], found["real"]
+
+
+def _plane(case: Case) -> Plane:
+    """A film of unknown pixel size, so enlarged that its lungs are as high as the films' that the detector is made for."""
+    lungs = np.asarray(case.load_masks["lung"](), bool)
+    box = Box.around(lungs)
+    if box is None:
+        msg = f"The lungs of {case.name} are not marked; the benchmark needs them."
+        raise CasewiseError(msg)
+    scale = LUNGS_MM / (PIXEL_MM * COARSE) / box.shape[0]
+    shape = tuple(round(n * scale) for n in lungs.shape)
+    film = resize(case.image.array[0].astype(np.float32), shape, order=1, anti_aliasing=scale < 1).astype(np.float32)
+    inside = resize(lungs.astype(np.float32), shape, order=1) > 0.5
+    near = binary_dilation(inside, iterations=NEAR) & convex_hull_image(inside)  # nodules hide behind heart and diaphragm too
+    return Plane(evened(film)[None], near)
+
+
+def _crops(radiograph: Radiograph, rng: np.random.Generator) -> Parts:
+    parts = []
+    array = radiograph.image.array[:1]
+    boxes = tuple(_box(truth.nodule, array.shape[1:]) for truth in radiograph.nodules)
+    for view in views(chest_segments(radiograph.regions, PIXEL_MM, boxes), array):
+        real = [_in_view(truth, view) for truth in radiograph.nodules]
+        shown = tuple(one for one in real if _holds(view, one))
+        away = binary_erosion(view.inside, iterations=round(MARGIN_MM / (PIXEL_MM * COARSE)))
+        for one in shown:
+            away &= ~disc(away.shape, Nodule(one.row, one.column, one.diameter + 12))
+        parts.append(examples(Plane(view.seen, away, shown), CROPS, REAL, NODULES, rng))
+    return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
+
+
+def _in_view(truth: Truth, view: View) -> Nodule:
+    row, column = ((at - o) / s - 0.5 for at, o, s in zip((truth.row, truth.column), view.origin, view.step, strict=True))
+    return Nodule(row, column, truth.nodule.diameter / view.step[0])
+
+
+def _holds(view: View, one: Nodule) -> bool:
+    row, column = round(one.row), round(one.column)
+    rows, columns = view.inside.shape
+    return 0 <= row < rows and 0 <= column < columns and bool(view.inside[row, column])
 
 
 def _box(nodule: Nodule, shape: tuple[int, ...]) -> Box:

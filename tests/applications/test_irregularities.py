@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from casewise import formats
+from casewise.anatomy import segments
 from casewise.anatomy.region_pose import Pose
 from casewise.applications import Application
-from casewise.applications.irregularities import ANY, NODULE, TUBERCULOSIS, Irregularities, box_of, heat_map
+from casewise.applications.irregularities import ANY, NODULE, SEGMENTS, TUBERCULOSIS, Irregularities, borders, box_of, heat_map
 from casewise.detection.fusion import Detection
 from casewise.errors import CasewiseError
 from casewise.image import Image
@@ -44,6 +45,19 @@ def test_the_heat_map_is_as_hot_as_the_likeliest_finding_and_cold_far_from_all()
     assert heat[150:, 150:].max() == 0
 
 
+def test_segments_are_drawn_where_they_end() -> None:
+    lung = np.zeros((300, 200), bool)
+    lung[20:280, 30:170] = True
+    cut = segments({"left_lung": lung}, lung.shape)
+    drawn = borders(cut) > 0
+    shown = np.zeros_like(lung)
+    for one in cut:
+        shown[one.box.slices] |= cut.inside(one)
+    assert drawn.any() and not drawn[~shown].any() and drawn.sum() < shown.sum() / 10
+    for one in cut:  # every border of every segment, also where another one overlaps it
+        assert drawn[one.box.lower[0], 100] and drawn[one.box.upper[0] - 1, 100]
+
+
 @pytest.fixture(scope="module")
 def film(shared_data: Path) -> Image:
     return formats.read(shared_data / "jsrt" / "images" / "JPCLN024.png")
@@ -58,8 +72,8 @@ def test_a_film_with_a_nodule(film: Image, application: Irregularities) -> None:
     assert isinstance(application, Application)
     findings = application.analyze(film)
     assert findings[0].label == ANY and 0 < (findings[0].probability or 0) <= 1
-    assert findings[-1].label == TUBERCULOSIS
-    nodules = findings[1:-1]
+    assert [finding.label for finding in findings[-2:]] == [TUBERCULOSIS, SEGMENTS]
+    nodules = findings[1:-2]
     assert nodules and all(finding.label == NODULE for finding in nodules)
     chances = [finding.probability or 0 for finding in nodules]
     assert chances == sorted(chances, reverse=True) and chances[0] <= (findings[0].probability or 0)
@@ -69,6 +83,8 @@ def test_a_film_with_a_nodule(film: Image, application: Irregularities) -> None:
     first = nodules[0].box
     assert first is not None
     assert all(lower - 40 <= at <= upper + 40 for at, lower, upper in zip((1118, 533), first.lower, first.upper, strict=True))
+    lines = formats.read_mask(str(findings[-1].mask), film)
+    assert 0 < lines.mean() < 0.03 and findings[-1].measures["count"] >= 5
     assert nodules[0].map is not None
     heat = formats.read(nodules[0].map)
     assert heat.spatial_shape == film.spatial_shape

@@ -1,8 +1,6 @@
-"""What lies between segments and findings: synthetic nodules, views, candidates, crops, fusion, FROC."""
+"""What lies between segments and findings: views, synthetic nodules, crops, peaks, fusion, FROC."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,15 +10,15 @@ from hypothesis import strategies as st
 
 from casewise.anatomy import segments
 from casewise.case import Case
-from casewise.detection.candidates import candidates
+from casewise.detection.detector import EDGE_MM, peaks, told
 from casewise.detection.froc import Target, outcome, sensitivity, threshold
 from casewise.detection.fusion import Detection, fused, noisy_or, overlap
-from casewise.detection.nodules import insert
-from casewise.detection.polar import CHANNELS, EDGE, RINGS, SECTORS, surroundings
-from casewise.detection.training import Examples, spec
-from casewise.detection.views import PIXEL_MM, views, whole
+from casewise.detection.nodules import Nodule, insert
+from casewise.detection.training import CHANNELS, EDGE, Plane, examples, joined, spec
+from casewise.detection.views import COARSE, PIXEL_MM, View, flipped, reduced_by, views, whole
 from casewise.image import Image
 from casewise.models import Model
+from casewise.models.spec import Spec
 from casewise.training import Settings, fit
 
 boxes = st.builds(
@@ -85,94 +83,139 @@ def test_froc_counts_each_nodule_once_and_every_false_finding() -> None:
     assert threshold([hit, empty], 5) < 0 and sensitivity([hit, empty], 5) == 0.5
 
 
-def test_inserted_nodules_are_found_as_candidates_of_the_segment_that_holds_them(
-    chest: tuple[np.ndarray, dict[str, np.ndarray]],
+@pytest.fixture(scope="module")
+def seen(chest: tuple[np.ndarray, dict[str, np.ndarray]]) -> list[View]:
+    image, masks = chest
+    return list(views(segments(masks, image.shape, margin=20), image[None]))
+
+
+def test_a_view_shows_native_pixels_of_its_segment_and_the_whole_image_reduced(
+    chest: tuple[np.ndarray, dict[str, np.ndarray]], seen: list[View]
 ) -> None:
+    image, _ = chest
+    everything = whole(image[None])
+    assert everything.shape == (225, 200)
+    for view in seen:
+        assert view.seen.shape == (CHANNELS, *view.inside.shape) and np.abs(view.seen).max() <= 3
+        assert (view.seen[:-1, ~view.inside] == 0).all() and view.seen[:-1, view.inside].std() > 0.1
+        row, column = (round(n / COARSE) for n in view.origin)
+        rows, columns = view.inside.shape
+        part = everything[row : row + rows, column : column + columns]
+        assert np.array_equal(view.seen[-1, : part.shape[0], : part.shape[1]], part)
+
+
+def test_a_places_native_pixels_stand_in_the_order_of_rows(chest: tuple[np.ndarray, dict[str, np.ndarray]]) -> None:
     image, masks = chest
-    inner = masks["left_lung"] & (np.arange(900)[:, None] % 900 > 150) & (np.arange(900)[:, None] < 750)
-    changed, nodules = insert(image, inner, PIXEL_MM, 3, np.random.default_rng(3))
-    assert nodules and not np.array_equal(changed, image)
-    far = np.ones_like(inner)
-    for nodule in nodules:
-        assert inner[int(nodule.row), int(nodule.column)]
-        assert 5.99 <= nodule.diameter * PIXEL_MM <= 40.01
-        reach = int(nodule.diameter) + 20
-        top, left = max(0, int(nodule.row) - reach), max(0, int(nodule.column) - reach)
-        far[top : int(nodule.row) + reach, left : int(nodule.column) + reach] = False
-    assert np.array_equal(changed[far], image[far])
-    cut = segments(masks, image.shape, margin=20)
-    context, factor = whole(changed[None], masks["left_lung"] | masks["right_lung"])
-    found = []
-    for view in views(cut, changed[None]):
-        assert view.pixels.min() >= 0 and view.pixels.max() <= 1
-        for place in candidates(view, 20):
-            assert view.inside[int(place.row / 4), int(place.column / 4)]
-            found.append((place.row + view.origin[0], place.column + view.origin[1]))
-            seen = surroundings(view, place.row, place.column, context, factor)
-            assert seen.shape == (len(CHANNELS), RINGS, SECTORS) and np.isfinite(seen).all()
-    for nodule in nodules:
-        assert min(np.hypot(row - nodule.row, column - nodule.column) for row, column in found) <= nodule.diameter / 2 + 10
+    marked = image.copy()
+    marked[401, 203] += 100  # of place (100, 50) the second row's fourth pixel
+    cut = segments(masks, image.shape)
+    plain, changed = (list(views(cut, picture[None])) for picture in (image, marked))
+    for before, after in zip(plain, changed, strict=True):
+        row, column = (at - o for at, o in zip((401, 203), before.origin, strict=True))
+        if not (0 <= row < before.inside.shape[0] * COARSE and 0 <= column < before.inside.shape[1] * COARSE):
+            continue
+        difference = (after.seen - before.seen)[:-1, row // COARSE, column // COARSE]
+        assert difference.argmax() == row % COARSE * COARSE + column % COARSE
 
 
-def test_surroundings_are_means_of_rings_and_sectors(chest: tuple[np.ndarray, dict[str, np.ndarray]]) -> None:
-    image, masks = chest
-    view = next(iter(views(segments(masks, image.shape), image[None])))
-    context, factor = whole(image[None], masks["left_lung"])
-    seen = surroundings(view, 200, 150, context, factor)
-    crop = (view.pixels[200 - EDGE // 2 : 200 + EDGE // 2, 150 - EDGE // 2 : 150 + EDGE // 2] - 0.5) * 6
-    offset = np.arange(EDGE) + 0.5 - EDGE / 2
-    distance = np.hypot(offset[:, None], offset[None])
-    for ring in (0, 7, RINGS - 1):
-        inside = (distance >= ring * EDGE / 2 / RINGS) & (distance < (ring + 1) * EDGE / 2 / RINGS)
-        assert seen[0, ring].mean() == pytest.approx(crop[inside].mean(), abs=0.05)
-        assert seen[2, ring].mean() == pytest.approx(crop[inside].mean(), abs=0.15)
-    assert (seen[1] >= 0).all() and (seen[3] <= seen[1] + 0.2).all()  # means of 4 × 4 pixels vary less than the pixels
+def test_mirroring_what_is_seen_is_seeing_the_mirrored_image() -> None:
+    pixels = np.random.default_rng(0).normal(size=(24, 32)).astype(np.float32)
+
+    def shown(values: np.ndarray) -> np.ndarray:
+        blocks = values.reshape(6, 4, 8, 4).transpose(1, 3, 0, 2).reshape(16, 6, 8)
+        return np.concatenate([blocks, reduced_by(values, 4)[None]])
+
+    for axis in (1, 2):
+        assert np.allclose(flipped(shown(pixels), axis), shown(np.flip(pixels, axis - 1)), atol=1e-6)
+    assert np.allclose(flipped(shown(pixels)[-1:], 2), shown(np.flip(pixels, 1))[-1:], atol=1e-6)
 
 
-def test_what_is_turned_by_a_quarter_is_shifted_by_a_quarter(chest: tuple[np.ndarray, dict[str, np.ndarray]]) -> None:
-    image, masks = chest
-    view = next(iter(views(segments(masks, image.shape), image[None])))
-    square = replace(view, pixels=view.pixels[:256, :256])
-    turned = replace(view, pixels=np.ascontiguousarray(np.rot90(view.pixels[:256, :256])))
-    context = np.zeros((64, 64), np.float32)
-    one, other = surroundings(square, 128, 128, context, 16), surroundings(turned, 128, 128, context, 16)
-    shifted = np.roll(one[:4], -SECTORS // 4, axis=2)
-    assert np.allclose(shifted, other[:4], atol=1e-3) or np.allclose(np.roll(one[:4], SECTORS // 4, axis=2), other[:4], atol=1e-3)
+@given(st.integers(0, 2**31), st.sampled_from([1, CHANNELS]))
+@settings(deadline=None, max_examples=20)
+def test_synthetic_nodules_lie_where_they_may_do_not_touch_and_leave_the_rest_as_it_was(seed: int, channels: int) -> None:
+    rng = np.random.default_rng(seed)
+    before = rng.normal(0, 0.5, (channels, 150, 140)).astype(np.float32)
+    places = np.zeros((150, 140), bool)
+    places[30:120, 40:90] = True
+    after, marked, nodules = insert(before, places, 4, rng)
+    assert after.shape == before.shape and np.abs(after).max() <= 3
+    assert marked.any() == bool(nodules)
+    for number, one in enumerate(nodules):
+        assert places[int(one.row), int(one.column)] and marked[int(one.row), int(one.column)]
+        assert 5.99 <= one.diameter * PIXEL_MM * COARSE <= 40.01
+        for other in nodules[:number]:
+            assert np.hypot(one.row - other.row, one.column - other.column) > (one.diameter + other.diameter) / 2
+        within = np.hypot(*np.subtract(np.indices(places.shape).T, (one.row, one.column)).T) < one.diameter / 5
+        assert (after - before)[:, within].mean() > 0.05
+    assert np.abs(after - before)[:, ~marked].mean() < 0.2
+    if channels > 1:
+        added = after[:-1].mean(axis=0) - before[:-1].mean(axis=0)
+        assert np.abs(added - (after[-1] - before[-1])).mean() < 0.05  # the whole image shows the same nodules
 
 
-def test_a_network_answers_the_same_of_what_is_turned() -> None:
-    network = Model.initial("nodules", spec("both"), 0).network()
-    x = torch.randn(2, len(CHANNELS), RINGS, SECTORS)
-    with torch.inference_mode():
-        assert torch.allclose(network(x), network(x.roll(7, dims=3)), atol=1e-5)
-        assert not torch.allclose(network(x), network(x.roll(3, dims=2)), atol=1e-3)
+def test_crops_show_real_nodules_and_synthetic_ones(seen: list[View]) -> None:
+    view = seen[0]
+    rows, columns = np.nonzero(view.inside)
+    real = Nodule(float(rows[len(rows) // 2]), float(columns[len(rows) // 2]), 20)
+    parts = examples(Plane(view.seen, view.inside, (real,)), 5, 3, 3, np.random.default_rng(1))
+    x, y, shown = parts
+    assert x.shape == (8, CHANNELS, EDGE, EDGE) and y.shape == (8, EDGE, EDGE) and shown[5:].all()
+    assert all(y[number].sum() > 100 for number in range(5, 8))
+    source = joined([parts, parts], "test")
+    pictures, targets, weights = source.batch(0, 6, np.random.default_rng(0))
+    assert pictures.shape == (6, CHANNELS, EDGE, EDGE) and targets.shape == weights.shape == (6, EDGE, EDGE)
+    assert torch.equal(pictures, source.batch(0, 6, np.random.default_rng(0))[0])
 
 
-@pytest.mark.parametrize(("branch", "blind"), [("reduced", (0, 1, 4)), ("native", (2, 3, 4)), ("both", (2, 3))])
-def test_a_network_sees_its_own_channels_alone(branch: str, blind: tuple[int, ...]) -> None:
+def test_peaks_are_told_in_the_images_pixels(seen: list[View]) -> None:
+    view = seen[1]
+    rows, columns = np.nonzero(view.inside)
+    row, column = int(rows[len(rows) // 2]), int(columns[len(rows) // 2])
+    down, across = np.indices(view.inside.shape)
+    odds = (8 * np.exp(-((down - row) ** 2 + (across - column) ** 2) / (2 * 6.0**2)) - 4).astype(np.float32)
+    first = peaks(odds, view, 1)[0]
+    assert abs(first.row - (view.origin[0] + (row + 0.5) * COARSE)) <= COARSE
+    assert abs(first.column - (view.origin[1] + (column + 0.5) * COARSE)) <= COARSE
+    assert first.probability > 0.9 and first.segment == 1 and first.region == view.segment.region
+    assert EDGE_MM[0] - 0.01 <= first.edge * PIXEL_MM <= EDGE_MM[1] + 0.01
+    assert len(peaks(np.zeros_like(odds) - 3, view, 0, most=7)) <= 7
+
+
+@pytest.mark.parametrize(("branch", "blind"), [("reduced", slice(0, 16)), ("native", slice(16, 17))])
+def test_a_network_sees_its_own_channels_alone(branch: str, blind: slice) -> None:
     network = Model.initial("nodules", spec(branch), 0).network()
-    x = torch.randn(2, len(CHANNELS), RINGS, SECTORS)
+    x = torch.randn(1, CHANNELS, 37, 50)
     changed = x.clone()
-    changed[:, list(blind)] = 7
+    changed[:, blind] = 7
     with torch.inference_mode():
+        assert network(x).shape == (1, 2, 37, 50)
         assert torch.equal(network(x), network(changed))
+        both = Model.initial("nodules", spec("both"), 0).network()
+        assert not torch.equal(both(x), both(changed))
 
 
-def test_a_detector_learns_through_the_one_training_loop() -> None:
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(120, len(CHANNELS), RINGS, SECTORS)).astype(np.float32)
-    kind = np.repeat([0, 1, 2], 40).astype(np.uint8)
-    x[kind > 0, :, :6] += 2
-    case = Case.of(Image(np.zeros((1, 8, 8))))
-    start = Model.initial("nodules", spec("both"), 0)
-    made = fit(
-        start,
-        [case],
-        settings=Settings(steps=40, batch=24, device="cpu", augmentation="none"),
-        method="initial",
-        source=Examples(x, kind, "test"),
-    )
+def test_several_networks_answer_with_their_mean() -> None:
+    one, other = (Model.initial("nodules", spec("both"), seed) for seed in (0, 1))
+    described = spec("both")
+    described = Spec(described.task, {**described.network, "members": 2}, described.preparation, described.structures)
+    weights = {f"members.{n}.{name}": value for n, model in enumerate((one, other)) for name, value in model.weights.items()}
+    x = torch.randn(1, CHANNELS, 32, 32)
     with torch.inference_mode():
-        chances = made.network()(torch.from_numpy(x)).softmax(dim=1)[:, 1].numpy()
-    assert chances[kind > 0].mean() > chances[kind == 0].mean() + 0.4
+        mean = (one.network()(x) + other.network()(x)) / 2
+        assert torch.allclose(Model("nodules", described, weights).network()(x), mean, atol=1e-5)
+
+
+def test_a_detector_learns_through_the_one_training_loop(seen: list[View]) -> None:
+    parts = examples(Plane(seen[0].seen, seen[0].inside), 12, 0, 3, np.random.default_rng(0))
+    case = Case.of(Image(np.zeros((1, 8, 8))))
+    start = Model.initial("nodules", spec("both", (8, 16, 16)), 0)
+    quick = Settings(steps=25, batch=4, rate=5e-3, device="cpu", augmentation="none")
+    made = fit(start, [case], settings=quick, method="initial", source=joined([parts], "test"))
+    x = torch.from_numpy((parts[0].astype(np.float32) - 128) / 42)
+    y = torch.from_numpy(parts[1]) > 0
+    with torch.inference_mode():
+        chances = made.network()(x).softmax(dim=1)[:, 1]
+    assert chances[y].mean() > 2 * chances[~y].mean()
     assert made.trained_on == {case.key}
+    (found,) = told([made.network()], seen)
+    assert {one.segment for one in found} <= set(range(len(seen))) and found

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from casewise.models import Model
 
 NAME = "irregularities"
-NODULE, ANY, TUBERCULOSIS = "nodule", "any nodule", "tuberculosis"
-LEAST = 0.04  # of a nodule that is told: two false ones an image, see benchmarks/results/irregularities.md
+NODULE, ANY, TUBERCULOSIS, SEGMENTS = "nodule", "any nodule", "tuberculosis", "segments"
+LEAST = 0.079  # of a nodule that is told: two false ones an image, see benchmarks/results/irregularities.md
 MOST = 5
 COARSE_MM = 0.3  # pixels larger than this lose nodules under a centimetre
 
@@ -60,7 +60,8 @@ class Irregularities:
     def analyze(self, image: Image) -> list[Finding]:
         """``any nodule`` with the chance of the likeliest (which tells more than the noisy-or of several,
         benchmarks/results/irregularities.md); then each nodule that is likely enough, the most probable first, with its box, the
-        lung or heart it lies in and its segment's number (``measures["segment"]``, from 1); and last ``tuberculosis``.
+        lung or heart it lies in and its segment's number (``measures["segment"]``, from 1); ``tuberculosis``; and, where maps are
+        written, ``segments``, whose mask is their borders, for the report.
 
         Raises CasewiseError, one sentence, for a volume and for a picture that is no frontal chest radiograph.
         """
@@ -70,7 +71,8 @@ class Irregularities:
         told = [one for one in found if one.probability >= LEAST][:MOST]
         path = self._written(found, upright, image)
         whole = Finding(self.name, ANY, max((one.probability for one in found), default=0.0), map=path)
-        return [whole, *(self._finding(one, upright, image, path) for one in told), self._tuberculosis(upright)]
+        nodules = [self._finding(one, upright, image, path) for one in told]
+        return [whole, *nodules, self._tuberculosis(upright), *self._segments(upright, image)]
 
     @cached_property
     def _model(self) -> Model:
@@ -125,6 +127,15 @@ class Irregularities:
             measures["extent_mm"] = round(one.edge * upright.millimetres, 1)
         return Finding(self.name, NODULE, one.probability, one.region, box, map=path, measures=measures)
 
+    def _segments(self, upright: Upright, image: Image) -> list[Finding]:
+        if self._maps is None:
+            return []
+        from casewise.formats import mask_suffix, write_mask
+
+        drawn = np.ascontiguousarray(upright.pose.back(borders(upright.segments)))
+        path = write_mask(self._maps / f"{self.name}-segments{mask_suffix(image)}", drawn, image)
+        return [Finding(self.name, SEGMENTS, region="lungs and heart", mask=path, measures={"count": float(len(upright.segments))})]
+
     def _written(self, found: Sequence[Detection], upright: Upright, image: Image) -> Path | None:
         if self._maps is None:
             return None
@@ -140,6 +151,19 @@ def _sought(segments: Segments) -> str:
     scale = min(min(segment.scale) for segment in segments)
     resolution = "full resolution" if scale == 1 else f"{scale:.2f} of its resolution"
     return f"Sought in {len(segments)} segments at {resolution}: {parts}."
+
+
+def borders(segments: Segments) -> npt.NDArray[np.uint8]:
+    """(rows, columns), 1 along the border of what each segment shows, in lines of a seven-hundredth of the image."""
+    from scipy.ndimage import minimum_filter
+
+    shape = next(iter(segments.regions.values())).shape
+    width = max(1, round(max(shape) / 700))
+    drawn = np.zeros(shape, np.uint8)
+    for segment in segments:
+        shown = segments.inside(segment).astype(np.uint8)
+        drawn[segment.box.slices] |= shown & ~minimum_filter(shown, 2 * width + 1, mode="constant")
+    return drawn
 
 
 def heat_map(found: Sequence[Detection], shape: Sequence[int], step: int = 4) -> npt.NDArray[np.float32]:

@@ -1,8 +1,8 @@
-"""The detector: candidates of every segment, judged by a network, merged in the image's coordinates."""
+"""The detector: what a network marks in every segment, peak by peak, merged in the image's coordinates."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -10,35 +10,68 @@ import torch
 from torch import nn
 
 from casewise.anatomy import Segments
-from casewise.detection.candidates import Candidate, candidates
 from casewise.detection.fusion import Detection
-from casewise.detection.polar import surroundings
-from casewise.detection.views import PIXEL_MM, View, views, whole
+from casewise.detection.views import COARSE, PIXEL_MM, Floats, View, flipped, views
 
-MOST = 80  # candidates a segment: of JSRT's 31 nodules 29 are among them, all among 120
+MOST = 20  # of a segment
 EDGE_MM = (12.0, 40.0)  # of a finding's box
+_APART = 11  # places: peaks are at least 4 mm apart
+_SMOOTH = 3.0  # places: what is marked saturates, so that its extent tells more than its height
+MIRRORED = ((), (1,), (2,), (1, 2))  # one network alone sees things in one of them that it does not see in the others
+_REACH = round(EDGE_MM[1] / 2 / (PIXEL_MM * COARSE))
 
 
-def judged(
-    networks: Sequence[nn.Module], segments: Segments, array: npt.NDArray[np.generic], most: int = MOST
-) -> list[list[Detection]]:
-    """For each network what it says of every candidate in a radiograph's array (1, rows, columns), segment by segment, unmerged."""
-    everything = np.logical_or.reduce(list(segments.regions.values()))
-    context, factor = whole(array, everything)
+def judged(networks: Sequence[nn.Module], segments: Segments, array: npt.NDArray[np.generic]) -> list[list[Detection]]:
+    """For each network what it marks in a radiograph's array (1, rows, columns), segment by segment, unmerged."""
+    return told(networks, views(segments, array))
+
+
+def told(networks: Sequence[nn.Module], seen: Iterable[View]) -> list[list[Detection]]:
+    """The same of views that are at hand."""
     found: list[list[Detection]] = [[] for _ in networks]
-    for number, view in enumerate(views(segments, array)):
-        places = candidates(view, most)
-        if not places:
-            continue
-        seen = np.stack([surroundings(view, place.row, place.column, context, factor) for place in places])
-        for network, told in zip(networks, found, strict=True):
-            with torch.inference_mode():
-                chances = network(torch.from_numpy(seen)).float().softmax(dim=1)[:, 1].tolist()
-            told += [_detection(place, view, number, chance) for place, chance in zip(places, chances, strict=True)]
+    for number, view in enumerate(seen):
+        for network, detections in zip(networks, found, strict=True):
+            detections += peaks(odds(network, view.seen), view, number)
     return found
 
 
-def _detection(place: Candidate, view: View, number: int, probability: float) -> Detection:
-    row, column = (o + p * s for o, p, s in zip(view.origin, (place.row, place.column), view.step, strict=True))
-    edge = float(np.clip(place.diameter, EDGE_MM[0] / PIXEL_MM, EDGE_MM[1] / PIXEL_MM)) * view.step[0]
-    return Detection(row, column, edge, probability, view.segment.region, number)
+def odds(network: nn.Module, seen: Floats) -> Floats:
+    """(rows, columns): a network's log-odds of a nodule, the mean of what it says of the view and of the view mirrored."""
+    device = next(network.parameters()).device
+    total = np.zeros(seen.shape[1:], np.float32)
+    for axes in MIRRORED:
+        x = seen
+        for axis in axes:
+            x = flipped(x, axis)
+        with torch.inference_mode():
+            answer = network(torch.from_numpy(np.ascontiguousarray(x))[None].to(device)).float().cpu()[0]
+        total += np.flip((answer[1] - answer[0]).numpy(), tuple(axis - 1 for axis in axes)) / len(MIRRORED)
+    return total
+
+
+def peaks(odds: npt.NDArray[np.float32], view: View, number: int, most: int = MOST) -> list[Detection]:
+    """The highest places of a segment's map of log-odds, as detections in the image's pixels."""
+    from scipy.ndimage import gaussian_filter, maximum_filter
+
+    smooth = gaussian_filter(odds, _SMOOTH)
+    rows, columns = np.nonzero((smooth == maximum_filter(smooth, _APART)) & view.inside)
+    found = []
+    for place in np.argsort(-smooth[rows, columns], kind="stable")[:most]:
+        row, column = int(rows[place]), int(columns[place])
+        down, across = (o + (p + 0.5) * s for o, p, s in zip(view.origin, (row, column), view.step, strict=True))
+        probability = float(1 / (1 + np.exp(-np.clip(smooth[row, column], -50, 50))))
+        edge = _extent(smooth, row, column) * view.step[0]
+        found.append(Detection(down, across, edge, probability, view.segment.region, number))
+    return found
+
+
+def _extent(smooth: npt.NDArray[np.float32], row: int, column: int) -> float:
+    """Places across what hangs together with a peak and is at least half as probable."""
+    from scipy.ndimage import label
+
+    top, left = max(0, row - _REACH), max(0, column - _REACH)
+    window = 1 / (1 + np.exp(-np.clip(smooth[top : row + _REACH + 1, left : column + _REACH + 1], -50, 50)))
+    parts, _ = label(window >= window[row - top, column - left] / 2)
+    area = np.count_nonzero(parts == parts[row - top, column - left])
+    least, most = (edge / (PIXEL_MM * COARSE) for edge in EDGE_MM)
+    return float(np.clip(1.25 * 2 * np.sqrt(area / np.pi), least, most))

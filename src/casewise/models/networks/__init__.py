@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 # casewise's own; "monai" is built too. "head" is the interactive ones' last block, which is tuned to one image.
 INTERACTIVE = ("prompt_unet", "p_net", "pc_net")
 LESIONS = ("lesion_multitask", "lesion_fusion", "lesion_regression")
-NETWORKS = ("unet", "classifier", "autoencoder", *INTERACTIVE, "head", "polar", *LESIONS)
+NETWORKS = ("unet", "classifier", "autoencoder", *INTERACTIVE, "head", "spots", *LESIONS)
 
 
 def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, outputs: int) -> nn.Module:
@@ -39,13 +39,13 @@ def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, o
         return _interactive(str(kind), spatial_dims, in_channels, outputs, settings)
     if kind in LESIONS:
         return _lesions(str(kind), spatial_dims, in_channels, outputs, settings)
-    if kind == "polar":
-        from casewise.models.networks.polar import Polar, Polars
+    if kind == "spots":
+        from casewise.models.networks.spots import ManySpots, Spots
 
         branch, members = str(settings.get("branch", "both")), settings.get("members", 1)
         if isinstance(members, int) and members > 1:
-            return Polars(members, outputs, channels, branch)
-        return Polar(outputs, channels, branch)
+            return ManySpots(members, outputs, channels, branch)
+        return Spots(outputs, channels, branch)
     if kind == "monai":
         from casewise.models.networks.monai_net import build_monai
 
