@@ -30,6 +30,8 @@ _LARGER = {"ml": (1000, 1000, "l"), "mm2": (1000, 100, "cm²"), "mm3": (1000, 10
 _NAMES = {"dice": "Dice", "auc": "AUC", "iou": "IoU", "hd95": "95 % Hausdorff distance"}
 _PLURALS = {"pixels": "pixel", "voxels": "voxel"}
 _LEADING = ("volume", "area", "diameter", "count")
+_SHOWN = ("segments",)  # what an application shows of how it looked, which is nothing found
+_PLACE = "segment"  # a measure that says where and not how much
 _SPOKEN_FINDINGS = 4
 
 
@@ -81,7 +83,7 @@ def box_text(box: Box) -> str:
 
 def found_sentence(result: Result) -> str:
     """What was found, in one line: each finding and its leading measure, or how many there are of each label."""
-    findings = result.findings
+    findings = [finding for finding in result.findings if finding.label not in _SHOWN]
     if not findings:
         names = [str(entry["application"]) for entry in result.applications if not entry.get("failure")]
         return f"Nothing was found by {', '.join(names)}" if names else "Nothing was found"
@@ -140,7 +142,7 @@ def _spoken(finding: Finding) -> str:
     label = _plain(finding.label)
     for leading in (*_LEADING, ""):
         for name, value in finding.measures.items():
-            if name.startswith(leading) and math.isfinite(value):
+            if name.startswith(leading) and name != _PLACE and math.isfinite(value):
                 return f"{label} {measure(name, value)[1]}"
     return label if finding.probability is None else f"{label} (probability {finding.probability:.2f})"
 
