@@ -263,7 +263,7 @@ def rows(work: Path, kind: str) -> list[Row]:
         made.append(Row("AUROC of a plain intensity threshold", on, *plain.slices))
         return [*made, Row("best Dice of a plain intensity threshold", on, float(np.mean(plain.dice)), *interval(plain.dice))]
     made = []
-    for site in OTHER:
+    for site in (site for site in OTHER if site in found):
         value = _auroc(found[site], OURS)
         made.append(
             Row(

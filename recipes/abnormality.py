@@ -1,8 +1,8 @@
 """The shipped completions: ``python -m recipes.abnormality [brain] [chest]`` writes ``abnormality_brain``, ``abnormality_chest``.
 
 Each learns from all the normal images at hand. What their cards say, what counts as more than normal, and how normal images score
-was measured by ``python -m benchmarks.abnormality``, whose networks did not see the patients they judged; it is run first where it
-has not been.
+was measured by ``python -m benchmarks.abnormality``, whose networks did not see the patients they judged; run it first: what it
+has finished is told on the cards.
 """
 
 from __future__ import annotations
@@ -26,9 +26,8 @@ KINDS = ("brain", "chest")
 def main() -> None:
     prepare_machine()
     for kind in sys.argv[1:] or KINDS:
-        for unit in UNITS:
-            if unit.kind == kind:
-                run(unit, WORK)
+        if not any((WORK / f"{unit.name}.npz").exists() for unit in UNITS if unit.kind == kind):
+            run(next(unit for unit in UNITS if unit.kind == kind), WORK)
         cases = normal(kind)
         name = f"casewise-abnormality-{kind}"
         checkpoint = WORK / f"{kind}-shipped.checkpoint"
