@@ -247,6 +247,13 @@ def _chest_lines(found: Mapping[str, list[Seen]], figures: dict[str, object]) ->
         values = {site: _auroc(rows, method) for site, rows in found.items()}
         lines.append(f"| {method} | {' | '.join(map(_three, values.values()))} |")
         figures[f"chest | {method}"] = {site: round(value[0], 4) for site, value in values.items()}
+    lines.append("")
+    for site, rows_ in found.items():
+        for other in (PLAIN, REBUILT):
+            change, low, high, p = difference(rows_, OURS, other)
+            told = f"{change:+.3f} ({low:+.3f} to {high:+.3f}, p {p:.2g})"
+            lines.append(f"{site.capitalize()}: *synthesis* against *{other}*: AUROC {told}.")
+            lines.append("")
     return lines
 
 
