@@ -58,7 +58,7 @@ class Irregularities:
         self.notes: list[str] = []
 
     def analyze(self, image: Image) -> list[Finding]:
-        """``any nodule`` with the chance of the likeliest (which tells more than the noisy-or of several,
+        """``any nodule`` with the chance of the likeliest (whether a film has one at all is told no better than by chance, see
         benchmarks/results/irregularities.md); then each nodule that is likely enough, the most probable first, with its box, the
         lung or heart it lies in and its segment's number (``measures["segment"]``, from 1); ``tuberculosis``; and, where maps are
         written, ``segments``, whose mask is their borders, for the report.
