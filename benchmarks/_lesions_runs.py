@@ -24,7 +24,7 @@ from casewise.training import Settings
 from casewise.training.measures import dice
 
 LESION = Structure.parse("lesion")
-NETWORKS = ("multitask", "fusion", "regression")
+NETWORKS = ("fusion", "multitask", "regression")
 WAYS = ("joint", "separate", "unmapped")
 LEAST_ML = 0.05  # a lesion that counts
 STEPS = (200, 60, 80)

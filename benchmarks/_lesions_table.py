@@ -90,14 +90,11 @@ def patients_table(rows: Rows) -> list[str]:
 
 def subsets_table(rows: Rows) -> list[str]:
     """Of each subset of sequences, over the patients who have all of them."""
-    lines = ["| sequences | patients | measure | " + " | ".join(f"{n}, {w}" for n in NETWORKS for w in WAYS[:2]) + " |"]
-    lines.append("|---|---|---|" + "---|" * 6)
+    lines = ["| sequences | patients | measure | " + " | ".join(NETWORKS) + " |", "|---|---|---|" + "---|" * len(NETWORKS)]
     subsets = sorted({tuple(row["sequences"]) for row in rows}, key=lambda own: (len(own), own))
     for subset in subsets:
         for measure in ("dice", "sensitivity"):
-            columns = [
-                values(rows, n, w, measure, lambda row, s=subset: tuple(row["sequences"]) == s) for n in NETWORKS for w in WAYS[:2]
-            ]
+            columns = [values(rows, n, "joint", measure, lambda row, s=subset: tuple(row["sequences"]) == s) for n in NETWORKS]
             count = max(len(own) for own in columns)
             cells = ["–" if not own else f"{np.mean(list(own.values())):.3f}" for own in columns]
             lines.append(f"| {', '.join(subset)} | {count} | {_TITLES[measure]} | " + " | ".join(cells) + " |")
@@ -145,13 +142,14 @@ def nodules_table(rows: Rows) -> list[str]:
     return lines
 
 
-def page(brains: Rows, nodules: Rows, seeds: int) -> str:
+def page(brains: Rows, nodules: Rows, seeds: int, missing: Sequence[str] = ()) -> str:
     first, second, third = STEPS
     return "\n".join(
         [
             "# Lesions: where, and of which kind\n",
             f"`python -m benchmarks.lesions --seeds {seeds}`\n",
             f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; no GPU.\n",
+            *([f"**Not measured yet: {', '.join(missing)}.**\n"] if missing else []),
             "## Brains",
             "Nine patients: glioma 3 (Pennsylvania; FLAIR, T1), white-matter hyperintensities 5 (Shanghai; FLAIR, 8 mm",
             "slices), multiple sclerosis 1 (Ljubljana; FLAIR, T1, T1 post, T2). Three folds by patient; each measured by",
@@ -175,7 +173,7 @@ def page(brains: Rows, nodules: Rows, seeds: int) -> str:
             *paired_table(brains),
             "\n### Dice of each patient",
             *patients_table(brains),
-            "\n### Every subset of the sequences",
+            "\n### Every subset of the sequences, joint training",
             *subsets_table(brains),
             "\n### What a missing sequence costs the four patients who have several: Dice",
             *dropped_table(brains),

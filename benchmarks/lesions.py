@@ -1,7 +1,8 @@
 """Lesions localised and classified: ``python -m benchmarks.lesions`` keeps its tables in ``benchmarks/results/lesions.md``.
 
 Three networks, each trained jointly, separately and without a map, measured on patients it never saw, with every subset of their
-sequences. What is done is kept under ``.work/lesions`` and not done again; ``--seconds N`` begins nothing new after N seconds.
+sequences. What is done is kept under ``.work/lesions`` and not done again; ``--seconds N`` begins nothing new after N seconds, and
+the tables then say what is missing.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 
 import torch
 
-from benchmarks._lesions_data import FOLDS
+from benchmarks._lesions_data import FOLDS, WORK
 from benchmarks._lesions_nodules import rows as nodule_rows
 from benchmarks._lesions_runs import NETWORKS, unit
 
@@ -34,24 +35,34 @@ def main() -> None:
     for seed in range(given.seeds):
         todo += [
             (True, lambda network=network, fold=fold, seed=seed: unit(network, fold, seed), f"{network} fold {fold} seed {seed}")
-            for fold in range(FOLDS)
             for network in NETWORKS
+            for fold in range(FOLDS)
         ]
     todo += [
         (False, lambda network=network: nodule_rows(network, 0), f"nodules {network}") for network in ("multitask", "regression")
     ]
     brains: Rows = []
     nodules: Rows = []
+    missing: list[str] = []
     for brain, work, name in todo:
-        if time.monotonic() - began > given.seconds:
-            sys.stderr.write("Not all is done; run it again to go on.\n")
-            return
+        if time.monotonic() - began > given.seconds and not kept(name):
+            missing.append(name)
+            continue
         (brains if brain else nodules).extend(work())
         sys.stderr.write(f"{name}: {time.monotonic() - began:.0f} s\n")
+    if missing:
+        sys.stderr.write(f"Not all is done, run it again to go on; missing: {', '.join(missing)}.\n")
     from benchmarks._lesions_table import page
 
-    RESULTS.write_text(page(brains, nodules, given.seeds), encoding="utf-8")
+    RESULTS.write_text(page(brains, nodules, given.seeds, missing), encoding="utf-8")
     sys.stdout.write(RESULTS.read_text(encoding="utf-8"))
+
+
+def kept(name: str) -> bool:
+    """Whether a unit's rows lie on disk."""
+    words = name.split()
+    stem = f"nodules-{words[1]}-0" if words[0] == "nodules" else f"{words[0]}-{words[2]}-{words[4]}"
+    return (WORK / "rows" / f"{stem}.json").exists()
 
 
 if __name__ == "__main__":

@@ -7,19 +7,22 @@ were trained without a third of them; run it first. A training that was interrup
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from benchmarks._lesions_data import GLIOMA, HYPERINTENSITY, SCLEROSIS, WORK, brains, folds
+from benchmarks._lesions_data import GLIOMA, HYPERINTENSITY, SCLEROSIS, SEQUENCES, WORK, brains, folds
 from benchmarks._lesions_runs import LEAST_ML, LESION, SYNTHETIC, unit
 from benchmarks._lesions_table import everything, values
 from benchmarks._statistics import interval
 from casewise.lesions import Plan, train_lesions
+from casewise.models import Model
 from casewise.training import Settings
 from recipes._common import Card, Row, prepare_machine, progress, ship
 
 NETWORK = "fusion"
+KEPT = SEQUENCES[:2]
 STEPS = (600, 120, 180)
 SIZE = 160
 PLAN = Plan(NETWORK, steps=STEPS, size=SIZE, synthetic=SYNTHETIC, settings=Settings(batch=8, rate=5e-3, device="cpu", mixed=True))
@@ -31,8 +34,19 @@ def main() -> None:
     kept = WORK / "shipped"
     model = train_lesions(patients, "casewise-brain-lesions", PLAN, lesion=LESION, kept=kept, progress=progress)
     told = [row for fold in range(len(folds(patients))) for row in unit(NETWORK, fold, 0)]
-    ship(model, "brain_lesions", rows(told), CARD)
+    ship(of_several_patients(model), "brain_lesions", rows(told), CARD)
     shutil.rmtree(kept, ignore_errors=True)
+
+
+def of_several_patients(model: Model) -> Model:
+    """Without the networks of T1 post and T2, which one patient taught: with them, more sequences made the map worse. Fusion
+    allows it, since each sequence has a network of its own. Half precision is enough, and half as large.
+    """
+    network = {**model.spec.network, "sequences": list(KEPT)}
+    described = replace(model.spec, network=network, preparation=replace(model.spec.preparation, channels=len(KEPT)))
+    gone = tuple(f"localiser.{number}." for number in range(len(KEPT), len(SEQUENCES)))
+    weights = {name: tensor.half() for name, tensor in model.weights.items() if not name.startswith(gone)}
+    return replace(model, spec=described, weights=weights)
 
 
 def rows(told: list[dict[str, Any]]) -> list[Row]:
@@ -75,13 +89,14 @@ CARD = Card(
     fails=(
         "**The kind is confounded with the site**: each kind was seen from one hospital, its scanner, slices and preparation. "
         "The probability of a kind says as much about where an image comes from as about the disease. Do not rely on it.",
-        "Multiple sclerosis was seen in one patient, and no other was there to measure it on: its row is of a network that had "
-        "never seen the disease.",
+        "**Multiple sclerosis it does not know in practice.** It was seen in one patient, and no other was there to measure it on: "
+        "its row is of a network that had never seen the disease. Even of that patient, whom the shipped weights were trained on, "
+        "they outline hardly a lesion (Dice 0.02) and call them white-matter hyperintensities.",
         "No healthy brain was seen as a whole: it finds false pieces in nearly every brain, on FLAIR mostly along ventricles and "
         "cortex. A lesion that it names needs a person's look.",
         "Brains with their skull: all that it learnt from were skull-stripped. Children, infarcts, bleeding, metastases, scars "
         "after surgery: not measured.",
-        "T1 post and T2 were there for one patient; they add next to nothing.",
+        "T1 post and T2 were there for one patient, so that it does not take them.",
         "Lesions of few millimetres are missed, and their outlines are rough.",
     ),
     limits="Made from nine patients of three sources. No patient's care may rest on it.",

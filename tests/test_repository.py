@@ -32,6 +32,7 @@ HELP = [
     ["train", "segmenter"],
     ["train", "classifier"],
     ["train", "router"],
+    ["train", "lesions"],
     ["train", "sites"],
     ["similar"],
     ["subsets"],

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from casewise.models import Model
 
 NAME = "brain-lesions"
-SEQUENCES = ("FLAIR", "T1", "T1 post", "T2")
+SEQUENCES = ("FLAIR", "T1")  # those of the shipped model
 MODEL = "brain_lesions"
 _UNIT = 100  # maps are written in hundredths: finer would be noise, and take ten times the room
 

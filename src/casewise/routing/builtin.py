@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from casewise.applications.brain_lesions import SEQUENCES
 from casewise.applications.declared import ANY, ON_REQUEST, Declared, PythonRun
 from casewise.applications.shipped import CATALOGUE
 
@@ -66,6 +67,17 @@ BUILT_IN = (
         "Where a brain's FLAIR or a chest radiograph differs from what normal ones would show; its cards say how weakly it tells.",
         settings={"device": "cpu", "maps": "."},
         seconds=180.0,
+        origin="casewise",
+    ),
+    Declared(
+        "brain-lesions",
+        ("brain-mr",),
+        ("glioma", "multiple sclerosis", "white-matter hyperintensity"),
+        PythonRun("casewise.applications.brain_lesions:BrainLesions"),
+        "Lesions by FLAIR and T1 together, or by either; its card says on how few patients it was made.",
+        settings={"device": "cpu", "maps": "."},
+        seconds=120.0,
+        sequences=SEQUENCES,
         origin="casewise",
     ),
 )
