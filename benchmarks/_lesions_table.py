@@ -15,6 +15,7 @@ from benchmarks._lesions_runs import LEAST_ML, NETWORKS, STEPS, SYNTHETIC, WAYS
 from benchmarks._statistics import auc, interval, paired_bootstrap, paired_p
 
 Rows = list[dict[str, Any]]
+_SURE = 0.05
 _MEASURES = ("dice", "sensitivity", "false", "slice_auc", "true_class")
 _TITLES = {
     "dice": "Dice of the map",
@@ -73,6 +74,30 @@ def paired_table(rows: Rows) -> list[str]:
             cells = [_difference(rows, network, measure, other, full) for other in WAYS[1:]]
             if any(cell != "–" for cell in cells):
                 lines.append(f"| {network} | {_TITLES[measure]} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def verdicts(rows: Rows) -> list[str]:
+    """A sentence a network: in which measures joint training is better or worse than separate training, at p < 0.05."""
+    full, lines = everything(rows), []
+    for network in NETWORKS:
+        better, worse, seen = [], [], 0
+        for measure in _MEASURES:
+            one, two = (values(rows, network, way, measure, full) for way in WAYS[:2])
+            shared = sorted(set(one) & set(two))
+            if len(shared) < 2:
+                continue
+            seen += 1
+            first, second = [one[p] for p in shared], [two[p] for p in shared]
+            gain = float(np.mean(first) - np.mean(second)) * (-1 if measure == "false" else 1)
+            if paired_p(first, second) < _SURE:
+                (better if gain > 0 else worse).append(_TITLES[measure])
+        if seen:
+            told = [f"better in {', '.join(better)}"] if better else []
+            told += [f"worse in {', '.join(worse)}"] if worse else []
+            rest = seen - len(better) - len(worse)
+            told += [f"not to be told from separate training in {rest} of {seen} measures"] if rest else []
+            lines.append(f"- {network}: joint training is {'; '.join(told)}.")
     return lines
 
 
@@ -170,6 +195,8 @@ def page(brains: Rows, nodules: Rows, seeds: int, missing: Sequence[str] = ()) -
             "within each patient, how well the verdict on a slice tells those with lesions from those without, which no site can",
             "give away.\n",
             "### Joint against the others, by patient",
+            *verdicts(brains),
+            "",
             *paired_table(brains),
             "\n### Dice of each patient",
             *patients_table(brains),
