@@ -91,10 +91,11 @@ def _methods(model: Model | None, group: str) -> dict[str, tuple[Callable[[], Me
     if group == "tumour":
         chosen = {"geodesic": chosen["geodesic"]}
     found: dict[str, tuple[Callable[[], Method], str]] = {name: (make, "") for name, make in chosen.items()}
-    ours = model or shipped.load("interactive_2d" if group in FLAT else "interactive_3d")
+    volumes = group not in FLAT and "interactive_3d" in shipped.names()
+    ours = model or shipped.load("interactive_3d" if volumes else "interactive_2d")
     for name, how in (OURS | ABLATIONS if group == "heart" else OURS).items():
         found[name] = partial(Ours, ours, how), ours.key
-    if model is None and group not in FLAT:
+    if model is None and volumes:
         pictures = shipped.load("interactive_2d")
         found[PLANES] = partial(Ours, pictures, FineTuning()), pictures.key
     return found

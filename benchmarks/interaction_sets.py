@@ -107,7 +107,8 @@ def main() -> None:
 def _model(given: str | None, structure: str) -> Model:
     if given is not None:
         return Model.load(given)
-    return shipped.load("interactive_3d" if structure == "hippocampus" else "interactive_2d")
+    volumes = structure == "hippocampus" and "interactive_3d" in shipped.names()
+    return shipped.load("interactive_3d" if volumes else "interactive_2d")
 
 
 def _tasks(structure: str, patients: int) -> tuple[list[Task], dict[str, Task]]:

@@ -81,8 +81,8 @@ class Answering:
 
     def _whole(self, x: Tensor, keep: bool) -> tuple[Floats, Tensor | None]:
         if self.mirrored and x.ndim == 3 and not keep:
-            # On a finer grid, where a view costs four times as much, two of them do.
-            ways: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2)) if x.shape[-1] < 2 * self.size[-1] else ((), (2,))
+            # On a finer grid, where a view costs nine times as much, two of them do.
+            ways: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2)) if x.shape[-1] <= 2 * self.size[-1] else ((), (2,))
             _, answers = self._run(torch.stack([x.flip(way) for way in ways]), keep)
             turned = [np.flip(answer, tuple(axis - 1 for axis in way)) for answer, way in zip(answers, ways, strict=True)]
             return np.mean(turned, axis=0, dtype=np.float32), None

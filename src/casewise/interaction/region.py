@@ -46,8 +46,8 @@ class Region:
     def around(cls, image: Image, box: Box, size: Sequence[int]) -> Region:
         """The region of a box; ``size``: rows and columns of the network's grid, perhaps also planes at most.
 
-        A large box is given a finer grid, up to twice ``size``, so that small parts are not lost; not where the planes of a volume
-        are answered one by one.
+        A large box is given a finer grid, up to twice ``size``, so that small parts are not lost; not where the planes of a
+        volume are answered one by one.
         """
         order = _order(image, box)
         lower, upper = [], []

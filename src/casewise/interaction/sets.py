@@ -33,7 +33,6 @@ Mask = npt.NDArray[np.bool_]
 
 REFINEMENT = Settings(steps=40, batch=8, rate=1e-3, augmentation="none")
 _HABITS = Habits(rounds=4, many=0.1, several=0.1, start=0.05, prior=0.4)
-_COARSER = 2 / 3  # of the network's grid: what is learnt there holds on the finer one, and takes half the time
 _PLANES = 16  # of a volume that are learnt from at once
 _MOST = 8  # cases that vote and are learnt from
 _SLICES = 12  # of a volume that are learnt from
@@ -124,10 +123,10 @@ def refine_on(
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Model:
-    """The model after a few steps on the accepted cases, a simulated user in the loop, on a coarser grid than it answers on."""
+    """The model after a few steps on the accepted cases, a simulated user in the loop."""
     name = f"{model.name}+{structure}"
     prompts, size = prompts_of(model.spec.network), model.spec.preparation.size
-    rows, columns = (round(_COARSER * n) for n in size[:2])
+    rows, columns = size[:2]
     told = f"accepted {structure}"
     volumes = model.spec.preparation.spatial_dims == 3
     tasks = [task for case in cases for task in (_volume(case, structure) if volumes else _tasks(case, structure))]
