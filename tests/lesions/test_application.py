@@ -102,3 +102,18 @@ def test_analyze_shows_each_sequences_map_and_the_class(call: Call, folder: Path
     for title in ("all sequences together", "FLAIR alone", "T1 alone"):
         assert f'alt="Map by {title}"' in page
     assert "Registration check" in page
+
+
+def test_the_shipped_model_takes_what_it_is_declared_for() -> None:
+    from casewise.applications.brain_lesions import SEQUENCES
+    from casewise.lesions.predicting import sequences_of
+    from casewise.models.shipped import load
+    from casewise.routing.builtin import BUILT_IN
+
+    (declared,) = (known for known in BUILT_IN if known.name == "brain-lesions")
+    assert declared.sequences == SEQUENCES == sequences_of(load("brain_lesions"))
+    assert declared.features == tuple(load("brain_lesions").spec.classes[1:])
+    application = BrainLesions("cpu")
+    whole, *others = application.analyze(brain(45, LARGE)[0])
+    assert whole.label == "lesions"
+    assert others[-1].label == "lesions on T1"
