@@ -73,7 +73,7 @@ CARDS = {
             "NLM Montgomery County chest X-rays, public, the normal ones of 60 patients",
         ),
         split=(
-            "The table is by two networks, each trained on one site's normal radiographs and judging all of the other's. The "
+            "The table is by a network trained on one site's normal radiographs and judging all of the other's. The "
             "weights shipped were made in the same way from the normal ones of both."
         ),
         fails=(
