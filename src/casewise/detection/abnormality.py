@@ -89,9 +89,11 @@ def abnormality(
             difference = difference_map(x, synthesised, spread, usual, sign)
             scores.append(score_of(difference, mask))
         # Beside the smallest removed part most is seen, so that its synthesis is the nearest to anatomy: the picture for people.
-        shown_here = synthesised[:1] * mask, difference * _inner(mask)
-        planes.append(tuple(part.restore(plane) for plane in (x, *shown_here)))
-    real, made, values = (_pasted(preparation.assemble([p[n] for p in planes], cut)[0], place, image) for n in range(3))
+        drawn = x, synthesised[:1], difference * _inner(mask), mask[None].float()
+        planes.append(tuple(part.restore(plane) for plane in drawn))
+    joined = (preparation.assemble([plane[n] for plane in planes], cut)[0] for n in range(4))
+    real, made, values, looked = (_pasted(whole, place, image) for whole in joined)
+    made = np.where(looked > 0.5, made, np.float32(0))
     return Abnormality(real, made, np.maximum(values, 0), max(scores), tuple(scores), scale_of(image, within))
 
 
