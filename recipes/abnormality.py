@@ -79,8 +79,8 @@ CARDS = {
         fails=(
             "It judges what lies in the lungs as casewise outlines them: what hides a lung's border is left out with it.",
             "Pixels of about 3 mm: nodules and fine reticulation are smaller.",
-            "How normal films score was measured at a site that its network had not seen: films of the two sites of the shipped one "
-            "score lower, and then seem more normal than they are.",
+            "How normal films score was measured at a site that its network had not seen: films of the two sites of the shipped "
+            "one score lower, and then seem more normal than they are.",
             "Devices, tubes, collapsed lungs and children were in no normal radiograph it saw.",
         ),
         limits="A difference says that something is unlike some eighty normal films of two sources, not that it is disease.",
