@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from casewise import Box, Image, InteractiveSegmentation
 from casewise.case import Case, Structure
@@ -16,8 +14,6 @@ from casewise.interaction.likelihood import histogram, log_ratio
 from casewise.interaction.loop import Habits, UserInTheLoop, guessed
 from casewise.interaction.loop_volumes import VolumesInTheLoop
 from casewise.interaction.region import Region
-from casewise.interaction.state import STEADY, steadied
-from casewise.interaction.strokes import Strokes
 from casewise.models import Model, Preparation, Spec
 from casewise.models.networks.prompts import DEFAULT, PROMPTS, prompts_of
 from casewise.training import Settings, fit
@@ -143,22 +139,6 @@ def test_batches_of_pictures_come_on_the_grids_of_the_habits():
     source = UserInTheLoop(draw, "discs", (24, 24), habits)
     shapes = {source.batch(0, 8, np.random.default_rng(seed))[0].shape for seed in range(12)}
     assert shapes == {(8, 1 + len(DEFAULT), 24, 24), (2, 1 + len(DEFAULT), 48, 48)}
-
-
-@settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 1000), object_too=st.booleans(), rest_too=st.booleans())
-def test_a_stroke_changes_nothing_against_itself_without_need(seed, object_too, rest_too):
-    rng = np.random.default_rng(seed)
-    before, after = rng.normal(0, 3, (2, 20, 20)).astype(np.float32)
-    place, none = np.array([[3, 3]]), np.zeros((0, 2), np.int64)
-    found = steadied(after, before, Strokes(place if object_too else none, place if rest_too else none))
-    lost, won = (before > 0) & (found <= 0), (before <= 0) & (found > 0)
-    if not rest_too:
-        assert (after[lost] <= -STEADY).all()
-    if not object_too:
-        assert (after[won] >= STEADY).all()
-    if object_too and rest_too:
-        assert np.array_equal(found, after)
 
 
 def test_four_sequences_of_a_volume_at_once():

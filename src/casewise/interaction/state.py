@@ -19,10 +19,6 @@ Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 _GIVEN = 4.0  # the logit of a mask that was given
-# How sure (logit) the network must be to change a voxel against what the round's strokes ask for: a stroke on the object alone does
-# not take voxels away, one on the rest alone does not add any, unless it is surer than this. Chosen on training's kinds of task.
-STEADY = 0.0
-_SLIGHT = 0.5  # the most that a voxel so kept counts
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +55,6 @@ class State:
         state = self if box == self.region.box else self._in(image, box, answering.size)
         guide = marked(state.guide, state.region, strokes)
         logits = answering.answer(guide, np.where(guide.box[0], _sigmoid(state.logits), 0).astype(np.float32))
-        logits = steadied(logits, state.logits, strokes)
         return replace(state, guide=guide, logits=logits, strokes=(*self.strokes, strokes), given=None)
 
     def _in(self, image: Image, box: Box, size: Sequence[int]) -> State:
@@ -121,16 +116,6 @@ def marked(guide: Guide, region: Region, strokes: Strokes) -> Guide:
     """The guide with a round's strokes; on the coarser grid a place that both touch is foreground."""
     foreground, background = region.marks(strokes.foreground), region.marks(strokes.background)
     return guide.marked(foreground[None], (background & ~foreground)[None])
-
-
-def steadied(logits: Floats, before: Floats, strokes: Strokes) -> Floats:
-    """(*grid) logits in which a voxel keeps its former side where only a slight doubt, and no stroke, speaks against it."""
-    result = logits
-    if not len(strokes.background):
-        result = np.where((before > 0) & (logits <= 0) & (logits > -STEADY), np.minimum(before, _SLIGHT), result)
-    if not len(strokes.foreground):
-        result = np.where((before <= 0) & (logits > 0) & (logits < STEADY), np.maximum(before, -_SLIGHT), result)
-    return result.astype(np.float32)
 
 
 def _sigmoid(logits: Floats) -> Floats:
