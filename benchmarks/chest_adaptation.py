@@ -37,7 +37,7 @@ from casewise.training.measures import dice
 
 RESULTS = Path(__file__).parent / "results"
 COUNTS = (5, 10, 20)
-QUERIES = 16  # films of a site
+QUERIES = 7  # films of a site
 EDGE = 512
 Row = dict[str, float | str]
 
