@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int, float], None]  # stage, step, steps, loss
 HELD_OUT = 0.25
 
-# Chosen by benchmarks/sites.py.
+# What each default gains, and where none does, is in benchmarks/results/sites.md.
 FURTHER = Settings(steps=200, batch=8, rate=1e-3, augmentation="strong")
 DEPLOYED = Settings(steps=60, batch=4, rate=5e-4, augmentation="strong")
 
