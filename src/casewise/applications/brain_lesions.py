@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 NAME = "brain-lesions"
 SEQUENCES = ("FLAIR", "T1")  # those of the shipped model
 MODEL = "brain_lesions"
+ROUGH = (
+    "The model that comes with casewise learnt from nine patients: it outlines false pieces in nearly every brain, and the kind that it "
+    "names says as much of the hospital as of the disease. Train your own by `casewise train lesions`."
+)
 _UNIT = 100  # maps are written in hundredths: finer would be noise, and take ten times the room
 
 
@@ -59,6 +63,8 @@ class BrainLesions:
             self.notes.append(f"Judged by {', '.join(found.sequences)}; missing: {', '.join(found.missing)}.")
         if found.lesions and not found.classes and found.score is None:
             self.notes.append(f"What the lesions are is told by {', '.join(self._telling(wanted))} alone, which is not there.")
+        if found.lesions and self._folder is None:
+            self.notes.append(ROUGH)
         mask, files = self._written(found, image)
         return findings_of(found, self.name, mask, files)
 
