@@ -1,6 +1,7 @@
 """How long a round takes and how much memory a large volume needs: ``python -m benchmarks.interaction_speed`` keeps a table.
 
-Random boxes and strokes on images of noise over shapes; the models are loaded before, as in a session that goes on.
+Random boxes and strokes on images of noise over shapes; the models are loaded before, as in a session that goes on. Seconds are
+the processor's of one thread, so that other work on the machine counts little.
 """
 
 from __future__ import annotations
@@ -33,22 +34,22 @@ KINDS: tuple[tuple[str, tuple[int, ...], tuple[int, ...], tuple[float | None, ..
 
 
 def rounds(shape: tuple[int, ...], sides: tuple[int, ...], boxes: int, strokes: int) -> dict[str, list[float]]:
-    """Seconds by the wall clock: of each first answer, and of each round."""
+    """Seconds of one thread's processor: of each first answer, and of each round."""
     found: dict[str, list[float]] = {"first": [], "round": []}
     for number in range(boxes):
         rng = np.random.default_rng(number)
         image = _image(shape, rng)
         lower = [int(rng.integers(0, n - side + 1)) for n, side in zip(shape, sides, strict=True)]
         box = [(low, low + side) for low, side in zip(lower, sides, strict=True)]
-        began = time.perf_counter()
+        began = time.process_time()
         session = InteractiveSegmentation(None, image, box, device="cpu")
         _ = session.mask
-        found["first"].append(time.perf_counter() - began)
+        found["first"].append(time.process_time() - began)
         for turn in range(strokes):
             places = np.stack([rng.integers(low, high, 25) for low, high in box], axis=1)
-            began = time.perf_counter()
+            began = time.process_time()
             session.add_scribbles(*((places, None) if turn % 2 else (None, places)))
-            found["round"].append(time.perf_counter() - began)
+            found["round"].append(time.process_time() - began)
     return found
 
 
@@ -73,12 +74,12 @@ def _measure_memory() -> dict[str, float]:
     array = rng.integers(0, 1000, LARGE, dtype=np.int16)
     image = Image(array[None], np.diag([0.7, 0.7, 1.0, 1.0]))
     before = _peak()
-    began = time.perf_counter()
+    began = time.process_time()
     session = InteractiveSegmentation(None, image, [(0, n) for n in LARGE], device="cpu")
     for place in (100, 200, 300):
         session.add_scribbles([[place, place, 150]], [[place, 40, 20]])
     mask = session.mask
-    seconds = time.perf_counter() - began
+    seconds = time.process_time() - began
     return {"beyond": _peak() - before, "volume": array.nbytes / MIB, "seconds": seconds, "voxels": int(mask.sum())}
 
 
@@ -89,9 +90,8 @@ def _peak() -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--memory", action="store_true", help="print the memory's figures alone")
-    parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
-    torch.set_num_threads(given.threads)
+    torch.set_num_threads(1)
     if given.memory:
         sys.stdout.write(json.dumps(_measure_memory()) + "\n")
         return
@@ -101,7 +101,7 @@ def main() -> None:
     lines = [
         "# How long a round takes",
         "",
-        f"`python -m benchmarks.interaction_speed` on {platform.machine()}, {given.threads} threads, no GPU; wall clock.",
+        f"`python -m benchmarks.interaction_speed` on {platform.machine()}, one thread, no GPU; processor time.",
         "",
         "| what | first answer, median (longest) | round, median | 95th percentile | bounds: median, 95th, first | kept |",
         "|---|---|---|---|---|---|",
@@ -120,7 +120,7 @@ def main() -> None:
     lines += [
         "",
         f"A volume of 512×512×300 ({large['volume']:.0f} MiB), the box over all of it, three rounds of strokes: "
-        f"{large['beyond']:.0f} MiB beyond the volume at most (the models and their libraries counted in; bound 2048), "
+        f"{large['beyond']:.0f} MiB beyond the volume at most (the model counted in; bound 2048), "
         f"{large['seconds']:.1f} s in all.",
         "",
     ]

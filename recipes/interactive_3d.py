@@ -1,7 +1,8 @@
-"""The shipped interactive model for volumes: ``python -m recipes.interactive_3d`` trains it from the one for pictures.
+"""An interactive model for volumes: ``python -m recipes.interactive_3d`` trains it from the one for pictures.
 
-It begins as the network for pictures, plane by plane, and learns what neighbouring planes and boxes of volumes mean. No structure
-of the heart's MR, no hippocampus and no tumour is ever its object.
+It writes ``models/shipped/interactive_3d``, which sessions on volumes take where it is there; without it the model for pictures
+answers plane by plane. It begins as that one and learns what neighbouring planes and boxes of volumes mean. No structure of the
+heart's MR, no hippocampus and no tumour is ever its object.
 """
 
 from __future__ import annotations
