@@ -31,6 +31,7 @@ class Augmentation:
 LEVELS = {
     "none": None,
     "light": Augmentation(rotation=7, scale=0.08, shift=0.05, bend=0.01, intensity=0.25),
+    "medium": Augmentation(rotation=12, scale=0.15, shift=0.07, bend=0.02, intensity=0.35),
     "strong": Augmentation(),
 }
 
