@@ -77,8 +77,8 @@ CARDS = {
             "weights shipped were made in the same way from the normal ones of both."
         ),
         fails=(
-            "**Its score does not tell ill from healthy at a new site**: by Montgomery's normal films alone Shenzhen's normal films "
-            "scored higher than the ill ones (0.351). What is unlike the films it learnt from may be the site's own way.",
+            "**Its score does not tell ill from healthy at a new site**: by Montgomery's normal films alone Shenzhen's normal "
+            "films scored higher than the ill ones (0.351). What is unlike the films it learnt from may be the site's own way.",
             "It judges what lies in the lungs as casewise outlines them: what hides a lung's border is left out with it.",
             "Pixels of about 3 mm: nodules and fine reticulation are smaller.",
             "How normal films score was measured at a site that its network had not seen: films of the two sites of the shipped "
