@@ -24,7 +24,6 @@ _EACH = 0.5  # the weight of the sequences' own maps beside the combined one
 _UNTOLD = -1
 _SEEN = 24  # slices of an examination set aside that it is measured on
 _TURN, _SHIFT, _SCALE = 7.0, 0.03, 0.15  # degrees, shares
-PARTS = ("localise", "classify", "together")
 
 
 @dataclass(frozen=True)
