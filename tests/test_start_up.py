@@ -22,7 +22,20 @@ HEAVY = {
     "nilearn",
     "numpy",
 }
-COMMANDS = ["demo", "import", "train", "similar", "subsets", "route", "analyze", "models", "applications"]
+COMMANDS = [
+    "demo",
+    "import",
+    "train",
+    "similar",
+    "subsets",
+    "route",
+    "analyze",
+    "regions",
+    "segments",
+    "segment",
+    "models",
+    "applications",
+]
 
 
 def imported_by(*arguments: str) -> set[str]:
@@ -42,3 +55,10 @@ def test_importing_casewise_needs_no_network_library() -> None:
     modules = imported_by("-c", "import casewise; casewise.Archive; casewise.read")
     assert "casewise" in modules
     assert not modules & {"torch", "monai", "sklearn", "SimpleITK"}
+
+
+def test_every_room_is_reached_from_the_package_alone() -> None:
+    names = ("read", "write", "Image", "Archive.similar", "Model.load", "Router.route", "InteractiveSegmentation.undo")
+    rooms = ("training.fit", "adaptation.refine", "applications.Application", "anatomy.segments", "routing.Router")
+    program = "import casewise; " + "; ".join(f"casewise.{name}" for name in (*names, *rooms))
+    assert "casewise" in imported_by("-c", program)

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from casewise.image import Box, Image
     from casewise.interaction import InteractiveSegmentation
     from casewise.models import Model
+    from casewise.routing import Router
 
 __version__ = "0.1.0"
-__all__ = ["Archive", "Box", "Case", "Finding", "Image", "InteractiveSegmentation", "Model", "Structure", "read", "write"]
+__all__ = ["Archive", "Box", "Case", "Finding", "Image", "InteractiveSegmentation", "Model", "Router", "Structure", "read", "write"]
 
 # Loaded when first used, so that `import casewise` and every command line start at once.
 _HOME = {
@@ -26,13 +27,28 @@ _HOME = {
     "Image": "casewise.image",
     "InteractiveSegmentation": "casewise.interaction",
     "Model": "casewise.models",
+    "Router": "casewise.routing",
     "Structure": "casewise.case",
     "read": "casewise.formats",
     "write": "casewise.formats",
 }
+_ROOMS = (
+    "adaptation",
+    "anatomy",
+    "applications",
+    "archive",
+    "formats",
+    "interaction",
+    "models",
+    "reporting",
+    "routing",
+    "training",
+)
 
 
 def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        return importlib.import_module(f"casewise.{name}")
     if name not in _HOME:
         msg = f"module 'casewise' has no attribute {name!r}"
         raise AttributeError(msg)
