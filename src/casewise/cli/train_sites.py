@@ -23,6 +23,7 @@ from casewise.cli.common import (
     say,
 )
 from casewise.cli.registered import register
+from casewise.cli.train_job import ArchiveArgument, OutputOption
 from casewise.errors import ArchiveError, UsageError
 
 if TYPE_CHECKING:
@@ -52,11 +53,8 @@ class Choice(StrEnum):
 
 
 def sites(
-    archive: Annotated[str, typer.Argument(metavar="ARCHIVE", help="The archive's folder.", show_default=False)],
-    output: Annotated[
-        Path,
-        typer.Option("--output", "-o", metavar="DIR", help="Folder of the new model; it must not exist yet.", show_default=False),
-    ],
+    archive: ArchiveArgument,
+    output: OutputOption,
     first: Annotated[
         str | None,
         typer.Option(
