@@ -73,6 +73,11 @@ def test_a_box_and_strokes_give_a_mask(call: Call, tmp_path: Path, interactive: 
     assert again.document["rounds"] == 1
     mask = np.asarray(Pillow.open(tmp_path / "second.png")) > 0
     assert mask[tuple(inside)] and not mask[tuple(outside)]
+    lower, upper = (side.split(":")[0] for side in box.split(","))
+    beyond = call(
+        "segment", path, "--box", f"{lower}:9000,{upper}:9000", "--model", interactive, "-o", tmp_path / "mask.png", "--json"
+    )
+    assert beyond.code == 0 and f"used was {lower}:{truth.shape[0]},{upper}:{truth.shape[1]}" in beyond.err
     plain = call("segment", path, "--box", box, "--model", interactive, "--output", tmp_path / "mask.png")
     assert str(tmp_path / "mask.png") in plain.out and not plain.err
 

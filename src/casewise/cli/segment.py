@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casewise.cli.common import Answer, Device, DeviceOption, JsonOption, SeedOption, answering, plural
+from casewise.cli.common import Answer, Device, DeviceOption, JsonOption, SeedOption, answering, plural, say
 from casewise.errors import UsageError
 
 if TYPE_CHECKING:
@@ -120,6 +120,8 @@ def segment(
                 session, seconds, reason = _in_archive(
                     answer, opened, structure, network, query, pairs, strokes, grow, device.value, seed
                 )
+        if pairs is not None:
+            _tell_cut(pairs, query)
         written = casewise.formats.write_mask(output, session.mask, query)
         stem = file_stem(output.name)
         segmentation, without = segmentation_of(
@@ -142,6 +144,14 @@ def parse_box(text: str) -> Pairs:
         msg = f"A box is LO:HI,LO:HI[,LO:HI], whole numbers with LO below HI, one pair an axis; given was {text!r}."
         raise UsageError(msg)
     return [(pair[0], pair[1]) for pair in pairs]
+
+
+def _tell_cut(pairs: Pairs, image: Image) -> None:
+    """Say it where a box reaches beyond the image."""
+    inside = [(max(0, lower), min(upper, length)) for (lower, upper), length in zip(pairs, image.spatial_shape, strict=True)]
+    if inside != list(pairs):
+        used = ",".join(f"{lower}:{upper}" for lower, upper in inside)
+        say(f"The box reaches beyond the image, whose shape is {image.spatial_shape}; used was {used}.")
 
 
 def _strokes(path: Path, image: Image) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
