@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -28,8 +28,8 @@ from casewise.errors import CasewiseError, UsageError
 from casewise.finding import Finding
 from casewise.image import Image
 from casewise.models import Model
-from casewise.reporting.comparison import Synthesis, synthesised_beside
 from casewise.reporting.dicom_seg import SUFFIX, segmentation_of
+from casewise.reporting.finding_files import maps_of, masks_of, syntheses_of
 from casewise.reporting.jsonsafe import dumps
 from casewise.reporting.registration import SequenceView, write_checkerboards
 from casewise.reporting.report import file_stem, write_index, write_report
@@ -244,7 +244,7 @@ class Analyzer:
             f"{outcome.application}: {note}" for outcome in ran.outcomes if isinstance(outcome, Done) for note in outcome.notes
         ]
         views, about = self._sequences(prepared)
-        masks = prepared.masks | _masks_of(ran.findings, image, prepared.masks)
+        masks = prepared.masks | masks_of(ran.findings, image, prepared.masks)
         with clock.step("write_segmentation"):
             segmentation, without = segmentation_of(self.output / f"{name}{SUFFIX}", masks, image)
         with clock.step("report"):
@@ -271,9 +271,9 @@ class Analyzer:
                 common=self._common(prepared.similar),
                 examples=self._examples.images(prepared.examples) if self._examples is not None else {},
                 name=name,
-                maps=_maps_of(ran.findings, image),
+                maps=maps_of(ran.findings, image),
                 sequences=views,
-                syntheses=_syntheses_of(ran.findings, image),
+                syntheses=syntheses_of(ran.findings, image),
             )
         result = replace(result, seconds={**clock.seconds, **ran.seconds}, report=report)
         (self.output / f"{name}.json").write_text(dumps(result.to_json(), indent=1), encoding="utf-8")
@@ -376,53 +376,6 @@ def _only(application: str | None, model: Model | None, registry: Registry | Non
     if registry is None:
         raise UsageError(f"There is no application {application!r} here; {ORGANS} is the only one without a registry.")
     return registry.get(application)
-
-
-def _masks_of(findings: Sequence[Finding], image: Image, taken: Mapping[str, object]) -> Masks:
-    """The masks that applications wrote, by label, for the pictures; one off the image's grid is left to its file."""
-    masks: Masks = {}
-    for finding in findings:
-        if finding.mask is None:
-            continue
-        label = finding.label if finding.label not in taken else f"{finding.application}: {finding.label}"
-        try:
-            masks[label] = formats.read_mask(finding.mask, image)
-        except CasewiseError:
-            continue
-    return masks
-
-
-def _maps_of(findings: Sequence[Finding], image: Image) -> dict[str, npt.NDArray[np.generic]]:
-    """The maps that applications wrote, for the pictures; one off the image's grid is left to its file.
-
-    An application's first is under its name, the others under ``APPLICATION: LABEL``.
-    """
-    maps: dict[str, npt.NDArray[np.generic]] = {}
-    seen: set[Path] = set()
-    for finding in findings:
-        if finding.map is None or finding.map in seen:
-            continue
-        seen.add(finding.map)
-        title = finding.application if finding.application not in maps else f"{finding.application}: {finding.label}"
-        with suppress(CasewiseError):
-            read = formats.read(finding.map)
-            if read.spatial_shape == image.spatial_shape:
-                maps[title] = read.array[0]
-    return maps
-
-
-def _syntheses_of(findings: Sequence[Finding], image: Image) -> list[Synthesis]:
-    """What applications synthesised of the image, beside their maps; a file off the image's grid is left to itself."""
-    made: dict[str, Synthesis] = {}
-    for finding in findings:
-        beside = synthesised_beside(finding.map) if finding.map is not None else None
-        if finding.map is None or beside is None or finding.application in made:
-            continue
-        with suppress(CasewiseError):
-            synthesised, difference = formats.read(beside), formats.read(finding.map)
-            if synthesised.spatial_shape == difference.spatial_shape == image.spatial_shape:
-                made[finding.application] = Synthesis(finding.application, synthesised.array[0], difference.array[0])
-    return list(made.values())
 
 
 def _drained(failed: deque[Failure]) -> Iterator[Failure]:

@@ -1,0 +1,63 @@
+"""The files that applications wrote beside their findings (masks, maps, syntheses), read back for a report's pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from casewise import formats
+from casewise.errors import CasewiseError
+from casewise.finding import Finding
+from casewise.image import Image
+from casewise.reporting.comparison import Synthesis, synthesised_beside
+
+
+def masks_of(findings: Sequence[Finding], image: Image, taken: Mapping[str, object]) -> dict[str, npt.NDArray[np.bool_]]:
+    """The masks that applications wrote, by label, for the pictures; one off the image's grid is left to its file."""
+    masks: dict[str, npt.NDArray[np.bool_]] = {}
+    for finding in findings:
+        if finding.mask is None:
+            continue
+        label = finding.label if finding.label not in taken else f"{finding.application}: {finding.label}"
+        try:
+            masks[label] = formats.read_mask(finding.mask, image)
+        except CasewiseError:
+            continue
+    return masks
+
+
+def maps_of(findings: Sequence[Finding], image: Image) -> dict[str, npt.NDArray[np.generic]]:
+    """The maps that applications wrote, for the pictures; one off the image's grid is left to its file.
+
+    An application's first is under its name, the others under ``APPLICATION: LABEL``.
+    """
+    maps: dict[str, npt.NDArray[np.generic]] = {}
+    seen: set[Path] = set()
+    for finding in findings:
+        if finding.map is None or finding.map in seen:
+            continue
+        seen.add(finding.map)
+        title = finding.application if finding.application not in maps else f"{finding.application}: {finding.label}"
+        with suppress(CasewiseError):
+            read = formats.read(finding.map)
+            if read.spatial_shape == image.spatial_shape:
+                maps[title] = read.array[0]
+    return maps
+
+
+def syntheses_of(findings: Sequence[Finding], image: Image) -> list[Synthesis]:
+    """What applications synthesised of the image, beside their maps; a file off the image's grid is left to itself."""
+    made: dict[str, Synthesis] = {}
+    for finding in findings:
+        beside = synthesised_beside(finding.map) if finding.map is not None else None
+        if finding.map is None or beside is None or finding.application in made:
+            continue
+        with suppress(CasewiseError):
+            synthesised, difference = formats.read(beside), formats.read(finding.map)
+            if synthesised.spatial_shape == difference.spatial_shape == image.spatial_shape:
+                made[finding.application] = Synthesis(finding.application, synthesised.array[0], difference.array[0])
+    return list(made.values())
