@@ -28,8 +28,8 @@ patients are chosen, and the model is fitted to them. A quarter of each site's p
 whose cases are slices
 of 3, 5 and 1 patients) is tested on; Ljubljana's one patient is only trained on.
 
-U-Net {"–".join(map(str, CHANNELS))} at 96×96, trained by `casewise.training.fit` as a plain segmenter, lesions too: the figures are not of
-the lesion networks ([lesions](lesions.md)). {FIRST.steps} steps on the first site,
+U-Net {"–".join(map(str, CHANNELS))} at 96×96, trained by `casewise.training.fit` as a plain segmenter, lesions too:
+the figures are not of the lesion networks ([lesions](lesions.md)). {FIRST.steps} steps on the first site,
 {SECOND.steps} on the second, {LAST.steps} on the
 deployment site; *pooled*: both sites from the beginning, {FIRST.steps + SECOND.steps} steps. Order by the cosine of the shipped
 encoder's vectors to the first site's middle. The order's first third is shown, then more and more of it, and from
