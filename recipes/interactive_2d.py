@@ -29,6 +29,9 @@ OBJECT = Structure.parse("object")
 ALL = ((0.2, 0.27, 0.08, 0.35, 0.1), (0.45, 0.6))
 MORE_WALLS = ((0.17, 0.25, 0.07, 0.41, 0.1), (0.55, 0.65))  # walls around cavities are what most strokes are spent on
 SMALL = ((1.0, 16.0, 110.0, 1.0),)
+VEILED = ((0.2, 0.22, 0.06, 0.42, 0.1), (0.5, 0.6), 0.5)  # and objects whose border is partly out of sight
+WALLS_AGAIN = ((0.17, 0.19, 0.06, 0.5, 0.08), (0.65, 0.7), 0.3)
+AS_SEEN = ((1.0, 16.0, 65.0, 0.5), (1.5, 48.0, 98.0, 0.25), (2.0, 90.0, 400.0, 0.25))  # the grids that a session takes
 EVERY = ((1.0, 16.0, 65.0, 0.7), (1.5, 50.0, 95.0, 0.12), (2.0, 85.0, 145.0, 0.1), (3.0, 130.0, 400.0, 0.08))
 
 
@@ -40,9 +43,14 @@ class Stage:
     steps: int
     rate: float
     grids: tuple[tuple[float, float, float, float], ...] = SMALL
-    tasks: tuple[tuple[float, ...], tuple[float, float]] = ALL
+    tasks: tuple[tuple[float, ...], tuple[float, float]] | tuple[tuple[float, ...], tuple[float, float], float] = ALL
     draw: int = 0  # added to the seed, so that later stages see other tasks
     prior: float = 0.0  # chance of a guess from other images
+    told: int = 0  # how many of the prompts in ``LATER`` it is given
+    rounds: int = 5  # that a task is shown for
+    narrow: float = 1.0
+    best: float = 0.0  # chance that the user sees the mask of greatest expected Dice
+    many: float = 0.12  # chance of many long strokes at once
 
     def settings(self, seed: int) -> Settings:
         return Settings(self.steps, 16, self.rate, augmentation="none", device="cpu", mixed=True, seed=seed + self.draw)
@@ -50,10 +58,13 @@ class Stage:
 
 STAGES = (
     Stage(64, 2400, 2.5e-3),
-    Stage(64, 1700, 1.5e-3, EVERY, MORE_WALLS, 2, 0.3),
+    Stage(64, 1700, 1.5e-3, EVERY, MORE_WALLS, 2, 0.3, 1),
+    Stage(64, 2600, 1.5e-3, AS_SEEN, VEILED, 3, 0.25, 2, 7, 0.45, 0.6),
+    Stage(64, 2600, 1.2e-3, AS_SEEN, WALLS_AGAIN, 4, 0.25, 2, 5, 0.45, 0.6, 0.2),
 )
 NETWORK = {"kind": "prompt_unet", "channels": [16, 32, 64, 128, 160]}
-FIRST = tuple(name for name in PROMPTS if name != "prior")  # what the first stage is told
+LATER = ("prior", "slack")  # what the first stage is not told
+FIRST = tuple(name for name in PROMPTS if name not in LATER)
 SPEC = Spec("segmentation", NETWORK | {"prompts": list(FIRST)}, Preparation(2, (64, 64)), structures=(OBJECT,))
 TOLD = {"heart": "ACDC, heart MR, unseen structures", "lesions": "lesions on FLAIR, unseen", "films": "radiographs"}
 
@@ -72,8 +83,8 @@ def trained(seed: int = 0, folder: Path | None = None) -> Model:
         if done is not None and done.exists():
             model = Model.load(done)
             continue
-        model = model if not stage.prior else widened(model, PROMPTS)
-        habits = Habits(grids=stage.grids, prior=stage.prior)
+        model = widened(model, tuple(name for name in PROMPTS if name in (*FIRST, *LATER[: stage.told])))
+        habits = Habits(stage.rounds, stage.many, prior=stage.prior, grids=stage.grids, narrow=stage.narrow, best=stage.best)
         size, prompts = (stage.size, stage.size), prompts_of(model.spec.network)
         source = UserInTheLoop(Tasks(plates, *stage.tasks), "casewise-interactive-2d", size, habits, prompts)
         checkpoint = folder / f"{number}.pt" if folder else None

@@ -43,7 +43,7 @@ class Stage:
         return Settings(self.steps, 2, self.rate, augmentation="none", device="cpu", mixed=True, seed=seed + self.draw)
 
 
-STAGES = (Stage((64, 64, 20), 300, 1e-3),)
+STAGES = (Stage((64, 64, 20), 600, 1e-3),)
 
 
 def volumes() -> Iterator[Case]:

@@ -11,13 +11,19 @@ Picture = np.ndarray  # (row, column) float32, 0…1
 Mask = np.ndarray  # (row, column) bool
 
 
-def painted(picture: Picture, rng: np.random.Generator, rings: float = 0.5, walls: float = 0.6) -> tuple[Picture, Mask]:
+def painted(
+    picture: Picture, rng: np.random.Generator, rings: float = 0.5, walls: float = 0.6, veiled: float = 0.0
+) -> tuple[Picture, Mask]:
     """The picture with an object in it, and where that is.
 
-    rings : the share of walls around cavities. walls : of these, the share in which the wall is the object.
+    rings : the share of walls around cavities. walls : of these, the share in which the wall is the object. veiled : the chance
+    that a blob or a wall leans on something of its own grey, so that a part of its border cannot be seen, and that spots of another
+    grey lie within it: its outline is then the smooth one.
     """
     if rng.random() < rings:
-        return _ring(picture, rng, walls)
+        return _ring(picture, rng, walls, veiled)
+    if veiled and rng.random() < 0.45:
+        return _veiled_blob(picture, rng, veiled)
     makers: list[Callable[[Picture, np.random.Generator], tuple[Picture, Mask]]] = [_blob, _tree, _scattered]
     return makers[int(rng.choice(3, p=(0.35, 0.3, 0.35)))](picture, rng)
 
@@ -46,7 +52,7 @@ def ringed(picture: Picture, mask: Mask, rng: np.random.Generator) -> tuple[Pict
     return _paint(picture, [(rim, float(rng.random()))], rng), rim
 
 
-def _ring(picture: Picture, rng: np.random.Generator, walls: float) -> tuple[Picture, Mask]:
+def _ring(picture: Picture, rng: np.random.Generator, walls: float, veiled: float = 0.0) -> tuple[Picture, Mask]:
     """A wall around a cavity, with another cavity beside it: any of the three is the object."""
     shape = picture.shape
     centre, radius = rng.uniform(0.35, 0.65, 2) * shape, rng.uniform(0.12, 0.3) * min(shape)
@@ -65,7 +71,9 @@ def _ring(picture: Picture, rng: np.random.Generator, walls: float) -> tuple[Pic
         levels[2] = levels[0] + rng.normal(0, 0.04)
     if abs(levels[0] - levels[1]) < 0.15:
         levels[1] = (levels[0] + rng.uniform(0.2, 0.6)) % 1.0
-    layers = [(inner, levels[0]), *_muscles(inner, levels[1], radius, rng), (wall, levels[1])]
+    spots = _scallops(inner, radius, rng) if veiled and rng.random() < veiled else np.zeros(shape, bool)
+    body = wall | (_leaning(outer, radius, rng) if veiled and rng.random() < veiled else spots)
+    layers = [(inner, levels[0]), *_muscles(inner, levels[1], radius, rng), (body | spots, levels[1])]
     layers += [(beside, levels[2])] if beside.any() and rng.random() < 0.7 else []
     chosen = (wall, inner, beside)[int(rng.choice(3, p=(walls, (1 - walls) / 2, (1 - walls) / 2)))]
     return _paint(picture, layers, rng), chosen
@@ -80,6 +88,41 @@ def _muscles(inner: Mask, level: float, radius: float, rng: np.random.Generator)
         distance, angle = _polar(inner.shape, places[int(rng.integers(len(places)))].astype(float))
         found |= distance < radius * rng.uniform(0.08, 0.2) * _wobble(angle, rng, 0.2)
     return [(found & inner, level)] if (found & inner).any() else []
+
+
+def _leaning(mask: Mask, radius: float, rng: np.random.Generator) -> Mask:
+    """One to three things beside ``mask`` that touch it."""
+    found, rim = np.zeros(mask.shape, bool), np.argwhere(binary_dilation(mask) & ~mask)
+    for _ in range(int(rng.integers(1, 4)) if len(rim) else 0):
+        distance, angle = _polar(mask.shape, rim[int(rng.integers(len(rim)))].astype(float))
+        found |= distance < radius * rng.uniform(0.25, 0.9) * _wobble(angle, rng, 0.25)
+    return found & ~mask
+
+
+def _scallops(inner: Mask, radius: float, rng: np.random.Generator) -> Mask:
+    """Small bulges of a wall into its cavity, as of muscle bundles; they count as cavity."""
+    found, rim = np.zeros(inner.shape, bool), np.argwhere(binary_dilation(~inner) & inner)
+    for _ in range(int(rng.integers(3, 16)) if len(rim) else 0):
+        distance, _ = _polar(inner.shape, rim[int(rng.integers(len(rim)))].astype(float))
+        found |= distance < radius * rng.uniform(0.04, 0.16)
+    return found & inner
+
+
+def _veiled_blob(picture: Picture, rng: np.random.Generator, veiled: float) -> tuple[Picture, Mask]:
+    """A smooth body that leans on others of its grey or holds spots of another: its outline goes on where it cannot be seen."""
+    distance, angle = _polar(picture.shape, rng.uniform(0.35, 0.65, 2) * picture.shape)
+    radius = rng.uniform(0.08, 0.3) * min(picture.shape)
+    mask = distance < radius * _wobble(angle, rng, rng.uniform(0.05, 0.25))
+    level = float(rng.random())
+    beside = _leaning(mask, radius, rng) if rng.random() < 0.7 else np.zeros(mask.shape, bool)
+    layers = [(mask | beside, level)]
+    if mask.any() and rng.random() < veiled:
+        spots, places = np.zeros(mask.shape, bool), np.argwhere(mask)
+        for _ in range(int(rng.integers(1, 7))):
+            away, bearing = _polar(mask.shape, places[int(rng.integers(len(places)))].astype(float))
+            spots |= away < radius * rng.uniform(0.06, 0.3) * _wobble(bearing, rng, 0.25)
+        layers += [(spots & mask, float(rng.random()))]
+    return _paint(picture, layers, rng), mask
 
 
 def _blob(picture: Picture, rng: np.random.Generator) -> tuple[Picture, Mask]:

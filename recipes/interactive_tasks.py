@@ -39,7 +39,8 @@ class Plate:
 
 class Tasks:
     """Draws tasks from plates. ``shares`` : of true masks, superpixels, bands of intensity, painted shapes and superpixels
-    brought to one grey; ``rings`` : of the painted ones, walls around cavities, and of these, those where the wall is the object.
+    brought to one grey; ``rings`` : of the painted ones, walls around cavities, and of these, those where the wall is the object;
+    ``veiled`` : chance that part of a painted object's border cannot be seen.
     """
 
     def __init__(
@@ -47,8 +48,9 @@ class Tasks:
         plates: Sequence[Plate],
         shares: Sequence[float] = (0.2, 0.27, 0.08, 0.35, 0.1),
         rings: tuple[float, float] = (0.5, 0.6),
+        veiled: float = 0.0,
     ) -> None:
-        self.rings = rings
+        self.rings, self.veiled = rings, veiled
         self.plates = list(plates)
         self.labelled = [plate for plate in plates if plate.objects]
         self.shares = np.asarray(shares) / np.sum(shares)
@@ -76,7 +78,7 @@ class Tasks:
         if kind == 4:
             mask = _union(parts, rng)
             return (in_one_grey(picture, mask, rng) if mask.any() else picture), mask
-        return painted(picture, rng, *self.rings)
+        return painted(picture, rng, *self.rings, self.veiled)
 
 
 def _union(parts: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -184,3 +184,25 @@ def test_a_hint_survives_strokes_and_a_larger_box(disc):
         for one in (session, plain):
             one.add_scribbles([[20, 45]], [[26, 26]])
     assert session._history.state.guide.prior.max() > 0.9 and not plain._history.state.guide.prior.any()
+
+
+def test_slack_is_how_far_inside_the_box_in_voxels_of_the_image():
+    box = np.zeros((2, 40, 40), bool)
+    box[:, 5:35, 10:30] = True
+    images = np.zeros((2, 1, 40, 40), np.float32)
+    slack = Guide.of(images, box, scale=np.array([[1.0, 1.0], [0.5, 2.0]])).slack
+    assert not slack[~box].any()
+    assert slack[0, 20, 10] == pytest.approx(0.05) and slack[0, 20, 19] == pytest.approx(0.95)
+    assert slack[0, 5, 20] == pytest.approx(0.05)
+    assert slack[1, 20, 10] == pytest.approx(0.1) and slack[1, 5, 20] == pytest.approx(0.025)
+    assert slack[1, 20, 15] == pytest.approx(0.725)  # no farther in than the nearest side
+    deep = np.zeros((1, 20, 20, 6), bool)
+    deep[0, 2:18, 2:18, 1:5] = True
+    found = Guide.of(np.zeros((1, 1, 20, 20, 6), np.float32), deep).slack[0]
+    assert found[10, 10, 2] == 1 and found[10, 2, 2] == pytest.approx(0.1) and not found[..., 0].any()
+
+
+def test_a_session_tells_the_scale_of_its_box():
+    image = Image(np.zeros((1, 100, 100), np.float32))
+    region = Region.around(image, Box((20, 20), (80, 50)), (48, 48))
+    np.testing.assert_allclose(region.scale[0] * region.grid, region.window)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from casewise.errors import ModelError
+from casewise.interaction.deciding import decided
 from casewise.interaction.fine_tuning import FineTuning, labelled, tuned
 from casewise.interaction.guide import Guide
 from casewise.models.model import Model
@@ -21,11 +22,15 @@ Floats = npt.NDArray[np.float32]
 
 _BATCH = 16  # planes of a volume at once
 _SURE = 8.0  # the logit that a label step's label is given
+_MIRRORED: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))  # axes of (channel, row, column)
+_FEWER = 1.5  # times the network's grid from which on pictures are not seen on their side as well
 
 
 @dataclass(frozen=True, eq=False)
 class Answering:
-    """An interactive model, ready to answer; ``mirrored``: pictures are seen in their mirror images too, and the logits averaged.
+    """An interactive model, ready to answer; ``mirrored``: pictures are seen in their mirror images and
+    on their side too, and the logits averaged. ``best``: after the box alone, where a network is least sure, the mask is the one of
+    greatest expected Dice; after strokes it is what is more likely than not.
 
     Raises ModelError for a model of another kind.
     """
@@ -34,6 +39,7 @@ class Answering:
     device: str
     fine_tuning: FineTuning
     mirrored: bool = True
+    best: bool = True
 
     def __post_init__(self) -> None:
         if self.model.spec.network.get("kind") not in INTERACTIVE:
@@ -62,6 +68,8 @@ class Answering:
             raise ModelError(msg)
         answers = [self._channel(guide, previous, channel) for channel in range(guide.images.shape[1])]
         logits: Floats = np.mean(answers, axis=0, dtype=np.float32) if len(answers) > 1 else answers[0]
+        if self.best and not guide.foreground.any() and not guide.background.any():
+            logits = decided(logits, guide.box[0])
         if self.fine_tuning.label_step:
             mask = labelled(guide, (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32), self.fine_tuning)
             logits = np.where(mask == (logits > 0), logits, np.where(mask, _SURE, -_SURE)).astype(np.float32)
@@ -81,11 +89,12 @@ class Answering:
 
     def _whole(self, x: Tensor, keep: bool) -> tuple[Floats, Tensor | None]:
         if self.mirrored and x.ndim == 3 and not keep:
-            # On a finer grid, where a view costs nine times as much, two of them do.
-            ways: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2)) if x.shape[-1] <= 2 * self.size[-1] else ((), (2,))
-            _, answers = self._run(torch.stack([x.flip(way) for way in ways]), keep)
-            turned = [np.flip(answer, tuple(axis - 1 for axis in way)) for answer, way in zip(answers, ways, strict=True)]
-            return np.mean(turned, axis=0, dtype=np.float32), None
+            # On a finer grid, where a view costs four times as much, four of the eight do.
+            on_its_side = x.shape[-1] == x.shape[-2] <= _FEWER * self.size[-1]
+            turned = [x, x.transpose(1, 2)] if on_its_side else [x]
+            _, answers = self._run(torch.cat([torch.stack([one.flip(way) for way in _MIRRORED]) for one in turned]), keep)
+            back = [np.flip(answer, _back(_MIRRORED[n % len(_MIRRORED)])) for n, answer in enumerate(answers)]
+            return np.mean([one if n < len(_MIRRORED) else one.T for n, one in enumerate(back)], axis=0, dtype=np.float32), None
         features, logits = self._run(x[None], keep)
         return logits[0], None if features is None else features[0]
 
@@ -110,3 +119,7 @@ class Answering:
             answer = self._network.head(features)  # type: ignore[operator, union-attr]
         logits: Floats = (answer[:, 1] - answer[:, 0]).float().cpu().numpy()
         return (features.float().cpu().clone() if keep else None), logits
+
+
+def _back(way: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(axis - 1 for axis in way)

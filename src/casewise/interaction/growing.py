@@ -61,7 +61,7 @@ def _next_plane(image: Image, plane: Mask, axis: int, place: int, answering: Ans
     full = np.zeros(image.spatial_shape, bool)
     full[_at(axis, place)] = plane
     before = region.sampled(full)
-    guide = Guide.of(region.crop(image)[None], region.inside()[None], region.spacing)
+    guide = Guide.of(region.crop(image)[None], region.inside()[None], region.spacing, scale=region.scale)
     # A short stroke in the middle of the former mask says which object is meant.
     line = np.zeros(region.grid, bool)
     line[..., 0] = middle_line(largest(before[..., 0] > 0.5), Hand(10, 1)) if (before[..., 0] > 0.5).any() else False

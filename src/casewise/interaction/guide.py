@@ -19,6 +19,7 @@ _REACH = 6.0  # voxels of the network's grid within which a stroke is near
 _NEAR = 4.0
 _SHARPNESS = 15.0
 LIMIT = 6.0  # of the logit that the distances alone give
+SLACK = {2: 10.0, 3: 5.0}  # voxels of a picture, or of a volume's planes, by which boxes are drawn too large, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +29,7 @@ class Guide:
     images : (N, C, *grid), 0…1. box : (N, *grid) bool. foreground, background : strokes, (N, *grid) bool. The four distances are
     geodesic, (N, *grid): to the strokes, to all that lies outside the box, and to the box's middle third, which counts as
     foreground until a background stroke touches it. prior : (N, *grid) 0…1, where other images' masks see the object.
+    slack : (N, *grid) 0…1, how far inside the box a place lies, 1 from :data:`SLACK` voxels of the image on.
     """
 
     images: Floats
@@ -40,16 +42,26 @@ class Guide:
     to_middle: Floats
     spacing: tuple[float, ...]
     prior: Floats
+    slack: Floats
 
     @classmethod
-    def of(cls, images: Floats, box: Mask, spacing: Sequence[float] | None = None, prior: Floats | None = None) -> Guide:
-        """A guide with nothing marked. spacing : voxel sizes an axis; their ratio counts."""
+    def of(
+        cls,
+        images: Floats,
+        box: Mask,
+        spacing: Sequence[float] | None = None,
+        prior: Floats | None = None,
+        scale: npt.NDArray[np.float64] | None = None,
+    ) -> Guide:
+        """A guide with nothing marked. spacing : voxel sizes an axis; their ratio counts. scale : (N, 2), the image's voxels to one
+        place of the grid along rows and columns; None where each is one.
+        """
         sizes = tuple(float(s) for s in spacing) if spacing is not None else (1.0,) * (box.ndim - 1)
         nothing = np.zeros_like(box)
         far = np.full(box.shape, FAR, np.float32)
         both = geodesic(np.concatenate([images, images]), np.concatenate([~box, middle(box)]), sizes)
         known = np.zeros(box.shape, np.float32) if prior is None else np.where(box, prior, 0).astype(np.float32)
-        return cls(images, box, nothing, nothing, far, far, both[: len(box)], both[len(box) :], sizes, known)
+        return cls(images, box, nothing, nothing, far, far, both[: len(box)], both[len(box) :], sizes, known, _slack(box, scale))
 
     def marked(self, foreground: Mask, background: Mask) -> Guide:
         """The guide with further strokes, each (N, *grid) bool; where a voxel was marked before, the newer stroke counts."""
@@ -101,6 +113,7 @@ class Guide:
             "likelihood": self._likelihood,
             "stroke_likelihood": self._stroke_likelihood,
             "prior": lambda: self.prior,
+            "slack": lambda: self.slack,
             "distances": self.distances,
         }
         stacked = np.stack([made[name]() for name in prompts], axis=1).astype(np.float32)
@@ -138,6 +151,23 @@ def middle(box: Mask) -> Mask:
             window.append(slice(start, start + third))
         if len(window) == one.ndim:
             found[number][tuple(window)] = True
+    return found
+
+
+def _slack(box: Mask, scale: npt.NDArray[np.float64] | None) -> Floats:
+    """How far inside its box each place of ``box`` (N, *grid) lies, within the plane, as a share of what a box is too large by."""
+    found = np.zeros(box.shape, np.float32)
+    most = SLACK[box.ndim - 1]
+    for number, one in enumerate(box):
+        within = []
+        for axis in (0, 1):
+            hits = np.flatnonzero(one.any(axis=tuple(other for other in range(one.ndim) if other != axis)))
+            places = np.arange(one.shape[axis]) + 0.5
+            low, high = (float(hits[0]), float(hits[-1]) + 1) if len(hits) else (0.0, 0.0)
+            voxels = 1.0 if scale is None else float(scale[number, axis])
+            within.append(np.minimum(places - low, high - places) * voxels / most)
+        depth = np.clip(np.minimum(within[0][:, None], within[1]), 0, 1)
+        found[number] = depth.reshape(*depth.shape, *[1] * (one.ndim - 2)) * one
     return found
 
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from casewise.interaction.deciding import decided
 from casewise.interaction.guide import Guide
 from casewise.interaction.user import Hand, largest, middle_line, stroke
 from casewise.models.networks.prompts import DEFAULT
@@ -34,7 +35,9 @@ class Habits:
     once. several : chance that a round brings a stroke on each large error instead of the largest alone. start : chance that it
     begins with a poor mask. prior : chance that it has a guess from other images. loose : pixels by which a side of the box is off
     at most; with the chance ``far_off`` half the side instead. grids : (times the network's grid, pixels of the box's longer side
-    from and to, share of the batches): a session looks at large boxes on a finer grid.
+    from and to, share of the batches): a session looks at large boxes on a finer grid. narrow : the least share of the longer
+    side that the other side of a box has. best : chance that the user sees the mask of greatest expected Dice, as after the box in
+    a session, instead of all that is more likely than not.
     """
 
     rounds: int = 5
@@ -45,6 +48,8 @@ class Habits:
     loose: float = 10.0
     grids: tuple[tuple[float, float, float, float], ...] = ((1.0, 16.0, 300.0, 1.0),)
     far_off: float = 0.08
+    narrow: float = 1.0
+    best: float = 0.0
     warp: Augmentation = field(default_factory=lambda: _WARP)
 
 
@@ -91,6 +96,9 @@ class UserInTheLoop:
         if self._guide is None or (step + 1) % self._habits.rounds == 0:
             return
         chances = logits.softmax(dim=1)[:, 1].numpy().copy()
+        for place in np.flatnonzero(self._rng.random(len(chances)) < self._habits.best) if self._habits.best > 0 else ():
+            answer = (logits[place, 1] - logits[place, 0]).numpy()
+            chances[place] = 1 / (1 + np.exp(-np.clip(decided(answer, self._guide.box[place]), -30, 30)))
         self._previous = np.where(self._guide.box, chances, 0).astype(np.float32)
         foreground, background = np.zeros_like(self._truth), np.zeros_like(self._truth)
         for number, (truth, chance) in enumerate(zip(self._truth, self._previous, strict=True)):
@@ -120,8 +128,8 @@ class UserInTheLoop:
         self._size = (round(self._base[0] * factor), round(self._base[1] * factor))
         self._sides = (low, high)
         images, truth = self._crops(max(1, round(size / factor**2)))
-        boxes, factors = self._boxes(truth)
-        self._guide, self._truth = _cut(images, truth, boxes, self._size)
+        boxes, factors, pixels = self._boxes(truth)
+        self._guide, self._truth = _cut(images, truth, boxes, self._size, pixels)
         self._hands = [self._hand(factor) for factor in factors]
         self._previous = np.zeros(self._truth.shape, np.float32)
         foreground, background = np.zeros_like(self._truth), np.zeros_like(self._truth)
@@ -183,23 +191,29 @@ class UserInTheLoop:
         kept = (moved.flatten(1).sum(dim=1) >= _SMALLEST)[:, None, None]
         return torch.where(kept[:, None], warped, images), torch.where(kept, moved, masks)
 
-    def _boxes(self, truth: Tensor) -> tuple[list[tuple[float, float, float, float]], list[float]]:
-        """(top, bottom, left, right on the wide grid; voxels of the network's grid per voxel of the image) of each task."""
-        boxes, factors = [], []
+    def _boxes(self, truth: Tensor) -> tuple[list[tuple[float, float, float, float]], list[float], list[tuple[float, float]]]:
+        """(top, bottom, left, right on the wide grid; voxels of the network's grid per voxel of the image; voxels of the wide grid
+        per voxel of the image along rows and columns) of each task.
+        """
+        boxes, factors, pixels = [], [], []
         low, high = np.log(self._sides)
         for mask in truth.numpy():
             rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
             height, width = float(rows[-1] - rows[0] + 1), float(columns[-1] - columns[0] + 1)
             native = float(np.exp(self._rng.uniform(low, high)))  # the side, in voxels, that this box is taken to have
             scale = max(height, width) / native
-            off = self._rng.uniform(0, self._habits.loose, 4) * scale
+            scales = np.array([scale, scale])
+            if self._habits.narrow < 1:  # the crop is stretched to the grid, so that a narrow object's pixels are wider there
+                scales[int(self._rng.integers(2))] /= float(np.exp(self._rng.uniform(np.log(self._habits.narrow), 0)))
+            off = self._rng.uniform(0, self._habits.loose, 4) * scales.repeat(2)
             if self._rng.random() < self._habits.far_off:
                 off = self._rng.uniform(0.1, 0.5, 4) * np.array([height, height, width, width])
             off = np.minimum(off, 0.6 * np.array([height, height, width, width]))
             box = (rows[0] - off[0], rows[-1] + 1 + off[1], columns[0] - off[2], columns[-1] + 1 + off[3])
             boxes.append(tuple(float(side) for side in box))
             factors.append(self._size[0] / (1.35 * max(box[1] - box[0], box[3] - box[2]) / scale))
-        return boxes, factors  # type: ignore[return-value]
+            pixels.append((float(scales[0]), float(scales[1])))
+        return boxes, factors, pixels  # type: ignore[return-value]
 
 
 def _wide(image: npt.NDArray[np.float32], mask: Mask, wide: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -227,13 +241,20 @@ def _wide(image: npt.NDArray[np.float32], mask: Mask, wide: int, rng: np.random.
 
 
 def _cut(
-    images: Tensor, truth: Tensor, boxes: list[tuple[float, float, float, float]], size: tuple[int, int]
+    images: Tensor,
+    truth: Tensor,
+    boxes: list[tuple[float, float, float, float]],
+    size: tuple[int, int],
+    pixels: list[tuple[float, float]],
 ) -> tuple[Guide, Mask]:
-    """The network's crop around each box, intensities scaled within it, as a session cuts it from an image."""
-    theta, inside, wide = [], np.zeros((len(boxes), *size), bool), images.shape[-1]
+    """The network's crop around each box, intensities scaled within it, as a session cuts it from an image. pixels : voxels of
+    ``images`` per voxel of the image that each stands for, along rows and columns.
+    """
+    theta, scale, inside, wide = [], [], np.zeros((len(boxes), *size), bool), images.shape[-1]
     for number, (top, bottom, left, right) in enumerate(boxes):
         height, width = 1.35 * (bottom - top), 1.35 * (right - left)
         rows, columns = (top + bottom) / 2, (left + right) / 2
+        scale.append([height / size[0] / pixels[number][0], width / size[1] / pixels[number][1]])
         theta.append([[width / wide, 0, 2 * columns / wide - 1], [0, height / wide, 2 * rows / wide - 1]])
         edges = [round((0.5 + sign * 0.5 / 1.35) * n) for n in size for sign in (-1, 1)]
         inside[number, edges[0] : edges[1], edges[2] : edges[3]] = True
@@ -244,7 +265,7 @@ def _cut(
     scaled = ((flat - low[:, None]) / (high - low).clamp_min(1e-6)[:, None]).clamp(0, 1).view_as(cut)
     labels = functional.grid_sample(truth[:, None].float(), grid, mode="nearest", align_corners=False)[:, 0] > 0.5
     mask = labels.numpy() & inside
-    return Guide.of(scaled.numpy(), inside), mask
+    return Guide.of(scaled.numpy(), inside, scale=np.array(scale)), mask
 
 
 def guessed(mask: Mask, rng: np.random.Generator) -> npt.NDArray[np.float32]:

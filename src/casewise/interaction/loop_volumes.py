@@ -42,7 +42,7 @@ class VolumesInTheLoop(UserInTheLoop):
         prompts: Sequence[str] = DEFAULT,
         turned: bool = True,
     ) -> None:
-        super().__init__(draw, name, size, habits or Habits(warp=_WARP, prior=0.25), prompts)
+        super().__init__(draw, name, size, habits or Habits(rounds=6, warp=_WARP, prior=0.25, best=0.6), prompts)
         self._volume, self._turned = size, turned
         self._spacing = (1.0, 1.0, 1.0)
 
@@ -64,7 +64,8 @@ class VolumesInTheLoop(UserInTheLoop):
         wide = (round(_WIDE * rows), round(_WIDE * columns), round(_WIDE * planes))
         images, truth = self._warped(size, wide)
         boxes = [self._loosened(mask, finer, (rows, columns, planes)) for mask in truth.numpy().astype(bool)]
-        self._guide, self._truth = _cut(images, truth, boxes, self._volume, 1.0 if thick else WIDENED, self._spacing)
+        scale = np.array([_scale(mask, sides, finer) for mask, sides in zip(truth.numpy().astype(bool), boxes, strict=True)])
+        self._guide, self._truth = _cut(images, truth, boxes, self._volume, 1.0 if thick else WIDENED, self._spacing, scale)
         self._hands = [Hand(max(3, round(25 * finer)), int(np.clip(round(self._rng.integers(1, 3) * finer), 1, 5))) for _ in boxes]
         self._previous = np.zeros(self._truth.shape, np.float32)
         self._guide = replace(self._guide, prior=self._priors())
@@ -116,8 +117,21 @@ def _around(
     return x, functional.interpolate(y, size=wide, mode="nearest-exact")[0, 0]
 
 
+def _scale(mask: Mask, sides: Sides, finer: float) -> tuple[float, float]:
+    """The image's pixels to one of the grid along rows and columns, once the box has the sides it was drawn with."""
+    tight = [int(np.ptp(np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis))))) + 1 for axis in (0, 1)]
+    rows, columns = ((sides[2 * axis + 1] - sides[2 * axis]) / (tight[axis] * finer) for axis in (0, 1))
+    return rows, columns
+
+
 def _cut(
-    images: Tensor, truth: Tensor, boxes: list[Sides], size: tuple[int, int, int], beyond: float, spacing: tuple[float, ...]
+    images: Tensor,
+    truth: Tensor,
+    boxes: list[Sides],
+    size: tuple[int, int, int],
+    beyond: float,
+    spacing: tuple[float, ...],
+    scale: npt.NDArray[np.float64],
 ) -> tuple[Guide, Mask]:
     """The network's crop around each box; planes are looked at ``beyond`` times the box's, pixels :data:`WIDENED` times."""
     wide = images.shape[2:]
@@ -138,4 +152,4 @@ def _cut(
     low, high = np.percentile(values, (0.5, 99.5), axis=1).astype(np.float32)[..., None]
     scaled = np.clip((values - low) / np.maximum(high - low, 1e-6), 0, 1).astype(np.float32).reshape(cut.shape)
     labels = functional.grid_sample(truth[:, None].float(), grid, mode="nearest", align_corners=False)[:, 0] > 0.5
-    return Guide.of(scaled, inside, spacing), labels.numpy() & inside
+    return Guide.of(scaled, inside, spacing, scale=scale), labels.numpy() & inside

@@ -109,7 +109,7 @@ class State:
 
 def _guide(image: Image, region: Region, hint: Mask | None) -> Guide:
     prior = None if hint is None else region.sampled(hint)[None]
-    return Guide.of(region.crop(image)[None], region.inside()[None], region.spacing, prior)
+    return Guide.of(region.crop(image)[None], region.inside()[None], region.spacing, prior, region.scale)
 
 
 def marked(guide: Guide, region: Region, strokes: Strokes) -> Guide:

@@ -11,8 +11,9 @@ from casewise.errors import ModelError
 # box: 1 inside. foreground, background: nearness to the strokes. previous: the answer before them. near_foreground,
 # near_background, near_outside: nearness to the strokes and to the box's outside along paths of even intensity. likelihood: of the
 # object, by the intensities of strokes, box and its outside; stroke_likelihood: of the strokes alone. prior: where other
-# images' masks see the object, 0 where nothing is known. distances: the logit that the
-# paths alone give; always the last, since a network's head passes it on.
+# images' masks see the object, 0 where nothing is known. slack: how far inside the box, up to as far as boxes are drawn too
+# large: an object comes into that margin on every side. distances: the logit that the paths alone give; always the last, since a
+# network's head passes it on.
 PROMPTS = (
     "box",
     "foreground",
@@ -24,6 +25,7 @@ PROMPTS = (
     "likelihood",
     "stroke_likelihood",
     "prior",
+    "slack",
     "distances",
 )
 DEFAULT = ("box", "foreground", "background", "previous", "near_foreground", "near_background", "distances")
