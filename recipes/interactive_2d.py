@@ -60,7 +60,7 @@ STAGES = (
     Stage(64, 2400, 2.5e-3),
     Stage(64, 1700, 1.5e-3, EVERY, MORE_WALLS, 2, 0.3, 1),
     Stage(64, 2600, 1.5e-3, AS_SEEN, VEILED, 3, 0.25, 2, 7, 0.45, 0.6),
-    Stage(64, 2600, 1.2e-3, AS_SEEN, WALLS_AGAIN, 4, 0.25, 2, 5, 0.45, 0.6, 0.2),
+    Stage(64, 2100, 1.2e-3, AS_SEEN, WALLS_AGAIN, 4, 0.25, 2, 5, 0.45, 0.6, 0.2),
 )
 NETWORK = {"kind": "prompt_unet", "channels": [16, 32, 64, 128, 160]}
 LATER = ("prior", "slack")  # what the first stage is not told
@@ -69,16 +69,16 @@ SPEC = Spec("segmentation", NETWORK | {"prompts": list(FIRST)}, Preparation(2, (
 TOLD = {"heart": "ACDC, heart MR, unseen structures", "lesions": "lesions on FLAIR, unseen", "films": "radiographs"}
 
 
-def trained(seed: int = 0, folder: Path | None = None) -> Model:
+def trained(seed: int = 0, folder: Path | None = None, stages: Sequence[Stage] = STAGES) -> Model:
     """The trained model; ``folder`` keeps what each stage came to."""
-    if folder and (folder / str(len(STAGES))).exists():
-        return Model.load(folder / str(len(STAGES)))
+    if folder and (folder / str(len(stages))).exists():
+        return Model.load(folder / str(len(stages)))
     labelled, _ = labelled_cases()
     cases = [*labelled, *cases_without_masks()]
     plates = [made for case in cases for made in plates_of(case)]
     told(f"{len(cases)} images, {len(plates)} pictures, {sum(bool(one.objects) for one in plates)} of them labelled")
     model = Model.initial("casewise-interactive-2d", SPEC, seed)
-    for number, stage in enumerate(STAGES, start=1):
+    for number, stage in enumerate(stages, start=1):
         done = folder / str(number) if folder else None
         if done is not None and done.exists():
             model = Model.load(done)

@@ -18,8 +18,9 @@ from casewise.training.measures import dice
 MOST_BYTES = 10 * 2**20
 
 
-def test_it_is_small_and_says_where_it_fails():
-    folder = shipped.FOLDER / "interactive_2d"
+@pytest.mark.parametrize("name", ["interactive_2d", "interactive_3d"])
+def test_it_is_small_and_says_where_it_fails(name):
+    folder = shipped.FOLDER / name
     assert (folder / "weights.safetensors").stat().st_size < MOST_BYTES
     card = (folder / "card.md").read_text(encoding="utf-8")
     for heading in ("Data, split, command", "Measured", "Where it fails", "Limits"):
@@ -44,6 +45,13 @@ def test_strokes_lead_to_the_ventricles_of_a_heart_it_never_saw(shared_data: Pat
             line, foreground = made
             session.add_scribbles(line if foreground else None, None if foreground else line)
         assert dice(session.mask, truth) > least
+
+
+def test_volumes_are_for_the_network_that_takes_volumes():
+    image = Image(np.random.default_rng(0).random((1, 24, 24, 12), dtype=np.float32))
+    session = InteractiveSegmentation(None, image, [(4, 20), (4, 20), (2, 10)], device="cpu")
+    assert session.model.spec.preparation.spatial_dims == 3
+    assert InteractiveSegmentation(None, Image(image.array[..., 0]), [(4, 20), (4, 20)]).model.spec.preparation.spatial_dims == 2
 
 
 @pytest.mark.shared
