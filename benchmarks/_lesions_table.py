@@ -5,17 +5,20 @@ from __future__ import annotations
 import os
 import platform
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from benchmarks._lesions_data import GLIOMA, SCLEROSIS
-from benchmarks._lesions_runs import LEAST_ML, NETWORKS, STEPS, SYNTHETIC, WAYS
+from benchmarks._lesions_runs import NETWORKS, SHIPPED, STEPS, SYNTHETIC, THRESHOLD, WAYS, plan
 from benchmarks._statistics import auc, interval, paired_bootstrap, paired_p
+from casewise.lesions.choosing import LEAST_ML, Choice
 
 Rows = list[dict[str, Any]]
 _SURE = 0.05
+_SITES = {"brats-cbica": "Pennsylvania (CBICA)", "wmh": "Shanghai (WMH)", "open-ms": "Ljubljana (open-ms)"}
+_ARMS = (*((network, way) for network in NETWORKS for way in WAYS), (SHIPPED, "joint"), (THRESHOLD, "joint"))
 _MEASURES = ("dice", "sensitivity", "false", "slice_auc", "true_class")
 _TITLES = {
     "dice": "Dice of the map",
@@ -44,25 +47,74 @@ def of(row: dict[str, Any], measure: str) -> float | None:
         return row["classes"].get(row["category"]) if row["classes"] and row["category"] != SCLEROSIS else None
     if measure == "glioma":
         return row["score"] if row["score"] is not None else row["classes"].get(GLIOMA)
+    if measure.startswith("usual "):
+        return of({**row, **row["usual"]}, measure.removeprefix("usual ")) if "usual" in row else None
     value = row.get(measure)
     return None if value is None else float(value)
 
 
 def everything(rows: Rows) -> Callable[[dict[str, Any]], bool]:
-    """Whether a row is of all the sequences that its patient has."""
-    most: dict[str, int] = defaultdict(int)
+    """Whether a row is of all the sequences that its patient has and its network takes."""
+    most: dict[tuple[str, str], int] = defaultdict(int)
     for row in rows:
-        most[row["patient"]] = max(most[row["patient"]], len(row["sequences"]))
-    return lambda row: len(row["sequences"]) == most[row["patient"]]
+        key = row["network"], row["patient"]
+        most[key] = max(most[key], len(row["sequences"]))
+    return lambda row: len(row["sequences"]) == most[row["network"], row["patient"]]
 
 
 def main_table(rows: Rows) -> list[str]:
     full = everything(rows)
     lines = ["| network | trained | " + " | ".join(_TITLES.values()) + " | AUC glioma |", "|---|---|" + "---|" * (len(_TITLES) + 1)]
-    for network in NETWORKS:
-        for way in WAYS:
-            cells = [_mean(list(values(rows, network, way, measure, full).values())) for measure in _MEASURES]
-            lines.append(f"| {network} | {way} | " + " | ".join([*cells, _glioma(rows, network, way, full)]) + " |")
+    for network, way in _ARMS:
+        cells = [_mean(list(values(rows, network, way, measure, full).values())) for measure in _MEASURES]
+        told = "–" if network == THRESHOLD else way
+        lines.append(f"| {network} | {told} | " + " | ".join([*cells, _glioma(rows, network, way, full)]) + " |")
+    return lines
+
+
+def shipped_against_threshold(rows: Rows) -> str:
+    """A sentence: what the network adds to the brightness alone, by patient."""
+    full, told = everything(rows), []
+    for measure in _MEASURES[:3]:
+        one, two = (values(rows, network, "joint", measure, full) for network in (SHIPPED, THRESHOLD))
+        shared = sorted(set(one) & set(two))
+        if len(shared) < 2:
+            return ""
+        gains = [one[patient] - two[patient] for patient in shared]
+        low, high = interval(gains)
+        sure = paired_p([one[patient] for patient in shared], [two[patient] for patient in shared])
+        told.append(f"{_TITLES[measure]} {np.mean(gains):+.3f} ({low:+.3f} to {high:+.3f}, p {sure:.2f})")
+    return f"*{SHIPPED}* against *{THRESHOLD}*, by patient: {'; '.join(told)}.\n"
+
+
+def sites_table(rows: Rows) -> list[str]:
+    """Each site's patients, of every way that makes a map."""
+    full, measures = everything(rows), _MEASURES[:3]
+    lines = ["| site | network | trained | " + " | ".join(_TITLES[own] for own in measures) + " |", "|---|---|---|---|---|---|"]
+    for site, title in _SITES.items():
+        own = [row for row in rows if row["patient"].startswith(f"{site}/")]
+        for network, way in _ARMS:
+            if way != "unmapped" and own:
+                cells = [_mean(list(values(own, network, way, measure, full).values())) for measure in measures]
+                if set(cells) == {"–"}:
+                    continue
+                told = "–" if network == THRESHOLD else way
+                lines.append(f"| {title} | {network} | {told} | " + " | ".join(cells) + " |")
+    return lines
+
+
+def choices_table(rows: Rows, choices: Mapping[str, Sequence[Choice]]) -> list[str]:
+    """What was chosen, and what the maps are under the rule of which nothing was chosen."""
+    full, measures = everything(rows), _MEASURES[:3]
+    lines = [
+        "| network, trained | chosen for each fold | " + " | ".join(_TITLES[own] for own in measures) + " |",
+        "|---|---|---|---|---|",
+    ]
+    for network, way in _ARMS:
+        if f"{network}, {way}" in choices:
+            told = "; ".join(map(_told, choices[f"{network}, {way}"]))
+            cells = [_mean(list(values(rows, network, way, f"usual {measure}", full).values())) for measure in measures]
+            lines.append(f"| {network}, {way} | {told} | " + " | ".join(cells) + " |")
     return lines
 
 
@@ -102,11 +154,12 @@ def verdicts(rows: Rows) -> list[str]:
 
 
 def patients_table(rows: Rows) -> list[str]:
-    full = everything(rows)
+    full, arms = everything(rows), [(network, way) for network, way in _ARMS if way != "unmapped"]
     patients = sorted({(row["category"], row["patient"]) for row in rows})
-    lines = ["| patient | " + " | ".join(f"{n}, {w}" for n in NETWORKS for w in WAYS[:2]) + " |", "|---|" + "---|" * 6]
+    heads = [network if network in (SHIPPED, THRESHOLD) else f"{network}, {way}" for network, way in arms]
+    lines = ["| patient | " + " | ".join(heads) + " |", "|---|" + "---|" * len(arms)]
     for category, patient in patients:
-        cells = [values(rows, n, w, "dice", full).get(patient) for n in NETWORKS for w in WAYS[:2]]
+        cells = [values(rows, network, way, "dice", full).get(patient) for network, way in arms]
         lines.append(
             f"| {category}, {patient.split('/')[1]} | " + " | ".join("–" if c is None else f"{c:.3f}" for c in cells) + " |"
         )
@@ -116,7 +169,7 @@ def patients_table(rows: Rows) -> list[str]:
 def subsets_table(rows: Rows) -> list[str]:
     """Of each subset of sequences, over the patients who have all of them."""
     lines = ["| sequences | patients | measure | " + " | ".join(NETWORKS) + " |", "|---|---|---|" + "---|" * len(NETWORKS)]
-    subsets = sorted({tuple(row["sequences"]) for row in rows}, key=lambda own: (len(own), own))
+    subsets = sorted({tuple(row["sequences"]) for row in rows if row["network"] in NETWORKS}, key=lambda own: (len(own), own))
     for subset in subsets:
         for measure in ("dice", "sensitivity"):
             columns = [values(rows, n, "joint", measure, lambda row, s=subset: tuple(row["sequences"]) == s) for n in NETWORKS]
@@ -167,8 +220,9 @@ def nodules_table(rows: Rows) -> list[str]:
     return lines
 
 
-def page(brains: Rows, nodules: Rows, seeds: int, missing: Sequence[str] = ()) -> str:
+def page(brains: Rows, choices: Mapping[str, Sequence[Choice]], nodules: Rows, seeds: int, missing: Sequence[str] = ()) -> str:
     first, second, third = STEPS
+    shipped = plan(SHIPPED, "joint", 0)
     return "\n".join(
         [
             "# Lesions: where, and of which kind\n",
@@ -182,8 +236,17 @@ def page(brains: Rows, nodules: Rows, seeds: int, missing: Sequence[str] = ()) -
             f"map held fixed, {third} for both. **separate**: the map goes on alone ({first} + {third}), the class is",
             f"learnt from the fixed map ({second} + {third}). **unmapped**: a classifier without map ({second} + {third}).",
             f"{round(100 * SYNTHETIC)} % of the slices shown in training have synthetic lesions; sequences are left out at",
-            f"random. A lesion counts from {LEAST_ML} ml on and is found where a tenth of it is in the mask. Intervals: 95",
-            "%, bootstrap over patients; p: Wilcoxon over patients.\n",
+            f"random. A lesion counts from {LEAST_ML} ml on and is found where a tenth of it is in the mask; a false piece counts",
+            f"from {LEAST_ML} ml on where it touches no lesion. Intervals: 95 %, bootstrap over patients; p: Wilcoxon over",
+            f"patients. **{SHIPPED}**: the plan of the shipped model (fusion, joint, FLAIR and T1 alone, {shipped.size} pixels,",
+            f"{' + '.join(map(str, shipped.steps))} steps), in the same three folds. **{THRESHOLD}**: no network, FLAIR's",
+            "brightness alone, cut by a rule chosen in the same way.\n",
+            "**What of a map counts** is chosen for each network and way of training on the maps of the other two folds' patients,",
+            "by the highest mean of Dice and lesion-wise F1: whether FLAIR's brightness (in deviations) is added to the map's",
+            "logits, a threshold, a peak that a piece has to come up to, the network's least mean chance over it, and a least",
+            "volume. (The networks that made those maps had seen this fold's patients; these few numbers are all that comes of",
+            "it. What is chosen *among* was settled on these same nine patients, none of whom the network in question had seen, so",
+            "that the figures are somewhat too good.)\n",
             "**What these figures cannot show.** Each class comes from one site, so that whoever tells the sites apart tells the",
             "classes apart: scanner, slice thickness and skull-stripping differ with the disease. The class is told from FLAIR",
             "alone, which all have, so that at least the presence of a T1 gives nothing away. The one patient with multiple",
@@ -194,7 +257,12 @@ def page(brains: Rows, nodules: Rows, seeds: int, missing: Sequence[str] = ()) -
             "\n`probability of the true class` is of the eight patients whose class was trained on. `AUC slice with a lesion`:",
             "within each patient, how well the verdict on a slice tells those with lesions from those without, which no site can",
             "give away.\n",
-            "### Joint against the others, by patient",
+            shipped_against_threshold(brains),
+            "### Each site",
+            *sites_table(brains),
+            "\n### What was chosen, and the networks' maps as they are (from 0.5, all pieces of 0.02 ml)",
+            *choices_table(brains, choices),
+            "\n### Joint against the others, by patient",
             *verdicts(brains),
             "",
             *paired_table(brains),
@@ -239,6 +307,12 @@ def _glioma(rows: Rows, network: str, way: str, full: Callable[[dict[str, Any]],
 
 def _auc(scores: np.ndarray, truth: np.ndarray) -> float:
     return auc(scores.tolist(), truth.tolist()) if 0 < truth.sum() < len(truth) else 0.5
+
+
+def _told(choice: Choice) -> str:
+    bright, rule = choice.brightness, choice.rule
+    drawn = "the map" if bright is None else f"{bright.trust:g} · map + {bright.weight:g} · (FLAIR − {bright.level:g})"
+    return f"{drawn} from {rule.threshold:g}, peak {rule.peak:g}, mean {rule.mean:g}, {rule.least_ml:g} ml"
 
 
 def _mean(own: Sequence[float]) -> str:

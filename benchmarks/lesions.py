@@ -1,8 +1,8 @@
 """Lesions localised and classified: ``python -m benchmarks.lesions`` keeps its tables in ``benchmarks/results/lesions.md``.
 
 Three networks, each trained jointly, separately and without a map, measured on patients it never saw, with every subset of their
-sequences. What is done is kept under ``.work/lesions`` and not done again; ``--seconds N`` begins nothing new after N seconds, and
-the tables then say what is missing.
+sequences; the plan of the shipped model; and a plain threshold. What is done is kept under ``.work/lesions`` and not done again;
+``--seconds N`` begins nothing new after N seconds, and the tables then say what is missing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import torch
 
 from benchmarks._lesions_data import FOLDS, WORK
 from benchmarks._lesions_nodules import rows as nodule_rows
-from benchmarks._lesions_runs import NETWORKS, unit
+from benchmarks._lesions_runs import NETWORKS, SHIPPED, THRESHOLD, judged, unit
 
 RESULTS = Path(__file__).parent / "results" / "lesions.md"
 Rows = list[dict[str, Any]]
@@ -35,7 +35,7 @@ def main() -> None:
     for seed in range(given.seeds):
         todo += [
             (True, lambda network=network, fold=fold, seed=seed: unit(network, fold, seed), f"{network} fold {fold} seed {seed}")
-            for network in NETWORKS
+            for network in (THRESHOLD, SHIPPED, *NETWORKS)
             for fold in range(FOLDS)
         ]
     todo += [
@@ -54,13 +54,14 @@ def main() -> None:
         sys.stderr.write(f"Not all is done, run it again to go on; missing: {', '.join(missing)}.\n")
     from benchmarks._lesions_table import page
 
-    RESULTS.write_text(page(brains, nodules, given.seeds, missing), encoding="utf-8")
+    made, choices = judged(brains)
+    RESULTS.write_text(page(made, choices, nodules, given.seeds, missing), encoding="utf-8")
     sys.stdout.write(RESULTS.read_text(encoding="utf-8"))
 
 
 def kept(name: str) -> bool:
     """Whether a unit's rows lie on disk."""
-    words = name.split()
+    words = name.replace(SHIPPED, SHIPPED.replace(" ", "_")).split()
     stem = f"nodules-{words[1]}-0" if words[0] == "nodules" else f"{words[0]}-{words[2]}-{words[4]}"
     return (WORK / "rows" / f"{stem}.json").exists()
 

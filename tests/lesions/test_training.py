@@ -13,6 +13,9 @@ from casewise.errors import CasewiseError, ModelError, UsageError
 from casewise.image import Image
 from casewise.lesions import Labelled, Plan, predict, train_lesions
 from casewise.lesions.batches import Batches, Shown
+from casewise.lesions.brightness import Brightness
+from casewise.lesions.choosing import Choice, fitted
+from casewise.lesions.finding import Rule
 from casewise.lesions.prepared import prepared
 from casewise.lesions.slices import scaled
 from casewise.lesions.synthetic import drawn
@@ -102,7 +105,7 @@ def test_a_mask_on_another_grid_is_refused() -> None:
 
 def test_the_classifier_leaves_the_map_alone_until_both_are_trained(patients: list[Labelled]) -> None:
     phases = plan().phases()
-    assert [(part, trainable) for part, trainable, _ in phases] == [
+    assert [(part, trainable) for part, trainable, *_ in phases] == [
         ("localise", ("localiser",)),
         ("classify", ("classifier",)),
         ("together", ("localiser", "classifier")),
@@ -149,6 +152,27 @@ def test_examinations_set_aside_choose_the_weights(patients: list[Labelled]) -> 
     model = train_lesions(patients, "m", chosen, validation=[patient(20, LARGE), patient(21, SMALL)])
     assert set(model.lineage.measures) == {"validation_merit"}
     assert np.isfinite(model.lineage.measures["validation_merit"])
+
+
+def test_three_volumes_set_aside_choose_what_of_the_map_counts(model: Model) -> None:
+    unseen = [patient(30, LARGE), patient(31, SMALL), patient(32, SMALL, ("FLAIR",))]
+    chosen = fitted(model, unseen)
+    assert set(chosen.spec.network["rule"]) == {"threshold", "peak", "mean", "least_ml"}
+    assert fitted(model, unseen[:2]) is model
+
+    def merit(own: Model) -> float:
+        told = []
+        for examination in unseen:
+            image, mask = examination.load(("FLAIR", "T1"))
+            told.append(dice(predict(own, image, each=False).mask, mask))
+        return float(np.mean(told))
+
+    assert merit(chosen) > merit(model) - 0.1  # Dice is half of what it is chosen by
+    strict = Choice(Brightness("FLAIR", 0.2, 2.0, 1.0), Rule(0.6, 0.9, 0.4, 0.1)).given_to(model)
+    assert (Brightness.of(strict.spec.network), Rule.of(strict.spec.network)) == (
+        Brightness("FLAIR", 0.2, 2.0, 1.0),
+        Rule(0.6, 0.9, 0.4, 0.1),
+    )
 
 
 @pytest.mark.parametrize("carries", [False, True])

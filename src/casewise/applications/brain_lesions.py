@@ -20,8 +20,9 @@ NAME = "brain-lesions"
 SEQUENCES = ("FLAIR", "T1")  # those of the shipped model
 MODEL = "brain_lesions"
 ROUGH = (
-    "The model that comes with casewise learnt from nine patients: it outlines false pieces in nearly every brain, and the kind "
-    "that it names says as much of the hospital as of the disease. Train your own by `casewise train lesions`."
+    "The model that comes with casewise learnt from nine patients: it misses about half of the lesions, the small ones, does not "
+    "know multiple sclerosis, and the kind that it names says as much of the hospital as of the disease. Train your own by "
+    "`casewise train lesions`."
 )
 _UNIT = 100  # maps are written in hundredths: finer would be noise, and take ten times the room
 

@@ -24,6 +24,7 @@ _EACH = 0.5  # the weight of the sequences' own maps beside the combined one
 _UNTOLD = -1
 _SEEN = 24  # slices of an examination set aside that it is measured on
 _TURN, _SHIFT, _SCALE = 7.0, 0.03, 0.15  # degrees, shares
+_CHANGED = 0.05  # chance of each change of intensity
 
 
 @dataclass(frozen=True)
@@ -49,16 +50,17 @@ class Shown:
 class Batches:
     """Source and objective of one phase (:mod:`casewise.training.source`).
 
-    Categories come up alike often, and of each its examinations. aside : examinations that the network is measured on.
+    For the map every examination comes up alike often; for the class the categories do, and of each its examinations. aside :
+    examinations that the network is measured on.
     Raises CasewiseError where no slice of the examinations has a lesion.
     """
 
     def __init__(self, slices: Sequence[Slices], shown: Shown, aside: Sequence[Slices] = ()) -> None:
         self._shown, self._aside = shown, [own for own in aside if len(own.x)]
-        self._groups: dict[str | None, list[Slices]] = defaultdict(list)
-        for own in slices:
+        self._groups: dict[object, list[Slices]] = defaultdict(list)
+        for number, own in enumerate(slices):
             if own.filled:
-                self._groups[own.category].append(own)
+                self._groups[number if shown.part == "localise" else own.category].append(own)
         if not self._groups:
             raise CasewiseError("No slice of the examinations has a lesion large enough to be seen at the network's scale.")
         digest = hashlib.blake2b(repr(shown).encode(), digest_size=12)
@@ -88,7 +90,15 @@ class Batches:
         if level is not None:
             generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
             # Heads lie about straight, and what the class is told by, left against right, is lost where they are turned far.
-            level = replace(level, rotation=_TURN, shift=_SHIFT, scale=_SCALE, mirror=self._shown.mirror)
+            # The values were normalised over the whole examination: changed often, they would say nothing any more.
+            level = replace(
+                level,
+                rotation=_TURN,
+                shift=_SHIFT,
+                scale=_SCALE,
+                intensity=min(level.intensity, _CHANGED),
+                mirror=self._shown.mirror,
+            )
             planes, (target,) = augment(planes, [(target, "nearest")], level, generator)
         planes = planes * kept[:, :, None, None]
         self._verdicts, self._there = torch.tensor(verdicts), kept
@@ -168,15 +178,18 @@ def _kept(there: np.ndarray, dropped: float, rng: np.random.Generator) -> np.nda
 
 
 def _map_loss(logits: Tensor, target: Tensor, soft: bool) -> Tensor:
-    """Cross-entropy + (1 − soft Dice of the whole batch): of a slice without lesion alone, Dice says next to nothing.
+    """Cross-entropy + 1 − soft Dice: half that of the whole batch, half the mean over the slices that have lesions.
 
-    soft : whether the target is not only 0 or 1; squares then make Dice 1 where both are the same.
+    In the first a large lesion hides the small ones of other slices, which the second counts alike; of a slice without lesion alone
+    Dice says next to nothing. soft : whether the target is not only 0 or 1; squares then make Dice 1 where both are the same.
     """
     logits = logits.float()
     chance, power = logits.sigmoid(), 2 if soft else 1
-    overlap, sizes = (chance * target).sum(), (chance**power).sum() + (target**power).sum()
-    entropy = functional.binary_cross_entropy_with_logits(logits, target)
-    return entropy + 1 - (2 * overlap + 1) / (sizes + 1)
+    overlap, sizes = (chance * target).sum(dim=(1, 2)), (chance**power + target**power).sum(dim=(1, 2))
+    filled = (target > 0).flatten(1).any(dim=1).float()
+    whole = (2 * overlap.sum() + 1) / (sizes.sum() + 1)
+    each = ((2 * overlap + 1) / (sizes + 1) * filled).sum() / filled.sum().clamp_min(1)
+    return functional.binary_cross_entropy_with_logits(logits, target) + 1 - (whole + each) / 2
 
 
 def _each_loss(maps: Tensor, target: Tensor, there: Tensor, soft: bool) -> Tensor:

@@ -13,7 +13,8 @@ from scipy.ndimage import gaussian_filter1d
 from casewise.device import resolve_device
 from casewise.errors import CasewiseError, ModelError
 from casewise.image import Box, Image
-from casewise.lesions.finding import THRESHOLD, Lesions, pieces
+from casewise.lesions.brightness import Brightness
+from casewise.lesions.finding import Lesions, Rule, outlined
 from casewise.lesions.slices import cut, only, scaled, shows, window
 from casewise.models.model import Model
 from casewise.models.networks.lesion_parts import LesionAnswer
@@ -57,18 +58,39 @@ def predict(model: Model, image: Image, device: str = "cpu", *, each: bool = Tru
     if each and len(there) > 1:
         maps = {names[n]: own[:, n] if own is not None else _answers(model, shown, resolve_device(device), (n,))[0] for n in there}
     grids = {name: _placed(_assembled(model, parts, shown, found, ready), whole, box) for name, found in maps.items()}
-    combined = grids[names[there[0]]] if len(there) == 1 else _placed(_assembled(model, parts, shown, together, ready), whole, box)
-    told = _told(model, verdicts, _areas(together), there)
+    seen = grids[names[there[0]]] if len(there) == 1 else _placed(_assembled(model, parts, shown, together, ready), whole, box)
+    combined, grids = _bright(model, seen, grids, image, [names[n] for n in there], box)
+    rule = Rule.of(model.spec.network)
+    told = _told(model, verdicts, _areas(together, rule), there)
+    mask, lesions = outlined(combined, image, rule, seen)
     return Lesions(
         tuple(names[n] for n in there),
         tuple(name for n, name in enumerate(names) if n not in there),
         combined,
+        mask,
         grids if each else {},
         told.any,
         told.classes,
         told.score,
-        pieces(combined, image),
+        lesions,
     )
+
+
+def _bright(
+    model: Model, seen: Floats, grids: dict[str, Floats], image: Image, there: Sequence[str], box: Box
+) -> tuple[Floats, dict[str, Floats]]:
+    """The combined map, and those by each sequence, drawn out to where the model's settings say that it is bright."""
+    brightness = Brightness.of(model.spec.network)
+    if brightness is None or brightness.sequence not in there:
+        return seen, grids
+    values = image.array[sequences_of(model).index(brightness.sequence)][box.slices]
+    drawn = [
+        own
+        if name not in ("", brightness.sequence)
+        else _placed(brightness.applied(own[box.slices], values, image.spacing), image, box)
+        for name, own in {"": seen, **grids}.items()
+    ]
+    return drawn[0], dict(zip(grids, drawn[1:], strict=True))
 
 
 @dataclass(frozen=True)
@@ -123,9 +145,9 @@ def _placed(values: Floats, whole: Image, box: Box) -> Floats:
     return full
 
 
-def _areas(chances: Floats) -> npt.NDArray[np.float64]:
+def _areas(chances: Floats, rule: Rule) -> npt.NDArray[np.float64]:
     """(N,): pixels of lesion in each slice, and a little for what is nearly one."""
-    return (chances >= THRESHOLD).sum(axis=(1, 2)) + 1e-3 * chances.sum(axis=(1, 2), dtype=np.float64)
+    return (chances >= rule.threshold).sum(axis=(1, 2)) + 1e-3 * chances.sum(axis=(1, 2), dtype=np.float64)
 
 
 def _told(model: Model, verdicts: Floats, areas: npt.NDArray[np.float64], there: Sequence[int]) -> _Told:

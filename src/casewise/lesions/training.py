@@ -9,11 +9,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from casewise.case import Case, Structure
 from casewise.errors import CasewiseError, UsageError
 from casewise.image import Image
 from casewise.lesions.batches import Batches, Shown
+from casewise.lesions.choosing import fitted
 from casewise.lesions.examinations import Labelled
 from casewise.lesions.prepared import Slices, prepared
 from casewise.lesions.slices import NONE, preparation
@@ -24,6 +26,16 @@ from casewise.training.fit import Progress, Settings, fit
 NETWORKS = ("multitask", "fusion", "regression")
 WAYS = ("joint", "separate", "unmapped")
 _LOCALISER, _CLASSIFIER = ("localiser",), ("classifier",)
+_AGAIN = 0.3  # of the rate, where a localiser that has learnt already goes on
+
+
+class Phase(NamedTuple):
+    """part : what is lowered. trainable : beginnings of the names of what is trained. rate : as a share of the plan's."""
+
+    part: str
+    trainable: tuple[str, ...]
+    steps: int
+    rate: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -63,15 +75,15 @@ class Plan:
         if not all(0 <= score <= 1 for _, score in self.scores):
             raise UsageError(f"A score is a number from 0 to 1; given was {dict(self.scores)}.")
 
-    def phases(self) -> tuple[tuple[str, tuple[str, ...], int], ...]:
-        """(what is lowered, beginnings of the names of what is trained, steps) of each phase, in order."""
+    def phases(self) -> tuple[Phase, ...]:
+        """What is trained, in order."""
         first, second, third = self.steps
         if self.way == "unmapped":
-            return (("classify", ("localiser", "classifier"), second + third),)
-        start = (("localise", _LOCALISER, first),)
+            return (Phase("classify", ("localiser", "classifier"), second + third),)
+        start = Phase("localise", _LOCALISER, first)
         if self.way == "separate":
-            return (*start, ("localise", _LOCALISER, third), ("classify", _CLASSIFIER, second + third))
-        return (*start, ("classify", _CLASSIFIER, second), ("together", _LOCALISER + _CLASSIFIER, third))
+            return (start, Phase("localise", _LOCALISER, third, _AGAIN), Phase("classify", _CLASSIFIER, second + third))
+        return (start, Phase("classify", _CLASSIFIER, second), Phase("together", _LOCALISER + _CLASSIFIER, third, _AGAIN))
 
 
 def train_lesions(
@@ -89,7 +101,8 @@ def train_lesions(
     """A model of where the lesions of such examinations are and what they are.
 
     Classes are ``no lesion`` and the categories of the examinations (``lesion`` where they have none); sequences are all that they
-    have. validation : examinations of other patients, which choose among each phase's states. kept : folder where prepared slices,
+    have. validation : examinations of other patients, which choose among each phase's states and, where they are three volumes or
+    more, what of the map counts as a lesion (:func:`casewise.lesions.choosing.fitted`). kept : folder where prepared slices,
     finished phases and checkpoints lie, so that an interrupted training goes on; it may be deleted afterwards.
     reading : called with the number of examinations prepared, and of all. failed : told of each that cannot be used, in one
     sentence, and the others go on; without it the first such error is raised.
@@ -104,7 +117,9 @@ def train_lesions(
         training, aside = slices[: len(examinations)], slices[len(examinations) :]
         usable = [examination for examination, own in zip(examinations, training, strict=False) if len(own.x)]
         cases = [as_case(examination, key) for examination in usable for key in examination.keys]
-        return train_slices(Model.initial(name, described, plan.settings.seed), training, aside, cases, plan, folder, progress)
+        model = train_slices(Model.initial(name, described, plan.settings.seed), training, aside, cases, plan, folder, progress)
+    # A map that carries a score is no chance of a lesion, and is cut at the half of it.
+    return model if plan.way == "unmapped" or plan.carries_score else fitted(model, validation)
 
 
 def spec(plan: Plan, classes: Sequence[str], sequences: Sequence[str], told: Sequence[int], lesion: Structure) -> Spec:
@@ -130,7 +145,7 @@ def train_slices(
     plan: Plan,
     folder: Path | None = None,
     progress: Progress | None = None,
-    phases: Sequence[tuple[str, tuple[str, ...], int]] | None = None,
+    phases: Sequence[Phase] | None = None,
 ) -> Model:
     """``start`` trained through the phases of ``plan`` (or ``phases``), each by :func:`casewise.training.fit`.
 
@@ -150,18 +165,24 @@ def train_slices(
     )
     model, done = start, 0
     todo = tuple(phases if phases is not None else plan.phases())
-    total = sum(steps for _, _, steps in todo)
-    for number, (part, trainable, steps) in enumerate(todo, start=1):
-        batches = Batches(slices, replace(shown, part=part), aside)
-        place = None if folder is None else folder / f"phase-{number}-{_digest(model, batches, plan, steps)}"
+    total = sum(phase.steps for phase in todo)
+    for number, phase in enumerate(todo, start=1):
+        batches = Batches(slices, replace(shown, part=phase.part), aside)
+        place = None if folder is None else folder / f"phase-{number}-{_digest(model, batches, plan, phase)}"
         if place is not None and (place / "model.toml").is_file():
             model = Model.load(place)
         else:
             model = fit(
                 model,
                 cases,
-                trainable=trainable,
-                settings=replace(plan.settings, steps=steps, augmentation="none", seed=plan.settings.seed + number),
+                trainable=phase.trainable,
+                settings=replace(
+                    plan.settings,
+                    steps=phase.steps,
+                    rate=plan.settings.rate * phase.rate,
+                    augmentation="none",
+                    seed=plan.settings.seed + number,
+                ),
                 method="initial",
                 source=batches,
                 objective=batches,
@@ -171,7 +192,7 @@ def train_slices(
             if place is not None:
                 shutil.rmtree(place, ignore_errors=True)
                 model.save(place)
-        done += steps
+        done += phase.steps
     settings = {key: value for key, value in asdict(plan).items() if key not in ("settings", "scores")}
     own = {key: value for key, value in asdict(plan.settings).items() if key not in ("device", "steps")}
     flat = {key: list(value) if isinstance(value, tuple) else value for key, value in (settings | own).items()}
@@ -219,8 +240,8 @@ def _scores(plan: Plan, classes: Sequence[str]) -> tuple[float, ...]:
     return (0.0, *(given[name] for name in classes[1:]))
 
 
-def _digest(model: Model, batches: Batches, plan: Plan, steps: int) -> str:
-    text = f"{model.key}{batches.key}{plan}{steps}"
+def _digest(model: Model, batches: Batches, plan: Plan, phase: Phase) -> str:
+    text = f"{model.key}{batches.key}{plan}{phase}"
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 

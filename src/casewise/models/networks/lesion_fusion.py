@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from casewise.models.networks.lesion_parts import LesionAnswer, MapClassifier, localiser, present
+from casewise.models.networks.lesion_localiser import Localiser
+from casewise.models.networks.lesion_parts import LesionAnswer, MapClassifier, present
 
 
 class Fusion(nn.Module):
@@ -29,7 +30,7 @@ class Fusion(nn.Module):
     ) -> None:
         super().__init__()
         self.mapped = mapped
-        self.localiser = nn.ModuleList(localiser(1, 2, channels, patch) for _ in range(sequences))
+        self.localiser = nn.ModuleList(Localiser(1, 2, channels, patch) for _ in range(sequences))
         self.classifier = MapClassifier(range(sequences) if told_by is None else told_by, classes, channels, patch)
 
     def forward(self, x: Tensor) -> LesionAnswer:

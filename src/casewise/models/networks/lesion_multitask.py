@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from casewise.models.networks.lesion_parts import LesionAnswer, Looking, localiser
+from casewise.models.networks.lesion_localiser import Localiser
+from casewise.models.networks.lesion_parts import LesionAnswer, Looking
 
 
 class MultiTask(nn.Module):
@@ -30,7 +31,7 @@ class MultiTask(nn.Module):
         told = list(range(sequences)) if told_by is None else list(told_by)
         self.hidden = [number for number in range(sequences) if number not in told]
         self.mapped = mapped
-        self.localiser = localiser(sequences, 1, channels, patch)
+        self.localiser = Localiser(sequences, 1, channels, patch)
         self.classifier = Looking(channels[-1], classes)
 
     def forward(self, x: Tensor) -> LesionAnswer:
@@ -41,6 +42,6 @@ class MultiTask(nn.Module):
         if not self.mapped:
             return LesionAnswer(None, self.classifier(self.localiser.encoder(shown), None))
         levels = self.localiser.encoder.levels_of(x)
-        logits = self.localiser.decoded(levels, x.shape[2:])[:, 0]
+        logits = self.localiser.drawn(levels, x)[:, 0]
         features: Tensor = levels[-1] if shown is x else self.localiser.encoder(shown)
         return LesionAnswer(logits, self.classifier(features, logits))

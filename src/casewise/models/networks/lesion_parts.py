@@ -9,9 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from casewise.models.networks.unet import Encoder, UNet
-
-_RARE = -3.0  # the logit of a lesion to begin with
+from casewise.models.networks.unet import Encoder
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,14 +29,6 @@ class LesionAnswer:
 def present(x: Tensor) -> Tensor:
     """(N, sequences) bool: a sequence that is 0 everywhere is missing."""
     return x.flatten(2).abs().amax(dim=2) > 0
-
-
-def localiser(sequences: int, outputs: int, channels: Sequence[int], patch: int) -> UNet:
-    """A U-Net whose first output says of nearly every pixel that it is no lesion before it has learnt anything: most are none."""
-    network = UNet(2, sequences, outputs, channels, patch)
-    with torch.no_grad():
-        network.head.bias[0] = _RARE  # type: ignore[index, operator]
-    return network
 
 
 class Looking(nn.Module):

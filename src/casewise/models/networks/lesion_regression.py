@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from casewise.models.networks.lesion_parts import LesionAnswer, MapClassifier, localiser
+from casewise.models.networks.lesion_localiser import Localiser
+from casewise.models.networks.lesion_parts import LesionAnswer, MapClassifier
 
 
 class Regression(nn.Module):
@@ -24,7 +25,7 @@ class Regression(nn.Module):
     ) -> None:
         super().__init__()
         self.mapped = mapped
-        self.localiser = localiser(sequences, 1, channels, patch)
+        self.localiser = Localiser(sequences, 1, channels, patch)
         self.classifier = MapClassifier(range(sequences) if told_by is None else told_by, 1, channels, patch)
 
     def forward(self, x: Tensor) -> LesionAnswer:
