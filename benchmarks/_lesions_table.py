@@ -111,7 +111,7 @@ def choices_table(rows: Rows, choices: Mapping[str, Sequence[Choice]]) -> list[s
         "|---|---|---|---|---|",
     ]
     for network, way in _ARMS:
-        if f"{network}, {way}" in choices:
+        if choices.get(f"{network}, {way}"):
             told = "; ".join(map(_told, choices[f"{network}, {way}"]))
             cells = [_mean(list(values(rows, network, way, f"usual {measure}", full).values())) for measure in measures]
             lines.append(f"| {network}, {way} | {told} | " + " | ".join(cells) + " |")
