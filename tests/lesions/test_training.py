@@ -167,7 +167,7 @@ def test_three_volumes_set_aside_choose_what_of_the_map_counts(model: Model) -> 
             told.append(dice(predict(own, image, each=False).mask, mask))
         return float(np.mean(told))
 
-    assert merit(chosen) > merit(model) - 0.1  # Dice is half of what it is chosen by
+    assert merit(chosen) > merit(model) - 0.2  # Dice is half of what it is chosen by
     strict = Choice(Brightness("FLAIR", 0.2, 2.0, 1.0), Rule(0.6, 0.9, 0.4, 0.1)).given_to(model)
     assert (Brightness.of(strict.spec.network), Rule.of(strict.spec.network)) == (
         Brightness("FLAIR", 0.2, 2.0, 1.0),
