@@ -156,11 +156,11 @@ CARD = Card(
     fails=(
         "After the box alone it takes what stands out: a wall around a cavity (myocardium) needs strokes, and many of them.",
         "Objects of many parts all over the image (white-matter lesions) need a stroke for nearly each part.",
-        "It sees the box on 64×64 to 192×192 pixels: vessels thinner than a hundredth of the box are lost.",
+        "It sees the box on 64×64 to 128×128 pixels: vessels thinner than a hundredth of the box are lost.",
         "Volumes are for interactive_3d: this one answers plane by plane, and only the distances see the third axis.",
     ),
-    limits="One training (one seed) of about twenty minutes on one core, from 306 images; the steps above are those of the last "
-    "of its stages.",
+    limits="One training (one seed) of about three quarters of an hour on one core, from 306 images; the steps above are "
+    "those of the last of its four stages.",
 )
 
 if __name__ == "__main__":
