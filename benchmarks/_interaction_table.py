@@ -7,9 +7,11 @@ import platform
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from benchmarks._interaction_notes import NOTES
 from benchmarks._statistics import interval, paired_p
 
 Row = dict
@@ -22,7 +24,7 @@ TITLES = {
     "tumour": "Glioma on FLAIR, 3D, not in the training",
 }
 SHOWN = (0, 1, 2, 4, 8)
-_VIEWS = "Where the last block is tuned, the picture is not seen mirrored as well: its features are of one view."
+_VIEWS = "Where the last block is tuned, the picture is seen once, not mirrored and turned as well: its features are of one view."
 
 
 def interactions(row: Row) -> int:
@@ -58,8 +60,31 @@ def write(rows: list[Row], ablations: Sequence[str], results: Path) -> None:
                 both = {row["task"] for row in by_group[group] if row["method"] in ablations}
                 chosen = [row for row in by_group[group] if row["method"] in (OURS, *ablations) and row["task"] in both]
                 lines += ["### Fine-tuning on the image, part by part", "", _VIEWS, "", *_table(chosen), ""]
-    (results / "interaction.md").write_text("\n".join(lines), encoding="utf-8")
+    lines += _beaten([row for row in rows if row["method"] not in ablations])
+    (results / "interaction.md").write_text("\n".join([*lines, NOTES]), encoding="utf-8")
     (results / "interaction.json").write_text(json.dumps(rows, indent=0) + "\n", encoding="utf-8")
+
+
+def _beaten(rows: list[Row]) -> list[str]:
+    """Every structure and measure in which a peer is better than ours beyond chance (paired by patient, p < 0.05)."""
+    found = []
+    measures: dict[str, Callable[[Row], float | None]] = {"strokes to 0.90": lambda row: -interactions(row)}
+    measures |= {f"Dice after {n} strokes" if n else "Dice after the box": lambda row, n=n: row["dice"][n] for n in SHOWN}
+    measures["Dice by an expert's strokes"] = lambda row: row["expert"]
+    for group, structure in dict.fromkeys((row["group"], row["structure"]) for row in rows):
+        of_it = [row for row in rows if (row["group"], row["structure"]) == (group, structure)]
+        for what, measure in measures.items():
+            kept = [row for row in of_it if measure(row) is not None]
+            ours = by_patient([row for row in kept if row["method"] == OURS], measure)
+            for method in dict.fromkeys(row["method"] for row in kept if row["method"] != OURS):
+                theirs = by_patient([row for row in kept if row["method"] == method], measure)
+                values = [[side[name] for name in sorted(set(ours) & set(theirs))] for side in (ours, theirs)]
+                p = paired_p(*values) if len(values[0]) >= 5 else 1.0
+                if p < 0.05 and np.mean(values[0]) < np.mean(values[1]):
+                    told = " and ".join(f"{abs(float(np.mean(side))):.3f}" for side in values)
+                    found.append(f"- {structure.replace('_', ' ')}, {what}: casewise and {method} {told}, p {p:.2g}")
+    tested = "by each structure and measure above, paired by patient, without a correction for their number"
+    return [f"## Where a peer is better beyond chance (p < 0.05, {tested})", "", *(found or ["Nowhere."]), ""]
 
 
 def _table(rows: list[Row]) -> list[str]:
@@ -99,7 +124,7 @@ def _cells(method: str, mine: list[Row], reference: dict[str, float], experts: b
     return cells
 
 
-def by_patient(rows: Sequence[Row], measure: Callable[[Row], float]) -> dict[str, float]:
+def by_patient(rows: Sequence[Row], measure: Callable[[Row], Any]) -> dict[str, float]:
     """Each patient's mean over its tasks."""
     found: dict[str, list[float]] = defaultdict(list)
     for row in rows:
