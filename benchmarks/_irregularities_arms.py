@@ -1,6 +1,6 @@
 """The three detectors that are compared, each trained on the same crops for the same number of steps, and what each finds.
 
-All three begin with one network that was trained on synthetic nodules in NLM's films of healthy lungs. These have 512 pixels,
+All three begin with one network that was trained on synthetic nodules in NLM's films. These have 512 pixels,
 so it saw the whole image alone; where native pixels are seen, its first layer takes their mean to begin with.
 """
 
@@ -13,12 +13,13 @@ from dataclasses import asdict, replace
 import torch
 from torch import Tensor
 
-from benchmarks._irregularities_data import WORK, Radiograph, bank, normal_bank, normals
+from benchmarks._irregularities_data import WORK, Radiograph, bank, chest_bank
+from benchmarks._irregularities_normals import chests, normals
 from casewise.case import Case
 from casewise.detection.chest import chest_segments
 from casewise.detection.detector import told
 from casewise.detection.fusion import Detection, fused
-from casewise.detection.training import Examples, joined, spec
+from casewise.detection.training import Examples, Marks, joined, spec
 from casewise.detection.views import PIXEL_MM, View, views
 from casewise.models import Model
 from casewise.models.networks.spots import NATIVE
@@ -27,8 +28,11 @@ from casewise.training import Settings, fit
 ARMS = ("reduced", "native", "both")
 FOLDS = 5
 BATCH = 8
-FIRST = Settings(steps=2000, batch=BATCH, rate=1.5e-3, augmentation="none", device="cpu", mixed=True)
-THEN = Settings(steps=100, batch=BATCH, rate=8e-4, augmentation="none", device="cpu", mixed=True)
+ASIDE = 4
+MEMBERS = {"normals": "learnt from healthy films", "chests": "learnt from all films"}
+MEAN = "mean of the two"
+FIRST = Settings(steps=6000, batch=BATCH, rate=1.5e-3, augmentation="none", device="cpu", mixed=True)
+THEN = Settings(steps=250, batch=BATCH, rate=6e-4, augmentation="none", device="cpu", mixed=True)
 KEPT = 60  # findings an image that are kept
 
 
@@ -38,15 +42,33 @@ def folds(films: Sequence[Radiograph]) -> list[list[int]]:
     return [sorted(order[start::FOLDS]) for start in range(FOLDS)]
 
 
-def first(seed: int) -> Model:
-    """Trained on synthetic nodules in healthy lungs of other sites; kept on disk."""
-    path = WORK / "first" / str(seed)
+def first(member: str, seed: int = 0) -> Model:
+    """Trained on synthetic nodules in films of other sites, the healthy alone (``normals``) or all (``chests``); kept on disk.
+
+    Every fourth healthy one is set aside.
+    """
+    path = WORK / "first" / f"{member}-{seed}"
     if not path.exists():
-        source = joined([normal_bank()], "normals")
+        healthy, every = len(normals()), chests()
+        numbers = [n for n in range(healthy) if n % ASIDE != seed % ASIDE]
+        numbers += range(healthy, len(every)) if member == "chests" else ()
+        source = joined(chest_bank(numbers), f"{member}-{seed}")
         start = Model.initial("casewise-irregularities", spec("reduced"), seed)
         settings = replace(FIRST, seed=seed)
-        fit(start, normals(), settings=settings, method="initial", source=source, checkpoint=path.with_suffix(".part")).save(path)
+        part = path.with_suffix(".part")
+        part.parent.mkdir(parents=True, exist_ok=True)
+        cases = [every[number] for number in numbers]
+        fit(start, cases, settings=settings, method="initial", source=source, objective=Marks(), checkpoint=part).save(path)
     return Model.load(path)
+
+
+def together(models: Sequence[Model]) -> Model:
+    """One model whose log-odds are the mean of theirs."""
+    described = models[0].spec
+    several = replace(described, network={**described.network, "members": len(models)})
+    weights = {f"members.{n}.{name}": value for n, model in enumerate(models) for name, value in model.weights.items()}
+    trained_on: frozenset[str] = frozenset().union(*(model.trained_on for model in models))
+    return Model(models[0].name, several, weights, replace(models[-1].lineage, trained_on=trained_on))
 
 
 def widened(model: Model, arm: str) -> Model:
@@ -64,7 +86,7 @@ def examples_of(films: Sequence[Radiograph], numbers: Sequence[int]) -> Examples
 
 def train(films: Sequence[Radiograph], numbers: Sequence[int], arm: str, seed: int, examples: Examples) -> Model:
     cases = [Case.of(films[n].image, name=films[n].name, site="jsrt") for n in numbers]
-    return fit(widened(first(seed), arm), cases, settings=replace(THEN, seed=seed), source=examples)
+    return fit(widened(first("chests", seed), arm), cases, settings=replace(THEN, seed=seed), source=examples, objective=Marks())
 
 
 def seen(film: Radiograph) -> list[View]:
@@ -89,15 +111,18 @@ def kept(name: str) -> dict[str, list[Detection]] | None:
     return {film: [Detection(**one) for one in here] for film, here in json.loads(path.read_text(encoding="utf-8")).items()}
 
 
-def unseen(films: Sequence[Radiograph], seed: int = 0) -> dict[str, dict[str, list[Detection]]]:
-    """For each arm what it finds in every radiograph before it is trained on any of JSRT."""
-    names = {arm: f"first-{arm}-{seed}" for arm in ARMS}
-    if any(kept(name) is None for name in names.values()):
-        models = [widened(first(seed), arm) for arm in ARMS]
-        answers = {film.name: found_by(models, film) for film in films}
-        for place, name in enumerate(names.values()):
-            keep(name, {film: one[place] for film, one in answers.items()})
-    return {arm: kept(name) or {} for arm, name in names.items()}
+def unseen(films: Sequence[Radiograph]) -> dict[str, dict[str, list[Detection]]]:
+    """What each member, and their mean, finds in every radiograph before it is trained on any of JSRT."""
+    found = {words: _found(f"first-{member}", films, (member,)) for member, words in MEMBERS.items()}
+    return {**found, MEAN: _found("first-mean", films, tuple(MEMBERS))}
+
+
+def _found(name: str, films: Sequence[Radiograph], members: Sequence[str]) -> dict[str, list[Detection]]:
+    if kept(name) is None:
+        models = [first(member) for member in members]
+        model = together(models) if len(models) > 1 else models[0]
+        keep(name, {film.name: found_by([model], film)[0] for film in films})
+    return kept(name) or {}
 
 
 def crossed(films: Sequence[Radiograph], seed: int = 0) -> dict[str, dict[str, list[Detection]]]:

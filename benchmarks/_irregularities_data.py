@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import binary_dilation, binary_erosion
-from skimage.morphology import convex_hull_image
-from skimage.transform import resize
 
-from benchmarks._cases import ROOT, chest
+from benchmarks._cases import ROOT
+from benchmarks._irregularities_normals import chest_crops, chests, drawn
 from casewise import formats
-from casewise.case import Case
-from casewise.detection.chest import LUNGS_MM, MARGIN_MM, chest_segments
-from casewise.detection.nodules import Nodule, disc
-from casewise.detection.training import Plane, examples
-from casewise.detection.views import COARSE, PIXEL_MM, View, evened, views
-from casewise.errors import CasewiseError
+from casewise.anatomy.blocks import grown
+from casewise.detection.chest import MARGIN_MM, chest_segments
+from casewise.detection.nodules import Nodule, disc, insert
+from casewise.detection.training import Parts, crops
+from casewise.detection.views import PIXEL_MM, View, views
 from casewise.image import Box, Image
 
 WORK = Path(__file__).resolve().parents[1] / ".work" / "irregularities"
-CROPS, REAL, NODULES, NORMAL_CROPS = 4, 3, 4, 48  # crops a segment, further ones a real nodule, most nodules a crop, crops a film
-NEAR = 22  # places outside a lung where a synthetic nodule may lie: 15 mm
+VARIANTS, NODULES = 4, 5  # of a film; synthetic nodules in each at most
+CROPS, REAL = 2, 3  # crops of a segment elsewhere, and of a real nodule in it
+LARGEST_MM = 40.0
 LEAST_MM = 10.0  # a finding hits a nodule whose centre is nearer than its radius, or than this
 
 
@@ -87,30 +85,19 @@ def _truth(row: dict[str, str]) -> tuple[Truth, ...]:
     return (Truth(*place, float(row["nodule_size_mm"]), int(row["subtlety_1to5"])),)
 
 
-Parts = tuple[npt.NDArray[np.uint8], ...]  # x, y, real, as casewise.detection.training.examples gives them
-
-
 def bank(radiograph: Radiograph, number: int) -> Parts:
     """Crops of one radiograph, made once and kept; ``number`` is the radiograph's own, for the random numbers."""
-    return _kept(WORK / "bank" / f"{radiograph.name}.npz", lambda: _crops(radiograph, np.random.default_rng([7, number])))
+    return _kept(WORK / "bank" / f"{radiograph.name}.npz", lambda: _crops(radiograph, number))
 
 
-def normals() -> list[Case]:
-    """NLM's films without disease: of 512 pixels, so that they show the whole image alone."""
-    return [case for site in ("shenzhen", "montgomery") for case in chest(site) if case.category == "normal"]
+def chest_bank(numbers: Sequence[int]) -> list[Parts]:
+    """Crops of those of NLM's films, with synthetic nodules, made once and kept."""
+    cases = chests()
 
+    def made(number: int) -> Parts:
+        return _kept(WORK / "bank" / f"chest-{number}.npz", lambda: chest_crops(cases[number], number))
 
-def normal_bank() -> Parts:
-    """Crops of them with synthetic nodules, made once and kept."""
-
-    def made() -> Parts:
-        planes = [_plane(case) for case in normals()]
-        parts = [
-            examples(plane, NORMAL_CROPS, 0, NODULES, np.random.default_rng([8, number])) for number, plane in enumerate(planes)
-        ]
-        return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
-
-    return _kept(WORK / "bank" / "normals.npz", made)
+    return [made(number) for number in numbers]
 
 
 def _kept(path: Path, make: Callable[[], Parts]) -> Parts:
@@ -124,38 +111,45 @@ def _kept(path: Path, make: Callable[[], Parts]) -> Parts:
         return found["x"], found["y"], found["real"]
 
 
-def _plane(case: Case) -> Plane:
-    """A film of unknown pixel size, so enlarged that its lungs are as high as the films' that the detector is made for."""
-    lungs = np.asarray(case.load_masks["lung"](), bool)
-    box = Box.around(lungs)
-    if box is None:
-        msg = f"The lungs of {case.name} are not marked; the benchmark needs them."
-        raise CasewiseError(msg)
-    scale = LUNGS_MM / (PIXEL_MM * COARSE) / box.shape[0]
-    shape = tuple(round(n * scale) for n in lungs.shape)
-    film = resize(case.image.array[0].astype(np.float32), shape, order=1, anti_aliasing=scale < 1).astype(np.float32)
-    inside = resize(lungs.astype(np.float32), shape, order=1) > 0.5
-    near = binary_dilation(inside, iterations=NEAR) & convex_hull_image(inside)  # nodules hide behind heart and diaphragm too
-    return Plane(evened(film)[None], near)
-
-
-def _crops(radiograph: Radiograph, rng: np.random.Generator) -> Parts:
+def _crops(radiograph: Radiograph, number: int) -> Parts:
+    """Of the film as it is, and with synthetic nodules besides, which lie nowhere near the real one."""
     parts = []
-    array = radiograph.image.array[:1]
-    boxes = tuple(_box(truth.nodule, array.shape[1:]) for truth in radiograph.nodules)
-    for view in views(chest_segments(radiograph.regions, PIXEL_MM, boxes), array):
-        real = [_in_view(truth, view) for truth in radiograph.nodules]
-        shown = tuple(one for one in real if _holds(view, one))
-        away = binary_erosion(view.inside, iterations=round(MARGIN_MM / (PIXEL_MM * COARSE)))
-        for one in shown:
-            away &= ~disc(away.shape, Nodule(one.row, one.column, one.diameter + 12))
-        parts.append(examples(Plane(view.seen, away, shown), CROPS, REAL, NODULES, rng))
+    film = radiograph.image.array[0]
+    boxes = tuple(_box(truth.nodule, film.shape) for truth in radiograph.nodules)
+    cut = chest_segments(radiograph.regions, PIXEL_MM, boxes)
+    places = np.logical_or.reduce([grown(mask, round(MARGIN_MM / 2 / PIXEL_MM)) for mask in cut.regions.values()])
+    for truth in radiograph.nodules:
+        places &= ~disc(film.shape, Nodule(truth.row, truth.column, truth.nodule.diameter + 2 * LARGEST_MM / PIXEL_MM))
+    for variant in range(VARIANTS):
+        rng = np.random.default_rng([7, number, variant])
+        changed, marked, placed = insert(film, places, NODULES, rng, PIXEL_MM)
+        for view in views(cut, changed[None]):
+            parts.append(_view_crops(view, marked, [one for one in placed if _holds(view, _in_view(one, view))], radiograph, rng))
     return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
 
 
-def _in_view(truth: Truth, view: View) -> Nodule:
-    row, column = ((at - o) / s - 0.5 for at, o, s in zip((truth.row, truth.column), view.origin, view.step, strict=True))
-    return Nodule(row, column, truth.nodule.diameter / view.step[0])
+def _view_crops(
+    view: View, marked: npt.NDArray[np.bool_], placed: Sequence[Nodule], radiograph: Radiograph, rng: np.random.Generator
+) -> Parts:
+    real = np.zeros(view.inside.shape, bool)
+    centres = [(one.row, one.column) for one in (_in_view(one, view) for one in placed)] + drawn(view.inside, CROPS, rng)
+    for truth in radiograph.nodules:
+        one = _in_view(truth.nodule, view)
+        if _holds(view, one):
+            real |= disc(view.inside.shape, one)
+            centres += [(one.row, one.column)] * REAL
+    places = np.ix_(*(_nearest(o, s, n, m) for o, s, n, m in zip(view.origin, view.step, real.shape, marked.shape, strict=True)))
+    return crops(view.seen, marked[places], real, centres, rng)
+
+
+def _nearest(origin: int, step: float, count: int, length: int) -> npt.NDArray[np.intp]:
+    """The image pixel in the middle of each place of a view."""
+    return np.minimum((origin + (np.arange(count) + 0.5) * step).astype(int), length - 1)
+
+
+def _in_view(one: Nodule, view: View) -> Nodule:
+    row, column = ((at - o) / s - 0.5 for at, o, s in zip((one.row, one.column), view.origin, view.step, strict=True))
+    return Nodule(row, column, one.diameter / view.step[0])
 
 
 def _holds(view: View, one: Nodule) -> bool:

@@ -11,11 +11,12 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks._irregularities_arms import THEN, examples_of, first, folds, found_by, keep, kept, unseen
+from benchmarks._irregularities_arms import MEMBERS, THEN, examples_of, first, folds, found_by, keep, kept, unseen
 from benchmarks._irregularities_data import Radiograph
 from benchmarks._irregularities_table import compared, froc_table
 from casewise.case import Case
 from casewise.detection.fusion import Detection
+from casewise.detection.training import Marks
 from casewise.models import shipped
 from casewise.models.encoding import ModelEncoder
 from casewise.training import fit
@@ -29,7 +30,7 @@ def similar_table(films: Sequence[Radiograph], trained: Found) -> list[str]:
     """trained : what the network finds that was trained on all of each archive."""
     vectors = _vectors(films)
     arms: dict[str, Found] = {
-        "not refined": unseen(films, 0)["reduced"],
+        "not refined": unseen(films)[MEMBERS["chests"]],
         f"refined on {COUNT} random": _kept("random-0", films, lambda number: _random(films, number)),
         f"refined on the {COUNT} most similar": _kept("similar-0", films, lambda number: _similar(films, number, vectors)),
         "trained on the whole archive": trained,
@@ -51,13 +52,13 @@ def similar_table(films: Sequence[Radiograph], trained: Found) -> list[str]:
 
 def _kept(name: str, films: Sequence[Radiograph], chosen: Callable[[int], Sequence[int]]) -> Found:
     found = kept(name) or {}
-    start = first(0)
+    start = first("chests")
     for number, film in enumerate(films):
         if film.name in found:
             continue
         numbers = chosen(number)
         cases = [Case.of(films[n].image, name=films[n].name, site="jsrt") for n in numbers]
-        model = fit(start, cases, settings=SETTINGS, method="similar", source=examples_of(films, numbers))
+        model = fit(start, cases, settings=SETTINGS, method="similar", source=examples_of(films, numbers), objective=Marks())
         (found[film.name],) = found_by([model], film)
         keep(name, found)
     return found

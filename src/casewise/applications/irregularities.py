@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 NAME = "irregularities"
 NODULE, ANY, TUBERCULOSIS, SEGMENTS = "nodule", "any nodule", "tuberculosis", "segments"
-LEAST = 0.079  # of a nodule that is told: two false ones an image, see benchmarks/results/irregularities.md
+LEAST = 0.052  # of a nodule that is told: two false ones an image, see benchmarks/results/irregularities.md
 MOST = 5
 COARSE_MM = 0.3  # pixels larger than this lose nodules under a centimetre
 
@@ -58,7 +58,7 @@ class Irregularities:
         self.notes: list[str] = []
 
     def analyze(self, image: Image) -> list[Finding]:
-        """``any nodule`` with the chance of the likeliest (whether a film has one at all is told no better than by chance, see
+        """``any nodule`` with the chance of the likeliest (how well that tells whether a film has one at all stands in
         benchmarks/results/irregularities.md); then each nodule that is likely enough, the most probable first, with its box, the
         lung or heart it lies in and its segment's number (``measures["segment"]``, from 1); ``tuberculosis``; and, where maps are
         written, ``segments``, whose mask is their borders, for the report.
@@ -112,13 +112,14 @@ class Irregularities:
         return Upright(array, chest_segments(masks, millimetres), found.pose, millimetres, measured)
 
     def _detections(self, upright: Upright) -> list[Detection]:
-        from casewise.detection.detector import judged
+        from casewise.detection.detector import marked
         from casewise.detection.fusion import fused
+        from casewise.detection.judging import Judge
         from casewise.device import resolve_device
 
         network = self._model.ready(resolve_device(self._device))
-        (found,) = judged([network], upright.segments, upright.array)
-        return fused(found)
+        (found,) = marked([network], upright.segments, upright.array)
+        return Judge.of(network).judged(fused(found), upright.segments.regions, upright.millimetres)
 
     def _finding(self, one: Detection, upright: Upright, image: Image, path: Path | None) -> Finding:
         box = box_of(one, upright.pose, image.spatial_shape)

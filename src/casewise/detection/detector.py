@@ -21,7 +21,7 @@ MIRRORED = ((), (1,), (2,), (1, 2))  # one network alone sees things in one of t
 _REACH = round(EDGE_MM[1] / 2 / (PIXEL_MM * COARSE))
 
 
-def judged(networks: Sequence[nn.Module], segments: Segments, array: npt.NDArray[np.generic]) -> list[list[Detection]]:
+def marked(networks: Sequence[nn.Module], segments: Segments, array: npt.NDArray[np.generic]) -> list[list[Detection]]:
     """For each network what it marks in a radiograph's array (1, rows, columns), segment by segment, unmerged."""
     return told(networks, views(segments, array))
 

@@ -40,12 +40,13 @@ def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, o
     if kind in LESIONS:
         return _lesions(str(kind), spatial_dims, in_channels, outputs, settings)
     if kind == "spots":
-        from casewise.models.networks.spots import ManySpots, Spots
+        from casewise.models.networks.spots import spots
 
-        branch, members = str(settings.get("branch", "both")), settings.get("members", 1)
-        if isinstance(members, int) and members > 1:
-            return ManySpots(members, outputs, channels, branch)
-        return Spots(outputs, channels, branch)
+        members, cues = settings.get("members", 1), settings.get("cues", 0)
+        if not isinstance(members, int) or not isinstance(cues, int) or members < 1 or cues < 0:
+            msg = f"A network of spots has whole numbers of members and cues; given were {members!r} and {cues!r}."
+            raise ModelError(msg)
+        return spots(outputs, channels, str(settings.get("branch", "both")), members, cues)
     if kind == "monai":
         from casewise.models.networks.monai_net import build_monai
 

@@ -16,7 +16,7 @@ BRANCHES = {"reduced": slice(NATIVE, NATIVE + 1), "native": slice(0, NATIVE), "b
 
 
 class Spots(nn.Module):
-    """Input (N, 17, rows, columns) as :func:`casewise.detection.views.shown` makes it; output (N, outputs, rows, columns) logits.
+    """Input (N, 17, rows, columns) as :func:`casewise.detection.views.views` makes it; output (N, outputs, rows, columns) logits.
 
     branch : which of the 17 channels it sees: ``native`` pixels in blocks of 4 × 4, the ``reduced`` whole image, or ``both``.
     A residual U-Net without normalisation, which would take out how strong a contrast is.
@@ -30,13 +30,17 @@ class Spots(nn.Module):
         self.seen = BRANCHES[branch]
         self.stem = nn.Conv2d(self.seen.stop - self.seen.start, channels[0], 4, stride=2, padding=1)
         self.encoder = nn.ModuleList(Residual(i, o) for i, o in zip((channels[0], *channels[:-1]), channels, strict=True))
-        self.decoder = nn.ModuleList(Residual(low + skip, skip) for skip, low in reversed(list(pairwise(channels))))
+        steps = list(reversed(list(pairwise(channels))))
+        self.decoder = nn.ModuleList(
+            Residual(low + skip, skip, rectified=number + 1 < len(steps)) for number, (skip, low) in enumerate(steps)
+        )
         self.head = nn.Conv2d(channels[0], outputs, 1)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # a third less time
 
     def forward(self, x: Tensor) -> Tensor:
         shape = x.shape[2:]
         x = functional.pad(x[:, self.seen], (0, shape[1] % 2, 0, shape[0] % 2))
-        x = self.stem(x)
+        x = self.stem(x.contiguous(memory_format=torch.channels_last))
         skips = []
         for number, level in enumerate(self.encoder):
             x = level(functional.max_pool2d(x, 2, ceil_mode=True) if number else x)
@@ -51,10 +55,14 @@ class Spots(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two convolutions beside a way past them; the second begins as nothing."""
+    """Two convolutions beside a way past them; the second begins as nothing.
 
-    def __init__(self, inputs: int, outputs: int) -> None:
+    rectified : whether what is below 0 is cut off; before the last layer it would be all that tells two faint marks apart.
+    """
+
+    def __init__(self, inputs: int, outputs: int, rectified: bool = True) -> None:
         super().__init__()
+        self.rectified = rectified
         self.first = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.second = nn.Conv2d(outputs, outputs, 3, padding=1)
         self.past = nn.Conv2d(inputs, outputs, 1) if inputs != outputs else nn.Identity()
@@ -62,7 +70,8 @@ class Residual(nn.Module):
         nn.init.zeros_(self.second.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.relu(self.past(x) + self.second(functional.relu(self.first(x))))
+        x = self.past(x) + self.second(functional.relu(self.first(x)))
+        return functional.relu(x) if self.rectified else x
 
 
 class ManySpots(nn.Module):
@@ -74,3 +83,13 @@ class ManySpots(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.stack([member(x) for member in self.members]).mean(dim=0)
+
+
+def spots(outputs: int, channels: Sequence[int], branch: str, members: int = 1, cues: int = 0) -> nn.Module:
+    """One such network or several; with ``cues``, beside it the weights by which its findings are looked at a second time, which
+    its own answers do not depend on (:class:`casewise.detection.judging.Judge`).
+    """
+    network = ManySpots(members, outputs, channels, branch) if members > 1 else Spots(outputs, channels, branch)
+    if cues:
+        network.judge = nn.Linear(cues, 1)
+    return network

@@ -1,0 +1,42 @@
+"""The second look at findings, fitted on the films of the other folds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.linear_model import LogisticRegression
+from sklearn.preprocessing import StandardScaler
+
+from benchmarks._irregularities_data import Radiograph
+from casewise.detection.fusion import Detection
+from casewise.detection.judging import Judge, cues
+from casewise.detection.views import PIXEL_MM
+
+STRENGTH = 1.0  # of the regression, for standardised cues
+MOST = 30  # findings of a film that it learns from and judges
+Found = Mapping[str, Sequence[Detection]]
+
+
+def judged(films: Sequence[Radiograph], folds: Sequence[Sequence[int]], found: Found) -> dict[str, list[Detection]]:
+    """What was found in each film, judged by a regression that was fitted on the films of the other folds."""
+    again: dict[str, list[Detection]] = {}
+    for fold in folds:
+        judge = fitted([film for number, film in enumerate(films) if number not in fold], found)
+        for film in (films[number] for number in fold):
+            again[film.name] = judge.judged(found[film.name][:MOST], film.regions, PIXEL_MM)
+    return again
+
+
+def fitted(films: Sequence[Radiograph], found: Found) -> Judge:
+    x = np.concatenate([cues(found[film.name][:MOST], film.regions, PIXEL_MM) for film in films])
+    right = np.concatenate([_right(film, found[film.name][:MOST]) for film in films])
+    scaler = StandardScaler().fit(x)
+    fit = LogisticRegression(C=STRENGTH, max_iter=1000).fit(scaler.transform(x), right)
+    weights = fit.coef_[0] / scaler.scale_
+    return Judge(tuple(float(weight) for weight in weights), float(fit.intercept_[0] - weights @ scaler.mean_))
+
+
+def _right(film: Radiograph, found: Sequence[Detection]) -> npt.NDArray[np.bool_]:
+    return np.array([any(np.hypot(one.row - t.row, one.column - t.column) <= t.reach for t in film.nodules) for one in found], bool)
