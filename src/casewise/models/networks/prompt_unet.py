@@ -44,6 +44,8 @@ class PromptUNet(nn.Module):
         count = x.shape[-1] if self.volumes else 1
         if self.volumes:
             x = x.movedim(-1, 1).flatten(0, 1)
+            # A fifth faster on a processor; trained in the usual order, so that a training comes out as it did.
+            x = x if self.training else x.contiguous(memory_format=torch.channels_last)
         skips: list[Tensor] = []
         for number, level in enumerate(self.encoder):
             x = level(self.pool(x) if number else x)
