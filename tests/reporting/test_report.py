@@ -321,3 +321,12 @@ def test_a_real_chest_radiograph(shared_data: Path, tmp_path):
     page = Page.of(path)
     np.testing.assert_array_equal(decoded(page.find("image")[0]["href"]), window(image))
     assert path.stat().st_size < 5_000_000
+
+
+def test_the_most_probable_box_is_shown_close_up_first(tmp_path):
+    image = Image(np.zeros((1, 400, 400)))
+    boxes = {0.2: Box((10, 10), (60, 60)), 0.9: Box((200, 200), (220, 220)), 0.5: Box((300, 50), (330, 80))}
+    findings = tuple(Finding("a", "nodule", probability=chance, box=box) for chance, box in boxes.items())
+    page = Page.of(write_report(Result("x", ModelUse("m"), findings), image, {}, tmp_path))
+    close = [drawing["aria-label"] for drawing in page.find("svg") if drawing.get("aria-label", "").startswith("Close-up")]
+    assert close == [f"Close-up of nodule {chance} %, {how} outlines" for chance in (90, 50, 20) for how in ("with", "without")]

@@ -58,11 +58,17 @@ class Frame:
 
     finding: int
     label: str
+    probability: float | None
     left: int
     top: int
     width: int
     height: int
     traced: bool
+
+    @property
+    def told(self) -> str:
+        """What it is and how probable."""
+        return self.label if self.probability is None else f"{self.label} {100 * self.probability:.0f} %"
 
 
 @dataclass(frozen=True)
@@ -211,7 +217,8 @@ class _Maker:
             rectangle = plane.rectangle(box, self._image.spatial_shape) if box is not None else None
             if rectangle is not None and len(frames) < _MOST_FRAMES:
                 top, left, bottom, right = rectangle
-                frames.append(Frame(number, finding.label, left, top, right - left, bottom - top, finding.label in self._masks))
+                sides = left, top, right - left, bottom - top
+                frames.append(Frame(number, finding.label, finding.probability, *sides, finding.label in self._masks))
         return tuple(frames)
 
 
@@ -223,17 +230,17 @@ def finding_box(finding: Finding, masks: Mapping[str, Array], shape: tuple[int, 
 
 
 def _close_ups(panel: Panel, masks: Mapping[str, Array], image: Image) -> tuple[CloseUp, ...]:
-    """Of each box without a mask, and of each mask's largest part, that is small in its panel: the first few, the largest first.
+    """Of each box without a mask, the most probable first, then of each mask's largest part, the largest first: the first few that
+    are small in their panel.
 
     What another close-up shows already is named there.
     """
-    spots = [(frame.label, frame.left, frame.top, frame.width, frame.height) for frame in panel.frames if not frame.traced]
-    for layer in panel.layers:
-        name = list(masks)[layer.number]
-        spots.append((name, *_largest_part(panel.plane.cut(masks[name]))))
+    framed = sorted((frame for frame in panel.frames if not frame.traced), key=lambda frame: -(frame.probability or 0))
+    parts = [(list(masks)[layer.number], panel.plane.cut(masks[list(masks)[layer.number]])) for layer in panel.layers]
+    outlined = sorted(((name, *_largest_part(cut)) for name, cut in parts), key=lambda spot: -max(spot[3:]))
+    spots = [(frame.told, frame.left, frame.top, frame.width, frame.height) for frame in framed] + outlined
     down, across = panel.plane.spacing
     scaled = [(label, x * across, y * down, width * across, height * down) for label, x, y, width, height in spots]
-    scaled.sort(key=lambda spot: -max(spot[3:]))
     shown: list[tuple[list[str], float, float, float, float]] = []
     for label, x, y, width, height in scaled:
         span = max(width, height)
