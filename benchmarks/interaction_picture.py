@@ -18,8 +18,8 @@ from skimage.measure import find_contours
 from casewise import Image, InteractiveSegmentation
 
 BOX = ((84, 124), (88, 172))
-ON = ((89, 108), (88, 130), (92, 148), (100, 160), (110, 165))  # along the bow
-OFF = ((98, 106), (101, 128), (109, 146))  # through what lies under it
+ON = ((100, 96), (92, 106), (90, 130), (94, 146), (101, 158), (112, 165))  # along the bow
+OFF = ((98, 110), (101, 128), (109, 146))  # through what lies under it
 SHOWN = (slice(66, 142), slice(62, 198))
 SCALE = 4
 GREEN, RED, YELLOW = (64, 200, 120), (240, 80, 80), (250, 210, 60)
@@ -72,7 +72,7 @@ def main() -> None:
     joined = Pillow.new("RGB", (width, panels[0].height), "white")
     for number, each in enumerate(panels):
         joined.paste(each, (number * (each.width + 8), 0))
-    joined.save(Path(sys.argv[1]), optimize=True)
+    joined.quantize(256, dither=Pillow.Dither.NONE).save(Path(sys.argv[1]), optimize=True)
 
 
 if __name__ == "__main__":
