@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.cli.test_frame import COMMANDS
+
 HEAVY = {
     "torch",
     "monai",
@@ -22,20 +24,6 @@ HEAVY = {
     "nilearn",
     "numpy",
 }
-COMMANDS = [
-    "demo",
-    "import",
-    "train",
-    "similar",
-    "subsets",
-    "route",
-    "analyze",
-    "regions",
-    "segments",
-    "segment",
-    "models",
-    "applications",
-]
 
 
 def imported_by(*arguments: str) -> set[str]:
@@ -44,7 +32,7 @@ def imported_by(*arguments: str) -> set[str]:
     return {match[1] for match in re.finditer(r"^import time:.*\| +([A-Za-z_]\w*)[\w.]*$", done.stderr, re.MULTILINE)}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([command, "--help"] for command in COMMANDS)])
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([command, "--help"] for command in (*COMMANDS, "train"))])
 def test_help_needs_no_heavy_library(arguments: list[str]) -> None:
     modules = imported_by("-m", "casewise", *arguments)
     assert "typer" in modules
