@@ -5,8 +5,6 @@ They have 512 pixels, so that they show the whole image alone.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import affine_transform, binary_dilation, gaussian_filter
@@ -15,7 +13,7 @@ from skimage.morphology import convex_hull_image
 from benchmarks._cases import chest
 from casewise.case import Case
 from casewise.detection.chest import LUNGS_MM
-from casewise.detection.nodules import PLACE_MM, Nodule, insert
+from casewise.detection.nodules import PLACE_MM, insert
 from casewise.detection.training import Parts, crops
 from casewise.detection.views import Floats, evened
 from casewise.errors import CasewiseError
@@ -94,7 +92,3 @@ def spoilt(film: Floats, lungs: Mask, rng: np.random.Generator) -> Floats:
 def drawn(places: Mask, count: int, rng: np.random.Generator) -> list[tuple[float, float]]:
     rows, columns = np.nonzero(places)
     return [(float(rows[n]), float(columns[n])) for n in rng.integers(len(rows), size=count)] if len(rows) else []
-
-
-def nodules_of(placed: Sequence[Nodule]) -> list[tuple[float, float, float]]:
-    return [(one.row, one.column, one.diameter) for one in placed]
