@@ -7,8 +7,9 @@ the heart's MR, no hippocampus and no tumour is ever its object, so that benchma
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,8 @@ from casewise.models import Model, Preparation, Spec
 from casewise.models.networks.prompts import PROMPTS, prompts_of
 from casewise.training import Settings, fit
 from recipes._common import Card, Row, prepare_machine, progress, ship, told
-from recipes.interactive_tasks import Tasks, cases_without_masks, labelled_cases, plates_of
+from recipes.interactive_anatomy import Anatomy, mixed, sections_of
+from recipes.interactive_tasks import Tasks, cases_without_masks, labelled_cases, organs, plates_of
 
 OBJECT = Structure.parse("object")
 ALL = ((0.2, 0.27, 0.08, 0.35, 0.1), (0.45, 0.6))
@@ -31,41 +33,45 @@ MORE_WALLS = ((0.17, 0.25, 0.07, 0.41, 0.1), (0.55, 0.65))  # walls around cavit
 SMALL = ((1.0, 16.0, 110.0, 1.0),)
 VEILED = ((0.2, 0.22, 0.06, 0.42, 0.1), (0.5, 0.6), 0.5)  # and objects whose border is partly out of sight
 WALLS_AGAIN = ((0.17, 0.19, 0.06, 0.5, 0.08), (0.65, 0.7), 0.3)
+LAST = ((0.15, 0.18, 0.05, 0.52, 0.1), (0.6, 0.65), 0.35)
 AS_SEEN = ((1.0, 16.0, 65.0, 0.5), (1.5, 48.0, 98.0, 0.25), (2.0, 90.0, 400.0, 0.25))  # the grids that a session takes
+OVERLAPPING = ((1.0, 16.0, 65.0, 0.45), (1.5, 32.0, 98.0, 0.35), (2.0, 64.0, 300.0, 0.2))  # a session's, and finer ones
 EVERY = ((1.0, 16.0, 65.0, 0.7), (1.5, 50.0, 95.0, 0.12), (2.0, 85.0, 145.0, 0.1), (3.0, 130.0, 400.0, 0.08))
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A part of the training: the network's grid, steps, rate, the habits' grids, and shares of tasks."""
+    """A part of the training.
 
-    size: int
+    tasks : what :class:`Tasks` is given. anatomy : share of tasks that are organs, or shaped as they are. habits : of the simulated
+    user. draws : added to the seed, so that later stages see other tasks; of several, the weights that each leads to are averaged.
+    told : how many of the prompts in ``LATER`` it is given.
+    """
+
     steps: int
     rate: float
-    grids: tuple[tuple[float, float, float, float], ...] = SMALL
-    tasks: tuple[tuple[float, ...], tuple[float, float]] | tuple[tuple[float, ...], tuple[float, float], float] = ALL
-    draw: int = 0  # added to the seed, so that later stages see other tasks
-    prior: float = 0.0  # chance of a guess from other images
-    told: int = 0  # how many of the prompts in ``LATER`` it is given
-    rounds: int = 5  # that a task is shown for
-    narrow: float = 1.0
-    best: float = 0.0  # chance that the user sees the mask of greatest expected Dice
-    many: float = 0.12  # chance of many long strokes at once
+    tasks: tuple[tuple[float, ...], tuple[float, float]] | tuple[tuple[float, ...], tuple[float, float], float]
+    habits: Habits
+    draws: tuple[int, ...] = (0,)
+    told: int = 0
+    anatomy: float = 0.0
 
     def settings(self, seed: int) -> Settings:
-        return Settings(self.steps, 16, self.rate, augmentation="none", device="cpu", mixed=True, seed=seed + self.draw)
+        return Settings(self.steps, 16, self.rate, augmentation="none", device="cpu", mixed=True, seed=seed)
 
 
 STAGES = (
-    Stage(64, 2400, 2.5e-3),
-    Stage(64, 1700, 1.5e-3, EVERY, MORE_WALLS, 2, 0.3, 1),
-    Stage(64, 2600, 1.5e-3, AS_SEEN, VEILED, 3, 0.25, 2, 7, 0.45, 0.6),
-    Stage(64, 2100, 1.2e-3, AS_SEEN, WALLS_AGAIN, 4, 0.25, 2, 5, 0.45, 0.6, 0.2),
+    Stage(2400, 2.5e-3, ALL, Habits(grids=SMALL)),
+    Stage(1700, 1.5e-3, MORE_WALLS, Habits(prior=0.3, grids=EVERY), (2,), 1),
+    Stage(2600, 1.5e-3, VEILED, Habits(7, prior=0.25, grids=AS_SEEN, narrow=0.45, best=0.6), (3,), 2),
+    Stage(2100, 1.2e-3, WALLS_AGAIN, Habits(5, 0.2, prior=0.25, grids=AS_SEEN, narrow=0.45, best=0.6), (4,), 2),
+    Stage(4500, 1.2e-3, LAST, Habits(6, 0.15, prior=0.25, grids=OVERLAPPING, narrow=0.45, best=1.0, bias=0.4), (5, 6), 2, 0.3),
 )
+SIZE = (64, 64)
 NETWORK = {"kind": "prompt_unet", "channels": [16, 32, 64, 128, 160]}
 LATER = ("prior", "slack")  # what the first stage is not told
 FIRST = tuple(name for name in PROMPTS if name not in LATER)
-SPEC = Spec("segmentation", NETWORK | {"prompts": list(FIRST)}, Preparation(2, (64, 64)), structures=(OBJECT,))
+SPEC = Spec("segmentation", NETWORK | {"prompts": list(FIRST)}, Preparation(2, SIZE), structures=(OBJECT,))
 TOLD = {"heart": "ACDC, heart MR, unseen structures", "lesions": "lesions on FLAIR, unseen", "films": "radiographs"}
 
 
@@ -77,6 +83,7 @@ def trained(seed: int = 0, folder: Path | None = None, stages: Sequence[Stage] =
     cases = [*labelled, *cases_without_masks()]
     plates = [made for case in cases for made in plates_of(case)]
     told(f"{len(cases)} images, {len(plates)} pictures, {sum(bool(one.objects) for one in plates)} of them labelled")
+    anatomy = Anatomy([section for case in organs() for section in sections_of(case)])
     model = Model.initial("casewise-interactive-2d", SPEC, seed)
     for number, stage in enumerate(stages, start=1):
         done = folder / str(number) if folder else None
@@ -84,15 +91,30 @@ def trained(seed: int = 0, folder: Path | None = None, stages: Sequence[Stage] =
             model = Model.load(done)
             continue
         model = widened(model, tuple(name for name in PROMPTS if name in (*FIRST, *LATER[: stage.told])))
-        habits = Habits(stage.rounds, stage.many, prior=stage.prior, grids=stage.grids, narrow=stage.narrow, best=stage.best)
-        size, prompts = (stage.size, stage.size), prompts_of(model.spec.network)
-        source = UserInTheLoop(Tasks(plates, *stage.tasks), "casewise-interactive-2d", size, habits, prompts)
-        checkpoint = folder / f"{number}.pt" if folder else None
-        settings = stage.settings(seed)
-        model = fit(model, cases, settings=settings, method="initial", checkpoint=checkpoint, progress=progress, source=source)
+        tasks = mixed(Tasks(plates, *stage.tasks), anatomy, stage.anatomy)
+        source = UserInTheLoop(tasks, "casewise-interactive-2d", SIZE, stage.habits, prompts_of(model.spec.network))
+        begin = partial(fit, model, cases, method="initial", progress=progress, source=source)
+        model = averaged([_way(begin, stage.settings(seed + draw), folder and folder / f"{number}-{draw}") for draw in stage.draws])
         if done is not None:
             model.save(done)
     return model
+
+
+def _way(begin: Callable[..., Model], settings: Settings, kept: Path | None) -> Model:
+    """One draw of a stage, kept where there is a place for it."""
+    if kept is not None and kept.exists():
+        return Model.load(kept)
+    model = begin(settings=settings, checkpoint=kept and kept.with_suffix(".pt"))
+    if kept is not None:
+        model.save(kept)
+    return model
+
+
+def averaged(models: Sequence[Model]) -> Model:
+    """The mean of the weights of models that were trained from the same one (Wortsman et al. 2022, arXiv 2203.05482)."""
+    first = models[0]
+    weights = {name: torch.stack([one.weights[name] for one in models]).mean(dim=0) for name in first.weights}
+    return first if len(models) == 1 else replace(first, weights=weights)
 
 
 def widened(model: Model, prompts: Sequence[str]) -> Model:
@@ -146,8 +168,8 @@ CARD = Card(
         "NLM Shenzhen and Montgomery County chest X-rays, public, two of three patients: lungs",
         "open MS data, Ljubljana, CC BY 4.0, one patient: lesions on FLAIR; T1 and T2 without masks",
         "TotalSegmentator's example CT, Apache-2.0: organs as a network outlined them, the heart left out",
-        "without masks, for objects that need none: MedNIST (CC BY-SA 4.0), BUSI (CC BY 4.0), brain MR slices of Cheng 2017 (CC BY "
-        "4.0), one ProstateX examination (CC BY 3.0), PyRadiomics' test images (BSD-3-Clause)",
+        "without masks, for objects that need none: MedNIST (CC BY-SA 4.0), BUSI (CC BY 4.0), photographs of food that a public set "
+        "(MIT) holds in place of brain MR slices, one ProstateX examination (CC BY 3.0), PyRadiomics' test images (BSD-3-Clause)",
     ),
     split=(
         "No cardiac MR, no hippocampus and no tumour was an object in training; ACDC, the FLAIR sets, JSRT and each third patient "
@@ -159,8 +181,8 @@ CARD = Card(
         "It sees the box on 64×64 to 128×128 pixels: vessels thinner than a hundredth of the box are lost.",
         "Volumes are for interactive_3d: this one answers plane by plane, and only the distances see the third axis.",
     ),
-    limits="One training (one seed) of about three quarters of an hour on one core, from 306 images; the steps above are "
-    "those of the last of its four stages.",
+    limits="One training (one seed) of about an hour and a half on one core, from 306 images; the steps above are "
+    "those of the last of its five stages, in which the weights of two draws were averaged.",
 )
 
 if __name__ == "__main__":

@@ -37,7 +37,8 @@ class Habits:
     at most; with the chance ``far_off`` half the side instead. grids : (times the network's grid, pixels of the box's longer side
     from and to, share of the batches): a session looks at large boxes on a finer grid. narrow : the least share of the longer
     side that the other side of a box has. best : chance that the user sees the mask of greatest expected Dice, as after the box in
-    a session, instead of all that is more likely than not.
+    a session, instead of all that is more likely than not. bias : chance that a task's border lies a little inside or outside of
+    what the image shows, all around, as one person draws and another does not: strokes alone can tell.
     """
 
     rounds: int = 5
@@ -50,6 +51,7 @@ class Habits:
     far_off: float = 0.08
     narrow: float = 1.0
     best: float = 0.0
+    bias: float = 0.0
     warp: Augmentation = field(default_factory=lambda: _WARP)
 
 
@@ -96,7 +98,8 @@ class UserInTheLoop:
         if self._guide is None or (step + 1) % self._habits.rounds == 0:
             return
         chances = logits.softmax(dim=1)[:, 1].numpy().copy()
-        for place in np.flatnonzero(self._rng.random(len(chances)) < self._habits.best) if self._habits.best > 0 else ():
+        unmarked = ~(self._guide.foreground | self._guide.background).reshape(len(chances), -1).any(axis=1)
+        for place in np.flatnonzero(unmarked & (self._rng.random(len(chances)) < self._habits.best)):
             answer = (logits[place, 1] - logits[place, 0]).numpy()
             chances[place] = 1 / (1 + np.exp(-np.clip(decided(answer, self._guide.box[place]), -30, 30)))
         self._previous = np.where(self._guide.box, chances, 0).astype(np.float32)
@@ -188,6 +191,9 @@ class UserInTheLoop:
         images, masks = torch.stack(pictures), torch.stack(objects)
         generator = torch.Generator().manual_seed(int(self._rng.integers(2**62)))
         warped, (moved,) = augment(images, [(masks, "nearest")], self._habits.warp, generator)
+        if self._habits.bias > 0:
+            off = [_off(mask, self._rng) if self._rng.random() < self._habits.bias else mask for mask in moved.numpy()]
+            moved = torch.from_numpy(np.stack(off))
         kept = (moved.flatten(1).sum(dim=1) >= _SMALLEST)[:, None, None]
         return torch.where(kept[:, None], warped, images), torch.where(kept, moved, masks)
 
@@ -286,6 +292,15 @@ def guessed(mask: Mask, rng: np.random.Generator) -> npt.NDArray[np.float32]:
     soft = gaussian_filter(warped, rng.uniform(0.3, 2.5))
     sharp: npt.NDArray[np.float32] = (soft > rng.uniform(0.3, 0.6)).astype(np.float32)
     return sharp
+
+
+def _off(mask: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """The mask with its border moved in or out by up to about a pixel and a half, rounder; as it was where too little is left."""
+    from scipy.ndimage import gaussian_filter
+
+    soft = gaussian_filter(mask.astype(np.float32), rng.uniform(0.8, 2.2))
+    moved: npt.NDArray[np.uint8] = (soft > rng.uniform(0.25, 0.75)).astype(np.uint8)
+    return moved if moved.sum() >= max(_SMALLEST, 0.5 * mask.sum()) else mask
 
 
 def _poor(mask: Mask, rng: np.random.Generator) -> Mask:
