@@ -18,20 +18,21 @@ import torch
 
 from benchmarks._interaction_peers import PEERS, Method
 from benchmarks._interaction_runs import Ours, run
-from benchmarks._interaction_table import write
+from benchmarks._interaction_table import ANOTHER, OURS, write
 from benchmarks._interaction_tasks import GROUPS
 from casewise.interaction import FineTuning
 from casewise.models import Model, shipped
 
 RESULTS = Path(__file__).parent / "results"
 WORK = Path(".work/interaction")
-OURS = {"casewise": FineTuning()}
+SHIPPED = {OURS: FineTuning()}
 ABLATIONS = {
     "fine-tuning as in the source": FineTuning(unsupervised=True, supervised=True, label_step=True, rate=1e-2),
     "unsupervised alone": FineTuning(unsupervised=True, rate=1e-2),
     "supervised alone": FineTuning(supervised=True, rate=1e-2),
     "supervised, no weights of strokes": FineTuning(supervised=True, weigh_strokes=False, rate=1e-2),
     "supervised, no weights of doubt": FineTuning(supervised=True, weigh_doubt=False, rate=1e-2),
+    "supervised alone, the whole network": FineTuning(supervised=True, trainable="all"),
     "label step alone": FineTuning(label_step=True),
 }
 FLAT = ("heart", "films", "lesions")
@@ -44,12 +45,14 @@ def main() -> None:
     parser.add_argument("--groups", nargs="+", default=list(GROUPS), choices=list(GROUPS))
     parser.add_argument("--methods", nargs="+", help="only these, and no table")
     parser.add_argument("--model", help="a shipped model's name or a model's folder, instead of the two that come with casewise")
+    parser.add_argument("--models", nargs="+", default=[], help="folders of models of other trainings, beside the one measured")
     parser.add_argument("--work", type=Path, default=WORK)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     torch.set_num_threads(1)
     model = given.model and (shipped.load(given.model) if given.model in shipped.names() else Model.load(given.model))
     rows = measure(model, given.groups, given.methods, given.work, given.seed)
+    rows += others([Model.load(folder) for folder in given.models], given.groups, given.work, given.seed)
     if given.methods is None:
         write(rows, list(ABLATIONS), RESULTS)
 
@@ -81,6 +84,15 @@ def measure(
     return [row for row in _rows(file) if (row["group"], row["method"], row["model"]) in asked and row["seed"] == seed]
 
 
+def others(models: Sequence[Model], groups: Sequence[str], work: Path = WORK, seed: int = 0) -> list[dict]:
+    """Rows of models of other trainings on the groups of pictures, each under a name of its own."""
+    flat = [group for group in groups if group in FLAT]
+    found = []
+    for number, model in enumerate(models, start=1):
+        found += [row | {"method": f"{ANOTHER} ({number})"} for row in measure(model, flat, (OURS,), work, seed)]
+    return found
+
+
 def _methods(model: Model | None, group: str) -> dict[str, tuple[Callable[[], Method], str]]:
     """(maker, key of the model) by name: parts of fine-tuning on the heart alone; GrabCut takes no volumes; in two million voxels
     graph cut and walks take minutes.
@@ -93,7 +105,7 @@ def _methods(model: Model | None, group: str) -> dict[str, tuple[Callable[[], Me
     found: dict[str, tuple[Callable[[], Method], str]] = {name: (make, "") for name, make in chosen.items()}
     volumes = group not in FLAT and "interactive_3d" in shipped.names()
     ours = model or shipped.load("interactive_3d" if volumes else "interactive_2d")
-    for name, how in (OURS | ABLATIONS if group == "heart" else OURS).items():
+    for name, how in (SHIPPED | ABLATIONS if group == "heart" else SHIPPED).items():
         found[name] = partial(Ours, ours, how), ours.key
     if model is None and volumes:
         pictures = shipped.load("interactive_2d")

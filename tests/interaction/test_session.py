@@ -266,6 +266,7 @@ def test_a_slice_grows_through_the_volume_and_back(model, ball):
         FineTuning(unsupervised=True, supervised=True, steps=3),
         FineTuning(supervised=True, label_step=True, steps=3, rounds=2, weigh_doubt=False),
         FineTuning(supervised=True, weigh_strokes=False, steps=3, rate=1e-2),
+        FineTuning(unsupervised=True, supervised=True, steps=3, trainable="all"),
     ],
 )
 def test_fine_tuning_obeys_repeats_and_leaves_the_model_alone(model, disc, ball, how):
@@ -285,3 +286,5 @@ def test_fine_tuning_obeys_repeats_and_leaves_the_model_alone(model, disc, ball,
 def test_impossible_fine_tuning_is_refused():
     with pytest.raises(UsageError, match="Fine-tuning needs"):
         FineTuning(steps=0)
+    with pytest.raises(UsageError, match="'last' block or 'all'"):
+        FineTuning(trainable="head")

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from casewise.errors import ModelError
 from casewise.interaction.deciding import decided
-from casewise.interaction.fine_tuning import FineTuning, labelled, tuned
+from casewise.interaction.fine_tuning import FineTuning, labelled, tuned, wholly_tuned
 from casewise.interaction.guide import Guide
 from casewise.models.model import Model
 from casewise.models.networks import INTERACTIVE
@@ -82,6 +82,8 @@ class Answering:
         keep = self.fine_tuning.wanted(guide)
         planar = self.model.spec.preparation.spatial_dims == 2 and x.ndim == 4
         logits, features = self._by_plane(x, guide, keep) if planar else self._whole(x, keep)
+        if keep and self.fine_tuning.trainable == "all":
+            return wholly_tuned(self.model, x, guide, logits, self.fine_tuning)
         if keep and features is not None:
             head = {name: tensor.cpu() for name, tensor in self._network.head.state_dict().items()}  # type: ignore[union-attr, operator]
             return tuned(head, features, guide, logits, self.fine_tuning)

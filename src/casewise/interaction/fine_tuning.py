@@ -38,6 +38,7 @@ class FineTuning:
     max-flow; without it the network's own labels are learnt from and answered. weigh_strokes : strokes count ``omega`` times,
     and not what lies within ``epsilon`` (geodesic) of a stroke of the other label. weigh_doubt : voxels with a probability between
     ``uncertain`` do not count. rounds : of label and network step in turn, each of ``steps`` optimiser steps at ``rate``.
+    trainable : ``last``, the last block on features that are computed once, or ``all``, the whole network, many times slower.
     smoothness, sigma : λ and σ of the label step's energy.
     """
 
@@ -52,12 +53,16 @@ class FineTuning:
     omega: float = 5.0
     epsilon: float = 0.2
     uncertain: tuple[float, float] = (0.2, 0.7)
+    trainable: str = "last"
     smoothness: float = 3.0
     sigma: float = 0.1
 
     def __post_init__(self) -> None:
         if self.rounds < 1 or self.steps < 1 or not 0 < self.rate < 1 or self.omega < 0 or self.smoothness < 0 or self.sigma <= 0:
             msg = f"Fine-tuning needs a round, a step, a rate between 0 and 1, and weights of 0 or more; given was {self}."
+            raise UsageError(msg)
+        if self.trainable not in ("last", "all"):
+            msg = f"Fine-tuning trains the 'last' block or 'all' of the network; given was {self.trainable!r}."
             raise UsageError(msg)
 
     def wanted(self, guide: Guide) -> bool:
@@ -85,6 +90,46 @@ def tuned(head: Mapping[str, Tensor], features: Tensor, guide: Guide, logits: Fl
             answer = model.ready("cpu")(flat[None].float())[0]
         logits = (answer[1] - answer[0]).reshape(grid).numpy()
     return logits
+
+
+def wholly_tuned(model: Model, x: Tensor, guide: Guide, logits: Floats, how: FineTuning) -> Floats:
+    """As :func:`tuned`, with all of the ``model``'s weights trained. ``x`` (C + prompts, *grid) : what it was given."""
+    grid = logits.shape
+    planar = model.spec.preparation.spatial_dims < len(grid)  # a network for pictures takes a volume plane by plane
+
+    def batched(tensor: Tensor) -> Tensor:
+        return tensor.movedim(-1, 0) if planar else tensor[None]
+
+    case = Case.of(Image(np.zeros((1, *grid), np.float32)))  # the source alone knows what is learnt from
+    for _ in range(how.rounds):
+        probability = _sigmoid(logits)
+        labels = torch.from_numpy(labelled(guide, probability, how).astype(np.uint8))
+        source = _OneCrop(batched(x), batched(labels), batched(torch.from_numpy(_weights(guide, probability, how))))
+        settings = Settings(steps=how.steps, batch=1, rate=how.rate, weight_decay=0.0, augmentation="none", device="cpu")
+        model = fit(model, [case], settings=settings, method="continued", source=source)
+        with torch.inference_mode():
+            answer = model.ready("cpu")(batched(x).float())
+        found = answer[:, 1] - answer[:, 0]
+        logits = (found.movedim(0, -1) if planar else found[0]).numpy()
+    return logits
+
+
+@dataclass(frozen=True, eq=False)
+class _OneCrop:
+    """The same crop, or all its planes, at every step: a :class:`casewise.training.source.Source`."""
+
+    x: Tensor
+    labels: Tensor
+    weights: Tensor
+
+    @property
+    def key(self) -> str:
+        return "one crop"
+
+    def batch(self, step: int, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        return self.x, self.labels, self.weights
+
+    def answered(self, step: int, logits: Tensor) -> None: ...
 
 
 def labelled(guide: Guide, probability: Floats, how: FineTuning) -> Mask:
