@@ -150,11 +150,15 @@ def tables(model: Model, groups: Mapping[str, str]) -> list[Row]:
     return [told_row for group, title in groups.items() for told_row in _table(rows, group, title)]
 
 
+def _after(strokes: int, row: dict) -> float:
+    return float(row["dice"][strokes])
+
+
 def _table(rows: list[dict], group: str, title: str) -> list[Row]:
     mine = [row for row in rows if row["group"] == group]
     told_rows = []
     for count in (0, 1, 2, 4, 8):
-        values = list(by_patient(mine, lambda row, n=count: row["dice"][n]).values())
+        values = list(by_patient(mine, partial(_after, count)).values())
         what = "Dice after the box" if count == 0 else f"Dice after {count} stroke{'s' if count > 1 else ''}"
         told_rows.append(
             Row(what, f"{title}, {len(mine)} tasks of {len(values)} patients", float(np.mean(values)), *interval(values))
@@ -168,8 +172,8 @@ CARD = Card(
         "NLM Shenzhen and Montgomery County chest X-rays, public, two of three patients: lungs",
         "open MS data, Ljubljana, CC BY 4.0, one patient: lesions on FLAIR; T1 and T2 without masks",
         "TotalSegmentator's example CT, Apache-2.0: organs as a network outlined them, the heart left out",
-        "without masks, for objects that need none: MedNIST (CC BY-SA 4.0), BUSI (CC BY 4.0), photographs of food that a public set "
-        "(MIT) holds in place of brain MR slices, one ProstateX examination (CC BY 3.0), PyRadiomics' test images (BSD-3-Clause)",
+        "without masks, for objects that need none: MedNIST (CC BY-SA 4.0), BUSI (CC BY 4.0), photographs of food that a public "
+        "set (MIT) holds in place of brain MR slices, a ProstateX examination (CC BY 3.0), PyRadiomics' images (BSD-3-Clause)",
     ),
     split=(
         "No cardiac MR, no hippocampus and no tumour was an object in training; ACDC, the FLAIR sets, JSRT and each third patient "

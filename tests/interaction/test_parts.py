@@ -13,11 +13,12 @@ from casewise.case import Case, Structure
 from casewise.errors import ModelError
 from casewise.image import Box, Image
 from casewise.interaction.label_step import least_energy
-from casewise.interaction.loop import UserInTheLoop
+from casewise.interaction.loop import Habits, UserInTheLoop
 from casewise.interaction.region import Region
 from casewise.interaction.user import Hand, stroke
 from casewise.models import Model, Preparation, Spec
 from casewise.training import Settings, fit
+from casewise.training.augmentation import Augmentation
 from tests.interaction.conftest import disc_picture
 
 OBJECT = (Structure.parse("object"),)
@@ -129,6 +130,35 @@ def test_training_with_a_user_in_the_loop_learns_and_repeats(model):
     assert np.mean(losses[-15:]) < 0.9 * np.mean(losses[:15])
     assert trained(model, 5).key == trained(model, 5).key
     assert first.trained_on == {Case.of(disc_picture()[0]).key}
+
+
+def disc_source(habits: Habits) -> UserInTheLoop:
+    image, mask = disc_picture()
+    return UserInTheLoop(lambda rng: (image.array[0] / image.array.max(), mask), "discs", (32, 32), habits)
+
+
+def test_a_border_that_is_off_is_off_inwards_and_outwards():
+    still = {"warp": Augmentation(), "far_off": 0.0, "many": 0.0, "start": 0.0}
+    off = {}
+    for bias in (0.0, 1.0):
+        x, truth, _ = disc_source(Habits(bias=bias, **still)).batch(0, 32, np.random.default_rng(3))
+        seen = (x[:, 0] - x[:, :1].flatten(1).median(dim=1).values[:, None, None]).abs() > 0.3
+        surplus = (truth.bool() & ~seen).flatten(1).sum(dim=1) - (seen & ~truth.bool()).flatten(1).sum(dim=1)
+        off[bias] = surplus / truth.flatten(1).sum(dim=1)
+    assert off[1.0].max() > off[0.0].max() + 0.03 and off[1.0].min() < off[0.0].min() - 0.03
+
+
+def test_the_user_sees_the_mask_of_greatest_expected_dice_after_the_box_alone():
+    source = disc_source(Habits(best=1.0, many=0.0, start=0.0, prior=0.0))
+    x, _, _ = source.batch(0, 4, np.random.default_rng(0))
+    unsure = torch.full((4, 2, *x.shape[2:]), 0.0)
+    unsure[:, 1] = -1.0 + x[:, 0]  # nowhere more likely than not
+    seen = []
+    for step in range(2):
+        source.answered(step, unsure)
+        previous = source.batch(step + 1, 4, np.random.default_rng(0))[0][:, 4]
+        seen.append((previous > 0.5).any().item())
+    assert seen == [True, False]
 
 
 def test_an_interrupted_training_with_a_user_goes_on(model, tmp_path):
