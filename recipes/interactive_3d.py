@@ -1,23 +1,25 @@
 """An interactive model for volumes: ``python -m recipes.interactive_3d`` trains it from the one for pictures.
 
 It writes ``models/shipped/interactive_3d``, which sessions on volumes take where it is there; without it the model for pictures
-answers plane by plane. It begins as that one was after three of its stages and learns what neighbouring planes and boxes of volumes
+answers plane by plane. It begins as that one and learns what neighbouring planes and boxes of volumes
 mean. No structure of the heart's MR, no hippocampus and no tumour is ever its object.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from casewise import formats
 from casewise.case import Case
 from casewise.errors import CasewiseError
-from casewise.interaction.loop_volumes import VolumesInTheLoop
+from casewise.interaction.loop import Habits
+from casewise.interaction.loop_volumes import WARP, VolumesInTheLoop
 from casewise.models import Model, Preparation, Spec
 from casewise.models.networks.prompts import prompts_of
 from casewise.training import Settings, fit
@@ -32,21 +34,32 @@ GRID = (64, 64, 64)
 TOLD = {"hippocampus": "hippocampus, T1, unseen", "tumour": "glioma on FLAIR, unseen"}
 
 
+LEFT_OUT = ("class 1", "class 7", "class 19")  # spleen, pancreas, duodenum: what the settings were chosen on
+_HIPPOCAMPI = (
+    (8, 44),
+    (-46, 0),
+    (-32, 6),
+)  # mm right or left of the middle, anterior, superior, of the standard brain, and some more
+
+
 @dataclass(frozen=True)
 class Stage:
-    """A part of the training: the network's grid, steps and rate."""
+    """A part of the training: the network's grid, steps, rate, and planes that a batch may have."""
 
     size: tuple[int, int, int]
     steps: int
     rate: float
+    planes: tuple[int, ...] = ()
     draw: int = 0  # added to the seed
 
     def settings(self, seed: int) -> Settings:
         return Settings(self.steps, 2, self.rate, augmentation="none", device="cpu", mixed=True, seed=seed + self.draw)
 
 
-STAGES = (Stage((64, 64, 20), 600, 1e-3),)
-BEGUN = 3  # stages of the training for pictures that it goes on from
+PLANES = (14, 20, 28, 40)
+STAGES = (Stage((64, 64, 20), 850, 1.2e-3, PLANES, 1), Stage((64, 64, 20), 850, 1e-3, PLANES, 2))
+HABITS = Habits(rounds=6, warp=WARP, prior=0.2, best=1.0, bias=0.3)
+BEGUN = 5  # stages of the training for pictures that it goes on from
 
 
 def volumes() -> Iterator[Case]:
@@ -64,6 +77,26 @@ def volumes() -> Iterator[Case]:
             yield case
 
 
+def blocks(cases: Sequence[Case]) -> list[Block]:
+    """The volumes with what can be an object in them."""
+    return [block(case, LEFT_OUT, _apart(case)) for case in cases]
+
+
+def _apart(case: Case) -> np.ndarray | None:
+    """Where no tissue may be an object: the hippocampi of a brain in the standard space, and all of images with a tumour."""
+    shape, name = case.image.spatial_shape, str(case.name)
+    if name.startswith("pyradiomics"):
+        return np.ones(shape, bool)
+    if not name.startswith("open-ms"):
+        return None
+    places = np.stack(np.indices(shape), -1) @ case.image.affine[:3, :3].T + case.image.affine[:3, 3]
+    places[..., 0] = np.abs(places[..., 0])
+    near: np.ndarray = np.all(
+        [(low < places[..., n]) & (places[..., n] < high) for n, (low, high) in enumerate(_HIPPOCAMPI)], axis=0
+    )
+    return near
+
+
 def begun(pictures: Model) -> Model:
     """The model for pictures as one for volumes: the same answers, plane by plane."""
     network = dict(pictures.spec.network)
@@ -76,10 +109,10 @@ def begun(pictures: Model) -> Model:
     return Model("casewise-interactive-3d", spec, weights, pictures.lineage)
 
 
-def trained(pictures: Model, seed: int = 0, folder: Path | None = None, blocks: list[Block] | None = None) -> Model:
+def trained(pictures: Model, seed: int = 0, folder: Path | None = None, made: Sequence[Block] = ()) -> Model:
     """The trained model; ``folder`` keeps what each stage came to."""
     cases = list(volumes())
-    draw = VolumeTasks(blocks or [block(case) for case in cases])
+    draw = VolumeTasks(made or blocks(cases))
     told(f"{len(draw.blocks)} volumes, {sum(len(one.objects) for one in draw.blocks)} objects")
     model = begun(pictures)
     for number, stage in enumerate(STAGES, start=1):
@@ -87,7 +120,8 @@ def trained(pictures: Model, seed: int = 0, folder: Path | None = None, blocks: 
         if done is not None and done.exists():
             model = Model.load(done)
             continue
-        source = VolumesInTheLoop(draw, "casewise-interactive-3d", stage.size, prompts=prompts_of(model.spec.network))
+        prompts = prompts_of(model.spec.network)
+        source = VolumesInTheLoop(draw, "casewise-interactive-3d", stage.size, HABITS, prompts, planes=stage.planes)
         checkpoint = folder / f"{number}.pt" if folder else None
         settings = stage.settings(seed)
         model = fit(model, cases, settings=settings, method="continued", checkpoint=checkpoint, progress=progress, source=source)

@@ -2,35 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import binary_dilation, find_objects, gaussian_filter, gaussian_gradient_magnitude, label, zoom
+from scipy.ndimage import (
+    binary_dilation,
+    distance_transform_edt,
+    find_objects,
+    gaussian_filter,
+    gaussian_gradient_magnitude,
+    label,
+    zoom,
+)
+from skimage.feature import peak_local_max
+from skimage.filters import threshold_multiotsu
 from skimage.segmentation import watershed
 
 from casewise.case import Case
+from recipes.interactive_bodies import body, painted_faintly, scene, told
 
-EDGE = 112  # voxels of a volume's longest side that are kept
+Task = tuple[np.ndarray, np.ndarray]
+EDGE = 144  # voxels of a volume's longest side that are kept
 CROP = 72  # voxels of the part that bands and painted objects lie in
 _LEAST = 60  # voxels of an object
-_SCALES = (250, 1500)  # supervoxels of a volume
+_SCALES = (300, 2000)  # supervoxels of a volume
+_TISSUES = 4  # kinds of tissue that a volume's solids are of
+_APART = 5  # voxels between the middles of two solids
+_SOLID = 150  # voxels of one, at least
 
 
 @dataclass(frozen=True, eq=False)
 class Block:
     """A volume with what is known of it, its voxels even.
 
-    picture : (row, column, plane) float32, 0…1. objects : true masks. parts : maps of supervoxels, from 1.
+    picture : (row, column, plane) float32, 0…1. objects : true masks. parts : maps of supervoxels, from 1. solids : map of compact
+    pieces of one tissue each, from 1; where two of a tissue meet, shape alone parts them.
     """
 
     picture: np.ndarray
     objects: tuple[np.ndarray, ...]
     parts: tuple[np.ndarray, ...]
+    solids: np.ndarray
 
 
-def block(case: Case) -> Block:
-    """The volume brought to even voxels, reduced to ``EDGE``, with its supervoxels at two scales."""
+def block(case: Case, left_out: Sequence[str] = (), apart: np.ndarray | None = None) -> Block:
+    """The volume brought to even voxels, reduced to ``EDGE``, with its supervoxels at two scales.
+
+    left_out : masks that are no objects. apart : (*spatial) bool, where no solid may lie.
+    """
     image = case.image
     array = image.array[0].astype(np.float32)
     low, high = np.percentile(array, (1, 99.5))
@@ -41,7 +61,7 @@ def block(case: Case) -> Block:
     even = min(EDGE / max(lengths), 1 / min(image.spacing))
     factors = np.array(image.spacing) * even
     picture = np.clip(zoom(gaussian_filter(scaled, 0.4 * np.maximum(1 / factors - 1, 0)), factors, order=1), 0, 1)
-    masks = [zoom(load().astype(np.float32), factors, order=1) > 0.5 for load in case.load_masks.values()]
+    masks = [_brought(load(), factors) for name, load in case.load_masks.items() if name not in left_out]
     rng = np.random.default_rng(0)
     slope = gaussian_gradient_magnitude(picture, 1.0)
     parts = []
@@ -49,54 +69,163 @@ def block(case: Case) -> Block:
         seeds = np.zeros(picture.shape, np.int32)
         places = tuple(rng.integers(0, n, count) for n in picture.shape)
         seeds[places] = np.arange(1, count + 1)
-        parts.append(watershed(slope, seeds).astype(np.int32))
-    return Block(picture.astype(np.float32), tuple(mask for mask in masks if mask.sum() >= _LEAST), tuple(parts))
+        parts.append(watershed(slope, seeds).astype(np.int16))
+    solids = _solids(picture, None if apart is None else _brought(apart, factors))
+    return Block(picture.astype(np.float32), tuple(mask for mask in masks if mask.sum() >= _LEAST), tuple(parts), solids)
+
+
+def _brought(mask: np.ndarray, factors: np.ndarray) -> np.ndarray:
+    return zoom(mask.astype(np.float32), factors, order=1) > 0.5
+
+
+def _solids(picture: np.ndarray, apart: np.ndarray | None) -> np.ndarray:
+    smooth = gaussian_filter(picture, 0.8)
+    filled = smooth > 0.04
+    tissue = np.digitize(smooth, threshold_multiotsu(smooth[filled], _TISSUES)) if filled.any() else np.zeros(picture.shape, int)
+    found, count = np.zeros(picture.shape, np.int32), 0
+    for kind in range(_TISSUES):
+        inside = filled & (tissue == kind)
+        depth = gaussian_filter(distance_transform_edt(inside), 0.8)
+        peaks = peak_local_max(depth, min_distance=_APART, threshold_abs=1.5, exclude_border=False)
+        seeds = np.zeros(picture.shape, np.int32)
+        seeds[tuple(peaks.T)] = np.arange(count + 1, count + 1 + len(peaks))
+        found += watershed(-depth, seeds, mask=inside)
+        count += len(peaks)
+    sizes = np.bincount(found.ravel(), minlength=count + 1)
+    refused = (sizes < _SOLID) | (sizes > 0.03 * found.size)
+    if apart is not None:
+        refused[np.unique(found[apart])] = True
+    refused[0] = True
+    numbers = np.where(refused, 0, np.cumsum(~refused))
+    solids: np.ndarray = numbers[found].astype(np.int16)
+    return solids
 
 
 class VolumeTasks:
-    """Draws (volume, object). ``shares`` : of true masks, supervoxels, bands of intensity and painted shapes."""
+    """Draws (volume, object). ``shares`` : of true masks, supervoxels, bands of intensity, painted shapes, solids as they are,
+    bodies in scenes or faintly painted, and true masks, solids or supervoxels in scenes.
+    """
 
-    def __init__(self, blocks: Iterable[Block], shares: Sequence[float] = (0.3, 0.3, 0.1, 0.3)) -> None:
+    def __init__(self, blocks: Iterable[Block], shares: Sequence[float] = (0.12, 0.1, 0.03, 0.1, 0.2, 0.25, 0.2)) -> None:
         self.blocks = list(blocks)
         self.labelled = [one for one in self.blocks if one.objects]
+        self.solid = [one for one in self.blocks if one.solids.any()]
         self.shares = np.asarray(shares) / np.sum(shares)
+        self._makers: tuple[Callable[[np.random.Generator], Task], ...] = (
+            self._true,
+            self._grown,
+            self._banded,
+            self._shaped,
+            self._solid,
+            self._bodily,
+            self._scenic,
+        )
 
-    def __call__(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    def __call__(self, rng: np.random.Generator) -> Task:
         """(picture, object) of some size; the object has at least 60 voxels and leaves at least some of the volume."""
         while True:
-            kind = int(rng.choice(4, p=self.shares))
-            group = self.labelled if kind == 0 else self.blocks
-            one = group[int(rng.integers(len(group)))]
-            picture, mask = self._task(kind, one, rng)
+            picture, mask = self._makers[int(rng.choice(len(self._makers), p=self.shares))](rng)
             if _LEAST <= mask.sum() <= 0.6 * mask.size:
                 return picture, mask
 
-    def _task(self, kind: int, one: Block, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        if kind == 0:
-            return one.picture, one.objects[int(rng.integers(len(one.objects)))]
-        if kind == 1:
-            return one.picture, _union(one.parts[int(rng.integers(len(one.parts)))], rng)
-        starts = [int(rng.integers(0, max(1, n - CROP + 1))) for n in one.picture.shape]
-        picture = one.picture[tuple(slice(start, start + CROP) for start in starts)]
-        return (picture, _band(picture, rng)) if kind == 2 else _painted(picture, rng)
+    def _any_labelled(self, rng: np.random.Generator) -> Block:
+        chances = np.array([min(len(one.objects), 8) for one in self.labelled], float)
+        return self.labelled[int(rng.choice(len(self.labelled), p=chances / chances.sum()))]
+
+    def _true(self, rng: np.random.Generator) -> Task:
+        one = self._any_labelled(rng)
+        return one.picture, one.objects[int(rng.integers(len(one.objects)))]
+
+    def _grown(self, rng: np.random.Generator) -> Task:
+        one = _any(self.blocks, rng)
+        return one.picture, _union(one.parts[int(rng.integers(len(one.parts)))], rng)
+
+    def _banded(self, rng: np.random.Generator) -> Task:
+        picture = _cropped(_any(self.blocks, rng), rng)[0]
+        return picture, _band(picture, rng)
+
+    def _shaped(self, rng: np.random.Generator) -> Task:
+        return _painted(_cropped(_any(self.blocks, rng), rng)[0], rng)
+
+    def _solid(self, rng: np.random.Generator) -> Task:
+        one = _any(self.solid, rng)
+        return one.picture, _union(one.solids, rng, (1, 1, 1, 2, 3))
+
+    def _bodily(self, rng: np.random.Generator) -> Task:
+        picture, parts = _cropped(_any(self.blocks, rng), rng)
+        mask, inner = body(picture.shape, rng)
+        if not mask.any():
+            return picture, mask
+        if inner.any() and rng.random() < 0.3:
+            mask, inner = inner, mask
+        made = scene(picture, parts, mask, rng, inner) if rng.random() < 0.6 else painted_faintly(picture, mask, rng, inner)
+        return made, mask
+
+    def _scenic(self, rng: np.random.Generator) -> Task:
+        """A real object's shape, and real shapes around it, in greys that no scanner gave them."""
+        one = self._any_labelled(rng) if rng.random() < 0.45 else _any(self.solid, rng)
+        kind = rng.random()
+        if one.objects and kind < 0.7:
+            mask = one.objects[int(rng.integers(len(one.objects)))]
+        else:
+            mask = _union(one.solids if kind < 0.9 and one.solids.any() else one.parts[-1], rng, (1, 1, 2, 3))
+        if not mask.any():
+            return one.picture, mask
+        window = _window(mask)
+        parts = _labels(one, window)
+        picture, mask = one.picture[window], mask[window]
+        made = scene(picture, parts, mask, rng)
+        return (made if told(made, mask) else painted_faintly(picture, mask, rng)), mask
 
 
-def _union(parts: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """A supervoxel and some that touch it; its borders as smooth as a person draws them."""
+def _any(blocks: Sequence[Block], rng: np.random.Generator) -> Block:
+    return blocks[int(rng.integers(len(blocks)))]
+
+
+def _window(mask: np.ndarray) -> tuple[slice, ...]:
+    """An object's box with as much again around it."""
+    found = find_objects(mask.astype(np.uint8))[0]
+    margins = [max(6, (side.stop - side.start) // 2) for side in found]
+    return tuple(slice(max(0, side.start - m), side.stop + m) for side, m in zip(found, margins, strict=True))
+
+
+def _labels(one: Block, window: tuple[slice, ...]) -> np.ndarray:
+    """Solids, and true masks over them, among large supervoxels, numbered from 0 without gaps."""
+    parts, solids = one.parts[0][window].astype(np.int32), one.solids[window].astype(np.int32)
+    parts = np.where(solids > 0, solids + int(parts.max()), parts)
+    for number, mask in enumerate(one.objects, start=int(parts.max()) + 1):
+        parts[mask[window]] = number
+    _, numbers = np.unique(parts, return_inverse=True)
+    return numbers.reshape(parts.shape)
+
+
+def _cropped(one: Block, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """(picture, labels) of a part of the volume, which is repeated mirrored where it is too thin for an object."""
+    starts = [int(rng.integers(0, max(1, n - CROP + 1))) for n in one.picture.shape]
+    window = tuple(slice(start, start + CROP) for start in starts)
+    pads = [(0, max(0, 40 - min(n, CROP))) for n in one.picture.shape]
+    return np.pad(one.picture[window], pads, mode="symmetric"), np.pad(_labels(one, window), pads, mode="symmetric")
+
+
+def _union(parts: np.ndarray, rng: np.random.Generator, counts: Sequence[int] = (1, 2, 3, 4, 6)) -> np.ndarray:
+    """A region and some that touch it; its borders as smooth as a person draws them."""
     windows = find_objects(parts)
     mask = np.zeros(parts.shape, bool)
     number = int(rng.integers(1, len(windows) + 1))
-    for _ in range(int(rng.choice((1, 2, 3, 4, 6)))):
+    for _ in range(int(rng.choice(counts))):
         window = windows[number - 1]
         if window is None:
             return mask
-        mask |= parts == number
+        mask[window] |= parts[window] == number
         wider = tuple(slice(max(0, side.start - 2), side.stop + 2) for side in window)
-        near = np.unique(parts[wider][binary_dilation(mask[wider]) & ~mask[wider]])
+        near = np.setdiff1d(parts[wider][binary_dilation(mask[wider]) & ~mask[wider]], (0,))
         if not len(near):
             break
         number = int(rng.choice(near))
-    return gaussian_filter(mask.astype(np.float32), 0.8) > 0.5
+    if mask.any():
+        around = _window(mask)
+        mask[around] = gaussian_filter(mask[around].astype(np.float32), 0.8) > 0.5
+    return mask
 
 
 def _band(picture: np.ndarray, rng: np.random.Generator) -> np.ndarray:
