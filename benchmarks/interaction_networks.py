@@ -64,12 +64,14 @@ def _rows(network: Network, one: Trained, work: Path) -> list[dict]:
 
 
 def write(work: Path, results: Path) -> None:
-    """``interaction_networks.md`` in ``results``."""
-    done = {network: trained(network, work / network.name) for network in NETWORKS}
+    """``interaction_networks.md`` in ``results``, of the networks that are trained."""
+    done = {network: trained(network, work / network.name) for network in NETWORKS if (work / network.name / "model").exists()}
     lines = ["# Interactive networks beside each other, the same training", ""]
     lines += [*how_measured("benchmarks.interaction_networks", "the first network"), _ABOUT, "", *_trainings(done), ""]
     for dims, title in TITLES.items():
-        of_it = [network for network in NETWORKS if network.dims == dims]
+        of_it = [network for network in done if network.dims == dims]
+        if not of_it:
+            continue
         rows = [row for network in of_it for row in _rows(network, done[network], work)]
         tuned = {row["task"] for row in rows if row["method"].endswith("tuned")}
         plain = [row for row in rows if not row["method"].endswith("tuned")]
@@ -86,7 +88,7 @@ def write(work: Path, results: Path) -> None:
 
 
 def _trainings(done: dict[Network, Trained]) -> list[str]:
-    head = ["network", "axes", "weights", "steps", "batch", "seconds of training", "seconds given"]
+    head = ["network", "axes", "weights", "steps", "batch", "rate", "seconds of training", "given"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for network, one in done.items():
         weights = sum(tensor.numel() for tensor in one.model.weights.values())
@@ -96,6 +98,7 @@ def _trainings(done: dict[Network, Trained]) -> list[str]:
             f"{weights:,}",
             one.steps,
             network.batch,
+            network.rate,
             f"{one.seconds:.0f}",
             f"{network.seconds:.0f}",
         ]

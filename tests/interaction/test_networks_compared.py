@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from benchmarks import _interaction_networks as networks
+from benchmarks import interaction_networks
 from benchmarks._interaction_networks import NETWORKS, trained
 from benchmarks._interaction_table import ANOTHER, OURS, differences, table, write
 from casewise.case import Case
@@ -109,3 +110,21 @@ def test_differences_are_signed_and_paired_by_patient():
     cells = line.split("|")[2:-1]
     assert all(cell.strip().startswith("-0.") for cell in cells) and "0.0078" in cells[0]
     assert "| first |" in table(rows, "first")[4]
+
+
+def test_a_table_shows_what_is_trained_and_p_net_tuned(tmp_path, monkeypatch):
+    tiny = [replace(one, settings={**one.settings, "channels": TINY[one.settings["kind"]]}) for one in NETWORKS if one.dims == 2]
+    volumes = [one for one in NETWORKS if one.dims == 3]
+    monkeypatch.setattr(interaction_networks, "NETWORKS", (*tiny, *volumes))
+    for place, one in enumerate(tiny):
+        model = one.initial(0)
+        model.save(tmp_path / one.name / "model")
+        (tmp_path / one.name / "training.json").write_text(json.dumps({"steps": 7, "seconds": 5.5}))
+        rows = [row(OURS, f"p{n}", 0.7 + 0.01 * n - 0.1 * place) for n in range(6)]
+        tuned = [row(interaction_networks.TUNED, f"p{n}", 0.65) for n in range(3)] if place else []
+        (tmp_path / one.name / f"{model.key}.json").write_text(json.dumps(rows + tuned))
+    interaction_networks.write(tmp_path, tmp_path)
+    told = (tmp_path / "interaction_networks.md").read_text()
+    assert "| P-Net | -0.100, 0.031 |" in told and "Volumes" not in told
+    assert "3 tasks of 3 patients" in told and "| P-Net, tuned | 0.650 |" in told
+    assert all(f"| {one.title} | 2 |" in told for one in tiny)
