@@ -28,9 +28,9 @@ _FEWER = 1.5  # times the network's grid from which on pictures are not seen on 
 
 @dataclass(frozen=True, eq=False)
 class Answering:
-    """An interactive model, ready to answer; ``mirrored``: pictures are seen in their mirror images and
-    on their side too, and the logits averaged. ``best``: after the box alone, where a network is least sure, the mask is the one of
-    greatest expected Dice; after strokes it is what is more likely than not.
+    """An interactive model, ready to answer; ``mirrored``: pictures are seen in their mirror images and on their side too, and the
+    logits averaged, but for a model whose settings say that it answers ``upright`` ones. ``best``: after the box alone, where a
+    network is least sure, the mask is the one of greatest expected Dice; after strokes it is what is more likely than not.
 
     Raises ModelError for a model of another kind.
     """
@@ -90,7 +90,7 @@ class Answering:
         return logits
 
     def _whole(self, x: Tensor, keep: bool) -> tuple[Floats, Tensor | None]:
-        if self.mirrored and x.ndim == 3 and not keep:
+        if self.mirrored and not self.model.spec.network.get("upright") and x.ndim == 3 and not keep:
             # On a finer grid, where a view costs four times as much, four of the eight do.
             on_its_side = x.shape[-1] == x.shape[-2] <= _FEWER * self.size[-1]
             turned = [x, x.transpose(1, 2)] if on_its_side else [x]

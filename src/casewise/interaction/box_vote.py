@@ -53,14 +53,15 @@ def box_vote(image: Image, box: Box, cases: Sequence[Case], structure: str) -> M
     return None if vote is None else vote.mask
 
 
-def counted(image: Image, box: Box, cases: Sequence[Case], structure: str) -> Vote | None:
+def counted(image: Image, box: Box, cases: Sequence[Case], structure: str, trust: Sequence[float] | None = None) -> Vote | None:
     """What most of the cases' masks of ``structure``, laid into the box and bent, see in it; None where no case is alike.
 
-    A case's vote counts as much as its crop correlates with the image's. The image's own channels are averaged, as the cases' are.
+    A case's vote counts as much as its crop correlates with the image's, times its ``trust`` (0…1). The image's own channels are
+    averaged, as the cases' are.
     """
     grey, drawn, axes = _grey(image), _sides(box), image.spatial_dims
     crops, labels, weights = [], [], []
-    for case in cases:
+    for case, trusted in zip(cases, trust if trust is not None else [1.0] * len(cases), strict=True):
         mask = case.label_map([Structure.parse(structure)]) > 0
         own = Box.around(mask)
         if own is None or case.image.spatial_dims != axes:
@@ -72,7 +73,7 @@ def counted(image: Image, box: Box, cases: Sequence[Case], structure: str) -> Vo
         seen = _carried(drawn, found, theirs)
         crops.append(_cut(values, seen, _FINE[axes]))
         labels.append(_cut(torch.from_numpy(mask.astype(np.float32)), seen, _FINE[axes], "zeros"))
-        weights.append(alike**2)
+        weights.append(trusted * alike**2)
     if not weights:
         return None
     fixed = _even(_cut(grey, drawn, _FINE[axes])[None])

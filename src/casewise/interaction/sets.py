@@ -1,13 +1,14 @@
 """Each accepted mask makes the next image easier: what an archive holds of a structure leads the first answer on a new image.
 
 The research anchor is MultiverSeg (Wong et al. 2024, arXiv 2412.15058). Here the accepted cases vote on where the structure lies,
-laid into the box that was drawn or, without one, registered to the image; and the network is refined on them by the one training
-loop, with a simulated user in it.
+laid into the box that was drawn or, without one, registered to the image; and the network, as it was refined for the image before,
+is refined further on all of them by the one training loop, with a simulated user in it. Where the box does not show what they show,
+they are left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,25 +18,23 @@ from casewise.archive import Archive
 from casewise.case import Case, Structure
 from casewise.errors import ArchiveError
 from casewise.image import Box, Image
-from casewise.interaction.box_vote import box_vote
-from casewise.interaction.loop import Habits, Task, UserInTheLoop
-from casewise.interaction.loop_volumes import VolumesInTheLoop
+from casewise.interaction.box_vote import counted
+from casewise.interaction.judging import misleads, trust
+from casewise.interaction.refining import REFINEMENT, refine_on
+from casewise.interaction.remembering import Memory, recall, remember
 from casewise.interaction.session import InteractiveSegmentation
 from casewise.interaction.strokes import checked_box
 from casewise.models.model import Model
-from casewise.models.networks.prompts import prompts_of
 from casewise.models.preparation import Preparation
 from casewise.models.spec import Spec
-from casewise.training.fit import Progress, Settings, fit
-from casewise.training.source import Source
+from casewise.training.fit import Progress, Settings
+
+__all__ = ["REFINEMENT", "Prepared", "accept", "accepted", "guessed", "prepare", "refine_on"]
 
 Mask = npt.NDArray[np.bool_]
 
-REFINEMENT = Settings(steps=40, batch=8, rate=1e-3, augmentation="none")
-_HABITS = Habits(rounds=4, many=0.1, several=0.1, start=0.05, prior=0.4)
-_PLANES = 16  # of a volume that are learnt from at once
-_MOST = 8  # cases that vote and are learnt from
-_SLICES = 12  # of a volume that are learnt from
+_VOTERS = 8  # cases that vote
+_MOST = 64  # cases that are learnt from
 _MARGIN = 0.1  # of the guess's sides, left around it where no box was drawn
 
 
@@ -76,17 +75,31 @@ def prepare(
 ) -> Prepared:
     """Ask the archive's cases with a mask of ``structure``, the most similar first, what they know of ``image``.
 
-    box : where the structure was marked, if it was. The image itself is left out where the archive holds it. Nothing is written.
+    box : where the structure was marked, if it was. The image itself is left out where the archive holds it. ``settings.steps`` are
+    taken for each accepted mask, once; the refined model is kept in the archive's folder, and nothing else is written. The same
+    calls give the same masks.
     """
     cases = accepted(image, archive, structure, device)
     if not cases:
         return Prepared(model, None, (), f"The archive has no mask of {structure} yet, so the box alone begins.")
-    drawn = None if box is None else checked_box(image, box)
-    guess = guessed(image, cases, structure) if drawn is None else box_vote(image, drawn, cases, structure)
-    refined = refine_on(model, cases, structure, settings, device, progress)
-    told = "their labels led the first answer" if guess is not None else "their labels do not fit this image"
+    memory = recall(archive, model, structure, cases)
+    trusted = dict(zip([case.key for case in cases], trust(memory.judged, [case.key for case in cases]), strict=True))
     count = "1 accepted case" if len(cases) == 1 else f"{len(cases)} accepted cases"
-    return Prepared(refined, guess, tuple(cases), f"{model.name} was refined on {count} of {structure}; {told}.")
+    if box is None:
+        guess = guessed(image, cases[:_VOTERS], structure)
+    else:
+        drawn, voters = checked_box(image, box), cases[:_VOTERS]
+        vote = counted(image, drawn, voters, structure, [trusted[case.key] for case in voters])
+        why = misleads(vote, image, drawn, [memory.judged[case.key] for case in voters])
+        if why is not None:
+            remember(memory)
+            reason = f"What the box holds does not look like the {structure} of the {count} ({why}), so the box alone begins."
+            return Prepared(model, None, (), reason)
+        guess = None if vote is None else vote.mask
+    memory = _refined(memory, model, cases, structure, settings, device, progress)
+    told = "their labels led the first answer" if guess is not None else "their labels do not fit this image"
+    reason = f"{model.name} was refined on {count} of {structure}; {told}."
+    return Prepared(memory.refined or model, guess, tuple(cases), reason)
 
 
 def accepted(image: Image, archive: Archive, structure: str, device: str = "auto") -> list[Case]:
@@ -102,47 +115,37 @@ def accepted(image: Image, archive: Archive, structure: str, device: str = "auto
     return [held[case.key] for case in found if held[case.key].image.spatial_dims == image.spatial_dims]
 
 
+def _refined(
+    memory: Memory,
+    model: Model,
+    cases: Sequence[Case],
+    structure: str,
+    settings: Settings,
+    device: str,
+    progress: Progress | None,
+) -> Memory:
+    """The memory with the model refined further, unless it was on all of these masks already."""
+    if memory.refined is None or memory.steps < settings.steps * len(cases):
+        shares = trust(memory.judged, [case.key for case in cases])
+        drawn = replace(settings, seed=settings.seed + memory.steps)  # other batches than before
+        refined = refine_on(memory.refined or model, cases, structure, drawn, device, progress, shares)
+        on = {case.key: memory.masks[case.key][0] for case in cases}
+        memory = replace(memory, refined=refined, on={**memory.on, **on}, steps=memory.steps + settings.steps)
+    remember(memory)
+    return memory
+
+
 def guessed(image: Image, cases: Sequence[Case], structure: str) -> Mask | None:
     """(*spatial) bool: where the cases' labels, registered to the image, see the structure; None where they do not fit."""
     from casewise.adaptation.vote import Voting, vote
 
     # The vote asks a model how images are cut and what is looked for, and never runs its network.
     spec = Spec("segmentation", {"kind": "unet"}, Preparation(2, (128, 128)), structures=(Structure.parse(structure),))
-    counted = vote(Model("vote", spec, {}), image, cases, Voting(k=_MOST, fewest=1, agreement=0.6))
-    if not counted.used or counted.prediction is None:
+    told = vote(Model("vote", spec, {}), image, cases, Voting(k=_VOTERS, fewest=1, agreement=0.6))
+    if not told.used or told.prediction is None:
         return None
-    mask = counted.prediction.mask > 0
+    mask = told.prediction.mask > 0
     return mask if mask.any() else None
-
-
-def refine_on(
-    model: Model,
-    cases: Sequence[Case],
-    structure: str,
-    settings: Settings = REFINEMENT,
-    device: str = "auto",
-    progress: Progress | None = None,
-) -> Model:
-    """The model after a few steps on the accepted cases, a simulated user in the loop."""
-    name = f"{model.name}+{structure}"
-    prompts, size = prompts_of(model.spec.network), model.spec.preparation.size
-    rows, columns = size[:2]
-    told = f"accepted {structure}"
-    volumes = model.spec.preparation.spatial_dims == 3
-    tasks = [task for case in cases for task in (_volume(case, structure) if volumes else _tasks(case, structure))]
-    if not tasks:
-        return model
-
-    def draw(rng: np.random.Generator) -> Task:
-        return tasks[int(rng.integers(len(tasks)))]
-
-    settings = replace(settings, device=device)
-    if volumes:
-        source: Source = VolumesInTheLoop(draw, told, (rows, columns, _PLANES), _HABITS, prompts, turned=False)
-        settings = replace(settings, batch=2, steps=max(1, settings.steps // 4))
-    else:
-        source = UserInTheLoop(draw, told, (rows, columns), _HABITS, prompts)
-    return fit(model, cases, settings=settings, method="similar", name=name, source=source, progress=progress)
 
 
 def accept(archive: Archive, session: InteractiveSegmentation, structure: str, *, prepared: Prepared | None = None) -> str:
@@ -163,34 +166,3 @@ def accept(archive: Archive, session: InteractiveSegmentation, structure: str, *
         except ArchiveError:  # it holds several images, of which the archive cannot know which is meant: its voxels are kept
             return archive.add(session.original, masks, origin=origin)
     return archive.add(session.original, masks, origin=origin)
-
-
-def _tasks(case: Case, structure: str) -> Iterator[Task]:
-    """The picture, or a volume's slices across its coarsest axis, in which the structure has some voxels; 0…1."""
-    scaled, mask = _scaled(case, structure)
-    if case.image.spatial_dims == 2:
-        if mask.any():
-            yield scaled, mask
-        return
-    axis = _coarsest(case)
-    filled = np.flatnonzero(mask.sum(axis=tuple(n for n in range(3) if n != axis)) >= 12)
-    for place in filled[np.unique(np.linspace(0, len(filled) - 1, min(_SLICES, len(filled))).astype(int))] if len(filled) else []:
-        yield np.take(scaled, place, axis), np.take(mask, place, axis)
-
-
-def _volume(case: Case, structure: str) -> Iterator[Task]:
-    """The volume, the coarsest axis last."""
-    scaled, mask = _scaled(case, structure)
-    if case.image.spatial_dims == 3 and mask.any():
-        yield np.moveaxis(scaled, _coarsest(case), -1), np.moveaxis(mask, _coarsest(case), -1)
-
-
-def _scaled(case: Case, structure: str) -> Task:
-    array = case.image.array.mean(axis=0, dtype=np.float32)
-    low, high = np.percentile(array, (0.5, 99.5))
-    scaled = np.clip((array - low) / max(float(high - low), 1e-6), 0, 1).astype(np.float32)
-    return scaled, case.label_map([Structure.parse(structure)]) > 0
-
-
-def _coarsest(case: Case) -> int:
-    return max(range(3), key=lambda n: (case.image.spacing[n], n))

@@ -1,0 +1,157 @@
+"""Refinement of an interactive model on accepted masks of one structure, a simulated user in the loop.
+
+What is shown is what a session on the next image will show: the objects as they lie, boxes as large, in pixels, as the accepted
+ones, on the grid that a session takes for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from casewise.case import Case, Structure
+from casewise.image import Box, Image
+from casewise.interaction.loop import Habits, Task, UserInTheLoop
+from casewise.interaction.loop_volumes import VolumesInTheLoop
+from casewise.interaction.region import Region
+from casewise.models.model import Model
+from casewise.models.networks.prompts import prompts_of
+from casewise.training.augmentation import Augmentation, augment
+from casewise.training.fit import Progress, Settings, fit
+from casewise.training.source import Source
+
+Mask = npt.NDArray[np.bool_]
+
+REFINEMENT = Settings(steps=60, batch=8, rate=1e-3, augmentation="none", mixed=True)
+_HABITS = Habits(rounds=5, many=0.05, several=0.1, start=0.03, prior=0.5, best=1.0)
+_WARP = Augmentation(rotation=15, scale=0.15, shift=0.0, bend=0.02, intensity=0.4, mirror=False)
+_PLANES = 16  # of a volume that are learnt from at once
+_SLICES = 12  # of a volume that are learnt from
+_LOOSE = 5  # pixels that a side of a box is off by, on average
+_SPREAD = 1.07  # times the accepted objects' sides, and a part of them, that the next may have
+_FINEST = 1.5  # times the network's grid: a finer one would take too long
+_SMALLEST = 10  # pixels of an object there
+_BEYOND = 0.5  # of the object's sides that is seen around it
+
+
+def refine_on(
+    model: Model,
+    cases: Sequence[Case],
+    structure: str,
+    settings: Settings = REFINEMENT,
+    device: str = "auto",
+    progress: Progress | None = None,
+    trust: Sequence[float] | None = None,
+) -> Model:
+    """The model after some steps on the accepted cases; ``trust`` (0…1, one a case) says how often each is shown.
+
+    A model for pictures then answers on pictures as they lie, no longer on their mirror images as well.
+    """
+    volumes = model.spec.preparation.spatial_dims == 3
+    tasks, shares = [], []
+    for case, trusted in zip(cases, trust if trust is not None else [1.0] * len(cases), strict=True):
+        found = list(_volume(case, structure) if volumes else _pictures(case, structure))
+        tasks += found
+        shares += [trusted / len(found)] * len(found)
+    if not tasks:
+        return model
+    chances = np.array(shares) / sum(shares)
+
+    def draw(rng: np.random.Generator) -> Task:
+        return tasks[int(rng.choice(len(tasks), p=chances))]
+
+    prompts, size = prompts_of(model.spec.network), model.spec.preparation.size
+    rows, columns = size[:2]
+    told = f"accepted {structure}"
+    settings = replace(settings, device=device)
+    if volumes:
+        source: Source = VolumesInTheLoop(draw, told, (rows, columns, _PLANES), replace(_HABITS, rounds=4), prompts, turned=False)
+        settings = replace(settings, batch=2, steps=max(1, settings.steps // 4))
+    else:
+        model = replace(model, spec=replace(model.spec, network={**model.spec.network, "upright": True}))
+        habits = replace(_HABITS, grids=_grids(tasks, (rows, columns)), warp=_WARP)
+        source = AsTheyLie(draw, told, (rows, columns), habits, prompts)
+    name = model.name if model.name.endswith(f"+{structure}") else f"{model.name}+{structure}"
+    return fit(model, cases, settings=settings, method="similar", name=name, source=source, progress=progress)
+
+
+class AsTheyLie(UserInTheLoop):
+    """The loop for pictures without turning, mirroring or inverting them: the images of a set lie alike."""
+
+    def _crops(self, size: int) -> tuple[Tensor, Tensor]:
+        wide = round(1.5 * max(self._size))
+        pairs = [_seen(*self._draw(self._rng), wide) for _ in range(size)]
+        images, masks = torch.stack([image for image, _ in pairs]), torch.stack([mask for _, mask in pairs])
+        generator = torch.Generator().manual_seed(int(self._rng.integers(2**62)))
+        warped, (moved,) = augment(images, [(masks, "nearest")], self._habits.warp, generator)
+        kept = (moved.flatten(1).sum(dim=1) >= _SMALLEST)[:, None, None]
+        return torch.where(kept[:, None], warped, images), torch.where(kept, moved, masks)
+
+
+def _seen(image: npt.NDArray[np.float32], mask: Mask, wide: int) -> tuple[Tensor, Tensor]:
+    """((1, wide, wide), (wide, wide) uint8): twice the object's box, as it lies; intensities scaled within it."""
+    windows, pads = [], []
+    for axis, full in enumerate(mask.shape):
+        hits = np.flatnonzero(mask.any(axis=1 - axis))
+        margin = max(6, round(_BEYOND * (hits[-1] - hits[0] + 1)))
+        low, high = int(hits[0]) - margin, int(hits[-1]) + 1 + margin
+        windows.append(slice(max(0, low), min(full, high)))
+        pads.append((max(0, -low), max(0, high - full)))
+    picture, labels = np.pad(image[tuple(windows)], pads, mode="edge"), np.pad(mask[tuple(windows)], pads)
+    low, high = np.percentile(picture, (0.5, 99.5))
+    scaled = np.clip((picture - low) / max(float(high - low), 1e-6), 0, 1).astype(np.float32)
+    x, y = torch.from_numpy(scaled)[None, None], torch.from_numpy(labels.astype(np.uint8))[None, None]
+    shrinks = max(picture.shape) > wide
+    x = functional.interpolate(x, size=(wide, wide), mode="bilinear", antialias=shrinks, align_corners=False)[0]
+    return x, functional.interpolate(y, size=(wide, wide), mode="nearest-exact")[0, 0]
+
+
+def _grids(tasks: Sequence[Task], size: tuple[int, int]) -> tuple[tuple[float, float, float, float], ...]:
+    """As :class:`Habits` takes them: the grids that sessions on objects as large as those of ``tasks`` look at them on."""
+    sides: dict[float, list[int]] = {}
+    for picture, mask in tasks:
+        tight = Box.around(mask)
+        if tight is None:
+            continue
+        drawn = Box(tuple(low - _LOOSE for low in tight.lower), tuple(high + _LOOSE for high in tight.upper))
+        finer = Region.around(Image(picture[None]), drawn, size).grid[0] / size[0]
+        sides.setdefault(min(_FINEST, finer), []).append(max(tight.shape))
+    count = sum(map(len, sides.values()))
+    return tuple((factor, min(them) / _SPREAD, max(them) * _SPREAD, len(them) / count) for factor, them in sorted(sides.items()))
+
+
+def _pictures(case: Case, structure: str) -> Iterator[Task]:
+    """The picture, or a volume's slices across its coarsest axis, in which the structure has some voxels; 0…1."""
+    scaled, mask = _scaled(case, structure)
+    if case.image.spatial_dims == 2:
+        if mask.any():
+            yield scaled, mask
+        return
+    axis = _coarsest(case)
+    filled = np.flatnonzero(mask.sum(axis=tuple(n for n in range(3) if n != axis)) >= 12)
+    for place in filled[np.unique(np.linspace(0, len(filled) - 1, min(_SLICES, len(filled))).astype(int))] if len(filled) else []:
+        yield np.take(scaled, place, axis), np.take(mask, place, axis)
+
+
+def _volume(case: Case, structure: str) -> Iterator[Task]:
+    """The volume, the coarsest axis last."""
+    scaled, mask = _scaled(case, structure)
+    if case.image.spatial_dims == 3 and mask.any():
+        yield np.moveaxis(scaled, _coarsest(case), -1), np.moveaxis(mask, _coarsest(case), -1)
+
+
+def _scaled(case: Case, structure: str) -> Task:
+    array = case.image.array.mean(axis=0, dtype=np.float32)
+    low, high = np.percentile(array, (0.5, 99.5))
+    scaled = np.clip((array - low) / max(float(high - low), 1e-6), 0, 1).astype(np.float32)
+    return scaled, case.label_map([Structure.parse(structure)]) > 0
+
+
+def _coarsest(case: Case) -> int:
+    return max(range(3), key=lambda n: (case.image.spacing[n], n))
