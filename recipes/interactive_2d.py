@@ -36,6 +36,8 @@ WALLS_AGAIN = ((0.17, 0.19, 0.06, 0.5, 0.08), (0.65, 0.7), 0.3)
 LAST = ((0.15, 0.18, 0.05, 0.52, 0.1), (0.6, 0.65), 0.35)
 AS_SEEN = ((1.0, 16.0, 65.0, 0.5), (1.5, 48.0, 98.0, 0.25), (2.0, 90.0, 400.0, 0.25))  # the grids that a session takes
 OVERLAPPING = ((1.0, 16.0, 65.0, 0.45), (1.5, 32.0, 98.0, 0.35), (2.0, 64.0, 300.0, 0.2))  # a session's, and finer ones
+FINER = ((1.0, 16.0, 48.0, 0.35), (1.5, 42.0, 75.0, 0.4), (2.0, 68.0, 300.0, 0.25))  # those that a session takes now
+HOLLOW = ((0.13, 0.14, 0.05, 0.6, 0.08), (0.75, 0.75), 0.4)
 EVERY = ((1.0, 16.0, 65.0, 0.7), (1.5, 50.0, 95.0, 0.12), (2.0, 85.0, 145.0, 0.1), (3.0, 130.0, 400.0, 0.08))
 
 
@@ -66,6 +68,7 @@ STAGES = (
     Stage(2600, 1.5e-3, VEILED, Habits(7, prior=0.25, grids=AS_SEEN, narrow=0.45, best=0.6), (3,), 2),
     Stage(2100, 1.2e-3, WALLS_AGAIN, Habits(5, 0.2, prior=0.25, grids=AS_SEEN, narrow=0.45, best=0.6), (4,), 2),
     Stage(4500, 1.2e-3, LAST, Habits(6, 0.15, prior=0.25, grids=OVERLAPPING, narrow=0.45, best=1.0, bias=0.4), (5, 6), 2, 0.3),
+    Stage(2600, 8e-4, HOLLOW, Habits(6, 0.15, prior=0.25, grids=FINER, narrow=0.45, best=1.0, bias=0.4), (7,), 2, 0.2),
 )
 SIZE = (64, 64)
 NETWORK = {"kind": "prompt_unet", "channels": [16, 32, 64, 128, 160]}

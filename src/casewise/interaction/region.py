@@ -22,7 +22,7 @@ WIDENED = 1.35  # as in the training
 _LEAST = 4  # voxels by which a side is widened at least
 _EVEN = 1.5  # voxels whose longest side is less than this times their shortest count as even
 # (the window as a multiple of the network's grid, the finer grid then taken); for pictures, and for networks that take volumes.
-_FINER = {2: ((2.0, 2.0), (1.33, 1.5)), 3: ((1.33, 1.5),)}
+_FINER = {2: ((1.5, 2.0), (1.0, 1.5)), 3: ((1.33, 1.5),)}
 DEEPEST = 64  # planes of a volume that are kept apart; more are reduced to these
 
 
@@ -46,8 +46,8 @@ class Region:
     def around(cls, image: Image, box: Box, size: Sequence[int]) -> Region:
         """The region of a box; ``size``: rows and columns of the network's grid, perhaps also planes at most.
 
-        A large box is given a finer grid, up to twice ``size``, so that small parts are not lost; not where the planes of a
-        volume are answered one by one.
+        A box that ``size`` cannot show voxel by voxel is given a finer grid, up to twice ``size``; not where the planes of a volume
+        are answered one by one.
         """
         order = _order(image, box)
         lower, upper = [], []
