@@ -19,13 +19,13 @@ from casewise.models import Model, Preparation, Spec
 from casewise.models.networks.prompts import PROMPTS
 from casewise.training import Settings, fit
 from recipes.interactive_2d import AS_SEEN, NETWORK, OBJECT
-from recipes.interactive_3d import GRID, volumes
+from recipes.interactive_3d import GRID, blocks, volumes
 from recipes.interactive_tasks import Tasks, cases_without_masks, organs, plates_of, sclerosis
-from recipes.interactive_volumes import VolumeTasks, block
+from recipes.interactive_volumes import VolumeTasks
 
 HABITS = Habits(rounds=6, prior=0.25, grids=AS_SEEN, narrow=0.45, best=0.6)  # of the later stages of the shipped model
 TASKS = ((0.15, 0.21, 0.06, 0.48, 0.1), (0.6, 0.65), 0.3)
-SECONDS = {2: 600.0, 3: 360.0}
+SECONDS = {2: 600.0, 3: 300.0}
 _SIZE = {2: (64, 64), 3: (64, 64, 20)}
 _LUNGS = tuple(f"class {n}" for n in range(10, 15))  # of TotalSegmentator's classes
 _FILMS = "mednist/Hand"  # radiographs too
@@ -123,7 +123,7 @@ class _Clock:
 def _made(network: Network) -> tuple[list[Case], Source]:
     if network.dims == 3:
         cases = [_without_lungs(case) for case in volumes()]
-        draw = VolumeTasks([block(case) for case in cases])
+        draw = VolumeTasks(blocks(cases))
         return cases, VolumesInTheLoop(draw, "networks for volumes", _SIZE[3], prompts=PROMPTS)
     cases = list(pictures())
     plates = [made for case in cases for made in plates_of(case)]

@@ -50,7 +50,7 @@ def generator(seed: int, name: str, round_: int) -> np.random.Generator:
     return np.random.default_rng([seed, round_, *name.encode()])
 
 
-def heart(patients: int = 10) -> Iterator[Task]:
+def heart(patients: int = 10, middle_alone: bool = False) -> Iterator[Task]:
     """ACDC, end of diastole: the second slice from the base and the middle one; each structure of 30 pixels or more."""
     cases = [case for case in cardiac() if case.name.endswith("frame01.h5")][:patients]
     for case in cases:
@@ -61,7 +61,8 @@ def heart(patients: int = 10) -> Iterator[Task]:
         third = max(1, len(filled) // 3)
         rising = sizes[filled[:third]].sum() > sizes[filled[-third:]].sum()  # the base is the thicker end
         second = int(filled[1] if rising else filled[-2])
-        for place in dict.fromkeys((second, int(filled[len(filled) // 2]))):
+        central = int(filled[len(filled) // 2])
+        for place in (central,) if middle_alone else dict.fromkeys((second, central)):
             image = Image(case.image.array[..., place], header=dict(case.image.header))
             for value, (name, volume) in enumerate(labels.items(), start=1):
                 truth = volume[..., place]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +19,7 @@ import torch
 from benchmarks._interaction_peers import PEERS, Method
 from benchmarks._interaction_runs import Ours, run
 from benchmarks._interaction_table import ANOTHER, OURS, write
-from benchmarks._interaction_tasks import GROUPS
+from benchmarks._interaction_tasks import GROUPS, Task
 from casewise.interaction import FineTuning
 from casewise.models import Model, shipped
 
@@ -58,10 +58,15 @@ def main() -> None:
 
 
 def measure(
-    model: Model | None, groups: Sequence[str], wanted: Sequence[str] | None, work: Path = WORK, seed: int = 0
+    model: Model | None,
+    groups: Sequence[str],
+    wanted: Sequence[str] | None,
+    work: Path = WORK,
+    seed: int = 0,
+    tasks: Mapping[str, Callable[[], Iterable[Task]]] = GROUPS,
 ) -> list[dict]:
     """Rows of the peers and of ``model``, measured where they are not kept in ``work`` yet. model : None for those that come with
-    casewise. wanted : methods; None for all.
+    casewise. wanted : methods; None for all. tasks : those of each group.
     """
     work.mkdir(parents=True, exist_ok=True)
     file = work / "rows.jsonl"
@@ -70,7 +75,7 @@ def measure(
     for group in groups:
         chosen = _methods(model, group)
         patients: dict[str, None] = {}
-        for task in GROUPS[group]():
+        for task in tasks[group]():
             patients.setdefault(task.patient)
             for name, (make, key) in chosen.items():
                 if (name in ABLATIONS and len(patients) > ABLATED) or (wanted is not None and name not in wanted):
