@@ -84,7 +84,7 @@ def segment(
     """Outline any object in an image from a box around it and, if need be, a few strokes.
 
     The model needs not have seen such an object before. With an archive, each accepted mask makes the next image of the same
-    structure easier: the most similar ones lead the first answer, and the model is refined on them.
+    structure easier: the most similar ones lead the first answer, and the model learns from each, once.
 
     [bold]Examples[/bold]
 
@@ -114,10 +114,10 @@ def segment(
         strokes = _strokes(scribbles, query) if scribbles is not None else None
         if archive is None or structure is None:
             session, seconds = _segmented(network, query, pairs, strokes, grow, device.value, None)
-            reason = None
+            waited, reason = None, None
         else:
             with Archive.open(archive, create=True) as opened:
-                session, seconds, reason = _in_archive(
+                session, seconds, waited, reason = _in_archive(
                     answer, opened, structure, network, query, pairs, strokes, grow, device.value, seed
                 )
         if pairs is not None:
@@ -128,9 +128,11 @@ def segment(
             output.parent / f"{stem}{SUFFIX}", {structure or stem: session.mask}, query, by_hand=True
         )
         document = {"mask": written, "rounds": session.rounds, "seconds": round(seconds, 3)}
+        document |= {"prepared_seconds": round(waited, 3)} if waited is not None else {}
         document |= {"segmentation": segmentation} if segmentation else {}
         voxels = int(session.mask.sum())
         line = f"{written}: {plural(voxels, 'voxel')} after {plural(session.rounds, 'round')} of strokes, {seconds:.1f} s"
+        line += f" ({waited:.1f} s of them to learn from the archive)" if waited is not None else ""
         answer.give(document, line, *(told for told in (reason, without) if told))
 
 
@@ -176,8 +178,8 @@ def _in_archive(
     grow: bool,
     device: str,
     seed: int,
-) -> tuple[InteractiveSegmentation, float, str]:
-    """Begin from what was accepted, segment, and accept the outcome."""
+) -> tuple[InteractiveSegmentation, float, float, str]:
+    """Begin from what was accepted, segment, and accept the outcome: (session, seconds in all, seconds before it, reason)."""
     from dataclasses import replace
 
     from casewise.interaction.sets import REFINEMENT, accept, prepare
@@ -193,8 +195,8 @@ def _in_archive(
     session, seconds = _segmented(prepared.model, image, pairs, strokes, grow, device, prepared)
     if session.mask.any():
         accept(archive, session, structure, prepared=prepared)
-        return session, waited + seconds, f"{prepared.reason} The mask was kept in the archive."
-    return session, waited + seconds, f"{prepared.reason} The mask is empty, so it was not kept in the archive."
+        return session, waited + seconds, waited, f"{prepared.reason} The mask was kept in the archive."
+    return session, waited + seconds, waited, f"{prepared.reason} The mask is empty, so it was not kept in the archive."
 
 
 def _segmented(

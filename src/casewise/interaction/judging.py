@@ -23,6 +23,8 @@ _LOOSE = 0.08  # of a side by which a box is drawn too large
 _SELDOM = 0.5  # likeness below which two images of one structure seldom are
 _LESS = 0.8  # times the others' likeness to one another: less alike, a new image shows something else
 _SIMILAR = 0.95  # the same, where the box is also of another size
+_STRICT = 3
+_LEAST = 0.01
 _SIZES = 1.3  # times the largest, or a part of the smallest accepted object's sides
 
 
@@ -54,11 +56,11 @@ def judge(case: Case, others: Sequence[Case], structure: str) -> Judged:
 
 def trust(judged: Mapping[str, Judged], keys: Sequence[str]) -> list[float]:
     """0…1 of each mask of ``keys``: how well the others foretell it, against the one foretold best; 1 where none can tell."""
-    values = [judged[key].agreement if key in judged and judged[key].witnesses else 0.0 for key in keys]
+    values = [judged[key].agreement * judged[key].alike if key in judged and judged[key].witnesses else 0.0 for key in keys]
     best = max(values, default=0.0)
     if best <= 0:
         return [1.0] * len(keys)
-    return [max(0.02, value / best) ** 2 for value in values]
+    return [max(_LEAST, (value / best) ** _STRICT) for value in values]
 
 
 def misleads(vote: Vote | None, image: Image, box: Box, judged: Sequence[Judged]) -> str | None:

@@ -69,15 +69,15 @@ def prepare(
     structure: str,
     box: Box | Sequence[Sequence[int]] | None = None,
     *,
-    settings: Settings = REFINEMENT,
+    settings: Settings | None = REFINEMENT,
     device: str = "auto",
     progress: Progress | None = None,
 ) -> Prepared:
     """Ask the archive's cases with a mask of ``structure``, the most similar first, what they know of ``image``.
 
-    box : where the structure was marked, if it was. The image itself is left out where the archive holds it. ``settings.steps`` are
-    taken for each accepted mask, once; the refined model is kept in the archive's folder, and nothing else is written. The same
-    calls give the same masks.
+    box : where the structure was marked, if it was. The image itself is left out where the archive holds it. settings : its steps
+    are taken for each accepted mask, once; None leaves the model as it is. The refined model is kept in the archive's folder, and
+    nothing else is written. The same calls give the same masks.
     """
     cases = accepted(image, archive, structure, device)
     if not cases:
@@ -96,10 +96,12 @@ def prepare(
             reason = f"What the box holds does not look like the {structure} of the {count} ({why}), so the box alone begins."
             return Prepared(model, None, (), reason)
         guess = None if vote is None else vote.mask
-    memory = _refined(memory, model, cases, structure, settings, device, progress)
     told = "their labels led the first answer" if guess is not None else "their labels do not fit this image"
-    reason = f"{model.name} was refined on {count} of {structure}; {told}."
-    return Prepared(memory.refined or model, guess, tuple(cases), reason)
+    if settings is None:
+        remember(memory)
+        return Prepared(model, guess, tuple(cases), f"{count} of {structure} were asked; {told}.")
+    memory = _refined(memory, model, cases, structure, settings, device, progress)
+    return Prepared(memory.refined or model, guess, tuple(cases), f"{model.name} was refined on {count} of {structure}; {told}.")
 
 
 def accepted(image: Image, archive: Archive, structure: str, device: str = "auto") -> list[Case]:
@@ -129,8 +131,9 @@ def _refined(
         shares = trust(memory.judged, [case.key for case in cases])
         drawn = replace(settings, seed=settings.seed + memory.steps)  # other batches than before
         refined = refine_on(memory.refined or model, cases, structure, drawn, device, progress, shares)
-        on = {case.key: memory.masks[case.key][0] for case in cases}
-        memory = replace(memory, refined=refined, on={**memory.on, **on}, steps=memory.steps + settings.steps)
+        on = {**memory.on, **{case.key: memory.masks[case.key][0] for case in cases}}
+        lineage = replace(refined.lineage, parent=model.key, parent_name=model.name, refined_on=tuple(sorted(on)))
+        memory = replace(memory, refined=replace(refined, lineage=lineage), on=on, steps=memory.steps + settings.steps)
     remember(memory)
     return memory
 
