@@ -1,7 +1,6 @@
 """Refinement of an interactive model on accepted masks of one structure, a simulated user in the loop.
 
-What is shown is what a session on the next image will show: the objects as they lie, boxes as large, in pixels, as the accepted
-ones, on the grid that a session takes for them.
+What is shown is what a session on the next image will show: the objects as they lie, and as large, in pixels, as the accepted ones.
 """
 
 from __future__ import annotations
@@ -16,10 +15,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from casewise.case import Case, Structure
-from casewise.image import Box, Image
+from casewise.image import Box
 from casewise.interaction.loop import Habits, Task, UserInTheLoop
 from casewise.interaction.loop_volumes import VolumesInTheLoop
-from casewise.interaction.region import Region
 from casewise.models.model import Model
 from casewise.models.networks.prompts import prompts_of
 from casewise.training.augmentation import Augmentation, augment
@@ -28,14 +26,12 @@ from casewise.training.source import Source
 
 Mask = npt.NDArray[np.bool_]
 
-REFINEMENT = Settings(steps=60, batch=8, rate=1e-3, augmentation="none", mixed=True)
+REFINEMENT = Settings(steps=40, batch=8, rate=1e-3, augmentation="none", mixed=True)
 _HABITS = Habits(rounds=5, many=0.05, several=0.1, start=0.03, prior=0.5, best=1.0)
 _WARP = Augmentation(rotation=15, scale=0.15, shift=0.0, bend=0.02, intensity=0.4, mirror=False)
 _PLANES = 16  # of a volume that are learnt from at once
 _SLICES = 12  # of a volume that are learnt from
-_LOOSE = 5  # pixels that a side of a box is off by, on average
 _SPREAD = 1.07  # times the accepted objects' sides, and a part of them, that the next may have
-_FINEST = 1.5  # times the network's grid: a finer one would take too long
 _SMALLEST = 10  # pixels of an object there
 _BEYOND = 0.5  # of the object's sides that is seen around it
 
@@ -75,7 +71,7 @@ def refine_on(
         settings = replace(settings, batch=2, steps=max(1, settings.steps // 4))
     else:
         model = replace(model, spec=replace(model.spec, network={**model.spec.network, "upright": True}))
-        habits = replace(_HABITS, grids=_grids(tasks, (rows, columns)), warp=_WARP)
+        habits = replace(_HABITS, grids=_grids([mask for _, mask in tasks]), warp=_WARP)
         source = AsTheyLie(draw, told, (rows, columns), habits, prompts)
     name = model.name if model.name.endswith(f"+{structure}") else f"{model.name}+{structure}"
     return fit(model, cases, settings=settings, method="similar", name=name, source=source, progress=progress)
@@ -112,18 +108,13 @@ def _seen(image: npt.NDArray[np.float32], mask: Mask, wide: int) -> tuple[Tensor
     return x, functional.interpolate(y, size=(wide, wide), mode="nearest-exact")[0, 0]
 
 
-def _grids(tasks: Sequence[Task], size: tuple[int, int]) -> tuple[tuple[float, float, float, float], ...]:
-    """As :class:`Habits` takes them: the grids that sessions on objects as large as those of ``tasks`` look at them on."""
-    sides: dict[float, list[int]] = {}
-    for picture, mask in tasks:
-        tight = Box.around(mask)
-        if tight is None:
-            continue
-        drawn = Box(tuple(low - _LOOSE for low in tight.lower), tuple(high + _LOOSE for high in tight.upper))
-        finer = Region.around(Image(picture[None]), drawn, size).grid[0] / size[0]
-        sides.setdefault(min(_FINEST, finer), []).append(max(tight.shape))
-    count = sum(map(len, sides.values()))
-    return tuple((factor, min(them) / _SPREAD, max(them) * _SPREAD, len(them) / count) for factor, them in sorted(sides.items()))
+def _grids(masks: Sequence[Mask]) -> tuple[tuple[float, float, float, float], ...]:
+    """As :class:`Habits` takes them: the network's own grid, and objects about as large, in pixels, as ``masks``.
+
+    A session looks at a large object on a finer grid; learning there shows fewer objects in the same time, which costs more.
+    """
+    sides = [max(box.shape) for mask in masks if (box := Box.around(mask)) is not None]
+    return ((1.0, min(sides) / _SPREAD, max(sides) * _SPREAD, 1.0),)
 
 
 def _pictures(case: Case, structure: str) -> Iterator[Task]:

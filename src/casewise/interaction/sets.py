@@ -33,7 +33,7 @@ __all__ = ["REFINEMENT", "Prepared", "accept", "accepted", "guessed", "prepare",
 
 Mask = npt.NDArray[np.bool_]
 
-_VOTERS = 8  # cases that vote
+_VOTERS = {2: 8, 3: 5}  # cases that vote, on pictures and on volumes
 _MOST = 64  # cases that are learnt from
 _MARGIN = 0.1  # of the guess's sides, left around it where no box was drawn
 
@@ -86,9 +86,9 @@ def prepare(
     trusted = dict(zip([case.key for case in cases], trust(memory.judged, [case.key for case in cases]), strict=True))
     count = "1 accepted case" if len(cases) == 1 else f"{len(cases)} accepted cases"
     if box is None:
-        guess = guessed(image, cases[:_VOTERS], structure)
+        guess = guessed(image, cases[: _VOTERS[2]], structure)
     else:
-        drawn, voters = checked_box(image, box), cases[:_VOTERS]
+        drawn, voters = checked_box(image, box), cases[: _VOTERS[image.spatial_dims]]
         vote = counted(image, drawn, voters, structure, [trusted[case.key] for case in voters])
         why = misleads(vote, image, drawn, [memory.judged[case.key] for case in voters])
         if why is not None:
@@ -144,7 +144,7 @@ def guessed(image: Image, cases: Sequence[Case], structure: str) -> Mask | None:
 
     # The vote asks a model how images are cut and what is looked for, and never runs its network.
     spec = Spec("segmentation", {"kind": "unet"}, Preparation(2, (128, 128)), structures=(Structure.parse(structure),))
-    told = vote(Model("vote", spec, {}), image, cases, Voting(k=_VOTERS, fewest=1, agreement=0.6))
+    told = vote(Model("vote", spec, {}), image, cases, Voting(k=_VOTERS[2], fewest=1, agreement=0.6))
     if not told.used or told.prediction is None:
         return None
     mask = told.prediction.mask > 0
