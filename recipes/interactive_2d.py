@@ -188,8 +188,8 @@ CARD = Card(
         "It sees the box on 64×64 to 128×128 pixels: vessels thinner than a hundredth of the box are lost.",
         "Volumes are for interactive_3d: this one answers plane by plane, and only the distances see the third axis.",
     ),
-    limits="One training (one seed) of about an hour and a half on one core, from 306 images; the steps above are "
-    "those of the last of its five stages, in which the weights of two draws were averaged.",
+    limits="One training (one seed) of about two hours on one core, from 306 images; the steps above are "
+    "those of the last of its six stages; in the fifth the weights of two draws were averaged.",
 )
 
 if __name__ == "__main__":
