@@ -20,8 +20,10 @@ Mask = npt.NDArray[np.bool_]
 
 WITNESSES = 4  # others that a mask is foretold from at most, and until which it is foretold anew when another comes
 _LOOSE = 0.08  # of a side by which a box is drawn too large
-_SELDOM = 0.5  # likeness below which two images of one structure seldom are
+_SELDOM = 0.45  # likeness below which two images of one structure seldom are
 _LESS = 0.85  # times the others' likeness to one another: less alike, a new image shows something else
+_MUCH_LESS, _ENOUGH = 0.8, 4  # the same while fewer than these are known
+_LOWEST = 0.95  # and less than this times the likeness of the one that is least like the others
 _SIMILAR = 0.95  # the same, where the box is also of another size
 _STRICT = 3
 _LEAST = 0.01
@@ -70,12 +72,14 @@ def misleads(vote: Vote | None, image: Image, box: Box, judged: Sequence[Judged]
     """
     alike = vote.alike if vote is not None else 0.0
     known = [one for one in judged if one.witnesses]
-    usual = float(np.median([one.alike for one in known])) if known else 0.0
-    if len(known) < 2 or usual < _SELDOM / 2:
-        # One mask, or masks of objects that look each like itself: nothing tells what to expect.
-        return f"the likeness is {alike:.2f}" if known == [] and alike < _SELDOM else None
-    least = _SIMILAR if _of_another_size(image, box, known) else _LESS
-    if alike >= least * usual:
+    if not known:
+        return f"the likeness is {alike:.2f}" if alike < _SELDOM else None
+    values = [one.alike for one in known]
+    usual = float(np.median(values))
+    if usual < _SELDOM / 2:  # objects that look each like itself: nothing tells how alike the next has to be
+        return None
+    share = _SIMILAR if _of_another_size(image, box, known) else _LESS if len(known) >= _ENOUGH else _MUCH_LESS
+    if alike >= min(share * usual, _LOWEST * min(values)):
         return None
     return f"the likeness is {alike:.2f}, among themselves {usual:.2f}"
 
