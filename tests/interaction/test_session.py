@@ -11,6 +11,8 @@ from casewise import Box, Image, InteractiveSegmentation
 from casewise.case import Structure
 from casewise.errors import ModelError, UsageError
 from casewise.interaction import FineTuning
+from casewise.interaction.state import forgotten
+from casewise.interaction.strokes import Strokes
 from casewise.models import Model, Preparation, Spec
 from casewise.training.measures import dice
 from tests.interaction.conftest import ball_volume, disc_picture
@@ -288,3 +290,27 @@ def test_impossible_fine_tuning_is_refused():
         FineTuning(steps=0)
     with pytest.raises(UsageError, match="'last' block or 'all'"):
         FineTuning(trainable="head")
+
+
+@settings(max_examples=30, deadline=None)
+@given(fore=st.integers(0, 300), back=st.integers(0, 300), side=st.integers(10, 100))
+def test_the_first_answer_is_forgotten_only_for_many_strokes_of_both_kinds(fore, back, side):
+    places = np.stack([np.arange(300), np.zeros(300, int)], axis=1)
+    strokes = Strokes(places[:fore], places[:back])
+    share = forgotten(strokes, Box((0, 0), (side, 5)))
+    assert 0 <= share <= 1
+    assert share == 0 if not fore or not back or fore + back <= side else share > 0
+    assert share == 1 if fore and back and fore + back >= 2.5 * side else share < 1
+    assert forgotten(strokes, Box((0, 0, 0), (side, 5, 5))) == 0
+
+
+def test_many_strokes_at_once_are_obeyed_and_undone(model, disc):
+    image, truth = disc
+    rows, columns = np.indices(truth.shape)
+    lines = (rows % 6 == 3) & (abs(columns - 45) < 20) & (abs(rows - 45) < 20)
+    found = session(model, image, [(22, 68), (22, 68)])
+    before = found.mask
+    mask = found.add_scribbles(lines & truth, lines & ~truth)
+    assert mask[lines & truth].all() and not mask[lines & ~truth].any()
+    assert dice(mask, truth) > 0.85
+    assert np.array_equal(found.undo(), before)
