@@ -105,7 +105,7 @@ def wholly_tuned(model: Model, x: Tensor, guide: Guide, logits: Floats, how: Fin
         probability = _sigmoid(logits)
         labels = torch.from_numpy(labelled(guide, probability, how).astype(np.uint8))
         source = _OneCrop(batched(x), batched(labels), batched(torch.from_numpy(_weights(guide, probability, how))))
-        settings = Settings(steps=how.steps, batch=1, rate=how.rate, weight_decay=0.0, augmentation="none", device="cpu")
+        settings = Settings(how.steps, 1, how.rate, weight_decay=0.0, augmentation="none", device="cpu", mixed=True)
         model = fit(model, [case], settings=settings, method="continued", source=source)
         with torch.inference_mode():
             answer = model.ready("cpu")(batched(x).float())
