@@ -151,8 +151,11 @@ CARD = Card(
         "without masks, for objects that need none: one ProstateX examination (CC BY 3.0), PyRadiomics' test images (BSD-3-Clause)",
         "drawn bodies, and all these shapes in scenes of a few alike greys",
     ),
-    split="No cardiac MR, no hippocampus and no tumour was an object in training. It was judged against the one before on the organs "
-    "left out, of which interactive_2d saw slices, and on their shapes in other images. benchmarks/results/interaction.md has the peers.",
+    split=(
+        "No cardiac MR, no hippocampus and no tumour was an object in training. It was judged against the one before on the organs "
+        "left out, of which interactive_2d saw slices, and on their shapes in other images. benchmarks/results/interaction.md "
+        "has the peers."
+    ),
     fails=(
         "After the box alone it takes what stands out; even-grey structures among alike ones (hippocampus) need strokes.",
         "A first stroke may change little; after four the one before it was .03 better on hippocampi, not surely (p 0.3).",
