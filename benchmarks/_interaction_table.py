@@ -131,7 +131,7 @@ def _p(first: dict[str, float], second: dict[str, float]) -> str:
 
 def differences(rows: list[Row], ours: str) -> list[str]:
     """Dice of every other method less Dice of ``ours``, with its p, paired by patient."""
-    head = ["Dice less ours, p", *(str(n) if n else "box" for n in SHOWN)]
+    head = [f"Dice less that of {ours}, p", *(str(n) if n else "box" for n in SHOWN)]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for method in sorted({row["method"] for row in rows} - {ours}):
         cells = [method]
