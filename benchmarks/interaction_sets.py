@@ -181,8 +181,8 @@ def _write(rows: list[dict]) -> None:
         "middle slice); strokes until Dice 0.90 (9: not within eight). p: Wilcoxon, paired by patient (mean of orders), against",
         "image by image in the same orders. p of halves: the same patients early and late in the set, where several orders brought",
         "both. The control accepts true masks of another structure (of the heart's chambers another one, of the heart the lung and",
-        "of the lung the heart; of the hippocampus its own mask, moved by half its width). Waiting: processor seconds of",
-        "preparing for an image.",
+        "of the lung the heart; of the hippocampus its own mask, moved by half its width); no row, not measured. Waiting:",
+        "processor seconds of preparing for an image.",
         "",
         "| structure | arm | patients, orders | strokes (95 %) | p | first half | second half | p of halves | Dice after the box "
         "| no stroke | reached | waiting, s |",
