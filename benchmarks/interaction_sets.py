@@ -185,8 +185,8 @@ def _write(rows: list[dict]) -> None:
         "processor seconds of preparing for an image.",
         "",
         "| structure | arm | patients, orders | strokes (95 %) | p | first half | second half | p of halves | Dice after the box "
-        "| no stroke | reached | waiting, s |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        "| last Dice | no stroke | reached | waiting, s |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for structure in dict.fromkeys(row["structure"] for row in rows):
         alone = [row for row in rows if (row["structure"], row["arm"]) == (structure, ARMS[0])]
@@ -216,7 +216,7 @@ def _cells(mine: list[dict], arm: str, base: dict[str, float]) -> str:
         p,
     ]
     cells += [f"{np.mean([row['strokes'] for row in part]):.2f}" for part in (early, late)]
-    cells += [falling, f"{np.mean([row['dice'][0] for row in mine]):.3f}"]
+    cells += [falling, *(f"{np.mean([row['dice'][place] for row in mine]):.3f}" for place in (0, -1))]
     cells += [f"{np.mean([row['strokes'] <= most for row in mine]):.0%}" for most in (0, ROUNDS)]
     return " | ".join([*cells, f"{np.mean([row['waited'] for row in mine]):.1f}" if arm != ARMS[0] else "–"])
 
