@@ -27,7 +27,7 @@ TITLES = {2: "Pictures: short-axis heart MR (ACDC), the middle slices", 3: "Volu
 _ABOUT = """Each network sees the same prompts beside the image and is trained from nothing with the same simulated user on the
 same tasks, in bfloat16, one training each. No heart's MR, no hippocampus, no tumour, no radiograph and no lung was an object.
 P-Net (Wang et al. 2018) has the source's 64 channels, and batches of 4 instead of 16, so that it takes steps enough."""
-_NARROW = "PC-Net with the source's 64 channels takes 5.5 s a step, so that forty steps were all there is time for: it has 16."
+_NARROW = "PC-Net with the source's 64 channels takes 5.5 s a step, so that eighteen steps were all there is time for: it has 16."
 _TUNED = """The source's own use of P-Net: the last block tuned on the image after the box (unsupervised) and after each stroke
 (supervised), labels and network in turn. Unlike there, the network sees the strokes as well. Where it is tuned, the picture is
 seen once, not mirrored and turned too."""
