@@ -175,7 +175,7 @@ def _over_trainings(rows: list[Row]) -> list[str]:
         values = [measure(mine) for mine in models]
         mean, low, high = (format(value, forms.get(what, ".3f")) for value in (np.mean(values), min(values), max(values)))
         told.append(f"{what} {mean} ({low}–{high})")
-    return [f"Over the models of {len(models)} trainings, mean (range): {', '.join(told)}.", ""]
+    return [f"Over these {len(models)} models, mean (range): {', '.join(told)}.", ""]
 
 
 def by_patient(rows: Sequence[Row], measure: Callable[[Row], Any]) -> dict[str, float]:

@@ -19,7 +19,8 @@ Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 _GIVEN = 4.0  # the logit of a mask that was given
-_MANY = (1.0, 2.5)  # strokes' pixels for each pixel of the box's longer side: from where on they are many, and all that counts
+_MANY = (1.0, 2.5)  # strokes' pixels for each pixel of the box's longer side: from where on they are many, and most
+_FORGOTTEN = 0.7  # of the former answer, where they are most: with more, cavities that the box shows well lose
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +130,7 @@ def marked(guide: Guide, region: Region, strokes: Strokes) -> Guide:
 
 
 def forgotten(strokes: Strokes, box: Box) -> float:
-    """0…1: how far the answer after the box is forgotten where the first strokes are many.
+    """How much of the answer after the box is forgotten, 0…1, where the first strokes are many.
 
     Many and long strokes of both kinds at once, as experts draw them, say more than what was guessed from the box, to which the
     network would cling. Only in pictures: in volumes it was not measured.
@@ -137,7 +138,7 @@ def forgotten(strokes: Strokes, box: Box) -> float:
     if len(box.shape) != 2 or not len(strokes.foreground) or not len(strokes.background):
         return 0.0
     drawn = (len(strokes.foreground) + len(strokes.background)) / max(box.shape)
-    return float(np.clip((drawn - _MANY[0]) / (_MANY[1] - _MANY[0]), 0, 1))
+    return _FORGOTTEN * float(np.clip((drawn - _MANY[0]) / (_MANY[1] - _MANY[0]), 0, 1))
 
 
 def _sigmoid(logits: Floats) -> Floats:
