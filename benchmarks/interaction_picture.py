@@ -66,8 +66,8 @@ def main() -> None:
     shape = (grey.shape[0], grey.shape[1])
     session = InteractiveSegmentation(None, Image(grey[None], np.eye(4)), BOX)
     panels = [panel(grey, session.mask, on=False, off=False)]
-    panels.append(panel(grey, session.add_scribbles(foreground=stroke(ON, shape)), on=True, off=False))
-    panels.append(panel(grey, session.add_scribbles(background=stroke(OFF, shape)), on=True, off=True))
+    panels.append(panel(grey, session.add_scribbles(background=stroke(OFF, shape)), on=False, off=True))
+    panels.append(panel(grey, session.add_scribbles(foreground=stroke(ON, shape)), on=True, off=True))
     width = sum(each.width for each in panels) + 8 * (len(panels) - 1)
     joined = Pillow.new("RGB", (width, panels[0].height), "white")
     for number, each in enumerate(panels):
