@@ -92,7 +92,7 @@ def test_other_trainings_are_told_as_mean_and_range_and_are_no_peers(tmp_path):
     rows = [row(method, f"p{n}", dice + 0.002 * n) for method, dice in scores.items() for n in range(6)]
     write(rows, ["an ablation"], tmp_path)
     told = (tmp_path / "interaction.md").read_text()
-    line = next(line for line in told.splitlines() if line.startswith("Over the models of 3 trainings"))
+    line = next(line for line in told.splitlines() if line.startswith("Over these 3 models"))
     assert "Dice after 2 0.805 (0.765–0.845)" in line and "NoI90 5.00 (3.00–9.00)" in line and "reached 67% (0%–100%)" in line
     beaten = told[told.index("Where a peer is better") :].partition("## What was tried")[0]
     assert "a peer" in beaten and ANOTHER not in beaten
