@@ -100,7 +100,7 @@ def test_other_trainings_are_told_as_mean_and_range_and_are_no_peers(tmp_path):
     assert names[:4] == [OURS, f"{ANOTHER} (1)", f"{ANOTHER} (2)", "a peer"]
     alone = [one for one in rows if not one["method"].startswith(ANOTHER)]
     write(alone, ["an ablation"], tmp_path)
-    assert "Over the models" not in (tmp_path / "interaction.md").read_text()
+    assert "Over these" not in (tmp_path / "interaction.md").read_text()
 
 
 def test_differences_are_signed_and_paired_by_patient():
