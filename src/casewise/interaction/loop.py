@@ -38,7 +38,8 @@ class Habits:
     from and to, share of the batches): a session looks at large boxes on a finer grid. narrow : the least share of the longer
     side that the other side of a box has. best : chance that the user sees the mask of greatest expected Dice, as after the box in
     a session, instead of all that is more likely than not. bias : chance that a task's border lies a little inside or outside of
-    what the image shows, all around, as one person draws and another does not: strokes alone can tell.
+    what the image shows, all around, as one person draws and another does not: strokes alone can tell. upright :
+    pictures are neither turned nor mirrored nor inverted, since those to come lie alike.
     """
 
     rounds: int = 5
@@ -52,6 +53,7 @@ class Habits:
     narrow: float = 1.0
     best: float = 0.0
     bias: float = 0.0
+    upright: bool = False
     warp: Augmentation = field(default_factory=lambda: _WARP)
 
 
@@ -185,7 +187,7 @@ class UserInTheLoop:
         """(images (N, 1, wide, wide), objects (N, wide, wide) uint8), warped; every object has some pixels."""
         pictures, objects = [], []
         for _ in range(size):
-            image, mask = _wide(*self._draw(self._rng), round(_WIDE * max(self._size)), self._rng)
+            image, mask = _wide(*self._draw(self._rng), round(_WIDE * max(self._size)), None if self._habits.upright else self._rng)
             pictures.append(image)
             objects.append(mask)
         images, masks = torch.stack(pictures), torch.stack(objects)
@@ -222,8 +224,10 @@ class UserInTheLoop:
         return boxes, factors, pixels  # type: ignore[return-value]
 
 
-def _wide(image: npt.NDArray[np.float32], mask: Mask, wide: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """((1, wide, wide), (wide, wide)): twice the object's box, turned or mirrored, perhaps with its intensities exchanged."""
+def _wide(image: npt.NDArray[np.float32], mask: Mask, wide: int, rng: np.random.Generator | None) -> tuple[Tensor, Tensor]:
+    """((1, wide, wide), (wide, wide)): twice the object's box, turned or mirrored, perhaps with its intensities exchanged; as it
+    lies without ``rng``.
+    """
     rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
     windows = []
     for hits, full in ((rows, mask.shape[0]), (columns, mask.shape[1])):
@@ -232,13 +236,13 @@ def _wide(image: npt.NDArray[np.float32], mask: Mask, wide: int, rng: np.random.
     pads = [(max(0, -low), max(0, high - full)) for low, high, full in windows]
     window = tuple(slice(max(0, low), min(full, high)) for low, high, full in windows)
     picture, labels = np.pad(image[window], pads, mode="edge"), np.pad(mask[window], pads)
-    turn, mirror = int(rng.integers(4)), rng.random() < 0.5
+    turn, mirror = (int(rng.integers(4)), rng.random() < 0.5) if rng is not None else (0, False)
     picture, labels = np.rot90(picture, turn), np.rot90(labels, turn)
     if mirror:
         picture, labels = picture[:, ::-1], labels[:, ::-1]
     low, high = np.percentile(picture, (0.5, 99.5))
     scaled = np.clip((picture - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
-    scaled = 1 - scaled if rng.random() < 0.25 else scaled
+    scaled = 1 - scaled if rng is not None and rng.random() < 0.25 else scaled
     x = torch.from_numpy(np.ascontiguousarray(scaled))[None, None]
     shrinks = max(scaled.shape) > wide
     x = functional.interpolate(x, size=(wide, wide), mode="bilinear", antialias=shrinks, align_corners=False)[0]

@@ -10,9 +10,6 @@ from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
-from torch.nn import functional
 
 from casewise.case import Case, Structure
 from casewise.image import Box
@@ -20,20 +17,18 @@ from casewise.interaction.loop import Habits, Task, UserInTheLoop
 from casewise.interaction.loop_volumes import VolumesInTheLoop
 from casewise.models.model import Model
 from casewise.models.networks.prompts import prompts_of
-from casewise.training.augmentation import Augmentation, augment
+from casewise.training.augmentation import Augmentation
 from casewise.training.fit import Progress, Settings, fit
 from casewise.training.source import Source
 
 Mask = npt.NDArray[np.bool_]
 
 REFINEMENT = Settings(steps=40, batch=8, rate=1e-3, augmentation="none", mixed=True)
-_HABITS = Habits(rounds=5, many=0.05, several=0.1, start=0.03, prior=0.5, best=1.0)
+_HABITS = Habits(rounds=5, many=0.05, several=0.1, start=0.03, prior=0.5, best=1.0, upright=True)
 _WARP = Augmentation(rotation=15, scale=0.15, shift=0.0, bend=0.02, intensity=0.4, mirror=False)
 _PLANES = 16  # of a volume that are learnt from at once
 _SLICES = 12  # of a volume that are learnt from
 _SPREAD = 1.07  # times the accepted objects' sides, and a part of them, that the next may have
-_SMALLEST = 10  # pixels of an object there
-_BEYOND = 0.5  # of the object's sides that is seen around it
 
 
 def refine_on(
@@ -72,40 +67,9 @@ def refine_on(
     else:
         model = replace(model, spec=replace(model.spec, network={**model.spec.network, "upright": True}))
         habits = replace(_HABITS, grids=_grids([mask for _, mask in tasks]), warp=_WARP)
-        source = AsTheyLie(draw, told, (rows, columns), habits, prompts)
+        source = UserInTheLoop(draw, told, (rows, columns), habits, prompts)
     name = model.name if model.name.endswith(f"+{structure}") else f"{model.name}+{structure}"
     return fit(model, cases, settings=settings, method="similar", name=name, source=source, progress=progress)
-
-
-class AsTheyLie(UserInTheLoop):
-    """The loop for pictures without turning, mirroring or inverting them: the images of a set lie alike."""
-
-    def _crops(self, size: int) -> tuple[Tensor, Tensor]:
-        wide = round(1.5 * max(self._size))
-        pairs = [_seen(*self._draw(self._rng), wide) for _ in range(size)]
-        images, masks = torch.stack([image for image, _ in pairs]), torch.stack([mask for _, mask in pairs])
-        generator = torch.Generator().manual_seed(int(self._rng.integers(2**62)))
-        warped, (moved,) = augment(images, [(masks, "nearest")], self._habits.warp, generator)
-        kept = (moved.flatten(1).sum(dim=1) >= _SMALLEST)[:, None, None]
-        return torch.where(kept[:, None], warped, images), torch.where(kept, moved, masks)
-
-
-def _seen(image: npt.NDArray[np.float32], mask: Mask, wide: int) -> tuple[Tensor, Tensor]:
-    """((1, wide, wide), (wide, wide) uint8): twice the object's box, as it lies; intensities scaled within it."""
-    windows, pads = [], []
-    for axis, full in enumerate(mask.shape):
-        hits = np.flatnonzero(mask.any(axis=1 - axis))
-        margin = max(6, round(_BEYOND * (hits[-1] - hits[0] + 1)))
-        low, high = int(hits[0]) - margin, int(hits[-1]) + 1 + margin
-        windows.append(slice(max(0, low), min(full, high)))
-        pads.append((max(0, -low), max(0, high - full)))
-    picture, labels = np.pad(image[tuple(windows)], pads, mode="edge"), np.pad(mask[tuple(windows)], pads)
-    low, high = np.percentile(picture, (0.5, 99.5))
-    scaled = np.clip((picture - low) / max(float(high - low), 1e-6), 0, 1).astype(np.float32)
-    x, y = torch.from_numpy(scaled)[None, None], torch.from_numpy(labels.astype(np.uint8))[None, None]
-    shrinks = max(picture.shape) > wide
-    x = functional.interpolate(x, size=(wide, wide), mode="bilinear", antialias=shrinks, align_corners=False)[0]
-    return x, functional.interpolate(y, size=(wide, wide), mode="nearest-exact")[0, 0]
 
 
 def _grids(masks: Sequence[Mask]) -> tuple[tuple[float, float, float, float], ...]:
