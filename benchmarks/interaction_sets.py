@@ -182,7 +182,8 @@ def _write(rows: list[dict]) -> None:
         "image by image in the same orders. p of halves: the same patients early and late in the set, where several orders brought",
         "both. The control accepts true masks of another structure (of the heart's chambers another one, of the heart the lung and",
         "of the lung the heart; of the hippocampus its own mask, moved by half its width); no row, not measured. Waiting:",
-        "processor seconds of preparing for an image.",
+        "processor seconds of preparing for an image. The left lung's network is trained by `python -m",
+        "benchmarks.interaction_networks` and given as `--model left_lung=.work/interaction_networks/unet_2d/model`.",
         "",
         "| structure | arm | patients, orders | strokes (95 %) | p | first half | second half | p of halves | Dice after the box "
         "| last Dice | no stroke | reached | waiting, s |",
