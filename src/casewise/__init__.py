@@ -13,10 +13,24 @@ if TYPE_CHECKING:
     from casewise.image import Box, Image
     from casewise.interaction import InteractiveSegmentation
     from casewise.models import Model
+    from casewise.reporting.dicom_seg import write_segmentation
     from casewise.routing import Router
 
 __version__ = "0.1.0"
-__all__ = ["Archive", "Box", "Case", "Finding", "Image", "InteractiveSegmentation", "Model", "Router", "Structure", "read", "write"]
+__all__ = [
+    "Archive",
+    "Box",
+    "Case",
+    "Finding",
+    "Image",
+    "InteractiveSegmentation",
+    "Model",
+    "Router",
+    "Structure",
+    "read",
+    "write",
+    "write_segmentation",
+]
 
 # Loaded when first used, so that `import casewise` and every command line start at once.
 _HOME = {
@@ -31,6 +45,7 @@ _HOME = {
     "Structure": "casewise.case",
     "read": "casewise.formats",
     "write": "casewise.formats",
+    "write_segmentation": "casewise.reporting.dicom_seg",
 }
 _ROOMS = (
     "adaptation",

@@ -34,6 +34,12 @@ def origin(image: Image) -> list[Slice]:
     for planes in _candidates([plane for plane in slices if series is None or plane.series == series]):
         if _shows(planes, image):
             return planes
+    if any(not plane.placed and plane.frame is not None for plane in slices):
+        msg = (
+            f"{source} holds several frames without a place in the patient; DICOM segmentations are written of single pictures "
+            "and of volumes."
+        )
+        raise CasewiseError(msg)
     raise CasewiseError(f"The DICOM planes of {source} no longer lie where the image read from them does.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import warnings
 from collections.abc import Mapping
 from itertools import pairwise
@@ -18,37 +19,10 @@ from casewise.formats.dicom_origin import headers_of, origin
 from casewise.formats.dicom_slices import Slice
 from casewise.formats.writing import beside
 from casewise.image import Image
+from casewise.reporting.dicom_segments import described_segment, unique_labels
+from casewise.reporting.dicom_source import check_identified, name_sources, slice_thickness, stand_ins
 
 SUFFIX = ".seg.dcm"
-_PRIVATE_SCHEME = "99CASEWISE"
-_STRUCTURE = ("91723000", "SCT", "Anatomical Structure")
-_ABNORMAL = ("49755003", "SCT", "Morphologically Abnormal Structure")
-_CONCEPT = ("309825002", "SCT", "Spatial and Relational Concept")
-# SNOMED CT codes of DICOM PS3.16's context groups; any other name gets a code of our own scheme.
-_MAY_BE_EMPTY = (
-    "PatientName",
-    "PatientID",
-    "PatientBirthDate",
-    "PatientSex",
-    "StudyDate",
-    "StudyTime",
-    "StudyID",
-    "AccessionNumber",
-    "ReferringPhysicianName",
-)
-_KNOWN = {
-    "left_lung": (_STRUCTURE, ("44029006", "SCT", "Left Lung")),
-    "right_lung": (_STRUCTURE, ("3341006", "SCT", "Right Lung")),
-    "lungs": (_STRUCTURE, ("39607008", "SCT", "Lung")),
-    "heart": (_STRUCTURE, ("80891009", "SCT", "Heart")),
-    "left_ventricle": (_STRUCTURE, ("87878005", "SCT", "Left Ventricle")),
-    "right_ventricle": (_STRUCTURE, ("53085002", "SCT", "Right Ventricle")),
-    "myocardium": (_STRUCTURE, ("74281007", "SCT", "Myocardium")),
-    "hippocampus": (_STRUCTURE, ("5366008", "SCT", "Hippocampus")),
-    "nodule": (_ABNORMAL, ("27925004", "SCT", "Nodule")),
-    "cardiothoracic ratio": (_CONCEPT, ("RATIO_LINES", _PRIVATE_SCHEME, "Cardiothoracic Ratio, Lines Measured")),
-    "lesion": (_ABNORMAL, ("52988006", "SCT", "Lesion")),
-}
 
 
 def segmentation_of(
@@ -64,16 +38,25 @@ def segmentation_of(
 
 
 def write_segmentation(
-    path: Path, masks: Mapping[str, npt.NDArray[Any]], image: Image, *, by_hand: bool = False, series_number: int = 900
+    path: str | os.PathLike[str],
+    masks: Mapping[str, npt.NDArray[Any]],
+    image: Image,
+    *,
+    by_hand: bool = False,
+    series_number: int = 900,
 ) -> Path:
     """Write masks (*spatial), by name, as one binary DICOM SEG on the planes that ``image`` was read from.
 
     A plane's position and orientation are those of its own instance, so that no axis can come out turned. Masks may overlap; empty
     ones are left out. by_hand : whether a person's strokes took part (DICOM's SEMIAUTOMATIC). The same masks of the same images get
-    the same UIDs. The object names the patient as its source does: it is for the PACS that the source came from.
+    the same UIDs. The object names the patient as its source does, in UTF-8: it is for the PACS that the source came from. What a
+    header has no sound value of (a birth date of zeros, a sex U) is left empty. A picture that lies nowhere in the patient, such as
+    a radiograph, gets no frame of reference and no plane positions.
 
-    Raises CasewiseError where the image is not from DICOM, its headers lack what a SEG must name, or no mask holds anything.
+    Raises CasewiseError where the image is not from DICOM, its headers lack what a SEG must name, no mask holds anything, or
+    ``path`` is one of the image's own files.
     """
+    path = Path(path)
     wrong = [name for name, mask in masks.items() if tuple(mask.shape) != image.spatial_shape]
     if wrong:
         raise CasewiseError(f"The mask {wrong[0]!r} is not on the image's grid {image.spatial_shape}.")
@@ -81,9 +64,17 @@ def write_segmentation(
     if not filled:
         raise CasewiseError("None of the masks holds anything, and a DICOM segmentation has at least one segment.")
     planes = origin(image)
+    if any(path.exists() and path.samefile(plane.file) for plane in planes):
+        raise CasewiseError(f"{path} is a file of the image itself; choose another name for its segmentation.")
     built = _built(planes, filled, by_hand, series_number)
-    beside(path, SUFFIX, lambda temporary: built.save_as(temporary, enforce_file_format=True))
+    beside(path, SUFFIX, lambda temporary: _save(built, temporary))
     return path
+
+
+def _save(built: Any, path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they quote values of the header
+        built.save_as(path, enforce_file_format=True)
 
 
 def _built(planes: list[Slice], masks: Mapping[str, npt.NDArray[np.bool_]], by_hand: bool, series_number: int) -> Any:
@@ -93,9 +84,17 @@ def _built(planes: list[Slice], masks: Mapping[str, npt.NDArray[np.bool_]], by_h
     stacked = np.stack(list(masks.values()), axis=-1)  # (row, column[, slice], segment)
     frames = stacked[None] if stacked.ndim == 3 else np.moveaxis(stacked, 2, 0)
     content = hashlib.sha256(np.packbits(frames).tobytes()).hexdigest()
-    identity = [*(plane.instance for plane in planes), *masks, content, str(by_hand)]
-    placed = all(plane.placed for plane in planes)
-    sources = _complete(headers_of(planes))
+    # What cannot be encoded (a lone surrogate of a file's name) must not end the writing of a UID either.
+    names = [name.encode("utf-8", "replace").decode() for name in masks]
+    identity = [*(plane.instance for plane in planes), *names, content, str(by_hand)]
+    headers = headers_of(planes)
+    check_identified(headers, planes)
+    sources = stand_ins(planes, headers)
+    geometry = _geometry(planes, headers) if all(plane.placed for plane in planes) else {}
+    described = [
+        described_segment(number, name, label, by_hand)
+        for number, (name, label) in enumerate(zip(names, unique_labels(names), strict=True), start=1)
+    ]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # highdicom's warnings quote the patient's name
@@ -103,7 +102,7 @@ def _built(planes: list[Slice], masks: Mapping[str, npt.NDArray[np.bool_]], by_h
                 source_images=sources,
                 pixel_array=frames.astype(np.uint8),
                 segmentation_type="BINARY",
-                segment_descriptions=[_described(number, name, by_hand) for number, name in enumerate(masks, start=1)],
+                segment_descriptions=described,
                 series_instance_uid=generate_uid(entropy_srcs=["series", *identity]),
                 series_number=series_number,
                 sop_instance_uid=generate_uid(entropy_srcs=["instance", *identity]),
@@ -114,62 +113,37 @@ def _built(planes: list[Slice], masks: Mapping[str, npt.NDArray[np.bool_]], by_h
                 device_serial_number="0",
                 content_label="CASEWISE",
                 series_description="casewise segmentation",
-                **(_geometry(planes) if placed else {}),
+                specific_character_set="ISO_IR 192",
+                **geometry,
             )
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
         raise CasewiseError(f"The DICOM headers do not hold what a segmentation object must name: {reason}.") from error
-    if not placed:
-        built.PatientOrientation = sources[0].get(
-            "PatientOrientation"
-        )  # the only word on where a picture's rows and columns run to
+    name_sources(built, sources, planes, headers)
+    if geometry:
+        # highdicom takes those of its source images, here of the stand-ins, where the planes agree.
+        built.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence = geometry["pixel_measures"]
+    else:
+        # The only word on where a picture's rows and columns run to.
+        built.PatientOrientation = headers[0].get("PatientOrientation")
     return built
 
 
-def _complete(headers: list[Any]) -> list[Any]:
-    """With what DICOM wants present but lets be empty (type 2): de-identified files often lack it."""
-    for header in headers:
-        for keyword in _MAY_BE_EMPTY:
-            if keyword not in header:
-                setattr(header, keyword, "")
-    return headers
-
-
-def _geometry(planes: list[Slice]) -> dict[str, Any]:
+def _geometry(planes: list[Slice], headers: list[Any]) -> dict[str, Any]:
     """Where each frame lies, as its own plane states it; a tilted gantry's sheared stack included."""
     import highdicom
 
     first = planes[0]
     apart = [float(np.dot(np.subtract(b.position or (), a.position or ()), a.normal)) for a, b in pairwise(planes)]
-    thickness = first.thickness or (abs(float(np.mean(apart))) if apart else 1.0)
+    between = abs(float(np.mean(apart))) if apart else None
     return {
         "plane_positions": [highdicom.PlanePositionSequence("PATIENT", list(plane.position or ())) for plane in planes],
         "plane_orientation": highdicom.PlaneOrientationSequence("PATIENT", list(first.orientation or ())),
         "pixel_measures": highdicom.PixelMeasuresSequence(
             pixel_spacing=list(first.spacing or ()),
-            slice_thickness=thickness,
-            spacing_between_slices=abs(float(np.mean(apart))) if apart else None,
+            # Where it is not stated, what a slice stands for is the distance to the next. Readers ask for a thickness even of a
+            # single plane of which none is known; it is then as thick as in the image's affine.
+            slice_thickness=slice_thickness(headers[0], first.frame) or between or first.thickness or 1.0,
+            spacing_between_slices=between,
         ),
     }
-
-
-def _described(number: int, name: str, by_hand: bool) -> Any:
-    import highdicom
-    from pydicom.sr.codedict import codes
-
-    category, kind = _KNOWN.get(name.rsplit(": ", 1)[-1], (_STRUCTURE, (_own_code(name), _PRIVATE_SCHEME, name[:64])))
-    algorithm = highdicom.AlgorithmIdentificationSequence("casewise", codes.cid7162.ArtificialIntelligence, __version__)
-    return highdicom.seg.SegmentDescription(
-        segment_number=number,
-        segment_label=name[:64],
-        segmented_property_category=highdicom.sr.CodedConcept(*category),
-        segmented_property_type=highdicom.sr.CodedConcept(*kind),
-        algorithm_type="SEMIAUTOMATIC" if by_hand else "AUTOMATIC",
-        algorithm_identification=algorithm,
-    )
-
-
-def _own_code(name: str) -> str:
-    """At most 16 characters, as a code value has; another name, another code."""
-    plain = "".join(letter if letter.isascii() and letter.isalnum() else "_" for letter in name).upper()
-    return plain if len(plain) <= 16 else hashlib.sha256(name.encode()).hexdigest()[:16].upper()
