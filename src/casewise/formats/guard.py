@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.errors import CasewiseError, UnreadableImageError
+from casewise.formats.limits import SETTING, max_image_bytes, size_text
+from casewise.formats.regular_files import open_regular
 from casewise.image import Array, Image
 
-MAX_BYTES = 16 << 30
 _SLACK = 1 << 20
 _LARGE_READ = 1 << 16
 
@@ -36,6 +38,8 @@ def one_sentence(path: Path, kind: str, quote: bool = True) -> Iterator[None]:
     except CasewiseError as error:
         msg = f"{path} cannot be read as {kind}: {error}"
         raise UnreadableImageError(msg) from error
+    except FileNotFoundError as error:
+        raise UnreadableImageError(f"{path} was moved or deleted; give where it is now.") from error
     except PermissionError as error:
         raise UnreadableImageError(f"{path} may not be read by this user; change its permissions.") from error
     except Exception as error:
@@ -45,11 +49,15 @@ def one_sentence(path: Path, kind: str, quote: bool = True) -> Iterator[None]:
 
 
 class BoundedFile(io.BufferedReader):
-    """A file opened to be read whose ``read`` never asks for more memory than the file has bytes left, whatever a header claims."""
+    """A file opened to be read whose ``read`` never asks for more memory than the file has bytes left, whatever a header claims.
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(io.FileIO(path, "rb"))
-        self.size = path.stat().st_size
+    file : its path, or a descriptor that is the caller's no more. Only a regular file is opened.
+    """
+
+    def __init__(self, file: Path | int) -> None:
+        descriptor = open_regular(file) if isinstance(file, Path) else file
+        super().__init__(io.FileIO(descriptor, "rb"))
+        self.size = os.fstat(descriptor).st_size
 
     def read(self, size: int | None = -1, /) -> bytes:
         if size is not None and size > _LARGE_READ:
@@ -67,18 +75,23 @@ def _first_line(error: Exception) -> str:
 
 
 def check_claim(path: Path, shape: Sequence[int], itemsize: float, stored: int, ratio: float = 1.0) -> None:
-    """Refuse a header that claims more voxels than its file can hold, before anything is allocated.
+    """Refuse a header that claims more voxels than its file can hold, or than may be read, before anything is allocated.
 
     shape : claimed shape, every axis. itemsize : bytes a voxel. stored : bytes that are there, packed at most ``ratio`` to one.
     """
     if any(n <= 0 for n in shape):
         raise UnreadableImageError(f"{path} claims a shape of {_times(shape)}: it holds no voxels.")
     claimed = math.prod(int(n) for n in shape) * itemsize
-    if claimed > MAX_BYTES:
-        msg = f"{path} claims {_times(shape)} voxels ({claimed / 2**30:.0f} GiB); at most {MAX_BYTES >> 30} GiB are read."
-        raise UnreadableImageError(msg)
+    check_ceiling(path, claimed, f"claims {_times(shape)} voxels ({size_text(claimed)})")
     if claimed > stored * ratio + (_SLACK if ratio > 1 else 0):
         msg = f"{path} claims {_times(shape)} voxels but holds only {stored:,} bytes: it is cut short or its header is damaged."
+        raise UnreadableImageError(msg)
+
+
+def check_ceiling(path: Path, count: float, what: str) -> None:
+    """Refuse an image of ``count`` bytes if that is more than may be read (``what``: how the message begins, after the name)."""
+    if count > (most := max_image_bytes()):
+        msg = f"{path} {what}; at most {size_text(most)} are read. Set the environment variable {SETTING} to read more."
         raise UnreadableImageError(msg)
 
 

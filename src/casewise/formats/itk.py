@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,47 +12,34 @@ import numpy.typing as npt
 from casewise.errors import UnreadableImageError
 from casewise.formats.found import Kind
 from casewise.formats.guard import check_claim, finished, numbered
+from casewise.formats.metaimage import meta_header
+from casewise.formats.nrrd import nrrd_header
+from casewise.formats.voxel_files import VoxelHeader, voxels
 from casewise.image import Array, Image
 
 SPACING_KEY = "casewise_spacing_known"
 _IO = {Kind.NRRD: "NrrdImageIO", Kind.META: "MetaImageIO", Kind.PNG: "PNGImageIO"}
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-_DATA_FILE = re.compile(rb"^\s*(?:data ?file|elementdatafile)\s*[:=]\s*(.*?)\s*$", re.IGNORECASE | re.MULTILINE)
-_COMPRESSED = re.compile(rb"^\s*(?:encoding\s*:\s*(?!raw)|compresseddata\s*=\s*true)", re.IGNORECASE | re.MULTILINE)
-_NO_SPACE = re.compile(rb"^\s*(?:spacings|space directions|elementspacing|elementsize)\s*[:=]", re.IGNORECASE | re.MULTILINE)
-_HEADER_BYTES = 1 << 16
-_PACKED = 1100.0
 
 
 def read_itk(path: Path, kind: Kind, member: str | None) -> Image:
     """(1, i, j[, k]); three bytes a voxel are RGB, (3, …). A fourth axis or a vector needs ``member="volume=n"``, from 0."""
-    import SimpleITK
-
-    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
-    reader = SimpleITK.ImageFileReader()
-    reader.SetImageIO(_IO[kind])
-    reader.SetFileName(str(path))
-    head = _head(path)
-    stored = _stored(path, head)
-    reader.ReadImageInformation()
-    size = reader.GetSize()
-    components = reader.GetNumberOfComponents()
-    packed = _COMPRESSED.search(head) is not None
-    check_claim(path, (*size, components), _itemsize(reader), stored, _PACKED if packed else 1.0)
-    if not 2 <= len(size) <= 4:
-        raise UnreadableImageError(f"{path} has {len(size)} axes; 2, 3 or 4 are read.")
-    image = reader.Execute()
-    array = _i_first(SimpleITK.GetArrayFromImage(image), components)
-    array = _chosen(path, array, len(size), member)
+    header = nrrd_header(path) if kind is Kind.NRRD else meta_header(path)
+    if not 2 <= len(header.axes) <= 4:
+        raise UnreadableImageError(f"{path} has {len(header.axes)} axes; 2, 3 or 4 are read.")
+    check_claim(path, header.sizes, header.dtype.itemsize, 1 << 62)
+    image = _information(path, kind, header)
+    array: Array = voxels(path, header)
+    array = _chosen(path, array, len(header.axes), member)
     while array.ndim > 3 and array.shape[-1] == 1:
         array = array[..., 0]
-    known = _NO_SPACE.search(head) is not None and image_says_known(image)
-    header: dict[str, object] = {
+    known = header.spacing_stated and image_says_known(image)
+    about: dict[str, object] = {
         "format": kind.value,
         "spacing_known": known,
         "photometric": "RGB" if array.shape[0] == 3 else "MONOCHROME2",
     }
-    return finished(path, array, _affine(path, image), header)
+    return finished(path, array, _affine(path, image), about)
 
 
 def image_says_known(image: Any) -> bool:
@@ -69,42 +56,22 @@ def picture_array(path: Path) -> Array:
     return array
 
 
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(_HEADER_BYTES)
-
-
-def _stored(path: Path, head: bytes) -> int:
-    """Bytes that the voxels can come from; refuses a header that points at files outside its own folder."""
-    text = head.split(b"\n\n")[0] if head.startswith(b"NRRD") else head
-    match = _DATA_FILE.search(text)
-    if match is None or match[1].upper() == b"LOCAL":
-        return path.stat().st_size
-    name = match[1].decode("utf-8", "replace")
-    if name.upper().startswith("LIST") or "%" in name:
-        msg = f"{path} keeps its voxels in several files, which is not read; save it as one .nrrd or .mha file."
-        raise UnreadableImageError(msg)
-    data = Path(name)
-    if data.is_absolute() or ".." in data.parts:
-        raise UnreadableImageError(f"{path} points at voxels outside its own folder, which is refused; keep both files together.")
-    if not (path.parent / data).is_file():
-        raise UnreadableImageError(f"{path} keeps its voxels in {data.name}, which is not beside it.")
-    return (path.parent / data).stat().st_size
-
-
-def _itemsize(reader: Any) -> int:
+def _information(path: Path, kind: Kind, header: VoxelHeader) -> Any:
+    """SimpleITK's reader that has read where the voxels lie, from a copy of the header that points at no file."""
     import SimpleITK
 
-    name = SimpleITK.GetPixelIDValueAsString(reader.GetPixelID())
-    bits = re.search(r"(\d+)-bit", name)
-    return int(bits[1]) // 8 if bits else 8
-
-
-def _i_first(array: Array, components: int) -> Array:
-    """(C, i, j, …) from SimpleITK's (…, j, i[, C])."""
-    if components > 1:
-        return np.moveaxis(array, -1, 0).transpose(0, *range(array.ndim - 1, 0, -1))
-    return array.transpose()[None]
+    SimpleITK.ProcessObject.SetGlobalWarningDisplay(False)
+    reader = SimpleITK.ImageFileReader()
+    reader.SetImageIO(_IO[kind])
+    with tempfile.TemporaryDirectory(prefix="casewise-") as folder:
+        copy = Path(folder) / ("header.nrrd" if kind is Kind.NRRD else "header.mha")
+        copy.write_bytes(header.geometry)
+        reader.SetFileName(str(copy))
+        reader.ReadImageInformation()
+    values = 1 if header.values_axis is None else header.sizes[header.values_axis]
+    if tuple(reader.GetSize()) != header.axes or reader.GetNumberOfComponents() != values:
+        raise UnreadableImageError(f"{path} has axes of kinds that are not read; save its voxels as plain numbers.")
+    return reader
 
 
 def _chosen(path: Path, array: Array, axes: int, member: str | None) -> Array:

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import gzip
 import io
+import os
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from casewise.errors import UnreadableImageError
 from casewise.formats.found import Kind
-from casewise.formats.guard import check_claim, finished, numbered
+from casewise.formats.guard import BoundedFile, check_claim, finished, numbered
+from casewise.formats.inflating import Inflated, Packing
+from casewise.formats.regular_files import open_beside
 from casewise.image import Array, Image
 
 UNKNOWN_SPACING = b"spacing unknown"
 _HEADER_BYTES = 540
-_CHUNK = 32 << 20
 _GZIP_RATIO = 1100.0
 _TO_MM = {1: 1000.0, 2: 1.0, 3: 0.001}
 
@@ -28,8 +29,8 @@ def read_nifti(path: Path, member: str | None) -> Image:
     A 4D file needs ``member="volume=n"``, from 0. Axes of length 1 at the end are dropped. ``header['spacing_known']`` is False
     where the file has neither an affine nor a unit of length.
     """
-    with _opened(path) as file:
-        header = _header(path, file.read(_HEADER_BYTES))
+    with BoundedFile(path) as file:
+        header = _header(path, (_unpacked(path, file) or file).read(_HEADER_BYTES))
     shape = _shape(path, header)
     dtype = header.get_data_dtype()
     volume = _volume(path, shape, member)
@@ -47,10 +48,11 @@ def read_nifti(path: Path, member: str | None) -> Image:
     return finished(path, array, affine, about)
 
 
-def _opened(path: Path) -> BinaryIO:
-    with path.open("rb") as file:
-        packed = file.read(2) == b"\x1f\x8b"
-    return cast(BinaryIO, gzip.open(path, "rb") if packed else path.open("rb"))
+def _unpacked(path: Path, file: BoundedFile) -> Inflated | None:
+    """What a gzip file holds, from its begin; None for a file that is none."""
+    packed = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    return Inflated(path, file, Packing.GZIP) if packed else None
 
 
 def _header(path: Path, head: bytes) -> Any:
@@ -83,42 +85,36 @@ def _volume(path: Path, shape: tuple[int, ...], member: str | None) -> int:
 
 
 def _voxels(path: Path, header: Any, shape: tuple[int, ...], dtype: np.dtype[Any], volume: int) -> Array:
-    data_path, offset = path, int(header["vox_offset"])
-    if header["magic"].item()[:3] in (b"ni1", b"ni2"):
-        data_path = _pair(path)
+    offset = int(header["vox_offset"])
     if not 0 <= offset < 1 << 40:
         raise UnreadableImageError(f"{path} has a damaged NIfTI header: its voxels begin at byte {offset}.")
     size = int(np.prod(shape[:3], dtype=np.int64)) * dtype.itemsize
-    with _opened(data_path) as file:
-        packed = isinstance(file, gzip.GzipFile)
-        stored = data_path.stat().st_size
-        check_claim(path, shape, dtype.itemsize, stored if packed else stored - offset, _GZIP_RATIO if packed else 1.0)
-        file.seek(offset + volume * size)
-        buffer = _exactly(path, file, size)
-        if packed:
-            # Only at its end does a gzip file tell, by its checksum, that a bit was flipped on the way.
-            while file.read(_CHUNK):
-                pass
+    pair = header["magic"].item()[:3] in (b"ni1", b"ni2")
+    with BoundedFile(open_beside(path, _partner(path)) if pair else path) as file:
+        unpacked = _unpacked(path, file)
+        if unpacked is None:
+            check_claim(path, shape, dtype.itemsize, file.size - offset)
+            file.seek(offset + volume * size)
+            buffer = bytearray(size)
+            if file.readinto(buffer) < size:
+                raise UnreadableImageError(f"{path} is cut short: not all of its {size:,} bytes of voxels are there.")
+        else:
+            check_claim(path, shape, dtype.itemsize, file.size, _GZIP_RATIO)
+            volumes = int(np.prod(shape[3:], dtype=np.int64))
+            unpacked.skip(offset + volume * size)
+            buffer = unpacked.exactly(size)
+            # Only at the end of its stream does gzip tell, by a checksum, that a bit was flipped on the way.
+            unpacked.skip((volumes - volume - 1) * size)
+            unpacked.check_member()
     return np.frombuffer(buffer, dtype=dtype)
 
 
-def _exactly(path: Path, file: BinaryIO, size: int) -> bytearray:
-    buffer = bytearray()
-    while len(buffer) < size:
-        chunk = file.read(min(_CHUNK, size - len(buffer)))
-        if not chunk:
-            msg = f"{path} is cut short: {len(buffer):,} of {size:,} bytes of voxels are there."
-            raise UnreadableImageError(msg)
-        buffer += chunk
-    return buffer
-
-
-def _pair(path: Path) -> Path:
+def _partner(path: Path) -> str:
+    """The name of the file of voxels beside a pair's header."""
     stem = path.with_suffix("") if path.suffix.lower() == ".gz" else path
     for suffix in (".img", ".img.gz", ".IMG"):
-        candidate = stem.with_name(stem.stem + suffix)
-        if candidate.is_file():
-            return candidate
+        if os.path.lexists(candidate := stem.with_name(stem.stem + suffix)):
+            return candidate.name
     raise UnreadableImageError(f"{path} is the header of a NIfTI pair, but {stem.stem}.img is not beside it.")
 
 

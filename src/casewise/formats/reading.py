@@ -9,7 +9,7 @@ from pathlib import Path
 
 from casewise.errors import UnreadableImageError
 from casewise.formats.found import Found, Kind
-from casewise.formats.guard import one_sentence
+from casewise.formats.guard import BoundedFile, one_sentence
 from casewise.formats.sniffing import HEAD, kind_by_content, why_no_image
 from casewise.image import Image
 
@@ -41,14 +41,20 @@ def read_found(found: Found) -> Image:
         with one_sentence(found.path, "a DICOM series", quote=False), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return read_files(found.path, found.files, found.notes)
+    if not found.path.exists():
+        raise UnreadableImageError(f"{found.path} was moved or deleted since it was found; give where it is now.")
+    if kind_of(found.path) is not found.kind:
+        raise UnreadableImageError(f"{found.path} is not the {found.kind} file that was found there before; look for images again.")
     return read_kind(found.path, found.kind, found.member)
 
 
 def head_of(path: Path) -> bytes:
     """A file's first bytes, or one sentence why there are none."""
     try:
-        with path.open("rb") as file:
+        with BoundedFile(path) as file:
             return file.read(HEAD)
+    except UnreadableImageError:
+        raise
     except FileNotFoundError as error:
         raise UnreadableImageError(f"{path} does not exist.") from error
     except PermissionError as error:
