@@ -12,6 +12,7 @@ from casewise.errors import CasewiseError, UsageError
 from casewise.models.model import Model
 from casewise.models.preparation import Preparation
 from casewise.models.spec import Spec
+from casewise.training.drawn import split_with_drawn
 from casewise.training.fit import Progress, Settings, fit
 from casewise.training.measures import measure
 from casewise.training.split import split
@@ -51,6 +52,7 @@ def train_segmenter(
     """A segmenter of ``structures`` from the cases that are labelled with at least one of them, or ``parent`` continued on them.
 
     Measures of the model returned: ``validation_dice`` over subjects set aside, and ``before_dice`` of the parent on the same.
+    Raises CasewiseError where no case is labelled, or all masks of a structure are empty.
     """
     if parent is not None and parent.task != "segmentation":
         msg = f"Model {parent.name} is for {parent.task}; a segmenter can only be continued from a segmenter."
@@ -120,7 +122,8 @@ def _train(
     checkpoint: Path | None,
     progress: Progress | None,
 ) -> Model:
-    training, validation = split(cases, seed=(settings or Settings()).seed)
+    seed = (settings or Settings()).seed
+    training, validation = split_with_drawn(cases, start.spec.structures, seed) if counts is None else split(cases, seed=seed)
     weights = [len(cases) / (len(counts) * counts[case.category]) for case in training] if counts else None
     model = fit(
         start,
