@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from casewise.errors import UnreadableImageError
+from casewise.formats.dicom_elements import class_name, text, whole
 from casewise.formats.dicom_header import about, pixel_size
 from casewise.formats.dicom_pixels import check_decodable, decoded, in_modality_units
-from casewise.formats.dicom_slices import Slice, class_name, slices_of, text, whole
-from casewise.formats.dicom_stacks import Stack, affine_of, is_sheared, stacks_of
+from casewise.formats.dicom_slices import Slice, mosaic_in, slices_of
+from casewise.formats.dicom_stacks import Stack, affine_of, aligned, is_sheared, stacks_of
 from casewise.formats.found import Found, Kind, Rejected
 from casewise.formats.guard import BoundedFile, check_claim, finished, numbered, one_sentence
 from casewise.formats.sniffing import HEAD, kind_by_content
@@ -35,7 +36,7 @@ def read_file(path: Path, member: str | None) -> Image:
     check_decodable(path, dataset)
     if member is not None and not member.startswith("stack="):
         frame = numbered(path, member, "frame", len(slices)) or 0
-        return _image(path, [slices[frame]], [(dataset, decoded(path, dataset, frame if len(slices) > 1 else None)[0])])
+        return _image(path, [slices[frame]], [(dataset, _frames(path, dataset, slices, frame)[0])])
     if len(slices) == 1:
         return _image(path, slices, [(dataset, decoded(path, dataset)[0])])
     stacks = stacks_of(slices)
@@ -47,9 +48,24 @@ def read_file(path: Path, member: str | None) -> Image:
         )
         raise UnreadableImageError(msg)
     chosen = stacks[number or 0]
-    frames = decoded(path, dataset)
+    _check_sure(path, chosen)
+    frames = _frames(path, dataset, slices)
     planes = [(dataset, frames[s.frame or 0]) for s in chosen.slices]
     return _image(path, chosen.slices, planes) if chosen.placed else _loop(path, chosen.slices, planes)
+
+
+def _frames(path: Path, dataset: Any, slices: Sequence[Slice], frame: int | None = None) -> Array:
+    """(frame, C, row, column) of a file's slices, the tiles of a mosaic told apart; only ``frame`` if one is named."""
+    mosaic = mosaic_in(path, dataset) if slices[0].tile else None
+    if mosaic is not None:
+        tiles = mosaic.unfolded(decoded(path, dataset))
+        return tiles if frame is None else tiles[frame : frame + 1]
+    return decoded(path, dataset, frame if len(slices) > 1 else None)
+
+
+def _check_sure(path: Path, stack: Stack) -> None:
+    if stack.doubt:
+        raise UnreadableImageError(f"{path}: {stack.doubt}; put the files of each examination into a folder of its own.")
 
 
 def read_folder(path: Path, member: str | None) -> Image:
@@ -60,12 +76,13 @@ def read_folder(path: Path, member: str | None) -> Image:
         raise UnreadableImageError(_nothing(path, list(rejected)))
     if member is None and len(stacks) > 1:
         names = "; ".join(_described(stack) for stack in stacks[:8]) + (f"; and {len(stacks) - 8} more" if len(stacks) > 8 else "")
-        msg = f"{path} holds {len(stacks)} DICOM images; choose one by member=NAME, or give its file: {names}."
+        msg = f"{path} holds {len(stacks)} DICOM images{_of_whom(stacks)}; choose one by member=NAME, or give its file: {names}."
         raise UnreadableImageError(msg)
     chosen = stacks[0] if member is None else next((stack for stack in stacks if stack.member == member), None)
     if chosen is None:
         names = ", ".join(stack.member for stack in stacks[:8])
         raise UnreadableImageError(f"{path} has no series {member!r}; it has {names}.")
+    _check_sure(path, chosen)
     lost = _lost(chosen, stacks, rejected)
     if lost:
         msg = f"{path}: {len(lost)} of the series' files cannot be read, so that slices may be missing; the first: {lost[0].reason}"
@@ -77,17 +94,19 @@ def read_folder(path: Path, member: str | None) -> Image:
 
 def read_files(path: Path, files: Sequence[Path], notes: Iterable[str] = ()) -> Image:
     """(C, row, column, slice) of the single-frame files of one stack, in whatever order they are given."""
-    pairs = []
+    planes, datasets, arrays = [], [], []
     for file in files:
-        dataset = _dataset(file)
-        (plane,) = slices_of(file, dataset)[:1]
-        array = decoded(file, dataset)[0]
+        with one_sentence(file, "a DICOM file", quote=False):
+            dataset = _dataset(file)
+            planes += slices_of(file, dataset)[:1]
+            arrays.append(decoded(file, dataset)[0])
         for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"):
             if keyword in dataset:
                 del dataset[keyword]
-        pairs.append((plane, dataset, array))
-    pairs.sort(key=lambda pair: float(np.dot(pair[0].position or (0, 0, 0), pair[0].normal)))
-    image = _image(path, [plane for plane, _, _ in pairs], [(dataset, array) for _, dataset, array in pairs])
+        datasets.append(dataset)
+    planes = aligned(planes)
+    order = sorted(range(len(planes)), key=lambda k: float(np.dot(planes[k].position or (0, 0, 0), planes[k].normal)))
+    image = _image(path, [planes[k] for k in order], [(datasets[k], arrays[k]) for k in order])
     extra = {"notes": tuple(notes)} if notes else {}
     return Image(image.array, image.affine, {**image.header, **extra}, path)
 
@@ -128,6 +147,7 @@ def find(folder: Path, files: Iterable[Path]) -> list[Found | Rejected]:
         alone = len(stack.files) == 1
         where = stack.files[0] if alone else folder
         try:
+            _check_sure(where, stack)
             if stack.placed:
                 affine_of(where, stack.slices)
         except UnreadableImageError as error:
@@ -193,6 +213,7 @@ def _image(path: Path, slices: Sequence[Slice], planes: Sequence[tuple[Any, Arra
             array, turned = in_modality_units(array, owner, _layers(owner, plane.frame))
         arrays.append(array)
     header = about(dataset, _layers(dataset, slices[0].frame))
+    header["instance"] = slices[0].name
     header["photometric"] = "RGB" if arrays[0].shape[0] == 3 else "MONOCHROME2"
     if turned is not None:
         header["inverted"] = True
@@ -246,6 +267,13 @@ def _nothing(path: Path, rejected: Sequence[Rejected]) -> str:
         names = ", ".join(inner[:6]) + (f" and {len(inner) - 6} more" if len(inner) > 6 else "")
         return f"{path} holds no DICOM series itself; give one of its folders ({names}) or a file."
     return f"{path} holds no DICOM series; give a folder with DICOM files, or an image file."
+
+
+def _of_whom(stacks: Sequence[Stack]) -> str:
+    """Of how many patients or studies they are, where of more than one."""
+    owners = {stack.slices[0].owner for stack in stacks}
+    patients, studies = len({owner.patient for owner in owners}), len({(owner.patient, owner.study) for owner in owners})
+    return f" of {patients} patients" if patients > 1 else f" of {studies} studies" if studies > 1 else ""
 
 
 def _described(stack: Stack) -> str:

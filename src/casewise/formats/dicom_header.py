@@ -6,7 +6,8 @@ import hashlib
 import re
 from typing import Any
 
-from casewise.formats.dicom_slices import text, vector
+from casewise.formats.dicom_dose import dose_unit
+from casewise.formats.dicom_elements import text, vector
 from casewise.formats.found import Kind
 
 _LONGEST = 64
@@ -31,7 +32,7 @@ def about(dataset: Any, layers: list[Any]) -> dict[str, object]:
     """Plain values under lower-case keys, absent where the file does not say.
 
     modality, sequence, sequence_name, body_part, view, age (years, 90 for older ones), sex (M, F, O), manufacturer, scanner, window
-    (centre, width in the pixels' unit), subject (a pseudonym: the hash of the patient's identifier), series (UID), format,
+    (centre, width in the pixels' unit), unit (of a dose: Gy, relative), subject (a pseudonym), series (UID), format,
     directions (where rows and columns run to in the patient: L, R, A, P, H or F, the first letter alone of oblique ones).
     Free text that holds a name or number of the patient or staff is left out.
     """
@@ -48,6 +49,7 @@ def about(dataset: Any, layers: list[Any]) -> dict[str, object]:
         "manufacturer": _clean(dataset, ("Manufacturer",), personal),
         "scanner": _clean(dataset, ("ManufacturerModelName",), personal),
         "window": window(layers),
+        "unit": dose_unit(dataset),
         "directions": _directions(dataset),
         "subject": pseudonym(dataset),
         "series": text(dataset, "SeriesInstanceUID") or None,

@@ -32,7 +32,9 @@ def origin(image: Image) -> list[Slice]:
     slices, _ = headers(files)
     series = image.header.get("series")
     for planes in _candidates([plane for plane in slices if series is None or plane.series == series]):
-        if _shows(planes, image):
+        if planes[0].name == image.header.get("instance", planes[0].name) and _shows(planes, image):
+            if planes[0].tile:
+                raise CasewiseError(f"{source} is a mosaic, many slices in one picture, so that no DICOM object can refer to them.")
             return planes
     if any(not plane.placed and plane.frame is not None for plane in slices):
         msg = (

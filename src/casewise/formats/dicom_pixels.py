@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from casewise.errors import UnreadableImageError
+from casewise.errors import CasewiseError, UnreadableImageError
+from casewise.formats.dicom_dose import dose_scaling
 from casewise.formats.dicom_slices import whole
 from casewise.formats.guard import check_claim
 from casewise.image import Array
@@ -131,6 +132,9 @@ def _linear(array: npt.NDArray[Any], slope: float, intercept: float, low: float,
 
 
 def _rescale(layers: list[Any]) -> tuple[float, float]:
+    dose = dose_scaling(layers[-1])
+    if dose is not None:
+        return dose, 0.0
     for layer in layers:
         holder = (layer.get("PixelValueTransformationSequence") or [layer])[0]
         slope, intercept = holder.get("RescaleSlope"), holder.get("RescaleIntercept")
@@ -138,7 +142,7 @@ def _rescale(layers: list[Any]) -> tuple[float, float]:
             continue
         pair = float(1 if slope in (None, "") else slope), float(0 if intercept in (None, "") else intercept)
         if not np.isfinite(pair).all() or pair[0] == 0:
-            raise UnreadableImageError(f"A rescale slope of {pair[0]:g} and intercept of {pair[1]:g} cannot be.")
+            raise CasewiseError(f"a rescale slope of {pair[0]:g} and intercept of {pair[1]:g} cannot be.")
         return pair
     return 1.0, 0.0
 

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from casewise.errors import UnreadableImageError
-
-Vector = tuple[float, ...]
+from casewise.errors import CasewiseError, UnreadableImageError
+from casewise.formats.dicom_dose import plane_positions
+from casewise.formats.dicom_elements import Vector, class_name, count_of, spoken, text, vector, whole
+from casewise.formats.dicom_identity import Owner, owner_of
+from casewise.formats.dicom_mosaic import Mosaic, mosaic_of
+from casewise.formats.dicom_private import b_value, component
 
 # What can differ between slices at one position, the likeliest first; a multi-frame file has them in its functional groups.
 TRAITS = (
     "ReferencedSegmentNumber",
     "DiffusionBValue",
+    "b value",
+    "component",
+    "other dimensions",
     "EchoNumbers",
     "EchoTime",
     "EffectiveEchoTime",
@@ -34,11 +41,18 @@ TRAITS = (
     "NominalCardiacTriggerDelayTime",
     "ConvolutionKernel",
     "AcquisitionTime",
+    "DiffusionGradientOrientation",
+    "SeriesTime",
+    "SeriesDescription",
+    "ContentTime",
 )
+_IN_STACK = (0x00209057, 0x00200032, 0x00201041)  # the dimensions along which a stack goes: no difference between images
+_THICKNESS = (1e-3, 1e3)  # mm; any other is no thickness
 _FRAME_TYPES = ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence", "PETFrameTypeSequence", "ParametricMapFrameTypeSequence")
 _GROUPS = (
     "FrameContentSequence",
     "MRDiffusionSequence",
+    "DiffusionGradientDirectionSequence",
     "MREchoSequence",
     "CardiacSynchronizationSequence",
     "SegmentIdentificationSequence",
@@ -54,7 +68,9 @@ class Slice:
     position : of the first pixel's centre, LPS mm. orientation : direction of increasing column index, then of increasing row
         index. spacing : mm between rows, between columns. thickness : mm, None if not stated.
     traits : values of ``TRAITS`` as text.
-    frame : index from 0 in a multi-frame file, None in a file of one frame.
+    frame : index from 0 in a multi-frame file or mosaic, None in a file of one frame.
+    order : the frame's index, or the instance's number. numbered : whether a number is stated. tile : of a mosaic.
+    owner : whose it is, of which study and series; slices of one volume have the same.
     """
 
     file: Path
@@ -71,6 +87,9 @@ class Slice:
     stack: str
     traits: tuple[str, ...]
     order: int
+    owner: Owner
+    numbered: bool = True
+    tile: bool = False
 
     @property
     def placed(self) -> bool:
@@ -78,11 +97,17 @@ class Slice:
         return self.position is not None and self.orientation is not None and self.spacing is not None
 
     @property
+    def name(self) -> str:
+        """A digest of the instance's UID and, for one of its frames, the frame's index: what no other plane is called."""
+        return hashlib.blake2b(f"{self.instance}#{self.frame}".encode(), digest_size=8).hexdigest()
+
+    @property
     def normal(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         """Unit normal of the plane (column direction × row direction), LPS."""
         if self.orientation is None:
             raise UnreadableImageError(f"{self.file} does not say how its plane is oriented.")
-        return np.cross(self.orientation[:3], self.orientation[3:])
+        normal = np.cross(self.orientation[:3], self.orientation[3:])
+        return np.asarray(normal / np.linalg.norm(normal))
 
 
 def slices_of(path: Path, dataset: Any) -> list[Slice]:
@@ -98,25 +123,49 @@ def slices_of(path: Path, dataset: Any) -> list[Slice]:
     if frames > 1 << 20:
         raise UnreadableImageError(f"{path} claims {frames:,} frames: its header is damaged.")
     shared = (dataset.get("SharedFunctionalGroupsSequence") or [None])[0]
-    offsets = vector(dataset, "GridFrameOffsetVector", frames) if frames > 1 else None
+    owner = owner_of(dataset)
     slices = []
     for frame in range(frames):
         layers = [layer for layer in (per_frame[frame] if frame < len(per_frame) else None, shared, dataset) if layer is not None]
-        slices.append(_slice(path, dataset, layers, frame if frames > 1 else None, offsets))
-    return slices
+        slices.append(_slice(path, dataset, layers, frame if frames > 1 else None, owner))
+    if frames == 1:
+        return _tiles(path, dataset, slices[0])
+    # Without functional groups one position stands for all frames, unless a dose grid gives each its own.
+    return slices if per_frame or shared is not None else _dose_planes(path, dataset, slices)
 
 
-def _slice(path: Path, dataset: Any, layers: list[Any], frame: int | None, offsets: Vector | None) -> Slice:
+def mosaic_in(path: Path, dataset: Any) -> Mosaic | None:
+    """The mosaic that a file of one frame is; None if it is none. Raises UnreadableImageError for one that lacks its geometry."""
+    picture = _slice(path, dataset, [dataset], None, owner_of(dataset))
+    return mosaic_of(path, dataset, picture.position, picture.orientation, picture.spacing)
+
+
+def _tiles(path: Path, dataset: Any, picture: Slice) -> list[Slice]:
+    """The slices in a mosaic; any other picture as it is."""
+    mosaic = mosaic_of(path, dataset, picture.position, picture.orientation, picture.spacing)
+    if mosaic is None:
+        return [picture]
+    shape = (mosaic.rows, mosaic.columns)
+    return [
+        replace(picture, frame=tile, shape=shape, position=mosaic.position(tile), order=tile, numbered=True, tile=True)
+        for tile in range(mosaic.count)
+    ]
+
+
+def _dose_planes(path: Path, dataset: Any, slices: list[Slice]) -> list[Slice]:
+    first = slices[0]
+    if first.position is None or first.orientation is None:
+        return slices
+    positions = plane_positions(path, dataset, len(slices), first.position, first.orientation)
+    places: Sequence[Vector | None] = positions or [None] * len(slices)
+    return [replace(plane, position=place) for plane, place in zip(slices, places, strict=True)]
+
+
+def _slice(path: Path, dataset: Any, layers: list[Any], frame: int | None, owner: Owner) -> Slice:
     position = found_vector(layers, "PlanePositionSequence", "ImagePositionPatient", 3)
     orientation = _sound(path, found_vector(layers, "PlaneOrientationSequence", "ImageOrientationPatient", 6))
-    if frame is not None and len(layers) == 1:
-        # Without functional groups one position stands for all frames, unless a dose grid gives each its offset.
-        position = _offset(position, orientation, offsets[frame]) if offsets and position and orientation else None
-    spacing = found_vector(layers, "PixelMeasuresSequence", "PixelSpacing", 2)
-    if spacing is not None and not all(1e-6 < size < 1e4 for size in spacing):
-        raise UnreadableImageError(f"{path} claims a pixel of {spacing[0]:g} × {spacing[1]:g} mm, which cannot be.")
-    thickness = found_vector(layers, "PixelMeasuresSequence", "SpacingBetweenSlices", 1)
-    thickness = thickness or found_vector(layers, "PixelMeasuresSequence", "SliceThickness", 1)
+    thickness = _thickness(layers, "SpacingBetweenSlices") or _thickness(layers, "SliceThickness")
+    number = whole(dataset, "InstanceNumber")
     return Slice(
         file=path,
         frame=frame,
@@ -126,13 +175,62 @@ def _slice(path: Path, dataset: Any, layers: list[Any], frame: int | None, offse
         colour=(whole(dataset, "SamplesPerPixel") or 1) > 1,
         position=position,
         orientation=orientation,
-        spacing=spacing,
-        thickness=abs(thickness[0]) if thickness and thickness[0] else None,
+        spacing=_spacing(layers, position is not None and orientation is not None),
+        thickness=thickness,
         localizer="LOCALIZER" in text(dataset, "ImageType").upper(),
         stack=_trait(layers, "StackID"),
-        traits=tuple(_trait(layers, keyword) for keyword in TRAITS),
-        order=frame if frame is not None else whole(dataset, "InstanceNumber") or 0,
+        traits=_traits(dataset, layers),
+        order=frame if frame is not None else number or 0,
+        owner=owner,
+        numbered=frame is not None or number is not None,
     )
+
+
+def _traits(dataset: Any, layers: list[Any]) -> tuple[str, ...]:
+    told = {keyword: _trait(layers, keyword) for keyword in TRAITS if keyword[0].isupper()}
+    value = b_value(dataset, told["DiffusionBValue"], told["SequenceName"])
+    told["b value"] = "" if value is None else f"{value:g}"
+    told["component"] = component(dataset, told["FrameType"] or told["ImageType"]) or told["ComplexImageComponent"]
+    told["other dimensions"] = _other_dimensions(dataset, layers)
+    return tuple(told[name] for name in TRAITS)
+
+
+def _other_dimensions(dataset: Any, layers: list[Any]) -> str:
+    """The indices of a frame along the dimensions that tell images apart, not slices of one."""
+    content = _item(layers[0], "FrameContentSequence") if len(layers) > 1 else None
+    indices = content.get("DimensionIndexValues") if content is not None else None
+    dimensions = [item.get("DimensionIndexPointer") for item in dataset.get("DimensionIndexSequence") or []]
+    indices = [indices] if isinstance(indices, int) else list(indices or [])
+    if len(indices) != len(dimensions):
+        return ""
+    return "\\".join(str(index) for index, pointer in zip(indices, dimensions, strict=True) if pointer not in _IN_STACK)
+
+
+def _spacing(layers: list[Any], placed: bool) -> Vector | None:
+    """Mm between rows, between columns; None where it is not stated, or, for a picture that lies nowhere, cannot be."""
+    for layer in layers:
+        for place in (_item(layer, "PixelMeasuresSequence"), layer):
+            if place is None or count_of(place, "PixelSpacing") == 0:
+                continue
+            spacing = vector(place, "PixelSpacing", 2)
+            if spacing is not None and all(1e-6 < size < 1e4 for size in spacing):
+                return spacing
+            if not placed:
+                return None
+            stated = spoken(place, "PixelSpacing")
+            msg = f"its geometry is damaged: PixelSpacing is {stated}; two positive numbers of mm are allowed. Correct the header."
+            raise CasewiseError(msg)
+    return None
+
+
+def _thickness(layers: list[Any], keyword: str) -> float | None:
+    """mm; None where it is not stated or cannot be: it matters to a single slice alone, the others lie where they say."""
+    for layer in layers:
+        for place in (_item(layer, "PixelMeasuresSequence"), layer):
+            value = vector(place, keyword, 1) if place is not None else None
+            if value is not None and _THICKNESS[0] <= abs(value[0]) <= _THICKNESS[1]:
+                return abs(value[0])
+    return None
 
 
 def _sound(path: Path, orientation: Vector | None) -> Vector | None:
@@ -148,11 +246,6 @@ def _sound(path: Path, orientation: Vector | None) -> Vector | None:
     return tuple(float(x) for x in (*(right / lengths[0]), *(down / lengths[1])))
 
 
-def _offset(position: Vector, orientation: Vector, offset: float) -> Vector:
-    normal = np.cross(orientation[:3], orientation[3:])
-    return tuple(float(x) for x in np.asarray(position) + offset * normal)
-
-
 def found_vector(layers: list[Any], sequence: str, keyword: str, length: int) -> Vector | None:
     """Numbers of ``keyword`` from the first layer that has it: in ``sequence`` of a functional group, or in the data set itself.
 
@@ -164,8 +257,9 @@ def found_vector(layers: list[Any], sequence: str, keyword: str, length: int) ->
             value = vector(place, keyword, length) if place is not None else None
             if value is not None:
                 return value
-            if place is not None and place.get(keyword) not in (None, "", []):
-                raise UnreadableImageError(f"A damaged header: {keyword} does not hold {length} numbers.")
+            if place is not None and count_of(place, keyword):
+                stated = spoken(place, keyword)
+                raise CasewiseError(f"its geometry is damaged: {keyword} is {stated}; {length} numbers are allowed.")
     return None
 
 
@@ -191,39 +285,3 @@ def _holders(layers: list[Any]) -> Iterator[Any]:
                     yield item
         if layer is layers[-1]:
             yield layer
-
-
-def vector(dataset: Any, keyword: str, length: int) -> Vector | None:
-    """``length`` finite numbers of an element; None where it is absent, empty or not so."""
-    try:
-        value = dataset.get(keyword)
-        values = [value] if isinstance(value, (int, float, str)) else list(value or [])
-        numbers = tuple(float(x) for x in values)
-    except (TypeError, ValueError, NotImplementedError):
-        return None
-    return numbers if len(numbers) == length and np.isfinite(numbers).all() else None
-
-
-def whole(dataset: Any, keyword: str) -> int | None:
-    """An integer element; None where it is absent or no number."""
-    try:
-        return int(dataset.get(keyword))
-    except (TypeError, ValueError, OverflowError):
-        return None
-
-
-def text(dataset: Any, keyword: str) -> str:
-    """An element as text, several values joined by a backslash; empty where it is absent."""
-    value = dataset.get(keyword)
-    if value is None:
-        return ""
-    many = isinstance(value, Sequence) and not isinstance(value, (str, bytes))
-    joined = "\\".join(str(x) for x in value) if many else str(value)
-    return joined.strip().strip("\x00")
-
-
-def class_name(dataset: Any) -> str:
-    """The name of a data set's SOP class, for messages."""
-    uid = dataset.get("SOPClassUID")
-    name = getattr(uid, "name", "") or ""
-    return name if name and not name[0].isdigit() else "of no known class"

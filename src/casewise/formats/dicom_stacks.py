@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
@@ -11,10 +11,18 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.errors import UnreadableImageError
+from casewise.formats.dicom_private import number
 from casewise.formats.dicom_slices import TRAITS, Slice
 
-_SAME_DIRECTION = 5e-4
+_SAME_DIRECTION = 2.5e-3  # of a direction's parts: writers round them to three digits
+_SAME_SIZE = 1e-3  # of a pixel, relative
+_SAME_ECHO = 1.1  # echo times nearer than this factor are of one echo
 _SAME_PLACE = 0.01
+_ECHO_TIME = TRAITS.index("EchoTime")
+# Images that differ in these are never of one volume, even if their slices lie at different places.
+_KINDS = tuple(TRAITS.index(trait) for trait in ("ReferencedSegmentNumber", "b value", "component", "EchoNumbers"))
+_SAME_PLACES = "several of its slices lie at the same place, and nothing in their headers tells which belong together"
+_NUMBERS_TWICE = "its slices bear the same numbers twice, in turn, as those of two examinations between each other do"
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -25,6 +33,7 @@ class Stack:
     member : the name that ``read(folder, member)`` takes. notes : what was left out or told apart.
     loop : frames of one file that no position tells apart, or that each lie elsewhere: they form no volume.
     copies : files left out because they hold the same instance with the same pixels as one of ``slices``.
+    doubt : why these slices may not be joined, though nothing in their headers tells which belong together; empty if they may.
     """
 
     series: str
@@ -33,6 +42,7 @@ class Stack:
     notes: tuple[str, ...] = ()
     copies: tuple[Path, ...] = ()
     loop: bool = False
+    doubt: str = ""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -45,7 +55,8 @@ class Stack:
 
 
 def stacks_of(slices: list[Slice]) -> list[Stack]:
-    """Tell slices apart by series, shape, colour, pixel size, orientation and, at one position, by what else differs between them.
+    """Tell slices apart by whose they are, series, shape, colour, pixel size, orientation and what kind of image they are, and, at
+    one position, by what else differs between them.
 
     Copies of one instance count once. The stacks come by series, then by their first slice's number.
     """
@@ -54,14 +65,15 @@ def stacks_of(slices: list[Slice]) -> list[Stack]:
         if not group[0].placed:
             stacks.append(Stack(group[0].series, tuple(sorted(group, key=_number))))
             continue
-        unique, copies = _without_copies(group)
+        unique, copies = _without_copies(aligned(group))
+        parts, again, doubt = _parts(unique)
+        copies += again
         notes = (f"{len(copies)} of its files are copies of others and were left out",) if copies else ()
-        parts = _parts(unique)
         if len(parts) > 1:
             notes = (*notes, f"{len(parts)} stacks at the same positions were told apart")
         for part in parts:
             own = tuple(copy for copy, original in copies if original in part)
-            stacks.append(Stack(part[0].series, tuple(sorted(part, key=_along)), notes=notes, copies=own))
+            stacks.append(Stack(part[0].series, tuple(sorted(part, key=_along)), notes=notes, copies=own, doubt=doubt))
     stacks = _loops_joined(stacks)
     stacks.sort(key=lambda stack: (stack.series, min(_number(s) for s in stack.slices)))
     counts: dict[str, int] = defaultdict(int)
@@ -152,23 +164,55 @@ def _loops_joined(stacks: list[Stack]) -> list[Stack]:
     return joined
 
 
+def aligned(slices: list[Slice]) -> list[Slice]:
+    """The slices with one orientation, their mean: theirs differ by rounding alone."""
+    different = {s.orientation for s in slices}
+    if len(different) == 1 or None in different:
+        return slices
+    mean = np.mean([np.asarray(s.orientation) for s in slices], axis=0).reshape(2, 3)
+    mean /= np.linalg.norm(mean, axis=1, keepdims=True)
+    orientation = tuple(float(x) for x in mean.ravel())
+    return [replace(s, orientation=orientation) for s in slices]
+
+
 def _groups(slices: list[Slice]) -> list[list[Slice]]:
-    """Slices of one series that could share a grid: same shape, colour, pixel size and direction."""
-    groups: dict[tuple[object, ...], list[Slice]] = defaultdict(list)
+    """Slices of one patient, study and series that could share a grid: same shape, colour, pixel size, direction, kind of image."""
     directions: list[npt.NDArray[np.float64]] = []
+    sizes: list[npt.NDArray[np.float64]] = []
+    echoes = _echoes(slices)
+    groups: dict[tuple[object, ...], list[Slice]] = defaultdict(list)
     for s in slices:
-        direction = -1
-        if s.orientation is not None:
-            vector = np.asarray(s.orientation)
-            near = (k for k, known in enumerate(directions) if np.abs(known - vector).max() < _SAME_DIRECTION)
-            direction = next(near, len(directions))
-            if direction == len(directions):
-                directions.append(vector)
         # Frames stay with their file; an instance without a place or a series stands alone.
         alone = "" if s.frame is None and s.series and s.placed else str(s.file)
-        size = tuple(round(x, 4) for x in s.spacing) if s.spacing else ()
-        groups[(s.series, s.shape, s.colour, s.localizer, s.placed, size, direction, s.stack, alone)].append(s)
+        direction = _nearest(directions, s.orientation, _SAME_DIRECTION)
+        size = _nearest(sizes, s.spacing and tuple(np.log(s.spacing)), _SAME_SIZE)
+        echo = echoes.get(s.traits[_ECHO_TIME])
+        kind = (*(s.traits[k] for k in _KINDS), echo)
+        groups[(s.series, s.owner, s.shape, s.colour, s.localizer, s.placed, size, direction, s.stack, kind, alone)].append(s)
     return list(groups.values())
+
+
+def _nearest(known: list[npt.NDArray[np.float64]], vector: tuple[float, ...] | None, tolerance: float) -> int:
+    """The number of the first known vector that differs by less than the tolerance; a new one is added to them."""
+    if vector is None:
+        return -1
+    asked = np.asarray(vector)
+    near = next((k for k, other in enumerate(known) if np.abs(other - asked).max() < tolerance), len(known))
+    if near == len(known):
+        known.append(asked)
+    return near
+
+
+def _echoes(slices: list[Slice]) -> dict[str, int]:
+    """Echo time as it is written → the number of its echo."""
+    times = {s.traits[_ECHO_TIME]: number(s.traits[_ECHO_TIME]) for s in slices}
+    ordered = sorted((value, written) for written, value in times.items() if value is not None and value > 0)
+    echoes: dict[str, int] = {}
+    for place, (value, written) in enumerate(ordered):
+        before = ordered[place - 1] if place else None
+        new = before is not None and value > before[0] * _SAME_ECHO
+        echoes[written] = (echoes[before[1]] if before else 0) + int(new)
+    return echoes
 
 
 def _without_copies(group: list[Slice]) -> tuple[list[Slice], list[tuple[Path, Slice]]]:
@@ -194,10 +238,13 @@ def _same_pixels(one: Slice, other: Slice) -> bool:
     return one.position == other.position and first == second
 
 
-def _parts(group: list[Slice]) -> list[list[Slice]]:
-    """The group as it is if each position is there once; else split by the traits that give the fewest such parts."""
+def _parts(group: list[Slice]) -> tuple[list[list[Slice]], list[tuple[Path, Slice]], str]:
+    """The group as it is if each position is there once; else split by the traits that give the fewest such parts.
+
+    Second come copies, each with its original; third the doubt, if nothing tells which slices belong together.
+    """
     if _places_differ(group):
-        return [group]
+        return [group], [], _doubt_of_numbers(group)
     best: list[list[Slice]] | None = None
     varied = [k for k in range(len(TRAITS)) if len({s.traits[k] for s in group}) > 1]
     for size in (1, 2):
@@ -209,19 +256,50 @@ def _parts(group: list[Slice]) -> list[list[Slice]]:
             if all(_places_differ(part) for part in parts) and (best is None or len(parts) < len(best)):
                 best = parts
         if best is not None and len(best) <= max(2, len(group) // 2 + 1):
-            return best
-    return best or _by_turn(group)
+            return best, [], ""
+    return (best, [], "") if best else _by_turn(group)
 
 
-def _by_turn(group: list[Slice]) -> list[list[Slice]]:
-    """Nothing in the headers tells them apart: the first slice at each position by number, then the second, and so on."""
+def _by_turn(group: list[Slice]) -> tuple[list[list[Slice]], list[tuple[Path, Slice]], str]:
+    """Nothing else in the headers tells them apart: the first slice at each position by number, then the second, and so on."""
+    numbers = [s.order for s in group]
+    if not all(s.numbered for s in group) or len(set(numbers)) < len(numbers):
+        kept, copies = _without_twins(group)
+        return [kept], copies, "" if _places_differ(kept) else _SAME_PLACES
     turns: list[list[Slice]] = []
     for same in _same_places(sorted(group, key=_number)):
         for turn, s in enumerate(same):
             if turn == len(turns):
                 turns.append([])
             turns[turn].append(s)
-    return turns
+    return turns, [], ""
+
+
+def _without_twins(group: list[Slice]) -> tuple[list[Slice], list[tuple[Path, Slice]]]:
+    """The group with slices of the same pixels at the same place once: they were sent again under other identifiers."""
+    kept: list[Slice] = []
+    copies: list[tuple[Path, Slice]] = []
+    for same in _same_places(group):
+        own: list[Slice] = []
+        for s in same:
+            original = next((twin for twin in own if s.frame is None and _same_pixels(s, twin)), None)
+            if original is None:
+                own.append(s)
+            else:
+                copies.append((s.file, original))
+        kept += own
+    return kept, copies
+
+
+def _doubt_of_numbers(group: list[Slice]) -> str:
+    """Slices of two examinations between each other bear their numbers twice, and in turn; those of one series do not."""
+    ordered = [s.order for s in sorted(group, key=_along)]
+    most = max(Counter(ordered).values())
+    if most == 1 or len(set(ordered)) == 1 or not all(s.numbered for s in group):
+        return ""
+    steps = np.sign(np.diff(ordered))
+    turns = 1 + int(np.count_nonzero(np.diff(steps))) + int(np.count_nonzero(steps == 0))
+    return _NUMBERS_TWICE if turns > 2 * most else ""
 
 
 def _same_places(group: list[Slice]) -> list[list[Slice]]:
