@@ -6,12 +6,13 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import numpy as np
 
-from casewise.applications.running.confinement import available
 from casewise.applications.sharing import shared
+from casewise.confinement.protections import protections
 from casewise.finding import Finding
 from casewise.formats import write_mask
 from casewise.image import Box, Image
@@ -21,13 +22,13 @@ class Bright:
     """Says how bright an image is, and how many it has seen in this process."""
 
     def __init__(self, factor: float = 1.0) -> None:
-        self.factor, self.seen = factor, 0
+        self.factor, self.seen, self.ident = factor, 0, float(uuid.uuid4().int % 2**50)
 
     def analyze(self, image: Image) -> list[Finding]:
         self.seen += 1
         mean = self.factor * float(image.array.mean())
         category = str(image.header["category"])
-        return [Finding("x", "brightness", region=category, measures={"mean": mean, "seen": self.seen, "pid": os.getpid()})]
+        return [Finding("x", "brightness", region=category, measures={"mean": mean, "seen": self.seen, "made": self.ident})]
 
 
 class Masks:
@@ -136,7 +137,7 @@ def slow_start() -> Bright:
 
 made = Bright()
 not_an_application = 3
-confined = available()
+confined = protections().writes
 
 
 class Sharing:
@@ -153,7 +154,7 @@ class Sharing:
             time.sleep(0.3)
             if self._outcome == "dies":
                 os._exit(3)
-            return f"{os.getpid()} saw {float(image.array.mean())}"
+            return f"{uuid.uuid4()} saw {float(image.array.mean())}"
 
         text = shared("what", make, lambda path, told: path.write_text(told) and None, Path.read_text)
         return [Finding("x", text, measures={"made": len(made)})]

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 from casewise.applications.declared import Declared, PythonRun
-from casewise.applications.running import Done, Failure, Job, Ran, Runner, table
+from casewise.applications.running import Done, Failure, Job, Ran, Runner
+from casewise.confinement import processes as table
 from casewise.formats import read, read_mask, write
 from casewise.image import Image
 from tests.applications.behaviours import confined
@@ -62,8 +63,8 @@ def reason(ran: Ran, name: str) -> str:
     return failure.reason
 
 
-OURS = f"CASEWISE_TESTS={uuid.uuid4().hex}"
-os.environ["CASEWISE_TESTS"] = OURS.removeprefix("CASEWISE_TESTS=")
+OURS = f"LC_CASEWISE_TESTS={uuid.uuid4().hex}"
+os.environ["LC_CASEWISE_TESTS"] = OURS.removeprefix("LC_CASEWISE_TESTS=")
 
 
 def marked(of: str = OURS) -> list[int]:
@@ -91,7 +92,7 @@ def test_several_features_of_one_image(runner: Runner, picture: Path) -> None:
     assert ran.findings[0].measures["mean"] == pytest.approx(mean)
     assert ran.findings[1].measures["mean"] == pytest.approx(2 * mean)
     assert ran.findings[0].region == "chest X-ray"
-    assert len({finding.measures["pid"] for finding in ran.findings[:2]}) == 2
+    assert len({finding.measures["made"] for finding in ran.findings[:2]}) == 2
     assert all(outcome.seconds > 0 for outcome in ran.outcomes)
 
 
@@ -109,7 +110,7 @@ def test_masks_are_kept_on_the_images_grid(runner: Runner, picture: Path) -> Non
 def test_a_process_is_used_for_the_next_image(runner: Runner, picture: Path) -> None:
     known = python("Bright", "counting")
     findings = [ran.findings[0].measures for ran in runner.run(job(picture, known) for _ in range(6))]
-    assert len({found["pid"] for found in findings}) <= runner.workers
+    assert len({found["made"] for found in findings}) <= runner.workers
     assert max(found["seen"] for found in findings) >= 3
 
 

@@ -27,12 +27,15 @@ class PythonRun:
     """A Python object, ``module:object``: a class or function that is called with the settings, or an instance.
 
     What it gives is a :class:`casewise.applications.Application`.
+    environment : names of variables of this process that it may see besides those that libraries look for.
     """
 
     target: str
+    environment: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _check(_TARGET.fullmatch(self.target), "python", self.target, "it is module:object, such as mypackage.nodules:Nodules")
+        _check_variables(self.environment)
 
     @property
     def how(self) -> str:

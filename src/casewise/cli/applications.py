@@ -23,6 +23,7 @@ def applications(
     Read on in docs/connect-applications.md.
     """
     with answering(as_json) as answer:
+        from casewise.confinement import protections
         from casewise.routing.registry import default_registry
 
         registry = default_registry(files or None)
@@ -32,4 +33,4 @@ def applications(
             f"{known.name}  {', '.join(known.categories)}: {', '.join(known.features)}; {known.run.how}  ({known.origin})"
             for known in registry
         ]
-        answer.give(registry.to_json(), *lines)
+        answer.give(registry.to_json(), *lines, protections().sentence())

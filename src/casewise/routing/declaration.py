@@ -15,7 +15,7 @@ from casewise.routing.rules import Condition, Rule
 _RUNS = ("python", "command", "container", "endpoint")
 _ABOUT = ("name", "categories", "features", "description", "settings", "seconds", "start_seconds", "memory_mb", "sequences")
 _BESIDE = {
-    "python": (),
+    "python": ("environment",),
     "command": ("environment",),
     "container": ("arguments", "runtime", "environment"),
     "endpoint": ("token_env", "send"),
@@ -132,7 +132,7 @@ def _application(table: _Table, path: Path) -> Declared:
 
 def _run(table: _Table, kind: str, path: Path) -> Run:
     if kind == "python":
-        return PythonRun(table.text("python"))
+        return PythonRun(table.text("python"), table.words("environment", ()))
     if kind == "command":
         return CommandRun(table.words("command"), table.words("environment", ()), path.absolute().parent)
     if kind == "container":

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from casewise.applications.running.outcome import ApplicationError
@@ -15,34 +14,29 @@ from casewise.finding import Finding
 from casewise.image import Box, Image
 
 RESULT = "result.json"
-MOST_BYTES = 16 * 1024 * 1024
+MOST_BYTES = 8 * 1024 * 1024
 _MOST_FINDINGS, _MOST_MEASURES, _LONGEST = 10_000, 200, 200
 _NOTIFICATION = "__mercure_notification"
 _PRIVATE = "__mercure_"
 
 
-def read_document(path: Path) -> object:
-    """A JSON file of an application's; links, other things than files, and huge or broken ones are refused."""
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    except OSError as error:
-        raise ApplicationError(f"its {path.name} is not a file that can be read") from error
-    about = os.fstat(handle)
-    if not stat.S_ISREG(about.st_mode):
-        os.close(handle)
-        raise ApplicationError(f"its {path.name} is not a file")
-    with os.fdopen(handle, "rb") as file:
-        if about.st_size > MOST_BYTES:
-            raise ApplicationError(f"its {path.name} has {about.st_size:,} bytes; allowed are {MOST_BYTES:,}")
-        return parse(file.read(MOST_BYTES + 1), path.name)
-
-
 def parse(content: bytes, name: str) -> object:
-    """JSON, or one clause that says it is none."""
+    """JSON, or one clause that says it is none; a key that an object has twice is refused, for one of the two would be lost."""
     try:
-        return json.loads(content.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ApplicationError(f"its {name} is not JSON") from error
+        return json.loads(content.decode("utf-8"), object_pairs_hook=_object)
+    except RecursionError as error:
+        raise ApplicationError(f"its {name} is not JSON that can be read: it is nested too deeply") from error
+    except ValueError as error:
+        raise ApplicationError(f"its {name} is not JSON: {clean(str(error), 120)}") from error
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {_shown(twice)} is there twice in one object")
+    return found
 
 
 def findings_of_result(document: object) -> tuple[list[object], list[str]]:
@@ -65,24 +59,27 @@ def findings_of_result(document: object) -> tuple[list[object], list[str]]:
     for name, value in document.items():
         if name == _NOTIFICATION:
             text = value.get("text") if isinstance(value, dict) else None
-            notes += [_short(text)] if isinstance(text, str) and text else []
+            notes += [clean(text)] if isinstance(text, str) and text else []
         elif not name.startswith(_PRIVATE):
             _flatten(name, value, measures, notes)
     kept = dict(list(measures.items())[:_MOST_MEASURES])
     return [{"label": "result", "measures": kept}] if kept or notes else [], notes[:_MOST_MEASURES]
 
 
-def checked(document: Sequence[object], application: str, grid: Sequence[int], folder: Path) -> list[Finding]:
+def checked(
+    document: Sequence[object], application: str, grid: Sequence[int], folder: Path, files: Collection[tuple[str, ...]]
+) -> list[Finding]:
     """Findings of a document on an image of spatial shape ``grid``, their files in ``folder``. Unknown keys are passed over.
 
+    files : what there is of files in ``folder``, by the names of the folders that each lies in and its own.
     Raises ApplicationError at the first wrong one: a clause without the application's name.
     """
     if len(document) > _MOST_FINDINGS:
         raise ApplicationError(f"it answered with {len(document):,} findings; allowed are {_MOST_FINDINGS:,}")
-    found = []
+    found, there = [], frozenset(files)
     for number, item in enumerate(document, start=1):
         try:
-            found.append(_finding(item, application, grid, folder))
+            found.append(_finding(item, application, grid, folder, there))
         except ApplicationError as error:
             raise ApplicationError(f"its finding {number} {error}") from error
     return found
@@ -104,37 +101,30 @@ def check_files(findings: Sequence[Finding], image: Image) -> None:
             raise ApplicationError(f"its finding {number} has a mask or map that is not on the image's grid: {error}") from error
 
 
-def inside(path: str, folder: Path) -> Path:
-    """The file ``path`` of an application's folder; ApplicationError where it points out of it, is a link, or is no file."""
-    if "\0" in path or not path or len(path) > 4096:
+def place_of(path: str, folder: Path, files: Collection[tuple[str, ...]]) -> tuple[str, ...]:
+    """The place of the file ``path`` of an application's folder among ``files``; ApplicationError where it is none of them."""
+    if "\0" in path or not path or len(path) > 4096 or not _is_text(path):
         raise ApplicationError("has an empty or impossible path")
-    folder = folder.absolute()
-    asked = Path(os.path.normpath(folder / path))
-    if not asked.is_relative_to(folder) or asked == folder:
-        raise ApplicationError(f"names the file {path}, which lies outside its folder")
-    step = folder
-    for part in asked.relative_to(folder).parts:
-        step /= part
-        if step.is_symlink():
-            raise ApplicationError(f"names the file {path}, which is reached by a link; only files in its own folder are taken")
-    if not asked.is_file():
-        raise ApplicationError(f"names the file {path}, which it did not write")
-    return asked
+    root = os.path.normpath(folder.absolute())
+    asked = os.path.normpath(os.path.join(root, path))  # noqa: PTH118 nothing of it is looked at on disk
+    if not asked.startswith(root + os.sep):
+        raise ApplicationError(f"names the file {_shown(path)}, which lies outside its folder")
+    place = Path(asked[len(root) + 1 :]).parts
+    if place not in files:
+        raise ApplicationError(f"names the file {_shown(path)}, which it did not write, or as a link; links are not taken")
+    return place
 
 
-def _finding(item: object, application: str, grid: Sequence[int], folder: Path) -> Finding:
+def _finding(item: object, application: str, grid: Sequence[int], folder: Path, there: Collection[tuple[str, ...]]) -> Finding:
     if not isinstance(item, dict):
         raise ApplicationError(f"is {_kind(item)}, where an object with a label is allowed")
-    label, region = item.get("label"), item.get("region")
-    for key, text in (("label", label), ("region", region or "-")):
-        if not isinstance(text, str) or not text.strip() or len(text) > _LONGEST:
-            raise ApplicationError(f"has the {key} {_shown(text)}; allowed is a text of 1 to {_LONGEST} characters")
-    files = {key: _file(item.get(key), key, folder) for key in ("mask", "map")}
+    label, region = _text(item.get("label"), "label"), _text(item.get("region") or "-", "region")
+    files = {key: _file(item.get(key), key, folder, there) for key in ("mask", "map")}
     return Finding(
         application,
-        str(label),
+        label,
         _probability(item.get("probability")),
-        str(region) if region else None,
+        region if item.get("region") else None,
         _box(item.get("box"), grid),
         files["mask"],
         files["map"],
@@ -142,12 +132,28 @@ def _finding(item: object, application: str, grid: Sequence[int], folder: Path) 
     )
 
 
-def _file(value: object, key: str, folder: Path) -> Path | None:
+def _text(value: object, key: str) -> str:
+    """A name on one line, without signs that cannot be displayed."""
+    if not isinstance(value, str) or not _is_text(value) or len(value) > _LONGEST or not clean(value):
+        raise ApplicationError(f"has the {key} {_shown(value)}; allowed is a text of 1 to {_LONGEST} characters")
+    return clean(value)
+
+
+def _is_text(value: str) -> bool:
+    """Whether it can be written: halves of a pair of UTF-16 alone cannot."""
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _file(value: object, key: str, folder: Path, there: Collection[tuple[str, ...]]) -> Path | None:
     if value is None:
         return None
     if not isinstance(value, str):
         raise ApplicationError(f"has the {key} {_shown(value)}; allowed is the name of a file")
-    return inside(value, folder)
+    return folder.joinpath(*place_of(value, folder, there))
 
 
 def _probability(value: object) -> float | None:
@@ -179,17 +185,17 @@ def _measures(value: object) -> dict[str, float]:
     if not isinstance(value, dict) or len(value) > _MOST_MEASURES:
         raise ApplicationError(f"has the measures {_shown(value)}; allowed is an object of at most {_MOST_MEASURES} named numbers")
     for name, number in value.items():
-        if not isinstance(name, str) or not name or len(name) > _LONGEST or not _is_number(number):
+        if not isinstance(name, str) or not name or len(name) > _LONGEST or not _is_text(name) or not _is_number(number):
             raise ApplicationError(f"has the measure {_shown(name)} = {_shown(number)}; allowed are names with finite numbers")
     return {name: float(number) for name, number in value.items()}
 
 
 def _flatten(name: str, value: object, measures: dict[str, float], notes: list[str], depth: int = 0) -> None:
-    name = _short(name)
+    name = clean(name)
     if _is_number(value):
         measures[name] = float(value)  # type: ignore[arg-type]
     elif isinstance(value, (str, bool)):
-        notes.append(f"{name}: {_short(str(value))}")
+        notes.append(f"{name}: {clean(str(value))}")
     elif isinstance(value, Mapping) and depth < 4:
         for inner, deeper in value.items():
             _flatten(f"{name}_{inner}", deeper, measures, notes, depth + 1)
@@ -201,20 +207,24 @@ def _flatten(name: str, value: object, measures: dict[str, float], notes: list[s
 def _notes(value: object) -> list[str]:
     if not isinstance(value, list) or not all(isinstance(note, str) for note in value):
         raise ApplicationError(f"the notes of its {RESULT} are {_shown(value)}, where a list of texts is allowed")
-    return [_short(note) for note in value[:_MOST_MEASURES]]
+    return [clean(note) for note in value[:_MOST_MEASURES]]
 
 
 def _is_number(value: object) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < 1e300 and math.isfinite(value)
 
 
-def _short(text: str) -> str:
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
+def clean(text: str, longest: int = _LONGEST) -> str:
+    """On one line, without signs that cannot be displayed or written, and not longer than that."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text[: 8 * longest]).split())
+    return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
 def _shown(value: object) -> str:
-    text = _short(repr(value))
+    try:
+        text = clean(repr(value))
+    except (RecursionError, ValueError):  # nested too deeply; a number of more digits than Python writes
+        text = _kind(value)
     return text if len(text) <= 60 else text[:59] + "…"
 
 

@@ -11,16 +11,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-from casewise.applications.running import table
-from casewise.applications.running.answers import RESULT, findings_of_result, read_document
+from casewise.applications.running.answers import MOST_BYTES, RESULT, findings_of_result, parse
+from casewise.applications.running.directory import Directory
 from casewise.applications.running.folders import fill
 from casewise.applications.running.outcome import ApplicationError
 from casewise.applications.running.worker import Runs, Task
+from casewise.confinement import processes
 
 _LAST_WORDS = 64 * 1024
-_PASSED = ("PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "SSL_CERT_FILE")
-_PASSED_TO_RUNTIMES = ("HOME", "XDG_RUNTIME_DIR", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "CONTAINER_HOST")
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
+PASSED = ("PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "SSL_CERT_FILE")
+PASSED_TO_RUNTIMES = ("HOME", "XDG_RUNTIME_DIR", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "CONTAINER_HOST")
+THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
 _KILLED = 137
 # Where mercure mounts them; programs that were written for it may not look at the variables.
 CONTAINER_IN, CONTAINER_OUT = "/tmp/data", "/tmp/output"  # noqa: S108 inside the container
@@ -36,13 +37,16 @@ def started(kind: str, run: Mapping[str, Any], start: Mapping[str, Any]) -> Runs
         temporary.mkdir()
         if kind == "ContainerRun":
             argv = container_argv(run, inside, task.out, task.ident, start["memory_mb"])
-            names = (*_PASSED, *_PASSED_TO_RUNTIMES, *run["environment"])
-            environment = {**_passed(names), table.MARK: os.environ.get(table.MARK, "-")}
+            names = (*PASSED, *PASSED_TO_RUNTIMES, *run["environment"])
+            environment = {**passed(names), processes.MARK: os.environ.get(processes.MARK, "-")}
         else:
             argv = command_argv(run, inside, task.out)
             environment = command_environment(run["environment"], inside, task.out, temporary)
-        _execute(argv, environment, temporary)
-        return _result(task.out)
+        with Directory.open(task.folder) as folder, folder.inner("out") as out:
+            _execute(argv, environment, temporary)
+            if not folder.holds(out, "out"):
+                raise ApplicationError("put something else in the place of its out folder, which is not followed")
+            return _result(out)
 
     return command
 
@@ -59,9 +63,9 @@ def command_argv(run: Mapping[str, Any], inside: Path, out: Path) -> list[str]:
 def command_environment(named: Sequence[str], inside: Path, out: Path, temporary: Path) -> dict[str, str]:
     """The contract's variables, threads held to one, the few variables that programs need, and those that were named."""
     private = {"HOME": str(temporary), "TMPDIR": str(temporary), "XDG_CACHE_HOME": str(temporary)}
-    threads = dict.fromkeys(_THREADS, "1")
-    mark = {table.MARK: os.environ.get(table.MARK, "-")}
-    return {**_passed(_PASSED), **private, **threads, **_passed(named), **mark, **_folders(str(inside), str(out))}
+    threads = dict.fromkeys(THREADS, "1")
+    mark = {processes.MARK: os.environ.get(processes.MARK, "-")}
+    return {**passed(PASSED), **private, **threads, **passed(named), **mark, **_folders(str(inside), str(out))}
 
 
 def container_argv(run: Mapping[str, Any], inside: Path, out: Path, ident: str, memory_mb: float) -> list[str]:
@@ -91,9 +95,11 @@ def _folders(inside: str, out: str) -> dict[str, str]:
     return {**names, "HOLOSCAN_INPUT_PATH": inside, "HOLOSCAN_OUTPUT_PATH": out}
 
 
-def _passed(names: Sequence[str]) -> dict[str, str]:
-    own = {name for name in os.environ if name.startswith("LC_")}
-    return {name: os.environ[name] for name in (*names, *own) if name in os.environ}
+def passed(names: Sequence[str]) -> dict[str, str]:
+    """Those of this process's variables that are named, or begin as one that ends in ``*``, and the language's."""
+    exact = {name for name in names if not name.endswith("*")}
+    begins = ("LC_", *(name[:-1] for name in names if name.endswith("*")))
+    return {name: value for name, value in os.environ.items() if name in exact or name.startswith(begins)}
 
 
 def _execute(argv: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
@@ -115,10 +121,10 @@ def _execute(argv: Sequence[str], environment: Mapping[str, str], folder: Path) 
     reader = threading.Thread(target=_drain, args=(process.stdout, words), daemon=True)
     reader.start()
     code = process.wait()
-    # What it left running in the background would outlive its answer.
+    # What it left running in the background would outlive its answer: all of it became a child of the worker's own parent.
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    table.end(process.pid, os.environ.get(table.MARK, "-"), spare=[os.getpid()])
+    processes.end_descendants(os.getppid(), spare=[os.getpid()])
     reader.join(1)
     if code != 0:
         failed = ApplicationError(_ended(code, Path(argv[0]).name))
@@ -141,8 +147,7 @@ def _drain(pipe: IO[bytes], words: bytearray) -> None:
         del words[:-_LAST_WORDS]
 
 
-def _result(out: Path) -> tuple[list[object], list[str]]:
-    path = out / RESULT
-    if not os.path.lexists(path):
+def _result(out: Directory) -> tuple[list[object], list[str]]:
+    if not out.has(RESULT):
         return [], [f"It wrote no {RESULT}."]
-    return findings_of_result(read_document(path))
+    return findings_of_result(parse(out.read(RESULT, MOST_BYTES), RESULT))

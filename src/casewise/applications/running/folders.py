@@ -1,21 +1,16 @@
-"""The folders of the container contract: an image's files in, ``task.json`` beside them, and what comes out."""
+"""The in folder of the container contract: an image's files, and ``task.json`` beside them."""
 
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import stat
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 
-from casewise.applications.running.outcome import ApplicationError
 from casewise.applications.running.worker import Task
 
 # A header's voxels lie in a second file of the same stem.
 _VOXELS = {".hdr": (".img",), ".mhd": (".raw", ".zraw"), ".nhdr": (".raw", ".raw.gz")}
-_MOST_FILES = 100_000
 
 
 def fill(folder: Path, task: Task, settings: Mapping[str, object]) -> None:
@@ -30,46 +25,6 @@ def fill(folder: Path, task: Task, settings: Mapping[str, object]) -> None:
     info = {"category": task.category, "member": task.member, "modality": task.header.get("modality")}
     document = {"id": task.ident, "info": info, "process": {"settings": dict(settings)}}
     (folder / "task.json").write_text(json.dumps(document, indent=1, default=str), encoding="utf-8")
-
-
-def written(folder: Path) -> tuple[list[Path], int]:
-    """The files that a program left in its folder, and how many other things (links, pipes) it left, which are not touched."""
-    files, others = [], 0
-    for here, folders, names in os.walk(folder, followlinks=False):
-        others += sum((Path(here) / name).is_symlink() for name in folders)
-        for name in names:
-            path = Path(here) / name
-            if stat.S_ISREG(path.lstat().st_mode):
-                files.append(path)
-            else:
-                others += 1
-            if len(files) > _MOST_FILES:
-                raise ApplicationError(f"wrote more than {_MOST_FILES:,} files")
-    return sorted(files), others
-
-
-def keep(files: list[Path], origin: Path, folder: Path) -> dict[Path, Path]:
-    """Move files of ``origin`` to the same places below ``folder``; (old, new) of each."""
-    kept = {}
-    for path in files:
-        target = folder / path.relative_to(origin)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        beside = target.with_name(f".{target.name}.part")
-        try:
-            path.rename(beside)
-        except OSError:  # the folders lie on two file systems
-            _copy(path, beside)
-        with suppress(OSError):
-            beside.chmod(0o644)
-        beside.replace(target)
-        kept[path] = target
-    return kept
-
-
-def _copy(source: Path, target: Path) -> None:
-    handle = os.open(source, os.O_RDONLY | os.O_NOFOLLOW)
-    with os.fdopen(handle, "rb") as reader, target.open("wb") as writer:
-        shutil.copyfileobj(reader, writer, 1024 * 1024)
 
 
 def _files(task: Task) -> list[tuple[Path, str]]:

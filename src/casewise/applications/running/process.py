@@ -5,65 +5,69 @@ from __future__ import annotations
 import json
 import os
 import select
-import shutil
 import subprocess
-import sys
 import threading
 import time
-import uuid
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from casewise.applications.declared import ContainerRun, Declared
-from casewise.applications.running import table
-from casewise.applications.running.answers import read_document
+from casewise.applications.declared import ContainerRun, Declared, EndpointRun, PythonRun
+from casewise.applications.running.answers import MOST_BYTES, parse
+from casewise.applications.running.commands import PASSED, PASSED_TO_RUNTIMES, THREADS, passed
+from casewise.applications.running.directory import Directory
 from casewise.applications.running.outcome import ApplicationError
 from casewise.applications.running.worker import ANSWER, READY, START
+from casewise.confinement import Confined, Plan, processes
 
-_CODE = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from casewise.applications.running.worker import main; main()"
-_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
+_TARGET = "casewise.applications.running.worker:main"
 _CACHES = ("XDG_CACHE_HOME", "MPLCONFIGDIR", "NUMBA_CACHE_DIR")
+# What libraries of Python applications look for, by how the names begin.
+_OF_LIBRARIES = ("PYTHON*", "TORCH*", "PYTORCH*", "CUDA*", "NVIDIA*", "MONAI*", "nnUNet*", "HF_HOME", "KERAS_HOME", "TF_*")
+_OF_CONNECTIONS = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "SSL_CERT_DIR")
 _LOOK = 0.1  # seconds between two looks at a worker's memory
 _QUIET = 0.3  # seconds before the first look: most images are through by then
 _TIDY = 8  # tasks between two looks at what it left
 _WORN = 0.8  # share of its memory limit from which on a worker is not used again
-_LAST_WORDS = 64 * 1024
 _MEGABYTE = 1024 * 1024
 
 
 class Worker:
     """A process that runs one application.
 
-    root : a folder of its own, the only one that it may write in; an application that is declared as ``shared`` may write in
-    ``shared`` too. processes : who knows how much memory it holds. stopping : set when all is to end.
+    name : of a folder in ``scratch`` that is made for it, the only one that it may write in; an application that is declared as
+    ``shared`` may write in ``shared`` too. table : who knows how much memory it holds. stopping : set when all is to end.
     """
 
-    def __init__(self, declared: Declared, root: Path, processes: table.Table, stopping: threading.Event, shared: Path) -> None:
-        self.declared, self.root = declared, root
+    def __init__(
+        self, declared: Declared, scratch: Directory, name: str, table: processes.Table, stopping: threading.Event, shared: Path
+    ) -> None:
+        self.declared = declared
+        self._scratch, self._name = scratch, name
         self._shared = [str(shared)] if declared.shared else []
-        self._processes, self._stopping = processes, stopping
-        self._mark = uuid.uuid4().hex
-        self._tail, self._tasks = bytearray(), 0
-        (root / "tmp").mkdir(parents=True)
-        places = {"TMPDIR": str(root / "tmp"), **dict.fromkeys(_CACHES, str(root / "tmp"))}
-        environment = {**os.environ, **dict.fromkeys(_THREADS, "1"), **places, table.MARK: self._mark}
-        search = json.dumps([path or str(Path.cwd()) for path in sys.path])
-        self._process = subprocess.Popen(  # noqa: S603 this interpreter, with casewise's own module
-            [sys.executable, "-P", "-c", _CODE, search],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=root,
-            env=environment,
-            start_new_session=True,
-        )
-        threading.Thread(target=self._drain, daemon=True).start()
+        self._table, self._stopping, self._tasks = table, stopping, 0
+        self.folder = scratch.make(name)
+        self.folder.make("tmp").close()
+        self.root = self.folder.path
+        is_container = isinstance(declared.run, ContainerRun)
+        plan = Plan(_TARGET, (str(self.root), *self._shared), declared.memory_mb, confine=not is_container)
+        self._process = Confined(plan, f"{declared.name} ({declared.origin})", self._environment(), self.root)
 
     @property
     def pid(self) -> int:
         return self._process.pid
+
+    def _environment(self) -> dict[str, str]:
+        """What programs and libraries need, and what the declaration names: nothing of this process's own secrets."""
+        run, temporary = self.declared.run, str(self.root / "tmp")
+        if isinstance(run, EndpointRun):
+            named = (*_OF_CONNECTIONS, *((run.token_env,) if run.token_env else ()))
+        else:
+            named = (*run.environment, *(_OF_LIBRARIES if isinstance(run, PythonRun) else ()))
+            named += PASSED_TO_RUNTIMES if isinstance(run, ContainerRun) else ()
+        places = {"TMPDIR": temporary, **dict.fromkeys(_CACHES, temporary)}
+        return {**passed((*PASSED, "HOME", *named)), **dict.fromkeys(THREADS, "1"), **places}
 
     def start(self) -> None:
         """Start the application. Raises ApplicationError where it cannot be started or is not ready in its time."""
@@ -82,71 +86,56 @@ class Worker:
         self._send(document)
         limit = declared.start_seconds
         self._wait(limit, f"was stopped: it was not ready within {limit:g} s (start_seconds in its declaration)")
-        self._read(self.root / START)
+        self._read(self.folder, START)
 
-    def run(self, document: Mapping[str, object]) -> dict[str, object]:
-        """Hand it one task and give its answer, ``{"findings": […], "notes": […]}``. Raises ApplicationError, a clause."""
+    def run(self, document: Mapping[str, object], task: Directory) -> dict[str, object]:
+        """Hand it one task and give its answer, ``{"findings": […], "notes": […]}``. Raises ApplicationError, a clause.
+
+        task : the task's folder, which was made for it.
+        """
         limit = self.declared.seconds
         self._send(document)
         self._wait(limit, f"was stopped after {limit:g} s, its limit (seconds in its declaration)")
-        return self._read(Path(str(document["folder"])) / ANSWER)
+        if not self._scratch.holds(self.folder, self._name) or not self.folder.holds(task, task.path.name):
+            raise ApplicationError("put something else in the place of its folder, which is not followed")
+        return self._read(task, ANSWER)
 
     def is_fresh(self) -> bool:
         """Whether it can be used for the next image: it lives and has not grown close to its limit."""
-        if self._process.poll() is not None:
+        if self._process.process.poll() is not None:
             return False
-        statm = Path(f"/proc/{self.pid}/statm")
-        with suppress(OSError, ValueError, IndexError):
-            pages = int(statm.read_text(encoding="ascii").split()[1])
-            return pages * os.sysconf("SC_PAGE_SIZE") < _WORN * self.declared.memory_mb * _MEGABYTE
-        return True
+        limit = _WORN * self.declared.memory_mb * _MEGABYTE
+        return self._table.resident(self.pid, limit) < limit
 
     def tidy(self) -> None:
         """Remove now and then what it left in its folder; a task's own folder it removes itself when the next one comes."""
         self._tasks += 1
         if self._tasks % _TIDY:
             return
-        for path in self.root.iterdir():
-            if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
-        (self.root / "tmp").mkdir(exist_ok=True)
+        self.folder.clear()
+        with suppress(OSError):
+            self.folder.make("tmp").close()
 
     def close(self) -> None:
         """End it and all that it started, and remove its folder."""
-        table.end(self.pid, self._mark)
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
-        shutil.rmtree(self.root, ignore_errors=True)
+        self._process.end()
+        self.folder.close()
+        self._scratch.remove(self._name)
 
     @property
     def last_words(self) -> str:
-        return self._tail.decode("utf-8", errors="backslashreplace")
+        return self._process.stderr_tail
 
     def _send(self, document: Mapping[str, object]) -> None:
-        line = json.dumps(document, default=str).encode() + b"\n"
         try:
-            os.write(self._stdin, line) if len(line) < select.PIPE_BUF else self._write_all(line)
+            self._process.send(json.dumps(document, default=str).encode() + b"\n")
         except OSError as error:
             raise self._ended() from error
-
-    def _write_all(self, line: bytes) -> None:
-        view = memoryview(line)
-        while view:
-            view = view[os.write(self._stdin, view) :]
-
-    @property
-    def _stdin(self) -> int:
-        return self._process.stdin.fileno() if self._process.stdin is not None else -1
 
     def _wait(self, seconds: float, too_late: str) -> None:
         """Until it signals. Raises ApplicationError where it ends, passes its time or memory, or all is to stop."""
         began = time.monotonic()
-        stdout = self._process.stdout.fileno() if self._process.stdout is not None else -1
+        stdout = self._process.stdout
         while True:
             passed = time.monotonic() - began
             if passed >= seconds:
@@ -163,14 +152,15 @@ class Worker:
                 self._check_memory()
 
     def _check_memory(self) -> None:
-        used, limit = self._processes.resident(self.pid) / _MEGABYTE, self.declared.memory_mb
+        limit = self.declared.memory_mb
+        used = self._table.resident(self.pid, limit * _MEGABYTE) / _MEGABYTE
         if used > limit:
             raise ApplicationError(f"was stopped when it held {used:,.0f} MB of memory; its limit is {limit:,.0f} MB (memory_mb)")
 
-    def _read(self, path: Path) -> dict[str, object]:
-        answer = read_document(path)
+    def _read(self, folder: Directory, name: str) -> dict[str, object]:
+        answer = parse(folder.read(name, MOST_BYTES), name)
         if not isinstance(answer, dict):
-            raise ApplicationError("answered with what is no answer")
+            raise ApplicationError("returned an invalid result")
         if "failure" in answer:
             error = ApplicationError(str(answer["failure"]))
             error.log, error.sound = str(answer.get("log", "")), answer.get("sound") is True
@@ -179,16 +169,7 @@ class Worker:
 
     def _ended(self) -> ApplicationError:
         try:
-            code = self._process.wait(5)
+            code = self._process.process.wait(5)
         except subprocess.TimeoutExpired:
-            return ApplicationError("does not speak any more")
+            return ApplicationError("stopped responding")
         return ApplicationError(f"was ended by signal {-code}" if code < 0 else f"ended by itself with exit code {code}")
-
-    def _drain(self) -> None:
-        """Keep the end of what it says; a worker that says very much must neither wait nor fill the memory."""
-        pipe = self._process.stderr
-        if pipe is not None:
-            with pipe, suppress(ValueError):
-                while chunk := pipe.read1(65536):  # type: ignore[attr-defined]
-                    self._tail += chunk
-                    del self._tail[:-_LAST_WORDS]

@@ -18,17 +18,18 @@ from types import TracebackType
 import numpy as np
 
 from casewise.applications.declared import ContainerRun, Declared, EndpointRun, PythonRun
-from casewise.applications.running.answers import checked
-from casewise.applications.running.folders import keep, written
+from casewise.applications.running.answers import checked, clean
+from casewise.applications.running.directory import Directory, copied, listed
 from casewise.applications.running.outcome import ApplicationError, Done, Failure, Job, Outcome, Ran
 from casewise.applications.running.process import Worker
 from casewise.applications.running.scratch import Scratch
-from casewise.applications.running.table import Table
+from casewise.confinement.processes import Table
 from casewise.errors import UsageError
 from casewise.image import Image
 
 _KEPT = 12  # workers that wait for the next image; more applications than these are started anew now and then
 _LAST_WORDS = "-last-words.txt"
+_LONGEST_REASON = 1000
 
 
 class Runner:
@@ -46,6 +47,7 @@ class Runner:
         self._scratch = self._folder.path
         self._shared = self._scratch / "shared"
         self._shared.mkdir()
+        self._home = Directory.open(self._scratch)
         self._executor = ThreadPoolExecutor(self.workers, thread_name_prefix="casewise-application")
         self._stopping, self._lock, self._processes = threading.Event(), threading.Lock(), Table()
         self._idle: list[Worker] = []
@@ -65,6 +67,7 @@ class Runner:
             idle, self._idle = self._idle, []
         for worker in idle:
             worker.close()
+        self._home.close()
         self._folder.remove()
 
     def run(self, jobs: Iterable[Job], ahead: int | None = None) -> Iterator[Ran]:
@@ -103,9 +106,10 @@ class Runner:
             if image is not job.image:
                 own = self._voxels(image)
             worker = self._worker(known)
-            task = self._task(job, image, known, own, worker)
-            answer = worker.run(task)
-            done = _adopted(answer, known, job, Path(str(task["folder"])) / "out", job.folder / known.name, began)
+            number = self._number()
+            with worker.folder.make(str(number)) as folder, folder.make("out") as out:
+                answer = worker.run(self._task(job, image, known, own, worker, number), folder)
+                done = _adopted(answer, known, job, out, began)
             sound = True
             return done
         except ApplicationError as error:
@@ -114,19 +118,23 @@ class Runner:
         except OSError as error:
             place = f" ({error.filename})" if error.filename else ""
             reason = f"cannot be run: {(error.strerror or str(error)).lower()}{place}"
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError, MemoryError) as error:
+            # Whatever it answered with must end its own part alone.
+            reason = f"returned a result that cannot be used ({type(error).__name__})"
         finally:
             if own is not voxels:
                 own.remove()
             if worker is not None:
                 self._give_back(worker, known, sound)
-        return Failure(known.name, f"{known.name} {reason.rstrip('.')}.", _since(began), _kept_words(log, job.folder, known.name))
+        reason = clean(reason, _LONGEST_REASON).rstrip(".")
+        return Failure(known.name, f"{known.name} {reason}.", _since(began), _kept_words(log, job.folder, known.name))
 
     def _worker(self, known: Declared) -> Worker:
         with self._lock:
             for place in range(len(self._idle) - 1, -1, -1):
                 if self._idle[place].declared == known:
                     return self._idle.pop(place)
-        worker = Worker(known, self._scratch / f"{known.name}-{self._number()}", self._processes, self._stopping, self._shared)
+        worker = Worker(known, self._home, f"{known.name}-{self._number()}", self._processes, self._stopping, self._shared)
         try:
             worker.start()
         except ApplicationError as error:
@@ -148,8 +156,7 @@ class Runner:
         if old is not None:
             old.close()
 
-    def _task(self, job: Job, image: Image, known: Declared, voxels: _Voxels, worker: Worker) -> dict[str, object]:
-        number = self._number()
+    def _task(self, job: Job, image: Image, known: Declared, voxels: _Voxels, worker: Worker, number: int) -> dict[str, object]:
         wants_voxels = isinstance(known.run, PythonRun) or (isinstance(known.run, EndpointRun) and known.run.send == "nifti")
         return {
             "folder": str(worker.root / str(number)),
@@ -211,21 +218,26 @@ class _Voxels:
         shutil.rmtree(self.shared, ignore_errors=True)
 
 
-def _adopted(answer: dict[str, object], known: Declared, job: Job, out: Path, folder: Path, began: float) -> Done:
-    """The answer, checked once more on this side, with the application's files moved where they stay."""
-    listed, notes = answer.get("findings"), answer.get("notes")
-    if not isinstance(listed, list) or not isinstance(notes, list):
-        raise ApplicationError("answered with what is no answer")
-    checked(listed, known.name, job.image.spatial_shape, out)
-    files, others = written(out)
-    kept = keep(files, out, folder)
-    for item in listed:
+def _adopted(answer: dict[str, object], known: Declared, job: Job, out: Directory, began: float) -> Done:
+    """The answer, checked once more on this side, with the application's files copied to where they stay."""
+    found, notes = answer.get("findings"), answer.get("notes")
+    if not isinstance(found, list) or not isinstance(notes, list) or not all(isinstance(note, str) for note in notes):
+        raise ApplicationError("returned an invalid result")
+    left = listed(out)
+    place = job.folder / known.name
+    checked(found, known.name, job.image.spatial_shape, out.path, left.files)
+    for item in found:
         for key in ("mask", "map"):
             if item.get(key):
-                item[key] = os.path.relpath(out / item[key], out)
-    findings = checked(listed, known.name, job.image.spatial_shape, folder)
-    left = [f"It wrote {others} links or other things than files, which were left behind."] if others else []
-    return Done(known.name, tuple(findings), _since(began), tuple(kept.values()), (*map(str, notes), *left))
+                item[key] = os.path.relpath(out.path / item[key], out.path)
+    findings = checked(found, known.name, job.image.spatial_shape, place, left.files)
+    kept: list[Path] = []
+    if left.files:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        with Directory.open(job.folder) as folder, folder.ensured(known.name) as target:
+            kept = copied(left.files, out, target)
+    others = [f"It wrote {left.others} links or other things than files, which were left behind."] if left.others else []
+    return Done(known.name, tuple(findings), _since(began), tuple(kept), (*(clean(note) for note in notes), *others))
 
 
 def _kept_words(log: str, folder: Path, name: str) -> Path | None:
@@ -236,8 +248,8 @@ def _kept_words(log: str, folder: Path, name: str) -> Path | None:
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{name}{_LAST_WORDS}"
         path.unlink(missing_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-            file.write(log)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(log.encode("utf-8", errors="backslashreplace"))
     except OSError:
         return None
     return path

@@ -2,24 +2,26 @@
 
 The parent speaks by lines of JSON on stdin. The worker answers with one byte on what was its stdout, once ``start.json`` or a
 task's ``answer.json`` is written; whatever the application prints goes to stderr. When the parent is gone, so is the worker.
+It is confined before this module is imported (:mod:`casewise.confinement.supervisor`), and the parent believes nothing of it.
 """
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import queue
-import shutil
-import sys
 import threading
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from casewise.applications.running import table
-from casewise.applications.running.answers import check_files, checked
+from casewise.applications.running.answers import MOST_BYTES, check_files, checked
+from casewise.applications.running.directory import Directory, listed
 from casewise.applications.running.outcome import ApplicationError
 from casewise.errors import CasewiseError
 
@@ -85,22 +87,19 @@ def main() -> None:
     os.dup2(2, 1)
     start = json.loads(lines.readline())
     root = Path(start["root"])
-    _volunteer()
-    if start["confine"]:
-        from casewise.applications.running.confinement import confine
-
-        confine([root, *map(Path, start["shared"])])
     tasks: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(lines, tasks), daemon=True).start()
-    runs = _guarded(root / START, start["name"], lambda: _started(start))
+    with Directory.open(root) as own:
+        runs = _guarded(own, START, lambda: _started(start))
     os.write(signal, READY)
     if runs is None:
         return
-    former: Path | None = None
+    former: str | None = None
     while True:
         document = json.loads(tasks.get())
         if former is not None:  # here and not by the parent, whose threads wait for each other at every file
-            shutil.rmtree(former, ignore_errors=True)
+            with suppress(OSError), Directory.open(root) as folder:
+                folder.remove(former)
         task = Task(
             **{
                 **document,
@@ -111,10 +110,10 @@ def main() -> None:
                 "shared": Path(document["shared"]) if document["shared"] else None,
             }
         )
-        task.out.mkdir(parents=True, exist_ok=True)
-        _guarded(task.folder / ANSWER, start["name"], lambda runs=runs, task=task: _answered(runs, task, start["name"]))  # type: ignore[misc]
+        former = task.folder.name
+        with Directory.open(root) as own, own.inner(former) as folder, folder.inner("out") as out:
+            _guarded(folder, ANSWER, partial(_answered, runs, task, start["name"], out))
         os.chdir(root)
-        former = task.folder
         os.write(signal, READY)
 
 
@@ -133,16 +132,16 @@ def _started(start: Mapping[str, Any]) -> Runs:
     return command(kind, run, start)
 
 
-def _answered(runs: Runs, task: Task, name: str) -> dict[str, object]:
+def _answered(runs: Runs, task: Task, name: str, out: Directory) -> dict[str, object]:
     findings, notes = runs(task)
-    found = checked(findings, name, task.grid, task.out)
+    found = checked(findings, name, task.grid, task.out, listed(out).files)
     if any(finding.mask or finding.map for finding in found):
         check_files(found, task.image())
     return {"findings": findings, "notes": notes}
 
 
-def _guarded(path: Path, name: str, body: Callable[[], Any]) -> Any:
-    """What ``body`` gives, and ``path`` that says so; or None, and why."""
+def _guarded(folder: Directory, name: str, body: Callable[[], Any]) -> Any:
+    """What ``body`` gives, and a file ``name`` in ``folder`` that says so; or None, and why."""
     log, result = "", None
     try:
         result = body()
@@ -151,46 +150,35 @@ def _guarded(path: Path, name: str, body: Callable[[], Any]) -> Any:
         answer, log = {"failure": str(error), "sound": True}, error.log
     except CasewiseError as error:
         answer = {"failure": f"says: {error}", "sound": True}
-    except PermissionError as error:
-        place = f" {error.filename}" if error.filename else ""
-        answer = {"failure": f"tried to use{place}, which it may not; an application writes in its own folder only"}
-        log = traceback.format_exc()
     except MemoryError:
         answer = {"failure": "had not enough memory"}
     except BaseException as error:  # another's program may raise anything, SystemExit too
-        first = " ".join(str(error).split())[:200]
-        answer, log = {"failure": f"failed with {type(error).__name__}{': ' if first else ''}{first}"}, traceback.format_exc()
+        answer, log = {"failure": _clause(error)}, traceback.format_exc()
     if log:
         answer["log"] = log[-_LAST_WORDS:]
-    beside = path.with_suffix(".part")
-    beside.write_text(_dumped(answer), encoding="utf-8")
-    beside.replace(path)
+    folder.write(name, _dumped(answer))
     return result
 
 
-def _dumped(answer: Mapping[str, object]) -> str:
+def _clause(error: BaseException) -> str:
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        place = f" {error.filename}" if error.filename else ""
+        return f"tried to use{place}, which it may not; an application writes in its own folder only"
+    first = " ".join(str(error).split())[:200]
+    return f"failed with {type(error).__name__}{': ' if first else ''}{first}"
+
+
+def _dumped(answer: Mapping[str, object]) -> bytes:
     try:
-        return json.dumps(answer)
+        text = json.dumps(answer)
     except (TypeError, ValueError, RecursionError) as error:
-        return json.dumps({"failure": f"answered with what is no JSON: {error}"})
+        text = json.dumps({"failure": f"returned a result that is not JSON: {str(error)[:200]}"})
+    if len(text) > MOST_BYTES:
+        text = json.dumps({"failure": f"returned a result of {len(text):,} bytes; allowed are {MOST_BYTES:,}"})
+    return text.encode("ascii")
 
 
 def _receive(lines: Any, tasks: queue.SimpleQueue[str]) -> None:
     for line in lines:
         tasks.put(line)
-    table.end(os.getpid(), os.environ.get(table.MARK, "-"), spare=[os.getpid()])
-    os._exit(0)
-
-
-def _volunteer() -> None:
-    """Where the whole system runs out of memory, Linux is to end an application and not the program that started it."""
-    path = Path("/proc/self/oom_score_adj")
-    if path.exists():
-        try:
-            path.write_text("800", encoding="ascii")
-        except OSError as error:
-            sys.stderr.write(f"{path} cannot be set: {error.strerror}\n")
-
-
-if __name__ == "__main__":
-    main()
+    os._exit(0)  # its supervisor ends what it started
