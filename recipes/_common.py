@@ -183,6 +183,10 @@ def ship(model: Model, folder: str, rows: Sequence[Row], card: Card, output: Pat
     ]
     path.write_text("\n".join(text), encoding="utf-8")
     (path.parent / "weights.safetensors").chmod(0o644)
+    if output == SHIPPED:
+        from recipes.intended import write
+
+        write(folder)
     for row in rows:
         told(str(row))
 

@@ -14,6 +14,7 @@ from casewise.finding import Finding
 from casewise.image import Image
 
 if TYPE_CHECKING:
+    from casewise.applications.intended import Intended
     from casewise.models import Model, Prediction
 
 
@@ -49,17 +50,19 @@ CATALOGUE: Mapping[str, Shipped] = {
 class ShippedApplication:
     """Implements :class:`casewise.applications.Application` by the shipped model of ``CATALOGUE[name]``, loaded at the first image.
 
-    masks : folder where a segmenter's masks are written, on the image's grid; None writes none.
+    masks : folder where a segmenter's masks are written, on the image's grid; None writes none. intended_only : whether an image
+    that is unlike those that the model was trained on is refused (:mod:`casewise.applications.intended`).
     Raises UsageError for a name that is not in the catalogue.
     """
 
-    def __init__(self, name: str, device: str = "auto", masks: str | Path | None = None) -> None:
+    def __init__(self, name: str, device: str = "auto", masks: str | Path | None = None, intended_only: bool = True) -> None:
         if name not in CATALOGUE:
             msg = f"casewise ships no application named {name!r}; it ships {', '.join(CATALOGUE)}."
             raise UsageError(msg)
         self.shipped = CATALOGUE[name]
         self._device = device
         self._masks = None if masks is None else Path(masks)
+        self._intended_only = intended_only
 
     @property
     def name(self) -> str:
@@ -68,11 +71,14 @@ class ShippedApplication:
     def analyze(self, image: Image) -> list[Finding]:
         """Findings as :func:`casewise.applications.findings_of` tells them.
 
-        Raises CasewiseError for an image with too many or too few axes, or one much larger than what the model was made for.
+        Raises CasewiseError, one sentence, for an image with too many or too few axes, for one much larger than what the model was
+        made for, and for one unlike its training images.
         """
         from casewise.applications.organs import findings_of
 
         self._check(image)
+        if self._intended is not None:
+            self._intended.check(image, self.name)
         prediction = self._model.predict(image, self._device)
         return findings_of(prediction, image, self.name, self._written(prediction, image))
 
@@ -81,6 +87,13 @@ class ShippedApplication:
         from casewise.models.shipped import load
 
         return load(self.shipped.model)
+
+    @cached_property
+    def _intended(self) -> Intended | None:
+        from casewise.applications.intended import Intended
+        from casewise.models.shipped import FOLDER
+
+        return Intended.load(FOLDER / self.shipped.model) if self._intended_only else None
 
     def _check(self, image: Image) -> None:
         if image.spatial_dims not in self.shipped.dimensions:

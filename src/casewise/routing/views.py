@@ -24,8 +24,10 @@ _EMPTY = 0.06  # a border line whose values differ by no more than this shows no
 _LEAST = 16  # pixels that trimming leaves an edge
 
 
-def views(image: Image, count: int = SLICES) -> list[View]:
+def views(image: Image, count: int = SLICES, ends: float = _ENDS) -> list[View]:
     """Pictures (row, column) of ``image``, each in 0…1: one of a picture, up to ``count`` slices of a volume.
+
+    ends : the share of a volume's slices at either end that is passed over.
 
     Slices lie across the axis of the longest voxels; where the voxels are of one size, across head to feet, as the affine says.
     Raises CasewiseError for values that are not finite and for numbers of channels that are no picture's.
@@ -34,7 +36,7 @@ def views(image: Image, count: int = SLICES) -> list[View]:
 
     planes = [part.array[0] for part in Preparation(intensity="none").parts(image)]
     window = HU_WINDOW if _in_hounsfield_units(image) else None
-    chosen = _spread(planes, count) if image.spatial_dims == 3 else planes
+    chosen = _spread(planes, count, ends) if image.spatial_dims == 3 else planes
     return [normalised(_reduced(plane), window) for plane in chosen]
 
 
@@ -45,10 +47,10 @@ def normalised(plane: Array, window: tuple[float, float] | None = None) -> View:
     return trimmed if trimmed.shape == stretched.shape or window is not None else _stretched(trimmed, None)
 
 
-def _spread(planes: Sequence[View], count: int) -> list[View]:
+def _spread(planes: Sequence[View], count: int, ends: float) -> list[View]:
     """Up to ``count`` planes at equal distances, the ends and (where others are left) the blank ones passed over."""
     last = len(planes) - 1
-    places = sorted({round(place) for place in np.linspace(_ENDS * last, (1 - _ENDS) * last, count)})
+    places = sorted({round(place) for place in np.linspace(ends * last, (1 - ends) * last, count)})
     chosen = [planes[place] for place in places]
     return [plane for plane in chosen if float(np.ptp(plane)) > 0] or chosen[:1]
 
