@@ -81,7 +81,8 @@ class Intended:
         if distance > self.threshold:
             msg = (
                 f"{application} is for {self.what}, and this image is unlike those that it was trained on "
-                f"(distance {distance:.3f}, at most {self.threshold:.3f}); nothing was looked for. Give such an image, or choose another application."
+                f"(distance {distance:.3f}, at most {self.threshold:.3f}); nothing was looked for. "
+                "Give such an image, or choose another application."
             )
             raise CasewiseError(msg)
 
