@@ -28,6 +28,8 @@ PAGES = [path for path in FILES if path.suffix == ".md"]
 HELP = [
     ["demo"],
     ["import"],
+    ["archive"],
+    ["evaluate"],
     ["train"],
     ["train", "segmenter"],
     ["train", "classifier"],

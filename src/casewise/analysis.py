@@ -25,9 +25,11 @@ from casewise.applications.organs import findings_of
 from casewise.applications.running import Done, Job, Ran, Runner
 from casewise.device import resolve_device
 from casewise.errors import CasewiseError, UsageError
+from casewise.files import claim, wrote
 from casewise.finding import Finding
 from casewise.image import Image
 from casewise.models import Model
+from casewise.models.encoding import encoder_for
 from casewise.reporting.dicom_seg import SUFFIX, segmentation_of
 from casewise.reporting.finding_files import maps_of, masks_of, syntheses_of
 from casewise.reporting.jsonsafe import dumps
@@ -95,6 +97,7 @@ class Analyzer:
     regions : the model of a chest radiograph's regions, to be refined on the archive's similar films before the applications that
     start from regions run; None: they use the shipped one as it is.
     router, applications : what says which kind of image it is, and which applications therefore see it; None for neither.
+    region : a structure of the model, within which similar cases are compared; None: as a whole.
     application : only this one is run. site : where the images come from, for the registry's rules.
     notes : sentences that every report is to carry (the demo says there which pixels are simulated).
     ahead : whether a second process reads and routes the next images of a call with many; see :func:`casewise.seeing.see_all`.
@@ -112,6 +115,7 @@ class Analyzer:
         applications: Registry | None = None,
         application: str | None = None,
         site: str | None = None,
+        region: str | None = None,
         plan: Plan | None = None,
         device: str = "auto",
         seed: int = 0,
@@ -125,7 +129,10 @@ class Analyzer:
         self.router, self.registry = router, applications
         self._only = _only(application, model, applications)
         alone = self._only is not None or model is None
-        self.adapter = None if alone or model is None else Adapter(model, archive, adapt, self.plan, self.device)
+        self.adapter = None if alone or model is None else Adapter(model, archive, adapt, self.plan, self.device, region)
+        if region is not None and self.adapter is None:
+            msg = "--region names a structure that a model outlines; name a segmenter with --model, without another --application."
+            raise UsageError(msg)
         can_adapt = regions is not None and archive is not None
         self._regions = RegionAdapter(regions, archive, self.plan, self.device) if can_adapt else None  # type: ignore[arg-type]
         self._routed = application is None
@@ -171,6 +178,8 @@ class Analyzer:
         path, image, route = seen.path, seen.image, seen.route
         clock = _Clock(dict(seen.seconds))
         name = self._name(path)
+        for result in (self.output / f"{name}.html", self.output / f"{name}.json", self.output / f"{name}-files"):
+            claim(result)  # before the work, not after it
         examination = seen.examination
         notes = examination.notes if examination is not None else ()
         prepared = _Prepared(path, name, clock, _NO_MODEL, notes=notes, route=route, examination=examination)
@@ -276,7 +285,11 @@ class Analyzer:
                 syntheses=syntheses_of(ran.findings, image),
             )
         result = replace(result, seconds={**clock.seconds, **ran.seconds}, report=report)
-        (self.output / f"{name}.json").write_text(dumps(result.to_json(), indent=1), encoding="utf-8")
+        document = self.output / f"{name}.json"
+        document.write_text(dumps(result.to_json(), indent=1), encoding="utf-8")
+        wrote(document)
+        if ran.job.folder.is_dir():
+            wrote(ran.job.folder)
         return result
 
     def _sequences(self, prepared: _Prepared) -> tuple[list[SequenceView], dict[str, Any] | None]:
@@ -326,7 +339,7 @@ class Analyzer:
         from casewise.models.shipped.waiting import WaitingEncoder
         from casewise.routing.examples import Examples
 
-        return Examples(archive, self.adapter.model.encoder(self.device) if self.adapter else WaitingEncoder(self.device))
+        return Examples(archive, encoder_for(self.adapter.model, self.device) if self.adapter else WaitingEncoder(self.device))
 
     def _name(self, path: Path) -> str:
         stem = file_stem(path.name)
@@ -341,6 +354,8 @@ def analyze(
     analyzer: Analyzer, paths: Sequence[Path | Source], progress: Callable[[int, int, str], None] | None = None
 ) -> tuple[list[Result], list[Failure]]:
     """Analyse every path; one that fails is named and the others go on. Several get an index page beside their reports."""
+    if len(paths) > 1:
+        claim(analyzer.output / "index.html")
     results: list[Result] = []
     failures: list[Failure] = []
     for number, answer in enumerate(analyzer.all(paths), start=1):

@@ -8,12 +8,16 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import numpy as np
+import numpy.typing as npt
+
 from casewise.adaptation import subsets
 from casewise.adaptation.refinement import Plan
 from casewise.adaptation.similar import SimilarRefinement, refine, usable_cases
 from casewise.case import Case
 from casewise.errors import ArchiveError, UsageError
 from casewise.image import Image
+from casewise.models.encoding import encoder_for, has_encoder
 from casewise.models.model import Model
 from casewise.models.prediction import Prediction
 from casewise.result import ModelUse, SimilarCase
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from casewise.archive import Archive
 
 ADAPT = ("none", "similar", "subset")
+_OTHER_ENCODER = "{model} has no latent space that casewise knows: casewise's own encoder compared the similar cases."
 SHOWN = 8  # similar cases that a report shows
 Step = Callable[[str], AbstractContextManager[None]]  # called with a step's name, times what is done within
 
@@ -44,18 +49,25 @@ class Adapted:
 
 class Adapter:
     """adapt : ``none``, ``similar`` (refined for each image) or ``subset`` (the model of the subset most like the image).
+    region : one of the model's structures; similar cases are then compared within it alone, as the model outlines it in the image.
 
-    Raises UsageError for another way, and for one that needs an archive where there is none.
+    Raises UsageError for another way, for one that needs an archive where there is none, and for a region that the model does
+    not outline or that would compare nothing.
     """
 
-    def __init__(self, model: Model, archive: Archive | None, adapt: str, plan: Plan, device: str) -> None:
+    def __init__(
+        self, model: Model, archive: Archive | None, adapt: str, plan: Plan, device: str, region: str | None = None
+    ) -> None:
         if adapt not in ADAPT:
             msg = f"A model is adapted by one of {', '.join(ADAPT)}; given was {adapt!r}."
             raise UsageError(msg)
         if adapt != "none" and archive is None:
             msg = f"Adapting by {adapt!r} needs an archive of labelled cases; name one with --archive, or choose --adapt none."
             raise UsageError(msg)
+        if region is not None:
+            _check_region(region, model, archive, adapt)
         self.model, self.archive, self.adapt, self.plan, self.device = model, archive, adapt, plan, device
+        self.region = region
 
     @cached_property
     def cases(self) -> dict[str, Case]:
@@ -64,21 +76,38 @@ class Adapter:
 
     def fit(self, image: Image, step: Step) -> Adapted:
         """The model for ``image``; nothing of it reaches the next."""
+        mask, notes = self._compared(image)
+        fitted = self._fitted(image, step, mask)
+        return replace(fitted, notes=(*fitted.notes, *notes))
+
+    def _fitted(self, image: Image, step: Step, mask: npt.NDArray[np.bool_] | None) -> Adapted:
         if self.adapt == "similar" and self.archive is not None:
             with step("refine"):
-                return _refined(self.model, refine(self.model, image, self.archive, plan=self.plan))
+                return _refined(self.model, refine(self.model, image, self.archive, plan=self.plan, region=mask))
         if self.adapt == "subset":
             with step("choose"):
                 subset, model, score = subsets.choose(self._subsets, self.model, image, self.device)
             members = tuple(self.cases[key].name for key in subset.members if key in self.cases)
             with step("similar"):
-                similar = self._like(image, subset.members)
+                similar = self._like(image, subset.members, None)
             return replace(_chosen(self.model, subset, model, score, members), similar=similar)
         use = ModelUse(self.model.name, self.model.lineage.parent_name, reason="The model was used as it is.")
         if self.archive is None:
             return Adapted(use, self.model)
         with step("similar"):
-            return Adapted(use, self.model, self._like(image, self.cases.keys()))
+            return Adapted(use, self.model, self._like(image, self.cases.keys(), mask))
+
+    def _compared(self, image: Image) -> tuple[npt.NDArray[np.bool_] | None, tuple[str, ...]]:
+        """The region in which similar cases are compared, (*spatial) bool, and what the report says of the comparison."""
+        if self.archive is None:
+            return None, ()
+        notes = () if has_encoder(self.model) else (_OTHER_ENCODER.format(model=self.model.name),)
+        if self.region is None:
+            return None, notes
+        mask = self.model.predict(image, self.device).masks()[self.region]
+        if mask.any():
+            return mask, (*notes, f"Similar cases were compared within the {self.region} alone, as {self.model.name} outlines it.")
+        return None, (*notes, f"{self.model.name} detects no {self.region} in this image: similar cases were compared as a whole.")
 
     @cached_property
     def _subsets(self) -> subsets.Subsets:
@@ -87,11 +116,25 @@ class Adapter:
             raise ArchiveError(msg)
         return subsets.load(subsets.default_folder(self.archive, self.model))
 
-    def _like(self, image: Image, among: Collection[str]) -> Sequence[SimilarCase]:
+    def _like(self, image: Image, among: Collection[str], region: npt.NDArray[np.bool_] | None) -> Sequence[SimilarCase]:
         """Cases most like the image, for the reader to compare; none without an archive."""
         if self.archive is None or not among:
             return ()
-        return self.archive.similar(image, k=SHOWN, encoder=self.model.encoder(self.device), among=set(among))
+        encoder = encoder_for(self.model, self.device)
+        return self.archive.similar(image, k=SHOWN, encoder=encoder, region=region, among=set(among))
+
+
+def _check_region(region: str, model: Model, archive: Archive | None, adapt: str) -> None:
+    if model.task != "segmentation" or region not in model.labels:
+        has = ", ".join(model.labels) if model.task == "segmentation" else "no structures"
+        msg = f"Model {model.name} cannot outline the region {region!r}; it outlines {has}."
+        raise UsageError(msg)
+    if archive is None:
+        msg = "A region limits how similar cases are compared, and there is no archive; name one with --archive."
+        raise UsageError(msg)
+    if adapt == "subset":
+        msg = "Subsets are made from whole images, so a region cannot choose among them; leave --region out, or --adapt similar."
+        raise UsageError(msg)
 
 
 def _refined(parent: Model, done: SimilarRefinement) -> Adapted:

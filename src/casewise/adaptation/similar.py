@@ -12,6 +12,7 @@ import numpy.typing as npt
 from casewise.adaptation.refinement import Plan, Refinement, refine_on
 from casewise.case import Case
 from casewise.image import Image
+from casewise.models.encoding import encoder_for
 from casewise.models.model import Model
 from casewise.result import SimilarCase
 from casewise.training.fit import Progress
@@ -71,7 +72,7 @@ def refine(
         image,
         k=2 * wanted,
         by=by,
-        encoder=encoder or model.encoder(plan.settings.device),
+        encoder=encoder or encoder_for(model, plan.settings.device),
         region=region,
         exclude=exclude,
         among=labelled.keys(),
@@ -82,7 +83,7 @@ def refine(
             image,
             k=wanted,
             by=by,
-            encoder=encoder or model.encoder(plan.settings.device),
+            encoder=encoder or encoder_for(model, plan.settings.device),
             region=region,
             exclude=exclude,
             among=labelled.keys() - model.trained_on,

@@ -20,6 +20,7 @@ from casewise.adaptation.similar import usable_cases
 from casewise.case import Case
 from casewise.errors import ArchiveError, CasewiseError
 from casewise.image import Image
+from casewise.models.encoding import encoder_for
 from casewise.models.model import Model
 from casewise.training.fit import Settings, fit
 from casewise.training.split import split
@@ -91,7 +92,7 @@ def build(
         raise CasewiseError(msg)
     folder = folder or default_folder(archive, model)
     folder.mkdir(parents=True, exist_ok=True)
-    vectors = model.encoder(settings.device).encode([case.image for case in cases])
+    vectors = encoder_for(model, settings.device).encode([case.image for case in cases])
     mean = vectors.mean(axis=0)
     clusters = cluster(_unit(vectors - mean), k=k, seed=settings.seed)
     made = []
@@ -130,7 +131,7 @@ def choose(subsets: Subsets, model: Model, image: Image, device: str = "auto") -
     if subsets.parent != model.key:
         msg = f"These subsets were made from another model than {model.name}; make them for it with `casewise subsets`."
         raise ArchiveError(msg)
-    subset, score = subsets.choose(model.encoder(device).encode([image])[0])
+    subset, score = subsets.choose(encoder_for(model, device).encode([image])[0])
     return subset, Model.load(subset.model) if subset.refined else model, score
 
 

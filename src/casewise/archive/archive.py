@@ -20,6 +20,7 @@ from casewise.archive.importing import Import
 from casewise.archive.loading import Record, Stored, case_of, record_of
 from casewise.archive.report import ImportReport, Progress
 from casewise.archive.similar import find_similar
+from casewise.archive.summary import Summary, summarise
 from casewise.case import Case, Structure
 from casewise.encoder import Encoder
 from casewise.errors import ArchiveError, CasewiseError
@@ -226,6 +227,10 @@ class Archive:
         others are found. among : only these keys.
         """
         return find_similar(self, image, k, tuple(by), encoder, region, {*exclude, *unseen_by}, structures, among)
+
+    def summary(self) -> Summary:
+        """What the archive holds, counted in its catalogue; no image is read."""
+        return summarise(self._catalogue, self.models())
 
     def subsets(self) -> list[dict[str, object]]:
         """The precomputed subsets that were made for this archive: ``name``, ``size``, ``model``, ``measures``, ``parent``."""

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casewise.cli.common import Answer, DeclarationsOption, Device, DeviceOption, JsonOption, SeedOption, answering
+from casewise.cli.common import Answer, DeclarationsOption, Device, DeviceOption, ForceOption, JsonOption, SeedOption, answering
 from casewise.cli.registered import choose, choose_any
+from casewise.files import protecting
 
 if TYPE_CHECKING:
     from casewise.anatomy.examination_reading import Source
@@ -92,6 +93,15 @@ def analyze(
             show_default="similar for a segmenter with an archive, else none",
         ),
     ] = None,
+    region: Annotated[
+        str | None,
+        typer.Option(
+            "--region",
+            metavar="NAME",
+            help="Compare similar cases within this structure alone, as the model outlines it in the image.",
+            show_default="the whole image",
+        ),
+    ] = None,
     application: Annotated[
         str | None,
         typer.Option(
@@ -109,6 +119,7 @@ def analyze(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the reports, masks and results.")
     ] = Path("casewise-output"),
+    force: ForceOption = False,
     as_json: JsonOption = False,
     device: DeviceOption = Device.AUTO,
     seed: SeedOption = 0,
@@ -131,7 +142,7 @@ def analyze(
     """
     kept = f"The reports that are finished stay in {output}."
     inputs = _inputs(images or [], sequences or [], reference, register)
-    with answering(as_json, kept) as answer:
+    with answering(as_json, kept) as answer, protecting(_files(images or [], sequences or []), force):
         from casewise.adaptation import subsets
         from casewise.analysis import Analyzer
         from casewise.analysis import analyze as analyze_all
@@ -162,6 +173,7 @@ def analyze(
                 applications=registry,
                 application=application,
                 site=site,
+                region=region,
                 device=device.value,
                 seed=seed,
                 ahead=network is None,
@@ -179,6 +191,10 @@ def analyze(
             f"{result.image}: {found_sentence(result)}. {model_sentence(result.model)}.\n  {result.report}" for result in results
         ]
         answer.give([result.to_json() for result in results], *lines)
+
+
+def _files(images: list[Path], sequences: list[str]) -> list[Path]:
+    return [*images, *(Path(text.partition("=")[2]) for text in sequences)]
 
 
 def _inputs(images: list[Path], sequences: list[str], reference: str | None, register: Way | None) -> list[Path | Source]:

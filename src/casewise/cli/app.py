@@ -16,7 +16,22 @@ import typer
 from typer.core import TyperGroup
 
 import casewise
-from casewise.cli import analyze, applications, demo, import_, models, regions, route, segment, segments, similar, subsets, train
+from casewise.cli import (
+    analyze,
+    applications,
+    archive,
+    demo,
+    evaluate,
+    import_,
+    models,
+    regions,
+    route,
+    segment,
+    segments,
+    similar,
+    subsets,
+    train,
+)
 from casewise.cli.common import DONE, FLAG, INTERRUPTED, UNUSABLE, StoppedError, forget_stdout, page, say
 from casewise.errors import CasewiseError
 
@@ -50,6 +65,8 @@ CASEWISE_DEBUG=1 in the environment shows where an error came from. casewise is 
 _COMMANDS: dict[str, Callable[..., None]] = {
     "demo": demo.demo,
     "import": import_.import_images,
+    "archive": archive.archive,
+    "evaluate": evaluate.evaluate,
     "similar": similar.similar,
     "subsets": subsets.subsets,
     "route": route.route,
@@ -63,7 +80,9 @@ _COMMANDS: dict[str, Callable[..., None]] = {
 _ORDER = (
     "demo",
     "import",
+    "archive",
     "train",
+    "evaluate",
     "similar",
     "subsets",
     "route",

@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -59,6 +59,10 @@ SeedOption = Annotated[
 ]
 
 
+ForceOption = Annotated[
+    bool,
+    typer.Option("--force", metavar=FLAG, help="Replace files that casewise did not write; never an input.", show_default=False),
+]
 ImagesArgument = Annotated[
     list[Path],
     typer.Argument(metavar="IMAGE", help="Image files, or folders that hold a DICOM series.", show_default=False),
@@ -133,11 +137,13 @@ def answering(as_json: bool, kept: str = "") -> Iterator[Answer]:
         raise typer.Exit(SOME_FAILED)
 
 
-def load_model(name: str) -> Model:
-    """A model by its path, or by its name where it comes with casewise."""
+def load_model(name: str, registered: Sequence[tuple[str, Path]] = ()) -> Model:
+    """A model by its path or by a name that ``casewise models`` prints; registered : (name, folder) of those an archive knows."""
     from casewise.models import Model, shipped
+    from casewise.models.naming import path_of
 
-    return shipped.load(name) if name in shipped.names() and not Path(name).exists() else Model.load(name)
+    path = path_of(name, registered)
+    return shipped.load(path.name) if path.parent == shipped.FOLDER else Model.load(path)
 
 
 def check_new_folder(folder: Path) -> None:

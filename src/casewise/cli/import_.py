@@ -80,11 +80,12 @@ def import_images(
     with answering(as_json, kept) as answer:
         from casewise.archive import Archive
         from casewise.device import resolve_device
+        from casewise.models.encoding import encoder_for
         from casewise.models.shipped.waiting import WaitingEncoder
 
         if device is Device.CUDA:
             resolve_device(device.value)  # an impossible device is refused before the first image
-        encoder = load_model(model).encoder(device.value) if model else WaitingEncoder(device.value)
+        encoder = encoder_for(load_model(model), device.value) if model else WaitingEncoder(device.value)
         with Archive.open(archive, create=True, database=database) as opened:
             report = opened.import_paths(paths, manifest=manifest, site=site, copy=copy, encoder=encoder, progress=answer.progress)
         for refused in sorted(report.failed):

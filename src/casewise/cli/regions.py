@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casewise.cli.common import Device, DeviceOption, ImagesArgument, JsonOption, SeedOption, answering
+from casewise.cli.common import Device, DeviceOption, ForceOption, ImagesArgument, JsonOption, SeedOption, answering
 from casewise.errors import CasewiseError
+from casewise.files import protecting
 
 if TYPE_CHECKING:
     from casewise.anatomy import Regions
@@ -21,6 +22,7 @@ def regions(
         Path,
         typer.Option("--output", "-o", metavar="DIR", help="Folder for the masks, one file a region."),
     ] = Path("casewise-output"),
+    force: ForceOption = False,
     as_json: JsonOption = False,
     device: DeviceOption = Device.AUTO,
     seed: SeedOption = 0,
@@ -37,7 +39,7 @@ def regions(
 
     Read on in docs/regions.md.
     """
-    with answering(as_json) as answer:
+    with answering(as_json) as answer, protecting(images, force):
         import casewise
         from casewise.anatomy import regions as outline
         from casewise.device import resolve_device

@@ -33,14 +33,13 @@ def choose(name: str | None, archive: Archive | None) -> Model:
 
 
 def choose_any(name: str | None, archive: Archive | None) -> Model | None:
-    """The model called ``name`` (a path, a shipped one, or one the archive knows); without a name, the archive's newest, if any.
+    """The model called ``name`` (see :func:`casewise.models.naming.path_of`); without a name, the archive's newest, if any.
 
     Which one was taken is said where there was a choice.
     """
     known = [entry for entry in _known(archive) if Path(str(entry["path"])).is_dir()]
     if name is not None:
-        named = [entry for entry in known if entry["name"] == name]
-        return load_model(str(named[-1]["path"]) if named and not Path(name).exists() else name)
+        return load_model(name, [(str(entry["name"]), Path(str(entry["path"]))) for entry in known])
     if not known:
         return None
     newest = known[-1]

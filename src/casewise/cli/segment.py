@@ -8,8 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casewise.cli.common import Answer, Device, DeviceOption, JsonOption, SeedOption, answering, plural, say
+from casewise.cli.common import (
+    Answer,
+    Device,
+    DeviceOption,
+    ForceOption,
+    JsonOption,
+    SeedOption,
+    answering,
+    load_model,
+    plural,
+    say,
+)
 from casewise.errors import UsageError
+from casewise.files import claim, protecting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -77,6 +89,7 @@ def segment(
         str | None,
         typer.Option("--structure", metavar="NAME", help="What is segmented, as the archive names it.", show_default=False),
     ] = None,
+    force: ForceOption = False,
     as_json: JsonOption = False,
     device: DeviceOption = Device.AUTO,
     seed: SeedOption = 0,
@@ -95,7 +108,7 @@ def segment(
 
     Read on in docs/interaction.md.
     """
-    with answering(as_json) as answer:
+    with answering(as_json) as answer, protecting([image, scribbles], force):
         import casewise
         from casewise.archive import Archive
         from casewise.interaction.session import interactive_model
@@ -109,8 +122,12 @@ def segment(
             msg = "Give the box that the object lies in: --box LO:HI,LO:HI (one pair an axis)."
             raise UsageError(msg)
         pairs = parse_box(box) if box is not None else None
+        stem = file_stem(output.name)
+        beside = output.parent / f"{stem}{SUFFIX}"
+        for path in (output, beside):
+            claim(path)  # before the work, not after it
         query = casewise.read(image)
-        network = interactive_model(model, query)
+        network = interactive_model(load_model(model) if model else None, query)
         strokes = _strokes(scribbles, query) if scribbles is not None else None
         if archive is None or structure is None:
             session, seconds = _segmented(network, query, pairs, strokes, grow, device.value, None)
@@ -123,10 +140,7 @@ def segment(
         if pairs is not None:
             _tell_cut(pairs, query)
         written = casewise.formats.write_mask(output, session.mask, query)
-        stem = file_stem(output.name)
-        segmentation, without = segmentation_of(
-            output.parent / f"{stem}{SUFFIX}", {structure or stem: session.mask}, query, by_hand=True
-        )
+        segmentation, without = segmentation_of(beside, {structure or stem: session.mask}, query, by_hand=True)
         document = {"mask": written, "rounds": session.rounds, "seconds": round(seconds, 3)}
         document |= {"prepared_seconds": round(waited, 3)} if waited is not None else {}
         document |= {"segmentation": segmentation} if segmentation else {}

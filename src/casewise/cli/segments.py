@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from casewise.cli.common import Device, DeviceOption, JsonOption, SeedOption, answering, plural
+from casewise.cli.common import Device, DeviceOption, ForceOption, JsonOption, SeedOption, answering, plural
 from casewise.errors import UsageError
+from casewise.files import protecting
 
 if TYPE_CHECKING:
     from casewise.anatomy import Segments
@@ -48,6 +49,7 @@ def segments(
         typer.Option("--longest", min=4, metavar="N", help="Most voxels of a segment on any axis.", show_default="no limit"),
     ] = None,
     outside: Annotated[Outside, typer.Option("--outside", help="What stands where the region is not.")] = Outside.MEAN,
+    force: ForceOption = False,
     as_json: JsonOption = False,
     device: DeviceOption = Device.AUTO,
     seed: SeedOption = 0,
@@ -64,16 +66,16 @@ def segments(
 
     Read on in docs/segments.md.
     """
-    with answering(as_json) as answer:
+    named = [_named(text) for text in masks or ()]
+    with answering(as_json) as answer, protecting([path, *(file for _, file in named)], force):
         import casewise
         from casewise import anatomy
         from casewise.anatomy.regions import HEART, OVERLAP
 
         image = casewise.read(path)
-        if masks:
+        if named:
             from casewise import formats
 
-            named = [_named(text) for text in masks]
             regions = {name: formats.read_mask(file, image) for name, file in named}
             single: tuple[str, ...] = ()
         else:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casewise.cli.common import Device, DeviceOption, JsonOption, SeedOption, answering, load_model
+from casewise.cli.common import Device, DeviceOption, ForceOption, JsonOption, SeedOption, answering, load_model
 from casewise.errors import UsageError
+from casewise.files import claim, protecting
 
 if TYPE_CHECKING:
     import numpy as np
@@ -68,6 +69,7 @@ def similar(
             show_default="the one that comes with casewise",
         ),
     ] = None,
+    force: ForceOption = False,
     as_json: JsonOption = False,
     device: DeviceOption = Device.AUTO,
     seed: SeedOption = 0,
@@ -85,7 +87,7 @@ def similar(
 
     Read on in docs/find-similar-cases.md.
     """
-    with answering(as_json) as answer:
+    with answering(as_json) as answer, protecting([image], force):
         from casewise.anatomy.examination_reading import read_image
         from casewise.archive import Archive
         from casewise.device import resolve_device
@@ -94,6 +96,8 @@ def similar(
         if region and model is None:
             msg = "Only a model can tell where a region lies: name a segmenter with --model, or leave --region out."
             raise UsageError(msg)
+        if sheet is not None:
+            claim(sheet)
         query = read_image(image)
         with Archive.open(archive) as opened:
             where = resolve_device(device.value)
@@ -109,9 +113,10 @@ def similar(
 
 
 def _encoder(network: Model | None, device: str) -> ModelEncoder:
+    from casewise.models.encoding import encoder_for
     from casewise.models.shipped import default_encoder
 
-    return network.encoder(device) if network else default_encoder(device)
+    return encoder_for(network, device) if network else default_encoder(device)
 
 
 def _region(model: Model, image: Image, name: str, device: str) -> npt.NDArray[np.bool_]:

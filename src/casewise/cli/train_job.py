@@ -12,6 +12,9 @@ from casewise.cli.common import Device, check_new_folder, load_model
 from casewise.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from casewise.archive import Archive
     from casewise.case import Case
     from casewise.models import Model
     from casewise.training import Settings
@@ -60,6 +63,17 @@ SiteOption = Annotated[
 ]
 
 
+def cases_of(archive: Archive, sites: Sequence[str]) -> list[Case]:
+    """The archive's cases of these sites, all of them where none is named. Raises UsageError for a site that it does not have."""
+    cases = archive.cases()
+    known = sorted({case.site for case in cases if case.site})
+    for site in sites:
+        if site not in known:
+            msg = f"The archive has no cases of site {site!r}; its sites are {', '.join(known) or 'not named'}."
+            raise UsageError(msg)
+    return [case for case in cases if not sites or case.site in sites]
+
+
 @dataclass(frozen=True)
 class Job:
     """What every training needs, checked before the first step: half an hour's training must not end in a refusal."""
@@ -81,13 +95,7 @@ class Job:
 
         check_new_folder(self.output)
         with Archive.open(self.archive) as opened:
-            cases = opened.cases()
-        known = sorted({case.site for case in cases if case.site})
-        for site in self.sites:
-            if site not in known:
-                msg = f"The archive has no cases of site {site!r}; its sites are {', '.join(known) or 'not named'}."
-                raise UsageError(msg)
-        return [case for case in cases if not self.sites or case.site in self.sites]
+            return cases_of(opened, self.sites)
 
     def parent(self) -> Model | None:
         return load_model(self.parent_path) if self.parent_path else None

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from casewise.errors import CasewiseError
+from casewise.files import claim, wrote
 from casewise.formats.itk import SPACING_KEY
 from casewise.formats.nifti import UNKNOWN_SPACING
 from casewise.formats.sniffing import suffix_of
@@ -70,6 +71,7 @@ def mask_suffix(image: Image) -> str:
 
 def beside(path: Path, suffix: str, writer: Callable[[Path], None]) -> None:
     """Let ``writer`` write a file beside ``path`` and put it in its place in one step. Raises CasewiseError where it cannot."""
+    claim(path)
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -81,6 +83,7 @@ def beside(path: Path, suffix: str, writer: Callable[[Path], None]) -> None:
         os.umask(umask)
         temporary.chmod(0o666 & ~umask)
         temporary.replace(path)
+        wrote(path)
     except (OSError, RuntimeError) as error:
         reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1]
         raise CasewiseError(f"{path} cannot be written: {reason}; choose a folder that may be written and has room.") from error

@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from casewise.interaction.deciding import decided
 from casewise.interaction.guide import Guide
+from casewise.interaction.region import WIDENED
 from casewise.interaction.user import Hand, largest, middle_line, stroke
 from casewise.models.networks.prompts import DEFAULT
 from casewise.training.augmentation import Augmentation, augment
@@ -219,7 +220,7 @@ class UserInTheLoop:
             off = np.minimum(off, 0.6 * np.array([height, height, width, width]))
             box = (rows[0] - off[0], rows[-1] + 1 + off[1], columns[0] - off[2], columns[-1] + 1 + off[3])
             boxes.append(tuple(float(side) for side in box))
-            factors.append(self._size[0] / (1.35 * max(box[1] - box[0], box[3] - box[2]) / scale))
+            factors.append(self._size[0] / (WIDENED * max(box[1] - box[0], box[3] - box[2]) / scale))
             pixels.append((float(scales[0]), float(scales[1])))
         return boxes, factors, pixels  # type: ignore[return-value]
 
@@ -262,11 +263,11 @@ def _cut(
     """
     theta, scale, inside, wide = [], [], np.zeros((len(boxes), *size), bool), images.shape[-1]
     for number, (top, bottom, left, right) in enumerate(boxes):
-        height, width = 1.35 * (bottom - top), 1.35 * (right - left)
+        height, width = WIDENED * (bottom - top), WIDENED * (right - left)
         rows, columns = (top + bottom) / 2, (left + right) / 2
         scale.append([height / size[0] / pixels[number][0], width / size[1] / pixels[number][1]])
         theta.append([[width / wide, 0, 2 * columns / wide - 1], [0, height / wide, 2 * rows / wide - 1]])
-        edges = [round((0.5 + sign * 0.5 / 1.35) * n) for n in size for sign in (-1, 1)]
+        edges = [round((0.5 + sign * 0.5 / WIDENED) * n) for n in size for sign in (-1, 1)]
         inside[number, edges[0] : edges[1], edges[2] : edges[3]] = True
     grid = functional.affine_grid(torch.tensor(theta, dtype=torch.float32), [len(boxes), 1, *size], align_corners=False)
     cut = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)

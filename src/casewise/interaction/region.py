@@ -18,7 +18,7 @@ Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Points = npt.NDArray[np.int64]
 
-WIDENED = 1.35  # as in the training
+WIDENED = 1.35  # the crop's side as a multiple of the box's, in training and in use
 _LEAST = 4  # voxels by which a side is widened at least
 _EVEN = 1.5  # voxels whose longest side is less than this times their shortest count as even
 # (the window as a multiple of the network's grid, the finer grid then taken); for pictures, and for networks that take volumes.

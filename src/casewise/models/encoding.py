@@ -13,7 +13,6 @@ from torch.nn import functional
 
 from casewise.errors import ModelError
 from casewise.image import Box, Image
-from casewise.models.networks import INTERACTIVE, NETWORKS
 
 if TYPE_CHECKING:
     from casewise.models.model import Model
@@ -23,18 +22,29 @@ CELLS = {
     3: 2,
 }  # the grid that the last level is pooled to: coarse enough to forgive a shift, fine enough to see the anatomy
 _SLICES = (0.35, 0.5, 0.65)  # where a volume is looked at by a 2D network, as a share of its slices
+_ENCODING = ("unet", "classifier", "autoencoder")  # kinds of network whose part `encoder` gives a latent space
 _MARGIN = 0.1
 _BATCH = 32
+
+
+def has_encoder(model: Model) -> bool:
+    """Whether casewise knows the model's latent space: its own segmenters, classifiers and autoencoders have one."""
+    return model.spec.network.get("kind") in _ENCODING
+
+
+def encoder_for(model: Model, device: str = "cpu") -> ModelEncoder:
+    """What compares images for this model: its own encoder, or casewise's where it has none (TorchScript, a MONAI bundle)."""
+    from casewise.models.shipped import default_encoder
+
+    return model.encoder(device) if has_encoder(model) else default_encoder(device)
 
 
 class ModelEncoder:
     """Implements :class:`casewise.encoder.Encoder` for any network with a part named ``encoder``."""
 
     def __init__(self, model: Model, device: str) -> None:
-        network = model.ready(device)
-        encoder = getattr(network, "encoder", None)
-        kind = model.spec.network.get("kind")
-        if kind not in NETWORKS or kind in INTERACTIVE or not isinstance(encoder, nn.Module):
+        encoder = getattr(model.ready(device), "encoder", None) if has_encoder(model) else None
+        if not isinstance(encoder, nn.Module):
             msg = f"Model {model.name} has no encoder that casewise knows; compare images with casewise's own encoder instead."
             raise ModelError(msg)
         self._model, self._device, self._encoder = model, device, encoder

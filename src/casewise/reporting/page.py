@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from casewise.errors import CasewiseError
+from casewise.files import claim, wrote
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -40,11 +41,13 @@ def environment() -> Environment:
 
 def write_page(path: Path, page: str) -> Path:
     """Write a page at once or not at all. Raises CasewiseError for a folder that cannot be written to."""
+    claim(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         beside.write_text(page, encoding="utf-8")
         beside.replace(path)
+        wrote(path)
     except OSError as error:
         with suppress(OSError):
             beside.unlink()

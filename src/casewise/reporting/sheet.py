@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from casewise.errors import CasewiseError
+from casewise.files import claim, wrote
 from casewise.image import Array, Image
 from casewise.reporting import wording
 from casewise.reporting.pictures import Pixels, colours
@@ -174,11 +175,13 @@ def _font(size: int) -> Font:
 
 
 def _save(sheet: Sheet, path: Path) -> Path:
+    claim(path)
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         sheet.save(beside, "PNG")
         beside.replace(path)
+        wrote(path)
     except OSError as error:
         with suppress(OSError):
             beside.unlink()

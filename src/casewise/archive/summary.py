@@ -1,0 +1,73 @@
+"""What an archive holds, counted in its catalogue: no image is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from casewise.archive.catalogue import images, labels
+
+if TYPE_CHECKING:
+    from casewise.archive.catalogue import Catalogue
+
+_PEOPLE = sa.func.coalesce(images.c.site, ""), images.c.subject
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Counts of an archive.
+
+    images : image contents. cases : images with a mask, a category or boxes: those that a model can learn from.
+    subjects : people whose images these are, as far as it is known; ``without_subject`` images name none.
+    structures, categories, sites, modalities : name → number of images (a structure: images with its mask).
+    models : of those that the archive knows, name, task and folder.
+    """
+
+    images: int
+    cases: int
+    subjects: int
+    without_subject: int
+    structures: dict[str, int]
+    categories: dict[str, int]
+    sites: dict[str, int]
+    modalities: dict[str, int]
+    models: tuple[dict[str, object], ...]
+
+    def to_json(self) -> dict[str, object]:
+        return {**vars(self), "models": list(self.models)}
+
+
+def summarise(catalogue: Catalogue, models: list[dict[str, object]]) -> Summary:
+    """The summary of the archive of ``catalogue``; ``models``: as :meth:`casewise.archive.Archive.models` gives them."""
+    labelled = sa.exists().where(labels.c.image_id == images.c.id, labels.c.kind.in_(["mask", "boxes"]))
+    with catalogue.read() as connection:
+        count = connection.scalar(sa.select(sa.func.count()).select_from(images)) or 0
+        cases = connection.scalar(sa.select(sa.func.count()).where(labelled | images.c.category.is_not(None))) or 0
+        anonymous = connection.scalar(sa.select(sa.func.count()).where(images.c.subject.is_(None))) or 0
+        people = sa.select(*_PEOPLE).where(images.c.subject.is_not(None)).distinct().subquery()
+        subjects = connection.scalar(sa.select(sa.func.count()).select_from(people)) or 0
+        named = sa.select(labels.c.name, sa.func.count()).where(labels.c.kind == "mask").group_by(labels.c.name)
+        structures = {str(name): int(number) for name, number in connection.execute(named.order_by(labels.c.name))}
+        counted = {}
+        for column in (images.c.category, images.c.site, images.c.modality):
+            query = sa.select(column, sa.func.count()).where(column.is_not(None)).group_by(column).order_by(column)
+            counted[column.name] = {str(name): int(number) for name, number in connection.execute(query)}
+    known = tuple({"name": entry["name"], "task": _task(entry), "path": entry["path"]} for entry in models)
+    return Summary(
+        int(count),
+        int(cases),
+        int(subjects),
+        int(anonymous),
+        structures,
+        counted["category"],
+        counted["site"],
+        counted["modality"],
+        known,
+    )
+
+
+def _task(entry: dict[str, object]) -> object:
+    data = entry["data"]
+    return data.get("task") if isinstance(data, dict) else None

@@ -1,0 +1,58 @@
+"""``casewise archive``: what an archive holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from casewise.cli.common import Device, DeviceOption, JsonOption, SeedOption, answering, plural
+
+if TYPE_CHECKING:
+    from casewise.archive.summary import Summary
+
+
+def archive(
+    archive: Annotated[str, typer.Argument(metavar="ARCHIVE", help="The archive's folder.", show_default=False)],
+    as_json: JsonOption = False,
+    device: DeviceOption = Device.AUTO,
+    seed: SeedOption = 0,
+) -> None:
+    """Report what an archive holds: images, structures with masks, categories, sites, subjects, and the models trained on it.
+
+    No image is read. A case is an image with a mask, boxes or a category, from which a model can learn.
+
+    [bold]Examples[/bold]
+
+      casewise archive my-archive
+      casewise archive my-archive --json
+
+    Read on in docs/import-your-images.md.
+    """
+    with answering(as_json) as answer:
+        from casewise.archive import Archive
+
+        with Archive.open(archive) as opened:
+            summary = opened.summary()
+        answer.give(summary.to_json(), *_lines(archive, summary))
+
+
+def _lines(name: str, summary: Summary) -> list[str]:
+    subjects = f"of {plural(summary.subjects, 'subject')}" if summary.subjects else "of unknown subjects"
+    if summary.subjects and summary.without_subject:
+        subjects += f" ({plural(summary.without_subject, 'image')} without one)"
+    lines = [f"{name}: {plural(summary.images, 'image')} {subjects}, {plural(summary.cases, 'case')} with labels."]
+    for title, counts in (
+        ("Structures", summary.structures),
+        ("Categories", summary.categories),
+        ("Sites", summary.sites),
+        ("Modalities", summary.modalities),
+    ):
+        lines.append(f"  {title}: {_counts(counts)}")
+    models = ", ".join(f"{model['name']} ({model['task'] or 'unknown task'}, {model['path']})" for model in summary.models)
+    return [*lines, f"  Models: {models or 'none'}"]
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} ({number:,})" for name, number in counts.items()) or "none"

@@ -1,0 +1,180 @@
+"""How good a model is on an archive's labels: Dice by structure, or AUC by class, a case at a time, on the images' own grids."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+
+from casewise.case import Case
+from casewise.errors import CasewiseError, UsageError
+from casewise.models.model import Model
+from casewise.training.measures import dice
+
+_RESAMPLES = 2000
+Statistic = Callable[[npt.NDArray[np.int64]], float | None]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One case. known : whether the model was trained on it.
+
+    dice : structure → Dice, of the structures that the case has a mask of. scores : class → probability, for a classifier.
+    """
+
+    case: str
+    site: str | None
+    subject: str
+    known: bool
+    dice: dict[str, float] = field(default_factory=dict)
+    category: str | None = None
+    scores: dict[str, float] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, object]:
+        document: dict[str, object] = {"case": self.case, "site": self.site, "subject": self.subject, "trained_on": self.known}
+        if self.scores:
+            return document | {"category": self.category, "scores": self.scores}
+        return document | {"dice": self.dice}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A mean over cases, or an area under the curve. n : cases. lower, upper : 95 % interval, None below five subjects."""
+
+    name: str
+    label: str
+    site: str | None
+    value: float
+    n: int
+    subjects: int
+    lower: float | None
+    upper: float | None
+
+    def to_json(self) -> dict[str, object]:
+        return dict(vars(self))
+
+
+def evaluate(
+    model: Model,
+    cases: Sequence[Case],
+    device: str = "cpu",
+    *,
+    failed: Callable[[Case, str], None] = lambda case, reason: None,
+    progress: Callable[[int, int, str], None] | None = None,
+) -> list[Evaluated]:
+    """The model's answer for each case that carries a label of its kind, against that label.
+
+    Dice is 1 where both masks are empty. ``failed`` is called with a case that cannot be read or predicted, and the reason.
+    Raises UsageError for a model that neither segments nor classifies, and where no case has such a label.
+    """
+    if model.task not in ("segmentation", "classification"):
+        msg = f"Model {model.name} is for {model.task}; segmenters (Dice) and classifiers (AUC) can be evaluated."
+        raise UsageError(msg)
+    labelled = [case for case in cases if _labelled(model, case)]
+    if not labelled:
+        msg = f"No case has a label that {model.name} predicts ({', '.join(model.labels)}); there is nothing to compare with."
+        raise UsageError(msg)
+    rows = []
+    for number, case in enumerate(labelled, start=1):
+        try:
+            rows.append(_evaluated(model, case, device))
+        except CasewiseError as error:
+            failed(case, str(error))
+        if progress is not None:
+            progress(number, len(labelled), case.name)
+    return rows
+
+
+def measures_of(model: Model, rows: Sequence[Evaluated], seed: int = 0) -> list[Measure]:
+    """Dice of each structure, or AUC of each class (it against the rest) and the accuracy; over all rows, then site by site.
+
+    Intervals by bootstrap over subjects (2,000 resamples of the percentile method).
+    """
+    sites = sorted({row.site for row in rows if row.site})
+    places: list[str | None] = [None, *(sites if len(sites) > 1 or any(row.site is None for row in rows) else [])]
+    found = []
+    for site in places:
+        own = [row for row in rows if site is None or row.site == site]
+        found += (_class_measures if model.task == "classification" else _dice_measures)(model, own, site, seed)
+    return found
+
+
+def _labelled(model: Model, case: Case) -> bool:
+    if model.task == "classification":
+        return case.category in model.labels
+    return any(case.has(structure) for structure in model.spec.structures)
+
+
+def _evaluated(model: Model, case: Case, device: str) -> Evaluated:
+    prediction = model.predict(case.image, device)
+    origin = (case.name or case.key, case.site, case.subject or case.key, case.key in model.trained_on)
+    if model.task == "classification":
+        return Evaluated(*origin, category=case.category, scores={name: float(p) for name, p in prediction.scores.items()})
+    masks = prediction.masks()
+    found = {
+        structure.name: dice(masks[structure.name], case.label_map([structure]) > 0)
+        for structure in model.spec.structures
+        if case.has(structure)
+    }
+    return Evaluated(*origin, dice=found)
+
+
+def _dice_measures(model: Model, rows: Sequence[Evaluated], site: str | None, seed: int) -> list[Measure]:
+    found = []
+    for label in model.labels:
+        own = [row for row in rows if label in row.dice]
+        if own:
+            values = np.asarray([row.dice[label] for row in own])
+            found.append(_measure("dice", label, site, own, partial(_mean, values), seed))
+    return found
+
+
+def _class_measures(model: Model, rows: Sequence[Evaluated], site: str | None, seed: int) -> list[Measure]:
+    truth = np.asarray([row.category for row in rows])
+    scores = np.asarray([[row.scores[label] for label in model.labels] for row in rows]).reshape(len(rows), -1)
+    right = np.asarray(model.labels)[scores.argmax(axis=1)] == truth if len(rows) else np.zeros(0, bool)
+    found = []
+    for number, label in enumerate(model.labels):
+        own, positive = scores[:, number], truth == label
+        if 0 < positive.sum() < len(rows):
+            found.append(_measure("auc", label, site, rows, partial(_auc, positive, own), seed))
+    if len(rows):
+        found.append(_measure("accuracy", "all classes", site, rows, partial(_mean, right.astype(float)), seed))
+    return found
+
+
+def _auc(positive: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64], numbers: npt.NDArray[np.int64]) -> float | None:
+    """Of the rows of these numbers; None where they are all of one kind."""
+    from sklearn.metrics import roc_auc_score
+
+    truth = positive[numbers]
+    return float(roc_auc_score(truth, scores[numbers])) if 0 < truth.sum() < len(truth) else None
+
+
+def _mean(values: npt.NDArray[np.float64], numbers: npt.NDArray[np.int64]) -> float:
+    return float(values[numbers].mean())
+
+
+def _measure(name: str, label: str, site: str | None, rows: Sequence[Evaluated], value: Statistic, seed: int) -> Measure:
+    subjects: dict[tuple[str | None, str], list[int]] = {}
+    for number, row in enumerate(rows):
+        subjects.setdefault((row.site, row.subject), []).append(number)
+    groups = [np.asarray(numbers) for numbers in subjects.values()]
+    whole = value(np.arange(len(rows)))
+    lower, upper = _interval(groups, value, seed) if len(groups) >= 5 else (None, None)
+    return Measure(name, label, site, float("nan") if whole is None else whole, len(rows), len(groups), lower, upper)
+
+
+def _interval(groups: Sequence[npt.NDArray[np.int64]], value: Statistic, seed: int) -> tuple[float, float]:
+    """95 % percentile interval of ``value`` over resamples of the groups (subjects), with replacement."""
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for _ in range(_RESAMPLES):
+        found = value(np.concatenate([groups[number] for number in rng.integers(len(groups), size=len(groups))]))
+        if found is not None:
+            drawn.append(found)
+    lower, upper = np.percentile(drawn, [2.5, 97.5])
+    return float(lower), float(upper)

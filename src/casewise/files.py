@@ -1,0 +1,98 @@
+"""What a command may overwrite: files that it or an earlier call wrote and nobody has changed since; nothing else.
+
+A file that a command writes is marked with the hash of its content: in the extended attribute ``user.casewise`` where the file
+system has such attributes, else in a hidden file of its folder. A file without a mark is the user's, and so is one whose content is
+another by now (a mask that somebody corrected).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from casewise.errors import UsageError
+from casewise.hashing import file_key
+
+LEDGER = ".casewise-written"  # a line a file: its mark, a blank, its name
+_ATTRIBUTE = "user.casewise"
+_FOLDER = "folder"  # the mark of a folder, whose files are one result
+
+
+@dataclass
+class _Policy:
+    """force : whatever is there is replaced, but never an input. inputs : files that the call reads."""
+
+    force: bool
+    inputs: frozenset[Path] = field(default_factory=frozenset)
+
+
+_policies: list[_Policy] = []  # of the command that is running; empty in a program that uses casewise as a library
+
+
+@contextmanager
+def protecting(inputs: Iterable[Path | None], force: bool = False) -> Iterator[None]:
+    """While a command's body runs, :func:`claim` refuses its ``inputs`` and, without ``force``, what casewise did not write."""
+    _policies.append(_Policy(force, frozenset(path.resolve() for path in inputs if path is not None)))
+    try:
+        yield
+    finally:
+        _policies.pop()
+
+
+def claim(path: Path) -> None:
+    """Ask before ``path`` is written. Raises UsageError, one sentence, where a command must not replace what lies there."""
+    if not _policies:
+        return
+    policy = _policies[-1]
+    if path.resolve() in policy.inputs:
+        msg = f"{path} is an input of this command and is not overwritten; choose another output."
+        raise UsageError(msg)
+    if policy.force or not os.path.lexists(path) or _is_own(path):
+        return
+    what = "folder" if path.is_dir() else "file"
+    msg = f"{path} is a {what} that casewise did not write, or that was changed since; choose another output, or add --force."
+    raise UsageError(msg)
+
+
+def wrote(path: Path) -> None:
+    """Mark ``path`` (a file, or a folder of one result) as casewise's own, where a command wrote it."""
+    if not _policies:
+        return
+    mark = (_FOLDER if path.is_dir() else file_key(path)).encode()
+    try:
+        os.setxattr(path, _ATTRIBUTE, mark, follow_symlinks=False)
+    except (OSError, AttributeError):  # no such attributes on this file system, or in this operating system
+        ledger = os.open(path.parent / LEDGER, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
+        try:
+            os.write(ledger, mark + b" " + _line(path) + b"\n")  # one call: lines of several processes do not mix
+        finally:
+            os.close(ledger)
+
+
+def _is_own(path: Path) -> bool:
+    if path.is_symlink():
+        return False
+    mark = _mark_of(path)
+    if path.is_dir():
+        return mark == _FOLDER
+    return mark is not None and path.is_file() and mark == file_key(path)
+
+
+def _mark_of(path: Path) -> str | None:
+    try:
+        return os.getxattr(path, _ATTRIBUTE, follow_symlinks=False).decode("ascii", "replace")
+    except (OSError, AttributeError):
+        pass
+    try:
+        lines = (path.parent / LEDGER).read_bytes().splitlines()
+    except OSError:
+        return None
+    marks = [mark for mark, _, name in (line.partition(b" ") for line in lines) if name == _line(path)]
+    return marks[-1].decode("ascii", "replace") if marks else None
+
+
+def _line(path: Path) -> bytes:
+    return os.fsencode(path.name).replace(b"\n", b"\\n")
