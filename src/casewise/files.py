@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from casewise.errors import UsageError
-from casewise.hashing import file_key
 
 LEDGER = ".casewise-written"  # a line a file: its mark, a blank, its name
 _ATTRIBUTE = "user.casewise"
@@ -61,7 +60,7 @@ def wrote(path: Path) -> None:
     """Mark ``path`` (a file, or a folder of one result) as casewise's own, where a command wrote it."""
     if not _policies:
         return
-    mark = (_FOLDER if path.is_dir() else file_key(path)).encode()
+    mark = (_FOLDER if path.is_dir() else _key(path)).encode()
     try:
         os.setxattr(path, _ATTRIBUTE, mark, follow_symlinks=False)
     except (OSError, AttributeError):  # no such attributes on this file system, or in this operating system
@@ -78,7 +77,13 @@ def _is_own(path: Path) -> bool:
     mark = _mark_of(path)
     if path.is_dir():
         return mark == _FOLDER
-    return mark is not None and path.is_file() and mark == file_key(path)
+    return mark is not None and path.is_file() and mark == _key(path)
+
+
+def _key(path: Path) -> str:
+    from casewise.hashing import file_key  # with it comes numpy, which `casewise --help` does without
+
+    return file_key(path)
 
 
 def _mark_of(path: Path) -> str | None:
