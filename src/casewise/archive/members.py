@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
-from math import prod
-from pathlib import Path
 
 from casewise.archive.layouts.tree import suffix
 from casewise.errors import UnreadableImageError
 from casewise.formats import Found, Kind
+from casewise.formats.hdf5 import data_sets_of
+from casewise.formats.itk import voxel_file
+from casewise.formats.nifti import volumes
+from casewise.formats.regular_files import is_plain_file
+from casewise.formats.tiff_directories import full_pages
 
 MOST = 64
-_HEADER = 1 << 16
-_DATA_FILE = re.compile(r"^(?:ElementDataFile\s*=|data ?file:)(.*)$", re.MULTILINE | re.IGNORECASE)
 
 
 def expanded(found: Found) -> list[Found]:
@@ -40,47 +40,33 @@ def with_voxels(found: Found) -> Found:
     beside = found.path.parent
     names = [beside / f"{found.path.stem}{ending}" for ending in (".img", ".img.gz", ".IMG", ".raw", ".zraw", ".raw.gz")]
     if found.kind is not Kind.NIFTI:
-        head = found.path.read_bytes()[:_HEADER].decode("latin-1")
-        named = _DATA_FILE.search(head)
-        names = [beside / Path(named.group(1).strip()).name] if named else names
-    return replace(found, files=(found.path, *(name for name in names if name.is_file())))
+        try:
+            named = voxel_file(found.path, found.kind)
+        except UnreadableImageError:
+            return found
+        names = [beside / named] if named else []
+    return replace(found, files=(found.path, *(name for name in names if is_plain_file(name))))
 
 
 def _volumes(found: Found) -> int:
-    import nibabel
-
     # Whatever is wrong with a file, here and below: reading it will say so in one sentence.
     try:
-        shape = nibabel.load(found.path).shape
-    except Exception:
+        return volumes(found.path)
+    except (UnreadableImageError, OSError):
         return 1
-    return prod(int(length) for length in shape[3:])
 
 
 def _pages(found: Found) -> int:
     if found.kind is not Kind.TIFF:
         return 1
-    import tifffile
-
     try:
-        with tifffile.TiffFile(found.path) as tiff:
-            return sum(not getattr(page, "is_reduced", False) for page in tiff.pages)
-    except Exception:
+        return len(full_pages(found.path))
+    except (UnreadableImageError, OSError):
         return 1
 
 
 def _data_sets(found: Found) -> list[str]:
-    import h5py
-
-    names: list[str] = []
-
-    def note(name: str, item: object) -> None:
-        if isinstance(item, h5py.Dataset) and item.ndim in (2, 3) and item.dtype.kind in "biuf":
-            names.append(name)
-
     try:
-        with h5py.File(found.path, "r") as file:
-            file.visititems(note)
-    except Exception:
+        return data_sets_of(found.path)
+    except (UnreadableImageError, OSError, RuntimeError):
         return []
-    return names

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from casewise.errors import UnreadableImageError
+from casewise.formats.dicom_deflated import inflated
 from casewise.formats.dicom_elements import class_name, text, whole
 from casewise.formats.dicom_header import about, pixel_size
-from casewise.formats.dicom_pixels import check_decodable, decoded, in_modality_units
+from casewise.formats.dicom_pixels import check_decodable, check_frames, decoded, in_modality_units
 from casewise.formats.dicom_slices import Slice, mosaic_in, slices_of
 from casewise.formats.dicom_stacks import Stack, affine_of, aligned, is_sheared, stacks_of
 from casewise.formats.found import Found, Kind, Rejected
@@ -120,10 +121,10 @@ def headers(files: Iterable[Path]) -> tuple[list[Slice], dict[Rejected, str]]:
     rejected: dict[Rejected, str] = {}
     for file in files:
         try:
-            with file.open("rb") as opened:
+            with BoundedFile(file) as opened:
                 if kind_by_content(opened.read(HEAD)) is not Kind.DICOM:
                     continue
-        except OSError:
+        except (OSError, UnreadableImageError):
             continue
         dataset = None
         try:
@@ -188,7 +189,10 @@ def _dataset(path: Path, pixels: bool = True) -> Any:
     from pydicom import dcmread
 
     with BoundedFile(path) as file:
-        dataset = dcmread(file, force=True, stop_before_pixels=not pixels)
+        unfolded = inflated(path, file)
+        size = unfolded.getbuffer().nbytes if unfolded else file.size
+        dataset = dcmread(unfolded or file, force=True, stop_before_pixels=not pixels)
+    check_frames(path, dataset, size)
     meta = getattr(dataset, "file_meta", None)
     if len(dataset) == 0:
         if meta is not None and meta.get("MediaStorageSOPClassUID") == _DIRECTORY:

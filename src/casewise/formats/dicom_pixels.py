@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.errors import CasewiseError, UnreadableImageError
+from casewise.formats.dicom_codestreams import check_streams
 from casewise.formats.dicom_dose import dose_scaling
 from casewise.formats.dicom_slices import whole
 from casewise.formats.guard import check_claim
@@ -48,6 +49,8 @@ def decoded(path: Path, dataset: Any, frame: int | None = None) -> Array:
 
     check_decodable(path, dataset)
     _check_size(path, dataset)
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        check_streams(path, dataset, _claimed(dataset))
     array = _by_first_able(path, dataset, frame)
     frames = 1 if frame is not None else whole(dataset, "NumberOfFrames") or 1
     colours = (whole(dataset, "SamplesPerPixel") or 1) > 1
@@ -147,17 +150,34 @@ def _rescale(layers: list[Any]) -> tuple[float, float]:
     return 1.0, 0.0
 
 
-def _check_size(path: Path, dataset: Any) -> None:
-    keyword = next((k for k in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if k in dataset), None)
-    if keyword is None:
-        raise UnreadableImageError(f"{path} is a DICOM file without pixels.")
-    value = dataset[keyword].value
-    shape = (
+def _claimed(dataset: Any) -> tuple[int, int, int, int]:
+    """Frames, rows, columns and samples a pixel, by the header."""
+    return (
         whole(dataset, "NumberOfFrames") or 1,
         whole(dataset, "Rows") or 0,
         whole(dataset, "Columns") or 0,
         whole(dataset, "SamplesPerPixel") or 1,
     )
+
+
+def check_frames(path: Path, dataset: Any, size: int) -> None:
+    """Refuse a number of frames that a file of ``size`` bytes has no room for, before each is looked at."""
+    frames, rows, columns, samples = _claimed(dataset)
+    syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
+    plain = syntax is not None and syntax.is_transfer_syntax and not syntax.is_encapsulated
+    # A compressed frame has at least the eight bytes before its first fragment.
+    least = rows * columns * samples * (whole(dataset, "BitsAllocated") or 1) // 16 if plain else 8
+    if frames > 1 and frames * max(1, least) > size:
+        msg = f"{path} claims {frames:,} frames but holds only {size:,} bytes: it is cut short or its header is damaged."
+        raise UnreadableImageError(msg)
+
+
+def _check_size(path: Path, dataset: Any) -> None:
+    keyword = next((k for k in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if k in dataset), None)
+    if keyword is None:
+        raise UnreadableImageError(f"{path} is a DICOM file without pixels.")
+    value = dataset[keyword].value
+    shape = _claimed(dataset)
     packed = dataset.file_meta.TransferSyntaxUID.is_encapsulated
     itemsize = (whole(dataset, "BitsAllocated") or 8) / 8
     if dataset.get("PhotometricInterpretation") == "YBR_FULL_422" and not packed:

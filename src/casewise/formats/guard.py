@@ -36,7 +36,7 @@ def one_sentence(path: Path, kind: str, quote: bool = True) -> Iterator[None]:
         msg = f"{path} needs more memory than there is; read a smaller part of it, or free memory."
         raise UnreadableImageError(msg) from error
     except CasewiseError as error:
-        msg = f"{path} cannot be read as {kind}: {error}"
+        msg = f"{path} cannot be read as {kind}: {' '.join(str(error).split())}"
         raise UnreadableImageError(msg) from error
     except FileNotFoundError as error:
         raise UnreadableImageError(f"{path} was moved or deleted; give where it is now.") from error

@@ -42,6 +42,11 @@ def read_itk(path: Path, kind: Kind, member: str | None) -> Image:
     return finished(path, array, _affine(path, image), about)
 
 
+def voxel_file(path: Path, kind: Kind) -> str | None:
+    """The name of the file beside an NRRD or MetaImage header that holds its voxels; None where they follow the header."""
+    return (nrrd_header(path) if kind is Kind.NRRD else meta_header(path)).data
+
+
 def image_says_known(image: Any) -> bool:
     """Whether the file's voxel size is real; casewise notes it where it wrote a picture that has none."""
     return not (image.HasMetaDataKey(SPACING_KEY) and image.GetMetaData(SPACING_KEY) == "no")

@@ -48,6 +48,16 @@ def read_nifti(path: Path, member: str | None) -> Image:
     return finished(path, array, affine, about)
 
 
+def volumes(path: Path) -> int:
+    """How many volumes a file holds, by its header."""
+    with BoundedFile(path) as file:
+        return _count(_shape(path, _header(path, (_unpacked(path, file) or file).read(_HEADER_BYTES))))
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape[3:], dtype=np.int64))
+
+
 def _unpacked(path: Path, file: BoundedFile) -> Inflated | None:
     """What a gzip file holds, from its begin; None for a file that is none."""
     packed = file.read(2) == b"\x1f\x8b"
@@ -76,7 +86,7 @@ def _shape(path: Path, header: Any) -> tuple[int, ...]:
 
 
 def _volume(path: Path, shape: tuple[int, ...], member: str | None) -> int:
-    count = int(np.prod(shape[3:], dtype=np.int64)) if len(shape) > 3 else 1
+    count = _count(shape)
     volume = numbered(path, member, "volume", count)
     if volume is None and count > 1:
         msg = f'{path} holds {count} volumes; choose one by member="volume=0" to member="volume={count - 1}".'
@@ -100,11 +110,10 @@ def _voxels(path: Path, header: Any, shape: tuple[int, ...], dtype: np.dtype[Any
                 raise UnreadableImageError(f"{path} is cut short: not all of its {size:,} bytes of voxels are there.")
         else:
             check_claim(path, shape, dtype.itemsize, file.size, _GZIP_RATIO)
-            volumes = int(np.prod(shape[3:], dtype=np.int64))
             unpacked.skip(offset + volume * size)
             buffer = unpacked.exactly(size)
             # Only at the end of its stream does gzip tell, by a checksum, that a bit was flipped on the way.
-            unpacked.skip((volumes - volume - 1) * size)
+            unpacked.skip((_count(shape) - volume - 1) * size)
             unpacked.check_member()
     return np.frombuffer(buffer, dtype=dtype)
 

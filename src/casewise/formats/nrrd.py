@@ -9,6 +9,7 @@ import numpy as np
 from casewise.errors import UnreadableImageError
 from casewise.formats.guard import BoundedFile
 from casewise.formats.inflating import Packing
+from casewise.formats.regular_files import check_beside
 from casewise.formats.voxel_files import HEADER_LIMIT, VoxelHeader, count, counts, plain_line, words
 
 _TYPES = {
@@ -133,7 +134,9 @@ def _data(path: Path, value: str | None) -> str | None:
     if value.upper().startswith("LIST") or "%" in value:
         msg = f"{path} keeps its voxels in several files, which is not read; save it as one .nrrd file."
         raise UnreadableImageError(msg)
-    return value.removeprefix("./")
+    name = value.removeprefix("./")
+    check_beside(path, name)
+    return name
 
 
 def _dtype(path: Path, fields: dict[str, str], encoding: str) -> np.dtype[np.generic]:

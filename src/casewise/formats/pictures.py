@@ -9,13 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.errors import UnreadableImageError
+from casewise.formats.codestreams import streams_in
 from casewise.formats.found import Kind
-from casewise.formats.guard import check_claim, finished
+from casewise.formats.guard import BoundedFile, check_claim, finished
+from casewise.formats.png_chunks import check_chunks
 from casewise.image import Array, Image
 
 # A picture packed more tightly than this is a damaged header or a bomb: deflate reaches 1032 to 1, JPEG less.
 PACKED = 1100.0
 _ORIENTATION = 0x0112
+_CHANNELS = {2: 3, 4: 2, 6: 4}  # by a PNG's colour type
+_FEW_SCANS, _MOST_PASSES = 64, 1 << 30
 _WIDE = {"I;16": np.uint16, "I;16L": np.uint16, "I;16B": np.uint16, "I": np.int32, "F": np.float32}
 
 
@@ -24,18 +28,13 @@ def read_picture(path: Path, kind: Kind, member: str | None) -> Image:
 
     16-bit grey stays 16 bits. A camera's EXIF orientation is applied. Transparency is laid on black (``header['alpha']``).
     """
-    from PIL import Image as Pillow
     from PIL import ImageOps
 
     if member is not None:
         raise UnreadableImageError(f"{path} holds one picture; no member may be given, {member!r} was.")
-    try:
-        picture = Pillow.open(path, formats=(kind.value,))
-    except Pillow.DecompressionBombError as error:
-        raise UnreadableImageError(f"{path} claims too many pixels to be a picture: {error}.") from error
-    with picture:
+    with BoundedFile(path) as file, _opened(path, file, kind) as picture:
         width, height = picture.size
-        check_claim(path, (height, width), 1, path.stat().st_size, PACKED)
+        check_claim(path, (height, width, len(picture.getbands())), 1, file.size, PACKED)
         if kind is Kind.PNG and _is_deep_colour(path):
             return deep_colour(path)
         header: dict[str, object] = {"format": kind.value, "spacing_known": False}
@@ -44,6 +43,39 @@ def read_picture(path: Path, kind: Kind, member: str | None) -> Image:
         if kind is Kind.PNG and array.dtype == np.int32:
             array = array.astype(np.uint16)
     return picture_image(path, array, header)
+
+
+def _opened(path: Path, file: BoundedFile, kind: Kind) -> Any:
+    """Pillow's picture, its header read. Not by Pillow's own ``open``, whose limit on pixels is another than ours."""
+    if kind is Kind.PNG:
+        from PIL.PngImagePlugin import PngImageFile
+
+        width, height, bits, colour = check_chunks(path, file)
+        check_claim(path, (height, width, _CHANNELS.get(colour, 1)), bits / 8, file.size, PACKED)
+        return PngImageFile(file, str(path))
+    if kind is Kind.JPEG:
+        from PIL.JpegImagePlugin import JpegImageFile
+
+        _check_jpeg(path, file)
+        return JpegImageFile(file, str(path))
+    from PIL.BmpImagePlugin import BmpImageFile
+
+    return BmpImageFile(file, str(path))
+
+
+def _check_jpeg(path: Path, file: BoundedFile) -> None:
+    """Refuse a JPEG that states two sizes, or passes over its pixels so often that it would take for ever."""
+    found = streams_in(file.read(file.size)) or []
+    file.seek(0)
+    sizes = {(one.rows, one.columns) for one in found}
+    if len(sizes) != 1:
+        raise UnreadableImageError(f"{path} is damaged: it states {len(sizes) or 'no'} size{'s' * (len(sizes) != 1)}.")
+    rows, columns = sizes.pop()
+    check_claim(path, (rows, columns, found[0].components), 1, file.size, PACKED)
+    if found[0].scans > _FEW_SCANS and found[0].scans * rows * columns > _MOST_PASSES:
+        raise UnreadableImageError(
+            f"{path} passes {found[0].scans:,} times over its pixels, which would take too long; save it anew."
+        )
 
 
 def pillow_array(picture: object, header: dict[str, object]) -> Array:

@@ -37,9 +37,7 @@ def open_beside(path: Path, name: str) -> int:
 
     Raises UnreadableImageError for a name that leads elsewhere and for what is no regular file.
     """
-    if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name or Path(name).name != name:
-        msg = f"{path} points at voxels outside its own folder ({_shown(name)}), which is refused; keep both files together."
-        raise UnreadableImageError(msg)
+    check_beside(path, name)
     data = path.parent / name
     try:
         mode = data.lstat().st_mode
@@ -61,6 +59,21 @@ def open_beside(path: Path, name: str) -> int:
     except OSError as error:
         msg = f"{path} keeps its voxels in {_shown(name)}, which cannot be opened ({error.strerror or type(error).__name__})."
         raise UnreadableImageError(msg) from error
+
+
+def check_beside(path: Path, name: str) -> None:
+    """Refuse a name in the header ``path`` that is not of a file in the same folder."""
+    if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name or Path(name).name != name:
+        msg = f"{path} points at voxels outside its own folder ({_shown(name)}), which is refused; keep both files together."
+        raise UnreadableImageError(msg)
+
+
+def is_plain_file(path: Path) -> bool:
+    """Whether a regular file lies there, and no link to one."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def _checked(path: Path, descriptor: int) -> int:

@@ -10,12 +10,16 @@ import numpy as np
 
 from casewise.errors import UnreadableImageError
 from casewise.formats.found import Kind
-from casewise.formats.guard import check_claim, numbered
+from casewise.formats.guard import BoundedFile, check_claim, numbered
 from casewise.formats.pictures import PACKED, picture_image, pillow_array, without_alpha
+from casewise.formats.tiff_directories import full_pages
+from casewise.formats.tiff_segments import check_segments
 from casewise.image import Array, Image
 
 _MINISWHITE, _PALETTE, _YCBCR = 0, 3, 6
 _NO_COMPRESSION = 1
+# Not compressed, deflate and PackBits: these cannot unpack to more than was checked. The others are libtiff's, by Pillow.
+_BY_TIFFFILE = (1, 8, 32946, 32773)
 
 
 def read_tiff(path: Path, member: str | None) -> Image:
@@ -23,9 +27,9 @@ def read_tiff(path: Path, member: str | None) -> Image:
     import tifffile
 
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
-    with tifffile.TiffFile(path) as tiff:
-        pages = [page for page in tiff.pages if not getattr(page, "is_reduced", False)]
-        count = len(pages)
+    pages = full_pages(path)
+    count = len(pages)
+    with BoundedFile(path) as file, tifffile.TiffFile(file, name=path.name) as tiff:
         if count == 0:
             raise UnreadableImageError(f"{path} holds no page.")
         if tiff.is_imagej and count == 1 and int((tiff.imagej_metadata or {}).get("images", 1)) > 1:
@@ -33,28 +37,28 @@ def read_tiff(path: Path, member: str | None) -> Image:
         number = numbered(path, member, "page", count)
         if number is None and count > 1:
             raise UnreadableImageError(f'{path} holds {count} pages; choose one by member="page=0" to member="page={count - 1}".')
-        page: Any = pages[number or 0]
-        page = getattr(page, "aspage", lambda: page)()
+        page: Any = tiff.pages[pages[number or 0]]
         header: dict[str, object] = {"format": Kind.TIFF.value, "spacing_known": False}
-        array = _page(path, page, number or 0, header)
+        array = _page(path, file, page, pages[number or 0], header)
     return picture_image(path, array, header)
 
 
-def _page(path: Path, page: Any, number: int, header: dict[str, object]) -> Array:
+def _page(path: Path, file: BoundedFile, page: Any, number: int, header: dict[str, object]) -> Array:
     if page.dtype is None or page.axes not in ("YX", "YXS", "SYX"):
         axes = page.axes or "none"
         raise UnreadableImageError(f"{path} has a page of axes {axes}; a picture's rows, columns and channels are read.")
     packed = 1.0 if page.compression == _NO_COMPRESSION else PACKED
-    stored = min(sum(int(n) for n in page.databytecounts), path.stat().st_size)
+    stored = min(sum(int(n) for n in page.databytecounts), file.size)
     check_claim(path, page.shape, page.bitspersample / 8, stored, packed)
+    check_segments(path, file, page)
+    if page.compression not in _BY_TIFFFILE or page.photometric == _YCBCR:
+        return _by_pillow(path, file, number, header)
     try:
         array = page.asarray()
     except ValueError as error:
         if "imagecodecs" not in str(error):
             raise
-        return _by_pillow(path, number, header)
-    if page.photometric == _YCBCR:
-        return _by_pillow(path, number, header)
+        return _by_pillow(path, file, number, header)
     if page.axes == "SYX":
         array = np.moveaxis(array, 0, -1)
     return _colours(path, page, array, header)
@@ -81,9 +85,11 @@ def _colours(path: Path, page: Any, array: Array, header: dict[str, object]) -> 
     raise UnreadableImageError(f"{path} has {channels} channels; grey, RGB or RGB with transparency is read.")
 
 
-def _by_pillow(path: Path, number: int, header: dict[str, object]) -> Array:
-    from PIL import Image as Pillow
+def _by_pillow(path: Path, file: BoundedFile, number: int, header: dict[str, object]) -> Array:
+    from PIL.TiffImagePlugin import TiffImageFile
 
-    with Pillow.open(path, formats=("TIFF",)) as picture:
+    file.seek(0)
+    # Not by Pillow's own `open`, whose limit on pixels is another than ours, which was tested above.
+    with TiffImageFile(file, str(path)) as picture:
         picture.seek(number)
         return pillow_array(picture, header)
