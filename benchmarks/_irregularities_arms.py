@@ -90,7 +90,7 @@ def train(films: Sequence[Radiograph], numbers: Sequence[int], arm: str, seed: i
 
 
 def seen(film: Radiograph) -> list[View]:
-    return list(views(chest_segments(film.regions, PIXEL_MM), film.image.array[:1]))
+    return list(views(chest_segments(film.regions, PIXEL_MM), film.image.array[:1], PIXEL_MM, native=True))
 
 
 def found_by(models: Sequence[Model], film: Radiograph) -> list[list[Detection]]:

@@ -123,7 +123,7 @@ def _crops(radiograph: Radiograph, number: int) -> Parts:
     for variant in range(VARIANTS):
         rng = np.random.default_rng([7, number, variant])
         changed, marked, placed = insert(film, places, NODULES, rng, PIXEL_MM)
-        for view in views(cut, changed[None]):
+        for view in views(cut, changed[None], PIXEL_MM, native=True):
             parts.append(_view_crops(view, marked, [one for one in placed if _holds(view, _in_view(one, view))], radiograph, rng))
     return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
 
@@ -138,18 +138,18 @@ def _view_crops(
         if _holds(view, one):
             real |= disc(view.inside.shape, one)
             centres += [(one.row, one.column)] * REAL
-    places = np.ix_(*(_nearest(o, s, n, m) for o, s, n, m in zip(view.origin, view.step, real.shape, marked.shape, strict=True)))
+    places = np.ix_(*(_nearest(o, view.step, n, m) for o, n, m in zip(view.origin, real.shape, marked.shape, strict=True)))
     return crops(view.seen, marked[places], real, centres, rng)
 
 
-def _nearest(origin: int, step: float, count: int, length: int) -> npt.NDArray[np.intp]:
+def _nearest(origin: float, step: float, count: int, length: int) -> npt.NDArray[np.intp]:
     """The image pixel in the middle of each place of a view."""
     return np.minimum((origin + (np.arange(count) + 0.5) * step).astype(int), length - 1)
 
 
 def _in_view(one: Nodule, view: View) -> Nodule:
-    row, column = ((at - o) / s - 0.5 for at, o, s in zip((one.row, one.column), view.origin, view.step, strict=True))
-    return Nodule(row, column, one.diameter / view.step[0])
+    row, column = ((at - o) / view.step - 0.5 for at, o in zip((one.row, one.column), view.origin, strict=True))
+    return Nodule(row, column, one.diameter / view.step)
 
 
 def _holds(view: View, one: Nodule) -> bool:

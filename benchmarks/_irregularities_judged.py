@@ -11,11 +11,10 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks._irregularities_data import Radiograph
 from casewise.detection.fusion import Detection
-from casewise.detection.judging import Judge, cues
+from casewise.detection.judging import CANDIDATES, Judge, cues, lungs_of
 from casewise.detection.views import PIXEL_MM
 
 STRENGTH = 1.0  # of the regression, for standardised cues
-MOST = 30  # findings of a film that it learns from and judges
 Found = Mapping[str, Sequence[Detection]]
 
 
@@ -25,13 +24,13 @@ def judged(films: Sequence[Radiograph], folds: Sequence[Sequence[int]], found: F
     for fold in folds:
         judge = fitted([film for number, film in enumerate(films) if number not in fold], found)
         for film in (films[number] for number in fold):
-            again[film.name] = judge.judged(found[film.name][:MOST], film.regions, PIXEL_MM)
+            again[film.name] = judge.judged(found[film.name], lungs_of(film.regions), PIXEL_MM)
     return again
 
 
 def fitted(films: Sequence[Radiograph], found: Found) -> Judge:
-    x = np.concatenate([cues(found[film.name][:MOST], film.regions, PIXEL_MM) for film in films])
-    right = np.concatenate([_right(film, found[film.name][:MOST]) for film in films])
+    x = np.concatenate([cues(found[film.name][:CANDIDATES], lungs_of(film.regions), PIXEL_MM) for film in films])
+    right = np.concatenate([_right(film, found[film.name][:CANDIDATES]) for film in films])
     scaler = StandardScaler().fit(x)
     fit = LogisticRegression(C=STRENGTH, max_iter=1000).fit(scaler.transform(x), right)
     weights = fit.coef_[0] / scaler.scale_

@@ -13,9 +13,9 @@ from skimage.morphology import convex_hull_image
 from benchmarks._cases import chest
 from casewise.case import Case
 from casewise.detection.chest import LUNGS_MM
-from casewise.detection.nodules import PLACE_MM, insert
+from casewise.detection.nodules import insert
 from casewise.detection.training import Parts, crops
-from casewise.detection.views import Floats, evened
+from casewise.detection.views import PLACE_MM, Floats, evened
 from casewise.errors import CasewiseError
 from casewise.image import Box
 

@@ -86,7 +86,7 @@ def test_froc_counts_each_nodule_once_and_every_false_finding() -> None:
 @pytest.fixture(scope="module")
 def seen(chest: tuple[np.ndarray, dict[str, np.ndarray]]) -> list[View]:
     image, masks = chest
-    return list(views(segments(masks, image.shape, margin=20), image[None]))
+    return list(views(segments(masks, image.shape, margin=20), image[None], PIXEL_MM, native=True))
 
 
 def test_a_view_shows_native_pixels_of_its_segment_and_the_whole_image_reduced(
@@ -109,7 +109,7 @@ def test_a_places_native_pixels_stand_in_the_order_of_rows(chest: tuple[np.ndarr
     marked = image.copy()
     marked[401, 203] += 100  # of place (100, 50) the second row's fourth pixel
     cut = segments(masks, image.shape)
-    plain, changed = (list(views(cut, picture[None])) for picture in (image, marked))
+    plain, changed = (list(views(cut, picture[None], PIXEL_MM, native=True)) for picture in (image, marked))
     for before, after in zip(plain, changed, strict=True):
         row, column = (at - o for at, o in zip((401, 203), before.origin, strict=True))
         if not (0 <= row < before.inside.shape[0] * COARSE and 0 <= column < before.inside.shape[1] * COARSE):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from casewise.detection.fusion import Detection
-from casewise.detection.judging import CUES, Judge, cues, log_odds
+from casewise.detection.judging import CUES, Judge, cues, log_odds, lungs_of
 from casewise.detection.training import spec
 from casewise.errors import ModelError
 from casewise.models import Model
@@ -31,7 +31,7 @@ def at(row: float, column: float, probability: float = 0.5, region: str = "left_
 
 
 def test_places_are_told_from_the_mediastinum_outwards_and_from_the_apex_down(regions: dict[str, np.ndarray]) -> None:
-    told = cues([at(50, 200), at(200, 50), at(350, 300), at(200, 450, region="heart")], regions, 0.7)
+    told = cues([at(50, 200), at(200, 50), at(350, 300), at(200, 450, region="heart")], lungs_of(regions), 0.7)
     outwards, downwards, heart = (told[:, CUES.index(name)] for name in ("outwards", "downwards", "heart"))
     assert np.allclose(outwards, [-0.5, 0.5, -0.5, 0.5]) and np.allclose(downwards, [-0.5, 0, 0.5, 0])
     assert heart.tolist() == [0, 0, 0, 1]
@@ -42,15 +42,15 @@ def test_a_mirrored_chest_has_the_same_cues(row: float, column: float) -> None:
     masks = {name: np.zeros(SHAPE, bool) for name in ("right_lung", "left_lung")}
     masks["right_lung"][50:350, 50:200] = True
     masks["left_lung"][50:350, 300:450] = True
-    one, other = (cues([at(row, place, region="x")], masks, 0.7) for place in (column, SHAPE[1] - column))
+    one, other = (cues([at(row, place, region="x")], lungs_of(masks), 0.7) for place in (column, SHAPE[1] - column))
     assert np.allclose(one, other)
 
 
 def test_one_lung_is_judged_as_if_the_other_were_its_mirror_image(regions: dict[str, np.ndarray]) -> None:
-    both = cues([at(100, 100)], regions, 0.7)
-    alone = cues([at(100, 100)], {"right_lung": regions["right_lung"]}, 0.7)
+    both = cues([at(100, 100)], lungs_of(regions), 0.7)
+    alone = cues([at(100, 100)], lungs_of({"right_lung": regions["right_lung"]}), 0.7)
     assert np.allclose(both, alone)
-    assert cues([], regions, 0.7).shape == (0, len(CUES))
+    assert cues([], lungs_of(regions), 0.7).shape == (0, len(CUES))
 
 
 def test_a_judge_orders_anew_and_changes_nothing_else(regions: dict[str, np.ndarray]) -> None:
@@ -58,10 +58,10 @@ def test_a_judge_orders_anew_and_changes_nothing_else(regions: dict[str, np.ndar
     weights[CUES.index("outwards")] = 4.0
     judge = Judge(tuple(weights), -1.0)
     central, lateral = at(200, 190, 0.9), at(200, 60, 0.2)
-    first, second = judge.judged([central, lateral], regions, 0.7)
+    first, second = judge.judged([central, lateral], lungs_of(regions), 0.7)
     assert (first.column, second.column) == (60, 190) and 0 < second.probability < first.probability < 1
     assert (first.row, first.edge, first.region, first.segment) == (lateral.row, lateral.edge, lateral.region, lateral.segment)
-    assert judge.judged([], regions, 0.7) == []
+    assert judge.judged([], lungs_of(regions), 0.7) == []
 
 
 def test_a_network_brings_its_judge_along_and_one_without_is_refused() -> None:

@@ -1,10 +1,10 @@
-"""Irregularities of a frontal chest radiograph, found in segments of its lungs and heart at native resolution."""
+"""Irregularities of a frontal chest radiograph, looked for in segments of its lungs and heart."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,35 +12,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from casewise.errors import CasewiseError
 from casewise.finding import Finding
 from casewise.image import Box, Image
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from casewise.anatomy import Segments
     from casewise.anatomy.region_pose import Pose
+    from casewise.detection.films import Film
     from casewise.detection.fusion import Detection
     from casewise.models import Model
 
 NAME = "irregularities"
 NODULE, ANY, TUBERCULOSIS, SEGMENTS = "nodule", "any nodule", "tuberculosis", "segments"
-LEAST = 0.052  # of a nodule that is told: two false ones an image, see benchmarks/results/irregularities.md
-MOST = 5
-COARSE_MM = 0.3  # pixels larger than this lose nodules under a centimetre
-
-
-@dataclass(frozen=True, eq=False)
-class Upright:
-    """A radiograph as the detector knows it. array : (1, rows, columns), upright, bones bright. pose : how it was turned to be so.
-
-    millimetres : of its pixels. measured : whether the file says so, or the lungs' height had to.
-    """
-
-    array: npt.NDArray[np.generic]
-    segments: Segments
-    pose: Pose
-    millimetres: float
-    measured: bool
+COARSE_MM = 1.0  # pixels larger than this lose nodules under a centimetre
 
 
 class Irregularities:
@@ -58,21 +44,25 @@ class Irregularities:
         self.notes: list[str] = []
 
     def analyze(self, image: Image) -> list[Finding]:
-        """``any nodule`` with the chance of the likeliest (how well that tells whether a film has one at all stands in
-        benchmarks/results/irregularities.md); then each nodule that is likely enough, the most probable first, with its box, the
-        lung or heart it lies in and its segment's number (``measures["segment"]``, from 1); ``tuberculosis``; and, where maps are
-        written, ``segments``, whose mask is their borders, for the report.
+        """``any nodule`` with the probability of the likeliest (how well that tells whether a film has one at all stands in
+        benchmarks/results/irregularities.md); then, where that reaches the film's threshold, each nodule that is likely enough, at
+        most five, the most probable first, with its box, the lung or heart it lies in and its segment's number
+        (``measures["segment"]``, from 1); ``tuberculosis``; and, where maps are written, ``segments``, whose mask is their borders,
+        for the report.
 
         Raises CasewiseError, one sentence, for a volume and for a picture that is no frontal chest radiograph.
         """
-        upright = self._upright(image)
-        self.notes.append(_sought(upright.segments))
-        found = self._detections(upright)
-        told = [one for one in found if one.probability >= LEAST][:MOST]
-        path = self._written(found, upright, image)
-        whole = Finding(self.name, ANY, max((one.probability for one in found), default=0.0), map=path)
-        nodules = [self._finding(one, upright, image, path) for one in told]
-        return [whole, *nodules, self._tuberculosis(upright), *self._segments(upright, image)]
+        from casewise.detection.films import marks
+        from casewise.device import resolve_device
+
+        film = self._film(image)
+        network = self._model.ready(resolve_device(self._device))
+        self.notes.append(_sought(film.segments, network))
+        found = marks(film, network)
+        path = self._written(found.judged, film, image)
+        whole = Finding(self.name, ANY, max((one.probability for one in found.judged), default=0.0), map=path)
+        nodules = [self._finding(one, film, image, path) for one in found.reported]
+        return [whole, *nodules, self._tuberculosis(film), *self._segments(film, image)]
 
     @cached_property
     def _model(self) -> Model:
@@ -80,78 +70,59 @@ class Irregularities:
 
         return load("irregularities")
 
-    def _tuberculosis(self, upright: Upright) -> Finding:
+    def _tuberculosis(self, film: Film) -> Finding:
         """The disease that is spread over the lungs, judged on the whole picture at low resolution."""
         from casewise.models.shipped import load
 
-        scores = load(TUBERCULOSIS).predict(Image(upright.array), self._device).scores
+        scores = load(TUBERCULOSIS).predict(Image(film.array), self._device).scores
         return Finding(self.name, TUBERCULOSIS, scores[TUBERCULOSIS], "lungs")
 
-    def _upright(self, image: Image) -> Upright:
-        from casewise.anatomy.regions import HEART, OVERLAP
+    def _film(self, image: Image) -> Film:
         from casewise.applications.chest import chest_regions
-        from casewise.detection.chest import chest_segments, pixel_mm
+        from casewise.detection.films import film_of
 
         found = chest_regions(image, self._device)
         self.notes = [remark.sentence for remark in found.remarks]
-        lungs = [name for name in found.masks if name not in (HEART, OVERLAP)]
-        if not lungs:
-            msg = "No lung was found in this radiograph, and irregularities are sought in lungs; look at its regions first."
-            raise CasewiseError(msg)
-        masks = {name: np.ascontiguousarray(found.pose.upright(mask)) for name, mask in found.masks.items() if name != OVERLAP}
-        plane = found.pose.upright(_grey(image))
-        if found.pose.inverted:
-            plane = plane.max() + plane.min() - plane
-        millimetres = pixel_mm(image, masks)
-        if millimetres > COARSE_MM:
+        film = film_of(image, found)
+        if film.millimetres > COARSE_MM:
             self.notes.append(
-                f"Its pixels are about {millimetres:.2f} mm wide; nodules under a centimetre are hardly to be seen in them."
+                f"Its pixels are about {film.millimetres:.2f} mm wide; nodules under a centimetre are hardly to be seen in them."
             )
-        measured = bool(image.header.get("spacing_known", True))
-        array = np.ascontiguousarray(plane)[None]
-        return Upright(array, chest_segments(masks, millimetres), found.pose, millimetres, measured)
+        return film
 
-    def _detections(self, upright: Upright) -> list[Detection]:
-        from casewise.detection.detector import marked
-        from casewise.detection.fusion import fused
-        from casewise.detection.judging import Judge
-        from casewise.device import resolve_device
-
-        network = self._model.ready(resolve_device(self._device))
-        (found,) = marked([network], upright.segments, upright.array)
-        return Judge.of(network).judged(fused(found), upright.segments.regions, upright.millimetres)
-
-    def _finding(self, one: Detection, upright: Upright, image: Image, path: Path | None) -> Finding:
-        box = box_of(one, upright.pose, image.spatial_shape)
+    def _finding(self, one: Detection, film: Film, image: Image, path: Path | None) -> Finding:
+        box = box_of(one, film.pose, image.spatial_shape)
         measures = {"segment": float(one.segment + 1)}
-        if upright.measured:
-            measures["extent_mm"] = round(one.edge * upright.millimetres, 1)
+        if film.measured:
+            measures["extent_mm"] = round(one.edge * film.millimetres, 1)
         return Finding(self.name, NODULE, one.probability, one.region, box, map=path, measures=measures)
 
-    def _segments(self, upright: Upright, image: Image) -> list[Finding]:
+    def _segments(self, film: Film, image: Image) -> list[Finding]:
         if self._maps is None:
             return []
         from casewise.formats import mask_suffix, write_mask
 
-        drawn = np.ascontiguousarray(upright.pose.back(borders(upright.segments)))
+        drawn = np.ascontiguousarray(film.pose.back(borders(film.segments)))
         path = write_mask(self._maps / f"{self.name}-segments{mask_suffix(image)}", drawn, image)
-        return [Finding(self.name, SEGMENTS, region="lungs and heart", mask=path, measures={"count": float(len(upright.segments))})]
+        return [Finding(self.name, SEGMENTS, region="lungs and heart", mask=path, measures={"count": float(len(film.segments))})]
 
-    def _written(self, found: Sequence[Detection], upright: Upright, image: Image) -> Path | None:
+    def _written(self, found: Sequence[Detection], film: Film, image: Image) -> Path | None:
         if self._maps is None:
             return None
         from casewise.formats import mask_suffix, write_mask
 
-        heat = np.ascontiguousarray(upright.pose.back(heat_map(found, upright.array.shape[1:])))
+        heat = np.ascontiguousarray(film.pose.back(heat_map(found, film.array.shape[1:])))
         return write_mask(self._maps / f"{self.name}-map{mask_suffix(image)}", np.rint(heat * 255).astype(np.uint8), image)
 
 
-def _sought(segments: Segments) -> str:
+def _sought(segments: Segments, network: nn.Module) -> str:
+    from casewise.detection.detector import seen_mm
+
     regions = Counter(segment.region.replace("_", " ") for segment in segments)
     parts = ", ".join(f"{count} of the {name}" for name, count in regions.items())
-    scale = min(min(segment.scale) for segment in segments)
-    resolution = "full resolution" if scale == 1 else f"{scale:.2f} of its resolution"
-    return f"Sought in {len(segments)} segments at {resolution}: {parts}."
+    seen = seen_mm(network)
+    resolution = "at their native resolution" if seen is None else f"at {seen:g} mm a pixel"
+    return f"Nodules were looked for in {len(segments)} segments {resolution}: {parts}."
 
 
 def borders(segments: Segments) -> npt.NDArray[np.uint8]:
@@ -197,8 +168,3 @@ def box_of(one: Detection, pose: Pose, shape: Sequence[int]) -> Box:
         low = min(max(0, round(place - one.edge / 2)), n - 1)
         bounds.append((low, max(low + 1, min(n, round(place + one.edge / 2)))))
     return Box(tuple(lo for lo, _ in bounds), tuple(hi for _, hi in bounds))
-
-
-def _grey(image: Image) -> npt.NDArray[np.float32]:
-    weights = np.array([0.299, 0.587, 0.114] if image.channels == 3 else [1 / image.channels] * image.channels, np.float32)
-    return np.tensordot(weights, image.array.astype(np.float32), axes=1)

@@ -11,19 +11,31 @@ from torch import nn
 
 from casewise.anatomy import Segments
 from casewise.detection.fusion import Detection
-from casewise.detection.views import COARSE, PIXEL_MM, Floats, View, flipped, views
+from casewise.detection.views import PLACE_MM, Floats, View, flipped, views
 
 MOST = 20  # of a segment
 EDGE_MM = (12.0, 40.0)  # of a finding's box
 _APART = 11  # places: peaks are at least 4 mm apart
 _SMOOTH = 3.0  # places: what is marked saturates, so that its extent tells more than its height
 MIRRORED = ((), (1,), (2,), (1, 2))  # one network alone sees things in one of them that it does not see in the others
-_REACH = round(EDGE_MM[1] / 2 / (PIXEL_MM * COARSE))
+_REACH = round(EDGE_MM[1] / 2 / PLACE_MM)
 
 
-def marked(networks: Sequence[nn.Module], segments: Segments, array: npt.NDArray[np.generic]) -> list[list[Detection]]:
+def marked(
+    networks: Sequence[nn.Module], segments: Segments, array: npt.NDArray[np.generic], millimetres: float
+) -> list[list[Detection]]:
     """For each network what it marks in a radiograph's array (1, rows, columns), segment by segment, unmerged."""
-    return told(networks, views(segments, array))
+    return told(networks, views(segments, array, millimetres, any(sees_native(network) for network in networks)))
+
+
+def sees_native(network: nn.Module) -> bool:
+    """Whether a detector's network sees the native pixels of a segment, as its model's ``branch`` says."""
+    return bool(network.native)
+
+
+def seen_mm(network: nn.Module) -> float | None:
+    """Millimetres of a pixel as a detector's network sees it; None for one that sees native pixels, whatever they measure."""
+    return None if sees_native(network) else round(PLACE_MM, 3)
 
 
 def told(networks: Sequence[nn.Module], seen: Iterable[View]) -> list[list[Detection]]:
@@ -58,9 +70,9 @@ def peaks(odds: npt.NDArray[np.float32], view: View, number: int, most: int = MO
     found = []
     for place in np.argsort(-smooth[rows, columns], kind="stable")[:most]:
         row, column = int(rows[place]), int(columns[place])
-        down, across = (o + (p + 0.5) * s for o, p, s in zip(view.origin, (row, column), view.step, strict=True))
+        down, across = (o + (p + 0.5) * view.step for o, p in zip(view.origin, (row, column), strict=True))
         probability = float(1 / (1 + np.exp(-np.clip(smooth[row, column], -50, 50))))
-        edge = _extent(smooth, row, column) * view.step[0]
+        edge = _extent(smooth, row, column) * view.step
         found.append(Detection(down, across, edge, probability, view.segment.region, number))
     return found
 
@@ -73,5 +85,5 @@ def _extent(smooth: npt.NDArray[np.float32], row: int, column: int) -> float:
     window = 1 / (1 + np.exp(-np.clip(smooth[top : row + _REACH + 1, left : column + _REACH + 1], -50, 50)))
     parts, _ = label(window >= window[row - top, column - left] / 2)
     area = np.count_nonzero(parts == parts[row - top, column - left])
-    least, most = (edge / (PIXEL_MM * COARSE) for edge in EDGE_MM)
+    least, most = (edge / PLACE_MM for edge in EDGE_MM)
     return float(np.clip(1.25 * 2 * np.sqrt(area / np.pi), least, most))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,16 +22,23 @@ from casewise.image import Box
 RIGHT, LEFT, HEART = "right_lung", "left_lung", "heart"
 CUES = ("log-odds", "of the other side", "outwards", "outwards²", "downwards", "downwards²", "extent", "heart")
 NEAR_MM = 15.0  # of the mirrored place
+CANDIDATES = 30  # of a film that are judged: those that the network marked most strongly
+MOST = 5  # marks that a film is given
 _LEAST = 1e-6
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Judge:
-    """A logistic regression over :data:`CUES`: one weight a cue, and a shift."""
+    """A logistic regression over :data:`CUES`, one weight a cue, and a shift; and the thresholds above which it reports marks.
+
+    film_from : probability that a film's best candidate must reach for any to be reported. mark_from : what each must reach then.
+    """
 
     weights: tuple[float, ...]
     shift: float
+    film_from: float = 0.0
+    mark_from: float = 0.0
 
     @classmethod
     def of(cls, network: nn.Module) -> Judge:
@@ -40,28 +48,38 @@ class Judge:
             raise ModelError(
                 f"This detector's network does not bring {len(CUES)} weights to judge findings by; take the shipped one."
             )
-        return cls(tuple(kept.weight[0].tolist()), float(kept.bias.detach()[0]))
+        film_from, mark_from = getattr(network, "thresholds", (0.0, 0.0))
+        return cls(tuple(kept.weight[0].tolist()), float(kept.bias.detach()[0]), film_from, mark_from)
+
+    def settings(self) -> dict[str, Any]:
+        """What :meth:`of` reads, by the names of a network's settings."""
+        return {"cues": len(self.weights), "film_from": self.film_from, "mark_from": self.mark_from}
 
     def tensors(self) -> dict[str, Tensor]:
-        """What :meth:`of` reads, by the names of a network's weights."""
+        """The same by the names of a network's weights."""
         return {"judge.weight": torch.tensor([self.weights]), "judge.bias": torch.tensor([self.shift])}
 
-    def judged(
-        self, found: Sequence[Detection], regions: Mapping[str, npt.NDArray[np.bool_]], millimetres: float
-    ) -> list[Detection]:
-        """The same findings with their probability after the second look, the most probable first."""
-        odds = cues(found, regions, millimetres) @ np.array(self.weights) + self.shift
+    def judged(self, found: Sequence[Detection], lungs: Mapping[str, Box], millimetres: float) -> list[Detection]:
+        """The :data:`CANDIDATES` most probable of ``found`` with their probability after the second look, highest first."""
+        kept = sorted(found, key=lambda one: -one.probability)[:CANDIDATES]
+        odds = cues(kept, lungs, millimetres) @ np.array(self.weights) + self.shift
         chances = 1 / (1 + np.exp(-np.clip(odds, -50, 50)))
-        again = [replace(one, probability=float(chance)) for one, chance in zip(found, chances, strict=True)]
+        again = [replace(one, probability=float(chance)) for one, chance in zip(kept, chances, strict=True)]
         return sorted(again, key=lambda one: -one.probability)
 
+    def reported(self, judged: Sequence[Detection]) -> list[Detection]:
+        """Which of a film's judged candidates are reported as marks, highest first; none where none reaches ``film_from``."""
+        if not judged or max(one.probability for one in judged) < self.film_from:
+            return []
+        likely = [one for one in judged if one.probability >= self.mark_from]
+        return sorted(likely, key=lambda one: -one.probability)[:MOST]
 
-def cues(found: Sequence[Detection], regions: Mapping[str, npt.NDArray[np.bool_]], millimetres: float) -> Floats:
-    """(findings, cues) of an image's findings. regions : its lungs, upright; millimetres : of its pixels.
+
+def cues(found: Sequence[Detection], lungs: Mapping[str, Box], millimetres: float) -> Floats:
+    """(findings, cues) of an image's findings. lungs : as :func:`lungs_of` gives them; millimetres : of the image's pixels.
 
     Outwards from the mediastinum and downwards from the apex are counted from −0.5 to 0.5 over the box of the nearer lung.
     """
-    lungs = _lungs(regions)
     if not found:
         return np.zeros((0, len(CUES)))
     odds = np.array([log_odds(one.probability) for one in found])
@@ -83,8 +101,8 @@ def log_odds(probability: float) -> float:
     return float(np.log(kept / (1 - kept)))
 
 
-def _lungs(regions: Mapping[str, npt.NDArray[np.bool_]]) -> dict[str, Box]:
-    """The box of each lung; where one is missing, the other's, mirrored in the image."""
+def lungs_of(regions: Mapping[str, npt.NDArray[np.bool_]]) -> dict[str, Box]:
+    """The box of each lung of an upright image; where one is missing, the other's, mirrored in the image."""
     boxes = {name: Box.around(regions[name]) for name in (RIGHT, LEFT) if name in regions}
     found = {name: box for name, box in boxes.items() if box is not None}
     columns = next(iter(regions.values())).shape[1]

@@ -13,10 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from casewise.detection.views import COARSE, FIELD_MM, PIXEL_MM
+from casewise.detection.views import FIELD_MM, PLACE_MM
 
 Floats = npt.NDArray[np.float32]
-PLACE_MM = PIXEL_MM * COARSE
 _SIZE = (14.0, 5.0, 40.0, 0.5)  # mm: middle, least, most, spread of the logarithm
 _CONTRAST = (1.0, 0.35, 3.0, 0.5)
 _APART_MM = 6.0

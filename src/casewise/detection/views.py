@@ -1,21 +1,24 @@
-"""What the detector sees of a radiograph: each segment's pixels with local contrast evened out, and the whole image reduced.
+"""What the detector sees of a radiograph: the whole film at 0.7 mm a place, local contrast evened out, segment by segment.
 
-Local mean and deviation are taken out within what a segment shows, so that nodules behind a rib and in clear lung, and films of
-different exposure, look alike (as Hardie 2008 does before filtering).
+Local mean and deviation are taken out, so that nodules behind a rib and in clear lung, and films of different exposure, look
+alike (as Hardie 2008 does before filtering). A place measures 0.7 mm whatever the film's own pixels measure: a network that learnt
+nodules at one scale finds them at no other. Networks that see native pixels see a segment's own besides, sixteen a place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from casewise.anatomy import Segment, Segments
 
-PIXEL_MM = 0.175  # of the films that the detector learnt from
-COARSE = 4  # native pixels of a place, on each axis: 0.7 mm, as of an image of 2048 pixels reduced to 512
+PIXEL_MM = 0.175  # of the films of 2048 pixels that networks with native pixels learnt from
+COARSE = 4  # native pixels of a place, on each axis
+PLACE_MM = PIXEL_MM * COARSE  # 0.7 mm: an image of 2048 such pixels reduced to 512
 FIELD_MM = 12.0  # standard deviation of the Gaussian neighbourhood that contrast is measured in
 _RANGE = 3.0  # deviations that still differ in what the network sees
 Floats = npt.NDArray[np.float32]
@@ -23,44 +26,54 @@ Floats = npt.NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """A segment as the detector sees it, in places of 4 × 4 pixels of the segment.
+    """A segment as the detector sees it, in places of 0.7 mm.
 
-    seen : (17, rows, columns) float32, in local standard deviations from the local mean, −3 to 3: the sixteen native pixels of a
-    place, 0 where the segment shows nothing; and the whole image reduced to one pixel a place, of which nothing is hidden.
-    inside : (rows, columns) bool, what the segment shows. origin : of its first pixel in the image. step : image pixels a place,
-    one an axis.
+    seen : (1 or 17, rows, columns) float32, in local standard deviations from the local mean, −3 to 3. The last channel is the
+    whole image reduced to one pixel a place, of which nothing is hidden. The sixteen before it, where they were asked for, are the
+    native pixels of a place, 0 where the segment shows nothing.
+    inside : (rows, columns) bool, what the segment shows. origin : of its first place in the image, in pixels. step : image pixels
+    a place.
     """
 
     segment: Segment
     seen: Floats
     inside: npt.NDArray[np.bool_]
-    origin: tuple[int, int]
-    step: tuple[float, float]
+    origin: tuple[float, float]
+    step: float
 
 
-def views(segments: Segments, array: npt.NDArray[np.generic]) -> Iterator[View]:
-    """Of a radiograph's array (1, rows, columns), a view of each of its segments."""
-    reduced: dict[tuple[float, ...], Floats] = {}
+def views(segments: Segments, array: npt.NDArray[np.generic], millimetres: float, native: bool = False) -> Iterator[View]:
+    """Of a radiograph's array (1, rows, columns), whose pixels measure ``millimetres``, a view of each of its segments.
+
+    native : whether a place's own pixels are shown too. A place is then 4 × 4 pixels, so that they must measure 0.175 mm.
+    """
+    step = float(COARSE) if native else PLACE_MM / millimetres
+    everything = whole(array, step)
     for segment in segments:
-        pixels = segments.pixels(array, segment)[0]
+        shape = tuple(-(-n // step) for n in segment.box.shape)
+        first = [round(low / step) for low in segment.box.lower]
+        places = [
+            np.minimum(start + np.arange(int(n)), most - 1) for start, n, most in zip(first, shape, everything.shape, strict=True)
+        ]
+        origin = segment.box.lower if native else tuple(start * step for start in first)
         shown = segments.inside(segment)
-        coarse = reduced_by(pixels, COARSE)
-        inside = shown[np.ix_(*(_places(n, old, new) for n, old, new in zip(coarse.shape, shown.shape, pixels.shape, strict=True)))]
-        step = tuple(COARSE * n / m for n, m in zip(segment.box.shape, pixels.shape, strict=True))
-        if segment.scale not in reduced:
-            reduced[segment.scale] = whole(array, segment.scale)
-        seen = np.concatenate([_native(pixels, coarse, inside), _part(reduced[segment.scale], segment, step, coarse.shape)[None]])
-        yield View(segment, seen, inside, segment.box.lower, step)  # type: ignore[arg-type]
+        inside = shown[
+            np.ix_(
+                *(
+                    _middles(o, int(n), step, low, m)
+                    for o, n, low, m in zip(origin, shape, segment.box.lower, shown.shape, strict=True)
+                )
+            )
+        ]
+        seen = everything[np.ix_(*places)][None]
+        if native:
+            seen = np.concatenate([_native(segments.pixels(array, segment)[0], inside), seen])
+        yield View(segment, seen, inside, origin, step)  # type: ignore[arg-type]
 
 
-def whole(array: npt.NDArray[np.generic], scale: tuple[float, ...] = (1.0, 1.0)) -> Floats:
-    """The whole radiograph (1, rows, columns), one pixel a place, in local standard deviations."""
-    plane = array[0].astype(np.float32)
-    if min(scale) < 1:
-        from skimage.transform import resize
-
-        plane = resize(plane, tuple(round(n * s) for n, s in zip(plane.shape, scale, strict=True)), order=1).astype(np.float32)
-    return evened(reduced_by(plane, COARSE))
+def whole(array: npt.NDArray[np.generic], step: float = COARSE) -> Floats:
+    """The whole radiograph (1, rows, columns), one pixel a place of ``step`` pixels, in local standard deviations."""
+    return evened(reduced_by(array[0].astype(np.float32), step))
 
 
 def evened(plane: Floats) -> Floats:
@@ -69,11 +82,28 @@ def evened(plane: Floats) -> Floats:
     return np.clip((plane - mean) / deviation, -_RANGE, _RANGE).astype(np.float32)
 
 
-def reduced_by(pixels: Floats, factor: int) -> Floats:
-    """Means of blocks of factor × factor; the last ones are filled with the nearest pixels."""
-    even = np.pad(pixels, ((0, -pixels.shape[0] % factor), (0, -pixels.shape[1] % factor)), mode="edge")
-    blocks = even.reshape(even.shape[0] // factor, factor, even.shape[1] // factor, factor)
-    return np.asarray(blocks.mean(axis=(1, 3), dtype=np.float32))
+def reduced_by(pixels: Floats, step: float) -> Floats:
+    """Means of squares of ``step`` pixels, side by side; linear interpolation between pixels where ``step`` is below 1.
+
+    The last squares are filled with the nearest pixels.
+    """
+    return _reduced_rows(np.ascontiguousarray(_reduced_rows(pixels, step).T), step).T
+
+
+def _reduced_rows(pixels: Floats, step: float) -> Floats:
+    count = int(np.ceil(len(pixels) / step - 1e-9))
+    width = max(step, 1.0)
+    beyond = int(np.ceil(width)) + 1
+    before = np.cumsum(np.pad(pixels, ((beyond, beyond), (0, 0)), mode="edge"), axis=0, dtype=np.float64)
+    before = np.concatenate([np.zeros_like(before[:1]), before])  # the sum of what lies above each edge between pixels
+    middles = (np.arange(count, dtype=np.float64) + 0.5) * step + beyond
+    return np.asarray((_at(before, middles + width / 2) - _at(before, middles - width / 2)) / width, np.float32)
+
+
+def _at(values: npt.NDArray[np.floating[Any]], places: npt.NDArray[np.floating[Any]]) -> npt.NDArray[np.floating[Any]]:
+    low = np.clip(np.floor(places).astype(int), 0, len(values) - 2)
+    share = (places - low)[:, None]
+    return np.asarray(values[low] * (1 - share) + values[low + 1] * share)
 
 
 def flipped(seen: Floats, axis: int) -> Floats:
@@ -86,8 +116,9 @@ def flipped(seen: Floats, axis: int) -> Floats:
     return turned[order]
 
 
-def _native(pixels: Floats, coarse: Floats, inside: npt.NDArray[np.bool_]) -> Floats:
+def _native(pixels: Floats, inside: npt.NDArray[np.bool_]) -> Floats:
     """(16, rows, columns)."""
+    coarse = reduced_by(pixels, COARSE)
     mean, deviation = _statistics(coarse, inside)
     rows, columns = coarse.shape
     even = np.pad(pixels, ((0, rows * COARSE - pixels.shape[0]), (0, columns * COARSE - pixels.shape[1])), mode="edge")
@@ -95,25 +126,17 @@ def _native(pixels: Floats, coarse: Floats, inside: npt.NDArray[np.bool_]) -> Fl
     return np.clip((blocks - mean) / deviation, -_RANGE, _RANGE) * inside
 
 
-def _part(plane: Floats, segment: Segment, step: tuple[float, ...], shape: tuple[int, ...]) -> Floats:
-    """The places of the whole image that lie nearest to a segment's."""
-    chosen = [
-        np.clip(np.round(low / s).astype(int) + np.arange(n), 0, most - 1)
-        for low, s, n, most in zip(segment.box.lower, step, shape, plane.shape, strict=True)
-    ]
-    return plane[np.ix_(*chosen)]
-
-
-def _places(count: int, old: int, new: int) -> npt.NDArray[np.intp]:
-    """The image pixel in the middle of each of ``count`` places."""
-    return np.minimum(((np.arange(count) + 0.5) * COARSE * old / new).astype(int), old - 1)
+def _middles(origin: float, count: int, step: float, lower: int, length: int) -> npt.NDArray[np.intp]:
+    """The pixel of a segment that begins at ``lower`` in the middle of each of ``count`` places from ``origin`` on."""
+    middles = np.floor(origin - lower + (np.arange(count) + 0.5) * step + 1e-9).astype(int)
+    return np.clip(middles, 0, length - 1)
 
 
 def _statistics(coarse: Floats, inside: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """Local mean and standard deviation of what is shown (normalised convolution)."""
     from scipy.ndimage import gaussian_filter
 
-    sigma = FIELD_MM / (PIXEL_MM * COARSE)
+    sigma = FIELD_MM / PLACE_MM
     weight = inside.astype(np.float32)
     total = gaussian_filter(weight, sigma, truncate=2.5) + 1e-3
     mean = gaussian_filter(coarse * weight, sigma, truncate=2.5) / total

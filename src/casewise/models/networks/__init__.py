@@ -44,15 +44,24 @@ def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, o
 
         members, cues = settings.get("members", 1), settings.get("cues", 0)
         if not isinstance(members, int) or not isinstance(cues, int) or members < 1 or cues < 0:
-            msg = f"A network of spots has whole numbers of members and cues; given were {members!r} and {cues!r}."
+            msg = f"A network of spots has whole numbers of members and cues; got {members!r} and {cues!r}."
             raise ModelError(msg)
-        return spots(outputs, channels, str(settings.get("branch", "both")), members, cues)
+        thresholds = _probability(settings, "film_from"), _probability(settings, "mark_from")
+        return spots(outputs, channels, str(settings.get("branch", "both")), members, cues, thresholds)
     if kind == "monai":
         from casewise.models.networks.monai_net import build_monai
 
         return build_monai(settings)
     msg = f"The network kind {kind!r} is unknown; casewise's own are {', '.join(NETWORKS)}."
     raise ModelError(msg)
+
+
+def _probability(settings: Mapping[str, object], name: str) -> float:
+    value = settings.get(name, 0.0)
+    if not isinstance(value, int | float) or not 0 <= value <= 1:
+        msg = f"{name} of a network of spots is a probability from 0 to 1; got {value!r}."
+        raise ModelError(msg)
+    return float(value)
 
 
 def _interactive(kind: str, spatial_dims: int, in_channels: int, outputs: int, settings: Mapping[str, object]) -> nn.Module:

@@ -18,9 +18,13 @@ BRANCHES = {"reduced": slice(NATIVE, NATIVE + 1), "native": slice(0, NATIVE), "b
 class Spots(nn.Module):
     """Input (N, 17, rows, columns) as :func:`casewise.detection.views.views` makes it; output (N, outputs, rows, columns) logits.
 
-    branch : which of the 17 channels it sees: ``native`` pixels in blocks of 4 × 4, the ``reduced`` whole image, or ``both``.
+    branch : which of the 17 channels it sees: ``native`` pixels in blocks of 4 × 4, the ``reduced`` whole image, or ``both``. One
+    that sees the reduced image alone takes (N, 1, rows, columns) too.
+    native : whether it sees native pixels. thresholds : see :func:`spots`.
     A residual U-Net without normalisation, which would take out how strong a contrast is.
     """
+
+    thresholds: tuple[float, float] = (0.0, 0.0)
 
     def __init__(self, outputs: int, channels: Sequence[int] = (16, 32, 64, 96), branch: str = "both") -> None:
         super().__init__()
@@ -28,6 +32,7 @@ class Spots(nn.Module):
             msg = f"A network of spots has a branch, one of {', '.join(BRANCHES)}; given was {branch!r}."
             raise ModelError(msg)
         self.seen = BRANCHES[branch]
+        self.native = branch != "reduced"
         self.stem = nn.Conv2d(self.seen.stop - self.seen.start, channels[0], 4, stride=2, padding=1)
         self.encoder = nn.ModuleList(Residual(i, o) for i, o in zip((channels[0], *channels[:-1]), channels, strict=True))
         steps = list(reversed(list(pairwise(channels))))
@@ -39,7 +44,7 @@ class Spots(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         shape = x.shape[2:]
-        x = functional.pad(x[:, self.seen], (0, shape[1] % 2, 0, shape[0] % 2))
+        x = functional.pad(x if x.shape[1] == 1 and not self.native else x[:, self.seen], (0, shape[1] % 2, 0, shape[0] % 2))
         x = self.stem(x.contiguous(memory_format=torch.channels_last))
         skips = []
         for number, level in enumerate(self.encoder):
@@ -77,19 +82,32 @@ class Residual(nn.Module):
 class ManySpots(nn.Module):
     """Several such networks whose logits are averaged."""
 
+    thresholds: tuple[float, float] = (0.0, 0.0)
+
     def __init__(self, members: int, outputs: int, channels: Sequence[int], branch: str) -> None:
         super().__init__()
+        self.native = branch != "reduced"
         self.members = nn.ModuleList(Spots(outputs, channels, branch) for _ in range(members))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.stack([member(x) for member in self.members]).mean(dim=0)
 
 
-def spots(outputs: int, channels: Sequence[int], branch: str, members: int = 1, cues: int = 0) -> nn.Module:
-    """One such network or several; with ``cues``, beside it the weights by which its findings are looked at a second time, which
-    its own answers do not depend on (:class:`casewise.detection.judging.Judge`).
+def spots(
+    outputs: int,
+    channels: Sequence[int],
+    branch: str,
+    members: int = 1,
+    cues: int = 0,
+    thresholds: tuple[float, float] = (0.0, 0.0),
+) -> nn.Module:
+    """One such network or several; with ``cues``, beside it the weights by which its findings are looked at a second time and the
+    thresholds (of a film, of a mark) from which they are reported, which its own answers do not depend on
+    (:class:`casewise.detection.judging.Judge`).
     """
+    network: Spots | ManySpots
     network = ManySpots(members, outputs, channels, branch) if members > 1 else Spots(outputs, channels, branch)
     if cues:
         network.judge = nn.Linear(cues, 1)
+        network.thresholds = thresholds
     return network

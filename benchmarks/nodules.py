@@ -1,0 +1,161 @@
+"""The nodules that ``irregularities`` reports: ``python -m benchmarks.nodules``.
+
+The shipped networks, which saw no film with a real nodule, mark candidates by the application's own function. The second look at
+them and the thresholds from which they are reported are chosen on four folds and measured on the fifth. Films: JSRT with and
+without nodule, and normal ones of three other sites.
+
+Writes ``benchmarks/results/nodules.md`` and, one row a film, ``nodules.json``; ``--rows`` makes the page from existing rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks._nodules_crossed import CLEAN, FALSE, FOLDS, Founds, Row, chosen, folds, rest, row
+from benchmarks._nodules_films import SITES, Film, films, found_in
+from benchmarks._nodules_table import film_auc, froc_table, kinds_table, reported_table, with_interval
+from casewise.detection.judging import CANDIDATES, MOST, Judge
+
+RESULTS = Path(__file__).parent / "results"
+CROSSED, ALONE = "crossed", "jsrt alone"
+
+
+def measured(every: Sequence[Film]) -> tuple[dict[str, list[Row]], Judge]:
+    """(rows by protocol, the judge that is shipped)."""
+    founds: Founds = {film.name: found for film in every if (found := found_in(film)) is not None}
+    known = [film for film in every if film.name in founds]
+    fresh = [film for film in known if not film.learnt_from]
+    shipped = chosen(fresh, founds)
+    parts = folds(every)
+    rows = []
+    for number, part in enumerate(parts):
+        others = {film.name for film in rest(parts, number)}
+        judge = chosen([film for film in fresh if film.name in others], founds)
+        rows += [row(film, founds, judge, shipped) for film in part]
+    jsrt = chosen([film for film in fresh if film.site == "JSRT"], founds)
+    alone = [row(film, founds, jsrt, shipped) for film in every if film.site != "JSRT"]
+    return {CROSSED: sorted(rows, key=lambda one: one.film), ALONE: sorted(alone, key=lambda one: one.film)}, shipped
+
+
+def page(rows: dict[str, list[Row]], shipped: dict[str, Any]) -> str:
+    crossed = rows[CROSSED]
+    jsrt = [one for one in crossed if one.site == "JSRT"]
+    nodules = [one for one in jsrt if one.nodule]
+    return "\n".join(
+        [
+            "# Nodules that are reported",
+            "",
+            "`python -m benchmarks.nodules`",
+            "",
+            protocol(crossed),
+            "",
+            "## What is reported",
+            *reported_table(groups(crossed)),
+            "",
+            "With the second look and the thresholds of JSRT's films alone, nothing of the other sites being known:",
+            "",
+            *reported_table(groups(rows[ALONE])),
+            "",
+            "## Candidates, whatever is reported of them",
+            f"JSRT, {len(jsrt)} films, {len(nodules)} nodules. A film has a nodule, by its likeliest candidate: area under the "
+            f"curve {with_interval(film_auc, jsrt)}.",
+            "",
+            *froc_table(jsrt),
+            "",
+            "## Which nodules are found",
+            *kinds_table(jsrt),
+            "",
+            "## What is shipped",
+            "The second look fitted on all of these films but those that the networks learnt from. A film is given marks where its "
+            f"likeliest candidate reaches {shipped['film_from']:.3f}: then all candidates that reach {shipped['mark_from']:.3f}, "
+            f"at most {MOST}.",
+            "",
+        ]
+    )
+
+
+def groups(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    fresh = [one for one in rows if not one.learnt_from]
+    named = [(site, [one for one in fresh if one.site == site and not one.nodule]) for site in dict.fromkeys(SITES.values())]
+    return [
+        ("JSRT, all", [one for one in fresh if one.site == "JSRT"]),
+        ("JSRT, with a nodule", [one for one in fresh if one.site == "JSRT" and one.nodule]),
+        *((f"{site}, without nodule", here) for site, here in named),
+        ("all without nodule", [one for one in fresh if not one.nodule]),
+        ("Shenzhen and Montgomery, learnt from by the networks", [one for one in rows if one.learnt_from]),
+    ]
+
+
+def protocol(rows: Sequence[Row]) -> str:
+    def count(site: str) -> int:
+        return sum(one.site == site and not one.learnt_from for one in rows)
+
+    jsrt = [one for one in rows if one.site == "JSRT"]
+    nodules = sum(one.nodule is not None for one in jsrt)
+    learnt = sum(one.learnt_from for one in rows)
+    return (
+        f"{len(rows)} films, one a patient: JSRT {len(jsrt)}, {nodules} of them with one nodule; without nodule NIH {count('NIH')} "
+        f"(by its labels, which come from reports), Shenzhen {count('Shenzhen')} and Montgomery {count('Montgomery')} that the "
+        f"networks did not learn from, and {learnt} that they did, which are measured apart. The networks learnt from drawn "
+        "nodules in films of Shenzhen and Montgomery and saw no film of JSRT. Outlines of lungs and heart come from the shipped "
+        "model, which learnt from some of these films. From the file to the marks each film goes the application's own way "
+        f"(`casewise.detection.films`). The {CANDIDATES} strongest candidates of a film are judged by a logistic regression. It is "
+        f"fitted on four folds of {FOLDS}, its two thresholds are chosen by folds within these, and both are measured on the "
+        f"fifth: the film's, by which {CLEAN:.0%} of the films without nodule are given no mark, each site counting the same, and "
+        f"the mark's, by which there is at most {FALSE:g} false mark a film. A mark hits a nodule when its centre lies within the "
+        "nodule's radius, or 10 mm, of the nodule's. 95 % bootstrap intervals by patient."
+    )
+
+
+def write(rows: dict[str, list[Row]], shipped: dict[str, Any]) -> None:
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "nodules.md").write_text(page(rows, shipped), encoding="utf-8")
+
+
+def kept() -> tuple[dict[str, list[Row]], dict[str, Any]]:
+    """What :func:`main` wrote as JSON."""
+    document = json.loads((RESULTS / "nodules.json").read_text(encoding="utf-8"))
+    return {name: [read_row(one) for one in rows] for name, rows in document["rows"].items()}, document["shipped"]
+
+
+def read_row(one: dict[str, Any]) -> Row:
+    nodule = None if one["nodule"] is None else tuple(one["nodule"])
+    lists = {name: tuple(tuple(mark) for mark in one[name]) for name in ("marks", "shipped")}
+    return Row(**{**one, **lists, "nodule": nodule, "misses": tuple(one["misses"])})
+
+
+def rounded(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: rounded(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [rounded(one) for one in value]
+    return round(value, 5) if isinstance(value, float) else value
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser(description=__doc__)
+    asked.add_argument("--rows", action="store_true", help="make the page of the rows that are there")
+    if not asked.parse_args().rows:
+        torch.set_num_threads(1)
+        rows, judge = measured(films())
+        machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
+        lists = {name: [rounded(asdict(one)) for one in here] for name, here in rows.items()}
+        document = {"machine": machine, "shipped": asdict(judge), "rows": lists}
+        text = json.dumps(document, separators=(",", ":")).replace('{"film"', '\n{"film"')
+        (RESULTS / "nodules.json").write_text(text + "\n", encoding="utf-8")
+    write(*kept())
+    sys.stdout.write((RESULTS / "nodules.md").read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    main()
