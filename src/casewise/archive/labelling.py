@@ -23,7 +23,10 @@ _BRIGHT = 127
 
 @dataclass(frozen=True)
 class LabelRow:
-    """One structure of a label file. ``value``: None for all above ``above``, else the values whose union it is."""
+    """One structure of a label file. ``value``: None for all above ``above``, else the values whose union it is.
+
+    ``source``: the file as it was imported, where ``path`` may be its copy.
+    """
 
     name: str
     kind: str
@@ -32,6 +35,7 @@ class LabelRow:
     value: list[int] | None
     above: int
     key: str
+    source: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +68,10 @@ class LabelReader:
             path = take(self._copy_to, contents.key, [source.path], True)
         named = _structures(source, contents)
         above = _BRIGHT if contents.shaded else 0
-        return [LabelRow(name, source.kind, path, source.member, value, above, contents.key) for name, value in named.items()]
+        return [
+            LabelRow(name, source.kind, path, source.member, value, above, contents.key, str(source.path))
+            for name, value in named.items()
+        ]
 
 
 def _contents(path: Path, member: str | None) -> _Contents:
