@@ -66,8 +66,12 @@ def test_labels_folder_gives_a_structure_a_value(tmp_path: Path, imported) -> No
 
 def test_shades_of_a_resized_mask_are_cut_in_the_middle(tmp_path: Path) -> None:
     picture(tmp_path / "d" / "images" / "a.png", 1)
-    shades = np.linspace(0, 255, 256).astype(np.uint8).reshape(16, 16)
     from PIL import Image as Pillow
+
+    drawn = np.zeros((8, 8), np.uint8)
+    drawn[2:6, 1:6] = 255
+    shades = np.asarray(Pillow.fromarray(drawn).resize((16, 16), Pillow.Resampling.BICUBIC))
+    assert len(np.unique(shades)) > 4
 
     (tmp_path / "d" / "lung_masks").mkdir()
     Pillow.fromarray(shades).save(tmp_path / "d" / "lung_masks" / "a.png")
@@ -75,6 +79,19 @@ def test_shades_of_a_resized_mask_are_cut_in_the_middle(tmp_path: Path) -> None:
         archive.import_paths([tmp_path / "d"])
         (case,) = archive.cases(["lung"])
     assert (case.load_masks["lung"]() == (shades > 127)).all()
+    assert case.load_masks["lung"]().sum() == 80
+
+
+def test_a_picture_of_shades_is_no_mask(tmp_path: Path, imported) -> None:
+    from PIL import Image as Pillow
+
+    picture(tmp_path / "d" / "images" / "a.png", 1)
+    (tmp_path / "d" / "lung_masks").mkdir()
+    shades = np.linspace(0, 255, 256).astype(np.uint8).reshape(16, 16)
+    Pillow.fromarray(shades).save(tmp_path / "d" / "lung_masks" / "a.png")
+    _, labels, report = imported(tmp_path / "d")
+    assert labels["a.png"] == set()
+    assert "is no mask" in report.failed[0].reason
 
 
 def test_a_mask_without_its_image_is_named(tmp_path: Path, imported) -> None:
@@ -117,7 +134,7 @@ def test_a_subjects_mask_goes_to_all_its_sequences(tmp_path: Path, imported) -> 
             ("T1", "MR", None, "glioma"),
         ]
         assert {r.subject for r in records} == {"glioma/CBICA_ATV_1", "glioma/CBICA_ARW_1"}
-        assert all({str(label["name"]) for label in archive.labels(r.key)} == {"GT_W"} for r in records)
+        assert all({str(label["name"]) for label in archive.labels(r.key)} == {"gt_w"} for r in records)
 
 
 def test_a_mask_of_another_grid_is_named(tmp_path: Path, imported) -> None:
@@ -306,7 +323,7 @@ def test_what_all_names_share_tells_nobody_apart() -> None:
 
 @pytest.mark.parametrize(
     ("folder", "structure"),
-    [("lung_masks", "lung"), ("Lungs masks", "Lung"), ("masks", None), ("labels", None), ("pelvis_seg", "pelvis")],
+    [("lung_masks", "lung"), ("Lungs masks", "lung"), ("masks", None), ("labels", None), ("pelvis_seg", "pelvis")],
 )
 def test_structure_of_a_mask_folder(folder: str, structure: str | None) -> None:
     assert structure_of_folder(folder) == structure

@@ -233,6 +233,7 @@ def test_frames_are_referred_to_by_their_numbers(tmp_path: Path) -> None:
 
 def test_a_dose_grid_without_functional_groups_is_placed(tmp_path: Path) -> None:
     about = {**PATIENT, **placed(Plan(), 0), "Modality": "RTDOSE", "NumberOfFrames": 4, "GridFrameOffsetVector": [0, 2, 4, 6]}
+    about["DoseGridScaling"] = "1"
     frames = np.stack([synthetic.pixels(k) for k in range(4)])
     image = formats.read(synthetic.instance(tmp_path / "dose.dcm", frames, RTDoseStorage, **about))
     check_written(tmp_path, image)

@@ -16,18 +16,17 @@ from casewise.archive.layouts.tree import File, Folder
 from casewise.archive.members import expanded, with_voxels
 from casewise.archive.planning import Plan
 from casewise.archive.report import ImportReport, Refused
+from casewise.archive.segmentations import Segmentations
 from casewise.errors import CasewiseError
 from casewise.formats import Found, Kind, Rejected, read, scan
 
+_WITHOUT_SERIES = "It is a DICOM segmentation, but the series that it names is not among the images; import them together."
 _HIDDEN = "It is a hidden file."
-_SEVERAL_SERIES = (
-    "It is a mask, but its folder holds several DICOM series, and its name says of none; name its image in a manifest."
-)
 
 
 @dataclass(frozen=True)
 class Settled:
-    """A file of which there is nothing to read. ``state``: failed, skipped or table."""
+    """A file of which there is nothing to read. ``state``: failed or skipped."""
 
     path: Path
     state: str
@@ -38,7 +37,7 @@ class Finder:
     """Goes through the folders of one import.
 
     plan : what is known of the files. stats : size and time of each. earlier : the catalogue's rows by path. renewed : the manifest
-    has changed, so what it names is read again. keys : of the images that were known and unchanged.
+    has changed, so what it names is read again.
     """
 
     def __init__(
@@ -56,20 +55,24 @@ class Finder:
         self._report = report
         self._site = site
         self._renewed = renewed
-        self.keys: set[str] = set()
         # Labels that were tried in this import: None where one fits an image, else the reason why not.
         self._tried: dict[Path, str | None] = {}
+        self._segmentations = Segmentations(stats, self._state)
 
     def count_due(self, trees: Sequence[Folder]) -> int:
         """How many files there are to read or to name (labels go with their images)."""
-        return sum(path not in self._plan.labels and not self._is_settled(path) for tree in trees for path, _ in tree.below())
+        apart = {*self._plan.labels, *self._segmentations.paths}
+        return sum(path not in apart and not self._is_settled(path) for tree in trees for path, _ in tree.below())
 
     def due(self, trees: Sequence[Folder]) -> Iterator[Unit | Settled]:
         """What is to be read, folder by folder; each refusal is reported as it is met."""
+        self._plan.leave(self._segmentations.paths)
         for tree in trees:
             for folder in tree.walk():
                 paths = [folder.path / name for name in folder.files]
-                if paths and all(self._is_settled(path) for path in paths):
+                # A segmentation may be new to a series that is known: only its files' headers say whose it is.
+                settled = not (self._segmentations.any_new and self._segmentations.hold_dicom(paths))
+                if settled and all(self._is_settled(path) for path in paths):
                     for path in paths:
                         self._recall(path)
                 else:
@@ -81,6 +84,8 @@ class Finder:
             row = self._row(path)
             fits = reason is None or self._tried.get(path, "") is None or (row is not None and row.state == "label")
             self._tried[path] = None if fits else reason
+            if path in outcome.notes:
+                self._report.notes.append(Refused(str(path), outcome.notes[path]))
 
     def left_over(self) -> Iterator[Settled]:
         """After all is read: report the labels that fit no image, and yield those whose images could not be read."""
@@ -89,14 +94,17 @@ class Finder:
                 reason = self._tried[path]
                 if reason is not None:
                     self._report.failed.append(Refused(str(path), reason))
-            elif (row := self._row(path)) is not None:
-                if row.state == "failed" and row.reason:
-                    self._report.failed.append(Refused(str(path), row.reason))
-            elif path in self._stats:
-                yield self._settle(path, "failed", _SEVERAL_SERIES if self._is_alone(path) else _why(path))
-
-    def _is_alone(self, path: Path) -> bool:
-        return any(label.alone for entry in self._plan.entries.values() for label in entry.labels if label.path == path)
+            elif self._row(path) is None and path in self._stats:
+                yield self._settle(path, "failed", _why(path))
+        for path in self._segmentations.paths:
+            if path in self._tried:
+                reason = self._tried[path]
+                if reason is not None:
+                    self._report.failed.append(Refused(str(path), reason))
+            elif self._row(path) is None:
+                yield self._settle(path, "failed", _WITHOUT_SERIES)
+            else:
+                self._recall(path)
 
     def _folder(self, folder: Folder, paths: Sequence[Path]) -> Iterator[Unit | Settled]:
         rejected: list[Rejected] = []
@@ -108,12 +116,13 @@ class Finder:
                 whole = with_voxels(item)
                 groups.setdefault(whole.files, []).append(whole)
         met = {path for files in groups for path in files}
-        series = sum(found[0].kind is Kind.DICOM for found in groups.values())
         for files, found in groups.items():
-            yield from self._found(files, found, series)
+            yield from self._found(files, found)
         refusals: dict[Path, str] = {}
         for item in rejected:
-            if item.path in self._stats and item.path not in met:
+            if item.mask_of is not None:
+                met.add(item.path)
+            elif item.path in self._stats and item.path not in met:
                 met.add(item.path)
                 yield from self._rejected(item)
             # A series is refused by its folder's name.
@@ -140,8 +149,6 @@ class Finder:
             yield self._settle(item.path, "failed" if item.is_image else "skipped", item.reason)
 
     def _unmet(self, path: Path, refusals: Mapping[Path, str]) -> Iterator[Settled]:
-        if path in self._plan.labels:
-            return
         if self._is_settled(path):
             self._recall(path)
         elif path.name.startswith("."):
@@ -149,15 +156,18 @@ class Finder:
         else:
             yield self._settle(path, "failed", refusals.get(path.parent, "It went away while the folder was read; import again."))
 
-    def _found(self, files: tuple[Path, ...], found: list[Found], series: int) -> Iterator[Unit | Settled]:
+    def _found(self, files: tuple[Path, ...], found: list[Found]) -> Iterator[Unit | Settled]:
         if any(path in self._plan.labels for path in files):
+            for path in files:
+                self._recall(path)
             return
-        if all(self._is_settled(path) for path in files):
+        segmentations = self._segmentations.of(found[0].series, files[0].parent)
+        tried = all(self._is_tried(label, self._keys(files[0])) for label in segmentations)
+        if tried and all(self._is_settled(path) for path in files):
             for path in files:
                 self._recall(path)
             return
         if files[0] in self._plan.orphans:
-            # Its name or place says that it is a mask, so it is no image, whatever it was taken for before.
             yield self._settle(files[0], "failed", self._plan.orphans[files[0]])
             return
         try:
@@ -166,17 +176,12 @@ class Finder:
             yield self._settle(files[0], "failed", str(error))
             return
         known, guess = self._plan.of(files)
-        images, labels, refused = told_apart(every) if every[0].kind is Kind.HDF5 else (every, [], [])
-        # A mask of the folder's one series belongs to none where there are several.
-        beside = [label for label in known.labels if not label.alone or (series == 1 and found[0].kind is Kind.DICOM)]
-        self._note_unnamed(files[0])
-        yield Unit(tuple(images), known, guess, (*beside, *labels), len(every) > 1, self._site, tuple(refused))
+        images, labels = told_apart(every) if every[0].kind is Kind.HDF5 else (every, [])
+        yield Unit(tuple(images), known, guess, (*known.labels, *labels, *segmentations), len(every) > 1, self._site)
 
     def _is_settled(self, path: Path) -> bool:
         """Whether the catalogue knows what came of this file, and of its labels with it."""
         row = self._row(path)
-        if path in self._plan.orphans:
-            return row is not None and row.state == "failed" and row.reason == self._plan.orphans[path]
         if path in self._plan.labels:
             # It is looked at with its images; its own row matters to them alone, unless it was taken for something else.
             return row is not None and row.state in ("label", "failed")
@@ -188,6 +193,14 @@ class Finder:
         if entry.explicit and self._renewed:
             return False
         return all(self._is_tried(label, row.images) for label in entry.labels)
+
+    def _state(self, path: Path) -> str | None:
+        row = self._row(path)
+        return row.state if row is not None else None
+
+    def _keys(self, path: Path) -> Sequence[str]:
+        row = self._row(path)
+        return row.images if row is not None else ()
 
     def _is_tried(self, label: LabelSource, keys: Sequence[str]) -> bool:
         row = self._row(label.path)
@@ -203,25 +216,17 @@ class Finder:
     def _recall(self, path: Path) -> None:
         """Report of an unchanged file what was found before."""
         row = self._row(path)
-        if row is None or path in self._plan.tables or path in self._plan.labels:
-            # Tables are looked at anew each time; labels when their images have been.
+        if row is None:
             return
         if row.state == "image":
             self._report.known += len(row.images)
-            self.keys.update(row.images)
-            if row.images:
-                self._note_unnamed(path)
-        if row.reason:
+        if row.reason and row.state == "label":
+            self._report.notes.append(Refused(str(path), row.reason))
+        elif row.reason:
             refused = [Refused(str(path), reason) for reason in row.reason.split("\n")]
             (self._report.skipped if row.state == "skipped" else self._report.failed).extend(refused)
 
-    def _note_unnamed(self, path: Path) -> None:
-        if self._plan.manifest is not None and path not in self._plan.explicit:
-            self._report.not_in_manifest.append(str(path))
-
     def _settle(self, path: Path, state: str, reason: str) -> Settled:
-        if path in self._plan.tables:
-            return Settled(path, "table", reason)
         (self._report.skipped if state == "skipped" else self._report.failed).append(Refused(str(path), reason))
         return Settled(path, state, reason)
 

@@ -7,48 +7,35 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from casewise.archive.layouts.entry import LabelSource
 from casewise.archive.storage import take
 from casewise.errors import CasewiseError
-from casewise.formats import read, read_mask
+from casewise.formats import drawn_in, read_mask
+from casewise.formats.masks import PICTURES, Contents, Drawn, fitted_factor
 from casewise.hashing import file_key
 from casewise.image import Image
-
-_MOST = 1024
-_SHADES = 16
-_BRIGHT = 127
 
 
 @dataclass(frozen=True)
 class LabelRow:
-    """One structure of a label file. ``value``: None for all above ``above``, else the values whose union it is.
-
-    ``source``: the file as it was imported, where ``path`` may be its copy.
-    """
+    """One structure of a label file. ``value``: None for all above ``above``, else the values whose union it is."""
 
     name: str
     kind: str
     path: str
     member: str | None
     value: list[int] | None
-    above: int
+    above: float
     key: str
-    source: str = ""
 
 
-@dataclass(frozen=True, eq=False)
-class _Contents:
-    """A label file's grid and values. ``shaded``: a picture of one structure with shades of grey along its edge (resized, JPEG)."""
+@dataclass(frozen=True)
+class Labels:
+    """The structures of a label file on its image's grid. ``note``: what a person should know of how it was taken, else ""."""
 
-    shape: tuple[int, ...]
-    affine: npt.NDArray[np.float64]
-    placed: bool
-    values: tuple[int, ...]
-    picture: bool
-    shaded: bool
-    key: str
+    rows: list[LabelRow]
+    note: str = ""
 
 
 class LabelReader:
@@ -58,59 +45,80 @@ class LabelReader:
         self._copy_to = copy_to
         self._contents = lru_cache(maxsize=64)(_contents)
 
-    def rows(self, source: LabelSource, image: Image) -> list[LabelRow]:
+    def labels(self, source: LabelSource, image: Image) -> Labels:
         """The structures of ``source`` on the grid of ``image``. Raises CasewiseError where it lies on another or is no mask."""
-        contents = self._contents(source.path, source.member)
+        contents, key = self._contents(source.path, source.member)
+        if contents.doubt is not None:
+            raise CasewiseError(f"{source.path} {contents.doubt}.")
+        named = _structures(source, contents)
+        empty = not contents.structures
         if not _same_grid(contents, image):
-            read_mask(source.path, image, source.member)
+            empty = not read_mask(source.path, image, source.member).any()
         path = str(source.path)
         if self._copy_to is not None:
-            path = take(self._copy_to, contents.key, [source.path], True)
-        named = _structures(source, contents)
-        above = _BRIGHT if contents.shaded else 0
-        return [
-            LabelRow(name, source.kind, path, source.member, value, above, contents.key, str(source.path))
-            for name, value in named.items()
-        ]
+            path = take(self._copy_to, key, [source.path], True)
+        rows = [LabelRow(name, source.kind, path, member, value, above, key) for name, member, value, above in named]
+        return Labels(rows, _note(source, contents, image, empty))
 
 
-def _contents(path: Path, member: str | None) -> _Contents:
-    mask = read(path, member)
-    values = np.unique(mask.array)
-    whole = np.isfinite(values).all() and bool(np.all(np.abs(values - np.rint(values)) < 0.01))
-    if not whole or values.size > _MOST or mask.channels != 1:
-        msg = f"{path} is no mask: it holds {_said(mask, values)}; a mask has one channel with a whole number for each structure."
-        raise CasewiseError(msg)
-    numbers = tuple(int(value) for value in np.rint(values) if value > 0)
-    placed = mask.header.get("spacing_known", True) is True and mask.header.get("orientation_known", True) is True
-    picture = mask.header.get("format") in ("PNG", "JPEG", "TIFF", "BMP")
-    shaded = picture and len(numbers) > _SHADES and max(numbers) > _BRIGHT
-    return _Contents(mask.spatial_shape, mask.affine, placed, numbers, picture, shaded, file_key(path))
+def _contents(path: Path, member: str | None) -> tuple[Contents, str]:
+    return drawn_in(path, member), file_key(path)
 
 
-def _said(mask: Image, values: npt.NDArray[np.generic]) -> str:
-    if mask.channels != 1:
-        return f"{mask.channels} channels"
-    return f"{values.size} different values" if values.size > _MOST else "values that are not whole numbers"
+def _note(source: LabelSource, contents: Contents, image: Image, empty: bool) -> str:
+    notes = []
+    if empty and source.kind == "mask":
+        notes.append("The mask is empty: it says that its image shows nothing of what is sought.")
+    if contents.soft:
+        notes.append("The mask has a soft edge (it was resized, smoothed or compressed), which was cut at the half.")
+    factor = fitted_factor(contents, image)
+    if factor is not None and contents.grid is not None:
+        sizes = ("×".join(map(str, shape)) for shape in (contents.grid.spatial_shape, image.spatial_shape))
+        notes.append(f"The mask has {' pixels and its image '.join(sizes)}; it was fitted by the whole factor {factor}.")
+    return " ".join(notes)
 
 
-def _same_grid(contents: _Contents, image: Image) -> bool:
+def _same_grid(contents: Contents, image: Image) -> bool:
     """Whether the file's voxels are the image's one by one, which spares reading it a second time."""
-    if contents.shape != image.spatial_shape:
+    grid = contents.grid
+    if grid is None or grid.spatial_shape != image.spatial_shape:
+        return False
+    if grid.header.get("format") != image.header.get("format") and not (
+        contents.picture and image.header.get("format") in PICTURES
+    ):
         return False
     placed = image.header.get("spacing_known", True) is True and image.header.get("orientation_known", True) is True
-    return not (placed and contents.placed) or bool(np.allclose(contents.affine, image.affine, atol=1e-3))
+    own = grid.header.get("spacing_known", True) is True and grid.header.get("orientation_known", True) is True
+    return placed == own and (not placed or bool(np.allclose(grid.affine, image.affine, atol=1e-3)))
 
 
-def _structures(source: LabelSource, contents: _Contents) -> dict[str, list[int] | None]:
-    """Structure → values, by what the layout says, else by the file's own values."""
-    if source.values:
-        named: dict[str, list[int] | None] = {name: list(values) for name, values in source.values.items()}
+_Row = tuple[str, str | None, list[int] | None, float]
+
+
+def _structures(source: LabelSource, contents: Contents) -> list[_Row]:
+    """(name, member, values, above) of each structure, by what the layout says, else by the file's own names and values."""
+    drawn = contents.structures
+    if source.values and contents.grid is not None:
+        given: list[_Row] = [(name, source.member, list(values), 0.0) for name, values in source.values.items()]
         spoken_for = {value for values in source.values.values() for value in values}
-        return named | {f"label_{value}": [value] for value in contents.values if value not in spoken_for}
-    single = len(contents.values) <= 1 or contents.shaded
+        return [*given, *(_row(f"label_{one.value}", one) for one in drawn if one.value not in (None, *spoken_for))]
+    if any(one.name is not None for one in drawn):
+        return [(one.name or "mask", one.member, None, 0.0) for one in drawn]
+    single = len(drawn) <= 1
+    whole: _Row = (source.name or "mask", source.member, None, drawn[0].above if drawn else 0.0)
     if source.name is not None:
-        return {source.name: None} if single or not source.split else {f"{source.name}_{v}": [v] for v in contents.values}
+        return [whole] if single or not source.split else [_row(f"{source.name}_{_spoken(one)}", one) for one in drawn]
     if single and contents.picture:
-        return {"mask": None}
-    return {f"label_{value}": [value] for value in contents.values or (1,)}
+        return [whole]
+    return [_row(("" if one.colour else "label_") + _spoken(one), one) for one in drawn or (Drawn(value=1, member=source.member),)]
+
+
+def _row(name: str, one: Drawn) -> _Row:
+    return name, one.member, None if one.value is None else [one.value], one.above
+
+
+def _spoken(one: Drawn) -> str:
+    """What tells a structure from others of its file: its value, or its colour."""
+    if one.colour and one.value is not None:
+        return f"colour_{one.value:06x}"
+    return "1" if one.value is None else str(one.value)

@@ -14,6 +14,7 @@ from casewise.formats.dicom_deflated import inflated
 from casewise.formats.dicom_elements import class_name, text, whole
 from casewise.formats.dicom_header import about, pixel_size
 from casewise.formats.dicom_pixels import check_decodable, check_frames, decoded, in_modality_units
+from casewise.formats.dicom_segmentation import is_segmentation, segmentation_of
 from casewise.formats.dicom_slices import Slice, mosaic_in, slices_of
 from casewise.formats.dicom_stacks import Stack, affine_of, aligned, is_sheared, stacks_of
 from casewise.formats.found import Found, Kind, Rejected
@@ -115,7 +116,8 @@ def read_files(path: Path, files: Sequence[Path], notes: Iterable[str] = ()) -> 
 def headers(files: Iterable[Path]) -> tuple[list[Slice], dict[Rejected, str]]:
     """The slices of the DICOM files among ``files``, by their headers alone.
 
-    Second come the files that hold none, each with its reason, and the series that it is of ("" if that cannot be told).
+    Second come the files that hold none, each with its reason, and the series that it is of ("" if that cannot be told). A
+    segmentation is a mask of other files' images, and none itself.
     """
     slices: list[Slice] = []
     rejected: dict[Rejected, str] = {}
@@ -130,6 +132,9 @@ def headers(files: Iterable[Path]) -> tuple[list[Slice], dict[Rejected, str]]:
         try:
             with one_sentence(file, "a DICOM file", quote=False):
                 dataset = _dataset(file, pixels=False)
+                if is_segmentation(dataset):
+                    rejected[_mask(file)] = ""
+                    continue
                 found = slices_of(file, dataset)
                 check_decodable(file, dataset)
                 slices += found
@@ -156,16 +161,21 @@ def find(folder: Path, files: Iterable[Path]) -> list[Found | Rejected]:
             continue
         member = _inner(stack, stacks) if alone else stack.member
         lost = _lost(stack, stacks, rejected)
-        if lost and not alone:
+        if lost:
             reason = f"{where}: {len(lost)} of the files of series {stack.member} cannot be read, so that slices may be missing."
             results.append(Rejected(where, reason, True))
             continue
-        results.append(Found(where, member, stack.files, Kind.DICOM, stack.notes))
+        results.append(Found(where, member, stack.files, Kind.DICOM, stack.notes, stack.series))
         results += [
             Rejected(copy, f"{copy} is a copy of another file beside it: the same instance, the same pixels.", False)
             for copy in stack.copies
         ]
     return results
+
+
+def _mask(file: Path) -> Rejected:
+    reason = f"{file} is a DICOM segmentation, a mask of other images, and no image itself."
+    return Rejected(file, reason, False, segmentation_of(file).series)
 
 
 def _lost(stack: Stack, stacks: Sequence[Stack], rejected: Mapping[Rejected, str]) -> list[Rejected]:

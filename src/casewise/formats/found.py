@@ -29,6 +29,7 @@ class Found:
     member : names one image of several inside ``path``; None where there is only one.
     files : every file that the image is made of, in the order of its slices.
     notes : what the reader may want to know (a dropped duplicate, a stack told apart from another).
+    series : UID of the DICOM series that it is of, "" where there is none.
     """
 
     path: Path
@@ -36,6 +37,7 @@ class Found:
     files: tuple[Path, ...]
     kind: Kind
     notes: tuple[str, ...] = ()
+    series: str = ""
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,10 @@ class Rejected:
     """A file (or a DICOM series, by its folder) that cannot be read, and why, in one sentence.
 
     is_image : False for what never was an image (a text file, a table); True for an image that cannot be read.
+    mask_of : UIDs of the DICOM series that a DICOM Segmentation is a mask of; None for what is no such file.
     """
 
     path: Path
     reason: str
     is_image: bool
+    mask_of: tuple[str, ...] | None = None

@@ -47,6 +47,15 @@ def voxel_file(path: Path, kind: Kind) -> str | None:
     return (nrrd_header(path) if kind is Kind.NRRD else meta_header(path)).data
 
 
+def read_layers(path: Path) -> tuple[Array, npt.NDArray[np.float64]]:
+    """(layer, i, j, k) of an NRRD file that may hold several values a voxel, and the affine of (i, j, k) to RAS mm."""
+    header = nrrd_header(path)
+    if len(header.axes) != 3:
+        raise UnreadableImageError(f"{path} has {len(header.axes)} axes in space; 3 are read.")
+    check_claim(path, header.sizes, header.dtype.itemsize, 1 << 62)
+    return voxels(path, header), _affine(path, _information(path, Kind.NRRD, header))
+
+
 def image_says_known(image: Any) -> bool:
     """Whether the file's voxel size is real; casewise notes it where it wrote a picture that has none."""
     return not (image.HasMetaDataKey(SPACING_KEY) and image.GetMetaData(SPACING_KEY) == "no")

@@ -1,115 +1,218 @@
-"""``read_mask``: a mask from any file, put exactly on the grid of its image, or refused in one sentence."""
+"""``read_mask``: a mask from any file, exactly on its image's grid, or refused in one sentence. ``drawn_in``: what a file holds."""
 
 from __future__ import annotations
 
 import os
-from itertools import pairwise, product
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from casewise.errors import UnreadableImageError
-from casewise.formats.reading import read
-from casewise.image import Array, Image
+from casewise.errors import CasewiseError, UnreadableImageError
+from casewise.formats.dicom_segmentation import is_segmentation_file, segment_masks, segmentation_of
+from casewise.formats.found import Kind
+from casewise.formats.guard import one_sentence
+from casewise.formats.mask_grids import is_placed, laid, on_grid, whole_factor
+from casewise.formats.mask_levels import labels_of, levels
+from casewise.formats.mask_pictures import doubt, picture_labels
+from casewise.formats.reading import kind_of, listed, read
+from casewise.formats.slicer_segmentation import is_slicer_segmentation, read_slicer_segmentation
+from casewise.image import Image
 
-_TOLERANCE = 0.1
-_SAME_VALUE = 0.01
+Mask = npt.NDArray[np.bool_]
+PICTURES = (Kind.PNG, Kind.JPEG, Kind.TIFF, Kind.BMP)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A structure in a mask's file, and how ``read_mask`` is asked for it.
+
+    name : as the file has it; None where it has none. member, value : what ``read_mask`` takes; no value stands for all that is
+    ``above`` a number. colour : whether ``value`` is a colour, 0xRRGGBB.
+    """
+
+    name: str | None = None
+    member: str | None = None
+    value: int | None = None
+    above: float = 0
+    colour: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Contents:
+    """What a mask's file holds. structures : none where nothing is drawn. picture : whether it is a PNG, JPEG, TIFF or BMP file.
+
+    grid : an image without content on the file's grid; None for a DICOM Segmentation, whose frames each lie somewhere.
+    doubt : why it is not clear what is background, else None. soft : whether its edges had shades, of which those above the half
+    were taken.
+    """
+
+    structures: tuple[Drawn, ...]
+    picture: bool = False
+    grid: Image | None = None
+    doubt: str | None = None
+    soft: bool = False
 
 
 def read_mask(
-    path: str | os.PathLike[str], like: Image, member: str | None = None, value: int | None = None, above: float = 0
-) -> npt.NDArray[np.bool_]:
-    """(*spatial) bool on the grid of ``like``: where the file's label is ``value``, or is above ``above`` if no value is given.
+    path: str | os.PathLike[str], like: Image, member: str | None = None, value: int | None = None, above: float | None = None
+) -> Mask:
+    """(*spatial) bool on the grid of ``like``: where the file's label is ``value``; without one, wherever anything is drawn.
+
+    path : a file of any kind that ``read`` takes. A palette picture's labels are its indices, a colour picture's its colours
+        (0xRRGGBB); a soft edge is cut at the half. A DICOM Segmentation or Slicer's ``.seg.nrrd`` too: ``member`` is then
+        ``segment=n`` or a segment's name, ``value`` its number or label.
+    above : where a single structure begins, if it is to be another number than what the file's levels say.
 
     A mask whose axes are merely permuted or flipped is turned exactly. One without a place in space is taken by its shape; a
-    picture's mask may be coarser or finer by a whole factor (then the nearest pixel counts). Whatever else differs is an error:
-    nothing is resampled.
+    picture's mask may be coarser or finer by a whole factor (then the nearest pixel counts). A segmentation may cover a part of its
+    image. Whatever else differs is an UnreadableImageError: nothing is resampled.
     """
     path = Path(path)
-    mask = read(path, member)
-    if mask.channels != 1:
+    if is_segmentation_file(path):
+        return _of_dicom(path, like, member, value)
+    if kind_of(path) is Kind.NRRD and is_slicer_segmentation(path):
+        return _of_slicer(path, like, member, value)
+    numbers, grid, lossy = _numbers(path, member)
+    if value is not None:
+        chosen = np.asarray(labels_of(numbers) == value)
+    elif above is not None:
+        chosen = np.asarray(numbers > above)
+    else:
+        chosen = np.asarray(numbers > (_levels(path, numbers, lossy).above or 0.5))
+    return on_grid(path, chosen, grid, like)
+
+
+def drawn_in(path: str | os.PathLike[str], member: str | None = None) -> Contents:
+    """The structures in a mask's file. Raises UnreadableImageError, with what is ambiguous, where it does not say which."""
+    path = Path(path)
+    if is_segmentation_file(path):
+        segments = segmentation_of(path).segments
+        return Contents(tuple(Drawn(name, f"segment={number}") for number, name in segments.items()))
+    if kind_of(path) is Kind.NRRD and is_slicer_segmentation(path):
+        return Contents(_slicer_structures(path))
+    numbers, grid, lossy = _numbers(path, member)
+    found = _levels(path, numbers, lossy)
+    picture = grid.header.get("format") in PICTURES
+    colours = grid.header.get("colours") is True
+    if found.above is not None:
+        structures: tuple[Drawn, ...] = (Drawn(member=member, above=found.above),)
+    elif len(found.values) == 1 and not colours:
+        structures = (Drawn(member=member, value=found.values[0]),)
+    else:
+        structures = tuple(Drawn(None, member, value, colour=colours) for value in found.values)
+    return Contents(
+        structures, picture, replace(grid, array=_hollow(grid)), _doubt(numbers, found, picture), found.above is not None
+    )
+
+
+def fitted_factor(contents: Contents, like: Image) -> int | None:
+    """The whole factor by which a picture's mask was made coarser or finer to fit its image; None where it was not."""
+    if contents.grid is None or (is_placed(contents.grid) and is_placed(like)):
+        return None
+    shape = contents.grid.spatial_shape
+    return (
+        None
+        if like.spatial_shape in (shape, shape[::-1])
+        else whole_factor(shape, like.spatial_shape) or whole_factor(shape[::-1], like.spatial_shape)
+    )
+
+
+def _numbers(path: Path, member: str | None) -> tuple[npt.NDArray[Any], Image, bool]:
+    """(*spatial) numbers of a file, the image whose grid they are on, and whether compression has changed them."""
+    kind = kind_of(path)
+    if kind in PICTURES:
+        with one_sentence(path, f"a {kind} file"), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            labels = picture_labels(path, kind, member)
+        header = {**labels.header, "colours": labels.colours}
+        return labels.numbers, Image(labels.numbers[None], header=header, source=path), labels.lossy
+    image = read(path, member)
+    if image.channels != 1:
         raise UnreadableImageError(f"{path} is a colour picture; a mask has one channel of label numbers.")
-    labels = mask.array[0]
-    chosen = labels > above if value is None else np.abs(labels.astype(np.float64) - value) < _SAME_VALUE
-    return _on_grid(path, chosen, mask, like)
+    lossy = image.header.get("format") == Kind.DICOM.value and image.header.get("lossy") is True
+    return image.array[0], image, lossy
 
 
-def _on_grid(path: Path, chosen: npt.NDArray[np.bool_], mask: Image, like: Image) -> npt.NDArray[np.bool_]:
-    known = _is_placed(mask) and _is_placed(like)
-    chosen, affine = _with_axes(chosen, mask.affine, like.spatial_dims)
-    if known and chosen.ndim == like.spatial_dims:
-        turned = _turned(chosen, affine, like)
-        if turned is not None:
-            return turned
-        msg = (
-            f"{path} lies on another grid than its image: {chosen.shape} against {like.spatial_shape} voxels, first voxel at "
-            f"{_point(mask.affine)} against {_point(like.affine)} mm; resample the mask to the image's grid."
-        )
-        raise UnreadableImageError(msg)
-    if chosen.shape == like.spatial_shape:
-        return chosen
-    if chosen.ndim == 2 and like.spatial_dims == 2:
-        fitted = _by_whole_factor(chosen, like.spatial_shape)
-        if fitted is not None:
-            return fitted
-    msg = f"{path} has the shape {chosen.shape}, its image {like.spatial_shape}; a mask has the shape of its image."
-    raise UnreadableImageError(msg)
+def _levels(path: Path, numbers: npt.NDArray[Any], lossy: bool) -> Any:
+    try:
+        return levels(numbers, lossy)
+    except CasewiseError as error:
+        raise UnreadableImageError(f"{path} is no mask: it {error}.") from error
 
 
-def _is_placed(image: Image) -> bool:
-    """Whether voxels can be matched by where they lie in space."""
-    return image.header.get("spacing_known", True) is True and image.header.get("orientation_known", True) is True
-
-
-def _with_axes(
-    chosen: npt.NDArray[np.bool_], affine: npt.NDArray[np.float64], axes: int
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
-    """The mask with a last axis of length 1 added where its image has one and it has not."""
-    return (chosen[..., None], affine) if chosen.ndim == 2 and axes == 3 else (chosen, affine)
-
-
-def _turned(chosen: npt.NDArray[np.bool_], affine: npt.NDArray[np.float64], like: Image) -> npt.NDArray[np.bool_] | None:
-    """The mask with its axes permuted and flipped onto the image's, if that is all that differs; None otherwise."""
-    axes = like.spatial_dims
-    # From the image's voxel indices to the mask's.
-    change = np.linalg.solve(affine, like.affine)
-    if axes == 2 and np.abs(change[2, [0, 1, 3]]).max() > _TOLERANCE:
+def _doubt(numbers: npt.NDArray[Any], found: Any, picture: bool) -> str | None:
+    if not picture or not found.values:
         return None
-    exact = np.rint(change[:axes, :axes])
-    if not (np.abs(exact).sum(axis=0) == 1).all() or not (np.abs(exact).sum(axis=1) == 1).all():
-        return None
-    order = [int(np.flatnonzero(exact[:, axis])[0]) for axis in range(axes)]
-    flipped = [exact[order[axis], axis] < 0 for axis in range(axes)]
-    turned = chosen.transpose(order)
-    if turned.shape != like.spatial_shape:
-        return None
-    shift = np.zeros(axes)
-    for axis in range(axes):
-        if flipped[axis]:
-            shift[order[axis]] = chosen.shape[order[axis]] - 1
-    for corner in product(*((0, n - 1) for n in like.spatial_shape)):
-        index = np.zeros(4)
-        index[:axes], index[3] = corner, 1
-        if np.abs((change @ index)[:axes] - (exact @ np.asarray(corner) + shift)).max() > _TOLERANCE:
-            return None
-    return np.ascontiguousarray(np.flip(turned, tuple(axis for axis in range(axes) if flipped[axis])))
-
-
-def _by_whole_factor(chosen: npt.NDArray[np.bool_], shape: tuple[int, ...]) -> npt.NDArray[np.bool_] | None:
-    """A coarser mask repeated, or a finer one picked at the pixels' centres, by one whole factor on both axes."""
-    for small, large in pairwise((chosen.shape, shape, chosen.shape)):
-        factor = large[0] // small[0]
-        if factor > 1 and (small[0] * factor, small[1] * factor) == tuple(large):
-            if small == chosen.shape:
-                return _repeated(chosen, factor)
-            return np.ascontiguousarray(chosen[factor // 2 :: factor, factor // 2 :: factor])
+    if found.above is not None:
+        return doubt(numbers, np.asarray(numbers > found.above))
+    for value in found.values:
+        said = doubt(numbers, np.asarray(numbers == value))
+        if said is not None:
+            return said
     return None
 
 
-def _repeated(chosen: Array, factor: int) -> npt.NDArray[np.bool_]:
-    return np.repeat(np.repeat(chosen, factor, axis=0), factor, axis=1).astype(bool)
+def _hollow(grid: Image) -> npt.NDArray[np.uint8]:
+    """Of the grid's shape, without a voxel's memory."""
+    return np.broadcast_to(np.zeros((), np.uint8), (1, *grid.spatial_shape))
 
 
-def _point(affine: npt.NDArray[np.float64]) -> str:
-    return "(" + ", ".join(f"{x:.1f}" for x in affine[:3, 3]) + ")"
+def _of_dicom(path: Path, like: Image, member: str | None, value: int | None) -> Mask:
+    masks = segment_masks(path, like)
+    if member is not None:
+        value = _segment(path, member, segmentation_of(path).segments)
+    if value is not None:
+        if value not in masks:
+            raise UnreadableImageError(f"{path} has no segment {value}; it has {listed([str(number) for number in masks])}.")
+        return masks[value]
+    return np.logical_or.reduce(list(masks.values()))
+
+
+def _of_slicer(path: Path, like: Image, member: str | None, value: int | None) -> Mask:
+    with one_sentence(path, "a segmentation"):
+        read_in = read_slicer_segmentation(path)
+    chosen = list(read_in.segments)
+    if member is not None:
+        number = _segment(path, member, {segment.number: segment.name for segment in chosen})
+        chosen = [segment for segment in chosen if segment.number == number]
+    elif value is not None:
+        chosen = [segment for segment in chosen if segment.value == value]
+        if len(chosen) != 1:
+            msg = f'{path} has {len(chosen)} segments of the value {value}; choose one by its name, or member="segment=n".'
+            raise UnreadableImageError(msg)
+    mask: Mask = np.zeros(read_in.layers.shape[1:], bool)
+    for segment in chosen:
+        mask |= read_in.layers[segment.layer] == segment.value
+    if is_placed(like):
+        return on_grid(path, mask, Image(read_in.layers[:1], read_in.affine), like, cut_out=True)
+    if read_in.offset is None or like.spatial_dims != 2 or mask.shape[-1] != 1:
+        raise UnreadableImageError(f"{path} lies in space, but its image does not say where it lies; give one of its own grid.")
+    # Of a picture, Slicer's first axis runs along its rows.
+    return laid(path, mask[..., 0].T, (read_in.offset[1], read_in.offset[0]), like.spatial_shape)
+
+
+def _slicer_structures(path: Path) -> tuple[Drawn, ...]:
+    with one_sentence(path, "a segmentation"):
+        read_in = read_slicer_segmentation(path)
+    return tuple(Drawn(segment.name, f"segment={segment.number}") for segment in read_in.segments)
+
+
+def _segment(path: Path, member: str, names: dict[int, str]) -> int:
+    """The number of the segment that a member names: ``segment=n``, ``stack=n`` in the order of the numbers, or by its name."""
+    match = re.fullmatch(r"(segment|stack)=(\d{1,9})", member.strip())
+    if match is not None:
+        order: Sequence[int] = list(names)
+        number = int(match[2]) if match[1] == "segment" else order[int(match[2])] if int(match[2]) < len(order) else -1
+        if number in names:
+            return number
+    named = [number for number, name in names.items() if name == member]
+    if len(named) != 1:
+        choice = listed([f"segment={number} ({name})" for number, name in names.items()])
+        raise UnreadableImageError(f"{path} has {len(named) or 'no'} segments {member!r}; it has {choice}.")
+    return named[0]

@@ -23,10 +23,11 @@ _FEW_SCANS, _MOST_PASSES = 64, 1 << 30
 _WIDE = {"I;16": np.uint16, "I;16L": np.uint16, "I;16B": np.uint16, "I": np.int32, "F": np.float32}
 
 
-def read_picture(path: Path, kind: Kind, member: str | None) -> Image:
+def read_picture(path: Path, kind: Kind, member: str | None, as_stored: bool = False) -> Image:
     """(1, row, column) for grey, also where an RGB picture's three channels are the same; (3, row, column) for colour.
 
     16-bit grey stays 16 bits. A camera's EXIF orientation is applied. Transparency is laid on black (``header['alpha']``).
+    as_stored : for masks. A palette's indices as they are, its colours in ``header['palette']``; transparency as a fourth channel.
     """
     from PIL import ImageOps
 
@@ -36,13 +37,13 @@ def read_picture(path: Path, kind: Kind, member: str | None) -> Image:
         width, height = picture.size
         check_claim(path, (height, width, len(picture.getbands())), 1, file.size, PACKED)
         if kind is Kind.PNG and _is_deep_colour(path):
-            return deep_colour(path)
+            return deep_colour(path, as_stored)
         header: dict[str, object] = {"format": kind.value, "spacing_known": False}
         turned = ImageOps.exif_transpose(picture) if picture.getexif().get(_ORIENTATION, 1) != 1 else picture
-        array = pillow_array(turned, header)
+        array = stored_array(turned, header) if as_stored else pillow_array(turned, header)
         if kind is Kind.PNG and array.dtype == np.int32:
             array = array.astype(np.uint16)
-    return picture_image(path, array, header)
+    return stored_image(path, array, header) if as_stored else picture_image(path, array, header)
 
 
 def _opened(path: Path, file: BoundedFile, kind: Kind) -> Any:
@@ -96,6 +97,24 @@ def pillow_array(picture: object, header: dict[str, object]) -> Array:
     return np.asarray(picture.convert("RGB"))
 
 
+def stored_array(picture: Any, header: dict[str, object]) -> Array:
+    """(row, column), (row, column, 3) or (row, column, 4) of a Pillow picture with its palette and transparency apart."""
+    transparent = picture.info.get("transparency")
+    first_alone = transparent == 0 or (isinstance(transparent, bytes) and transparent.rstrip(b"\xff") == b"\0")
+    if picture.mode == "P" and (transparent is None or first_alone):
+        header["palette"] = tuple(zip(*[iter(picture.getpalette("RGB"))] * 3, strict=False))
+        return np.asarray(picture)
+    if picture.mode in ("LA", "PA", "RGBA", "RGBa", "La") or transparent is not None:
+        return np.asarray(picture.convert("RGBA"))
+    return pillow_array(picture, header)
+
+
+def stored_image(path: Path, array: Array, header: dict[str, object]) -> Image:
+    """The image of a (row, column[, channel]) array as it is stored."""
+    channels_first = array[None] if array.ndim == 2 else np.moveaxis(array, -1, 0)
+    return finished(path, channels_first, np.eye(4), header)
+
+
 def without_alpha(rgba: npt.NDArray[Any], header: dict[str, object]) -> Array:
     """(row, column, 3) from (row, column, 4), laid on black where it is not opaque."""
     top = np.iinfo(rgba.dtype).max
@@ -122,14 +141,16 @@ def _is_deep_colour(path: Path) -> bool:
     return len(head) == 26 and head[24] == 16 and head[25] != 0
 
 
-def deep_colour(path: Path) -> Image:
-    """A PNG with 16 bits a channel and 2 to 4 channels, by ITK."""
+def deep_colour(path: Path, as_stored: bool = False) -> Image:
+    """A PNG with 16 bits a channel and 2 to 4 channels, by ITK. ``as_stored``: as of :func:`read_picture`."""
     from casewise.formats.itk import picture_array
 
     header: dict[str, object] = {"format": Kind.PNG.value, "spacing_known": False}
     array = picture_array(path)
     if array.ndim == 3 and array.shape[-1] == 2:
         array = np.concatenate([array[..., :1]] * 3 + [array[..., 1:]], axis=-1)
+    if as_stored:
+        return stored_image(path, array, header)
     if array.ndim == 3 and array.shape[-1] == 4:
         array = without_alpha(array, header)
     return picture_image(path, array, header)

@@ -11,19 +11,24 @@ import numpy as np
 from casewise.errors import UnreadableImageError
 from casewise.formats.found import Kind
 from casewise.formats.guard import BoundedFile, check_claim, numbered
-from casewise.formats.pictures import PACKED, picture_image, pillow_array, without_alpha
+from casewise.formats.pictures import PACKED, picture_image, pillow_array, stored_array, stored_image, without_alpha
 from casewise.formats.tiff_directories import full_pages
 from casewise.formats.tiff_segments import check_segments
 from casewise.image import Array, Image
 
-_MINISWHITE, _PALETTE, _YCBCR = 0, 3, 6
+_MINISWHITE, _MINISBLACK, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _NO_COMPRESSION = 1
+_LOSSY = (6, 7, 33003, 33005, 34712, 34887, 34892, 34933, 50001, 50002)  # JPEG and its successors, LERC, WebP, JPEG XL
 # Not compressed, deflate and PackBits: these cannot unpack to more than was checked. The others are libtiff's, by Pillow.
 _BY_TIFFFILE = (1, 8, 32946, 32773)
 
 
-def read_tiff(path: Path, member: str | None) -> Image:
-    """(1, row, column) or (3, row, column), 8 to 64 bits, integer or float. Of several pages one is named: ``member="page=n"``."""
+def read_tiff(path: Path, member: str | None, as_stored: bool = False) -> Image:
+    """(1, row, column) or (3, row, column), 8 to 64 bits, integer or float. Of several pages one is named: ``member="page=n"``.
+
+    as_stored : for masks. A palette's indices and a WhiteIsZero page's numbers as they are (``header['palette']``,
+    ``header['white_is_zero']``), transparency as a fourth channel; ``header['lossy']`` says whether compression changes values.
+    """
     import tifffile
 
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
@@ -39,11 +44,11 @@ def read_tiff(path: Path, member: str | None) -> Image:
             raise UnreadableImageError(f'{path} holds {count} pages; choose one by member="page=0" to member="page={count - 1}".')
         page: Any = tiff.pages[pages[number or 0]]
         header: dict[str, object] = {"format": Kind.TIFF.value, "spacing_known": False}
-        array = _page(path, file, page, pages[number or 0], header)
-    return picture_image(path, array, header)
+        array = _page(path, file, page, pages[number or 0], header, as_stored)
+    return stored_image(path, array, header) if as_stored else picture_image(path, array, header)
 
 
-def _page(path: Path, file: BoundedFile, page: Any, number: int, header: dict[str, object]) -> Array:
+def _page(path: Path, file: BoundedFile, page: Any, number: int, header: dict[str, object], as_stored: bool) -> Array:
     if page.dtype is None or page.axes not in ("YX", "YXS", "SYX"):
         axes = page.axes or "none"
         raise UnreadableImageError(f"{path} has a page of axes {axes}; a picture's rows, columns and channels are read.")
@@ -52,16 +57,16 @@ def _page(path: Path, file: BoundedFile, page: Any, number: int, header: dict[st
     check_claim(path, page.shape, page.bitspersample / 8, stored, packed)
     check_segments(path, file, page)
     if page.compression not in _BY_TIFFFILE or page.photometric == _YCBCR:
-        return _by_pillow(path, file, number, header)
+        return _by_pillow(path, file, page, number, header, as_stored)
     try:
         array = page.asarray()
     except ValueError as error:
         if "imagecodecs" not in str(error):
             raise
-        return _by_pillow(path, file, number, header)
+        return _by_pillow(path, file, page, number, header, as_stored)
     if page.axes == "SYX":
         array = np.moveaxis(array, 0, -1)
-    return _colours(path, page, array, header)
+    return _stored(path, page, array, header) if as_stored else _colours(path, page, array, header)
 
 
 def _colours(path: Path, page: Any, array: Array, header: dict[str, object]) -> Array:
@@ -85,11 +90,32 @@ def _colours(path: Path, page: Any, array: Array, header: dict[str, object]) -> 
     raise UnreadableImageError(f"{path} has {channels} channels; grey, RGB or RGB with transparency is read.")
 
 
-def _by_pillow(path: Path, file: BoundedFile, number: int, header: dict[str, object]) -> Array:
+def _stored(path: Path, page: Any, array: Array, header: dict[str, object]) -> Array:
+    if array.dtype == bool:
+        array = array.astype(np.uint8) * np.uint8(255)
+    header["lossy"] = page.compression in _LOSSY
+    if page.photometric == _PALETTE and array.ndim == 2 and page.colormap is not None:
+        header["palette"] = tuple((int(r) >> 8, int(g) >> 8, int(b) >> 8) for r, g, b in np.asarray(page.colormap).T)
+        return array
+    header["white_is_zero"] = page.photometric == _MINISWHITE
+    if array.ndim == 3 and page.photometric not in (_MINISWHITE, _MINISBLACK, _RGB):
+        raise UnreadableImageError(f"{path} has colours of a kind (CMYK, Lab) that no mask has; save it as a grey picture.")
+    if array.ndim == 3 and array.shape[-1] == 2:
+        return np.concatenate([array[..., :1]] * 3 + [array[..., 1:]], axis=-1)
+    return array[..., 0] if array.ndim == 3 and array.shape[-1] == 1 else array
+
+
+def _by_pillow(path: Path, file: BoundedFile, page: Any, number: int, header: dict[str, object], as_stored: bool) -> Array:
     from PIL.TiffImagePlugin import TiffImageFile
 
     file.seek(0)
     # Not by Pillow's own `open`, whose limit on pixels is another than ours, which was tested above.
     with TiffImageFile(file, str(path)) as picture:
         picture.seek(number)
-        return pillow_array(picture, header)
+        if not as_stored:
+            return pillow_array(picture, header)
+        array = stored_array(picture, header)
+    header["lossy"] = page.compression in _LOSSY
+    header["white_is_zero"] = page.photometric == _MINISWHITE
+    # Pillow gives what is displayed.
+    return 255 - array if page.photometric == _MINISWHITE and array.dtype == np.uint8 else array

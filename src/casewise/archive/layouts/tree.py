@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-
-from casewise.names import nfc
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
 VOLUMES = frozenset({".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr"})
@@ -21,11 +18,10 @@ _DATA = PICTURES | VOLUMES | HDF5 | DICOM
 
 @dataclass(frozen=True)
 class File:
-    """A file's size in bytes and time of change: if both stay, so does its content. ``regular``: no pipe and no device."""
+    """A file's size in bytes and time of change: if both stay, so does its content."""
 
     size: int
     mtime_ns: int
-    regular: bool = True
 
 
 @dataclass
@@ -40,7 +36,7 @@ class Folder:
     @cached_property
     def images(self) -> list[str]:
         """Names of the files here whose suffix is one of images (DICOM files often have none: these are not among them)."""
-        return [name for name, file in self.files.items() if file.regular and suffix(name) in _DATA]
+        return [name for name in self.files if suffix(name) in _DATA]
 
     @cached_property
     def holds_images(self) -> bool:
@@ -60,22 +56,14 @@ class Folder:
                 yield folder.path / name, file
 
     def find(self, relative: str) -> Path | None:
-        """The file at a relative path written with slashes; None if it is not in the tree. Names agree as NFC text."""
+        """The file at a relative path written with slashes; None if it is not in the tree."""
         here = self
         *parts, name = [part for part in relative.replace("\\", "/").split("/") if part not in ("", ".")] or [""]
         for part in parts:
-            below = _named(part, here.folders)
-            if below is None:
+            if part not in here.folders:
                 return None
-            here = here.folders[below]
-        found = _named(name, here.files)
-        return here.path / found if found is not None else None
-
-
-def _named(wanted: str, names: Iterable[str]) -> str | None:
-    """The one of ``names`` that is this text; None where there is none or are two that differ in their bytes alone."""
-    same = [name for name in names if name == wanted] or [name for name in names if nfc(name) == nfc(wanted)]
-    return same[0] if len(same) == 1 else None
+            here = here.folders[part]
+        return here.path / name if name in here.files else None
 
 
 def suffix(name: str) -> str:
@@ -118,7 +106,7 @@ def _walk(
                 unreadable(path / item.name, error)
             continue
         if not is_folder:
-            tree.files[item.name] = File(about.st_size, about.st_mtime_ns, stat.S_ISREG(about.st_mode))
+            tree.files[item.name] = File(about.st_size, about.st_mtime_ns)
             continue
         identity = (about.st_dev, about.st_ino)
         below = path / item.name

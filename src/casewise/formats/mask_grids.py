@@ -1,0 +1,150 @@
+"""A mask put on the grid of its image, voxel by voxel: turned, or cut out of a larger image, never resampled."""
+
+from __future__ import annotations
+
+from itertools import pairwise, product
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from casewise.errors import UnreadableImageError
+from casewise.image import Image
+
+Mask = npt.NDArray[np.bool_]
+_TOLERANCE = 0.1
+_COLUMN_FIRST = frozenset({"NIfTI", "NRRD", "MetaImage"})
+
+
+def on_grid(path: Path, chosen: Mask, mask: Image, like: Image, cut_out: bool = False) -> Mask:
+    """(*spatial) on the grid of ``like``, of a mask (*spatial) on that of ``mask``.
+
+    By where voxels lie, where both say so: axes may be permuted and flipped. Else by the shape; a picture's mask may then be
+    coarser or finer by a whole factor. cut_out : the mask may cover a part of the image only, and is empty elsewhere.
+
+    Raises UnreadableImageError for whatever else differs.
+    """
+    if is_placed(mask) and is_placed(like):
+        chosen, affine = _with_axes(chosen, mask.affine, like.spatial_dims)
+        if chosen.ndim == like.spatial_dims:
+            turned = _turned(path, chosen, affine, like, cut_out)
+            if turned is not None:
+                return turned
+        msg = (
+            f"{path} lies on another grid than its image: {chosen.shape} against {like.spatial_shape} voxels, first voxel at "
+            f"{_point(mask.affine)} against {_point(like.affine)} mm; resample the mask to the image's grid."
+        )
+        raise UnreadableImageError(msg)
+    chosen, _ = _with_axes(chosen, mask.affine, like.spatial_dims)
+    if chosen.ndim == 2 and like.spatial_dims == 2:
+        chosen = _rows_first(path, chosen, mask, like)
+    if chosen.shape == like.spatial_shape:
+        return chosen
+    factor = whole_factor(chosen.shape, like.spatial_shape)
+    if factor is not None:
+        return _by_factor(chosen, like.spatial_shape, factor)
+    msg = f"{path} has the shape {chosen.shape}, its image {like.spatial_shape}; a mask has the shape of its image."
+    raise UnreadableImageError(msg)
+
+
+def is_placed(image: Image) -> bool:
+    """Whether voxels can be matched by where they lie in space."""
+    return image.header.get("spacing_known", True) is True and image.header.get("orientation_known", True) is True
+
+
+def whole_factor(shape: tuple[int, ...], wanted: tuple[int, ...]) -> int | None:
+    """The whole factor by which a picture's mask is coarser or finer than its picture on both axes; None where there is none."""
+    if len(shape) != 2 or len(wanted) != 2:
+        return None
+    for small, large in pairwise((shape, wanted, shape)):
+        factor = large[0] // small[0]
+        if factor > 1 and (small[0] * factor, small[1] * factor) == tuple(large):
+            return factor
+    return None
+
+
+def _rows_first(path: Path, chosen: Mask, mask: Image, like: Image) -> Mask:
+    """The mask with its axes in the order of the image's: picture files count rows first, NIfTI, NRRD and MetaImage columns.
+
+    Libraries that save an array do not all keep to that, so the shapes decide; square ones do not.
+    """
+    if _column_first(mask) == _column_first(like):
+        return chosen
+    fits, turned_fits = (_fits(shape, like.spatial_shape) for shape in (chosen.shape, chosen.shape[::-1]))
+    if fits and turned_fits:
+        msg = (
+            f"{path} is a {mask.header.get('format')} file and its image a {like.header.get('format')} file: both are square, so "
+            "that it is not clear whether rows or columns come first; save the mask in the image's kind of file."
+        )
+        raise UnreadableImageError(msg)
+    return np.ascontiguousarray(chosen.T) if turned_fits else chosen
+
+
+def _column_first(image: Image) -> bool:
+    """Whether the file's kind counts along a row first. A file without a voxel size is of an array as it was."""
+    return image.header.get("format") in _COLUMN_FIRST and image.header.get("spacing_known", True) is True
+
+
+def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    return shape == wanted or whole_factor(shape, wanted) is not None
+
+
+def _with_axes(chosen: Mask, affine: npt.NDArray[np.float64], axes: int) -> tuple[Mask, npt.NDArray[np.float64]]:
+    """The mask with a last axis of length 1 where its image has one, and without where it has not."""
+    if chosen.ndim == 2 and axes == 3:
+        return chosen[..., None], affine
+    if chosen.ndim == 3 and axes == 2 and chosen.shape[-1] == 1:
+        return chosen[..., 0], affine
+    return chosen, affine
+
+
+def _turned(path: Path, chosen: Mask, affine: npt.NDArray[np.float64], like: Image, cut_out: bool) -> Mask | None:
+    """The mask with its axes permuted and flipped onto the image's, if that is all that differs; None otherwise."""
+    axes = like.spatial_dims
+    # From the image's voxel indices to the mask's.
+    change = np.linalg.solve(affine, like.affine)
+    if axes == 2 and np.abs(change[2, [0, 1, 3]]).max() > _TOLERANCE:
+        return None
+    exact = np.rint(change[:axes, :axes])
+    if not (np.abs(exact).sum(axis=0) == 1).all() or not (np.abs(exact).sum(axis=1) == 1).all():
+        return None
+    order = [int(np.flatnonzero(exact[:, axis])[0]) for axis in range(axes)]
+    flipped = [exact[order[axis], axis] < 0 for axis in range(axes)]
+    shift = np.rint(change[:axes, 3])
+    for corner in product(*((0, n - 1) for n in like.spatial_shape)):
+        index = np.zeros(4)
+        index[:axes], index[3] = corner, 1
+        if np.abs((change @ index)[:axes] - (exact @ np.asarray(corner) + shift)).max() > _TOLERANCE:
+            return None
+    turned = np.flip(chosen.transpose(order), tuple(axis for axis in range(axes) if flipped[axis]))
+    # Where the turned mask's first voxel lies in the image.
+    first = np.asarray([shift[order[a]] - (chosen.shape[order[a]] - 1) if flipped[a] else -shift[order[a]] for a in range(axes)])
+    if not cut_out:
+        return np.ascontiguousarray(turned) if turned.shape == like.spatial_shape and not first.any() else None
+    return laid(path, turned, tuple(int(n) for n in first), like.spatial_shape)
+
+
+def laid(path: Path, part: Mask, first: tuple[int, ...], shape: tuple[int, ...]) -> Mask:
+    """(*shape) empty but for ``part``, whose first voxel comes to ``first``.
+
+    Raises UnreadableImageError where it marks what is beyond.
+    """
+    whole = np.zeros(shape, bool)
+    inside = tuple(slice(max(0, -low), max(0, min(n, size - low))) for low, n, size in zip(first, part.shape, shape, strict=True))
+    if int(part[inside].sum()) != int(part.sum()):
+        raise UnreadableImageError(f"{path} lies on another grid than its image: it reaches beyond the image's {shape} voxels.")
+    target = tuple(slice(low + cut.start, low + cut.stop) for low, cut in zip(first, inside, strict=True))
+    if part[inside].size:
+        whole[target] = part[inside]
+    return whole
+
+
+def _by_factor(chosen: Mask, shape: tuple[int, ...], factor: int) -> Mask:
+    """A coarser mask repeated, or a finer one picked at the pixels' centres, by one whole factor on both axes."""
+    if chosen.shape[0] < shape[0]:
+        return np.repeat(np.repeat(chosen, factor, axis=0), factor, axis=1).astype(bool)
+    return np.ascontiguousarray(chosen[factor // 2 :: factor, factor // 2 :: factor])
+
+
+def _point(affine: npt.NDArray[np.float64]) -> str:
+    return "(" + ", ".join(f"{x:.1f}" for x in affine[:3, 3]) + ")"
