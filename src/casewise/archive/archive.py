@@ -17,6 +17,7 @@ from casewise.archive.adding import Addition
 from casewise.archive.catalogue import Catalogue, embeddings, images, labels, models, results
 from casewise.archive.embedding import Vectors, VectorWriter, encode, store_of, without_vector
 from casewise.archive.importing import Import
+from casewise.archive.leftovers import writing
 from casewise.archive.loading import Record, Stored, case_of, record_of
 from casewise.archive.report import ImportReport, Progress
 from casewise.archive.similar import find_similar
@@ -85,7 +86,8 @@ class Archive:
         What was imported before and has not changed is not read again; an import that was stopped goes on where it stopped.
         """
         run = Import(self._catalogue, self.folder, site=site, copy=copy, encoder=encoder, progress=progress)
-        return run.run(paths, Path(manifest) if manifest is not None else None)
+        with writing(self.folder):
+            return run.run(paths, Path(manifest) if manifest is not None else None)
 
     def add(
         self,
@@ -107,7 +109,8 @@ class Archive:
         """
         addition = Addition(self._catalogue, self.folder)
         facts = {"category": category, "site": site, "subject": subject, "name": name}
-        return addition.add(image, masks or {}, facts, content or {}, origin)
+        with writing(self.folder):
+            return addition.add(image, masks or {}, facts, content or {}, origin)
 
     def images(self, keys: Collection[str] | None = None) -> list[Record]:
         """What the catalogue says of each image (or of those of ``keys``), in the order in which they came."""

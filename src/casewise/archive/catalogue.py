@@ -6,13 +6,14 @@ end. So whatever a transaction has read stays true until it is committed, and nu
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from casewise.archive.columns import Json, boxes, lengths, mapping, numbers, sizes, texts
 from casewise.archive.failures import translated
 from casewise.errors import ArchiveError
 
@@ -40,11 +41,11 @@ images = sa.Table(
     sa.Column("member", sa.String),
     sa.Column("name", sa.String, nullable=False),
     sa.Column("kind", sa.String, nullable=False),
-    sa.Column("files", sa.JSON, nullable=False),
+    sa.Column("files", Json("files", texts), nullable=False),
     sa.Column("copied", sa.Boolean, nullable=False, default=False),
-    sa.Column("shape", sa.JSON, nullable=False),
+    sa.Column("shape", Json("shape", lengths), nullable=False),
     sa.Column("channels", sa.Integer, nullable=False),
-    sa.Column("spacing", sa.JSON, nullable=False),
+    sa.Column("spacing", Json("spacing", sizes), nullable=False),
     sa.Column("modality", sa.String),
     sa.Column("sequence", sa.String),
     sa.Column("category", sa.String, index=True),
@@ -52,7 +53,7 @@ images = sa.Table(
     sa.Column("subject", sa.String),
     sa.Column("age", sa.Float),
     sa.Column("sex", sa.String),
-    sa.Column("content", sa.JSON, nullable=False),
+    sa.Column("content", Json("content", mapping), nullable=False),
 )
 
 # `value`: None for every non-zero voxel, else the list of values whose union it is. `boxes`: [[[lo, hi], …], …] for kind boxes.
@@ -65,9 +66,9 @@ labels = sa.Table(
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("path", sa.String),
     sa.Column("member", sa.String),
-    sa.Column("value", sa.JSON(none_as_null=True)),
-    sa.Column("boxes", sa.JSON(none_as_null=True)),
-    sa.Column("origin", sa.JSON, nullable=False),
+    sa.Column("value", Json("value", numbers, none=True)),
+    sa.Column("boxes", Json("boxes", boxes, none=True)),
+    sa.Column("origin", Json("origin", mapping), nullable=False),
     sa.UniqueConstraint("image_id", "kind", "name"),
 )
 
@@ -83,7 +84,7 @@ files = sa.Table(
     sa.Column("key", sa.String),
     sa.Column("state", sa.String, nullable=False),
     sa.Column("reason", sa.String),
-    sa.Column("images", sa.JSON, nullable=False),
+    sa.Column("images", Json("images", texts), nullable=False),
 )
 
 embeddings = sa.Table(
@@ -110,7 +111,7 @@ models = sa.Table(
     sa.Column("key", sa.String, primary_key=True),
     sa.Column("name", sa.String, nullable=False),
     sa.Column("path", sa.String, nullable=False),
-    sa.Column("data", sa.JSON, nullable=False),
+    sa.Column("data", Json("data", mapping), nullable=False),
 )
 
 results = sa.Table(
@@ -123,10 +124,15 @@ results = sa.Table(
 
 
 class Catalogue:
-    """The tables behind one archive. ``url``: of SQLAlchemy; ``read_only``: nothing can be written, nothing will be tried."""
+    """The tables behind one archive.
 
-    def __init__(self, url: str | sa.URL, *, read_only: bool = False) -> None:
+    url : of SQLAlchemy. read_only : nothing can be written, nothing will be tried. check_there : raises ArchiveError where the
+    archive's folder has gone; called before each reading and each transaction, and before that is committed.
+    """
+
+    def __init__(self, url: str | sa.URL, *, read_only: bool = False, check_there: Callable[[], None] | None = None) -> None:
         self.read_only = read_only
+        self.check_there = check_there or (lambda: None)
         self.engine = _engine(sa.make_url(url))
 
     @property
@@ -151,6 +157,7 @@ class Catalogue:
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
         """A connection that sees one state of the catalogue."""
+        self.check_there()
         with translated(), self.engine.connect() as connection:
             yield connection
 
@@ -160,10 +167,13 @@ class Catalogue:
         if self.read_only:
             msg = "The archive cannot be written here (its folder or catalogue is read-only); give write permission, or copy it."
             raise ArchiveError(msg)
+        self.check_there()
         with translated(), self.engine.connect().execution_options(casewise_write=True) as connection, connection.begin():
             if self.engine.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITERS_LOCK)))
             yield connection
+            # SQLite would go on writing into a file that nobody can open any more.
+            self.check_there()
 
     def insert_new(self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert those of ``rows`` that break no unique constraint."""
@@ -186,8 +196,8 @@ class Catalogue:
 def check_version(version: object) -> None:
     """Raise ArchiveError for the version of a newer casewise, or for none."""
     text = str(version)
-    if not text.isdecimal():
-        msg = f"The archive does not say its version (it should be a number, it is {version!r}); restore it from a copy."
+    if not (text.isascii() and text.isdecimal()) or len(text) > 9 or int(text) < 1:
+        msg = f"The archive does not say its version (it should be a number from 1, it is {text[:20]!r}); restore it from a copy."
         raise ArchiveError(msg)
     if int(text) > SCHEMA_VERSION:
         msg = f"The archive is of version {text} and this casewise reads versions up to {SCHEMA_VERSION}; install a newer casewise."

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 import sqlalchemy.exc
 
+from casewise.archive.columns import DAMAGED
 from casewise.errors import ArchiveError
 
 _FULL = "The disk is full; make room and run the same command again: what was committed is kept."
@@ -45,6 +47,8 @@ def translated() -> Iterator[None]:
         yield
     except sqlalchemy.exc.SQLAlchemyError as error:
         raise ArchiveError(_sentence(error)) from error
+    except json.JSONDecodeError as error:
+        raise ArchiveError(DAMAGED.format(what="a column does not hold JSON")) from error
     except OSError as error:
         raise ArchiveError(disk_sentence(error)) from error
 

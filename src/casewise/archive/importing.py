@@ -31,6 +31,7 @@ _BATCH = 64
 _BATCH_BYTES = 128 << 20
 _BATCH_SECONDS = 2.0
 _STEP = "Importing"
+_NO_FILE = "It is a pipe, a socket or a device, which is never opened."
 
 
 class Import:
@@ -124,14 +125,19 @@ class Import:
             if any(path.is_relative_to(tree.path) for tree in trees):
                 continue
             if path.is_dir():
-                trees.append(walk(path, self._folder, self._unreadable))
+                trees.append(walk(path, self._folder, self._unreadable, self._no_file))
             elif path.is_file():
                 about = path.stat()
                 folder = single.setdefault(path.parent, Folder(path.parent, partial=True))
                 folder.files[path.name] = File(about.st_size, about.st_mtime_ns)
+            elif path.exists():
+                self.report.failed.append(Refused(str(path), _NO_FILE))
             else:
                 self.report.failed.append(Refused(str(path), "There is no file or folder of this name; correct the path."))
         return trees + list(single.values())
+
+    def _no_file(self, path: Path) -> None:
+        self.report.skipped.append(Refused(str(path), _NO_FILE))
 
     def _unreadable(self, path: Path, error: OSError) -> None:
         reason = f"It may not be read ({error.strerror or type(error).__name__}); change its permissions, or mend the link."

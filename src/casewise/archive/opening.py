@@ -7,6 +7,7 @@ import secrets
 import sqlite3
 import time
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ import tomli_w
 
 from casewise.archive.catalogue import SCHEMA_VERSION, Catalogue, check_version
 from casewise.archive.failures import sentence_for, translated
+from casewise.archive.leftovers import clean
 from casewise.errors import ArchiveError
 
 DESCRIPTION = "casewise.toml"
@@ -25,10 +27,15 @@ def opened(folder: Path, create: bool, database: str | None) -> tuple[Path, Cata
     """The folder (absolute) and its catalogue, checked."""
     folder = folder.absolute()
     if (folder / DESCRIPTION).is_file():
-        return folder, _existing(folder, database)
+        catalogue = _existing(folder, database)
+        clean(folder)
+        catalogue.check_there = _presence(folder)
+        return folder, catalogue
     if not create:
         raise ArchiveError(_no_archive(folder))
-    return folder, _made(folder, database)
+    catalogue = _made(folder, database)
+    catalogue.check_there = _presence(folder)
+    return folder, catalogue
 
 
 def subsets_in(folder: Path) -> list[dict[str, object]]:
@@ -45,6 +52,27 @@ def subsets_in(folder: Path) -> list[dict[str, object]]:
             raise ArchiveError(msg) from error
         found += rows
     return found
+
+
+def _presence(folder: Path) -> Callable[[], None]:
+    """What raises ArchiveError once the archive's folder is no longer the one that was opened, or holds no archive."""
+
+    def identity() -> tuple[int, int] | None:
+        try:
+            about = folder.stat()
+            (folder / DESCRIPTION).stat()
+        except OSError:
+            return None
+        return about.st_dev, about.st_ino
+
+    opened_as = identity()
+
+    def check() -> None:
+        if identity() != opened_as:
+            msg = f"The archive at {folder} was moved, deleted or replaced while it was in use; open it where it is now."
+            raise ArchiveError(msg)
+
+    return check
 
 
 def _no_archive(folder: Path) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from casewise.archive import Archive
+from casewise.archive.leftovers import writing
 from casewise.case import Case, Structure
 from casewise.errors import ModelError
 from casewise.interaction.judging import WITNESSES, Judged, judge
@@ -70,6 +71,12 @@ def remember(memory: Memory) -> None:
     """Keep it: beside first, then renamed. An archive that cannot be written stays as it is."""
     if not os.access(memory.folder.parent if memory.folder.parent.exists() else memory.folder.parent.parent, os.W_OK):
         return
+    # The archive's folder holds that of the sets, which holds this one.
+    with writing(memory.folder.parent.parent):
+        _remember(memory)
+
+
+def _remember(memory: Memory) -> None:
     refined = memory.refined
     if refined is not None and not (memory.folder / refined.key).exists():
         refined.save(memory.folder / refined.key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -78,16 +79,26 @@ def stem(name: str) -> str:
     return name[: -len(ending)] if ending in _DATA | TABLES else name
 
 
-def walk(path: Path, leave_out: Path | None = None, unreadable: Callable[[Path, OSError], None] | None = None) -> Folder:
-    """The tree below ``path``, links followed but none twice.
+def walk(
+    path: Path,
+    leave_out: Path | None = None,
+    unreadable: Callable[[Path, OSError], None] | None = None,
+    no_file: Callable[[Path], None] | None = None,
+) -> Folder:
+    """The tree below ``path``, links followed but none twice. Pipes, sockets and devices are no part of it.
 
-    leave_out : a folder not to enter (the archive's own). unreadable : told of each folder that may not be read.
+    leave_out : a folder not to enter (the archive's own). unreadable : told of each folder that may not be read. no_file : told of
+    each pipe, socket or device.
     """
-    return _walk(path, leave_out.resolve() if leave_out else None, unreadable, set())
+    return _walk(path, leave_out.resolve() if leave_out else None, unreadable, no_file, set())
 
 
 def _walk(
-    path: Path, leave_out: Path | None, unreadable: Callable[[Path, OSError], None] | None, seen: set[tuple[int, int]]
+    path: Path,
+    leave_out: Path | None,
+    unreadable: Callable[[Path, OSError], None] | None,
+    no_file: Callable[[Path], None] | None,
+    seen: set[tuple[int, int]],
 ) -> Folder:
     tree = Folder(path)
     try:
@@ -105,6 +116,10 @@ def _walk(
             if unreadable:
                 unreadable(path / item.name, error)
             continue
+        if not is_folder and not stat.S_ISREG(about.st_mode):
+            if no_file:
+                no_file(path / item.name)
+            continue
         if not is_folder:
             tree.files[item.name] = File(about.st_size, about.st_mtime_ns)
             continue
@@ -112,5 +127,5 @@ def _walk(
         below = path / item.name
         if identity in seen or (leave_out is not None and below.resolve() == leave_out):
             continue
-        tree.folders[item.name] = _walk(below, leave_out, unreadable, {*seen, identity})
+        tree.folders[item.name] = _walk(below, leave_out, unreadable, no_file, {*seen, identity})
     return tree
