@@ -336,10 +336,12 @@ class Analyzer:
 
     def _example_finder(self, archive: Archive) -> Examples:
         """Compares by the model's own vectors, as the search for similar cases does; without a model by the shipped encoder's."""
+        from casewise.anatomy.upright import UprightEncoder
         from casewise.models.shipped.waiting import WaitingEncoder
         from casewise.routing.examples import Examples
 
-        return Examples(archive, encoder_for(self.adapter.model, self.device) if self.adapter else WaitingEncoder(self.device))
+        encoder = encoder_for(self.adapter.model, self.device) if self.adapter else WaitingEncoder(self.device)
+        return Examples(archive, UprightEncoder(encoder, self.device))
 
     def _name(self, path: Path) -> str:
         stem = file_stem(path.name)

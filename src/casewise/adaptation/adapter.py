@@ -14,6 +14,7 @@ import numpy.typing as npt
 from casewise.adaptation import subsets
 from casewise.adaptation.refinement import Plan
 from casewise.adaptation.similar import SimilarRefinement, refine, usable_cases
+from casewise.anatomy.upright import UprightEncoder
 from casewise.case import Case
 from casewise.errors import ArchiveError, UsageError
 from casewise.image import Image
@@ -120,7 +121,7 @@ class Adapter:
         """Cases most like the image, for the reader to compare; none without an archive."""
         if self.archive is None or not among:
             return ()
-        encoder = encoder_for(self.model, self.device)
+        encoder = UprightEncoder(encoder_for(self.model, self.device), self.device)
         return self.archive.similar(image, k=SHOWN, encoder=encoder, region=region, among=set(among))
 
 

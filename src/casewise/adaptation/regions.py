@@ -69,7 +69,7 @@ class RegionAdapter:
             second = outlined(image, self.device, done.model)
         except CasewiseError:
             second = None
-        if second is None or not set(first.found) <= set(second.found):
+        if second is None or second.pose != first.pose or not set(first.found) <= set(second.found):
             reason = "The refined model did not see all regions that its parent sees in this film, so its parent was used."
             return AdaptedRegions(first, reason, done.refinement, done.similar)
         return AdaptedRegions(second, done.refinement.reason, done.refinement, done.similar)
@@ -79,6 +79,6 @@ def lungs_of(regions: Regions, image: Image) -> npt.NDArray[np.bool_]:
     """(row, column) bool: both lungs, the region of interest by which chest radiographs are compared."""
     lungs = np.zeros(image.spatial_shape, bool)
     for name in (RIGHT_LUNG, LEFT_LUNG):
-        if name in regions:
-            lungs |= regions[name].mask
+        if name in regions.by_place:
+            lungs |= regions.by_place[name]
     return lungs

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.adaptation.refinement import Plan, Refinement, refine_on
+from casewise.anatomy.upright import UprightEncoder
 from casewise.case import Case
 from casewise.image import Image
 from casewise.models.encoding import encoder_for
@@ -62,17 +63,20 @@ def refine(
 ) -> SimilarRefinement:
     """Refine ``model`` for ``image`` on the most similar labelled cases of ``archive`` that it has not been trained on.
 
-    encoder : whose latent space compares; the model's own by default. region (*spatial) bool : only it is compared.
+    encoder : whose latent space compares; the model's own of upright pictures by default. region (*spatial) bool : only it is
+        compared.
     exclude : keys of cases never to be used (the image itself is left out by its key where the archive holds it).
     """
     plan = plan or Plan()
+    device = plan.settings.device
+    encoder = encoder or UprightEncoder(encoder_for(model, device), device)
     wanted = plan.k + plan.held_out
     labelled = {case.key: case for case in usable_cases(model, archive)}
     found = archive.similar(
         image,
         k=2 * wanted,
         by=by,
-        encoder=encoder or encoder_for(model, plan.settings.device),
+        encoder=encoder,
         region=region,
         exclude=exclude,
         among=labelled.keys(),
@@ -83,7 +87,7 @@ def refine(
             image,
             k=wanted,
             by=by,
-            encoder=encoder or encoder_for(model, plan.settings.device),
+            encoder=encoder,
             region=region,
             exclude=exclude,
             among=labelled.keys() - model.trained_on,

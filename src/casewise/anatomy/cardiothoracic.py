@@ -32,7 +32,8 @@ class Line:
 
 @dataclass(frozen=True)
 class Cardiothoracic:
-    """Everything in pixels of the upright picture, whose columns run to the patient's left.
+    """Everything in pixels of the upright picture, whose columns run to the patient's left (where the regions' sides are not known,
+    left and right here are only those of a picture as it is usually displayed).
 
     midline : a column, from the lungs' top to their base. right, left : from the midline to the heart's farthest border on either
     side, each in its own row. thorax : the widest row from the right lung's outer border to the left's.
@@ -59,12 +60,13 @@ def cardiothoracic(regions: Regions) -> Cardiothoracic:
     The midline is the middle between the lungs' inner borders above the heart, where the mediastinum is narrow.
     Raises CasewiseError where a lung or the heart was not found.
     """
-    missing = [name for name in (RIGHT_LUNG, LEFT_LUNG, HEART) if name not in regions]
+    masks = regions.by_place
+    missing = [regions.public(name) for name in (RIGHT_LUNG, LEFT_LUNG, HEART) if name not in masks]
     if missing:
         names = " and ".join(name.replace("_", " ") for name in missing)
         msg = f"The cardiothoracic ratio needs both lungs and the heart; the {names} could not be outlined in this picture."
         raise CasewiseError(msg)
-    right_lung, left_lung, heart = (regions.pose.upright(regions.masks[name]) for name in (RIGHT_LUNG, LEFT_LUNG, HEART))
+    right_lung, left_lung, heart = (regions.pose.upright(masks[name]) for name in (RIGHT_LUNG, LEFT_LUNG, HEART))
     return measured(np.asarray(right_lung), np.asarray(left_lung), np.asarray(heart))
 
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from casewise.anatomy.region_pose import Pose, is_side_view, pose_of
+from casewise.anatomy.region_pose import Pose, is_side_view, stated_pose, usual_poses
+from casewise.anatomy.region_sides import Sides
 from casewise.anatomy.regions import HEART, LEFT_LUNG, RIGHT_LUNG, Remark
 from casewise.errors import CasewiseError
 from casewise.image import Image
+from casewise.orientation import TURNS, Turn, joined
 
 if TYPE_CHECKING:
     from casewise.routing.router import Router
@@ -61,6 +63,15 @@ class Outline:
         )
 
 
+def can_be_chest(image: Image) -> bool:
+    """Whether :func:`refuse` lets it pass."""
+    try:
+        refuse(image)
+    except CasewiseError:
+        return False
+    return True
+
+
 def refuse(image: Image) -> None:
     """Raise CasewiseError, one sentence, for what cannot be a frontal chest radiograph whatever it shows."""
     if image.spatial_dims != 2:
@@ -84,13 +95,15 @@ def refuse(image: Image) -> None:
         raise CasewiseError(msg)
 
 
-def remarks_on(outline: Outline, image: Image) -> tuple[Remark, ...]:
+def remarks_on(outline: Outline, image: Image, sides: Sides) -> tuple[Remark, ...]:
     """What must be said of a picture that was outlined. Raises CasewiseError where no chest was seen.
 
     A picture that had to be turned or inverted for lungs to be seen must show both, for a hand on its side has two dark halves. It
     must not look like another known kind of image either, nor must one in which one lung alone is seen.
     """
-    as_told = outline.pose == (pose_of(image.header) or Pose())
+    expected = stated_pose(image)
+    usual = usual_poses(image) if expected is None else (expected,)
+    as_told = not outline.pose.inverted and any(outline.pose.same_way_up(pose) for pose in usual)
     lungs = [outline.seen(name) for name in (RIGHT_LUNG, LEFT_LUNG)]
     plain = as_told and all(lungs)
     if not (any(lungs) if as_told else all(lungs)) or (not plain and _is_other(image)):
@@ -99,7 +112,7 @@ def remarks_on(outline: Outline, image: Image) -> tuple[Remark, ...]:
             "radiographs, also inverted or turned ones."
         )
         raise CasewiseError(msg)
-    return (*_pose_remarks(outline.pose, image), *_missing(outline), *_doubts(outline))
+    return (*_pose_remarks(outline.pose, image, sides), *_missing(outline, sides), *_doubts(outline, sides))
 
 
 def _is_other(image: Image) -> bool:
@@ -125,48 +138,61 @@ def _router() -> Router:
     return Router.load()
 
 
-def _pose_remarks(pose: Pose, image: Image) -> list[Remark]:
+def _pose_remarks(pose: Pose, image: Image, sides: Sides) -> list[Remark]:
     found = []
-    told = pose_of(image.header) is not None
     if pose.inverted:
         sentence = "The picture is inverted: bones are dark and lungs bright; it was outlined as if they were not."
         found.append(Remark("inverted", sentence))
-    source = "by what the header says" if told else "by what it shows"
-    if pose.turns:
+    source = "by what its file states" if sides.stated else "by what it shows"
+    change = _change(pose, image)
+    if change.turns % 2 and change.mirrored:
+        found.append(Remark("transposed", f"The picture's rows and columns are exchanged, {source}."))
+    elif change.mirrored:
+        way = "left to right" if change.turns == 0 else "top to bottom"
+        found.append(Remark("mirrored", f"The picture is mirrored {way}, {source}."))
+    elif change.turns:
         sentence = (
-            f"The picture is turned by {90 * pose.turns}° clockwise, {source}; left and right are those of the upright picture."
+            f"The picture is turned by {90 * change.turns}° clockwise, {source}; left and right are those of the upright picture."
         )
         found.append(Remark("rotated", sentence))
-    if pose.mirrored:
-        found.append(Remark("mirrored", f"The picture is mirrored, {source}: the patient's left is on its left."))
-    return found
+    if change == Turn(3, mirrored=True):
+        found.append(Remark("rotated", f"It is also turned by 180°, {source}."))
+    return [*found, *sides.remarks]
 
 
-def _missing(outline: Outline) -> list[Remark]:
+def _change(pose: Pose, image: Image) -> Turn:
+    """From how such a picture usually lies to ``pose``: none where it only counts rows or columns first, as its format may."""
+    usual = usual_poses(image)
+    base = next((one for one in usual if pose.same_way_up(one)), usual[0])
+    return next(turn for turn in TURNS if joined(base.turn, turn) == pose.turn)
+
+
+def _missing(outline: Outline, sides: Sides) -> list[Remark]:
     found = []
     for name in STRUCTURES:
         if not outline.seen(name):
-            words = name.replace("_", " ")
+            public = sides.name(name)
+            words = public.replace("_", " ")
             sentence = f"The {words} could not be outlined: it may be white, hidden or not in the picture."
-            found.append(Remark(f"{name}_missing", sentence))
+            found.append(Remark(f"{public}_missing", sentence))
     return found
 
 
-def _doubts(outline: Outline) -> list[Remark]:
+def _doubts(outline: Outline, sides: Sides) -> list[Remark]:
     found = []
     masks = outline.masks
     for name in (RIGHT_LUNG, LEFT_LUNG):
         mask = masks[name]
         if not outline.seen(name):
             continue
-        words = name.replace("_", " ")
+        words = sides.name(name).replace("_", " ")
         outer = mask[:, 0] if name == RIGHT_LUNG else mask[:, -1]
         held = mask.any(axis=1).sum()
         if outer.sum() > _EDGE * held or mask[0].any() or mask[-1].any():
             found.append(Remark("cut_off", f"The {words} reaches the picture's edge, so that a part of it may not be shown."))
         if outline.certainty[name] < _CERTAIN:
             found.append(Remark("doubtful", f"The {words}'s outline is doubtful: look at it before it is used."))
-    if all(outline.seen(name) for name in STRUCTURES):
+    if sides.known and all(outline.seen(name) for name in STRUCTURES):
         middles = {name: float(np.nonzero(mask)[1].mean()) for name, mask in masks.items()}
         if middles[HEART] < (middles[RIGHT_LUNG] + middles[LEFT_LUNG]) / 2 - 0.02 * masks[HEART].shape[1]:
             sentence = "The heart lies on the patient's right: the picture is mirrored, or the heart is on the other side."

@@ -11,15 +11,18 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from casewise.anatomy.region_checks import PLAIN, STRUCTURES, Outline, refuse, remarks_on
+from casewise.anatomy.region_evidence import evidence
 from casewise.anatomy.region_masks import cleaned, hidden_lung, on_grid, smoothed
-from casewise.anatomy.region_pose import Plane, Pose, pose_of
-from casewise.anatomy.regions import HEART, OVERLAP, Region, Regions
+from casewise.anatomy.region_pose import Plane, Pose, stated_pose, usual_poses
+from casewise.anatomy.region_sides import Sides, decided
+from casewise.anatomy.regions import HEART, OVERLAP, UNSIDED, Region, Regions
 from casewise.image import Box, Image
 
 if TYPE_CHECKING:
     from casewise.models.model import Model
 
 MODEL = "chest_regions"
+_HARDLY = 1.0  # less than this of both lungs: the file may be wrong in how the picture lies
 SCALES = (1.0, 0.9, 1.1)  # better on validation films than the picture as it is, above all for hearts
 
 
@@ -29,31 +32,43 @@ def outlined(image: Image, device: str, model: Model | None = None) -> Regions:
     from casewise.models.shipped import load
 
     refuse(image)
-    best = best_outline(model or load(MODEL), image, resolve_device(device))
-    remarks = remarks_on(best, image)
-    return Regions(_regions(best, image), remarks, best.pose)
+    best, sides = best_outline(model or load(MODEL), image, resolve_device(device))
+    remarks = remarks_on(best, image, sides)
+    return Regions(_regions(best, image, sides.known), remarks, best.pose)
 
 
-def best_outline(model: Model, image: Image, device: str) -> Outline:
-    """The most plausible of the picture as it is and inverted, and where neither is a plain chest, of all its quarter turns.
+def best_outline(model: Model, image: Image, device: str) -> tuple[Outline, Sides]:
+    """The outline in the pose of :func:`best_pose`, seen at each of ``SCALES``; and what is known of its sides."""
+    _, sides = best_pose(model, image, device)
+    return outlines(model, seen_by(model, image), [sides.pose], device, SCALES)[0], sides
 
-    Where DICOM says how the picture lies, it is not turned otherwise.
+
+def best_pose(model: Model, image: Image, device: str) -> tuple[float, Sides]:
+    """The most plausible of the picture as it should lie and inverted, and where neither is a plain chest, of all its quarter
+    turns, with its plausibility (0 to 2); left and right as :func:`casewise.anatomy.region_sides.decided` has them.
+
+    What a file states of how its picture lies is doubted only where no chest is seen that way, and one plainly in another.
     """
+    from casewise.models.shipped import load
+
     plane = seen_by(model, image)
-    told = pose_of(image.header)
-    start = told or Pose()
+    told = stated_pose(image)
+    start = told or usual_poses(image)[0]
     tried = outlines(model, plane, [start, start.then(0, inverted=True)], device)
-    if told is None and max(outline.plausibility for outline in tried) < 2 * PLAIN:
+    most = max(outline.plausibility for outline in tried)
+    if most < (2 * PLAIN if told is None else _HARDLY):
         others = [start.then(turns, inverted) for turns in (1, 2, 3) for inverted in (False, True)]
-        tried += outlines(model, plane, others, device)
-    pose = max(tried, key=lambda outline: outline.plausibility).pose
-    return outlines(model, plane, [pose], device, SCALES)[0]
+        turned = outlines(model, plane, others, device)
+        if told is None or max(outline.plausibility for outline in turned) >= 2 * PLAIN:
+            tried += turned
+    best = max(tried, key=lambda outline: outline.plausibility)
+    return best.plausibility, decided(image, best.pose, evidence(load(MODEL), plane, best.pose, device))
 
 
 def seen_by(model: Model, image: Image) -> Plane:
-    """The picture (row, column) in 0…1, its longer side as long as the network's input."""
+    """The picture in 0…1 as it is stored, along its two axes; its longer side as long as the network's input."""
     preparation = model.spec.preparation
-    (part,) = preparation.parts(image)
+    (part,) = preparation.parts(Image(image.array))
     size = preparation.scaled_shape(part.shape, (1.0, 1.0))
     shrinks = any(new < old for new, old in zip(size, part.shape, strict=True))
     array = torch.from_numpy(np.ascontiguousarray(part.array))[None]
@@ -95,7 +110,7 @@ def _zoomed(x: Tensor, scale: float) -> Tensor:
     return functional.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def _regions(outline: Outline, image: Image) -> dict[str, Region]:
+def _regions(outline: Outline, image: Image, sided: bool) -> dict[str, Region]:
     rows, columns = image.spatial_shape
     masks = on_grid(outline.chances, (columns, rows) if outline.pose.turns % 2 else (rows, columns))
     upright = {name: mask for name, mask in zip(STRUCTURES, masks, strict=True) if outline.seen(name) and mask.any()}
@@ -107,5 +122,6 @@ def _regions(outline: Outline, image: Image) -> dict[str, Region]:
         back = np.ascontiguousarray(outline.pose.back(mask))
         box = Box.around(back)
         if box is not None:
-            found[name] = Region(name, back, box, outline.certainty.get(name))
+            public = name if sided else UNSIDED.get(name, name)
+            found[public] = Region(public, back, box, outline.certainty.get(name))
     return found

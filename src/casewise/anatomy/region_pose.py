@@ -8,29 +8,28 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from casewise.image import Image
+from casewise.orientation import FRONTAL, Turn, column_first, joined, stated, turn_to
+
 Plane = npt.NDArray[np.float32]
-_STANDARD = ("L", "F")  # rows run to the patient's left, columns to the feet
-_OPPOSITE = {"L": "R", "R": "L", "H": "F", "F": "H", "A": "P", "P": "A"}
+MIRROR = Turn(mirrored=True)
 
 
 @dataclass(frozen=True)
-class Pose:
+class Pose(Turn):
     """What makes a picture (row, column) upright: ``mirrored`` left to right, then ``turns`` of 90° against the clock, and
     ``inverted`` dark for bright.
     """
 
-    turns: int = 0
-    mirrored: bool = False
     inverted: bool = False
 
-    def upright(self, plane: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-        """``plane`` (row, column) turned; its values stay."""
-        return np.rot90(plane[:, ::-1] if self.mirrored else plane, self.turns)
+    @classmethod
+    def of(cls, turn: Turn, inverted: bool = False) -> Pose:
+        return cls(turn.turns, turn.mirrored, inverted)
 
-    def back(self, plane: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-        """The inverse of :meth:`upright`."""
-        turned = np.rot90(plane, -self.turns)
-        return turned[:, ::-1] if self.mirrored else turned
+    @property
+    def turn(self) -> Turn:
+        return Turn(self.turns, self.mirrored)
 
     def seen(self, plane: Plane) -> Plane:
         """``plane`` with values in 0…1, turned, and dark for bright where it is inverted."""
@@ -39,7 +38,15 @@ class Pose:
 
     def then(self, turns: int, inverted: bool) -> Pose:
         """This pose, then ``turns`` more, and inverted or not."""
-        return Pose((self.turns + turns) % 4, self.mirrored, inverted)
+        return Pose.of(joined(self.turn, Turn(turns % 4)), inverted)
+
+    def facing(self) -> Pose:
+        """This pose, then left for right: as upright as it was."""
+        return Pose.of(joined(self.turn, MIRROR), self.inverted)
+
+    def same_way_up(self, other: Turn) -> bool:
+        """Whether both bring the same edge of the picture to the top."""
+        return Turn(other.turns, other.mirrored) in (self.turn, self.facing().turn)
 
 
 def pose_of(header: Mapping[str, object]) -> Pose | None:
@@ -47,11 +54,24 @@ def pose_of(header: Mapping[str, object]) -> Pose | None:
     directions = header.get("directions")
     if not isinstance(directions, tuple) or len(directions) != 2:
         return None
-    for turns in range(4):
-        for mirrored in (False, True):
-            if _turned(directions, turns, mirrored) == _STANDARD:
-                return Pose(turns, mirrored)
-    return None
+    turn = turn_to(directions, FRONTAL) if set(directions) <= set("LRAPHF") else None
+    return None if turn is None else Pose.of(turn)
+
+
+def stated_pose(image: Image) -> Pose | None:
+    """How the picture lies, by DICOM's directions or by an affine that is a coronal plane's; None where neither is there."""
+    turn = stated(image)
+    return None if turn is None else Pose.of(turn)
+
+
+def usual_poses(image: Image) -> tuple[Pose, ...]:
+    """How a picture that states nothing usually lies, the likeliest first: upright as displayed.
+
+    Which axis is displayed as the rows is not certain where libraries write pictures either way: ITK counts along a row first, and
+    who hands an array of rows to nibabel counts rows first.
+    """
+    transposed = Pose(1, mirrored=True)
+    return (transposed, Pose()) if column_first(image) else (Pose(),)
 
 
 def is_side_view(header: Mapping[str, object]) -> bool:
@@ -59,12 +79,3 @@ def is_side_view(header: Mapping[str, object]) -> bool:
     directions = header.get("directions")
     from_front = not isinstance(directions, tuple) or not set(directions) & {"A", "P"}
     return not from_front or str(header.get("view", "")).upper() in {"LL", "RL", "LATERAL", "LAT"}
-
-
-def _turned(directions: tuple[str, str], turns: int, mirrored: bool) -> tuple[str, str]:
-    row, column = directions
-    if mirrored:
-        row = _OPPOSITE.get(row, row)
-    for _ in range(turns):  # against the clock: what ran down runs right, what ran right runs up
-        row, column = column, _OPPOSITE.get(row, row)
-    return row, column

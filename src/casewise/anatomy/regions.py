@@ -16,6 +16,9 @@ from casewise.image import Box, Image
 Mask = npt.NDArray[np.bool_]
 RIGHT_LUNG, LEFT_LUNG, HEART, OVERLAP = "right_lung", "left_lung", "heart", "heart_lung_overlap"
 NAMES = (RIGHT_LUNG, LEFT_LUNG, HEART, OVERLAP)
+# What the lungs are called where nothing tells which is which: 1 lies on the left of the upright picture.
+UNSIDED: Mapping[str, str] = MappingProxyType({RIGHT_LUNG: "lung_side_unknown_1", LEFT_LUNG: "lung_side_unknown_2"})
+_PLACES = {unsided: name for name, unsided in UNSIDED.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +49,7 @@ class Remark:
 class Regions:
     """What was found in a picture, in the order of ``NAMES``; a region that was not seen is missing, and a remark says so.
 
+    Where nothing tells left from right, the lungs bear the names of ``UNSIDED``, and the remark ``sides_unknown`` says why.
     found : name → region. remarks : empty for an upright picture with bright bones in which everything was found.
     pose : how the picture was turned to be upright; :meth:`casewise.anatomy.region_pose.Pose.upright` turns a mask so.
     """
@@ -66,6 +70,23 @@ class Regions:
         return MappingProxyType({name: region.mask for name, region in self.found.items()})
 
     @cached_property
+    def by_place(self) -> Mapping[str, Mask]:
+        """The same masks by where they lie in the upright picture, whether the sides are known or not.
+
+        ``right_lung`` is the lung on its left. For what is measured or detected there; no name for a person to read.
+        """
+        return MappingProxyType({_PLACES.get(name, name): mask for name, mask in self.masks.items()})
+
+    @property
+    def sides_known(self) -> bool:
+        """Whether left and right are told apart."""
+        return not any(name in _PLACES for name in self.found)
+
+    def public(self, name: str) -> str:
+        """The name that a person reads, of a name in :attr:`by_place`."""
+        return name if self.sides_known else UNSIDED.get(name, name)
+
+    @cached_property
     def boxes(self) -> Mapping[str, Box]:
         return MappingProxyType({name: region.box for name, region in self.found.items()})
 
@@ -77,9 +98,10 @@ class Regions:
 def regions(image: Image, device: str = "cpu") -> Regions:
     """Outline lungs and heart of a frontal chest radiograph of any resolution, on its own grid.
 
-    ``left_lung`` is the patient's: on the right of a picture that is shown as usual. Where DICOM says how the picture lies, that
-    decides; else it counts as upright and not mirrored, unless it is plain that it was turned or that bones are dark in it: then
-    it is handled as what it is, and a remark says so.
+    ``left_lung`` is the patient's. Which one that is comes from what the file states (DICOM's PatientOrientation, an affine that
+    is a coronal plane's), from how pictures are displayed, and from what the picture shows: the heart and what goes with it. Two of
+    them must agree, or the picture must show it beyond doubt; else the lungs are named by ``UNSIDED`` and a remark says why. A
+    picture may lie in any of the eight ways, and bones may be dark in it: it is handled as what it is, and a remark says so.
 
     Raises CasewiseError, one sentence that says what was seen, for a volume and for a picture that is no frontal chest radiograph.
     """

@@ -70,7 +70,7 @@ class Abnormality:
 
         found = chest_regions(image, self._device)
         self.notes += [remark.sentence for remark in found.remarks]
-        lungs = [found.masks[name] for name in (RIGHT_LUNG, LEFT_LUNG) if name in found.masks]
+        lungs = [found.by_place[name] for name in (RIGHT_LUNG, LEFT_LUNG) if name in found.by_place]
         if not lungs:
             msg = "No lung was found in this radiograph, and it is lungs that are compared; look at its regions first."
             raise CasewiseError(msg)

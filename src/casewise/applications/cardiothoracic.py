@@ -75,12 +75,9 @@ class CardiothoracicRatio(_Regional):
         known = bool(image.header.get("spacing_known", True))
         across = image.spacing[0 if found.pose.turns % 2 else 1] if known else 1.0
         unit = "mm" if known else "px"
-        lengths = {
-            "heart_diameter": lines.heart_width,
-            "thorax_diameter": lines.thorax.length,
-            "heart_right_of_midline": lines.right.length,
-            "heart_left_of_midline": lines.left.length,
-        }
+        lengths = {"heart_diameter": lines.heart_width, "thorax_diameter": lines.thorax.length}
+        if found.sides_known:
+            lengths |= {"heart_right_of_midline": lines.right.length, "heart_left_of_midline": lines.left.length}
         measures = {"cardiothoracic_ratio": lines.ratio} | {f"{name}_{unit}": length * across for name, length in lengths.items()}
         mask = self._written("lines", drawn, image)
         return [Finding(self.name, "cardiothoracic ratio", region="heart", box=Box.around(drawn), mask=mask, measures=measures)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +42,7 @@ class Irregularities:
         self._device = device
         self._maps = None if maps is None else Path(maps)
         self.notes: list[str] = []
+        self._public: Callable[[str], str] = str
 
     def analyze(self, image: Image) -> list[Finding]:
         """``any nodule`` with the probability of the likeliest (how well that tells whether a film has one at all stands in
@@ -57,7 +58,7 @@ class Irregularities:
 
         film = self._film(image)
         network = self._model.ready(resolve_device(self._device))
-        self.notes.append(_sought(film.segments, network))
+        self.notes.append(_sought(film.segments, network, self._public))
         found = marks(film, network)
         path = self._written(found.judged, film, image)
         whole = Finding(self.name, ANY, max((one.probability for one in found.judged), default=0.0), map=path)
@@ -82,6 +83,7 @@ class Irregularities:
         from casewise.detection.films import film_of
 
         found = chest_regions(image, self._device)
+        self._public = found.public
         self.notes = [remark.sentence for remark in found.remarks]
         film = film_of(image, found)
         if film.millimetres > COARSE_MM:
@@ -95,7 +97,7 @@ class Irregularities:
         measures = {"segment": float(one.segment + 1)}
         if film.measured:
             measures["extent_mm"] = round(one.edge * film.millimetres, 1)
-        return Finding(self.name, NODULE, one.probability, one.region, box, map=path, measures=measures)
+        return Finding(self.name, NODULE, one.probability, self._public(one.region), box, map=path, measures=measures)
 
     def _segments(self, film: Film, image: Image) -> list[Finding]:
         if self._maps is None:
@@ -115,10 +117,10 @@ class Irregularities:
         return write_mask(self._maps / f"{self.name}-map{mask_suffix(image)}", np.rint(heat * 255).astype(np.uint8), image)
 
 
-def _sought(segments: Segments, network: nn.Module) -> str:
+def _sought(segments: Segments, network: nn.Module, public: Callable[[str], str]) -> str:
     from casewise.detection.detector import seen_mm
 
-    regions = Counter(segment.region.replace("_", " ") for segment in segments)
+    regions = Counter(public(segment.region).replace("_", " ") for segment in segments)
     parts = ", ".join(f"{count} of the {name}" for name, count in regions.items())
     seen = seen_mm(network)
     resolution = "at their native resolution" if seen is None else f"at {seen:g} mm a pixel"

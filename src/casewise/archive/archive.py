@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from casewise.archive import opening
 from casewise.archive.adding import Addition
 from casewise.archive.catalogue import Catalogue, embeddings, images, labels, models, results
-from casewise.archive.embedding import Vectors, VectorWriter, encode, store_of, without_vector
+from casewise.archive.embedding import Vectors, VectorWriter, encode, store_of, vectors_key, without_vector
 from casewise.archive.importing import Import
 from casewise.archive.leftovers import writing
 from casewise.archive.loading import Record, Stored, case_of, record_of
@@ -179,7 +179,7 @@ class Archive:
         Images that cannot be read or encoded any more are left without: they are found by nothing but their content.
         """
         with self._catalogue.read() as connection:
-            keys = without_vector(connection, encoder.key)
+            keys = without_vector(connection, vectors_key(encoder))
         writer = VectorWriter(self._catalogue, self.folder, encoder)
         made = 0
         for first in range(0, len(keys), _BATCH):
@@ -196,17 +196,19 @@ class Archive:
         """(keys, rows, base): image ``keys[i]`` has the vector ``base[rows[i]]``; base (n, dimension) is a read-only memory map."""
         query = sa.select(images.c.key, embeddings.c.row).join(images, images.c.id == embeddings.c.image_id)
         with self._catalogue.read() as connection:
-            found = connection.execute(query.where(embeddings.c.encoder_key == encoder.key).order_by(embeddings.c.row)).all()
+            found = connection.execute(
+                query.where(embeddings.c.encoder_key == vectors_key(encoder)).order_by(embeddings.c.row)
+            ).all()
         rows = np.asarray([row for _, row in found], np.int64)
         return [key for key, _ in found], rows, store_of(self.folder, encoder).rows()
 
     def mean_vector(self, encoder: Encoder) -> npt.NDArray[np.float64]:
         """(dimension,): the mean of this encoder's vectors."""
         keys, rows, base = self.vectors(encoder)
-        known = self._means.get(encoder.key)
+        known = self._means.get(vectors_key(encoder))
         if known is None or known[0] != len(keys):
             known = len(keys), np.asarray(base[rows].mean(axis=0, dtype=np.float64))
-            self._means[encoder.key] = known
+            self._means[vectors_key(encoder)] = known
         return known[1]
 
     def similar(

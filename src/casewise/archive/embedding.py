@@ -18,10 +18,16 @@ from casewise.image import Image
 
 Vectors = npt.NDArray[np.float32]
 _FOLDER = "vectors"
+_LAYING = 2  # pictures are encoded as they are displayed; in the first, as they are stored
+
+
+def vectors_key(encoder: Encoder) -> str:
+    """Under which an encoder's vectors are kept: another one wherever images are laid before it in another way than before."""
+    return f"{encoder.key}-{_LAYING}"
 
 
 def store_of(folder: Path, encoder: Encoder) -> VectorStore:
-    return VectorStore.open(folder / _FOLDER, encoder.key, encoder.dimension)
+    return VectorStore.open(folder / _FOLDER, vectors_key(encoder), encoder.dimension)
 
 
 class VectorWriter:
@@ -38,7 +44,7 @@ class VectorWriter:
 
     def write(self, connection: sa.Connection, vectors: Mapping[int, Vectors]) -> int:
         """Image id → vector (dimension,); images that have one keep it. Returns how many are new."""
-        key = self._encoder.key
+        key = vectors_key(self._encoder)
         mine = embeddings.c.encoder_key == key
         there = set(connection.scalars(sa.select(embeddings.c.image_id).where(mine, embeddings.c.image_id.in_(list(vectors)))))
         new = {number: vector for number, vector in vectors.items() if number not in there}

@@ -11,7 +11,8 @@ from casewise.image import Image
 # Columns of their own, or about the file rather than the image.
 _APART = frozenset({
     "modality", "sequence", "age", "sex", "subject", "series", "instance", "format", "window", "photometric", "notes", "axes_note",
-    "spacing_at", "sheared", "inverted", "alpha", "orientation_known", "spacing_known", "source",
+    "spacing_at", "sheared", "inverted", "alpha", "orientation_known", "spacing_known", "single_axis",
+    "source",
 })  # fmt: skip
 
 

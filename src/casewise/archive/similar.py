@@ -7,7 +7,7 @@ known of both.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,6 +19,7 @@ from casewise.case import Case, Structure
 from casewise.encoder import Encoder
 from casewise.errors import ArchiveError, CasewiseError, UsageError
 from casewise.image import Box, Image
+from casewise.orientation import Turn, displayed
 from casewise.result import SimilarCase
 
 if TYPE_CHECKING:
@@ -129,7 +130,9 @@ def _within(image: Image, region: npt.NDArray[np.bool_], cases: Sequence[Case], 
 
     The region is identified in the image at hand alone; −1 for a case that cannot be read or has other axes.
     """
-    box = Box.around(region)
+    turn_of: Callable[[Image], Turn] = getattr(encoder, "turn", displayed)
+    laid = turn_of(image).upright(region) if region.ndim == 2 else region
+    box = Box.around(laid)
     cosines = np.full(len(cases), -1.0)
     if box is None:
         return cosines
@@ -140,7 +143,7 @@ def _within(image: Image, region: npt.NDArray[np.bool_], cases: Sequence[Case], 
         except CasewiseError:
             continue
         if other.spatial_dims == image.spatial_dims:
-            vectors[place] = encoder.encode([other], [_transferred(box, image, other)])[0]
+            vectors[place] = encoder.encode([other], [_transferred(box, laid.shape, other, turn_of(other))])[0]
     if vectors:
         stacked = np.stack(list(vectors.values())).astype(np.float64)
         query = encoder.encode([image], [region])[0]
@@ -149,15 +152,16 @@ def _within(image: Image, region: npt.NDArray[np.bool_], cases: Sequence[Case], 
     return cosines
 
 
-def _transferred(box: Box, image: Image, other: Image) -> npt.NDArray[np.bool_]:
-    """(*spatial) of ``other``: the box at the same place, as a share of each axis."""
-    region = np.zeros(other.spatial_shape, bool)
+def _transferred(box: Box, shape: Sequence[int], other: Image, turn: Turn) -> npt.NDArray[np.bool_]:
+    """(*spatial) of ``other``: the box at the same place, as a share of each axis; a picture is laid by ``turn`` for that."""
+    flat = other.spatial_dims == 2
+    region = np.zeros([other.spatial_shape[axis] for axis in turn.axes] if flat else other.spatial_shape, bool)
     window = []
-    for low, high, length, there in zip(box.lower, box.upper, image.spatial_shape, other.spatial_shape, strict=True):
+    for low, high, length, there in zip(box.lower, box.upper, shape, region.shape, strict=True):
         start = min(there - 1, low * there // length)
         window.append(slice(start, max(start + 1, -(-high * there // length))))
     region[tuple(window)] = True
-    return region
+    return np.ascontiguousarray(turn.back(region)) if flat else region
 
 
 def _cosines(query: Numbers, others: Numbers) -> Numbers:

@@ -82,6 +82,7 @@ def import_images(
     """
     kept = "Every image imported so far is kept; run the same command again to import the rest."
     with answering(as_json, kept) as answer:
+        from casewise.anatomy.upright import UprightEncoder
         from casewise.archive import Archive
         from casewise.device import resolve_device
         from casewise.models.encoding import encoder_for
@@ -89,7 +90,8 @@ def import_images(
 
         if device is Device.CUDA:
             resolve_device(device.value)  # an impossible device is refused before the first image
-        encoder = encoder_for(load_model(model), device.value) if model else WaitingEncoder(device.value)
+        plain = encoder_for(load_model(model), device.value) if model else WaitingEncoder(device.value)
+        encoder = UprightEncoder(plain, device.value)
         with Archive.open(archive, create=True, database=database) as opened:
             report = opened.import_paths(paths, manifest=manifest, site=site, copy=copy, encoder=encoder, progress=answer.progress)
         for refused in sorted(report.failed):

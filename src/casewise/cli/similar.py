@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from casewise.archive import Archive
+    from casewise.encoder import Encoder
     from casewise.image import Array, Image
     from casewise.models import Model
-    from casewise.models.encoding import ModelEncoder
     from casewise.result import SimilarCase
 
 
@@ -112,11 +112,12 @@ def similar(
         answer.give(document, *lines, *([f"Sheet: {sheet}"] if sheet else []))
 
 
-def _encoder(network: Model | None, device: str) -> ModelEncoder:
+def _encoder(network: Model | None, device: str) -> Encoder:
+    from casewise.anatomy.upright import UprightEncoder
     from casewise.models.encoding import encoder_for
     from casewise.models.shipped import default_encoder
 
-    return encoder_for(network, device) if network else default_encoder(device)
+    return UprightEncoder(encoder_for(network, device) if network else default_encoder(device), device)
 
 
 def _region(model: Model, image: Image, name: str, device: str) -> npt.NDArray[np.bool_]:

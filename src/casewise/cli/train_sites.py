@@ -135,6 +135,7 @@ def sites(
     """
     with answering(as_json, _KEPT) as answer:
         from casewise.adaptation.sites import Plan, check_sites, train_sites, vectors_of
+        from casewise.anatomy.upright import UprightEncoder
         from casewise.archive import Archive
         from casewise.models.shipped import default_encoder
         from casewise.reporting.sites import write_sites
@@ -148,7 +149,8 @@ def sites(
             cases = job.labelled(model, structures)
             start = _first(first, model, cases)
             check_sites({case.site: None for case in cases if case.site}, start, deployment)
-            vectors = vectors_of(opened, default_encoder(plan.further.device))
+            place = plan.further.device
+            vectors = vectors_of(opened, UprightEncoder(default_encoder(place), place))
             if model is None:
                 model = job.pretrained(structures, [case for case in cases if case.site == start], size, steps)
             done = train_sites(

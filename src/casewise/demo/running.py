@@ -13,6 +13,7 @@ from casewise import formats
 from casewise.adaptation import Plan, refine
 from casewise.adaptation.refinement import REFINEMENT
 from casewise.analysis import Analyzer
+from casewise.anatomy.upright import UprightEncoder
 from casewise.archive import Archive
 from casewise.case import Structure
 from casewise.demo.accuracy import Accuracy, dice_of_files, dice_of_prediction
@@ -61,7 +62,7 @@ def run(output: Path, seed: int = 0, device: str = "auto", progress: Progress | 
             model.save(output / "model")
         with _timed(seconds, "grow"):
             archive.import_paths([], manifest=files.grown, progress=tell)
-            archive.embed(model.encoder(device), progress=tell)
+            archive.embed(UprightEncoder(model.encoder(device), device), progress=tell)
         return _analysed(output, files, archive, model, seed, device, seconds, tell)
 
 

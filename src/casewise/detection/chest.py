@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from casewise.anatomy import Segments, segments
 from casewise.image import Box, Image
+from casewise.orientation import size_stated
 
 LUNGS_MM = 280.0  # both lungs from apex to base in the films that the detector learnt from: mean of 45 adults, deviation 30
 FILM_MM = 430.0  # the longer side of the largest film in use, 35 × 43 cm, and of the largest flat detectors
@@ -19,7 +20,7 @@ def pixel_mm(image: Image, regions: Masks) -> float:
     """From the image's spacing; where its file has none, from the height of the lungs, but never more than the largest film allows:
     lungs are lower in children, and where somebody has not breathed in.
     """
-    if image.header.get("spacing_known", True) and all(0.05 <= step <= 2 for step in image.spacing):
+    if size_stated(image) and all(0.05 <= step <= 2 for step in image.spacing):
         return float(np.mean(image.spacing))
     lungs = [Box.around(mask) for name, mask in regions.items() if name.endswith("lung")]
     boxes = [box for box in lungs if box is not None]

@@ -18,14 +18,15 @@ from casewise.detection.fusion import Detection, fused
 from casewise.detection.judging import Judge, lungs_of
 from casewise.errors import CasewiseError
 from casewise.image import Box, Image
+from casewise.orientation import size_stated
 
 
 @dataclass(frozen=True, eq=False)
 class Film:
     """A radiograph as the detector knows it. array : (1, rows, columns), upright, bones bright. pose : how it was turned to be so.
 
-    segments : of its lungs and heart, in its own pixels. millimetres : of a pixel. measured : whether the file says so; else it was
-    estimated from the lungs' height.
+    segments : of its lungs and heart by where they lie (:attr:`casewise.anatomy.Regions.by_place`), in its own pixels. millimetres : of a
+    pixel. measured : whether the file says so; else it was estimated from the lungs' height.
     """
 
     array: npt.NDArray[np.generic]
@@ -44,15 +45,15 @@ def film_of(image: Image, found: Regions) -> Film:
 
     Raises CasewiseError, one sentence, where no lung was found.
     """
-    if not any(name not in (HEART, OVERLAP) for name in found.masks):
+    if not any(name not in (HEART, OVERLAP) for name in found.by_place):
         msg = "No lung was found in this radiograph, and irregularities are sought in lungs; look at its regions first."
         raise CasewiseError(msg)
-    masks = {name: np.ascontiguousarray(found.pose.upright(mask)) for name, mask in found.masks.items() if name != OVERLAP}
+    masks = {name: np.ascontiguousarray(found.pose.upright(mask)) for name, mask in found.by_place.items() if name != OVERLAP}
     plane = found.pose.upright(_grey(image))
     if found.pose.inverted:
         plane = plane.max() + plane.min() - plane
     millimetres = pixel_mm(image, masks)
-    measured = bool(image.header.get("spacing_known", True))
+    measured = size_stated(image)
     return Film(np.ascontiguousarray(plane)[None], chest_segments(masks, millimetres), found.pose, millimetres, measured)
 
 

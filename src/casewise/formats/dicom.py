@@ -13,6 +13,7 @@ from casewise.errors import UnreadableImageError
 from casewise.formats.dicom_deflated import inflated
 from casewise.formats.dicom_elements import class_name, text, whole
 from casewise.formats.dicom_header import about, pixel_size
+from casewise.formats.dicom_padding import as_background, padding
 from casewise.formats.dicom_pixels import check_decodable, check_frames, decoded, in_modality_units
 from casewise.formats.dicom_segmentation import is_segmentation, segmentation_of
 from casewise.formats.dicom_slices import Slice, mosaic_in, slices_of
@@ -221,11 +222,13 @@ def _is_image(dataset: Any) -> bool:
 def _image(path: Path, slices: Sequence[Slice], planes: Sequence[tuple[Any, Array]]) -> Image:
     """One picture (C, row, column) or volume (C, row, column, slice) from slices in the order of their positions."""
     dataset = planes[0][0]
-    arrays, turned = [], None
+    arrays, masks, turned = [], [], None
     for plane, (owner, array) in zip(slices, planes, strict=True):
         with one_sentence(plane.file, "a DICOM file", quote=False):
-            array, turned = in_modality_units(array, owner, _layers(owner, plane.frame))
+            masks.append(padding(array, owner, _layers(owner, plane.frame)))
+            array, turned = in_modality_units(array, owner, _layers(owner, plane.frame), masks[-1])
         arrays.append(array)
+    arrays = as_background(arrays, masks)
     header = about(dataset, _layers(dataset, slices[0].frame))
     header["instance"] = slices[0].name
     header["photometric"] = "RGB" if arrays[0].shape[0] == 3 else "MONOCHROME2"

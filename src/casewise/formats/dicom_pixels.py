@@ -15,6 +15,7 @@ from casewise.formats.dicom_slices import whole
 from casewise.formats.guard import check_claim
 from casewise.image import Array
 
+Mask = npt.NDArray[np.bool_]
 _PACKED = 1500.0
 # GDCM is not among them: a damaged JPEG makes it abort the whole process instead of raising an error.
 _DECODERS = ("pylibjpeg", "pillow", "pydicom")
@@ -86,14 +87,17 @@ def _by_first_able(path: Path, dataset: Any, frame: int | None) -> Array:
     raise UnreadableImageError(msg) from failure
 
 
-def in_modality_units(array: Array, dataset: Any, layers: list[Any]) -> tuple[Array, float | None]:
+def in_modality_units(array: Array, dataset: Any, layers: list[Any], padded: Mask | None = None) -> tuple[Array, float | None]:
     """(C, row, column) rescaled and, for MONOCHROME1, turned so that larger is brighter.
 
     Second comes the number that a window's centre is to be subtracted from where the image was turned, else None. Integers stay
-    integers where slope and intercept are whole.
+    integers where slope and intercept are whole. padded : (C, row, column) bool, pixels that are no part of the image; their values
+    come out as some value of the others, for the caller to replace.
     """
     if array.shape[0] != 1 or dataset.get("PhotometricInterpretation") not in ("MONOCHROME1", "MONOCHROME2"):
         return array, None
+    if padded is not None and not padded.all():
+        array = np.where(padded, array[~padded].min(), array)  # a padding value may lie far outside what the stored bits hold
     low, high = _stored_range(array, dataset)
     if dataset.get("ModalityLUTSequence"):
         from pydicom.pixels import apply_modality_lut

@@ -14,6 +14,7 @@ from casewise.formats.found import Kind
 from casewise.formats.guard import check_claim, finished, numbered
 from casewise.formats.metaimage import meta_header
 from casewise.formats.nrrd import nrrd_header
+from casewise.formats.single_axis import without_single_axis
 from casewise.formats.voxel_files import VoxelHeader, voxels
 from casewise.image import Array, Image
 
@@ -23,7 +24,10 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def read_itk(path: Path, kind: Kind, member: str | None) -> Image:
-    """(1, i, j[, k]); three bytes a voxel are RGB, (3, …). A fourth axis or a vector needs ``member="volume=n"``, from 0."""
+    """(1, i, j[, k]); three bytes a voxel are RGB, (3, …). A fourth axis or a vector needs ``member="volume=n"``, from 0.
+
+    A volume of which one axis has length 1 is a picture of the two others.
+    """
     header = nrrd_header(path) if kind is Kind.NRRD else meta_header(path)
     if not 2 <= len(header.axes) <= 4:
         raise UnreadableImageError(f"{path} has {len(header.axes)} axes; 2, 3 or 4 are read.")
@@ -31,15 +35,16 @@ def read_itk(path: Path, kind: Kind, member: str | None) -> Image:
     image = _information(path, kind, header)
     array: Array = voxels(path, header)
     array = _chosen(path, array, len(header.axes), member)
-    while array.ndim > 3 and array.shape[-1] == 1:
-        array = array[..., 0]
+    array, affine, single = without_single_axis(array, _affine(path, image))
     known = header.spacing_stated and image_says_known(image)
     about: dict[str, object] = {
         "format": kind.value,
         "spacing_known": known,
         "photometric": "RGB" if array.shape[0] == 3 else "MONOCHROME2",
     }
-    return finished(path, array, _affine(path, image), about)
+    if array.ndim == 3:
+        about["single_axis"] = single
+    return finished(path, array, affine, about)
 
 
 def voxel_file(path: Path, kind: Kind) -> str | None:

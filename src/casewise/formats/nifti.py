@@ -15,6 +15,7 @@ from casewise.formats.found import Kind
 from casewise.formats.guard import BoundedFile, check_claim, finished, numbered
 from casewise.formats.inflating import Inflated, Packing
 from casewise.formats.regular_files import open_beside
+from casewise.formats.single_axis import without_single_axis
 from casewise.image import Array, Image
 
 UNKNOWN_SPACING = b"spacing unknown"
@@ -26,8 +27,8 @@ _TO_MM = {1: 1000.0, 2: 1.0, 3: 0.001}
 def read_nifti(path: Path, member: str | None) -> Image:
     """(1, i, j, k) in the file's own index order, scaled by its slope and intercept; RGB as (3, i, j, k).
 
-    A 4D file needs ``member="volume=n"``, from 0. Axes of length 1 at the end are dropped. ``header['spacing_known']`` is False
-    where the file has neither an affine nor a unit of length.
+    A 4D file needs ``member="volume=n"``, from 0. A volume of which one axis has length 1 is a picture of the two others.
+    ``header['spacing_known']`` is False where the file has neither an affine nor a unit of length.
     """
     with BoundedFile(path) as file:
         header = _header(path, (_unpacked(path, file) or file).read(_HEADER_BYTES))
@@ -37,14 +38,14 @@ def read_nifti(path: Path, member: str | None) -> Image:
     spatial = shape[:3]
     affine, about = _geometry(path, header)
     raw = _voxels(path, header, shape, dtype, volume).reshape(spatial, order="F")
-    while raw.ndim > 2 and raw.shape[-1] == 1:
-        raw = raw[..., 0]
     if raw.ndim == 1:
         raw = raw[:, None]
-    array = _channels(path, raw)
+    array, affine, single = without_single_axis(_channels(path, raw), affine)
     if array.shape[0] == 1:
         array = _scaled(array, header)
     about |= {"format": Kind.NIFTI.value, "photometric": "RGB" if array.shape[0] == 3 else "MONOCHROME2"}
+    if array.ndim == 3:
+        about["single_axis"] = single
     return finished(path, array, affine, about)
 
 

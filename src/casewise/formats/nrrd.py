@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,7 @@ def nrrd_header(path: Path) -> VoxelHeader:
     missing = [name for name in ("type", "dimension", "sizes", "encoding") if name not in fields]
     if missing:
         raise UnreadableImageError(f"{path} has a damaged header: it does not say {', '.join(missing)}.")
+    _place_in_space(fields)
     axes = count(path, "dimension", fields["dimension"], 1, 16)
     sizes = counts(path, "sizes", fields["sizes"])
     if len(sizes) != axes:
@@ -125,6 +127,25 @@ def _fields(path: Path, lines: list[bytes]) -> tuple[dict[str, str], dict[str, s
         else:
             raise UnreadableImageError(f"{path} has a damaged header: its line {number} is no field of an NRRD file.")
     return fields, pairs
+
+
+def _place_in_space(fields: dict[str, str]) -> None:
+    """A picture that lies in a space of three dimensions becomes a volume of one plane, as ITK reads it."""
+    vectors = [text.split(",") for text in re.findall(r"\(([^()]*)\)", fields.get("spacedirections", ""))]
+    if len(vectors) != 2 or any(len(vector) != 3 for vector in vectors):
+        return
+    try:
+        row, column = (np.array(vector, np.float64) for vector in vectors)
+        normal = np.cross(row, column)
+        normal /= np.linalg.norm(normal)
+        fields["dimension"] = str(int(fields["dimension"]) + 1)
+    except ValueError:
+        return
+    fields["sizes"] += " 1"
+    fields["spacedirections"] += " (" + ",".join(f"{x:.17g}" for x in normal) + ")"
+    for name, unknown in (("kinds", "domain"), ("centers", "???")):
+        if name in fields:
+            fields[name] += f" {unknown}"
 
 
 def _data(path: Path, value: str | None) -> str | None:

@@ -13,6 +13,7 @@ from casewise.errors import CasewiseError
 from casewise.files import claim, wrote
 from casewise.formats.itk import SPACING_KEY
 from casewise.formats.nifti import UNKNOWN_SPACING
+from casewise.formats.single_axis import with_single_axis
 from casewise.formats.sniffing import suffix_of
 from casewise.image import Array, Image
 
@@ -24,7 +25,8 @@ def write(path: str | os.PathLike[str], image: Image) -> Path:
     """Write an image by its suffix: .nii.gz, .nii, .nrrd, .mha (any), .png (pictures of 8 or 16 bits), .tif (pictures).
 
     Voxels, their type and the affine come back by ``read`` as they are (a NIfTI's affine as 32-bit floats). A missing folder is
-    made; a file that is there is replaced in one step.
+    made; a file that is there is replaced in one step. A picture that was read from a volume of one plane becomes that
+    volume again.
     """
     path = Path(path)
     suffix = suffix_of(path)
@@ -57,7 +59,8 @@ def write_mask(path: str | os.PathLike[str], mask: Array, like: Image) -> Path:
     labels = mask.astype(np.uint8)
     if mask.dtype == bool and suffix_of(path) in _PICTURES:
         labels *= np.uint8(255)
-    about = {"spacing_known": like.header.get("spacing_known", True)}
+    kept = ("spacing_known", "single_axis")
+    about = {"spacing_known": True} | {key: like.header[key] for key in kept if key in like.header}
     return write(path, Image(labels[None], like.affine, about))
 
 
@@ -95,6 +98,7 @@ def beside(path: Path, suffix: str, writer: Callable[[Path], None]) -> None:
 def _write_nifti(path: Path, image: Image) -> None:
     import nibabel as nib
 
+    image = with_single_axis(image)
     array = image.array
     if image.channels == 3 and array.dtype == np.uint8:
         voxels = np.ascontiguousarray(np.moveaxis(array, 0, -1)).view([("R", "u1"), ("G", "u1"), ("B", "u1")])[..., 0]
@@ -117,17 +121,21 @@ def _write_nifti(path: Path, image: Image) -> None:
 def _write_itk(path: Path, image: Image) -> None:
     import SimpleITK
 
+    image = with_single_axis(image)
     dims = image.spatial_dims
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     array = image.array[0].T if image.channels == 1 else np.moveaxis(image.array, 0, -1).transpose(*range(dims - 1, -1, -1), dims)
-    if dims == 2:
+    if dims == 2 and image.header.get("single_axis") == -1:
+        affine = affine[np.ix_([0, 1, 3], [0, 1, 3])]  # as its own file had it: two axes, nowhere in space
+        spacing = spacing[:2]
+    elif dims == 2:
         # A plane in space is a volume of one slice: two axes alone would lose where it lies.
         array = array[None]
     written = SimpleITK.GetImageFromArray(np.ascontiguousarray(array), isVector=image.channels > 1)
     written.SetSpacing(spacing.tolist())
-    written.SetOrigin(affine[:3, 3].tolist())
-    written.SetDirection((affine[:3, :3] / spacing).ravel().tolist())
+    written.SetOrigin(affine[:-1, -1].tolist())
+    written.SetDirection((affine[:-1, :-1] / spacing).ravel().tolist())
     if image.header.get("spacing_known") is False:
         written.SetMetaData(SPACING_KEY, "no")
     SimpleITK.WriteImage(written, str(path), useCompression=True)

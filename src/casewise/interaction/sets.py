@@ -109,10 +109,12 @@ def accepted(image: Image, archive: Archive, structure: str, device: str = "auto
     held = {case.key: case for case in archive.cases([structure])}
     if not held:
         return []
+    from casewise.anatomy.upright import UprightEncoder
     from casewise.device import resolve_device
     from casewise.models.shipped import default_encoder
 
-    encoder = default_encoder(resolve_device(device))
+    where = resolve_device(device)
+    encoder = UprightEncoder(default_encoder(where), where)
     found = archive.similar(image, k=_MOST, encoder=encoder, structures=[structure], among=held.keys())
     return [held[case.key] for case in found if held[case.key].image.spatial_dims == image.spatial_dims]
 

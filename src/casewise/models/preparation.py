@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from casewise.errors import CasewiseError, ModelError
 from casewise.image import Array, Image
+from casewise.orientation import displayed
 
 INTENSITIES = ("percentile", "window", "minmax", "normal", "none")
 AXES = "PLS"
@@ -34,7 +35,8 @@ class Preparation:
     intensity : ``percentile`` (0.5th to 99.5th to 0…1), ``window`` (``window`` = lower, upper to 0…1; CT in HU), ``minmax``
         (smallest to largest to 0…1), ``normal`` (mean 0, standard deviation 1) or ``none``. The statistics are the whole image's.
     axes : where the three axes of a volume run to when the network sees it, nibabel's letters: casewise's own networks see rows to
-        Posterior, columns to Left, slices to Superior. A picture counts as rows to P and columns to L.
+        Posterior, columns to Left, slices to Superior. A picture is seen as it is displayed, whatever its file stores first
+        (:func:`casewise.orientation.displayed`), and counts as rows to P and columns to L.
     """
 
     spatial_dims: int = 2
@@ -221,10 +223,16 @@ class _View:
 
     @classmethod
     def _of_picture(cls, image: Image, axes: str) -> _View:
-        """A picture's rows count as running to P and its columns to L; nothing is known where the model's slices do not run up."""
+        """A picture is seen as it is displayed: its rows count as running to P and its columns to L.
+
+        Nothing is known where the model's slices do not run up.
+        """
+        shown = displayed(image)
         places = [0 if letter in "AP" else 1 for letter in axes[:2]] if axes[2] in "SI" else [0, 1]
-        flips = [place for place, letter in enumerate(axes[:2]) if letter in "AR"] if axes[2] in "SI" else []
-        return cls(tuple(places), tuple(flips), tuple(image.spacing[axis] for axis in places), slices=False)
+        turned = [letter in "AR" for letter in axes[:2]] if axes[2] in "SI" else [False, False]
+        order = tuple(shown.axes[place] for place in places)
+        flips = tuple(axis for axis, place in enumerate(places) if turned[axis] != shown.flipped[place])
+        return cls(order, flips, tuple(image.spacing[axis] for axis in order), slices=False)
 
     def forward(self, array: Array) -> Array:
         turned = np.transpose(array, (0, *(axis + 1 for axis in self.order)))

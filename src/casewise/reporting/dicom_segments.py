@@ -19,6 +19,8 @@ _CONCEPT = ("309825002", "SCT", "Spatial and Relational Concept")
 _KNOWN = {
     "left_lung": (_STRUCTURE, ("44029006", "SCT", "Left Lung")),
     "right_lung": (_STRUCTURE, ("3341006", "SCT", "Right Lung")),
+    "lung_side_unknown_1": (_STRUCTURE, ("39607008", "SCT", "Lung")),
+    "lung_side_unknown_2": (_STRUCTURE, ("39607008", "SCT", "Lung")),
     "lungs": (_STRUCTURE, ("39607008", "SCT", "Lung")),
     "heart": (_STRUCTURE, ("80891009", "SCT", "Heart")),
     "left_ventricle": (_STRUCTURE, ("87878005", "SCT", "Left Ventricle")),

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.image import Array, Box, Image
+from casewise.orientation import displayed
 
 Spread = tuple[npt.NDArray[np.int64], ...]
 
@@ -73,15 +74,16 @@ class Plane:
 
 
 def planes(image: Image) -> tuple[Plane, ...]:
-    """The cuts worth showing, through the middle, the one of the finest voxels first; a picture has one, as it is stored.
+    """The cuts worth showing, through the middle, the one of the finest voxels first; a picture has one, as it is displayed.
 
     Of a volume, the cut across its thickest voxels (else the axial one) always; the two others where they are no mere
     stripes. A volume whose orientation is not known (``header['orientation_known']``, else ``spacing_known``) has its
     slices as they are stored, and no sides are named.
     """
     if image.spatial_dims == 2:
-        rows, columns = image.spacing
-        return (Plane("", (0, 1), (False, False), None, 0, (rows, columns)),)
+        shown = displayed(image)
+        rows, columns = (image.spacing[axis] for axis in shown.axes)
+        return (Plane("", shown.axes, shown.flipped, None, 0, (rows, columns)),)
     if not image.header.get("orientation_known", image.header.get("spacing_known", True)):
         return (_stored(image),)
     cuts = [_plane(image, name) for name in _PLANES]
