@@ -104,9 +104,13 @@ def test_a_white_lung_is_said_to_be_missing(shared_data: Path) -> None:
     whole = regions(image)
     white = ndimage.gaussian_filter(ndimage.binary_dilation(whole.masks[LEFT_LUNG], iterations=9).astype(float), 5)
     noise = np.random.default_rng(0).normal(190, 3, image.spatial_shape)
-    found = regions(image.with_array((image.array * (1 - white) + noise * white).clip(0, 255).astype(np.uint8)))
+    array = (image.array * (1 - white) + noise * white).clip(0, 255).astype(np.uint8)
+    found = regions(Image(array, header={"directions": ("L", "F")}))
     assert "left_lung_missing" in found.flags and LEFT_LUNG not in found
     assert dice(found.masks[RIGHT_LUNG], whole.masks[RIGHT_LUNG]) > 0.9
+    unstated = regions(image.with_array(array))
+    assert "sides_unknown" in unstated.flags, "its heart is white too, so nothing tells the sides"
+    assert unstated.found.keys() <= {"lung_side_unknown_1", "heart", "heart_lung_overlap"}
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ from casewise.orientation import size_stated
 class Film:
     """A radiograph as the detector knows it. array : (1, rows, columns), upright, bones bright. pose : how it was turned to be so.
 
-    segments : of its lungs and heart by where they lie (:attr:`casewise.anatomy.Regions.by_place`), in its own pixels. millimetres : of a
-    pixel. measured : whether the file says so; else it was estimated from the lungs' height.
+    segments : of its lungs and heart by where they lie (:attr:`casewise.anatomy.Regions.by_place`), in its own pixels.
+    millimetres : of a pixel. measured : whether the file says so; else it was estimated from the lungs' height.
     """
 
     array: npt.NDArray[np.generic]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from casewise.formats.dicom_elements import whole
 from casewise.image import Array
 
 Mask = npt.NDArray[np.bool_]
@@ -30,6 +31,8 @@ def padding(array: npt.NDArray[Any], dataset: Any, layers: Sequence[Any]) -> Mas
         limit = _whole(_element(layers, ("PixelPaddingRangeLimit",)), array.dtype)
         if value is None:
             return None
+        if limit is None:
+            value = _as_decoded(value, dataset)
         low, high = sorted((value, value if limit is None else limit))
         found = (array >= low) & (array <= high)
     return found if found is not None and found.any() else None
@@ -91,6 +94,13 @@ def _whole(value: Any, kind: np.dtype[Any]) -> int | None:
         return whole
     wrapped = whole % size if kind.kind == "u" else (whole + size // 2) % size - size // 2
     return wrapped if -size // 2 <= whole < size else None
+
+
+def _as_decoded(value: int, dataset: Any) -> int:
+    """The decoder drops bits beyond those stored: of 12 bits, 65535 becomes 4095, the brightest value."""
+    bits, signed = whole(dataset, "BitsStored") or 0, whole(dataset, "PixelRepresentation") == 1
+    brightest = (1 << (bits - int(signed))) - 1 if 1 < bits <= 32 else value
+    return brightest if value > brightest and value & brightest == brightest else value
 
 
 def _number(value: Any) -> float | None:
