@@ -21,7 +21,7 @@ from casewise.adaptation.regions import RegionAdapter
 from casewise.anatomy.region_files import write_regions
 from casewise.applications.chest import REGIONS
 from casewise.applications.organs import NAME as ORGANS
-from casewise.applications.organs import findings_of
+from casewise.applications.organs import detected_by, findings_of
 from casewise.applications.running import Done, Job, Ran, Runner
 from casewise.device import resolve_device
 from casewise.errors import CasewiseError, UsageError
@@ -270,6 +270,7 @@ class Analyzer:
                 prepared.examples,
                 about,
                 segmentation,
+                self._detects(ran.job.applications),
             )
             report = write_report(
                 result,
@@ -291,6 +292,11 @@ class Analyzer:
         if ran.job.folder.is_dir():
             wrote(ran.job.folder)
         return result
+
+    def _detects(self, applications: Sequence[Declared]) -> dict[str, tuple[str, ...]]:
+        """What the applications that were given the image look for, the model's own answer first."""
+        own = {} if self.adapter is None else {ORGANS: detected_by(self.adapter.model)}
+        return own | {application.name: application.looks_for for application in applications}
 
     def _sequences(self, prepared: _Prepared) -> tuple[list[SequenceView], dict[str, Any] | None]:
         """The sequences of an examination for the report, and what the result says of them; each is written on the common grid."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from casewise.finding import Finding
+from casewise.summary import Summary, summarise
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class Result:
     examples : the archive's cases of the category that the router decided for, most like the image first.
     examination : of the reference of several sequences, what became of each: ``sequences``, ``missing_sequences`` and
     ``refused_sequences``, which stand beside the other entries of the JSON.
+    detects : application → the signs of disease that it looks for, of each that was given the image.
     segmentation : of a DICOM image, the DICOM SEG that holds all the masks; None where there is none.
     """
 
@@ -96,13 +98,25 @@ class Result:
     examples: tuple[SimilarCase, ...] = ()
     examination: Mapping[str, Any] | None = None
     segmentation: Path | None = None
+    detects: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def summary(self) -> Summary:
+        """Headline, findings, what was looked for and not found, what nobody looked for, and measures."""
+        failures = {str(entry["application"]): str(entry["failure"]) for entry in self.applications if entry.get("failure")}
+        category = (self.route or {}).get("category")
+        return summarise(self.findings, self.detects, failures, None if category is None else str(category))
 
     def to_json(self) -> dict[str, object]:
+        summary = self.summary
         return {
             "image": self.image,
+            "headline": summary.headline,
             "route": dict(self.route) if self.route is not None else None,
             "model": self.model.to_json(),
             "findings": [finding.to_json() for finding in self.findings],
+            "looked_for": [one.to_json() for one in summary.looked_for],
+            "not_looked_for": list(summary.not_looked_for),
             "similar": [case.to_json() for case in self.similar],
             "seconds": dict(self.seconds),
             "report": str(self.report) if self.report else None,

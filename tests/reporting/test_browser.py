@@ -36,7 +36,9 @@ ACTIONS = """{
 const seen = [];
 const hidden = (e) => e !== null && (getComputedStyle(e).display === "none" || hidden(e.parentElement));
 const shown = (selector) => [...document.querySelectorAll(selector)].filter((e) => !hidden(e)).length;
-seen.push(["masks", shown("main path.mask") > 0]);
+seen.push(["findings alone at first", shown("main path.mask") === 0 && shown("main .frame.alone") > 0]);
+document.querySelector(".structure").click();
+seen.push(["outline on request", shown("main path.mask") > 0]);
 document.getElementById("overlay").click();
 seen.push(["overlay off", shown("main path.mask") === 0 && shown("main .frame") === 0]);
 document.dispatchEvent(new KeyboardEvent("keydown", {key: "o"}));

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from casewise.errors import CasewiseError
-from casewise.finding import Finding
+from casewise.finding import MEASURE, Finding
 from casewise.image import Box, Image
 from casewise.reporting.chart import LineChart
 from casewise.reporting.pictures import window
 from casewise.reporting.report import Section, write_index, write_report
 from casewise.reporting.similar import SimilarPicture
 from casewise.result import ModelUse, Result, SimilarCase
+from casewise.summary import NO_ONE_LOOKS
 from tests.reporting.pages import Page, decoded, disc
 
 HOSTILE = "\"><script>alert(1)</script><img src=x onerror=alert(2)>' onload='x"
@@ -39,7 +40,9 @@ def test_everything_a_reader_needs_is_on_the_page(tmp_path, picture, result, sim
     for said in (
         "chest one.dcm",
         "Research use only — not a medical device.",
-        "lungs 412 cm², nodule 4.5 mm",
+        "Nodule, left lung, 0.70.",
+        "412 cm²",
+        "4.5 mm",
         "Model refined on 2 similar cases: Dice on held-out similar cases 0.947 → 0.961",
         "96 × 128 pixels",
         "0.5 × 0.5 mm",
@@ -54,6 +57,9 @@ def test_everything_a_reader_needs_is_on_the_page(tmp_path, picture, result, sim
         "0.930",
     ):
         assert said in page.text, said
+    order = [heading["id"] for heading in page.find("h2")]
+    wanted = ["h-findings", "h-image", "h-notfound", "h-notlooked", "h-measures", "h-model", "h-similar", "h-times", "h-notes"]
+    assert [ident for ident in order if ident in wanted] == wanted
     assert len(page.find("ol", class_="cases")) == 1 and len(page.find("img")) == 2
     assert all(image["alt"] for image in page.find("img"))
     assert all(drawing["aria-label"] for drawing in page.find("svg") if drawing.get("role") == "img")
@@ -169,7 +175,8 @@ def test_a_small_mask_has_a_close_up(tmp_path):
     small[50:60, 100:120] = True
     small[150, 150] = True
     large[10:190, 10:190] = True
-    page = Page.of(write_report(Result("x", ModelUse("m")), image, {"small": small, "large": large}, tmp_path))
+    findings = tuple(Finding("a", name) for name in ("small", "large"))
+    page = Page.of(write_report(Result("x", ModelUse("m"), findings), image, {"small": small, "large": large}, tmp_path))
     close = [drawing for drawing in page.find("svg") if drawing.get("aria-label", "").startswith("Close-up")]
     assert [drawing["aria-label"] for drawing in close] == [
         "Close-up of small, with outlines",
@@ -185,13 +192,15 @@ def test_what_lies_together_shares_a_close_up(tmp_path):
     masks["outer"][50:80, 50:80] = True
     masks["inner"][60:70, 60:70] = True
     masks["far"][150:160, 150:160] = True
-    page = Page.of(write_report(Result("x", ModelUse("m")), image, masks, tmp_path))
+    findings = tuple(Finding("a", name) for name in masks)
+    page = Page.of(write_report(Result("x", ModelUse("m"), findings), image, masks, tmp_path))
     assert "outer, inner · 30 mm across" in page.text and "far · 10 mm across" in page.text
 
 
 def test_no_overlay_no_second_picture(tmp_path, picture):
     page = Page.of(write_report(Result("x.png", ModelUse("m")), picture, {}, tmp_path))
-    assert "No structure was outlined" in page.text and "Nothing was found" in page.text
+    assert "No structure was outlined" in page.text and "Nothing was found" not in page.text
+    assert NO_ONE_LOOKS in page.text
     assert not page.find("use") and not page.find("input")
 
 
@@ -230,7 +239,7 @@ def test_many_findings_and_many_cases(tmp_path, picture):
         Result("x", ModelUse("m", "p", tuple(c.image for c in cases), "similar"), findings, cases), picture, {}, tmp_path, shown
     )
     page = Page.of(path)
-    assert "1000 findings: lesion 0 (143)" in page.text and "800 more findings are in the JSON document" in page.text
+    assert "Lesion 5, 1.00; 999 more findings" in page.text and "800 more findings are in the JSON document" in page.text
     assert "276 more" in page.text and "300 cases" in page.text
     assert path.stat().st_size < 3_000_000
 
@@ -265,7 +274,7 @@ def test_the_route_is_explained_with_what_ran_and_what_failed(tmp_path, picture)
     )
     model = ModelUse("none", method="route")
     page = Page.of(write_report(Result("x", model, route=route, applications=ran), picture, {}, tmp_path))
-    assert "Nothing was found by quality" in page.text
+    assert NO_ONE_LOOKS in page.text and "Nothing was found" not in page.text
     for told in ("chest-xray", "0.930", "hand-xray", "The tags say CT.", "quality", "nodules took more than 60 seconds."):
         assert told in page.text
     assert "used as it was" not in page.text
@@ -305,7 +314,7 @@ def test_the_index_links_each_report_and_names_each_failure(tmp_path, picture, r
     page = Page.of(index)
     (link,) = page.find("a")
     assert link["href"] == "chest%20one/chest_one.html"
-    assert "2 reports, 1 failed" in page.text and "It is empty." in page.text and "lungs 412 cm², nodule 4.5 mm" in page.text
+    assert "2 reports, 1 failed" in page.text and "It is empty." in page.text and "Nodule, left lung, 0.70" in page.text
 
 
 def test_a_real_chest_radiograph(shared_data: Path, tmp_path):
@@ -330,3 +339,31 @@ def test_the_most_probable_box_is_shown_close_up_first(tmp_path):
     page = Page.of(write_report(Result("x", ModelUse("m"), findings), image, {}, tmp_path))
     close = [drawing["aria-label"] for drawing in page.find("svg") if drawing.get("aria-label", "").startswith("Close-up")]
     assert close == [f"Close-up of nodule {chance} %, {how} outlines" for chance in (90, 50, 20) for how in ("with", "without")]
+
+
+def test_outlines_wait_to_be_asked_for_and_findings_are_drawn_at_once(tmp_path, picture):
+    masks = {"lungs": disc(picture.spatial_shape), "tumour": np.roll(disc(picture.spatial_shape), 9, axis=1)}
+    findings = (Finding("a", "lungs", kind=MEASURE), Finding("a", "tumour", 0.7))
+    page = Page.of(write_report(Result("x", ModelUse("m"), findings), picture, masks, tmp_path))
+    boxes = {box["data-layer"]: "checked" in box for box in page.find("input", class_="structure")}
+    assert (boxes["m0"], boxes["m1"]) == (False, True)
+    assert page.find("path", class_="m0") and all("off" in path["class"].split() for path in page.find("path", class_="m0"))
+    assert page.find("path", class_="m1") and not any("off" in path["class"].split() for path in page.find("path", class_="m1"))
+
+
+def test_the_slice_shown_is_the_worst_findings_and_not_the_largest_outlines(tmp_path):
+    image = Image(np.random.default_rng(0).normal(size=(1, 30, 30, 40)), np.eye(4), {"modality": "MR"})
+    anatomy, lesion, box = (np.zeros(image.spatial_shape, bool) for _ in range(3))
+    anatomy[2:28, 2:28, 30:36] = True
+    lesion[10:14, 10:14, 5:8] = True
+    box[20:22, 20:22, 14:16] = True
+    masks = {"brain": anatomy, "lesion": lesion}
+    findings = (
+        Finding("a", "brain", 0.99, kind=MEASURE),
+        Finding("b", "spot", 0.2, box=Box.around(box)),
+        Finding("a", "lesion", 0.8),
+    )
+    page = Page.of(write_report(Result("x", ModelUse("m"), findings), image, masks, tmp_path))
+    assert "Axial · slice 6 of 0–39" in page.text
+    page = Page.of(write_report(Result("x", ModelUse("m"), findings[:2]), image, {"brain": anatomy}, tmp_path))
+    assert "Axial · slice 14 of 0–39" in page.text

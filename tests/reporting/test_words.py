@@ -13,12 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from casewise.finding import Finding
 from casewise.reporting.chart import BarChart, LineChart, line_chart, ticks
 from casewise.reporting.jsonsafe import dumps
 from casewise.reporting.report import file_stem
-from casewise.reporting.wording import found_sentence, measure, number
-from casewise.result import ModelUse, Result
+from casewise.reporting.wording import measure, number
 
 
 @pytest.mark.parametrize(
@@ -109,10 +107,3 @@ def test_ticks_are_few_and_hold_the_range(low, length):
     slack = 1e-6 * max(1.0, abs(low), length)
     assert found[0] <= low + slack and found[-1] >= low + length - slack
     assert all(b > a for a, b in pairwise(found))
-
-
-def test_where_a_finding_lies_and_what_was_looked_through_are_not_said_as_findings() -> None:
-    nodule = Finding("irregularities", "nodule", 0.25, measures={"segment": 2.0})
-    shown = Finding("irregularities", "segments", measures={"count": 5.0})
-    assert found_sentence(Result("x", ModelUse("none", method="route"), (nodule, shown))) == "nodule (probability 0.25)"
-    assert found_sentence(Result("x", ModelUse("none", method="route"), (shown,))) == "Nothing was found"

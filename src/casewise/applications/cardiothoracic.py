@@ -7,7 +7,7 @@ from pathlib import Path
 from casewise.anatomy.regions import Regions
 from casewise.applications.chest import chest_regions
 from casewise.applications.measures import measure
-from casewise.finding import Finding
+from casewise.finding import MEASURE, Finding
 from casewise.formats import mask_suffix, write_mask
 from casewise.image import Array, Box, Image
 
@@ -52,6 +52,7 @@ class ChestRegions(_Regional):
                 box=region.box,
                 mask=self._written(region.name, region.mask, image),
                 measures=measure(region.mask, image),
+                kind=MEASURE,
             )
             for region in found.found.values()
         ]
@@ -80,4 +81,8 @@ class CardiothoracicRatio(_Regional):
             lengths |= {"heart_right_of_midline": lines.right.length, "heart_left_of_midline": lines.left.length}
         measures = {"cardiothoracic_ratio": lines.ratio} | {f"{name}_{unit}": length * across for name, length in lengths.items()}
         mask = self._written("lines", drawn, image)
-        return [Finding(self.name, "cardiothoracic ratio", region="heart", box=Box.around(drawn), mask=mask, measures=measures)]
+        return [
+            Finding(
+                self.name, "cardiothoracic ratio", region="heart", box=Box.around(drawn), mask=mask, measures=measures, kind=MEASURE
+            )
+        ]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from casewise.finding import Finding
+from casewise.finding import ABSENT, FINDING, MEASURE, Finding
 from casewise.image import Box, Image
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 NAME = "irregularities"
 NODULE, ANY, TUBERCULOSIS, SEGMENTS = "nodule", "any nodule", "tuberculosis", "segments"
+HALF = 0.5  # of tuberculosis, from which it is reported
 COARSE_MM = 1.0  # pixels larger than this lose nodules under a centimetre
 
 
@@ -61,7 +62,8 @@ class Irregularities:
         self.notes.append(_sought(film.segments, network, self._public))
         found = marks(film, network)
         path = self._written(found.judged, film, image)
-        whole = Finding(self.name, ANY, max((one.probability for one in found.judged), default=0.0), map=path)
+        highest = max((one.probability for one in found.judged), default=0.0)
+        whole = Finding(self.name, ANY, highest, map=path, kind=MEASURE if found.reported else ABSENT)
         nodules = [self._finding(one, film, image, path) for one in found.reported]
         return [whole, *nodules, self._tuberculosis(film), *self._segments(film, image)]
 
@@ -76,7 +78,8 @@ class Irregularities:
         from casewise.models.shipped import load
 
         scores = load(TUBERCULOSIS).predict(Image(film.array), self._device).scores
-        return Finding(self.name, TUBERCULOSIS, scores[TUBERCULOSIS], "lungs")
+        probability = scores[TUBERCULOSIS]
+        return Finding(self.name, TUBERCULOSIS, probability, "lungs", kind=FINDING if probability >= HALF else ABSENT)
 
     def _film(self, image: Image) -> Film:
         from casewise.applications.chest import chest_regions
@@ -106,7 +109,8 @@ class Irregularities:
 
         drawn = np.ascontiguousarray(film.pose.back(borders(film.segments)))
         path = write_mask(self._maps / f"{self.name}-segments{mask_suffix(image)}", drawn, image)
-        return [Finding(self.name, SEGMENTS, region="lungs and heart", mask=path, measures={"count": float(len(film.segments))})]
+        count = {"count": float(len(film.segments))}
+        return [Finding(self.name, SEGMENTS, region="lungs and heart", mask=path, measures=count, kind=MEASURE)]
 
     def _written(self, found: Sequence[Detection], film: Film, image: Image) -> Path | None:
         if self._maps is None:

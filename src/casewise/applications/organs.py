@@ -12,13 +12,22 @@ import numpy.typing as npt
 
 from casewise.applications.measures import measure
 from casewise.errors import CasewiseError
-from casewise.finding import Finding
+from casewise.finding import ABSENT, FINDING, MEASURE, Finding
 from casewise.image import Box, Image
 
 if TYPE_CHECKING:
     from casewise.models import Model, Prediction
 
 NAME = "organs"
+_NORMAL = ("normal", "none", "no finding", "nothing", "negative", "healthy", "no", "absent")
+# Parts of words: a structure whose name holds one is a finding where it is outlined; any other outline is a measure.
+_DISEASE = (
+    "lesion", "tumor", "tumour", "nodule", "cancer", "carcinoma", "metasta", "glioma", "glioblastoma", "meningioma", "lymphoma",
+    "sarcoma", "adenoma", "polyp", "cyst", "haemorrhage", "hemorrhage", "haematoma", "hematoma", "bleed", "infarct", "stroke",
+    "ischaemi", "ischemi", "necrosis", "edema", "oedema", "effusion", "pneumothorax", "pneumonia", "consolidation", "opacity",
+    "infiltrat", "fibrosis", "emphysema", "atelectasis", "tuberculosis", "covid", "fracture", "aneurysm", "stenosis", "thromb",
+    "embol", "plaque", "calcification", "hyperintensit", "abscess", "stone", "wound", "ulcer", "melanoma", "abnormal",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +64,8 @@ def structure_findings(
     """One finding a structure that has a voxel, in the order of ``labels``; a structure that was not seen gives none.
 
     probabilities : (1 + structures, *spatial), background first; a voxel is the most probable one's. A finding's ``probability``
-    is the mean over its voxels, its measures are :func:`casewise.applications.measures.measure`'s.
+    is the mean over its voxels, its measures are :func:`casewise.applications.measures.measure`'s. An outline is a measure, unless
+    the structure's name is that of a sign of disease (:func:`names_disease`).
     """
     if probabilities.shape != (1 + len(labels), *image.spatial_shape):
         msg = (
@@ -78,12 +88,30 @@ def structure_findings(
                     box=box,
                     mask=files.get(label),
                     measures=measure(mask, image),
+                    kind=FINDING if names_disease(label) else MEASURE,
                 )
             )
     return findings
 
 
 def class_findings(scores: Mapping[str, float], application: str = NAME) -> list[Finding]:
-    """One finding a class of the whole image, the most probable first."""
-    ranked = sorted(scores.items(), key=lambda item: -item[1])
-    return [Finding(application, label, probability=float(score)) for label, score in ranked]
+    """One finding: the most probable class of the whole image, with the ``scores`` of all of them.
+
+    It is of the kind ``absent`` where that class is the normal one.
+    """
+    label, score = max(scores.items(), key=lambda item: item[1])
+    kind = ABSENT if label.casefold().replace("_", " ") in _NORMAL else FINDING
+    ranked = dict(sorted(((name, float(value)) for name, value in scores.items()), key=lambda item: -item[1]))
+    return [Finding(application, label, probability=float(score), kind=kind, scores=ranked)]
+
+
+def detected_by(model: Model) -> tuple[str, ...]:
+    """The signs of disease that a model finds: a classifier's classes but the normal one, structures that are named so."""
+    if model.task == "classification":
+        return tuple(label for label in model.labels if label.casefold().replace("_", " ") not in _NORMAL)
+    return tuple(label for label in model.labels if names_disease(label))
+
+
+def names_disease(label: str) -> bool:
+    """Whether a structure's name is that of a sign of disease (a tumour, a haemorrhage), and not of anatomy."""
+    return any(word in label.casefold() for word in _DISEASE)

@@ -23,7 +23,7 @@ from casewise.applications.quality_measures import (
     noise_percent,
 )
 from casewise.errors import CasewiseError
-from casewise.finding import Finding
+from casewise.finding import QUALITY, Finding
 from casewise.image import Box, Image
 
 NAME = "quality"
@@ -69,7 +69,7 @@ class Quality:
         planes, kind = list(views(image)), kind_of(image)
         seen = [defect for check in _CHECKS if (defect := check(planes, kind, image)) is not None]
         self.notes = [defect.sentence for defect in seen]
-        return [Finding(self.name, defect.label, box=defect.box, measures=dict(defect.measures)) for defect in seen]
+        return [Finding(self.name, defect.label, box=defect.box, measures=dict(defect.measures), kind=QUALITY) for defect in seen]
 
 
 def _clipping(planes: list[View], kind: Kind, image: Image) -> _Seen | None:

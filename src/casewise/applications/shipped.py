@@ -23,7 +23,7 @@ class Shipped:
     """name : the application's. categories : of the images it takes. feature : what it looks for. model : the shipped model's name.
 
     dimensions : how many spatial axes its images may have. longest_mm : the longest edge that its images may have, where it was
-    made for crops; it counts voxels where their size is not known.
+    made for crops; it counts voxels where their size is not known. detects : signs of disease among what it answers.
     """
 
     name: str
@@ -32,14 +32,22 @@ class Shipped:
     model: str
     dimensions: tuple[int, ...]
     longest_mm: float | None = None
+    detects: tuple[str, ...] = ()
 
 
 CATALOGUE: Mapping[str, Shipped] = {
     shipped.name: shipped
     for shipped in (
-        Shipped("breast-ultrasound-class", ("breast-ultrasound",), "benign or malignant lesion", "breast_ultrasound_class", (2,)),
+        Shipped(
+            "breast-ultrasound-class",
+            ("breast-ultrasound",),
+            "benign or malignant lesion",
+            "breast_ultrasound_class",
+            (2,),
+            detects=("malignant lesion", "benign lesion"),
+        ),
         # The application ``irregularities`` asks this model too, on the upright picture, so that a report would name it twice.
-        Shipped("tuberculosis", (ON_REQUEST,), "tuberculosis", "tuberculosis", (2,)),
+        Shipped("tuberculosis", (ON_REQUEST,), "tuberculosis", "tuberculosis", (2,), detects=("tuberculosis",)),
         Shipped("heart-chambers", ("cardiac-mr",), "heart chambers", "heart_chambers", (2, 3)),
         # To the router such a crop is unknown, and so is a crop of anything else; in that, too, the model would find a hippocampus.
         Shipped("hippocampus", (ON_REQUEST,), "hippocampus", "hippocampus", (3,), longest_mm=100.0),

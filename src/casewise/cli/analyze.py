@@ -147,7 +147,7 @@ def analyze(
         from casewise.analysis import Analyzer
         from casewise.analysis import analyze as analyze_all
         from casewise.archive import Archive
-        from casewise.reporting.wording import found_sentence, model_sentence
+        from casewise.reporting.wording import model_sentence
         from casewise.routing.registry import default_registry
 
         with ExitStack() as stack:
@@ -188,7 +188,7 @@ def analyze(
                 if entry["failure"]:
                     answer.failed(result.image, entry["failure"])
         lines = [
-            f"{result.image}: {found_sentence(result)}. {model_sentence(result.model)}.\n  {result.report}" for result in results
+            f"{result.image}: {result.summary.headline}. {model_sentence(result.model)}.\n  {result.report}" for result in results
         ]
         answer.give([result.to_json() for result in results], *lines)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from casewise.finding import Finding
+from casewise.finding import ABSENT, FINDING, MEASURE, Finding
 from casewise.lesions.finding import Lesions
 
 ALL, SCORE = "lesions", "lesion score"
@@ -20,22 +20,26 @@ def on(sequence: str) -> str:
 def findings_of(
     found: Lesions, application: str, mask: Path | None = None, maps: Mapping[str, Path] | None = None
 ) -> list[Finding]:
-    """``lesions`` (the chance that there is any, their number and volume together, mask and combined map); where there are some
-    each class with its probability, or the score; the largest lesions, ``lesion 1`` first, with volume and centre (RAS, mm); and at
-    last what each sequence shows alone.
+    """``lesions`` (the chance that there is any, their number and volume together, mask and combined map), of the kind ``absent``
+    where there are none; else the most probable class, with the ``scores`` of all, or the score; the largest lesions, ``lesion 1``
+    first, with volume and centre (RAS, mm); and at last what each sequence shows alone.
 
     mask : the file it was written to. maps : sequence → file, the combined map's under ``""``.
     """
     files = maps or {}
     together = {"volume_ml": sum(lesion.volume_ml for lesion in found.lesions), "lesions": float(len(found.lesions))}
-    told = [Finding(application, ALL, found.any, mask=mask, map=files.get(""), measures=together)]
-    if found.lesions:
-        told += [Finding(application, name, chance) for name, chance in found.classes.items()]
-        told += [Finding(application, SCORE, found.score)] if found.score is not None else []
+    kind = FINDING if found.lesions else ABSENT
+    told = [Finding(application, ALL, found.any, mask=mask, map=files.get(""), measures=together, kind=kind)]
+    if found.lesions and found.classes:
+        likeliest = max(found.classes, key=lambda name: found.classes[name])
+        told.append(Finding(application, likeliest, found.classes[likeliest], kind=MEASURE, scores=dict(found.classes)))
+    if found.lesions and found.score is not None:
+        told.append(Finding(application, SCORE, found.score, kind=MEASURE))
     for number, lesion in enumerate(found.lesions[:SINGLE], start=1):
         centre = {f"centre_{axis}_mm": place for axis, place in zip("ras", lesion.centre_mm, strict=True)}
         measures = {"volume_ml": lesion.volume_ml, **centre}
         told.append(Finding(application, f"lesion {number}", lesion.probability, box=lesion.box, measures=measures))
     return told + [
-        Finding(application, on(name), float(values.max(initial=0.0)), map=files.get(name)) for name, values in found.maps.items()
+        Finding(application, on(name), float(values.max(initial=0.0)), map=files.get(name), kind=MEASURE)
+        for name, values in found.maps.items()
     ]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from casewise.finding import Finding
+from casewise.finding import FINDING, MEASURE, Finding
 from casewise.image import Array, Box, Image
 from casewise.reporting import wording
 from casewise.reporting.contours import outline
@@ -26,6 +26,7 @@ from casewise.reporting.pictures import (
     to_pixels,
 )
 from casewise.reporting.planes import Plane, best_index, planes, spread, strip
+from casewise.summary import worst_first
 
 _STRIP = 6
 _PICTURE_BYTES = 5_500_000
@@ -53,7 +54,7 @@ class Layer:
 @dataclass(frozen=True)
 class Frame:
     """A finding's box in one cut, in displayed pixels. finding : its number in the report's table, from 0. traced : whether a mask
-    outlines it as well.
+    outlines it as well, or it is a measure's: drawn only where it is asked for.
     """
 
     finding: int
@@ -116,12 +117,13 @@ class CloseUp:
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the legend. remark : why the mask cannot be seen, if so."""
+    """A line of the legend. remark : why the mask cannot be seen, if so. shown : whether it is drawn before anybody asks for it."""
 
     name: str
     colour: str
     dash: str
     remark: str
+    shown: bool = True
 
 
 @dataclass(frozen=True)
@@ -157,8 +159,11 @@ def pictures_of(image: Image, masks: Mapping[str, Array], findings: Sequence[Fin
     for name, mask in held.items():
         check_grid(name, mask, image.spatial_shape)
     shape = image.spatial_shape
-    boxes = [finding.box for finding in findings if finding.box is not None and len(finding.box.lower) == len(shape)]
-    where = spread(held.values(), shape)
+    signs = worst_first([finding for finding in findings if finding.kind == FINDING])
+    boxes = [finding.box for finding in signs if finding.box is not None and len(finding.box.lower) == len(shape)]
+    outlined = [held[finding.label] for finding in signs if finding.label in held and held[finding.label].any()]
+    # The worst finding is what has to be seen; outlines of anatomy choose the slices only where there is none.
+    where = spread(outlined[:1] if outlined else [] if boxes else held.values(), shape)
     cuts = [plane.at(best_index(plane, where, boxes)) for plane in planes(image)]
     further = [cuts[0].at(index) for index in strip(cuts[0], where, _STRIP)]
     further = further if len(further) > 1 else []
@@ -166,15 +171,16 @@ def pictures_of(image: Image, masks: Mapping[str, Array], findings: Sequence[Fin
     main = tuple(maker.panel(f"p{number}", plane) for number, plane in enumerate(cuts))
     rest = tuple(maker.panel(f"s{number}", plane) for number, plane in enumerate(further))
     seen = {layer.number for panel in (*main, *rest) for layer in panel.layers}
-    return Pictures(main, rest, _close_ups(main[0], held, image), legend(held, seen))
+    signs_outlined = {finding.label for finding in signs}
+    return Pictures(main, rest, _close_ups(main[0], held, image, signs_outlined), legend(held, seen, signs_outlined))
 
 
-def legend(masks: Mapping[str, Array], seen: set[int]) -> tuple[Entry, ...]:
-    """A line for each mask; ``seen``: the numbers of those that some panel shows."""
+def legend(masks: Mapping[str, Array], seen: set[int], signs: Collection[str]) -> tuple[Entry, ...]:
+    """A line for each mask; ``seen``: the numbers of those that some panel shows. signs : names of those that outline a finding."""
     entries = []
     for number, (name, colour) in enumerate(colours(list(masks)).items()):
         remark = "" if number in seen else "not in the slices shown" if np.any(masks[name]) else "nothing outlined"
-        entries.append(Entry(name, colour, _DASHES[number // len(COLOURS) % len(_DASHES)], remark))
+        entries.append(Entry(name, colour, _DASHES[number // len(COLOURS) % len(_DASHES)], remark, name in signs))
     return tuple(entries)
 
 
@@ -218,7 +224,11 @@ class _Maker:
             if rectangle is not None and len(frames) < _MOST_FRAMES:
                 top, left, bottom, right = rectangle
                 sides = left, top, right - left, bottom - top
-                frames.append(Frame(number, finding.label, finding.probability, *sides, finding.label in self._masks))
+                frames.append(
+                    Frame(
+                        number, finding.label, finding.probability, *sides, finding.label in self._masks or finding.kind == MEASURE
+                    )
+                )
         return tuple(frames)
 
 
@@ -229,14 +239,15 @@ def finding_box(finding: Finding, masks: Mapping[str, Array], shape: tuple[int, 
     return Box.around(masks[finding.label]) if finding.label in masks else None
 
 
-def _close_ups(panel: Panel, masks: Mapping[str, Array], image: Image) -> tuple[CloseUp, ...]:
-    """Of each box without a mask, the most probable first, then of each mask's largest part, the largest first: the first few that
-    are small in their panel.
+def _close_ups(panel: Panel, masks: Mapping[str, Array], image: Image, signs: Collection[str]) -> tuple[CloseUp, ...]:
+    """Of each box without a mask, the most probable first, then of the largest part of each mask in ``signs``, the largest first:
+    the first few that are small in their panel.
 
     What another close-up shows already is named there.
     """
     framed = sorted((frame for frame in panel.frames if not frame.traced), key=lambda frame: -(frame.probability or 0))
-    parts = [(list(masks)[layer.number], panel.plane.cut(masks[list(masks)[layer.number]])) for layer in panel.layers]
+    names = [list(masks)[layer.number] for layer in panel.layers if list(masks)[layer.number] in signs]
+    parts = [(name, panel.plane.cut(masks[name])) for name in names]
     outlined = sorted(((name, *_largest_part(cut)) for name, cut in parts), key=lambda spot: -max(spot[3:]))
     spots = [(frame.told, frame.left, frame.top, frame.width, frame.height) for frame in framed] + outlined
     down, across = panel.plane.spacing

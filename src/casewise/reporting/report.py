@@ -30,6 +30,7 @@ from casewise.reporting.pictures import colours, data_uri
 from casewise.reporting.registration import SequenceView, sequence_rows
 from casewise.reporting.similar import SimilarPicture, terms, tile
 from casewise.result import ModelUse, Result, SimilarCase
+from casewise.summary import NO_ONE_LOOKS
 
 if TYPE_CHECKING:
     pass
@@ -93,7 +94,7 @@ def write_report(
             title=wording.base_name(result.image),
             result=result,
             facts=wording.image_facts(image),
-            found=wording.found_sentence(result),
+            summary=result.summary,
             model_used=wording.model_sentence(result.model),
             pictures=pictures,
             heats=heats(image, plain),
@@ -101,8 +102,12 @@ def write_report(
             lesions=lesion_parts(image, result.findings, plain, sequences),
             sequences=sequence_rows(sequences),
             examination=result.examination or {},
-            findings=_finding_rows(result.findings, pictures),
-            more_findings=max(0, len(result.findings) - _MOST_ROWS),
+            findings=_finding_rows(result.summary.findings, result.findings, pictures),
+            more_findings=max(0, len(result.summary.findings) - _MOST_ROWS),
+            measures=_finding_rows(result.summary.measures, result.findings, pictures),
+            no_one_looks=NO_ONE_LOOKS,
+            quality=_finding_rows(result.summary.quality, result.findings, pictures),
+            not_found=[(one, wording.score(one.score)) for one in result.summary.not_found],
             similar=_similar_tiles(result.similar, similar_images, list(masks)),
             more_similar=result.similar[_MOST_TILES:],
             examples=_example_tiles(result.examples, examples or {}),
@@ -133,7 +138,7 @@ def write_index(results: Sequence[Result], folder: Path, failures: Sequence[tupl
         {
             "image": wording.base_name(result.image),
             "path": result.image,
-            "found": wording.found_sentence(result),
+            "found": result.summary.headline,
             "model": wording.model_sentence(result.model),
             "total": wording.number(sum(result.seconds.values())),
             "link": _link(result.report, folder),
@@ -151,7 +156,9 @@ def file_stem(name: str) -> str:
     return stem[:100] or "report"
 
 
-def _finding_rows(findings: Sequence[Finding], pictures: Pictures) -> list[dict[str, object]]:
+def _finding_rows(findings: Sequence[Finding], every: Sequence[Finding], pictures: Pictures) -> list[dict[str, object]]:
+    """Every : all findings of the result, by whose numbers the pictures know them."""
+    numbers = {id(finding): number for number, finding in enumerate(every)}
     swatches = {entry.name: entry.colour for entry in pictures.legend}
     shown: dict[int, Panel] = {}
     for panel in (*pictures.strip[::-1], *pictures.main[::-1]):
@@ -164,10 +171,12 @@ def _finding_rows(findings: Sequence[Finding], pictures: Pictures) -> list[dict[
             "probability": wording.score(finding.probability),
             "measures": [wording.measure(name, value) for name, value in finding.measures.items()],
             "box": wording.box_text(finding.box) if finding.box else "",
+            "scores": [(name, wording.score(value)) for name, value in finding.scores.items()],
             "panel": shown[number].ident if number in shown else "",
             "number": number,
         }
-        for number, finding in enumerate(findings[:_MOST_ROWS])
+        for finding in findings[:_MOST_ROWS]
+        for number in (numbers[id(finding)],)
     ]
 
 

@@ -1,14 +1,12 @@
-"""The sentences and numbers of a report: what was found, which model said so, and figures with their units."""
+"""The sentences and numbers of a report: which model answered, and figures with their units."""
 
 from __future__ import annotations
 
 import math
-from collections import Counter
 from pathlib import PurePath
 
-from casewise.finding import Finding
 from casewise.image import Box, Image
-from casewise.result import ModelUse, Result
+from casewise.result import ModelUse
 
 _UNITS = {
     "ml": "ml",
@@ -29,10 +27,6 @@ _UNITS = {
 _LARGER = {"ml": (1000, 1000, "l"), "mm2": (1000, 100, "cm²"), "mm3": (1000, 1000, "ml")}
 _NAMES = {"dice": "Dice", "auc": "AUC", "iou": "IoU", "hd95": "95 % Hausdorff distance"}
 _PLURALS = {"pixels": "pixel", "voxels": "voxel"}
-_LEADING = ("volume", "area", "diameter", "count")
-_SHOWN = ("segments",)  # what an application shows of how it looked, which is nothing found
-_PLACE = "segment"  # a measure that says where and not how much
-_SPOKEN_FINDINGS = 4
 
 
 def base_name(path: str) -> str:
@@ -81,22 +75,6 @@ def box_text(box: Box) -> str:
     return ",".join(f"{lower}:{upper}" for lower, upper in zip(box.lower, box.upper, strict=True))
 
 
-def found_sentence(result: Result) -> str:
-    """What was found, in one line: each finding and its leading measure, or how many there are of each label."""
-    findings = [finding for finding in result.findings if finding.label not in _SHOWN]
-    if not findings:
-        names = [str(entry["application"]) for entry in result.applications if not entry.get("failure")]
-        return f"Nothing was found by {', '.join(names)}" if names else "Nothing was found"
-    if len(findings) > _SPOKEN_FINDINGS:
-        counts = Counter(finding.label for finding in findings)
-        spoken = [
-            f"{_plain(label)} ({count})" if count > 1 else _plain(label) for label, count in counts.most_common(_SPOKEN_FINDINGS)
-        ]
-        more = ", …" if len(counts) > _SPOKEN_FINDINGS else ""
-        return f"{len(findings)} findings: {', '.join(spoken)}{more}"
-    return ", ".join(_spoken(finding) for finding in findings)
-
-
 def model_sentence(model: ModelUse) -> str:
     """Which model answered and what the rule saw, in one line."""
     with_labels = f", together with the labels of {len(model.voted)} similar cases, registered to this image" if model.voted else ""
@@ -136,19 +114,6 @@ def image_facts(image: Image) -> list[tuple[str, str]]:
         ("Sex", {"M": "male", "F": "female", "O": "other"}.get(str(header.get("sex")))),
     ]
     return [(name, str(value)) for name, value in facts if value not in (None, "")]
-
-
-def _spoken(finding: Finding) -> str:
-    label = _plain(finding.label)
-    for leading in (*_LEADING, ""):
-        for name, value in finding.measures.items():
-            if name.startswith(leading) and name != _PLACE and math.isfinite(value):
-                return f"{label} {measure(name, value)[1]}"
-    return label if finding.probability is None else f"{label} (probability {finding.probability:.2f})"
-
-
-def _plain(label: str) -> str:
-    return label.replace("_", " ")
 
 
 def _change(model: ModelUse) -> str:

@@ -16,6 +16,7 @@ BUILT_IN = (
         seconds=60.0,
         memory_mb=4096.0,
         origin="casewise",
+        detects=(),
     ),
     *(
         Declared(
@@ -26,6 +27,7 @@ BUILT_IN = (
             f"By the small model {shipped.model} that comes with casewise; its card says how good it is, and on how few images.",
             settings={"name": shipped.name, "device": "cpu", "masks": "."},
             origin="casewise",
+            detects=shipped.detects,
         )
         for shipped in CATALOGUE.values()
     ),
@@ -37,6 +39,7 @@ BUILT_IN = (
         "Both lungs, the heart and the lung behind it, outlined in any frontal chest radiograph.",
         settings={"device": "cpu", "masks": "."},
         origin="casewise",
+        detects=(),
         shared=True,
     ),
     Declared(
@@ -47,6 +50,7 @@ BUILT_IN = (
         "The heart's width over the thorax's, with the lines drawn as a radiologist would.",
         settings={"device": "cpu", "masks": "."},
         origin="casewise",
+        detects=(),
         shared=True,
     ),
     Declared(
@@ -57,6 +61,7 @@ BUILT_IN = (
         "Nodules, looked for in segments of lungs and heart at 0.7 mm a pixel; its card says how many it misses.",
         settings={"device": "cpu", "maps": "."},
         origin="casewise",
+        detects=("nodule", "tuberculosis"),
         shared=True,
     ),
     Declared(
@@ -68,6 +73,7 @@ BUILT_IN = (
         settings={"device": "cpu", "maps": "."},
         seconds=180.0,
         origin="casewise",
+        detects=("abnormality",),
     ),
     Declared(
         "brain-lesions",
@@ -79,5 +85,6 @@ BUILT_IN = (
         seconds=120.0,
         sequences=SEQUENCES,
         origin="casewise",
+        detects=("lesions",),
     ),
 )

@@ -13,7 +13,18 @@ from casewise.errors import UsageError
 from casewise.routing.rules import Condition, Rule
 
 _RUNS = ("python", "command", "container", "endpoint")
-_ABOUT = ("name", "categories", "features", "description", "settings", "seconds", "start_seconds", "memory_mb", "sequences")
+_ABOUT = (
+    "name",
+    "categories",
+    "features",
+    "description",
+    "settings",
+    "seconds",
+    "start_seconds",
+    "memory_mb",
+    "sequences",
+    "detects",
+)
 _BESIDE = {
     "python": ("environment",),
     "command": ("environment",),
@@ -126,6 +137,7 @@ def _application(table: _Table, path: Path) -> Declared:
             table.number("memory_mb", 4096.0),
             str(path),
             table.words("sequences", ()),
+            detects=table.words("detects") if "detects" in table.values else None,
         )
     )
 

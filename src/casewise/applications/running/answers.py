@@ -10,7 +10,7 @@ from pathlib import Path
 
 from casewise.applications.running.outcome import ApplicationError
 from casewise.errors import CasewiseError
-from casewise.finding import Finding
+from casewise.finding import FINDING, KINDS, Finding
 from casewise.image import Box, Image
 
 RESULT = "result.json"
@@ -129,6 +129,8 @@ def _finding(item: object, application: str, grid: Sequence[int], folder: Path, 
         files["mask"],
         files["map"],
         _measures(item.get("measures")),
+        _finding_kind(item.get("kind")),
+        _scores(item.get("scores")),
     )
 
 
@@ -188,6 +190,21 @@ def _measures(value: object) -> dict[str, float]:
         if not isinstance(name, str) or not name or len(name) > _LONGEST or not _is_text(name) or not _is_number(number):
             raise ApplicationError(f"has the measure {_shown(name)} = {_shown(number)}; allowed are names with finite numbers")
     return {name: float(number) for name, number in value.items()}
+
+
+def _finding_kind(value: object) -> str:
+    if value is None:
+        return FINDING
+    if value not in KINDS:
+        raise ApplicationError(f"has the kind {_shown(value)}; allowed are {', '.join(KINDS)}")
+    return str(value)
+
+
+def _scores(value: object) -> dict[str, float]:
+    scores = _measures(value)
+    if any(not 0 <= score <= 1 for score in scores.values()):
+        raise ApplicationError(f"has the scores {_shown(value)}; allowed are names with numbers from 0 to 1")
+    return scores
 
 
 def _flatten(name: str, value: object, measures: dict[str, float], notes: list[str], depth: int = 0) -> None:

@@ -70,6 +70,8 @@ def _plain(finding: Finding) -> dict[str, object]:
         "mask": os.fspath(finding.mask) if finding.mask is not None else None,
         "map": os.fspath(finding.map) if finding.map is not None else None,
         "measures": {str(name): _number(value) for name, value in finding.measures.items()},
+        "kind": finding.kind,
+        "scores": {str(name): _number(value) for name, value in finding.scores.items()},
     }
 
 
