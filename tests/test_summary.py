@@ -66,6 +66,13 @@ def test_an_application_that_failed_looked_for_nothing() -> None:
     assert both.summary.headline == "Looked for and not found: nodule, tuberculosis; other gave no answer"
 
 
+def test_an_application_that_does_not_say_what_it_looks_for_is_not_spoken_for() -> None:
+    found = result(Finding("volumetry", "result", measures={"volume_ml": 3.0}, kind=MEASURE), detects={"volumetry": None})
+    assert found.summary.headline == "volumetry reported no finding" and not found.summary.not_found
+    both = result(detects=CHEST | {"volumetry": None})
+    assert both.summary.headline == "Looked for and not found: nodule, tuberculosis; volumetry reported no finding"
+
+
 def test_a_class_with_three_probabilities_is_one_finding() -> None:
     scores = {"normal": 0.09, "benign": 0.2, "malignant": 0.71}
     found = result(*class_findings(scores, "breast"), detects={"breast": ("malignant lesion", "benign lesion")})

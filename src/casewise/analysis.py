@@ -293,10 +293,10 @@ class Analyzer:
             wrote(ran.job.folder)
         return result
 
-    def _detects(self, applications: Sequence[Declared]) -> dict[str, tuple[str, ...]]:
+    def _detects(self, applications: Sequence[Declared]) -> dict[str, tuple[str, ...] | None]:
         """What the applications that were given the image look for, the model's own answer first."""
-        own = {} if self.adapter is None else {ORGANS: detected_by(self.adapter.model)}
-        return own | {application.name: application.looks_for for application in applications}
+        own: dict[str, tuple[str, ...] | None] = {} if self.adapter is None else {ORGANS: detected_by(self.adapter.model)}
+        return own | {application.name: application.detects for application in applications}
 
     def _sequences(self, prepared: _Prepared) -> tuple[list[SequenceView], dict[str, Any] | None]:
         """The sequences of an examination for the report, and what the result says of them; each is written on the common grid."""

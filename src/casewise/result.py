@@ -82,7 +82,7 @@ class Result:
     examples : the archive's cases of the category that the router decided for, most like the image first.
     examination : of the reference of several sequences, what became of each: ``sequences``, ``missing_sequences`` and
     ``refused_sequences``, which stand beside the other entries of the JSON.
-    detects : application → the signs of disease that it looks for, of each that was given the image.
+    detects : application → the signs of disease that it looks for, of each that was given the image; None where it does not say.
     segmentation : of a DICOM image, the DICOM SEG that holds all the masks; None where there is none.
     """
 
@@ -98,7 +98,7 @@ class Result:
     examples: tuple[SimilarCase, ...] = ()
     examination: Mapping[str, Any] | None = None
     segmentation: Path | None = None
-    detects: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    detects: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
 
     @property
     def summary(self) -> Summary:

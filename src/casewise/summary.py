@@ -76,13 +76,13 @@ class Summary:
 
 def summarise(
     findings: Sequence[Finding],
-    detects: Mapping[str, Sequence[str]],
+    detects: Mapping[str, Sequence[str] | None],
     failures: Mapping[str, str],
     category: str | None = None,
 ) -> Summary:
     """The summary of all ``findings`` of one image.
 
-    detects : application → what it looks for, of each that was given the image. failures : application → why it gave no answer.
+    detects : application → what it looks for, of each that was given the image; None where it does not say. failures : application → why it gave no answer.
     category : what the router says that the image is.
     """
     found = worst_first([finding for finding in findings if finding.kind == FINDING])
@@ -90,13 +90,14 @@ def summarise(
         _looked_for(name, label, [finding for finding in findings if finding.application == name])
         for name, labels in detects.items()
         if name not in failures
-        for label in labels
+        for label in labels or ()
     )
-    failed = tuple((name, reason) for name, reason in failures.items() if detects.get(name))
+    failed = tuple((name, reason) for name, reason in failures.items() if detects.get(name, ()) != ())
+    silent = [name for name, labels in detects.items() if labels is None and name not in failures]
     read = [one.label for one in looked]
     open_questions = tuple(one for one in QUESTIONS.get(category or "", ()) if not any(_same(one, own) for own in read))
     return Summary(
-        _headline(found, looked, failed),
+        _headline(found, looked, failed, silent),
         found,
         looked,
         open_questions,
@@ -119,14 +120,20 @@ def spoken(finding: Finding) -> str:
     return ", ".join(part for part in (label[:1].upper() + label[1:], region, probability) if part)
 
 
-def _headline(findings: Sequence[Finding], looked: Sequence[LookedFor], failed: Sequence[tuple[str, str]]) -> str:
+def _headline(
+    findings: Sequence[Finding], looked: Sequence[LookedFor], failed: Sequence[tuple[str, str]], silent: Sequence[str]
+) -> str:
+    """silent : applications that answered without a finding, and of which nobody knows what they would have reported."""
     if findings:
         rest = sum(not _part_of(other, findings[0]) for other in findings[1:])
         return spoken(findings[0]) + (f"; {rest} more finding{'' if rest == 1 else 's'}" if rest else "")
     missed = f"{', '.join(name for name, _ in failed)} gave no answer" if failed else ""
+    quiet = f"{', '.join(silent)} reported no finding" if silent else ""
     if looked:
         names = ", ".join(dict.fromkeys(one.label for one in looked))
-        return f"Looked for and not found: {names}" + (f"; {missed}" if missed else "")
+        return "; ".join(part for part in (f"Looked for and not found: {names}", quiet, missed) if part)
+    if quiet:
+        return "; ".join(part for part in (quiet, missed) if part)
     return f"Nothing was looked for: {missed}" if missed else NO_ONE_LOOKS.rstrip(".")
 
 

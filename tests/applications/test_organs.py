@@ -180,9 +180,10 @@ def test_a_voxel_belongs_to_the_most_probable_structure_alone() -> None:
 
 def test_classes_are_ranked() -> None:
     found = class_findings({"benign": 0.2, "malignant": 0.7, "normal": 0.1})
-    assert [(f.label, f.probability) for f in found] == [("malignant", 0.7), ("benign", 0.2), ("normal", 0.1)]
+    assert [(f.label, f.probability) for f in found] == [("malignant", 0.7)]
+    assert list(found[0].scores.items()) == [("malignant", 0.7), ("benign", 0.2), ("normal", 0.1)]
     same = findings_of(Prediction(("benign", "malignant"), scores={"benign": 0.2, "malignant": 0.8}), Image(np.zeros((1, 4, 4))))
-    assert [f.label for f in same] == ["malignant", "benign"]
+    assert [f.label for f in same] == ["malignant"] and list(same[0].scores) == ["malignant", "benign"]
 
 
 def test_a_prediction_of_another_grid_is_refused() -> None:

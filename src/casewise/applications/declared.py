@@ -118,8 +118,8 @@ class Declared:
     memory_mb : resident memory of all its processes together. settings : what it is started with. origin : who declared it.
     shared : whether it starts from what others start from too, which is then made once an image, by
     :mod:`casewise.applications.sharing`; such applications trust one another, so that only what comes with casewise says so.
-    detects : labels of the findings that it can give and that are signs of disease; () for one that only measures; None: its
-    features are. A report says of these alone that they were looked for and not found.
+    detects : labels of the findings that it can give and that are signs of disease; () for one that only measures; None where it
+    does not say. A report says of these labels alone that they were looked for and not found.
     sequences : of an examination a Python object is then given these, a channel each, in this order
     (:meth:`casewise.anatomy.examination.Examination.stacked`); any other image, and without ``sequences`` the reference, as it is.
     """
@@ -137,11 +137,6 @@ class Declared:
     sequences: tuple[str, ...] = ()
     shared: bool = False
     detects: tuple[str, ...] | None = None
-
-    @property
-    def looks_for(self) -> tuple[str, ...]:
-        """The signs of disease that it reports where it sees them: ``detects``, or its features where it does not say."""
-        return self.features if self.detects is None else self.detects
 
     def __post_init__(self) -> None:
         _check(
@@ -167,7 +162,7 @@ class Declared:
             "categories": list(self.categories),
             "features": list(self.features),
             "runs": self.run.how,
-            "detects": list(self.looks_for),
+            "detects": None if self.detects is None else list(self.detects),
             "description": self.description,
             "seconds": self.seconds,
             "memory_mb": self.memory_mb,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from casewise.applications.running.outcome import ApplicationError
 from casewise.errors import CasewiseError
-from casewise.finding import FINDING, KINDS, Finding
+from casewise.finding import FINDING, KINDS, MEASURE, Finding
 from casewise.image import Box, Image
 
 RESULT = "result.json"
@@ -63,7 +63,7 @@ def findings_of_result(document: object) -> tuple[list[object], list[str]]:
         elif not name.startswith(_PRIVATE):
             _flatten(name, value, measures, notes)
     kept = dict(list(measures.items())[:_MOST_MEASURES])
-    return [{"label": "result", "measures": kept}] if kept or notes else [], notes[:_MOST_MEASURES]
+    return [{"label": "result", "measures": kept, "kind": MEASURE}] if kept or notes else [], notes[:_MOST_MEASURES]
 
 
 def checked(
