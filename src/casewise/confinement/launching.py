@@ -24,10 +24,10 @@ _LONGEST_LABEL = 300
 class Confined:
     """A process held as ``plan`` says; its stdin and stdout are pipes, the end of what it writes to stderr is kept.
 
-    label : words that ``ps`` shows with it. environment : all that it is given of one.
+    label : words that ``ps`` shows with it. environment : all that it is given of one. stdin : a descriptor instead of the pipe.
     """
 
-    def __init__(self, plan: Plan, label: str, environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, plan: Plan, label: str, environment: Mapping[str, str], folder: Path, stdin: int = subprocess.PIPE) -> None:
         self._mark, self._tail = uuid.uuid4().hex, bytearray()
         search = json.dumps([path or str(Path.cwd()) for path in sys.path])
         theirs, self._lifeline = os.pipe()
@@ -35,7 +35,7 @@ class Confined:
         try:
             self.process = subprocess.Popen(  # noqa: S603 this interpreter, with casewise's own module
                 [sys.executable, "-P", "-c", _CODE, *words],
-                stdin=subprocess.PIPE,
+                stdin=stdin,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 cwd=folder,

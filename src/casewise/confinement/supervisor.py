@@ -35,7 +35,7 @@ class Plan:
 
     target : ``module:function``, which is called without arguments once the process is confined. writable : the folders in which it
     may write. memory_mb : of its shared memory. confine : False: it is only supervised. network : whether it may have connections.
-    arithmetic : it starts no programs and makes no connections, and writes nowhere else, /dev included.
+    arithmetic : it starts no programs and makes no connections. devices : whether it may write to /dev/null, a GPU, shared memory.
     without : ``namespaces``, ``landlock``: means that are not used, as on a system that has them not.
     """
 
@@ -45,6 +45,7 @@ class Plan:
     confine: bool = True
     network: bool = True
     arithmetic: bool = False
+    devices: bool = True
     without: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
@@ -127,7 +128,7 @@ def _hold(plan: Plan, told: socket.socket, alone: bool) -> None:
     if plan.writable:
         os.chdir(plan.writable[0])  # in the mount that can be written to
     use = "landlock" not in plan.without
-    held = use and landlock.confine([Path(folder) for folder in plan.writable], devices=not plan.arithmetic)
+    held = use and landlock.confine([Path(folder) for folder in plan.writable], devices=plan.devices)
     never = (*seccomp.NEVER, *(seccomp.NOT_FOR_ARITHMETIC if plan.arithmetic else ()), *(() if held else seccomp.INTO_OTHERS))
     if not alone or (held and landlock.holds_signals()):
         seccomp.forbid(never)

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from casewise.errors import CasewiseError, ModelError
+from casewise.models.foreign.remote import NetworkError
 from casewise.models.model import Model
 from casewise.models.spec import Spec
 
@@ -69,12 +70,12 @@ def checked(model: Model) -> Model:
     try:
         with torch.inference_mode():
             answer = network(trial)
+    except NetworkError as error:
+        raise _not_taken(model, trial, error) from error
     except CasewiseError:
         raise
     except Exception as error:  # a network from outside may fail in any way
-        detail = " ".join(str(error).split())[-200:]
-        msg = f"The network of {model.name} does not take a batch of shape {tuple(trial.shape)}, as its description says: {detail}"
-        raise ModelError(msg) from error
+        raise _not_taken(model, trial, error) from error
     if not isinstance(answer, torch.Tensor) or tuple(answer.shape) != wanted:
         found = tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
         msg = (
@@ -86,6 +87,12 @@ def checked(model: Model) -> Model:
         msg = f'The network of {model.name} answers probabilities, not logits; say answers = "probabilities" in its description.'
         raise ModelError(msg)
     return model
+
+
+def _not_taken(model: Model, trial: torch.Tensor, error: Exception) -> ModelError:
+    detail = " ".join(str(error).split())[-200:]
+    shape = tuple(trial.shape)
+    return ModelError(f"The network of {model.name} does not take a batch of shape {shape}, as its description says: {detail}")
 
 
 def _are_probabilities(answer: torch.Tensor) -> bool:

@@ -1,23 +1,27 @@
-"""TorchScript files: a network and its weights in one file, run by torch's own interpreter and not by Python."""
+"""TorchScript files: a network and its weights in one file, checked by its graph and run in a confined process."""
 
 from __future__ import annotations
 
+import pickletools
 import re
 import zipfile
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from casewise.errors import ModelError
 from casewise.hashing import file_key
 from casewise.models.foreign.description import TEMPLATE, checked, read_description, spec_of
+from casewise.models.foreign.remote import NetworkError, RemoteNetwork
 from casewise.models.model import Model
 from casewise.models.networks.answers import as_logits
 from casewise.models.spec import Lineage, Spec
 
-# TorchScript has a few operators that touch files; no network needs one, and they could run as soon as the file is loaded.
-_FILE_OPERATORS = re.compile(rb"\b(?:torch|aten)\s*\.\s*(save|load|from_file|_save|_load)\b")
+_MOST_PICKLE = 64 << 20
+# What a file of tensors alone names; anything else would be made, and perhaps run, by opening it.
+_PLAIN = re.compile(
+    r"torch\._utils _rebuild_\w+|collections OrderedDict|torch \w+Storage|torch\.storage \w+|torch Size|torch \w*\d+"
+)
 
 
 def load_torchscript(path: Path) -> Model:
@@ -48,9 +52,9 @@ def network_of(path: Path, spec: Spec) -> nn.Module:
     ensure_same(path, spec)
     _check_kind(path)
     try:
-        return torch.jit.load(str(path), map_location="cpu")
-    except (RuntimeError, ValueError, OSError) as error:
-        msg = f"{path} is TorchScript that torch cannot load ({_first_line(error)}); export it again with torch.jit.save."
+        return RemoteNetwork(path)
+    except NetworkError as error:
+        msg = f"{path} is TorchScript that torch cannot load ({error}); export it again with torch.jit.save."
         raise ModelError(msg) from error
 
 
@@ -65,36 +69,46 @@ def ensure_same(path: Path, spec: Spec) -> None:
 
 
 def _check_kind(path: Path) -> None:
-    """Nothing where ``path`` holds harmless TorchScript, told by its content; else a ModelError that says what it holds."""
+    """Nothing where ``path`` holds TorchScript, told by the names in it; else a ModelError that says what it holds."""
     if path.name == "model.toml" or path.suffix == ".safetensors":
         msg = f"{path} is part of a model; name the folder that it lies in."
         raise ModelError(msg)
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-            code = [entry for entry in archive.infolist() if "/code/" in entry.filename and entry.filename.endswith(".py")]
-            for entry in code:
-                found = _FILE_OPERATORS.search(archive.read(entry))
-                if found:
-                    msg = f"{path} uses the operator {found[0].decode()}, which reads or writes files; casewise does not run it."
-                    raise ModelError(msg)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError) as error:
+            if any("/code/" in name and name.endswith(".py") for name in names):
+                return
+            msg = _without_code(path, archive, names)
+    except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError, ValueError) as error:
         if _is_pickle(path):
             raise ModelError(_pickle_message(path)) from error
         msg = f"{path} is no model that casewise reads: a casewise model's folder, a MONAI bundle's folder, or a TorchScript file."
         raise ModelError(msg) from error
-    if not code:
-        raise ModelError(_without_code(path, names))
+    raise ModelError(msg)
 
 
-def _without_code(path: Path, names: list[str]) -> str:
-    if not any(name.endswith("data.pkl") for name in names):
+def _without_code(path: Path, archive: zipfile.ZipFile, names: list[str]) -> str:
+    pickled = next((name for name in names if name.endswith("data.pkl")), None)
+    if pickled is None:
         return f"{path} is an archive without TorchScript; export the network with torch.jit.script and torch.jit.save."
-    try:
-        torch.load(path, weights_only=True, map_location="meta")
-    except Exception:  # whatever it is, it is more than tensors: not opened any further
+    with archive.open(pickled) as file:
+        content = file.read(_MOST_PICKLE)
+    if not _names_tensors_alone(content):
         return _pickle_message(path)
     return f"{path} holds weights without their network; bring a MONAI bundle, or export both with torch.jit.save."
+
+
+def _names_tensors_alone(content: bytes) -> bool:
+    """Whether a pickle names nothing but what tensors are made of; it is looked through, and not opened."""
+    try:
+        for operation, argument, _ in pickletools.genops(content):
+            if operation.name in ("STACK_GLOBAL", "INST", "OBJ", "EXT1", "EXT2", "EXT4"):
+                return False
+            if operation.name == "GLOBAL" and not _PLAIN.fullmatch(str(argument)):
+                return False
+    except (ValueError, IndexError, RecursionError):
+        return False
+    return True
 
 
 def _is_pickle(path: Path) -> bool:
@@ -107,7 +121,3 @@ def _pickle_message(path: Path) -> str:
         f"{path} holds Python objects (pickle), which casewise never executes; "
         "export the network with torch.jit.script and torch.jit.save, or as a MONAI bundle."
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
