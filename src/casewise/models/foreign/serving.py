@@ -28,7 +28,10 @@ class _RefusedError(Exception):
 
 
 def main() -> None:
-    """Make copies until stdin, a socket, ends: ``N`` with a descriptor makes the N-th, ``-N`` ends it, ``0``: gradients will be asked for."""
+    """Make copies until stdin, a socket, ends: ``N`` with a descriptor makes the N-th, ``-N`` ends it.
+
+    ``0`` prepares for gradients, so that each copy need not.
+    """
     control = socket.socket(fileno=os.dup(0))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)
@@ -121,11 +124,12 @@ class _Server:
             torch.set_num_threads(header["threads"])
         if header["seed"] is not None:
             torch.manual_seed(header["seed"])
-        before = {name: tensor._version for name, tensor in state.items()}
+        # Compared by what they hold: some kernels change running statistics without counting it as a change.
+        before = {name: tensor.clone() for name, tensor in network.named_buffers()} if header["training"] else {}
         answer = self._answer(network, x, header)
         if not isinstance(answer, Tensor):
             return {"kind": type(answer).__name__}, []
-        after = [name for name, tensor in state.items() if tensor._version != before[name]]
+        after = [name for name, tensor in before.items() if name in state and not torch.equal(tensor, state[name])]
         return {"kind": "Tensor", "changed": after}, [answer.detach(), *(state[name].detach() for name in after)]
 
     def _answer(self, network: nn.Module, x: Tensor, header: dict[str, Any]) -> object:
