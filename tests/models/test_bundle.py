@@ -321,3 +321,70 @@ def test_arguments_that_make_no_network(tmp_path: Path, arguments: dict[str, Any
     message = refusal(write(tmp_path / "b", network_def={"_target_": "UNet", "spatial_dims": 2} | UNET | arguments, b="@b"))
     assert "\n" not in message
     assert any(word in message for word in ("inference.json", "UNet", "casewise.toml"))
+
+
+def test_references_that_multiply_are_no_settings(tmp_path: Path) -> None:
+    doubled = {f"v{n}": [f"@v{n + 1}"] * 10 for n in range(12)} | {"v12": 4}
+    network_def = {"_target_": "UNet", "spatial_dims": 2} | UNET | {"channels": "@v0"}
+    assert "too many" in refusal(write(tmp_path / "b", network_def=network_def, **doubled))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"channels": [10**7, 10**7]},
+        {"channels": [4, 10**6]},
+        {"num_res_units": 10**6},
+        {"channels": [4] * 5000, "strides": [1] * 4999},
+    ],
+)
+def test_a_network_larger_than_its_weights_is_not_made(tmp_path: Path, changes: dict[str, Any]) -> None:
+    folder = write(tmp_path / "b", network_def={"_target_": "UNet", "spatial_dims": 2} | UNET | changes, weights="")
+    torch.save(nets.UNet(spatial_dims=2, **UNET).state_dict(), folder / "models" / "model.pt")
+    assert "cannot be built" in refusal(folder)
+
+
+def test_weights_that_claim_more_than_is_stored_are_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path / "b")
+    torch.save({"a": torch.zeros(1).expand(10**6, 10**6)}, folder / "models" / "model.pt")
+    assert "larger than what is stored" in refusal(folder)
+
+
+def test_a_transform_of_the_bundles_own_is_not_taken_for_monais(tmp_path: Path) -> None:
+    steps = [{"_target_": "scripts.own.EnsureTyped"}, *transforms(2)]
+    folder = write(tmp_path / "b", preprocessing={"_target_": "Compose", "transforms": steps})
+    assert "scripts.own.EnsureTyped is not one of MONAI's" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        {"network_data_format": []},
+        {"network_data_format": {"inputs": 3, "outputs": {"pred": {"channel_def": {"²": "a", "9" * 5000: "b"}}}}},
+        {"network_data_format": {"inputs": {"image": {"spatial_shape": "wide"}}, "outputs": {"pred": {"channel_def": [1]}}}},
+        {},
+    ],
+)
+def test_metadata_of_another_shape_is_a_sentence(tmp_path: Path, metadata: dict[str, Any]) -> None:
+    folder = write(tmp_path / "b")
+    (folder / "configs" / "metadata.json").write_text(json.dumps(metadata))
+    assert str(folder) in refusal(folder)
+
+
+@pytest.mark.parametrize("window", [{"a_min": "low"}, {"a_max": None}, {"a_min": [1]}])
+def test_transforms_with_odd_arguments_are_a_sentence(tmp_path: Path, window: dict[str, Any]) -> None:
+    steps = transforms(2)
+    steps[-2] |= window
+    folder = write(tmp_path / "b", preprocessing={"_target_": "Compose", "transforms": steps})
+    assert "ScaleIntensityRange" in refusal(folder)
+
+
+def test_a_size_without_end_is_refused_before_it_is_tried(tmp_path: Path) -> None:
+    folder = described(write(tmp_path / "b"), "[input]\nsize = [1000000, 1000000]")
+    assert "state a smaller size" in refusal(folder)
+
+
+def test_a_file_beside_is_not_read_through_a_macro(tmp_path: Path) -> None:
+    (tmp_path / "secret.json").write_text('{"channels": [4, 8]}')
+    network_def = {"_target_": "UNet", "spatial_dims": 2} | UNET | {"channels": "%../../secret.json::channels"}
+    assert "never executes" in refusal(write(tmp_path / "b", network_def=network_def))

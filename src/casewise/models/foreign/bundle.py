@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from casewise.errors import ModelError
 from casewise.models.foreign.bundle_input import described, ensure_certain
 from casewise.models.foreign.config import Config, read_mapping
 from casewise.models.foreign.description import checked, read_description, spec_of
-from casewise.models.foreign.torchscript import settings_of, torchscript_model
+from casewise.models.foreign.torchscript import ensure_not_inflated, settings_of, torchscript_model
 from casewise.models.model import Model
 from casewise.models.networks.answers import as_logits
 from casewise.models.networks.monai_net import build_monai
@@ -29,6 +31,14 @@ def load_bundle(folder: Path) -> Model:
     Where the bundle has TorchScript and no weights beside, that is used and its ``network_def`` is not looked at.
     Raises ModelError, one sentence: a network that is not MONAI's, settings that are code, an input that is not certain.
     """
+    try:
+        return _loaded(folder)
+    except (AttributeError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
+        msg = f"The settings in {folder} hold a value of another kind than MONAI's do ({type(error).__name__}); download it again."
+        raise ModelError(msg) from error
+
+
+def _loaded(folder: Path) -> Model:
     config = Config.read(folder)
     scripted = folder / "models" / "model.ts"
     weights_file = _weights_file(folder)
@@ -43,8 +53,10 @@ def load_bundle(folder: Path) -> Model:
     document = _document(folder, config, arguments)
     settings = {"kind": "monai", "name": target, "arguments": json.dumps(arguments, sort_keys=True)}
     spec = spec_of(document, settings, folder / "casewise.toml")
-    network = build_monai(settings)
-    _fill(network, _weights(weights_file), weights_file)
+    found = _weights(weights_file)
+    with _bounded_by(found, weights_file):
+        network = build_monai(settings)
+    _fill(network, found, weights_file)
     weights = {key: value.detach().clone() for key, value in as_logits(network, spec.network).state_dict().items()}
     return checked(Model(str(document.get("name", folder.name)), spec, weights, Lineage(method="foreign")))
 
@@ -94,7 +106,11 @@ def _weights_file(folder: Path) -> Path | None:
 def _weights(path: Path) -> dict[str, Tensor]:
     """Parameter name → tensor, read without running anything that a pickle may hold."""
     try:
+        if path.suffix != ".safetensors":
+            ensure_not_inflated(path)
         found = load_file(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True, map_location="cpu")
+    except ModelError:
+        raise
     except (SafetensorError, OSError, EOFError) as error:
         msg = f"{path} cannot be read: {' '.join(str(error).split())[:200]}; download the bundle again."
         raise ModelError(msg) from error
@@ -107,10 +123,32 @@ def _weights(path: Path) -> dict[str, Tensor]:
     if not isinstance(found, Mapping) or not found or not all(isinstance(value, Tensor) for value in found.values()):
         msg = f"{path} holds no state_dict (names and tensors); save network.state_dict() there."
         raise ModelError(msg)
+    if any(value.numel() * value.element_size() > value.untyped_storage().nbytes() for value in found.values()):
+        msg = f"{path} holds tensors that are larger than what is stored of them; save network.state_dict() there."
+        raise ModelError(msg)
     return {str(key).removeprefix("module."): value for key, value in found.items()}
 
 
-def _fill(network: torch.nn.Module, weights: dict[str, Tensor], origin: Path) -> None:
+@contextmanager
+def _bounded_by(weights: Mapping[str, Tensor], origin: Path) -> Iterator[None]:
+    """A network that is made within it may not be larger than its weights are: settings could ask for any size."""
+    elements, tensors = 2 * sum(tensor.numel() for tensor in weights.values()) + 10_000, 4 * len(weights) + 100
+    made = [0, 0]
+
+    def count(module: nn.Module, name: str, parameter: nn.Parameter | None) -> None:
+        made[0] += parameter.numel() if parameter is not None else 0
+        made[1] += 1
+        if made[0] > elements or made[1] > tensors:
+            raise ValueError(f"it is larger than the weights in {origin}")
+
+    handle = register_module_parameter_registration_hook(count)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def _fill(network: nn.Module, weights: dict[str, Tensor], origin: Path) -> None:
     try:
         network.load_state_dict(weights)
     except RuntimeError as error:

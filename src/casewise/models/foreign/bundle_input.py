@@ -22,12 +22,15 @@ def described(config: Config, metadata: Mapping[str, Any], arguments: Mapping[st
     """
     doubts: list[str] = []
     formats = metadata.get("network_data_format", {})
+    formats = formats if isinstance(formats, Mapping) else {}
     image = _first(formats.get("inputs"), "image")
     document = _labels(_first(formats.get("outputs"), "pred"), doubts)
     given: dict[str, Any] = {}
     shape = image.get("spatial_shape")
     dims = arguments.get("spatial_dims", arguments.get("dimensions", len(shape) if isinstance(shape, list) else None))
-    if dims is not None:
+    if dims is not None and dims not in (2, 3):
+        doubts.append(f"its network has {str(dims)[:20]} axes, and images have 2 or 3")
+    elif dims is not None:
         given["spatial_dims"] = dims
     channels = arguments.get("in_channels", image.get("num_channels"))
     if channels is not None:
@@ -66,7 +69,7 @@ def _labels(output: Mapping[str, Any], doubts: list[str]) -> dict[str, Any]:
 
 
 def _number(key: str) -> int:
-    return int(key) if str(key).isdigit() else 0
+    return int(key) if str(key).isdecimal() and len(str(key)) < 10 else 0
 
 
 def _structure(name: str) -> str:
@@ -92,7 +95,10 @@ def _steps(config: Config, name: str, doubts: list[str]) -> list[tuple[str, dict
             continue
         if transform.get("_disabled_") in (True, "true", "True"):
             continue
-        short = target.rpartition(".")[2]
+        place, _, short = target.rpartition(".")
+        if place and place.split(".")[:2] != ["monai", "transforms"]:
+            doubts.append(f"{target} is not one of MONAI's transforms")
+            continue
         for suffix in ("Dict", "D", "d"):
             if short.endswith(suffix):
                 short = short.removesuffix(suffix)
@@ -107,7 +113,10 @@ def _steps(config: Config, name: str, doubts: list[str]) -> list[tuple[str, dict
 def _preprocessing(config: Config, given: dict[str, Any], doubts: list[str]) -> None:
     given["intensity"] = "none"
     for name, arguments in _steps(config, "preprocessing", doubts):
-        taken = name in _NEUTRAL or _take(name, arguments, given)
+        try:
+            taken = name in _NEUTRAL or _take(name, arguments, given)
+        except (KeyError, TypeError, ValueError, OverflowError):  # arguments that are missing or of another kind
+            taken = False
         if not taken:
             doubts.append(f"casewise's preparation has no equal of {name}({', '.join(f'{k}={v}' for k, v in arguments.items())})")
 

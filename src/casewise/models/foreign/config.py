@@ -11,6 +11,8 @@ from typing import Any
 from casewise.errors import ModelError
 
 _DEEPEST = 30  # references that go further than this go in a circle
+_MOST_VALUES = 100_000  # that references may be multiplied to
+_MOST_BYTES = 16 << 20
 
 
 class NotPlainError(ModelError):
@@ -22,6 +24,7 @@ class Config:
 
     def __init__(self, document: Mapping[str, Any], origin: Path) -> None:
         self.document, self.origin = document, origin
+        self._left = _MOST_VALUES
 
     @classmethod
     def read(cls, bundle: Path) -> Config:
@@ -44,9 +47,10 @@ class Config:
 
     def plain(self, value: Any, depth: int = 0) -> Any:
         """``value`` with every reference resolved. Raises NotPlainError for an expression, a macro or an object to be made."""
-        if depth > _DEEPEST:
-            msg = f"The values in {self.origin} are nested too deeply to be settings."
-            raise NotPlainError(msg)
+        self._left -= 1
+        if depth > _DEEPEST or self._left < 0:
+            msg = f"The values in {self.origin} are nested too deeply, or too many, to be settings."
+            raise ModelError(msg)
         value = self.raw(value)
         if isinstance(value, str) and value[:1] in ("$", "%"):
             msg = f"{self.origin} has the code {value[:80]!r}, which casewise never executes; write the value that it gives."
@@ -80,6 +84,9 @@ class Config:
 def read_mapping(path: Path) -> Mapping[str, Any]:
     """The object in a JSON or YAML file. Raises ModelError where it cannot be read."""
     try:
+        if path.stat().st_size > _MOST_BYTES:
+            msg = f"{path} has {path.stat().st_size:,} bytes; a bundle's settings have at most {_MOST_BYTES:,}."
+            raise ModelError(msg)
         text = path.read_text(encoding="utf-8")
         document = json.loads(text) if path.suffix == ".json" else _yaml(text, path)
     except (OSError, ValueError, RecursionError) as error:

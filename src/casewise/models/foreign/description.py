@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ intensity = "percentile"       # or "minmax", "normal" (mean 0, deviation 1), "n
 axes = "PLS"                   # where rows, columns and slices run to: Posterior, Left, Superior; MONAI's are mostly "RAS"
 """
 
+_LARGEST_TRIAL = 1 << 28  # values
 _KEYS = {"name", "task", "structures", "classes", "answers", "input"}
 _INPUT = ("spatial_dims", "size", "channels", "intensity", "axes")
 
@@ -64,6 +66,9 @@ def checked(model: Model) -> Model:
     """``model``, once its network has answered a trial input in the shape that its description promises."""
     preparation = model.spec.preparation
     batch = 2 if preparation.spatial_dims == 2 else 1  # slices go through in batches; a traced network may take one alone
+    if batch * preparation.channels * math.prod(preparation.size) > _LARGEST_TRIAL:
+        msg = f"The network of {model.name} is said to take {preparation.channels} x {preparation.size}; state a smaller size."
+        raise ModelError(msg)
     trial = torch.rand((batch, preparation.channels, *preparation.size), generator=torch.Generator().manual_seed(0))
     wanted = (batch, model.spec.outputs, *(preparation.size if model.task == "segmentation" else ()))
     network = model.ready("cpu")

@@ -265,6 +265,11 @@ class _Server:
         if "refused" in reply:
             msg = f"{self.path} is no network that casewise runs: {reply['refused']}. Export the network alone, without other work."
             raise ModelError(msg)
+        if "failed" in reply and "allocate memory" in str(reply["failed"]):
+            raise ModelError(
+                f"The network in {self.path} asked for more memory than the {int(memory) >> 20:,} MB that casewise allows for an "
+                "input of this size."
+            )
         if "failed" in reply:
             raise NetworkError(str(reply["failed"])[:400])
         return reply, found

@@ -18,6 +18,7 @@ from casewise.models.networks.answers import as_logits
 from casewise.models.spec import Lineage, Spec
 
 _MOST_PICKLE = 64 << 20
+_SMALL = 1 << 24
 # What a file of tensors alone names; anything else would be made, and perhaps run, by opening it.
 _PLAIN = re.compile(
     r"torch\._utils _rebuild_\w+|collections OrderedDict|torch \w+Storage|torch\.storage \w+|torch Size|torch \w*\d+"
@@ -74,6 +75,7 @@ def _check_kind(path: Path) -> None:
         msg = f"{path} is part of a model; name the folder that it lies in."
         raise ModelError(msg)
     try:
+        ensure_not_inflated(path)
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             if any("/code/" in name and name.endswith(".py") for name in names):
@@ -85,6 +87,16 @@ def _check_kind(path: Path) -> None:
         msg = f"{path} is no model that casewise reads: a casewise model's folder, a MONAI bundle's folder, or a TorchScript file."
         raise ModelError(msg) from error
     raise ModelError(msg)
+
+
+def ensure_not_inflated(path: Path) -> None:
+    """Raises ModelError for an archive whose parts are larger than itself; torch stores them as they are."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            total = sum(entry.file_size for entry in archive.infolist())
+        if total > 4 * path.stat().st_size + _SMALL:
+            msg = f"{path} would unfold to {total:,} bytes, which no file that torch writes does; save the network again."
+            raise ModelError(msg)
 
 
 def _without_code(path: Path, archive: zipfile.ZipFile, names: list[str]) -> str:
