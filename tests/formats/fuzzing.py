@@ -158,6 +158,8 @@ def _copy(samples: list[Sample], folder: Path, seed: int) -> tuple[Path, Sample,
     other = damaged(data, seed)
     path = folder / f"{seed}-{sample.path.name}"
     path.write_bytes(other)
+    if (voxels := sample.path.with_suffix(".img")).exists():
+        path.with_suffix(".img").write_bytes(voxels.read_bytes())
     if sample.checked is None:
         return path, sample, False
     first, last = sample.checked

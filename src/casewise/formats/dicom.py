@@ -222,8 +222,12 @@ def _is_image(dataset: Any) -> bool:
 def _image(path: Path, slices: Sequence[Slice], planes: Sequence[tuple[Any, Array]]) -> Image:
     """One picture (C, row, column) or volume (C, row, column, slice) from slices in the order of their positions."""
     dataset = planes[0][0]
-    arrays, masks, turned = [], [], None
-    for plane, (owner, array) in zip(slices, planes, strict=True):
+    arrays: list[Array] = []
+    masks, turned = [], None
+    if _alike(planes):
+        # What holds for all is done for all at once: a header may claim tens of thousands of frames.
+        planes = [(dataset, np.stack([array for _, array in planes], axis=-1))]
+    for plane, (owner, array) in zip(slices, planes, strict=len(planes) > 1):
         with one_sentence(plane.file, "a DICOM file", quote=False):
             masks.append(padding(array, owner, _layers(owner, plane.frame)))
             array, turned = in_modality_units(array, owner, _layers(owner, plane.frame), masks[-1])
@@ -248,9 +252,15 @@ def _image(path: Path, slices: Sequence[Slice], planes: Sequence[tuple[Any, Arra
     return finished(path, array, affine, header)
 
 
+def _alike(planes: Sequence[tuple[Any, Array]]) -> bool:
+    """Whether they are frames of one file that are rescaled in the same way."""
+    dataset = planes[0][0]
+    return len(planes) > 1 and all(owner is dataset for owner, _ in planes) and not dataset.get("PerFrameFunctionalGroupsSequence")
+
+
 def _loop(path: Path, slices: Sequence[Slice], planes: Sequence[tuple[Any, Array]]) -> Image:
     """(C, row, column, frame) of frames that form no volume."""
-    image = _image(path, [replace(s, position=None) for s in slices], planes)
+    image = _image(path, [replace(slices[0], position=None), *slices[1:]], planes)
     note = "the third axis counts frames, not places in the patient"
     return Image(image.array, image.affine, {**image.header, "spacing_known": False, "axes_note": note}, path)
 

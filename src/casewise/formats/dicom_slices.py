@@ -124,8 +124,12 @@ def slices_of(path: Path, dataset: Any) -> list[Slice]:
         raise UnreadableImageError(f"{path} claims {frames:,} frames: its header is damaged.")
     shared = (dataset.get("SharedFunctionalGroupsSequence") or [None])[0]
     owner = owner_of(dataset)
-    slices = []
+    slices: list[Slice] = []
     for frame in range(frames):
+        if slices and not per_frame:
+            # Nothing but its number tells it from the first: a header may claim tens of thousands.
+            slices.append(replace(slices[0], frame=frame, order=frame))
+            continue
         layers = [layer for layer in (per_frame[frame] if frame < len(per_frame) else None, shared, dataset) if layer is not None]
         slices.append(_slice(path, dataset, layers, frame if frames > 1 else None, owner))
     if frames == 1:

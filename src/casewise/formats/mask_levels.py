@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from casewise.errors import CasewiseError
 
@@ -27,6 +26,13 @@ _REACH = 16  # pixels from the middle of an edge to its ends
 _NEAR = 24  # pixels around an edge in which compression and smoothing leave traces
 _SAMPLE = 1 << 24  # voxels; of larger volumes some slices are looked at
 _NEIGHBOURS = [(down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if (down, right) != (0, 0)]
+
+
+def _ndimage() -> Any:
+    """SciPy's filters, imported when a mask first needs them: to import ``casewise.formats`` stays cheap."""
+    from scipy import ndimage
+
+    return ndimage
 
 
 @dataclass(frozen=True)
@@ -154,7 +160,7 @@ def _half_of_soft(array: Numbers, lossy: bool) -> float | None:
     if lossy:
         # Compression leaves waves about the level beside an edge, but no area above it.
         apart = low & ~_within(~low, 3)
-        mean = ndimage.uniform_filter(numbers, (5, 5) + (1,) * (numbers.ndim - 2))
+        mean = _ndimage().uniform_filter(numbers, (5, 5) + (1,) * (numbers.ndim - 2))
         if int((mean[apart] > 0.06 * top).sum()) > 8:
             return None
     return 0.5 * round(top)
@@ -197,18 +203,18 @@ def _solid(array: Numbers) -> Mask:
 def _ramp(array: Numbers) -> Mask:
     """(*spatial) pixels with a lower and a higher one among their neighbours in a plane."""
     size = (3, 3) + (1,) * (array.ndim - 2)
-    return np.asarray((ndimage.minimum_filter(array, size) < array) & (ndimage.maximum_filter(array, size) > array))
+    return np.asarray((_ndimage().minimum_filter(array, size) < array) & (_ndimage().maximum_filter(array, size) > array))
 
 
 def _spread(numbers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     size = (3, 3) + (1,) * (numbers.ndim - 2)
-    return np.asarray(ndimage.maximum_filter(numbers, size) - ndimage.minimum_filter(numbers, size))
+    return np.asarray(_ndimage().maximum_filter(numbers, size) - _ndimage().minimum_filter(numbers, size))
 
 
 def _within(mask: Mask, reach: int) -> Mask:
     """(*spatial) what lies within ``reach`` pixels of the mask, along the axes of a plane."""
     size = (2 * reach + 1, 2 * reach + 1) + (1,) * (mask.ndim - 2)
-    return np.asarray(ndimage.maximum_filter(mask.astype(np.uint8), size) > 0)
+    return np.asarray(_ndimage().maximum_filter(mask.astype(np.uint8), size) > 0)
 
 
 def _mixing(array: Numbers, chosen: Mask) -> float:
@@ -227,7 +233,7 @@ def _mixing(array: Numbers, chosen: Mask) -> float:
 def _is_thin(drawn: Mask) -> bool:
     """Whether hardly anything of it is three pixels wide both ways in a plane, so that antialiasing leaves nothing whole."""
     size = (3, 3) + (1,) * (drawn.ndim - 2)
-    inner = ndimage.minimum_filter(drawn.astype(np.uint8), size)
+    inner = _ndimage().minimum_filter(drawn.astype(np.uint8), size)
     return bool(inner.sum() < 0.1 * drawn.sum())
 
 
