@@ -82,7 +82,8 @@ def summarise(
 ) -> Summary:
     """The summary of all ``findings`` of one image.
 
-    detects : application → what it looks for, of each that was given the image; None where it does not say. failures : application → why it gave no answer.
+    detects : application → what it looks for, of each that was given the image; None where it does not say.
+    failures : application → why it gave no answer.
     category : what the router says that the image is.
     """
     found = worst_first([finding for finding in findings if finding.kind == FINDING])
@@ -123,7 +124,7 @@ def spoken(finding: Finding) -> str:
 def _headline(
     findings: Sequence[Finding], looked: Sequence[LookedFor], failed: Sequence[tuple[str, str]], silent: Sequence[str]
 ) -> str:
-    """silent : applications that answered without a finding, and of which nobody knows what they would have reported."""
+    """The headline; ``silent``: applications that answered without a finding, and do not say what they look for."""
     if findings:
         rest = sum(not _part_of(other, findings[0]) for other in findings[1:])
         return spoken(findings[0]) + (f"; {rest} more finding{'' if rest == 1 else 's'}" if rest else "")
