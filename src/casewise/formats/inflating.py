@@ -80,15 +80,16 @@ class Inflated:
         self._check_behind()
 
     def check_member(self) -> None:
-        """Run to the end of the gzip member that was read from, where its checksum stands; a bounded surplus is allowed."""
+        """Run to the end of the gzip member that was read from, where its checksum stands; a bounded surplus is allowed.
+
+        What follows that member is not looked at: the voxels are whole by their own checksum, and other readers pass over it too.
+        """
         surplus = 0
         while not self._stream.eof:
             surplus += len(self._some(_CHUNK))
             if surplus > _SURPLUS:
                 msg = f"{self._path} goes on for more than {size_text(_SURPLUS)} behind its voxels: it or its header is damaged."
                 raise UnreadableImageError(msg)
-        if not self._next_member():
-            self._check_behind()
 
     def _new(self) -> zlib._Decompress | bz2.BZ2Decompressor:
         return bz2.BZ2Decompressor() if self._packing is Packing.BZIP2 else zlib.decompressobj(_BITS[self._packing])

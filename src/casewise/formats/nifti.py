@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,14 +14,14 @@ from casewise.errors import UnreadableImageError
 from casewise.formats.found import Kind
 from casewise.formats.guard import BoundedFile, check_claim, finished, numbered
 from casewise.formats.inflating import Inflated, Packing
+from casewise.formats.nifti_geometry import geometry
 from casewise.formats.regular_files import open_beside
 from casewise.formats.single_axis import without_single_axis
 from casewise.image import Array, Image
 
-UNKNOWN_SPACING = b"spacing unknown"
 _HEADER_BYTES = 540
 _GZIP_RATIO = 1100.0
-_TO_MM = {1: 1000.0, 2: 1.0, 3: 0.001}
+_CHUNK = 16 << 20
 
 
 def read_nifti(path: Path, member: str | None) -> Image:
@@ -33,16 +33,16 @@ def read_nifti(path: Path, member: str | None) -> Image:
     with BoundedFile(path) as file:
         header = _header(path, (_unpacked(path, file) or file).read(_HEADER_BYTES))
     shape = _shape(path, header)
-    dtype = header.get_data_dtype()
+    dtype = _type(path, header)
     volume = _volume(path, shape, member)
     spatial = shape[:3]
-    affine, about = _geometry(path, header)
+    affine, about = geometry(path, header)
     raw = _voxels(path, header, shape, dtype, volume).reshape(spatial, order="F")
     if raw.ndim == 1:
         raw = raw[:, None]
     array, affine, single = without_single_axis(_channels(path, raw), affine)
     if array.shape[0] == 1:
-        array = _scaled(array, header)
+        array = _scaled(path, array, header)
     about |= {"format": Kind.NIFTI.value, "photometric": "RGB" if array.shape[0] == 3 else "MONOCHROME2"}
     if array.ndim == 3:
         about["single_axis"] = single
@@ -86,6 +86,20 @@ def _shape(path: Path, header: Any) -> tuple[int, ...]:
     return shape
 
 
+def _type(path: Path, header: Any) -> np.dtype[Any]:
+    from nibabel.spatialimages import HeaderDataError
+
+    code = int(header["datatype"])
+    try:
+        dtype = cast(np.dtype[Any], header.get_data_dtype())
+    except (HeaderDataError, KeyError):
+        dtype = np.dtype("V0")
+    if dtype.itemsize == 0:
+        msg = f"{path} has the data type {code}, which NIfTI does not know or which is not read; save it as integers or floats."
+        raise UnreadableImageError(msg)
+    return dtype
+
+
 def _volume(path: Path, shape: tuple[int, ...], member: str | None) -> int:
     count = _count(shape)
     volume = numbered(path, member, "volume", count)
@@ -96,11 +110,12 @@ def _volume(path: Path, shape: tuple[int, ...], member: str | None) -> int:
 
 
 def _voxels(path: Path, header: Any, shape: tuple[int, ...], dtype: np.dtype[Any], volume: int) -> Array:
-    offset = int(header["vox_offset"])
-    if not 0 <= offset < 1 << 40:
-        raise UnreadableImageError(f"{path} has a damaged NIfTI header: its voxels begin at byte {offset}.")
+    stated = float(header["vox_offset"])
+    if not 0 <= stated < 1 << 40:
+        raise UnreadableImageError(f"{path} has a damaged NIfTI header: its voxels begin at byte {stated:g}.")
     size = int(np.prod(shape[:3], dtype=np.int64)) * dtype.itemsize
     pair = header["magic"].item()[:3] in (b"ni1", b"ni2")
+    offset = int(stated) if pair else _begin(path, header, int(stated), size * int(np.prod(shape[3:], dtype=np.int64)))
     with BoundedFile(open_beside(path, _partner(path)) if pair else path) as file:
         unpacked = _unpacked(path, file)
         if unpacked is None:
@@ -117,6 +132,36 @@ def _voxels(path: Path, header: Any, shape: tuple[int, ...], dtype: np.dtype[Any
             unpacked.skip((_count(shape) - volume - 1) * size)
             unpacked.check_member()
     return np.frombuffer(buffer, dtype=dtype)
+
+
+def _begin(path: Path, header: Any, stated: int, size: int) -> int:
+    """Where the ``size`` bytes of voxels begin in a single file: not before byte 352 (NIfTI-2: 544), whatever is stated.
+
+    Writers that state less mean that place, or, where no extension flag is written, the end of the header. The file's length
+    tells; where it tells neither, the file is refused.
+    """
+    bare = int(header.template_dtype.itemsize)
+    usual = bare + 4
+    if stated >= usual:
+        return stated
+    with BoundedFile(path) as file:
+        unpacked = _unpacked(path, file)
+        length = file.size if unpacked is None else _length(unpacked, usual + size + 1)
+    begins = {usual + size: usual, bare + size: bare}.get(length)
+    if begins is None:
+        msg = (
+            f"{path} states that its voxels begin at byte {stated}, inside the header, and its length does not tell where they do "
+            f"(byte {usual} is the first that is allowed); correct vox_offset and save the file again."
+        )
+        raise UnreadableImageError(msg)
+    return begins
+
+
+def _length(unpacked: Inflated, most: int) -> int:
+    length = 0
+    while length < most and (part := unpacked.read(min(_CHUNK, most - length))):
+        length += len(part)
+    return length
 
 
 def _partner(path: Path) -> str:
@@ -139,34 +184,13 @@ def _channels(path: Path, raw: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return np.stack([raw[name] for name in "RGB"])
 
 
-def _scaled(array: npt.NDArray[Any], header: Any) -> Array:
-    slope, intercept = header.get_slope_inter()
-    if slope is None or (slope == 1 and intercept in (0, None)):
+def _scaled(path: Path, array: npt.NDArray[Any], header: Any) -> Array:
+    """By slope and intercept; a slope of 0 or one that is no number means that there is none."""
+    slope, intercept = float(header["scl_slope"]), float(header["scl_inter"])
+    if slope == 0 or not np.isfinite(slope) or (slope, intercept) == (1, 0):
         return array
+    if not np.isfinite(intercept):
+        raise UnreadableImageError(f"{path} has a slope of {slope:g} with an intercept of {intercept:g}; correct scl_inter.")
     wide = np.dtype(np.float32 if array.dtype.itemsize <= 2 else np.float64)
-    scaled: Array = array.astype(wide) * wide.type(slope) + wide.type(intercept or 0)
+    scaled: Array = array.astype(wide) * wide.type(slope) + wide.type(intercept)
     return scaled
-
-
-def _geometry(path: Path, header: Any) -> tuple[npt.NDArray[np.float64], dict[str, object]]:
-    """Affine from voxel indices to RAS mm, from the sform, else the qform, else the voxel size alone."""
-    unit = int(header["xyzt_units"]) & 7
-    scale = _TO_MM.get(unit, 1.0)
-    known = UNKNOWN_SPACING not in header["descrip"].item()
-    if int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0:
-        affine = np.asarray(header.get_best_affine(), dtype=np.float64)
-        affine[:3] *= scale
-        lengths = np.linalg.norm(affine[:3, :3], axis=0)
-        unsound = not np.isfinite(affine).all() or lengths.min() < 1e-6 or lengths.max() > 1e4
-        if unsound or abs(np.linalg.det(affine[:3, :3] / lengths)) < 1e-4:
-            msg = f"{path} has an affine (sform or qform) that does not describe a grid; correct it and save the file again."
-            raise UnreadableImageError(msg)
-        return affine, {"spacing_known": known}
-    zooms = [float(zoom) for zoom in header["pixdim"][1:4]]
-    sizes = [zoom for zoom, length in zip(zooms, header["dim"][1:4], strict=True) if length > 1]
-    if not all(np.isfinite(sizes)) or any(not 1e-6 < size < 1e4 for size in sizes):
-        msg = f"{path} has neither an affine nor a voxel size that can be: pixdim is {zooms}; set it and save the file again."
-        raise UnreadableImageError(msg)
-    sound = [zoom if np.isfinite(zoom) and 1e-6 < zoom < 1e4 else 1.0 for zoom in zooms]
-    affine = np.diag([*(scale * zoom for zoom in sound), 1.0])
-    return affine, {"spacing_known": known and unit in _TO_MM, "orientation_known": False}

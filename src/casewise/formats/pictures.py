@@ -37,7 +37,7 @@ def read_picture(path: Path, kind: Kind, member: str | None, as_stored: bool = F
         width, height = picture.size
         check_claim(path, (height, width, len(picture.getbands())), 1, file.size, PACKED)
         if kind is Kind.PNG and _is_deep_colour(path):
-            return deep_colour(path, as_stored)
+            return deep_colour(path, picture.getexif().get(_ORIENTATION, 1), as_stored)
         header: dict[str, object] = {"format": kind.value, "spacing_known": False}
         turned = ImageOps.exif_transpose(picture) if picture.getexif().get(_ORIENTATION, 1) != 1 else picture
         array = stored_array(turned, header) if as_stored else pillow_array(turned, header)
@@ -115,6 +115,15 @@ def stored_image(path: Path, array: Array, header: dict[str, object]) -> Image:
     return finished(path, channels_first, np.eye(4), header)
 
 
+def upright(array: npt.NDArray[Any], orientation: object) -> npt.NDArray[Any]:
+    """(row, column[, channel]) turned as the orientation tag of EXIF and TIFF says (1 to 8); any other value turns nothing."""
+    if orientation in (5, 6, 7, 8):
+        array = array.swapaxes(0, 1)
+    rows = slice(None, None, -1) if orientation in (3, 4, 7, 8) else slice(None)
+    columns = slice(None, None, -1) if orientation in (2, 3, 6, 7) else slice(None)
+    return np.ascontiguousarray(array[rows, columns])
+
+
 def without_alpha(rgba: npt.NDArray[Any], header: dict[str, object]) -> Array:
     """(row, column, 3) from (row, column, 4), laid on black where it is not opaque."""
     top = np.iinfo(rgba.dtype).max
@@ -141,12 +150,12 @@ def _is_deep_colour(path: Path) -> bool:
     return len(head) == 26 and head[24] == 16 and head[25] != 0
 
 
-def deep_colour(path: Path, as_stored: bool = False) -> Image:
-    """A PNG with 16 bits a channel and 2 to 4 channels, by ITK. ``as_stored``: as of :func:`read_picture`."""
+def deep_colour(path: Path, orientation: int = 1, as_stored: bool = False) -> Image:
+    """A PNG with 16 bits a channel and 2 to 4 channels, by ITK, turned by :func:`upright`. ``as_stored``: as of ``read_picture``."""
     from casewise.formats.itk import picture_array
 
     header: dict[str, object] = {"format": Kind.PNG.value, "spacing_known": False}
-    array = picture_array(path)
+    array = upright(picture_array(path), orientation)
     if array.ndim == 3 and array.shape[-1] == 2:
         array = np.concatenate([array[..., :1]] * 3 + [array[..., 1:]], axis=-1)
     if as_stored:

@@ -76,6 +76,8 @@ def kind_by_content(head: bytes) -> Kind | None:
 def why_no_image(path: Path, head: bytes) -> str:
     """One sentence for a file whose content is of no kind that is read. Its text is never quoted: it may name a patient."""
     expected = SUFFIXES.get(suffix_of(path))
+    if path.suffix.lower() == ".img" and (header := path.with_suffix(".hdr")).is_file():
+        return f"{path} holds the voxels of {header.name}; give that header, which names them."
     what = f"is not a {expected} file" if expected else "is not an image of a kind that is read"
     return f"{path} {what}: {_content(head, expected is Kind.NIFTI)}."
 

@@ -11,20 +11,23 @@ import numpy as np
 from casewise.errors import UnreadableImageError
 from casewise.formats.found import Kind
 from casewise.formats.guard import BoundedFile, check_claim, numbered
-from casewise.formats.pictures import PACKED, picture_image, pillow_array, stored_array, stored_image, without_alpha
+from casewise.formats.pictures import PACKED, picture_image, pillow_array, stored_array, stored_image, upright, without_alpha
 from casewise.formats.tiff_directories import full_pages
 from casewise.formats.tiff_segments import check_segments
 from casewise.image import Array, Image
 
 _MINISWHITE, _MINISBLACK, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _NO_COMPRESSION = 1
+_ORIENTATION = 274
 _LOSSY = (6, 7, 33003, 33005, 34712, 34887, 34892, 34933, 50001, 50002)  # JPEG and its successors, LERC, WebP, JPEG XL
 # Not compressed, deflate and PackBits: these cannot unpack to more than was checked. The others are libtiff's, by Pillow.
 _BY_TIFFFILE = (1, 8, 32946, 32773)
 
 
 def read_tiff(path: Path, member: str | None, as_stored: bool = False) -> Image:
-    """(1, row, column) or (3, row, column), 8 to 64 bits, integer or float. Of several pages one is named: ``member="page=n"``.
+    """(1, row, column) or (3, row, column), 8 to 64 bits, integer or float, turned as the tag Orientation says.
+
+    Of several pages one is named: ``member="page=n"``.
 
     as_stored : for masks. A palette's indices and a WhiteIsZero page's numbers as they are (``header['palette']``,
     ``header['white_is_zero']``), transparency as a fourth channel; ``header['lossy']`` says whether compression changes values.
@@ -66,7 +69,8 @@ def _page(path: Path, file: BoundedFile, page: Any, number: int, header: dict[st
         return _by_pillow(path, file, page, number, header, as_stored)
     if page.axes == "SYX":
         array = np.moveaxis(array, 0, -1)
-    return _stored(path, page, array, header) if as_stored else _colours(path, page, array, header)
+    array = _stored(path, page, array, header) if as_stored else _colours(path, page, array, header)
+    return upright(array, page.tags.valueof(_ORIENTATION, 1))
 
 
 def _colours(path: Path, page: Any, array: Array, header: dict[str, object]) -> Array:
@@ -106,15 +110,19 @@ def _stored(path: Path, page: Any, array: Array, header: dict[str, object]) -> A
 
 
 def _by_pillow(path: Path, file: BoundedFile, page: Any, number: int, header: dict[str, object], as_stored: bool) -> Array:
+    from PIL import ImageOps
     from PIL.TiffImagePlugin import TiffImageFile
 
     file.seek(0)
     # Not by Pillow's own `open`, whose limit on pixels is another than ours, which was tested above.
     with TiffImageFile(file, str(path)) as picture:
         picture.seek(number)
+        picture.load()
+        # Pillow turns most TIFF pictures while it loads them, and then takes the tag away.
+        turned = ImageOps.exif_transpose(picture) if picture.getexif().get(_ORIENTATION, 1) != 1 else picture
         if not as_stored:
-            return pillow_array(picture, header)
-        array = stored_array(picture, header)
+            return pillow_array(turned, header)
+        array = stored_array(turned, header)
     header["lossy"] = page.compression in _LOSSY
     header["white_is_zero"] = page.photometric == _MINISWHITE
     # Pillow gives what is displayed.

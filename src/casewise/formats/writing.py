@@ -12,7 +12,7 @@ import numpy as np
 from casewise.errors import CasewiseError
 from casewise.files import claim, wrote
 from casewise.formats.itk import SPACING_KEY
-from casewise.formats.nifti import UNKNOWN_SPACING
+from casewise.formats.nifti_geometry import UNKNOWN_SPACING
 from casewise.formats.single_axis import with_single_axis
 from casewise.formats.sniffing import suffix_of
 from casewise.image import Array, Image
