@@ -18,7 +18,9 @@ from casewise.formats.dicom_acquisition import Acquisition, acquisition
 from casewise.formats.dicom_stacks import stacks_of
 from casewise.formats.found import Kind
 from casewise.hashing import image_key
-from casewise.image import Image
+from casewise.image import Array, Image
+
+_FEW_VALUES = 6
 
 
 @dataclass(frozen=True)
@@ -214,7 +216,7 @@ def _both(name: str, first: Path, second: Path) -> str:
 
 
 def _check_one(folder: Path, told: Sequence[Acquisition]) -> None:
-    patients = {acquired.subject for acquired in told if acquired.subject}
+    patients = {acquired.patient for acquired in told if acquired.patient}
     if len(patients) > 1:
         msg = f"{folder} holds images of {len(patients)} patients; an examination is of one: give that one's folder."
         raise UnreadableImageError(msg)
@@ -256,5 +258,13 @@ def _check(name: str, image: Image, path: Path) -> None:
         raise CasewiseError(f"{given} holds values that are not finite; replace them.")
     if image.array.min() == image.array.max():
         raise CasewiseError(f"{given} has the same value everywhere; it shows nothing.")
+    if _is_label_map(image.array):
+        raise CasewiseError(f"{given} holds no more than {_FEW_VALUES} values: it is a mask or label map, not a sequence.")
     if kind_of(name) == "ADC":
         check_unit(image.array, given)
+
+
+def _is_label_map(array: Array) -> bool:
+    """Whether an image has so few values that it is of labels; a part of it is looked at first, most images show it there."""
+    part = array[..., :: max(1, array.shape[-1] // 4)]
+    return all(len(np.unique(values)) <= _FEW_VALUES for values in (part, array))

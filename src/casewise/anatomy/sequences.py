@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from casewise.errors import UsageError
 from casewise.formats.dicom_acquisition import Acquisition
 from casewise.formats.found import Found
+from casewise.formats.sequence_words import derived_word
 
 BRAIN = ("FLAIR", "T1", "T1 post", "T2")
 PROSTATE = ("T2", "ADC", "DWI")
@@ -96,7 +97,9 @@ def expected(names: Several[str], body_part: str) -> tuple[str, ...]:
 
 
 def of_description(description: str) -> str | None:
-    """What a description or a file's name says; None where it says nothing that is known."""
+    """What a description or a file's name says; None where it says nothing that is known, or names a mask or a computed image."""
+    if derived_word(description):
+        return None
     words = re.sub(r"[^\w*+]+|_+", " ", description.lower())
     return next((kind for kind, pattern in _WORDS if re.search(pattern, words)), None)
 
@@ -146,6 +149,9 @@ def _why_none(found: Found, told: Acquisition) -> str:
         return f"{what} is of modality {told.modality or 'unknown'}, and only MR sequences are grouped."
     if "LOCALIZER" in told.image_type or _LOCALIZER.search(told.description) or told.slices < 3 or not told.plane:
         return f"{what} is a localizer or has too few slices to be registered ({told.slices})."
+    derived = told.derived or derived_word(told.description)
+    if derived:
+        return f"{what} is a mask or computed from other images ({derived!r}), not a sequence as it was taken."
     if _PERFUSION.search(told.description.replace("_", " ")):
         return f"{what} is of a perfusion or contrast series in time, which is not grouped."
     if of_description(told.description) is None and of_parameters(told) is None:

@@ -9,12 +9,20 @@ import numpy as np
 
 from casewise.errors import UnreadableImageError
 from casewise.formats.dicom_header import about, pseudonym
+from casewise.formats.dicom_identity import patient_of
 from casewise.formats.dicom_private import number
 from casewise.formats.dicom_slices import TRAITS, Slice, slices_of, text, whole
 from casewise.formats.dicom_stacks import stacks_of
 from casewise.formats.found import Found, Kind
 from casewise.formats.guard import BoundedFile, one_sentence
+from casewise.formats.sequence_words import derived_word, description_words
 
+_COMPUTED_TYPES = frozenset({
+    "MIP", "MINIP", "MNIP", "MPR_THICK", "SUB", "SUBTRACTION", "FA", "TENSOR", "TENSOR_B0", "EXP", "EADC", "PHASE", "PHASE MAP",
+    "P", "P_FFE", "P_SE", "P_IR", "I", "IMAGINARY", "I_FFE", "I_SE", "I_IR", "VELOCITY MAP", "T1 MAP", "T1_MAP", "T2 MAP",
+    "T2_MAP", "T2_STAR_MAP", "T2STAR MAP", "PD MAP", "B0 MAP", "B0_MAP", "PROJECTION IMAGE", "SEGMENTATION", "LABELMAP", "MASK",
+    "ROI", "TTP", "MTT", "CBF", "CBV", "RCBF", "RCBV", "PBP", "GBP", "RELCBF", "RELCBV", "RELMTT", "MOSAIC_MIP", "FAT_FRACTION",
+})  # fmt: skip
 _PLANES = ("sagittal", "coronal", "axial")
 
 
@@ -22,7 +30,9 @@ _PLANES = ("sagittal", "coronal", "axial")
 class Acquisition:
     """How one image was acquired; None, empty or False where the header does not say.
 
-    subject : a pseudonym. study : UID. image_type : DICOM's words, upper case. b_value : s/mm².
+    derived : the word that says that it is a mask or computed from others (``SUB``, ``ROI``); empty for an image as it was taken.
+    subject : a pseudonym. patient : tells one patient from another in this process. study : UID.
+    image_type : DICOM's words, upper case. b_value : s/mm².
     echo_time, repetition_time, inversion_time : ms. gradient_echo : whether it is one, None if unknown.
     plane : axial, coronal or sagittal, whichever is nearest; empty for a picture that lies nowhere.
     order : series number, then time: the later of two repetitions is the larger.
@@ -43,6 +53,8 @@ class Acquisition:
     plane: str
     slices: int
     order: tuple[int, str]
+    derived: str = ""
+    patient: str | None = None
 
 
 def acquisition(found: Found) -> Acquisition:
@@ -71,7 +83,9 @@ def _told(dataset: Any, first: Slice, slices: int) -> Acquisition:
     return Acquisition(
         modality=text(dataset, "Modality").upper(),
         description=str(header.get("sequence", "")),
+        derived=_derived(dataset, traits["ImageType"] or traits["FrameType"]),
         subject=pseudonym(dataset),
+        patient=patient_of(dataset),
         study=text(dataset, "StudyInstanceUID"),
         image_type=tuple((traits["ImageType"] or traits["FrameType"]).upper().split("\\")),
         b_value=number(traits["b value"]),
@@ -80,8 +94,15 @@ def _told(dataset: Any, first: Slice, slices: int) -> Acquisition:
         repetition_time=number(text(dataset, "RepetitionTime")),
         inversion_time=number(traits["InversionTime"]),
         gradient_echo=("GR" in kinds and "SE" not in kinds) if kinds != [""] else None,
-        body_part=text(dataset, "BodyPartExamined").upper(),
+        body_part=str(header.get("body_part", "")).upper(),
         plane=_PLANES[int(np.argmax(np.abs(first.normal)))] if first.placed else "",
         slices=slices,
         order=(whole(dataset, "SeriesNumber") or 0, text(dataset, "SeriesTime") or text(dataset, "AcquisitionTime")),
     )
+
+
+def _derived(dataset: Any, image_type: str) -> str:
+    kinds = [kind for kind in image_type.upper().split("\\")[2:] if kind in _COMPUTED_TYPES]
+    said = derived_word(text(dataset, "SeriesDescription"))
+    # Only the word that was found leaves the header, and it is of the vocabulary.
+    return kinds[0] if kinds else description_words(said)[0] if said else ""

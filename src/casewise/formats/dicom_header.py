@@ -9,22 +9,28 @@ from typing import Any
 from casewise.formats.dicom_dose import dose_unit
 from casewise.formats.dicom_elements import text, vector
 from casewise.formats.found import Kind
+from casewise.formats.sequence_words import description_words, folded, machine_words, modality_code, view_words
 
-_LONGEST = 64
 _OLDEST = 90.0
+# What may name a person, in words that no description may repeat, even where the vocabulary has them.
 _PERSONAL = (
     "PatientName",
     "PatientID",
     "OtherPatientIDs",
     "OtherPatientNames",
     "PatientBirthName",
-    "PatientBirthDate",
+    "PatientMotherBirthName",
+    "ResponsiblePerson",
     "AccessionNumber",
+    "StudyID",
     "ReferringPhysicianName",
     "PerformingPhysicianName",
+    "PhysiciansOfRecord",
+    "NameOfPhysiciansReadingStudy",
+    "RequestingPhysician",
     "OperatorsName",
-    "StudyID",
 )
+_DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "PulseSequenceName", "SequenceName")
 _UNITS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 
 
@@ -34,20 +40,20 @@ def about(dataset: Any, layers: list[Any]) -> dict[str, object]:
     modality, sequence, sequence_name, body_part, view, age (years, 90 for older ones), sex (M, F, O), manufacturer, scanner, window
     (centre, width in the pixels' unit), unit (of a dose: Gy, relative), subject (a pseudonym), series (UID), format,
     directions (where rows and columns run to in the patient: L, R, A, P, H or F, the first letter alone of oblique ones).
-    Free text that holds a name or number of the patient or staff is left out.
+    Of free text only the words of a vocabulary are kept (:mod:`casewise.formats.sequence_words`): T2, FLAIR, axial, head, …
     """
     personal = _personal(dataset)
     values: dict[str, object | None] = {
         "format": Kind.DICOM.value,
-        "modality": _clean(dataset, ("Modality",), personal),
-        "sequence": _clean(dataset, ("SeriesDescription", "ProtocolName", "PulseSequenceName", "SequenceName"), personal),
-        "sequence_name": _clean(dataset, ("SequenceName", "PulseSequenceName"), personal),
-        "body_part": _clean(dataset, ("BodyPartExamined",), personal),
-        "view": _clean(dataset, ("ViewPosition",), personal),
+        "modality": modality_code(_said(dataset, "Modality")),
+        "sequence": _described(dataset, _DESCRIPTIONS, personal),
+        "sequence_name": _described(dataset, ("SequenceName", "PulseSequenceName"), personal),
+        "body_part": _described(dataset, ("BodyPartExamined",), personal),
+        "view": view_words(_said(dataset, "ViewPosition"), personal) or None,
         "age": _age(dataset),
         "sex": _sex(dataset),
-        "manufacturer": _clean(dataset, ("Manufacturer",), personal),
-        "scanner": _clean(dataset, ("ManufacturerModelName",), personal),
+        "manufacturer": machine_words(_said(dataset, "Manufacturer"), personal) or None,
+        "scanner": machine_words(_said(dataset, "ManufacturerModelName"), personal) or None,
         "window": window(layers),
         "unit": dose_unit(dataset),
         "directions": _directions(dataset),
@@ -96,23 +102,34 @@ def _first(dataset: Any, keyword: str) -> float | None:
 def _personal(dataset: Any) -> set[str]:
     words: set[str] = set()
     for keyword in _PERSONAL:
-        words.update(word for word in re.split(r"[\^\s=\\,.]+", text(dataset, keyword).lower()) if len(word) >= 2)
+        words.update(word for word in re.split(r"[\W_]+", folded(_said(dataset, keyword))) if len(word) >= 2)
     return words
 
 
-def _clean(dataset: Any, keywords: tuple[str, ...], personal: set[str]) -> str | None:
-    """The first of the elements that says something and holds neither a personal word nor a long number."""
+def _said(dataset: Any, keyword: str) -> str:
+    """An element's text; empty where it cannot be decoded."""
+    try:
+        return text(dataset, keyword)
+    except (TypeError, ValueError, LookupError, NotImplementedError):
+        return ""
+
+
+def _described(dataset: Any, keywords: tuple[str, ...], personal: set[str]) -> str | None:
+    """What the first of the elements that says something says, or a later one that says the same words and more."""
+    first = ""
     for keyword in keywords:
-        value = re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in text(dataset, keyword))).strip()
-        if value and not _tells_of(value.lower(), personal) and not re.search(r"\d{6,}", value):
-            return value[:_LONGEST]
-    return None
+        words, whole = description_words(_said(dataset, keyword), personal)
+        if words and not first:
+            first = words
+            if whole:
+                break
+        elif whole and _words(first) <= _words(words):
+            return words
+    return first or None
 
 
-def _tells_of(value: str, personal: set[str]) -> bool:
-    """Whether a personal word is in the text; one of two letters counts only where it stands alone."""
-    alone = set(re.findall(r"\w+", value))
-    return any(word in value if len(word) > 2 else word in alone for word in personal)
+def _words(description: str) -> set[str]:
+    return set(re.split(r"[\W_]+", description.lower()))
 
 
 def _age(dataset: Any) -> float | None:

@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterable
 from itertools import pairwise
 
+from casewise.formats.sequence_words import derived_word
+
 MASK_WORDS = frozenset({
     "mask", "masks", "label", "labels", "seg", "segs", "segmentation", "segmentations", "gt", "groundtruth", "roi", "rois",
     "annotation", "annotations", "annot", "manualmask",
@@ -63,7 +65,9 @@ def structure_name(text: str) -> str:
 
 
 def sequence_in(text: str) -> str | None:
-    """The MR sequence that a name speaks of, if any."""
+    """The MR sequence that a name speaks of, if any; none for a mask or a computed image (FLAIR_ROI, T2 subtraction, T1map)."""
+    if derived_word(text):
+        return None
     named = [SEQUENCES[part] for part in words(text) if part in SEQUENCES]
     # A map computed from a sequence is named after both: ``ep2d_diff_ADC``.
     return "ADC" if "ADC" in named else next(iter(named), None)
