@@ -12,17 +12,13 @@ from casewise.formats.found import Kind
 from casewise.formats.sequence_words import description_words, folded, machine_words, modality_code, view_words
 
 _OLDEST = 90.0
-# What may name a person, in words that no description may repeat, even where the vocabulary has them.
-_PERSONAL = (
+# Names of persons: their words are left out of descriptions even where the vocabulary has them.
+_NAMES = (
     "PatientName",
-    "PatientID",
-    "OtherPatientIDs",
     "OtherPatientNames",
     "PatientBirthName",
     "PatientMotherBirthName",
     "ResponsiblePerson",
-    "AccessionNumber",
-    "StudyID",
     "ReferringPhysicianName",
     "PerformingPhysicianName",
     "PhysiciansOfRecord",
@@ -100,10 +96,10 @@ def _first(dataset: Any, keyword: str) -> float | None:
 
 
 def _personal(dataset: Any) -> set[str]:
-    words: set[str] = set()
-    for keyword in _PERSONAL:
-        words.update(word for word in re.split(r"[\W_]+", folded(_said(dataset, keyword))) if len(word) >= 2)
-    return words
+    names = [folded(_said(dataset, keyword)) for keyword in _NAMES]
+    # What has a digit in it is a code (Brain-Tumor-01), whose words are nobody's.
+    parts = (re.split(r"[\W_]+", name) for name in names if not any(letter.isdigit() for letter in name))
+    return {word for words in parts for word in words if len(word) >= 2}
 
 
 def _said(dataset: Any, keyword: str) -> str:
