@@ -15,6 +15,7 @@ from casewise.archive.examining import Examiner, Unit, content_key
 from casewise.archive.facts import header_content, header_facts
 from casewise.archive.layouts.entry import Entry
 from casewise.archive.members import expanded, with_voxels
+from casewise.archive.pseudonym_key import key_of, subject_under
 from casewise.archive.storage import place
 from casewise.errors import ArchiveError, CasewiseError
 from casewise.formats import Found, Rejected, mask_suffix, read_mask, scan, write, write_mask
@@ -46,7 +47,7 @@ class Addition:
         if isinstance(image, Image):
             row, pixels = self._written(image), image
         else:
-            row, pixels = _read(_alone(Path(image)))
+            row, pixels = _read(_alone(Path(image)), key_of(self._folder, self._catalogue))
         given = {name: value for name, value in facts.items() if value is not None}
         key = str(row["key"])
         rows = [self._label(key, name, mask, pixels, origin) for name, mask in masks.items()]
@@ -90,7 +91,8 @@ class Addition:
             "shape": list(image.spatial_shape),
             "channels": image.channels,
             "spacing": list(image.spacing),
-            **{name: facts.get(name) for name in ("modality", "sequence", "age", "sex", "subject")},
+            **{name: facts.get(name) for name in ("modality", "sequence", "age", "sex")},
+            "subject": subject_under(key_of(self._folder, self._catalogue), image.header),
             "content": header_content(image.header),
         }
 
@@ -134,10 +136,10 @@ def _suffix(image: Image) -> str:
     return ".nii.gz" if image.channels == 1 and image.spatial_dims == 3 else ".nrrd"
 
 
-def _read(found: tuple[Found, bool]) -> tuple[dict[str, object], Image]:
+def _read(found: tuple[Found, bool], key: bytes) -> tuple[dict[str, object], Image]:
     one, several = found
     unit = Unit((one,), Entry(one.path), Entry(one.path), (), several)
-    outcome = Examiner(set(), None, keep_pixels=True).examine(unit)
+    outcome = Examiner(set(), None, keep_pixels=True, key=key).examine(unit)
     if outcome.failed or outcome.images[0].row is None or outcome.images[0].image is None:
         raise ArchiveError("\n".join(outcome.failed))
     return outcome.images[0].row, outcome.images[0].image

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from casewise.archive import opening
+from casewise.archive import opening, pseudonym_key
 from casewise.archive.adding import Addition
 from casewise.archive.catalogue import Catalogue, embeddings, images, labels, models, results
 from casewise.archive.embedding import Vectors, VectorWriter, encode, store_of, vectors_key, without_vector
@@ -35,8 +35,9 @@ _FEW = 500  # keys that a query names one by one
 class Archive:
     """Images with their labels and origin, known by their content.
 
-    An archive is a folder: ``casewise.toml`` (its version, and where its catalogue is), ``catalogue.sqlite``, ``vectors/``, and in
-    ``files/`` what was copied or written into it. Any number of processes may use it at once. Close it, or use it in ``with``.
+    An archive is a folder: ``casewise.toml`` (its version, and where its catalogue is), ``catalogue.sqlite``, ``vectors/``,
+    ``pseudonyms.key`` (the secret that patients' pseudonyms are made with), and in ``files/`` what was copied or written into it.
+    Any number of processes may use it at once. Close it, or use it in ``with``.
     """
 
     def __init__(self, folder: Path, catalogue: Catalogue) -> None:
@@ -54,6 +55,7 @@ class Archive:
         An archive that cannot be written is opened for reading.
         """
         folder, catalogue = opening.opened(Path(location), create, database)
+        pseudonym_key.prepare(folder, catalogue)
         return cls(folder, catalogue)
 
     def close(self) -> None:

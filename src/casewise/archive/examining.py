@@ -9,6 +9,7 @@ from pathlib import Path
 from casewise.archive.facts import header_content, header_facts
 from casewise.archive.labelling import LabelReader, LabelRow
 from casewise.archive.layouts.entry import Entry, LabelSource
+from casewise.archive.pseudonym_key import subject_under
 from casewise.archive.storage import take
 from casewise.errors import ArchiveError, CasewiseError
 from casewise.formats import Found, Kind, read_found
@@ -74,13 +75,15 @@ class Examiner:
     """Reads units, several at once from several threads.
 
     known : keys of contents that the catalogue has; they are read again only for labels that are new. copy_to : the archive's
-    folder, where files are to be copied into it. keep_pixels : hand the image on (for an encoder).
+    folder, where files are to be copied into it. keep_pixels : hand the image on (for an encoder). key : the archive's, for
+    pseudonyms.
     """
 
-    def __init__(self, known: set[str], copy_to: Path | None, keep_pixels: bool) -> None:
+    def __init__(self, known: set[str], copy_to: Path | None, keep_pixels: bool, key: bytes) -> None:
         self._known = known
         self._copy_to = copy_to
         self._keep_pixels = keep_pixels
+        self._key = key
         self._labels = LabelReader(copy_to)
 
     def examine(self, unit: Unit) -> Outcome:
@@ -126,7 +129,7 @@ class Examiner:
             "shape": list(image.spatial_shape),
             "channels": image.channels,
             "spacing": list(image.spacing),
-            **described(unit, found, image),
+            **described(unit, found, image, self._key),
         }
         if self._copy_to is not None:
             # By its files, not its key: images of the same file share one copy.
@@ -151,10 +154,12 @@ class Examiner:
                 outcome.notes[source.path] = read.note
 
 
-def described(unit: Unit, found: Found, image: Image) -> dict[str, object]:
+def described(unit: Unit, found: Found, image: Image, key: bytes) -> dict[str, object]:
     """The columns that say what an image is of: from a manifest, else the header, else the layout, else the names."""
     known, guess = unit.known, unit.guess
     header = header_facts(image.header)
+    subject = subject_under(key, image.header)
+    header |= {"subject": subject} if subject is not None else {}
     said = {**known.facts, **_sequence(known, found)}
     guessed = {**guess.facts, **_sequence(guess, found)}
     if not known.explicit and "subject" in said and guess.site:

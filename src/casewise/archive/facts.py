@@ -17,8 +17,8 @@ _APART = frozenset({
 
 
 def header_facts(header: Mapping[str, object]) -> dict[str, object]:
-    """What the header says of ``modality``, ``sequence`` (by its common name: T2, ADC), ``age``, ``sex``, ``subject``."""
-    facts = {name: header[name] for name in ("modality", "age", "sex", "subject") if header.get(name) not in (None, "")}
+    """What the header says of ``modality``, ``sequence`` (by its common name: T2, ADC), ``age``, ``sex``."""
+    facts = {name: header[name] for name in ("modality", "age", "sex") if header.get(name) not in (None, "")}
     described = header.get("sequence")
     if isinstance(described, str) and described:
         facts["sequence"] = sequence_in(described) or described
@@ -40,6 +40,4 @@ def _is_plain(value: object) -> bool:
 
 def content_of(image: Image) -> dict[str, object]:
     """What is known of an image at hand, under the names that the archive's cases have it under."""
-    facts = header_facts(image.header)
-    facts.pop("subject", None)
-    return {**header_content(image.header), **facts}
+    return {**header_content(image.header), **header_facts(image.header)}

@@ -23,6 +23,7 @@ from casewise.archive.layouts.entry import Entry, LabelSource
 from casewise.archive.layouts.tree import File, Folder, walk
 from casewise.archive.manifest import read_manifest
 from casewise.archive.planning import plan
+from casewise.archive.pseudonym_key import key_of
 from casewise.archive.recording import Batch, Recorder
 from casewise.archive.report import ImportReport, Progress, Refused
 from casewise.encoder import Encoder
@@ -78,7 +79,8 @@ class Import:
     def _work(self, finder: Finder, trees: Sequence[Folder], stats: dict[Path, File], total: int) -> None:
         with self._catalogue.read() as connection:
             known = set(connection.scalars(sa.select(images.c.key)))
-        examiner = Examiner(known, self._folder if self._copy else None, self._encoder is not None)
+        key = key_of(self._folder, self._catalogue)
+        examiner = Examiner(known, self._folder if self._copy else None, self._encoder is not None, key)
         recorder = self._recorder(stats)
         batch, begun, done = Batch(), time.monotonic(), 0
         for item in _examined(examiner, finder.due(trees)):

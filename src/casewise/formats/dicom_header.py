@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from typing import Any
 
 from casewise.formats.dicom_dose import dose_unit
 from casewise.formats.dicom_elements import text, vector
 from casewise.formats.found import Kind
+from casewise.formats.pseudonyms import pseudonym_of
 from casewise.formats.sequence_words import description_words, folded, machine_words, modality_code, view_words
 
 _OLDEST = 90.0
@@ -60,12 +60,9 @@ def about(dataset: Any, layers: list[Any]) -> dict[str, object]:
 
 
 def pseudonym(dataset: Any) -> str | None:
-    """A short hash of the patient's identifier and its issuer: the same for one patient's images, silent about who it is."""
+    """The patient's pseudonym in this process, by identifier and issuer; None where the header has no identifier."""
     identifier = text(dataset, "PatientID")
-    if not identifier:
-        return None
-    issuer = text(dataset, "IssuerOfPatientID")
-    return hashlib.blake2b(f"{identifier}\n{issuer}".encode(), digest_size=8).hexdigest()
+    return pseudonym_of(identifier, text(dataset, "IssuerOfPatientID")) if identifier else None
 
 
 def window(layers: list[Any]) -> tuple[float, float] | None:

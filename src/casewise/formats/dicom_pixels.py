@@ -19,6 +19,7 @@ Mask = npt.NDArray[np.bool_]
 _PACKED = 1500.0
 # GDCM is not among them: a damaged JPEG makes it abort the whole process instead of raising an error.
 _DECODERS = ("pylibjpeg", "pillow", "pydicom")
+_KNOWN = ("HSV", "ARGB", "CMYK", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "XYB")
 _READ = ("MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
 
@@ -32,7 +33,8 @@ def check_decodable(path: Path, dataset: Any) -> None:
         raise UnreadableImageError(msg)
     photometric = dataset.get("PhotometricInterpretation")
     if photometric not in _READ:
-        msg = f"{path} has the photometric interpretation {photometric!s:.20}; read are {', '.join(_READ)}."
+        shown = photometric if photometric in _KNOWN else "of no known name"
+        msg = f"{path} has the photometric interpretation {shown}; read are {', '.join(_READ)}."
         raise UnreadableImageError(msg)
     try:
         get_decoder(syntax)
