@@ -151,7 +151,7 @@ def _is_deep_colour(path: Path) -> bool:
 
 
 def deep_colour(path: Path, orientation: int = 1, as_stored: bool = False) -> Image:
-    """A PNG with 16 bits a channel and 2 to 4 channels, by ITK, turned by :func:`upright`. ``as_stored``: as of ``read_picture``."""
+    """A PNG with 16 bits a channel and 2 to 4 channels, by ITK, upright. ``as_stored``: as of ``read_picture``."""
     from casewise.formats.itk import picture_array
 
     header: dict[str, object] = {"format": Kind.PNG.value, "spacing_known": False}
