@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydicom.dataset import Dataset
+from pydicom.sequence import Sequence
+from pydicom.uid import EnhancedMRImageStorage
 
 from casewise.archive import Archive
 from casewise.errors import CasewiseError, UnreadableImageError
 from casewise.formats import Found, Rejected, read, read_found, scan
 from casewise.formats.dicom_origin import origin
-from tests.formats.synthetic import Plan, instance, pixels, placed, series
+from tests.formats.synthetic import Plan, instance, numbers, pixels, placed, series
 
 AXIAL = Plan()
 
@@ -169,6 +173,58 @@ def test_what_makers_write_into_elements_of_their_own_tells_images_apart(tmp_pat
         dataset.add_new(tag, kind, values[int(dataset.pixel_array.min() >= 2048)])
         dataset.save_as(file)
     assert [len(np.unique(volume // 2048)) for volume in volumes(tmp_path)] == [1, 1]
+
+
+def enhanced_of_four(path: Path, order: list[tuple[int, int]], dimensions: bool, tags: bool) -> Path:
+    """Four images (two b values, two directions) of four slices in one file; ``order``: (slice, image) of each frame."""
+    plan, frames, groups = AXIAL, [], []
+    for index, image in order:
+        b, direction = divmod(image, 2)
+        frames.append(np.full((3, 4), 1000 * image + index, np.uint16))
+        content, position, diffusion, gradient = Dataset(), Dataset(), Dataset(), Dataset()
+        position.ImagePositionPatient = numbers(plan.position(index))
+        if dimensions:
+            content.DimensionIndexValues = [index + 1, b + 1, direction + 1]
+        if tags:
+            diffusion.DiffusionBValue = 500.0 * (b + 1)
+            gradient.DiffusionGradientOrientation = [float(direction), 0.0, 1.0]
+            diffusion.DiffusionGradientDirectionSequence = Sequence([gradient])
+        group = Dataset()
+        group.PlanePositionSequence, group.FrameContentSequence = Sequence([position]), Sequence([content])
+        group.MRDiffusionSequence = Sequence([diffusion])
+        groups.append(group)
+    shared, orientation, measures, pointers = Dataset(), Dataset(), Dataset(), []
+    orientation.ImageOrientationPatient, measures.PixelSpacing = numbers([*plan.right, *plan.down]), [1, 1]
+    shared.PlaneOrientationSequence, shared.PixelMeasuresSequence = Sequence([orientation]), Sequence([measures])
+    for pointer in (0x00200032, 0x00189087, 0x00189089):
+        pointers.append(Dataset())
+        pointers[-1].DimensionIndexPointer = pointer
+    about = {"SharedFunctionalGroupsSequence": Sequence([shared]), "PerFrameFunctionalGroupsSequence": Sequence(groups)}
+    about |= {"DimensionIndexSequence": Sequence(pointers), "NumberOfFrames": len(frames), "Modality": "MR"}
+    return instance(path, np.stack(frames), EnhancedMRImageStorage, **about)
+
+
+SHUFFLED = [(index, image) for index in range(4) for image in range(4)]
+random.Random(1).shuffle(SHUFFLED)
+BY_PLACE = [(index, image) for index in range(4) for image in range(4)]
+BY_IMAGE = [(index, image) for image in range(4) for index in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("order", "dimensions", "tags"),
+    [(SHUFFLED, True, False), (SHUFFLED, False, True), (BY_PLACE, False, False), (BY_IMAGE, False, False), (BY_PLACE, True, True)],
+)
+def test_images_of_one_enhanced_file_never_interleave(tmp_path: Path, order, dimensions: bool, tags: bool) -> None:
+    enhanced_of_four(tmp_path / "e.dcm", order, dimensions, tags)
+    found = volumes(tmp_path)
+    assert sorted(int(volume.min()) // 1000 for volume in found) == [0, 1, 2, 3]
+    assert all((volume[0, 0] % 1000).tolist() == [0, 1, 2, 3] and len(np.unique(volume // 1000)) == 1 for volume in found)
+
+
+def test_frames_in_no_order_that_nothing_tells_apart_are_refused(tmp_path: Path) -> None:
+    path = enhanced_of_four(tmp_path / "e.dcm", SHUFFLED, False, False)
+    with pytest.raises(UnreadableImageError, match="nothing in their headers tells which belong together"):
+        read(path)
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

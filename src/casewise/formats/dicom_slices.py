@@ -52,7 +52,6 @@ _FRAME_TYPES = ("MRImageFrameTypeSequence", "CTImageFrameTypeSequence", "PETFram
 _GROUPS = (
     "FrameContentSequence",
     "MRDiffusionSequence",
-    "DiffusionGradientDirectionSequence",
     "MREchoSequence",
     "CardiacSynchronizationSequence",
     "SegmentIdentificationSequence",
@@ -287,5 +286,8 @@ def _holders(layers: list[Any]) -> Iterator[Any]:
                 item = _item(layer, sequence)
                 if item is not None:
                     yield item
+                    inner = _item(item, "DiffusionGradientDirectionSequence")
+                    if inner is not None:
+                        yield inner
         if layer is layers[-1]:
             yield layer

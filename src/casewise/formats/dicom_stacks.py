@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, replace
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -272,7 +272,15 @@ def _by_turn(group: list[Slice]) -> tuple[list[list[Slice]], list[tuple[Path, Sl
             if turn == len(turns):
                 turns.append([])
             turns[turn].append(s)
-    return turns, [], ""
+    return (turns, [], "") if _are_in_order(turns) else ([group], [], _SAME_PLACES)
+
+
+def _are_in_order(turns: list[list[Slice]]) -> bool:
+    """Whether the numbers go image by image, or place by place: in any other order the n-th slices of all places are no image."""
+    by_image = all(max(s.order for s in one) < min(s.order for s in next_) for one, next_ in pairwise(turns))
+    places = [sorted(s.order for s in same) for same in _same_places([s for turn in turns for s in turn])]
+    by_place = all(len(place) == len(turns) and place[-1] - place[0] == len(turns) - 1 for place in places)
+    return by_image or by_place
 
 
 def _without_twins(group: list[Slice]) -> tuple[list[Slice], list[tuple[Path, Slice]]]:
