@@ -18,7 +18,7 @@ from casewise.detection.judging import CANDIDATES, MOST, Judge, cues
 FOLDS = 5
 STRENGTH = 1.0  # of the regression, for standardised cues
 CLEAN = 0.7  # of the films without nodule, each site counting the same: the share that shall be given no mark
-FALSE = 1.0  # false marks a film, at most, over all films
+FALSE = 0.75  # false marks a film, at most, over all films
 Founds = Mapping[str, Found]
 
 
@@ -62,7 +62,8 @@ def thresholds(films: Sequence[Film], said: Mapping[str, Sequence[Detection]]) -
     """
     without = [film for film in films if not film.nodules]
     best = {film.name: max((one.probability for one in said[film.name]), default=0.0) for film in films}
-    sites = [np.array([best[film.name] for film in without if film.site == site]) for site in {film.site for film in without}]
+    names = sorted({film.site for film in without})
+    sites = [np.array([best[film.name] for film in without if film.site == name]) for name in names]
     tried = sorted({0.0, *(best[film.name] for film in without)})
     film_from = next((t for t in tried if np.mean([(site <= t).mean() for site in sites]) >= CLEAN), tried[-1])
     film_from = float(np.nextafter(film_from, 1))
@@ -122,9 +123,9 @@ class Row:
     shipped: tuple[tuple[float, float, float], ...]
 
 
-def row(film: Film, found: Founds, judge: Judge, shipped: Judge) -> Row:
+def row(film: Film, found: Founds, judge: Judge, shipped: Judge, learnt_from: bool) -> Row:
     nodule = next(((one.row, one.column, one.diameter_mm, one.subtlety) for one in film.nodules), None)
-    known = (film.name, film.site, nodule, film.learnt_from, film.name not in found, judge.film_from, judge.mark_from)
+    known = (film.name, film.site, nodule, learnt_from, film.name not in found, judge.film_from, judge.mark_from)
     if film.name not in found:
         return Row(*known, None if nodule is None else -1.0, (), (), ())
     said = _marks(film, found, judge)

@@ -1,4 +1,6 @@
-"""Nodules and tuberculosis on chest radiographs: ``python -m benchmarks.irregularities``.
+"""Networks for nodules, compared, and tuberculosis on chest radiographs: ``python -m benchmarks.irregularities``.
+
+What the application reports, with the thresholds that are shipped, is measured by ``python -m benchmarks.nodules``.
 
 Nodules: JSRT, five folds by patient, three inputs with one protocol and one budget: the whole image reduced to 512 pixels,
 segments at native resolution, both; with and without a second look at what was found. If asked for, the detector refined on the
@@ -46,7 +48,7 @@ LOOKED = f"{MEAN}, second look"
 def nodules(films: Sequence[Radiograph]) -> list[str]:
     before = dict(unseen(films))
     before[LOOKED] = judged(films, folds(films), before[MEAN])
-    lines = ["### Before any film of JSRT was learnt from, the whole image reduced to 512; the last is the shipped detector", ""]
+    lines = ["### Before any film of JSRT was learnt from, the whole image reduced to 512; the last are the shipped networks", ""]
     lines += [*_tables(films, before, groups=(MEAN, LOOKED)), *_differences(films, before, ((LOOKED, MEAN),)), ""]
     found = crossed(films)
     arms = {NAMES[arm]: found[arm] for arm in ARMS}
@@ -76,6 +78,12 @@ def _differences(films: Sequence[Radiograph], found: Mapping[str, Found], pairs:
     return lines + [compared(films, found, one, other) for one, other in pairs]
 
 
+REPORTED = (
+    "Networks and inputs are compared here, by the candidates that they mark. What `casewise analyze` reports, from which "
+    "thresholds, and how often in vain stands in [nodules.md](nodules.md): more films, a second look fitted anew, normal films of "
+    "other sites."
+)
+
 LIMITS = (
     "### What limits it, and what was tried",
     "Asked was 0.70 at two false findings; 0.645 is reached, 0.419 before. What brought it is the second look: where in the "
@@ -98,7 +106,8 @@ LIMITS = (
     "",
     "Native pixels gained nothing over the reduced image, although the networks that see them learnt from synthetic nodules "
     "put into native films: a nodule here measures 5 mm at least, seven places of the reduced image. To be trained on JSRT's "
-    "other folds gained nothing either, so the shipped detector sees the reduced image alone. In those three rows with a second "
+    "other folds gained nothing either, so the shipped networks see the reduced image alone: no native pixel reaches them. In "
+    "those three rows with a second "
     "look, the judge was fitted on findings of networks that had learnt from the film judged, which the shipped row is free of.",
     "",
     "Eight nodules of 31 stand out of the ring around them by a third of a local standard deviation at most, and ten are "
@@ -160,6 +169,8 @@ def main() -> None:
             "`python -m benchmarks.irregularities`",
             "",
             "## Nodules",
+            REPORTED,
+            "",
             protocol(films),
             "",
             *nodules(films),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import _nodules_films
+from benchmarks import _nodules_films, nodules
 from casewise import anatomy, formats
 from casewise.anatomy.region_pose import Pose
 from casewise.applications.chest import chest_regions
@@ -25,13 +25,13 @@ from casewise.detection.views import PIXEL_MM, PLACE_MM, reduced_by, views, whol
 from casewise.image import Image
 from casewise.models import Model, shipped
 
-FILMS = ("jsrt/images/JPCLN024.png", "nih-cxr1024/images/00001873_000.jpg")
+FILMS = {"jsrt/JPCLN024.png": "jsrt/images/JPCLN024.png", "nih/00001873_000.jpg": "nih-cxr1024/images/00001873_000.jpg"}
 
 
 @pytest.mark.shared
 @pytest.mark.parametrize("name", FILMS)
 def test_the_application_reports_what_the_benchmark_measures(name: str, shared_data: Path, tmp_path: Path) -> None:
-    image = formats.read(shared_data / name)
+    image = formats.read(shared_data / FILMS[name])
     application = Irregularities(device="cpu")
     with sharing(tmp_path):
         findings = application.analyze(image)
@@ -44,11 +44,15 @@ def test_the_application_reports_what_the_benchmark_measures(name: str, shared_d
         assert finding.box == box_of(mark, regions.pose, image.spatial_shape) and finding.region == mark.region
         assert finding.probability == pytest.approx(mark.probability, abs=1e-6)
     assert findings[0].probability == pytest.approx(measured.judged[0].probability, abs=1e-6)
+    (kept,) = (row.shipped for row in nodules.kept()[0][nodules.CROSSED] if row.film == name)
+    assert len(kept) == len(told)
+    for (row, column, probability), mark in zip(kept, measured.reported, strict=True):
+        assert (mark.row, mark.column, mark.probability) == pytest.approx((row, column, probability), abs=0.01)
 
 
 @pytest.mark.shared
 def test_what_the_shipped_network_sees_is_what_is_said_of_it(shared_data: Path) -> None:
-    path = shared_data / FILMS[0]
+    path = shared_data / FILMS["jsrt/JPCLN024.png"]
     image = formats.read(path)
     film = film_of(image, anatomy.regions(image))
     native = next(views(film.segments, film.array, PIXEL_MM, native=True))

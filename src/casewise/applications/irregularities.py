@@ -47,8 +47,8 @@ class Irregularities:
 
     def analyze(self, image: Image) -> list[Finding]:
         """``any nodule`` with the probability of the likeliest (how well that tells whether a film has one at all stands in
-        benchmarks/results/irregularities.md); then, where that reaches the film's threshold, each nodule that is likely enough, at
-        most five, the most probable first, with its box, the lung or heart it lies in and its segment's number
+        benchmarks/results/nodules.md); then, where that reaches the film's threshold, each nodule that is likely enough, at
+        most three, the most probable first, with its box, the lung or heart it lies in and its segment's number
         (``measures["segment"]``, from 1); ``tuberculosis``; and, where maps are written, ``segments``, whose mask is their borders,
         for the report.
 

@@ -23,7 +23,7 @@ RIGHT, LEFT, HEART = "right_lung", "left_lung", "heart"
 CUES = ("log-odds", "of the other side", "outwards", "outwards²", "downwards", "downwards²", "extent", "heart")
 NEAR_MM = 15.0  # of the mirrored place
 CANDIDATES = 30  # of a film that are judged: those that the network marked most strongly
-MOST = 5  # marks that a film is given
+MOST = 3  # marks that a film is given
 _LEAST = 1e-6
 Floats = npt.NDArray[np.float64]
 
