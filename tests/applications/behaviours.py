@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -166,3 +167,52 @@ class Trespassing:
     def analyze(self, image: Image) -> list[Finding]:
         (Path.cwd().parents[2] / "shared" / "what").write_text("nonsense")
         return [Finding("x", "wrote")]
+
+
+class Secrets:
+    """Names the variables that hold a secret."""
+
+    def analyze(self, image: Image) -> list[Finding]:
+        names = [name for name, value in os.environ.items() if value == "s3cr3t"]
+        return [Finding("x", name) for name in names or ["none"]]
+
+
+class Forger:
+    """Answers in the worker's own place, and ends the worker before it can."""
+
+    def __init__(self, how: str, victim: str) -> None:
+        self.how, self.victim = how, Path(victim)
+
+    def analyze(self, image: Image) -> list[Finding]:
+        task = Path.cwd().parent
+        answer = task / "answer.json"
+        document = '{"findings": [], "notes": []}'
+        if self.how == "rubbish":
+            answer.write_text('{"findings": {"a": 3}, "notes": 4}')
+        elif self.how == "deep":
+            answer.write_text('{"findings": [], "notes": [' + "[" * 5000 + "]" * 5000 + "]}")
+        elif self.how == "pipe":
+            os.mkfifo(answer)
+        elif self.how == "link":
+            answer.write_text(document)
+            (task / "out").rename(task / "old")
+            (task / "out").symlink_to(self.victim.parent)
+        else:
+            answer.write_text(document.replace("[]", f'[{{"label": "a", "mask": "{self.victim}"}}]', 1))
+        os.write(_pipe(), b".")
+        time.sleep(5)
+        os._exit(0)
+
+
+def _pipe() -> int:
+    """The descriptor by which the worker says that its answer is there."""
+    for number in range(3, 20):
+        try:
+            if (
+                str(Path(f"/proc/self/fd/{number}").readlink()).startswith("pipe:")
+                and (fcntl.fcntl(number, fcntl.F_GETFL) & os.O_ACCMODE) == os.O_WRONLY
+            ):
+                return number
+        except OSError:
+            continue
+    return 1

@@ -53,6 +53,8 @@ def _answer(opener: urllib.request.OpenerDirector, request: urllib.request.Reque
     try:
         with opener.open(request, timeout=_SECONDS_OF_SILENCE) as answer:
             content: bytes = answer.read(MOST_BYTES + 1)
+            if answer.length and len(content) <= MOST_BYTES:
+                raise ApplicationError(f"broke off its answer, with {answer.length:,} bytes to come")
     except urllib.error.HTTPError as error:
         hint = "; look at its token" if error.code in (401, 403) else ""
         raise ApplicationError(f"answered with HTTP {error.code}{hint}") from error

@@ -109,6 +109,8 @@ class Runner:
             number = self._number()
             with worker.folder.make(str(number)) as folder, folder.make("out") as out:
                 answer = worker.run(self._task(job, image, known, own, worker, number), folder)
+                if not folder.holds(out, "out"):
+                    raise ApplicationError("put something else in the place of its out folder, which is not followed")
                 done = _adopted(answer, known, job, out, began)
             sound = True
             return done
