@@ -132,6 +132,18 @@ def test_the_ceiling_is_a_setting(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert read(tmp_path / "a.png").channels == 1
 
 
+def test_the_ceiling_holds_for_all_slices_of_a_series(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tests.formats.synthetic import Plan, series
+
+    files = series(tmp_path / "s", Plan())
+    alone = 2 * read(files[0]).array.size
+    monkeypatch.setenv("CASEWISE_MAX_IMAGE_BYTES", str(alone * len(files) - 1))
+    assert read(files[0]).channels == 1
+    refused(tmp_path / "s", "at most .* are read")
+    monkeypatch.setenv("CASEWISE_MAX_IMAGE_BYTES", str(alone * len(files)))
+    assert read(tmp_path / "s").array.shape[-1] == len(files)
+
+
 @pytest.mark.parametrize("setting", ["much", "-5", "0", "5 GB or so"])
 def test_a_ceiling_that_is_none_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, setting: str) -> None:
     Pillow.fromarray(GREY).save(tmp_path / "a.png")

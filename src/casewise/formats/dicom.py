@@ -14,7 +14,7 @@ from casewise.formats.dicom_deflated import inflated
 from casewise.formats.dicom_elements import class_name, text, whole
 from casewise.formats.dicom_header import about, pixel_size
 from casewise.formats.dicom_padding import as_background, padding
-from casewise.formats.dicom_pixels import check_decodable, check_frames, decoded, in_modality_units
+from casewise.formats.dicom_pixels import check_decodable, check_frames, check_series, decoded, in_modality_units
 from casewise.formats.dicom_segmentation import is_segmentation, segmentation_of
 from casewise.formats.dicom_slices import Slice, mosaic_in, slices_of
 from casewise.formats.dicom_stacks import Stack, affine_of, aligned, is_sheared, stacks_of
@@ -97,10 +97,14 @@ def read_folder(path: Path, member: str | None) -> Image:
 
 def read_files(path: Path, files: Sequence[Path], notes: Iterable[str] = ()) -> Image:
     """(C, row, column, slice) of the single-frame files of one stack, in whatever order they are given."""
-    planes, datasets, arrays = [], [], []
+    planes: list[Slice] = []
+    datasets: list[Any] = []
+    arrays: list[Array] = []
     for file in files:
         with one_sentence(file, "a DICOM file", quote=False):
             dataset = _dataset(file)
+            if not datasets:
+                check_series(path, dataset, len(files))
             planes += slices_of(file, dataset)[:1]
             arrays.append(decoded(file, dataset)[0])
         for keyword in ("PixelData", "FloatPixelData", "DoubleFloatPixelData"):

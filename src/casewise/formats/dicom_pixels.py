@@ -178,6 +178,12 @@ def check_frames(path: Path, dataset: Any, size: int) -> None:
         raise UnreadableImageError(msg)
 
 
+def check_series(path: Path, dataset: Any, count: int) -> None:
+    """Refuse a series of ``count`` files such as this one that would be larger than an image may be, before they are decoded."""
+    _, rows, columns, samples = _claimed(dataset)
+    check_claim(path, (count, rows, columns, samples), (whole(dataset, "BitsAllocated") or 8) / 8, 1 << 62)
+
+
 def _check_size(path: Path, dataset: Any) -> None:
     keyword = next((k for k in ("PixelData", "FloatPixelData", "DoubleFloatPixelData") if k in dataset), None)
     if keyword is None:

@@ -18,7 +18,7 @@ from casewise.image import Image
 _DEFAULT = "image"
 _PACKED = 1100.0
 _CHUNK = 1 << 23
-_MOST = 50_000
+_MOST = 20_000
 _DEEPEST = 64
 
 
