@@ -30,7 +30,7 @@ from pydicom.uid import (
 )
 
 from casewise.errors import UnreadableImageError
-from casewise.formats import Found, Rejected, read, read_found, scan
+from casewise.formats import Found, Rejected, read, read_found, read_mask, scan
 from casewise.formats.codestreams import streams_in
 from tests.formats.fuzzing import MEMORY, read_apart
 from tests.formats.synthetic import instance
@@ -61,6 +61,15 @@ def test_pipes_sockets_and_devices_are_refused_and_never_waited_for(tmp_path: Pa
     results = list(scan(tmp_path))
     assert len(results) == 3
     assert all(isinstance(result, Rejected) and not result.is_image for result in results)
+
+
+def test_masks_that_are_no_regular_files_are_refused(tmp_path: Path) -> None:
+    Pillow.fromarray(GREY).save(tmp_path / "a.png")
+    image = read(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "mask.dcm")
+    for name in ("mask.dcm", "none.png"):
+        with pytest.raises(UnreadableImageError, match=r"a named pipe|does not exist"):
+            read_mask(tmp_path / name, image)
 
 
 @pytest.mark.parametrize("ending", [".png", ".nii", ".dcm", ".h5", ".tif", ".mha"])

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from casewise.errors import UnreadableImageError
+from casewise.formats.dicom_deflated import inflated
 from casewise.formats.dicom_header import about, pseudonym
 from casewise.formats.dicom_identity import patient_of
 from casewise.formats.dicom_private import number
@@ -69,7 +70,7 @@ def acquisition(found: Found) -> Acquisition:
 
     with one_sentence(file, "a DICOM file", quote=False):
         with BoundedFile(file) as opened:
-            dataset = dcmread(opened, force=True, stop_before_pixels=True)
+            dataset = dcmread(inflated(file, opened) or opened, force=True, stop_before_pixels=True)
         slices = slices_of(file, dataset)
         if found.member is not None and found.member.startswith("stack="):
             slices = list(stacks_of(slices)[int(found.member.removeprefix("stack="))].slices)

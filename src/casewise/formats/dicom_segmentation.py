@@ -54,9 +54,9 @@ def is_segmentation(dataset: Any) -> bool:
 def is_segmentation_file(path: Path) -> bool:
     """Whether a file is a DICOM Segmentation, by its first kilobyte."""
     try:
-        with path.open("rb") as file:
+        with BoundedFile(path) as file:
             head = file.read(1024)
-    except OSError:
+    except (OSError, UnreadableImageError):
         return False
     return head[128:132] == b"DICM" and any(name.encode() + end in head for name in CLASSES for end in (b"\0", b"\x02"))
 
