@@ -50,9 +50,10 @@ def prepare(folder: Path, catalogue: Catalogue) -> None:
 def key_of(folder: Path, catalogue: Catalogue) -> bytes:
     """The archive's key. Raises ArchiveError where it is lost, or another archive's."""
     path = folder / FILE
+    fingerprint = _fingerprint(catalogue)  # first of all: this notices an archive that has gone
     with translated():
         key = path.read_bytes() if path.is_file() else b""
-    if len(key) != _BYTES or _fingerprint(catalogue) != keyed(key, _NAME):
+    if len(key) != _BYTES or fingerprint != keyed(key, _NAME):
         msg = (
             f"{path} is missing or is not this archive's key, so that patients imported now would not be known as those imported "
             "before; restore it from a copy of the archive, or import into a new one."
