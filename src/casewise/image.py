@@ -45,7 +45,8 @@ class Image:
             raise CasewiseError(msg)
         affine = np.asarray(self.affine, dtype=np.float64)
         if affine.shape != (4, 4) or not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
-            msg = f"An image's affine is an invertible 4×4 matrix of finite numbers; given was {self.affine!r}."
+            got = " ".join(np.array2string(affine, threshold=16, max_line_width=1000).split())
+            msg = f"An image's affine is an invertible 4×4 matrix of finite numbers; got {got}."
             raise CasewiseError(msg)
         object.__setattr__(self, "affine", affine)
         object.__setattr__(self, "header", MappingProxyType(dict(self.header)))

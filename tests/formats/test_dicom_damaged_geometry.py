@@ -10,8 +10,9 @@ from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
-from casewise.errors import UnreadableImageError
+from casewise.errors import CasewiseError, UnreadableImageError
 from casewise.formats import Found, read, scan
+from casewise.image import Image
 from tests.formats.synthetic import Plan, assert_every_voxel_lies_where_planned, instance, numbers, pixels, placed, series
 
 AXIAL = Plan()
@@ -73,6 +74,14 @@ def test_a_senseless_thickness_is_unknown(tmp_path: Path, tag: int, value: bytes
     for file in (tmp_path / "s").iterdir():
         raw(file, tag, "DS", value)
     assert_every_voxel_lies_where_planned(read(tmp_path / "s"), AXIAL)
+
+
+def test_an_affine_that_cannot_be_is_told_in_one_line() -> None:
+    for affine in (np.zeros((4, 4)), np.full((4, 4), np.nan), np.zeros((200, 3))):
+        with pytest.raises(CasewiseError, match="invertible 4×4 matrix") as refused:
+            Image(np.zeros((1, 2, 2)), affine)
+        assert "\n" not in str(refused.value)
+        assert len(str(refused.value)) < 300
 
 
 def turned(index: int, angle: float) -> dict[str, object]:
