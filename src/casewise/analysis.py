@@ -350,9 +350,12 @@ class Analyzer:
         return Examples(archive, UprightEncoder(encoder, self.device))
 
     def _name(self, path: Path) -> str:
-        stem = file_stem(path.name)
-        self._names[stem] = self._names.get(stem, 0) + 1
-        return stem if self._names[stem] == 1 else f"{stem}-{self._names[stem]}"
+        stem = name = file_stem(path.name)
+        while name in self._names:
+            self._names[stem] += 1
+            name = f"{stem}-{self._names[stem]}"
+        self._names[name] = 1
+        return name
 
 
 _NO_MODEL = ModelUse("none", method="route", reason="The applications for this kind of image answered.")

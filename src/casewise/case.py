@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +10,27 @@ import numpy.typing as npt
 
 from casewise.errors import CasewiseError
 from casewise.image import Array, Image
+from casewise.names import same_structure
+
+
+class MaskLoaders(Mapping[str, Callable[[], npt.NDArray[np.bool_]]]):
+    """Masks by the names they were given, found under every spelling of these (``Right Ventricle``, ``right_ventricle``)."""
+
+    def __init__(self, loaders: Mapping[str, Callable[[], npt.NDArray[np.bool_]]]) -> None:
+        self._loaders = dict(loaders)
+        self._alike = {same_structure(name): name for name in reversed(self._loaders)}
+
+    def __getitem__(self, name: str) -> Callable[[], npt.NDArray[np.bool_]]:
+        return self._loaders[name] if name in self._loaders else self._loaders[self._alike[same_structure(name)]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._loaders)
+
+    def __len__(self) -> int:
+        return len(self._loaders)
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and (name in self._loaders or same_structure(name) in self._alike)
 
 
 @dataclass(frozen=True)
@@ -89,7 +110,7 @@ class Case:
         return cls(
             key=image_key(image),
             load_image=lambda: image,
-            load_masks=loaders,
+            load_masks=MaskLoaders(loaders),
             category=origin.get("category"),
             subject=origin.get("subject"),
             site=origin.get("site"),

@@ -23,3 +23,7 @@ class ModelError(CasewiseError):
 
 class UsageError(CasewiseError):
     """A call whose options cannot go together (exit code 2 on the command line)."""
+
+
+class NothingKnownError(UsageError):
+    """Cases are to be compared by content, and nothing is known of the image that is known of one of them."""

@@ -134,7 +134,7 @@ def test_a_subjects_mask_goes_to_all_its_sequences(tmp_path: Path, imported) -> 
             ("T1", "MR", None, "glioma"),
         ]
         assert {r.subject for r in records} == {"glioma/CBICA_ATV_1", "glioma/CBICA_ARW_1"}
-        assert all({str(label["name"]) for label in archive.labels(r.key)} == {"gt_w"} for r in records)
+        assert all({str(label["name"]) for label in archive.labels(r.key)} == {"GT_W"} for r in records)
 
 
 def test_a_mask_of_another_grid_is_named(tmp_path: Path, imported) -> None:
@@ -323,7 +323,7 @@ def test_what_all_names_share_tells_nobody_apart() -> None:
 
 @pytest.mark.parametrize(
     ("folder", "structure"),
-    [("lung_masks", "lung"), ("Lungs masks", "lung"), ("masks", None), ("labels", None), ("pelvis_seg", "pelvis")],
+    [("lung_masks", "lung"), ("Lungs masks", "Lung"), ("masks", None), ("labels", None), ("pelvis_seg", "pelvis")],
 )
 def test_structure_of_a_mask_folder(folder: str, structure: str | None) -> None:
     assert structure_of_folder(folder) == structure

@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import pytest
 from PIL import Image as Pillow
 
@@ -214,3 +215,16 @@ def test_what_an_analysis_lacks_is_named(
     done = call("analyze", picture, *given, "--output", tmp_path / "out", "--json")
     assert (done.code, done.out) == (2, "")
     assert told in done.sentence
+
+
+def test_similar_by_content_without_content_says_so(call: Call, archive: Path, model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "bare.png"
+    Pillow.fromarray(np.random.default_rng(0).integers(0, 255, (32, 32)).astype(np.uint8)).save(path)
+    answer = call("similar", archive, path, "--by", "content", "--json")
+    assert (answer.code, answer.document["similar"]) == (1, [])
+    assert "Nothing is known of this image beside its pixels" in answer.sentence and "by latent" in answer.sentence
+    both = call("similar", archive, path, "--model", model, "--json", "-k", "2")
+    assert both.code == 0
+    assert all(case["content"] is None and case["score"] == case["latent"] for case in both.document["similar"])
+    (note,) = both.document["notes"]
+    assert "by latent alone" in note

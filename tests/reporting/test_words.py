@@ -54,6 +54,7 @@ def test_a_number_is_its_own_to_three_digits(value):
         ("", "report"),
         ("Wirbelsäule 2.PNG", "Wirbelsäule_2"),
         ("a" * 300, "a" * 100),
+        ("患" * 83, "患" * 53),
     ],
 )
 def test_file_names_are_safe(name, stem):

@@ -6,6 +6,7 @@ end. So whatever a transaction has read stays true until it is committed, and nu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -23,6 +24,30 @@ _WRITERS_LOCK = 0x6361736577697365  # "casewise": the advisory lock that Postgre
 
 metadata = sa.MetaData()
 
+_UNPAIRED = re.compile("[\udc80-\udcff]|\ufdd0")
+_WRITTEN = re.compile("\ufdd0([0-9a-f]{2}|-)")
+
+
+class Text(sa.types.TypeDecorator[str]):
+    """Text that may hold bytes of a file's name that are not UTF-8: no database takes these as Python holds them.
+
+    Such a byte is written as U+FDD0, which is no character of any script, and its two hexadecimal digits.
+    """
+
+    impl = sa.String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        if value is None or value.isascii():
+            return value
+        return _UNPAIRED.sub(lambda found: "\ufdd0" + (f"{ord(found[0]) - 0xDC00:02x}" if found[0] != "\ufdd0" else "-"), value)
+
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        if value is None or "\ufdd0" not in value:
+            return value
+        return _WRITTEN.sub(lambda found: "\ufdd0" if found[1] == "-" else chr(0xDC00 + int(found[1], 16)), value)
+
+
 meta = sa.Table(
     "meta",
     metadata,
@@ -36,23 +61,23 @@ images = sa.Table(
     "images",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("key", sa.String, nullable=False, unique=True),
-    sa.Column("path", sa.String, nullable=False, index=True),
-    sa.Column("member", sa.String),
-    sa.Column("name", sa.String, nullable=False),
-    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("key", Text, nullable=False, unique=True),
+    sa.Column("path", Text, nullable=False, index=True),
+    sa.Column("member", Text),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("kind", Text, nullable=False),
     sa.Column("files", Json("files", texts), nullable=False),
     sa.Column("copied", sa.Boolean, nullable=False, default=False),
     sa.Column("shape", Json("shape", lengths), nullable=False),
     sa.Column("channels", sa.Integer, nullable=False),
     sa.Column("spacing", Json("spacing", sizes), nullable=False),
-    sa.Column("modality", sa.String),
-    sa.Column("sequence", sa.String),
-    sa.Column("category", sa.String, index=True),
-    sa.Column("site", sa.String, index=True),
-    sa.Column("subject", sa.String),
+    sa.Column("modality", Text),
+    sa.Column("sequence", Text),
+    sa.Column("category", Text, index=True),
+    sa.Column("site", Text, index=True),
+    sa.Column("subject", Text),
     sa.Column("age", sa.Float),
-    sa.Column("sex", sa.String),
+    sa.Column("sex", Text),
     sa.Column("content", Json("content", mapping), nullable=False),
 )
 
@@ -62,10 +87,10 @@ labels = sa.Table(
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("image_id", sa.ForeignKey("images.id", ondelete="CASCADE"), nullable=False),
-    sa.Column("name", sa.String, nullable=False),
-    sa.Column("kind", sa.String, nullable=False),
-    sa.Column("path", sa.String),
-    sa.Column("member", sa.String),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("kind", Text, nullable=False),
+    sa.Column("path", Text),
+    sa.Column("member", Text),
     sa.Column("value", Json("value", numbers, none=True)),
     sa.Column("boxes", Json("boxes", boxes, none=True)),
     sa.Column("origin", Json("origin", mapping), nullable=False),
@@ -73,24 +98,24 @@ labels = sa.Table(
 )
 
 # One row a file that was looked at, by which an unchanged file need not be read again.
-# state: image, label, failed, skipped. images: keys of the images in it (for a label: those it was tried on). A series' keys
-# stand in the row of its first file alone.
+# state: image, label, failed, skipped, table, manifest. images: keys of the images in it (for a label: those it was tried on). A
+# series' keys stand in the row of its first file alone.
 files = sa.Table(
     "files",
     metadata,
-    sa.Column("path", sa.String, primary_key=True),
+    sa.Column("path", Text, primary_key=True),
     sa.Column("size", sa.BigInteger, nullable=False),
     sa.Column("mtime_ns", sa.BigInteger, nullable=False),
-    sa.Column("key", sa.String),
-    sa.Column("state", sa.String, nullable=False),
-    sa.Column("reason", sa.String),
+    sa.Column("key", Text),
+    sa.Column("state", Text, nullable=False),
+    sa.Column("reason", Text),
     sa.Column("images", Json("images", texts), nullable=False),
 )
 
 embeddings = sa.Table(
     "embeddings",
     metadata,
-    sa.Column("encoder_key", sa.String, primary_key=True),
+    sa.Column("encoder_key", Text, primary_key=True),
     sa.Column("image_id", sa.ForeignKey("images.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("row", sa.Integer, nullable=False),
     sa.UniqueConstraint("encoder_key", "row"),
@@ -100,7 +125,7 @@ embeddings = sa.Table(
 encoders = sa.Table(
     "encoders",
     metadata,
-    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("key", Text, primary_key=True),
     sa.Column("dimension", sa.Integer, nullable=False),
     sa.Column("rows", sa.Integer, nullable=False),
 )
@@ -108,9 +133,9 @@ encoders = sa.Table(
 models = sa.Table(
     "models",
     metadata,
-    sa.Column("key", sa.String, primary_key=True),
-    sa.Column("name", sa.String, nullable=False),
-    sa.Column("path", sa.String, nullable=False),
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("name", Text, nullable=False),
+    sa.Column("path", Text, nullable=False),
     sa.Column("data", Json("data", mapping), nullable=False),
 )
 
@@ -118,7 +143,7 @@ results = sa.Table(
     "results",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("image_key", sa.String, index=True),
+    sa.Column("image_key", Text, index=True),
     sa.Column("data", sa.JSON, nullable=False),
 )
 

@@ -7,6 +7,7 @@ Biometrics 27 (1971) 857–871.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -21,6 +22,7 @@ Numbers = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int32]
 
 _MISSING = -1
+_NUMBER = re.compile(r"[+-]?[0-9]{1,300}(?:\.[0-9]{1,300})?")  # Python would take 1_2 for 12
 _UNSEEN = -2  # a value that no row has: known, and different from all
 _UNKNOWN_WORDS = frozenset({"", "nan", "none", "null", "n/a", "na", "unknown", "?"})
 
@@ -131,6 +133,23 @@ def gower(query: Content, rows: Sequence[Content], fields: Sequence[Field] | Non
     return ContentTable(rows, fields).similarity(query)
 
 
+def comparable(query: Content, rows: Sequence[Content], fields: Sequence[Field] | None = None) -> bool:
+    """Whether something is known of ``query`` that is known of one of ``rows`` too."""
+    for field in DEFAULT_FIELDS if fields is None else fields:
+        known = _is_number if field.kind == "numeric" else _is_text
+        if known(query.get(field.name)) and any(known(row.get(field.name)) for row in rows):
+            return True
+    return False
+
+
+def _is_number(value: object) -> bool:
+    return not math.isnan(_number(value))
+
+
+def _is_text(value: object) -> bool:
+    return _text(value) is not None
+
+
 def common(rows: Sequence[Content], archive: Sequence[Content] | None = None, fields: Sequence[Field] | None = None) -> list[str]:
     """What the cases of a subset have in common, one short statement a field, the least expected first.
 
@@ -198,7 +217,7 @@ def _text(value: object) -> str | None:
 
 def _number(value: object) -> float:
     """NaN where nothing, or no finite number, is given."""
-    if not isinstance(value, (int, float, str, np.number)):
+    if not isinstance(value, (int, float, str, np.number)) or (isinstance(value, str) and not _NUMBER.fullmatch(value.strip())):
         return math.nan
     try:
         number = float(value)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from casewise.archive.facts import header_content, header_facts
 from casewise.archive.labelling import LabelReader, LabelRow
 from casewise.archive.layouts.entry import Entry, LabelSource
+from casewise.archive.layouts.tree import suffix
+from casewise.archive.members import expanded
 from casewise.archive.pseudonym_key import subject_under
 from casewise.archive.storage import take
 from casewise.errors import ArchiveError, CasewiseError
@@ -19,7 +21,9 @@ from casewise.image import Image
 
 @dataclass(frozen=True)
 class Unit:
-    """The images made of the same files, and what was known of them before. ``site``: the one given for the whole import."""
+    """The images made of the same files, and what was known of them before. ``site``: the one given for the whole import.
+    ``refused``: reasons why some of the labels in its file are of none of them.
+    """
 
     images: tuple[Found, ...]
     known: Entry
@@ -27,6 +31,7 @@ class Unit:
     labels: tuple[LabelSource, ...]
     several: bool = False
     site: str | None = None
+    refused: tuple[str, ...] = ()
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -87,7 +92,7 @@ class Examiner:
         self._labels = LabelReader(copy_to)
 
     def examine(self, unit: Unit) -> Outcome:
-        outcome = Outcome(unit)
+        outcome = Outcome(unit, failed=list(unit.refused))
         for found in unit.images:
             try:
                 examined = self._image(unit, found, outcome)
@@ -110,7 +115,8 @@ class Examiner:
         image = read_found(found)
         examined.row = self._row(unit, examined, image)
         for source in unit.labels:
-            self._label(source, image, examined, outcome)
+            if source.of_member in (None, found.member):
+                self._label(source, unit, image, examined, outcome)
         examined.boxes = _fitting(unit.known.boxes, image, outcome)
         examined.image = image if self._keep_pixels else None
         return examined
@@ -140,9 +146,9 @@ class Examiner:
                 row["path"] = f"{row['path']}/{found.path.name}"
         return row
 
-    def _label(self, source: LabelSource, image: Image, examined: Examined, outcome: Outcome) -> None:
+    def _label(self, source: LabelSource, unit: Unit, image: Image, examined: Examined, outcome: Outcome) -> None:
         try:
-            read = self._labels.labels(source, image)
+            read = self._labels.labels(_of_same_page(source, unit, examined.found), image)
         except ArchiveError:
             raise
         except (CasewiseError, OSError) as error:
@@ -152,6 +158,22 @@ class Examiner:
             outcome.tried[source.path] = None
             if read.note:
                 outcome.notes[source.path] = read.note
+
+
+def _of_same_page(source: LabelSource, unit: Unit, found: Found) -> LabelSource:
+    """The label's own page for a page of several: a mask of one page is not that of all. A volume's mask is that of all its
+    times.
+    """
+    if source.member is not None or len(unit.images) < 2 or found.kind not in (Kind.TIFF, Kind.NIFTI):
+        return source
+    mask = Found(source.path, None, (source.path,), Kind.TIFF if suffix(source.path.name) in (".tif", ".tiff") else Kind.NIFTI)
+    pages = len(expanded(mask))
+    if pages == len(unit.images):
+        return replace(source, member=found.member)
+    if found.kind is Kind.TIFF or pages > 1:
+        msg = f"{source.path} has {pages} pages or volumes and its image {len(unit.images)}; a mask has one for each."
+        raise CasewiseError(msg)
+    return source
 
 
 def described(unit: Unit, found: Found, image: Image, key: bytes) -> dict[str, object]:

@@ -22,11 +22,14 @@ from casewise.formats import Found, Kind, Rejected, read, scan
 
 _WITHOUT_SERIES = "It is a DICOM segmentation, but the series that it names is not among the images; import them together."
 _HIDDEN = "It is a hidden file."
+_SEVERAL_SERIES = (
+    "It is a mask, but its folder holds several DICOM series, and its name says of none; name its image in a manifest."
+)
 
 
 @dataclass(frozen=True)
 class Settled:
-    """A file of which there is nothing to read. ``state``: failed or skipped."""
+    """A file of which there is nothing to read. ``state``: failed, skipped or table."""
 
     path: Path
     state: str
@@ -37,7 +40,7 @@ class Finder:
     """Goes through the folders of one import.
 
     plan : what is known of the files. stats : size and time of each. earlier : the catalogue's rows by path. renewed : the manifest
-    has changed, so what it names is read again.
+    has changed, so what it names is read again. keys : of the images that were known and unchanged.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class Finder:
         self._report = report
         self._site = site
         self._renewed = renewed
+        self.keys: set[str] = set()
         # Labels that were tried in this import: None where one fits an image, else the reason why not.
         self._tried: dict[Path, str | None] = {}
         self._segmentations = Segmentations(stats, self._state)
@@ -72,7 +76,7 @@ class Finder:
                 paths = [folder.path / name for name in folder.files]
                 # A segmentation may be new to a series that is known: only its files' headers say whose it is.
                 settled = not (self._segmentations.any_new and self._segmentations.hold_dicom(paths))
-                if settled and all(self._is_settled(path) for path in paths):
+                if paths and settled and all(self._is_settled(path) for path in paths):
                     for path in paths:
                         self._recall(path)
                 else:
@@ -94,8 +98,11 @@ class Finder:
                 reason = self._tried[path]
                 if reason is not None:
                     self._report.failed.append(Refused(str(path), reason))
-            elif self._row(path) is None and path in self._stats:
-                yield self._settle(path, "failed", _why(path))
+            elif (row := self._row(path)) is not None:
+                if row.reason:
+                    (self._report.failed if row.state == "failed" else self._report.notes).append(Refused(str(path), row.reason))
+            elif path in self._stats:
+                yield self._settle(path, "failed", _SEVERAL_SERIES if self._is_alone(path) else _why(path))
         for path in self._segmentations.paths:
             if path in self._tried:
                 reason = self._tried[path]
@@ -105,6 +112,9 @@ class Finder:
                 yield self._settle(path, "failed", _WITHOUT_SERIES)
             else:
                 self._recall(path)
+
+    def _is_alone(self, path: Path) -> bool:
+        return any(label.alone for entry in self._plan.entries.values() for label in entry.labels if label.path == path)
 
     def _folder(self, folder: Folder, paths: Sequence[Path]) -> Iterator[Unit | Settled]:
         rejected: list[Rejected] = []
@@ -116,8 +126,9 @@ class Finder:
                 whole = with_voxels(item)
                 groups.setdefault(whole.files, []).append(whole)
         met = {path for files in groups for path in files}
+        series = sum(found[0].kind is Kind.DICOM for found in groups.values())
         for files, found in groups.items():
-            yield from self._found(files, found)
+            yield from self._found(files, found, series)
         refusals: dict[Path, str] = {}
         for item in rejected:
             if item.mask_of is not None:
@@ -149,6 +160,8 @@ class Finder:
             yield self._settle(item.path, "failed" if item.is_image else "skipped", item.reason)
 
     def _unmet(self, path: Path, refusals: Mapping[Path, str]) -> Iterator[Settled]:
+        if path in self._plan.labels:
+            return
         if self._is_settled(path):
             self._recall(path)
         elif path.name.startswith("."):
@@ -156,10 +169,8 @@ class Finder:
         else:
             yield self._settle(path, "failed", refusals.get(path.parent, "It went away while the folder was read; import again."))
 
-    def _found(self, files: tuple[Path, ...], found: list[Found]) -> Iterator[Unit | Settled]:
+    def _found(self, files: tuple[Path, ...], found: list[Found], series: int) -> Iterator[Unit | Settled]:
         if any(path in self._plan.labels for path in files):
-            for path in files:
-                self._recall(path)
             return
         segmentations = self._segmentations.of(found[0].series, files[0].parent)
         tried = all(self._is_tried(label, self._keys(files[0])) for label in segmentations)
@@ -168,6 +179,7 @@ class Finder:
                 self._recall(path)
             return
         if files[0] in self._plan.orphans:
+            # Its name or place says that it is a mask, so it is no image, whatever it was taken for before.
             yield self._settle(files[0], "failed", self._plan.orphans[files[0]])
             return
         try:
@@ -176,12 +188,18 @@ class Finder:
             yield self._settle(files[0], "failed", str(error))
             return
         known, guess = self._plan.of(files)
-        images, labels = told_apart(every) if every[0].kind is Kind.HDF5 else (every, [])
-        yield Unit(tuple(images), known, guess, (*known.labels, *labels, *segmentations), len(every) > 1, self._site)
+        images, labels, refused = told_apart(every) if every[0].kind is Kind.HDF5 else (every, [], [])
+        # A mask of the folder's one series belongs to none where there are several.
+        beside = [label for label in known.labels if not label.alone or (series == 1 and found[0].kind is Kind.DICOM)]
+        self._note_unnamed(files[0])
+        every_label = (*beside, *labels, *segmentations)
+        yield Unit(tuple(images), known, guess, every_label, len(every) > 1, self._site, tuple(refused))
 
     def _is_settled(self, path: Path) -> bool:
         """Whether the catalogue knows what came of this file, and of its labels with it."""
         row = self._row(path)
+        if path in self._plan.orphans:
+            return row is not None and row.state == "failed" and row.reason == self._plan.orphans[path]
         if path in self._plan.labels:
             # It is looked at with its images; its own row matters to them alone, unless it was taken for something else.
             return row is not None and row.state in ("label", "failed")
@@ -216,17 +234,27 @@ class Finder:
     def _recall(self, path: Path) -> None:
         """Report of an unchanged file what was found before."""
         row = self._row(path)
-        if row is None:
+        if row is None or path in self._plan.tables or path in self._plan.labels:
+            # Tables are looked at anew each time; labels when their images have been.
             return
         if row.state == "image":
             self._report.known += len(row.images)
+            self.keys.update(row.images)
+            if row.images:
+                self._note_unnamed(path)
         if row.reason and row.state == "label":
             self._report.notes.append(Refused(str(path), row.reason))
         elif row.reason:
             refused = [Refused(str(path), reason) for reason in row.reason.split("\n")]
             (self._report.skipped if row.state == "skipped" else self._report.failed).extend(refused)
 
+    def _note_unnamed(self, path: Path) -> None:
+        if self._plan.manifest is not None and path not in self._plan.explicit:
+            self._report.not_in_manifest.append(str(path))
+
     def _settle(self, path: Path, state: str, reason: str) -> Settled:
+        if path in self._plan.tables:
+            return Settled(path, "table", reason)
         (self._report.skipped if state == "skipped" else self._report.failed).append(Refused(str(path), reason))
         return Settled(path, state, reason)
 

@@ -11,26 +11,30 @@ import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from casewise.archive.catalogue import Catalogue, files, images
+from casewise.archive.counting import count_masks
 from casewise.archive.embedding import VectorWriter, encode
 from casewise.archive.examining import Examiner, Outcome, Unit
 from casewise.archive.finding import Finder, Settled
-from casewise.archive.layouts.entry import Entry, LabelSource
+from casewise.archive.layouts.entry import Entry
 from casewise.archive.layouts.tree import File, Folder, walk
-from casewise.archive.manifest import read_manifest
-from casewise.archive.planning import plan
+from casewise.archive.manifest import located, read_manifest
+from casewise.archive.planning import Plan, plan
 from casewise.archive.pseudonym_key import key_of
 from casewise.archive.recording import Batch, Recorder
-from casewise.archive.report import ImportReport, Progress, Refused
+from casewise.archive.report import ImportReport, Progress, Refused, TableUse
 from casewise.encoder import Encoder
+from casewise.names import legible
 
 _BATCH = 64
 _BATCH_BYTES = 128 << 20
 _BATCH_SECONDS = 2.0
+_MOST_ROWS = 20  # refused rows of one table that are named one by one
 _STEP = "Importing"
 _NO_FILE = "It is a pipe, a socket or a device, which is never opened."
 
@@ -55,15 +59,18 @@ class Import:
         self._encoder = encoder
         self._progress = progress or (lambda step, done, total: None)
         self.report = ImportReport()
+        self._keys: set[str] = set()
 
     def run(self, paths: Iterable[str | os.PathLike[str]], manifest: Path | None = None) -> ImportReport:
         """Import; returns what came of it. What was written before an error or Ctrl-C stays."""
-        explicit = read_manifest(manifest) if manifest is not None else []
+        rows = read_manifest(manifest) if manifest is not None else []
         trees = self._trees([_absolute(path) for path in paths])
         stats = {path: file for tree in trees for path, file in tree.below()}
-        trees += self._named(explicit, stats)
-        explicit = self._present(explicit, stats)
-        whole = plan(trees, explicit, self._site)
+        if manifest is not None:
+            rows = located(rows, _absolute(manifest).parent, trees)
+        trees += self._named(rows, stats)
+        explicit, orphans = self._present(rows, stats)
+        whole = plan(trees, explicit, self._site, orphans, _absolute(manifest) if manifest is not None else None)
         earlier = self._earlier(trees)
         renewed = manifest is not None and self._changed(manifest, stats, earlier)
         finder = Finder(whole, stats, earlier, self.report, self._site, renewed)
@@ -71,10 +78,28 @@ class Import:
         self._work(finder, trees, stats, total)
         if manifest is not None and renewed:
             self._recorder(stats).write(Batch(settled=[(_absolute(manifest), "manifest", None)]))
-        self.report.failed = sorted(set(self.report.failed))
-        self.report.skipped = sorted(set(self.report.skipped))
-        self.report.notes = sorted(set(self.report.notes))
+        self._conclude(whole, finder.keys)
         return self.report
+
+    def _conclude(self, whole: Plan, keys: set[str]) -> None:
+        """Say what came of tables, folders and masks without an image, and count what there is of the images of this import."""
+        report = self.report
+        for path, table in whole.tables.items():
+            report.tables.append(TableUse(str(path), table.rows, table.joined, table.reason))
+            why = f"This table was not used: {table.reason}." if table.reason and not table.joined else None
+            if why and not table.readable:
+                report.failed.append(Refused(str(path), why))
+            elif why and not table.refused:
+                report.skipped.append(Refused(str(path), why))
+            report.failed += [Refused(str(path), f"A row was not used: {one}.") for one in table.refused[:_MOST_ROWS]]
+            if len(table.refused) > _MOST_ROWS:
+                more = f"{len(table.refused) - _MOST_ROWS:,} further rows were not used, for reasons like those of the others."
+                report.failed.append(Refused(str(path), more))
+        report.notes = sorted({*report.notes, *(Refused(str(path), reason) for path, reason in whole.notes.items())})
+        report.failed, report.skipped = sorted(set(report.failed)), sorted(set(report.skipped))
+        report.left_out = [one for one in report.failed if Path(one.path) in whole.orphans]
+        report.not_in_manifest = sorted(set(report.not_in_manifest))
+        count_masks(self._catalogue, keys | self._keys, report)
 
     def _work(self, finder: Finder, trees: Sequence[Folder], stats: dict[Path, File], total: int) -> None:
         with self._catalogue.read() as connection:
@@ -108,10 +133,12 @@ class Import:
             for key, reason in refused.items():
                 self.report.failed.append(Refused(names[key], f"It is imported, but has no vector: {reason}"))
         written = recorder.write(batch)
+        self._keys |= {one.key for item in batch.outcomes for one in item.images}
         self.report.added += len(written.added)
         self.report.known += written.known
         self.report.labels += written.labels
         self.report.vectors += written.vectors
+        self.report.failed += [Refused(str(path), reason) for path, reason in written.refused.items()]
         for item in batch.outcomes:
             self.report.failed += [Refused(str(item.unit.images[0].path), reason) for reason in item.failed]
 
@@ -156,19 +183,24 @@ class Import:
             folders.setdefault(path.parent, Folder(path.parent, partial=True)).files[path.name] = stats[path]
         return list(folders.values())
 
-    def _present(self, explicit: Sequence[Entry], stats: dict[Path, File]) -> list[Entry]:
-        """The manifest's rows whose files are there; the others are named in the report."""
-        kept = []
+    def _present(self, explicit: Sequence[Entry], stats: dict[Path, File]) -> tuple[list[Entry], dict[Path, str]]:
+        """The manifest's rows whose files are there, and the masks of the others; what is not there is named in the report."""
+        kept: list[Entry] = []
+        orphans: dict[Path, str] = {}
         for entry in explicit:
-            gone = [path for path in (entry.path, *(label.path for label in entry.labels)) if path not in stats]
+            every = (entry.path, *(label.path for label in entry.labels))
+            gone = [path for path in every if path not in stats]
             for path in gone:
                 self.report.failed.append(
                     Refused(str(path), "The manifest names it, but there is no such file; correct the manifest.")
                 )
+            labels = tuple(label for label in entry.labels if label.path not in gone)
             if entry.path not in gone:
-                labels: tuple[LabelSource, ...] = tuple(label for label in entry.labels if label.path not in gone)
-                kept.append(Entry(**{**entry.__dict__, "labels": labels}))
-        return kept
+                kept.append(replace(entry, labels=labels))
+            else:
+                why = f"The manifest names it the mask of {legible(entry.path.name)}, which is not there; correct the manifest."
+                orphans |= {label.path: why for label in labels}
+        return kept, orphans
 
     def _earlier(self, trees: Sequence[Folder]) -> dict[str, sa.Row[tuple[object, ...]]]:
         rows: dict[str, sa.Row[tuple[object, ...]]] = {}

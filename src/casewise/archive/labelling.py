@@ -19,7 +19,10 @@ from casewise.image import Image
 
 @dataclass(frozen=True)
 class LabelRow:
-    """One structure of a label file. ``value``: None for all above ``above``, else the values whose union it is."""
+    """One structure of a label file. ``value``: None for all above ``above``, else the values whose union it is.
+
+    ``source``: the file as it was imported, where ``path`` may be its copy.
+    """
 
     name: str
     kind: str
@@ -28,6 +31,7 @@ class LabelRow:
     value: list[int] | None
     above: float
     key: str
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,8 @@ class LabelReader:
         path = str(source.path)
         if self._copy_to is not None:
             path = take(self._copy_to, key, [source.path], True)
-        rows = [LabelRow(name, source.kind, path, member, value, above, key) for name, member, value, above in named]
+        origin = str(source.path)
+        rows = [LabelRow(name, source.kind, path, member, value, above, key, origin) for name, member, value, above in named]
         return Labels(rows, _note(source, contents, image, empty))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,8 @@ import numpy.typing as npt
 import sqlalchemy as sa
 
 from casewise.archive.storage import located
-from casewise.case import Case
+from casewise.case import Case, MaskLoaders
+from casewise.errors import UnreadableImageError
 from casewise.formats import Found, Kind, read_found, read_mask
 from casewise.image import Image
 
@@ -49,13 +50,28 @@ class Stored:
     def load(self) -> Image:
         """Read the image. Raises UnreadableImageError where its file has gone or changed into something else."""
         path = located(self.folder, self.row.path)
+        check_there(path, [path / name for name in self.row.files] if path.is_dir() else ())
         listed = tuple(path / name for name in self.row.files) if path.is_dir() else ()
         return read_found(Found(path, self.row.member, listed or (path,), Kind(self.row.kind)))
 
 
+def check_there(path: Path, files: Iterable[Path] = ()) -> None:
+    """Raise UnreadableImageError, one sentence, where a file that was imported is there no more."""
+    for one in (path, *files):
+        try:
+            there = one.exists()
+        except OSError:
+            there = False
+        if not there:
+            msg = f"{one} was moved or deleted after it was imported; put it back, or import it from its new place."
+            raise UnreadableImageError(msg)
+
+
 def load_mask(stored: Stored, label: sa.Row[Any]) -> npt.NDArray[np.bool_]:
     """(*spatial) bool on the image's grid."""
-    path, image = located(stored.folder, label.path), stored.load()
+    path = located(stored.folder, label.path)
+    check_there(path)
+    image = stored.load()
     if label.value is None:
         return read_mask(path, image, label.member, above=label.origin.get("above", 0))
     mask = np.zeros(image.spatial_shape, bool)
@@ -69,7 +85,7 @@ def case_of(stored: Stored, masks: Sequence[sa.Row[Any]]) -> Case:
     return Case(
         key=row.key,
         load_image=stored.load,
-        load_masks={label.name: partial(load_mask, stored, label) for label in masks},
+        load_masks=MaskLoaders({label.name: partial(load_mask, stored, label) for label in masks}),
         category=row.category,
         subject=row.subject,
         site=row.site,

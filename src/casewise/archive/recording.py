@@ -16,6 +16,7 @@ from casewise.archive.embedding import VectorWriter
 from casewise.archive.examining import Examined, Outcome, series_files
 from casewise.archive.layouts.tree import File
 from casewise.archive.storage import located
+from casewise.names import legible, same_structure
 
 _FACTS = ("category", "site", "subject", "modality", "sequence", "age", "sex")
 
@@ -34,12 +35,15 @@ class Batch:
 
 @dataclass
 class Written:
-    """What a batch changed. ``added``: keys of new images. ``known``: how many of its images were there."""
+    """What a batch changed. ``added``: keys of new images. ``known``: how many of its images were there. ``refused``: label files
+    of structures that their images have from another file.
+    """
 
     added: set[str] = field(default_factory=set)
     known: int = 0
     labels: int = 0
     vectors: int = 0
+    refused: dict[Path, str] = field(default_factory=dict)
 
 
 class Recorder:
@@ -50,6 +54,7 @@ class Recorder:
         self._folder = folder
         self._stats = stats
         self._vectors = vectors
+        self._spellings: dict[str, str] | None = None
 
     def write(self, batch: Batch) -> Written:
         written = Written()
@@ -71,7 +76,9 @@ class Recorder:
                         self._refresh(connection, before[one.key], one, outcome.unit.known.explicit)
             self._retire(connection, batch)
             everything = [one for outcome in batch.outcomes for one in outcome.images]
-            written.labels = self._label(connection, [(now[one.key].id, one) for one in everything if one.key in now])
+            self._label(connection, [(now[one.key].id, one) for one in everything if one.key in now], written)
+            for outcome in batch.outcomes:
+                outcome.tried |= {path: written.refused[path] for path in outcome.tried.keys() & written.refused.keys()}
             self._catalogue.replace(connection, files, self._file_rows(connection, batch))
             if self._vectors is not None and batch.vectors:
                 rows = {now[key].id: vector for key, vector in batch.vectors.items() if key in now}
@@ -106,6 +113,9 @@ class Recorder:
                 fresh[str(file)] = {one.key for one in outcome.images}
             fresh |= {str(path): set() for path in outcome.tried}
         fresh |= {str(path): set() for path, _, _ in batch.settled}
+        # A mask that is no certain image's is nobody's label any more.
+        refused = [str(path) for path, state, _ in batch.settled if state == "failed"]
+        connection.execute(sa.delete(labels).where(labels.c.path.in_(refused)))
         earlier = connection.execute(sa.select(files).where(files.c.path.in_(list(fresh)), files.c.state == "image"))
         for row in earlier.all():
             for key in set(row.images) - fresh[row.path]:
@@ -123,25 +133,52 @@ class Recorder:
         else:
             connection.execute(sa.delete(images).where(images.c.id == image.id))
 
-    def _label(self, connection: sa.Connection, examined: Sequence[tuple[int, Examined]]) -> int:
-        """Add labels, or replace those of the same file; returns how many are new."""
+    def _label(self, connection: sa.Connection, examined: Sequence[tuple[int, Examined]], written: Written) -> None:
+        """Add labels, or replace those of the same file; a structure that another file has given the image is not given again."""
         there: dict[int, list[sa.Row[Any]]] = {}
         ids = [number for number, one in examined if one.labels or one.boxes]
         for earlier in connection.execute(sa.select(labels).where(labels.c.image_id.in_(ids))):
             there.setdefault(earlier.image_id, []).append(earlier)
-        new = 0
         for number, one in examined:
             kept = there.setdefault(number, [])
-            for row in _label_rows(one):
+            rows = _label_rows(one)
+            for gone in [old for old in kept if self._is_outdated(old, rows)]:
+                connection.execute(sa.delete(labels).where(labels.c.id == gone.id))
+                kept.remove(gone)
+            for row, source in rows:
                 same = next((old for old in kept if _same_label(old, row)), None)
                 if same is not None:
                     connection.execute(sa.update(labels).where(labels.c.id == same.id).values({**row, "name": same.name}))
                     continue
-                row["name"] = _free_name(str(row["name"]), str(row["kind"]), kept)
+                rival = next((old for old in kept if _is_rival(old, row)), None)
+                if rival is not None:
+                    written.refused[source] = (
+                        f"The image has a mask {legible(rival.name)!r} already, from {legible(rival.path or 'this archive')}; that "
+                        "one is kept. Remove it, or give this one another name (mask:NAME in a manifest)."
+                    )
+                    continue
+                row["name"] = self._spelling(connection, str(row["name"]))
                 inserted = connection.execute(sa.insert(labels).values(image_id=number, **row).returning(labels))
                 kept.append(inserted.one())
-                new += 1
-        return new
+                written.labels += 1
+
+    def _is_outdated(self, old: sa.Row[Any], rows: Sequence[tuple[Mapping[str, Any], Path]]) -> bool:
+        """Whether a label is of a file that now says something else, or of one that is gone and another takes its place."""
+        if old.path is None or any(_same_label(old, row) for row, _ in rows):
+            return False
+        if any(old.path == row["path"] and old.kind == row["kind"] and old.member == row["member"] for row, _ in rows):
+            return True
+        rival = any(_is_rival(old, row) for row, _ in rows)
+        return rival and old.origin.get("how") == "imported" and not located(self._folder, old.path).exists()
+
+    def _spelling(self, connection: sa.Connection, name: str) -> str:
+        """A structure as the archive spells it: the first spelling that came, so that one structure has one name over all cases."""
+        if self._spellings is None:
+            every = connection.scalars(sa.select(labels.c.name).group_by(labels.c.name).order_by(sa.func.min(labels.c.id)))
+            self._spellings = {}
+            for known in every:
+                self._spellings.setdefault(same_structure(known), known)
+        return self._spellings.setdefault(same_structure(name), name)
 
     def _file_rows(self, connection: sa.Connection, batch: Batch) -> list[dict[str, object]]:
         rows: dict[str, dict[str, object]] = {}
@@ -193,15 +230,17 @@ class Recorder:
         }
 
 
-def _label_rows(one: Examined) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
+def _label_rows(one: Examined) -> list[tuple[dict[str, object], Path]]:
+    """The catalogue's rows of an image's labels, each with the file that it was imported from."""
+    rows: list[tuple[dict[str, object], Path]] = []
     for label in one.labels:
         about = asdict(label)
         origin = {"how": "imported", "key": about.pop("key"), "above": about.pop("above")}
-        rows.append({**about, "boxes": None, "origin": origin})
+        source = Path(about.pop("source"))
+        rows.append(({**about, "boxes": None, "origin": origin}, source))
     for name, boxes in one.boxes.items():
-        how = {"how": "imported"}
-        rows.append({"name": name, "kind": "boxes", "path": None, "member": None, "value": None, "boxes": boxes, "origin": how})
+        row = {"name": name, "kind": "boxes", "path": None, "member": None, "value": None, "boxes": boxes}
+        rows.append(({**row, "origin": {"how": "imported"}}, one.found.path))
     return rows
 
 
@@ -216,11 +255,6 @@ def _same_label(old: sa.Row[Any], new: Mapping[str, Any]) -> bool:
     return bool(same_file and old.member == new["member"] and old.value == new["value"])
 
 
-def _free_name(name: str, kind: str, kept: Sequence[sa.Row[Any]]) -> str:
-    """``name``, or ``name_2`` where another file has given the image a label of this name."""
-    taken = {row.name for row in kept if row.kind == kind}
-    number, free = 1, name
-    while free in taken:
-        number += 1
-        free = f"{name}_{number}"
-    return free
+def _is_rival(old: sa.Row[Any], new: Mapping[str, Any]) -> bool:
+    """Whether both would be the same structure of an image."""
+    return bool(old.kind == new["kind"] and same_structure(old.name) == same_structure(str(new["name"])))

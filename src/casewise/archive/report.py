@@ -20,14 +20,32 @@ class Refused:
         return {"path": self.path, "reason": self.reason}
 
 
+@dataclass(frozen=True, order=True)
+class TableUse:
+    """What came of a table beside images: how many ``rows`` it has, how many were ``used``, and why not all. See ``TableNote``."""
+
+    path: str
+    rows: int
+    used: int
+    reason: str | None
+
+    def to_json(self) -> dict[str, object]:
+        return {"path": self.path, "rows": self.rows, "used": self.used, "reason": self.reason}
+
+
 @dataclass
 class ImportReport:
     """The outcome of one import.
 
     added : images that are new to the archive. known : images that it had already, under this path or another.
-    labels : masks, boxes and scribbles that are new. failed : images and labels that cannot be used, each with its reason.
-    skipped : files that are no images (texts, tables). vectors : embeddings that are new.
-    notes : files that were taken in, with what a person should know of how (a mask that is empty, or was fitted to its image).
+    labels : masks, boxes and scribbles that are new. failed : images, labels and rows that cannot be used, each with its reason.
+    skipped : files that are no images (texts, tables that were not used). vectors : embeddings that are new.
+    left_out : the masks among those that failed, as their image is not there or not certain. tables : what came of each table.
+    not_in_manifest : images found that the manifest, where there is one, does not name; they are imported.
+    notes : what a person should know: masks that are empty or were fitted to their images, folders of whose names nothing was
+    taken.
+    Of the images of this import, new and known: masks, how many have one of each structure; sites, images of each; subjects, how
+    many.
     """
 
     added: int = 0
@@ -36,7 +54,13 @@ class ImportReport:
     vectors: int = 0
     failed: list[Refused] = field(default_factory=list)
     skipped: list[Refused] = field(default_factory=list)
+    left_out: list[Refused] = field(default_factory=list)
+    tables: list[TableUse] = field(default_factory=list)
+    not_in_manifest: list[str] = field(default_factory=list)
     notes: list[Refused] = field(default_factory=list)
+    masks: dict[str, int] = field(default_factory=dict)
+    sites: dict[str, int] = field(default_factory=dict)
+    subjects: int = 0
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -46,5 +70,11 @@ class ImportReport:
             "vectors": self.vectors,
             "failed": [refused.to_json() for refused in sorted(self.failed)],
             "skipped": [refused.to_json() for refused in sorted(self.skipped)],
-            "notes": [noted.to_json() for noted in sorted(self.notes)],
+            "masks": dict(sorted(self.masks.items())),
+            "sites": dict(sorted(self.sites.items())),
+            "subjects": self.subjects,
+            "left_out_masks": [refused.to_json() for refused in sorted(self.left_out)],
+            "tables": [table.to_json() for table in sorted(self.tables)],
+            "not_in_manifest": sorted(self.not_in_manifest),
+            "notes": [refused.to_json() for refused in sorted(self.notes)],
         }

@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from casewise.archive.content import DEFAULT_FIELDS, comparable
 from casewise.archive.embedding import Vectors, store_of
 from casewise.archive.facts import content_of
 from casewise.case import Case, Structure
 from casewise.encoder import Encoder
-from casewise.errors import ArchiveError, CasewiseError, UsageError
+from casewise.errors import ArchiveError, CasewiseError, NothingKnownError, UsageError
 from casewise.image import Box, Image
 from casewise.orientation import Turn, displayed
 from casewise.result import SimilarCase
@@ -60,8 +61,14 @@ def find_similar(
             chosen = np.argsort(-terms["latent"], kind="stable")[: max(_LOOKED_AT, 2 * k)]
             cases = [cases[place] for place in sorted(chosen)]
             terms["latent"] = _within(image, region, cases, encoder)
-    if "content" in by:
+    if "content" in by and _says_something(image, cases):
         terms["content"] = _content(image, cases)
+    if not terms:
+        fields = ", ".join(field.name.replace("_", " ") for field in DEFAULT_FIELDS)
+        msg = (
+            f"Nothing is known of this image beside its pixels that is known of the archive's cases too ({fields}); ask by latent."
+        )
+        raise NothingKnownError(msg)
     weight = sum(WEIGHTS[name] for name in terms)
     scores = sum((WEIGHTS[name] / weight * term for name, term in terms.items()), np.zeros(len(cases)))
     order = np.lexsort((np.arange(len(cases)), -scores))[:k]
@@ -83,6 +90,11 @@ def _check(k: int, by: tuple[str, ...], encoder: Encoder | None, region: object)
     if k < 1:
         msg = f"At least one similar case must be asked for; given was k = {k}."
         raise UsageError(msg)
+
+
+def _says_something(image: Image, cases: Sequence[Case]) -> bool:
+    """Whether content tells any case from another: the image and a case have a known field in common."""
+    return comparable(content_of(image), [case.content for case in cases])
 
 
 def _content(image: Image, cases: Sequence[Case]) -> Numbers:

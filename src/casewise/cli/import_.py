@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from casewise.cli.common import FLAG, Device, DeviceOption, JsonOption, SeedOption, answering, load_model, plural
+from casewise.names import legible
 
 if TYPE_CHECKING:
-    from casewise.archive.report import Refused
+    from casewise.archive.report import ImportReport, Refused
+
+_NAMED = 12  # names in one line of what a person reads
 
 
 def import_images(
@@ -96,18 +99,41 @@ def import_images(
             report = opened.import_paths(paths, manifest=manifest, site=site, copy=copy, encoder=encoder, progress=answer.progress)
         for refused in sorted(report.failed):
             answer.failed(refused.path, refused.reason)
-        lines = [f"{plural(report.added, 'image')} added, {report.known:,} already known, {len(report.failed):,} not imported."]
-        if report.skipped:
-            lines.append(f"{plural(len(report.skipped), 'file')} passed over as no images; --json names each with its reason.")
-        lines += noted(report.notes)
-        answer.give(report.to_json(), *lines)
+        answer.give(report.to_json(), *_lines(report))
+
+
+def _lines(report: ImportReport) -> list[str]:
+    """What a person reads of an import."""
+    lines = [f"{plural(report.added, 'image')} added, {report.known:,} already known, {len(report.failed):,} not imported."]
+    if report.added or report.known:
+        subjects = f"{report.subjects:,}" if report.subjects else "not known"
+        lines += [f"Masks: {_counts(report.masks)}.", f"Sites: {_counts(report.sites)}. Subjects: {subjects}."]
+    if report.left_out:
+        lines.append(f"{plural(len(report.left_out), 'mask')} left out, as no image is certainly theirs.")
+    for table in report.tables:
+        why = f" ({table.reason})" if table.reason else ""
+        lines.append(f"Table {legible(Path(table.path).name)}: {table.used:,} of {plural(table.rows, 'row')} used{why}.")
+    lines += noted(report.notes)
+    if unnamed := report.not_in_manifest:
+        names = ", ".join([legible(path) for path in unnamed[:_NAMED]] + ["…"] * (len(unnamed) > _NAMED))
+        lines.append(f"{plural(len(unnamed), 'image')} imported that the manifest does not name: {names}.")
+    if report.skipped:
+        lines.append(f"{plural(len(report.skipped), 'file')} passed over as no images; --json names each with its reason.")
+    return lines
+
+
+def _counts(counts: Mapping[str, int]) -> str:
+    """``lung 45, heart 45``, the most frequent first; ``none``."""
+    often = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    named = [f"{name} {count:,}" for name, count in often[:_NAMED]]
+    return ", ".join([*named, f"and {len(often) - _NAMED:,} more"] if len(often) > _NAMED else named) or "none"
 
 
 def noted(notes: Sequence[Refused]) -> list[str]:
-    """A line for each remark about files that were taken in, however many of them it is about."""
+    """A line for each remark, however many files and folders it is about."""
     paths: dict[str, list[str]] = {}
     for note in notes:
-        paths.setdefault(note.reason, []).append(note.path)
+        paths.setdefault(note.reason, []).append(legible(note.path))
     return [
         f"note: {files[0]}{f' and {len(files) - 1:,} more' if len(files) > 1 else ''}: {reason}" for reason, files in paths.items()
     ]

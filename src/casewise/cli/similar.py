@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from casewise.cli.common import Device, DeviceOption, ForceOption, JsonOption, SeedOption, answering, load_model
-from casewise.errors import UsageError
+from casewise.errors import NothingKnownError, UsageError
 from casewise.files import claim, protecting
 
 if TYPE_CHECKING:
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from casewise.image import Array, Image
     from casewise.models import Model
     from casewise.result import SimilarCase
+
+
+_ALONE = "Nothing is known of the image beside its pixels that is known of the archive's cases too: compared by latent alone."
 
 
 class By(StrEnum):
@@ -104,11 +107,17 @@ def similar(
             network = load_model(model) if model else None
             mask = _region(network, query, region, where) if network and region else None
             encoder = _encoder(network, where) if By.LATENT in ways else None
-            found = opened.similar(query, k=k, by=ways, encoder=encoder, region=mask)
+            try:
+                found = opened.similar(query, k=k, by=ways, encoder=encoder, region=mask)
+            except NothingKnownError as error:
+                answer.failed(image, error)
+                answer.give({"image": image, "similar": [], "notes": [str(error)]}, f"No case: {error}")
+                return
             if sheet:
                 _draw(opened, query, found, sheet, {region: mask} if region and mask is not None else {})
-        document = {"image": image, "similar": [case.to_json() for case in found]}
-        lines = [_line(number, case) for number, case in enumerate(found, start=1)]
+        notes = [_ALONE] if By.CONTENT in ways and any(case.content is None for case in found) else []
+        document = {"image": image, "similar": [case.to_json() for case in found], "notes": notes}
+        lines = [*(_line(number, case) for number, case in enumerate(found, start=1)), *notes]
         answer.give(document, *lines, *([f"Sheet: {sheet}"] if sheet else []))
 
 

@@ -1,4 +1,4 @@
-"""JSON that every reader takes: NumPy's numbers and paths made plain, NaN and infinity made null."""
+"""JSON that every reader takes: NumPy's numbers and paths made plain, NaN and infinity made null, odd names escaped."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from casewise.names import legible
+
 
 def dumps(value: object, indent: int | None = None) -> str:
     """One JSON document of dictionaries, sequences, numbers (NumPy's too), strings, paths and None; keys keep their order."""
@@ -17,8 +19,10 @@ def dumps(value: object, indent: int | None = None) -> str:
 
 def plain(value: object) -> object:
     """The same value of JSON's own types; a number that is not finite becomes None. TypeError for what JSON cannot say."""
-    if value is None or isinstance(value, (str, bool)):
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, str):
+        return legible(value)
     if isinstance(value, np.ndarray):
         return plain(value.tolist())
     if isinstance(value, np.generic):
@@ -26,9 +30,9 @@ def plain(value: object) -> object:
     if isinstance(value, (int, float)):
         return value if math.isfinite(value) else None
     if isinstance(value, Path):
-        return str(value)
+        return legible(str(value))
     if isinstance(value, Mapping):
-        return {str(key): plain(entry) for key, entry in value.items()}
+        return {legible(str(key)): plain(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         entries = sorted(value, key=str) if isinstance(value, (set, frozenset)) else value
         return [plain(entry) for entry in entries]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import os
+import uuid
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from casewise.errors import CasewiseError
 from casewise.files import claim, wrote
+from casewise.names import legible
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -42,10 +43,10 @@ def environment() -> Environment:
 def write_page(path: Path, page: str) -> Path:
     """Write a page at once or not at all. Raises CasewiseError for a folder that cannot be written to."""
     claim(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = path.with_name(f".{uuid.uuid4().hex}.part")  # the name itself may be as long as a name can be
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(page, encoding="utf-8")
+        beside.write_text(legible(page), encoding="utf-8")
         beside.replace(path)
         wrote(path)
     except OSError as error:

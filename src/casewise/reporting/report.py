@@ -153,7 +153,8 @@ def file_stem(name: str) -> str:
     """An image's name without its suffixes as one that every file system takes: letters, digits, ``-``, ``_`` and ``.``."""
     stem = re.sub(r"\.(nii|dcm|nrrd|mha|mhd|png|jpe?g|tiff?|h5|hdf5|gz|bz2)(?=\.|$)", "", name, flags=re.IGNORECASE)
     stem = re.sub(r"[^\w.-]+", "_", stem).strip("._")
-    return stem[:100] or "report"
+    # A suffix and the names of structures come to it, and a name may have 255 bytes.
+    return stem[:100].encode()[:160].decode(errors="ignore") or "report"
 
 
 def _finding_rows(findings: Sequence[Finding], every: Sequence[Finding], pictures: Pictures) -> list[dict[str, object]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import unicodedata
+import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -176,7 +176,7 @@ def _font(size: int) -> Font:
 
 def _save(sheet: Sheet, path: Path) -> Path:
     claim(path)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    beside = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         sheet.save(beside, "PNG")

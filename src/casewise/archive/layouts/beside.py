@@ -1,7 +1,10 @@
-"""Masks beside images: ``x_seg`` for ``x``, ``brain1_label`` for ``brain1_image``, ``gt`` or ``GOLD_STANDARD…`` for a folder.
+"""Masks beside images: ``x_seg`` for ``x``, ``brain1_label`` for ``brain1_image``, ``gt`` or ``GOLD_STANDARD…`` in a subject's
+folder.
 
-A mask goes to the images whose names begin like its own; one that begins like none (``gt``, ``GT_W``) goes to all the images of its
-folder, where that is one subject's (at most 16 images). In either case the grid decides: it is attached where it is the image's.
+Which image a mask belongs to is told by the names (:mod:`casewise.archive.layouts.matching`); a mask that fits none with
+certainty is left out and named. In a folder that holds one DICOM series, a volume whose name says no image is the series' mask.
+In either case the grid has the last word: a mask is attached where it is the image's.
+
 Its structure is what its name says beside that (``T1_lesion_mask`` → lesion), else its values (``label_1``, …).
 """
 
@@ -11,65 +14,52 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from casewise.archive.layouts.entry import Entry, LabelSource, Orphan
-from casewise.archive.layouts.tree import HDF5, Folder, stem, suffix
-from casewise.archive.layouts.words import IMAGE_WORDS, is_mask_name, structure_name, without_role, words
-
-_ONE_SUBJECT = 16
+from casewise.archive.layouts.matching import Match, pair
+from casewise.archive.layouts.tree import DICOM, HDF5, PICTURES, Folder, stem, suffix
+from casewise.archive.layouts.vocabulary import is_structure
+from casewise.archive.layouts.words import is_mask_name, structure_name, without_roles
+from casewise.names import nfc
 
 
 def detect(folder: Folder) -> bool:
-    """Whether some images here have a mask's name, and others have not."""
-    masks = _masks(folder)
-    return bool(masks) and len(masks) < len(folder.images)
+    """Whether an image here has a mask's name."""
+    return bool(_masks(folder))
 
 
 def entries(folder: Folder) -> Iterator[Entry | Orphan]:
-    """An entry for each image that a mask may belong to; an orphan for a mask that can belong to none."""
+    """An entry for each image that has a mask; an orphan for a mask whose image is not there or is not certain."""
     masks = _masks(folder)
-    names = {name: words(stem(name)) for name in folder.images if name not in masks}
+    images = [name for name in folder.images if name not in masks]
+    named = [name for name in images if suffix(name) not in DICOM]
     labels: dict[str, list[LabelSource]] = defaultdict(list)
-    for mask in masks:
-        images = _candidates(mask, names)
-        if not images:
-            yield Orphan(folder.path / mask, "Its name says that it is a mask, but no image beside it has a name that fits.")
-        structure = _structure(mask, [names[image] for image in images])
-        for image in images:
-            labels[image].append(LabelSource(folder.path / mask, structure, loose=True))
+    for mask, found in pair(masks, named, folder.path.name).items():
+        path = folder.path / mask
+        if isinstance(found, Match):
+            for image in found.images:
+                labels[image].append(LabelSource(path, found.structure, role=found.role, loose=True))
+        elif not named and (source := _of_series(folder, mask)):
+            for name in folder.files:
+                if name not in masks:
+                    labels[name].append(source)
+        else:
+            yield Orphan(path, found)
     for image, sources in labels.items():
         yield Entry(folder.path / image, tuple(sources))
 
 
-def _masks(folder: Folder) -> set[str]:
-    return {name for name in folder.images if suffix(name) not in HDF5 and is_mask_name(stem(name))}
+def _masks(folder: Folder) -> list[str]:
+    # What a DICOM file is says its header.
+    return [name for name in folder.images if suffix(name) not in HDF5 | DICOM and is_mask_name(stem(name))]
 
 
-def _candidates(mask: str, names: dict[str, list[str]]) -> list[str]:
-    """The images whose names have the longest beginning in common with the mask's; all of a subject's folder if none has any."""
-    own = without_role(words(stem(mask)))
-    exact = [name for name, parts in names.items() if [part for part in parts if part not in IMAGE_WORDS] == own]
-    if exact and own:
-        return exact
-    common = {name: _shared(own, parts) for name, parts in names.items()}
-    longest = max(common.values(), default=0)
-    if longest:
-        return [name for name, length in common.items() if length == longest]
-    return list(names) if len(names) <= _ONE_SUBJECT else []
-
-
-def _shared(first: list[str], second: list[str]) -> int:
-    count = 0
-    for one, other in zip(first, second, strict=False):
-        if one != other:
-            break
-        count += 1
-    return count
-
-
-def _structure(mask: str, images: list[list[str]]) -> str | None:
-    """What a mask's name says that its images' names do not: ``T1_lesion_mask`` → lesion; None if nothing is left."""
-    shared = {part for parts in images for part in parts}
-    own = [part for part in without_role(words(stem(mask))) if part not in shared and not part.isdecimal()]
-    if not own:
+def _of_series(folder: Folder, mask: str) -> LabelSource | None:
+    """A mask's label of the one DICOM series of its folder, where its name says nothing but the folder's name and a structure."""
+    if suffix(mask) in PICTURES or not any(suffix(name) in DICOM or "." not in name for name in folder.files):
         return None
-    # A letter alone (GT_W) says nothing without the word before it.
-    return structure_name(stem(mask)) if len("".join(own)) < 3 else "_".join(own)
+    rest = without_roles(stem(mask))
+    here = nfc(folder.path.name)
+    if rest == here or rest.startswith((f"{here}_", f"{here}-", f"{here} ")):
+        rest = rest[len(here) + 1 :]
+    if rest and not is_structure(rest):
+        return None
+    return LabelSource(folder.path / mask, structure_name(rest) or None, loose=True, alone=True)

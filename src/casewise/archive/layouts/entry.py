@@ -16,6 +16,9 @@ class LabelSource:
     split : whether several values are several structures (``label_1``, ``label_2``, …) rather than one.
     loose : it may belong to this image; it does if it has the same grid.
     kind : ``mask``, or ``scribble`` (a person's strokes, kept as they are).
+    role : the word for mask in the name of its file or folder, by which two masks of no other name are told apart.
+    alone : it belongs to the one DICOM series of its folder; where there are several, to none.
+    of_member : the data set of its file that it labels; None for all.
     """
 
     path: Path
@@ -25,6 +28,9 @@ class LabelSource:
     split: bool = True
     loose: bool = False
     kind: str = "mask"
+    role: str = ""
+    alone: bool = False
+    of_member: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,7 @@ class Entry:
 
     def merged(self, other: Entry) -> Entry:
         """This entry, with what it does not know from ``other``; labels and content of both."""
-        known = {label.path: label for label in (*other.labels, *self.labels)}
+        known = {(label.path, label.member): label for label in (*other.labels, *self.labels)}
         values = {
             item.name: getattr(self, item.name) if getattr(self, item.name) else getattr(other, item.name) for item in fields(self)
         }
@@ -70,6 +76,30 @@ class Entry:
 @dataclass(frozen=True)
 class Orphan:
     """A file that its place says is a mask, but whose image is not there; ``reason`` in one sentence."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class TableNote:
+    """What came of a table beside images.
+
+    rows : how many it has. joined : how many of them are of an image here. reason : why it was not used, or what of it was not;
+    None where all was. refused : rows that may be of an image here, but not with certainty, each a sentence.
+    """
+
+    path: Path
+    rows: int = 0
+    joined: int = 0
+    reason: str | None = None
+    refused: tuple[str, ...] = ()
+    readable: bool = True
+
+
+@dataclass(frozen=True)
+class FolderNote:
+    """What was not taken from a folder's name, and why; ``reason`` in whole sentences."""
 
     path: Path
     reason: str

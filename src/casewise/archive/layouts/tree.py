@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+
+from casewise.names import nfc
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
 VOLUMES = frozenset({".nii", ".nii.gz", ".nrrd", ".nhdr", ".mha", ".mhd", ".hdr"})
@@ -57,14 +59,22 @@ class Folder:
                 yield folder.path / name, file
 
     def find(self, relative: str) -> Path | None:
-        """The file at a relative path written with slashes; None if it is not in the tree."""
+        """The file at a relative path written with slashes; None if it is not in the tree. Names agree as NFC text."""
         here = self
         *parts, name = [part for part in relative.replace("\\", "/").split("/") if part not in ("", ".")] or [""]
         for part in parts:
-            if part not in here.folders:
+            below = _named(part, here.folders)
+            if below is None:
                 return None
-            here = here.folders[part]
-        return here.path / name if name in here.files else None
+            here = here.folders[below]
+        found = _named(name, here.files)
+        return here.path / found if found is not None else None
+
+
+def _named(wanted: str, names: Iterable[str]) -> str | None:
+    """The one of ``names`` that is this text; None where there is none or are two that differ in their bytes alone."""
+    same = [name for name in names if name == wanted] or [name for name in names if nfc(name) == nfc(wanted)]
+    return same[0] if len(same) == 1 else None
 
 
 def suffix(name: str) -> str:

@@ -1,0 +1,31 @@
+"""Names as people and files give them: one form for comparing, one that every file and database takes."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+
+def nfc(text: str) -> str:
+    """The one form in which names are compared: a decomposed name (macOS) is the same as a composed one."""
+    return unicodedata.normalize("NFC", text)
+
+
+def legible(text: str) -> str:
+    r"""Text that every reader takes: what is no text (bytes of a file's name that are not UTF-8) is written ``\xff``."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "".join(_legible(letter) for letter in text)
+    return text
+
+
+def _legible(letter: str) -> str:
+    if "\udc80" <= letter <= "\udcff":
+        return f"\\x{ord(letter) - 0xDC00:02x}"
+    return f"\\u{ord(letter):04x}" if "\ud800" <= letter <= "\udfff" else letter
+
+
+def same_structure(text: str) -> str:
+    """What is equal for two spellings of one structure: case, blanks and underscores do not count."""
+    return re.sub(r"[\s_]+", "", nfc(text).casefold())
