@@ -54,7 +54,7 @@ def test_a_volume_is_a_brain_and_a_picture_a_chest_unless_it_says_mr() -> None:
 
 def test_map_and_synthesised_image_lie_on_the_images_grid(small: Model, tmp_path: Path) -> None:
     image = head(lesion=True)
-    whole, *parts = Abnormality("cpu", maps=tmp_path).analyze(image)
+    whole, *parts = Abnormality("cpu", maps=tmp_path, intended_only=False).analyze(image)
     assert whole.label == "abnormality" and whole.map is not None
     assert 0 <= whole.measures["normal_images_below_percent"] <= 100
     synthesised = formats.read(tmp_path / "abnormality-synthesised.nii.gz")
@@ -78,8 +78,8 @@ def test_what_is_synthesised_has_the_images_own_intensities(small: Model) -> Non
     )  # the noise that resizing takes away
 
 
-def test_a_brain_in_its_skull_and_another_sequence_are_refused(small: Model) -> None:
-    with pytest.raises(CasewiseError, match="remove the skull first"):
+def test_what_is_no_brain_without_its_skull_and_another_sequence_are_refused() -> None:
+    with pytest.raises(CasewiseError, match="abnormality is for FLAIR or T1 of a brain without its skull"):
         Abnormality("cpu").analyze(head(lesion=False, skull=True))
     other = head(lesion=False)
     with pytest.raises(CasewiseError, match="give the FLAIR"):

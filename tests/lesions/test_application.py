@@ -113,7 +113,9 @@ def test_the_shipped_model_takes_what_it_is_declared_for() -> None:
     (declared,) = (known for known in BUILT_IN if known.name == "brain-lesions")
     assert declared.sequences == SEQUENCES == sequences_of(load("brain_lesions"))
     assert declared.features == tuple(load("brain_lesions").spec.classes[1:])
-    application = BrainLesions("cpu")
+    with pytest.raises(CasewiseError, match="brain-lesions is for FLAIR or T1 of a brain without its skull"):
+        BrainLesions("cpu").analyze(brain(45, LARGE)[0])
+    application = BrainLesions("cpu", intended_only=False)
     whole, *others = application.analyze(brain(45, LARGE)[0])
     assert whole.label == "lesions"
     assert others[-1].label == "lesions on T1"

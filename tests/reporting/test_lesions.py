@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from casewise.errors import CasewiseError
 from casewise.finding import Finding
-from casewise.image import Image
+from casewise.image import Box, Image
 from casewise.reporting.lesions import lesion_parts
 from casewise.reporting.registration import SequenceView
 
@@ -49,6 +49,19 @@ def test_each_sequence_has_its_own_map_and_the_cut_shows_most_of_the_combined_on
     assert coloured[0] > 0.02 and coloured[1] > 0.02
     assert coloured[2] == 0
     assert [entry["name"] for entry in part["classes"]] == ["lesions", "glioma"]  # type: ignore[index, union-attr]
+
+
+def test_the_cut_goes_through_the_largest_lesion_and_not_through_what_is_no_lesion() -> None:
+    base = heat(2)
+    base[4:26, 4:30, 1:4] = 0.99  # an artefact at the skull base, larger and brighter than the lesion
+    combined = np.maximum(base, heat(13))
+    lesion = Finding("x", "lesions", 0.8, box=Box((10, 12, 12), (18, 20, 15)))
+    (part,) = lesion_parts(image(), [lesion], {"x": combined}, [])
+    assert part["slice"] == 13
+    (part,) = lesion_parts(image(), [Finding("x", "lesions", 0.2)], {"x": base}, [])
+    assert part["slice"] == SHAPE[2] // 2
+    (part,) = lesion_parts(image(), [Finding("x", "other map")], {"x": base}, [])
+    assert part["slice"] == 2
 
 
 def test_no_map_and_a_picture_show_nothing_and_an_empty_map_the_middle() -> None:

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 NAME = "abnormality"
 BRAIN, CHEST = "brain", "chest"
 KINDS = (BRAIN, CHEST)
-_EMPTY = 0.25  # of a volume at least has one and the same value where the brain was freed of its skull
-_SAMPLES = 300_000
 _APART_MM = 3.0  # between the slices of a volume that are judged
 
 Floats = npt.NDArray[np.float32]
@@ -30,14 +28,16 @@ Floats = npt.NDArray[np.float32]
 class Abnormality:
     """Implements :class:`casewise.applications.Application` by the shipped models, loaded at the first image.
 
-    maps : folder where the map and the synthesised image are written, on the image's grid; None writes none. notes : what whoever
-    reads the last image's findings must know.
+    maps : folder where the map and the synthesised image are written, on the image's grid; None writes none. intended_only :
+    whether a volume unlike the brains of the training is refused (a picture that is no chest radiograph always is). notes : what
+    whoever reads the last image's findings must know.
     """
 
     name = NAME
 
-    def __init__(self, device: str = "auto", maps: str | Path | None = None) -> None:
+    def __init__(self, device: str = "auto", maps: str | Path | None = None, intended_only: bool = True) -> None:
         self._device = device
+        self._intended_only = intended_only
         self._maps = None if maps is None else Path(maps)
         self.notes: list[str] = []
 
@@ -58,9 +58,17 @@ class Abnormality:
         return [self._whole(judged, model, self._written(judged, image)), *self._parts(judged, model)]
 
     def _brain(self, model: Model, image: Image) -> Judged:
+        from casewise.applications.brain import check_brain
+        from casewise.applications.intended import Intended
         from casewise.detection.abnormality import abnormality
+        from casewise.models.shipped import FOLDER
 
-        _check_brain(image)
+        _check_sequence(image)
+        if self._intended_only:
+            check = Intended.load(FOLDER / f"{NAME}_{BRAIN}")
+            if check is not None:
+                check.check(image, self.name)
+            check_brain(image, self.name)
         return abnormality(model, image, self._device, apart_mm=_APART_MM)
 
     def _chest(self, model: Model, image: Image) -> Judged:
@@ -127,17 +135,9 @@ def kind_of(image: Image) -> str:
     return BRAIN if image.spatial_dims == 3 or modality == "MR" else CHEST
 
 
-def _check_brain(image: Image) -> None:
+def _check_sequence(image: Image) -> None:
     from casewise.anatomy.sequences import of_description
 
     told = of_description(str(image.header.get("sequence", "")))
     if told is not None and told != "FLAIR":
         raise CasewiseError(f"{NAME} judges brains by FLAIR, and this image is {told}; give the FLAIR of the examination.")
-    # An odd step, so that it does not stay on a few columns.
-    sample = image.array.reshape(-1)[:: image.array.size // _SAMPLES | 1]
-    if float(np.unique(sample, return_counts=True)[1].max()) / sample.size < _EMPTY:
-        msg = (
-            f"{NAME} judges a brain without its skull, and this image shows more: less than {_EMPTY:.0%} of it is empty; "
-            "remove the skull first."
-        )
-        raise CasewiseError(msg)

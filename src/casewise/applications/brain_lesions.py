@@ -13,6 +13,7 @@ from casewise.finding import Finding
 from casewise.image import Image
 
 if TYPE_CHECKING:
+    from casewise.applications.intended import Intended
     from casewise.lesions.finding import Lesions
     from casewise.models import Model
 
@@ -31,13 +32,21 @@ class BrainLesions:
     """Implements :class:`casewise.applications.Application` by a model of `casewise train lesions`, loaded at the first image.
 
     model : its folder; None takes the shipped one. maps : folder where mask and maps are written, on the image's grid; None writes
-    none. notes : what was seen in the last image that whoever reads its findings must know.
+    none. intended_only : whether an examination unlike those that the shipped model was trained on is refused; a model of one's own
+    has no such check. notes : what was seen in the last image that whoever reads its findings must know.
     """
 
     name = NAME
 
-    def __init__(self, device: str = "auto", maps: str | Path | None = None, model: str | Path | None = None) -> None:
+    def __init__(
+        self,
+        device: str = "auto",
+        maps: str | Path | None = None,
+        model: str | Path | None = None,
+        intended_only: bool = True,
+    ) -> None:
         self._device, self._folder = device, None if model is None else Path(model)
+        self._intended_only = intended_only
         self._maps = None if maps is None else Path(maps)
         self.notes: list[str] = []
 
@@ -46,7 +55,8 @@ class BrainLesions:
 
         image : an examination's sequences, as ``header["sequences"]`` names its channels, or a volume of which the header or the
         file's name says which sequence it is. Of any other volume nothing is said, and a note tells how to name it. Raises
-        CasewiseError for a picture.
+        CasewiseError, one sentence, for a picture, and where the shipped model is asked for what is no brain without its skull or
+        is unlike those that it was trained on.
         """
         from casewise.lesions.predicting import predict, sequences_of
         from casewise.lesions.telling import findings_of
@@ -59,7 +69,9 @@ class BrainLesions:
         if ready is None:
             self.notes.append(f"Which sequence this is nobody said; name it by --sequence, such as {wanted[0]}=FILE.")
             return []
-        found = predict(self._model, _arranged(ready, wanted), self._device)
+        arranged = _arranged(ready, wanted)
+        self._check(arranged, wanted)
+        found = predict(self._model, arranged, self._device)
         if found.missing:
             self.notes.append(f"Judged by {', '.join(found.sequences)}; missing: {', '.join(found.missing)}.")
         if found.lesions and not found.classes and found.score is None:
@@ -68,6 +80,26 @@ class BrainLesions:
             self.notes.append(ROUGH)
         mask, files = self._written(found, image)
         return findings_of(found, self.name, mask, files)
+
+    def _check(self, image: Image, wanted: tuple[str, ...]) -> None:
+        """Of each sequence that is there; only the shipped model says what it is for."""
+        if self._intended is None:
+            return
+        from casewise.applications.brain import check_brain
+
+        absent = image.header.get("absent")
+        for number, name in enumerate(wanted):
+            if isinstance(absent, tuple) and name not in absent:
+                one = Image(image.array[[number]], image.affine, dict(image.header))
+                self._intended.check(one, self.name)
+                check_brain(one, self.name)
+
+    @cached_property
+    def _intended(self) -> Intended | None:
+        from casewise.applications.intended import Intended
+        from casewise.models.shipped import FOLDER
+
+        return Intended.load(FOLDER / MODEL) if self._folder is None and self._intended_only else None
 
     def _single(self, image: Image, wanted: tuple[str, ...]) -> Image | None:
         """A volume that is of no examination, normalised as one's sequences are: named by its header, else by its file."""

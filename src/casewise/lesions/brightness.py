@@ -10,10 +10,10 @@ import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
 
 from casewise.errors import ModelError
+from casewise.lesions.finding import SUREST
 
 Floats = npt.NDArray[np.float32]
 _THICK_MM, _SMOOTH_MM = 2.5, 0.7  # along an axis of thinner slices or pixels, brightness is smoothed
-_SUREST = 0.004  # a network's chance is taken as no nearer to 0 and 1: what it never saw makes it too sure
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Brightness:
     def applied(self, chances: Floats, values: Floats, spacing: Sequence[float]) -> Floats:
         """(*spatial) 0…1. chances : (*spatial) 0…1. values : the same grid, mean 0 and deviation 1. spacing : mm."""
         smooth = gaussian_filter(values.astype(np.float32), [_SMOOTH_MM / mm if mm < _THICK_MM else 0.0 for mm in spacing])
-        kept = np.clip(chances, _SUREST, 1 - _SUREST)
+        kept = np.clip(chances, SUREST, 1 - SUREST)
         logits = np.float32(self.trust) * np.log(kept / (1 - kept)) + np.float32(self.weight) * (smooth - np.float32(self.level))
         return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
 

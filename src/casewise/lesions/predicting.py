@@ -14,7 +14,7 @@ from casewise.device import resolve_device
 from casewise.errors import CasewiseError, ModelError
 from casewise.image import Box, Image
 from casewise.lesions.brightness import Brightness
-from casewise.lesions.finding import Lesions, Rule, outlined
+from casewise.lesions.finding import Calibration, Lesions, Rule, outlined
 from casewise.lesions.slices import cut, only, scaled, shows, window
 from casewise.models.model import Model
 from casewise.models.networks.lesion_parts import LesionAnswer
@@ -23,7 +23,6 @@ from casewise.models.preparation import Part
 Floats = npt.NDArray[np.float32]
 _BATCH = 16
 _THIN_MM, _ACROSS_MM = 2.5, 1.0  # slices thinner than the first are smoothed with a Gaussian of the second
-_LIKELIEST = 3  # slices whose mean is the chance that there is any lesion: one alone is often an artefact
 
 
 def sequences_of(model: Model) -> tuple[str, ...]:
@@ -62,14 +61,16 @@ def predict(model: Model, image: Image, device: str = "cpu", *, each: bool = Tru
     combined, grids = _bright(model, seen, grids, image, [names[n] for n in there], box)
     rule = Rule.of(model.spec.network)
     told = _told(model, verdicts, _areas(together, rule), there)
-    mask, lesions = outlined(combined, image, rule, seen)
+    bright = Brightness.of(model.spec.network)
+    calibration = Calibration.of(model.spec.network, bright is None or bright.sequence in [names[n] for n in there])
+    mask, lesions, any_lesion = outlined(combined, image, rule, seen, calibration)
     return Lesions(
         tuple(names[n] for n in there),
         tuple(name for n, name in enumerate(names) if n not in there),
         combined,
         mask,
         grids if each else {},
-        told.any,
+        any_lesion,
         told.classes,
         told.score,
         lesions,
@@ -95,7 +96,6 @@ def _bright(
 
 @dataclass(frozen=True)
 class _Told:
-    any: float
     classes: dict[str, float]
     score: float | None
 
@@ -156,18 +156,14 @@ def _told(model: Model, verdicts: Floats, areas: npt.NDArray[np.float64], there:
     told_by = settings.get("told_by")
     seen = not isinstance(told_by, list) or any(number in there for number in told_by)
     if len(verdicts) == 0:
-        return _Told(0.0, {}, 0.0 if settings.get("kind") == "lesion_regression" else None)
+        return _Told({}, 0.0 if settings.get("kind") == "lesion_regression" else None)
     if settings.get("kind") == "lesion_regression":
         scores = 1 / (1 + np.exp(-verdicts[:, 0].astype(np.float64)))
         score = float((scores * areas).sum() / areas.sum()) if areas.sum() > 0 else float(scores.max())
-        return _Told(_highest(scores), {}, score if seen else None)
+        return _Told({}, score if seen else None)
     odds = np.exp(verdicts.astype(np.float64) - verdicts.max(axis=1, keepdims=True))
     chances = odds / odds.sum(axis=1, keepdims=True)
     lesion = chances[:, 1:]
     shares = lesion.sum(axis=0) / max(float(lesion.sum()), 1e-9)
     ranked = sorted(zip(model.spec.classes[1:], shares, strict=True), key=lambda pair: -pair[1])
-    return _Told(_highest(1 - chances[:, 0]), {name: float(share) for name, share in ranked} if seen else {}, None)
-
-
-def _highest(values: npt.NDArray[np.float64]) -> float:
-    return float(np.sort(values)[-_LIKELIEST:].mean())
+    return _Told({name: float(share) for name, share in ranked} if seen else {}, None)

@@ -20,16 +20,18 @@ def on(sequence: str) -> str:
 def findings_of(
     found: Lesions, application: str, mask: Path | None = None, maps: Mapping[str, Path] | None = None
 ) -> list[Finding]:
-    """``lesions`` (the chance that there is any, their number and volume together, mask and combined map), of the kind ``absent``
-    where there are none; else the most probable class, with the ``scores`` of all, or the score; the largest lesions, ``lesion 1``
-    first, with volume and centre (RAS, mm); and at last what each sequence shows alone.
+    """``lesions`` (the probability that there is any, which is below half where none is outlined; the box of the largest, their
+    number and volume together, mask and combined map), of the kind ``absent`` where there are none; else the most probable class,
+    with the ``scores`` of all, or the score; the largest lesions, ``lesion 1`` first, with volume and centre (RAS, mm); and at last,
+    without a probability of its own, what each sequence shows alone.
 
     mask : the file it was written to. maps : sequence → file, the combined map's under ``""``.
     """
     files = maps or {}
     together = {"volume_ml": sum(lesion.volume_ml for lesion in found.lesions), "lesions": float(len(found.lesions))}
     kind = FINDING if found.lesions else ABSENT
-    told = [Finding(application, ALL, found.any, mask=mask, map=files.get(""), measures=together, kind=kind)]
+    place = found.lesions[0].box if found.lesions else None
+    told = [Finding(application, ALL, found.any, box=place, mask=mask, map=files.get(""), measures=together, kind=kind)]
     if found.lesions and found.classes:
         likeliest = max(found.classes, key=lambda name: found.classes[name])
         told.append(Finding(application, likeliest, found.classes[likeliest], kind=MEASURE, scores=dict(found.classes)))
@@ -40,6 +42,12 @@ def findings_of(
         measures = {"volume_ml": lesion.volume_ml, **centre}
         told.append(Finding(application, f"lesion {number}", lesion.probability, box=lesion.box, measures=measures))
     return told + [
-        Finding(application, on(name), float(values.max(initial=0.0)), map=files.get(name), kind=MEASURE)
+        Finding(
+            application,
+            on(name),
+            map=files.get(name),
+            measures={"map_highest": round(float(values.max(initial=0.0)), 3)},
+            kind=MEASURE,
+        )
         for name, values in found.maps.items()
     ]

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.finding import Finding
-from casewise.image import Array, Image
+from casewise.image import Array, Box, Image
 from casewise.reporting.pictures import Pixels, check_grid, data_uri, display_range, rgb, thumbnail, to_pixels
 from casewise.reporting.planes import Plane, planes
 from casewise.reporting.registration import SequenceView
@@ -37,14 +37,14 @@ def lesion_parts(
         if ": " in application:
             continue
         check_grid(application, combined, image.spatial_shape)
-        plane = _through_most(image, combined)
+        own_findings = [finding for finding in findings if finding.application == application]
+        plane = _through_the_finding(image, combined, own_findings)
         figures = [_figure("all sequences together", image, combined, plane)]
         for view in sequences:
             own = next((m for t, m in maps.items() if t.startswith(f"{application}: ") and t.endswith(f" on {view.name}")), None)
             if own is not None:
                 check_grid(view.name, own, image.spatial_shape)
                 figures.append(_figure(f"{view.name} alone", view.image, own, plane))
-        own_findings = [finding for finding in findings if finding.application == application]
         title = "Lesions" if any(finding.label == "lesions" for finding in own_findings) else "Map"
         classes = _classes(own_findings)
         parts.append({"title": title, "application": application, "figures": figures, "classes": classes, "slice": plane.index})
@@ -59,16 +59,25 @@ def _classes(findings: Sequence[Finding]) -> list[dict[str, object]]:
     ]
 
 
-def _through_most(image: Image, chances: Array) -> Plane:
-    """The first cut of the image where it shows most of the map."""
+def _through_the_finding(image: Image, chances: Array, findings: Sequence[Finding]) -> Plane:
+    """The first cut of the image, where it shows most of the map within the box of the application's first finding that has one.
+
+    Without a box it shows most of the whole map, unless the first finding is less probable than not: what is highest on the map
+    is then no finding, and the cut goes through the middle.
+    """
     plane = planes(image)[0]
     if plane.through is None:
         return plane
+    box = next((f.box for f in findings if f.box is not None and len(f.box.lower) == 3), None)
+    told = next((f.probability for f in findings if f.probability is not None), None)
+    if box is None and told is not None and told < _HALF:
+        return plane
+    box = box or Box((0, 0, 0), image.spatial_shape)
+    values = np.asarray(chances[box.slices], np.float32)
     others = tuple(axis for axis in range(3) if axis != plane.through)
-    values = np.asarray(chances, np.float32)
     held = np.where(values >= _HALF, values, 0).sum(axis=others)
     held = held if held.any() else values.sum(axis=others)
-    return plane.at(int(np.argmax(held))) if held.any() else plane
+    return plane.at(box.lower[plane.through] + int(np.argmax(held))) if held.any() else plane
 
 
 def _figure(title: str, image: Image, chances: Array, plane: Plane) -> dict[str, object]:
