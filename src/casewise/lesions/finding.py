@@ -165,7 +165,7 @@ def outlined(
     if volume:
         kept &= sizes * voxel_ml >= rule.least_ml
     if calibration is not None and volume:
-        probabilities = calibration.probabilities(means, sizes * voxel_ml)
+        probabilities = calibration.probabilities(means.astype(np.float64), sizes * voxel_ml)
         probabilities[0] = 0.0
         # A piece that the rule leaves out is no lesion, however large.
         probabilities[~kept] = np.minimum(probabilities[~kept], _BELOW) / 2
