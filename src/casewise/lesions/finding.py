@@ -81,7 +81,7 @@ class Calibration:
             raise ModelError(msg)
         return cls(**{str(name): float(value) for name, value in given.items()})
 
-    def probabilities(self, means: npt.NDArray[np.float64], volumes: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def probabilities(self, means: npt.NDArray[np.floating], volumes: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         """(n,) of pieces. means : the network's mean chance over each. volumes : ml."""
         kept = np.clip(means, SUREST, 1 - SUREST)
         score = self.intercept + self.mean * np.log(kept / (1 - kept)) + self.volume * np.log(np.maximum(volumes, 1e-6))
@@ -165,7 +165,7 @@ def outlined(
     if volume:
         kept &= sizes * voxel_ml >= rule.least_ml
     if calibration is not None and volume:
-        probabilities = calibration.probabilities(means.astype(np.float64), sizes * voxel_ml)
+        probabilities = calibration.probabilities(means, sizes * voxel_ml)
         probabilities[0] = 0.0
         # A piece that the rule leaves out is no lesion, however large.
         probabilities[~kept] = np.minimum(probabilities[~kept], _BELOW) / 2

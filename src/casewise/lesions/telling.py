@@ -22,8 +22,8 @@ def findings_of(
 ) -> list[Finding]:
     """``lesions`` (the probability that there is any, which is below half where none is outlined; the box of the largest, their
     number and volume together, mask and combined map), of the kind ``absent`` where there are none; else the most probable class,
-    with the ``scores`` of all, or the score; the largest lesions, ``lesion 1`` first, with volume and centre (RAS, mm); and at last,
-    without a probability of its own, what each sequence shows alone.
+    with the ``scores`` of all, or the score; the largest lesions, ``lesion 1`` first, with volume and centre (RAS, mm); and at
+    last, without a probability of its own, what each sequence shows alone.
 
     mask : the file it was written to. maps : sequence → file, the combined map's under ``""``.
     """
