@@ -138,6 +138,37 @@ def _interval(measure: Callable[[np.ndarray], float], cases: Sequence[Case]) -> 
     return low, high
 
 
+def two_class_calibration(scores: Scores, cases: Sequence[Case], positive: str, normals: float) -> tuple[float, float]:
+    """(slope, shift) of a classifier's log odds of ``positive``: a logistic regression with both classes of equal weight (Platt) of
+    scores on images of sites that the model did not see, whose shift is then lowered until at most ``normals`` of the others are
+    above one half.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    chances = np.clip([score[positive] for score in scores], 1e-6, 1 - 1e-6)
+    odds, truth = np.log(chances / (1 - chances)), np.array([case.category == positive for case in cases])
+    fitted = LogisticRegression(class_weight="balanced").fit(odds[:, None], truth)
+    slope, shift = float(fitted.coef_[0, 0]), float(fitted.intercept_[0])
+    highest = float(np.quantile(slope * odds[~truth] + shift, 1 - normals, method="higher"))
+    return slope, shift - max(0.0, highest + 1e-3)
+
+
+def with_calibration(model: Model, slope: float, shift: float) -> Model:
+    """A classifier of two classes whose log odds of the second are ``slope`` times what they were, plus ``shift``."""
+    weights = dict(model.weights)
+    weights["head.weight"] = weights["head.weight"] * slope
+    weights["head.bias"] = weights["head.bias"] * slope + torch.tensor([-shift / 2, shift / 2])
+    return replace(model, weights=weights)
+
+
+def above_half_row(scores: Scores, cases: Sequence[Case], positive: str, of: str, on: str) -> Row:
+    """The share of the cases of category ``of`` whose probability of ``positive`` is above one half."""
+    chosen = [(score, case) for score, case in zip(scores, cases, strict=True) if case.category == of]
+    above = np.array([score[positive] > 0.5 for score, _ in chosen], float)
+    low, high = _interval(lambda n: float(above[n].mean()), [case for _, case in chosen])
+    return Row(f"share of {of} above one half for {positive}", on, float(above.mean()), low, high)
+
+
 @dataclass(frozen=True)
 class Card:
     """What a card says beside what the model itself knows: licences of the data, how it was split, where the model fails."""
