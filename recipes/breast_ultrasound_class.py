@@ -5,9 +5,13 @@ BUSI holds several pictures of one lesion and does not say which: pictures that 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import torch
 from scipy.sparse.csgraph import connected_components
 from skimage.transform import resize
 
@@ -18,11 +22,13 @@ from casewise.hashing import file_key
 from casewise.models import Model
 from casewise.training import Settings
 from casewise.training.initial import Input, train_classifier
-from recipes._common import Card, accuracy_row, auc_row, crossed, prepare_machine, progress, scores_of, ship
+from recipes._common import Card, Scores, above_half_row, accuracy_row, auc_row, crossed, prepare_machine, progress, scores_of, ship
 
 CLASSES = ("normal", "benign", "malignant")
 SETTINGS = Settings(steps=400, batch=8, rate=1e-3, validate_every=50, patience=4, device="cpu")
 INPUT = Input(size=128, channels=(16, 32, 64, 128))
+NORMALS = 0.1  # share of the normal pictures of the five folds that may be called malignant
+RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results" / "breast_ultrasound.json"
 ALIKE = 0.9  # correlation of two pictures at 32×32 pixels
 
 
@@ -59,7 +65,33 @@ def main() -> None:
     both = [everything[number] for number in lesions]
     told = [{"malignant": scores[n]["malignant"] / (scores[n]["malignant"] + scores[n]["benign"])} for n in lesions]
     rows.append(auc_row(told, both, "malignant", f"the {len(both)} pictures with a lesion, five-fold"))
-    ship(train(everything), "breast_ultrasound_class", rows, CARD)
+    shift = malignant_shift(scores, everything)
+    after = [moved(score, shift) for score in scores]
+    for answers, said in ((scores, "as trained"), (after, "calibrated")):
+        for of in ("normal", "malignant"):
+            called = [{"malignant": float(max(one, key=lambda name: one[name]) == "malignant")} for one in answers]
+            rows.append(above_half_row(called, everything, "malignant", of, f"{on}, called so, {said}"))
+    kept = [
+        {"picture": case.name, "group": case.subject, "truth": case.category, "as_trained": before, "calibrated": moved_one}
+        for case, before, moved_one in zip(everything, scores, after, strict=True)
+    ]
+    RESULTS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
+    model = train(everything)
+    weights = {**model.weights, "head.bias": model.weights["head.bias"] - torch.tensor([0.0, 0.0, shift])}
+    ship(replace(model, weights=weights), "breast_ultrasound_class", rows, CARD)
+
+
+def malignant_shift(scores: Scores, pictures: Sequence[Case]) -> float:
+    """By how much the log of the probability of malignant is lowered, so that at most ``NORMALS`` of the normal are called so."""
+    normal = [score for score, case in zip(scores, pictures, strict=True) if case.category == "normal"]
+    ahead = [float(np.log(one["malignant"] + 1e-9) - np.log(max(one["normal"], one["benign"]) + 1e-9)) for one in normal]
+    return max(0.0, sorted(ahead, reverse=True)[int(NORMALS * len(ahead))] + 1e-3)
+
+
+def moved(score: dict[str, float], shift: float) -> dict[str, float]:
+    """A picture's probabilities after the shift."""
+    raised = {name: chance * (float(np.exp(-shift)) if name == "malignant" else 1.0) for name, chance in score.items()}
+    return {name: round(chance / sum(raised.values()), 4) for name, chance in raised.items()}
 
 
 CARD = Card(
@@ -78,7 +110,9 @@ CARD = Card(
         "The copy it learnt from is squeezed to 256×256, whatever the shape was.",
         "Probes, depths and machines of other makers: not measured.",
         "Small lesions, and malignant ones that look like benign ones.",
-        "Its probability is not calibrated; a third of the training was malignant, far more than in any clinic.",
+        "Malignant counts for less than the network says, so that at most a tenth of the normal pictures of the five folds are "
+        "called malignant; the shift was chosen on these very rows (`benchmarks/results/breast_ultrasound.json`). A third of the "
+        "training was malignant, far more than in any clinic.",
     ),
     limits="Trained on 120 pictures of one hospital. It is an example of an application; no patient's care may rest on it.",
 )
