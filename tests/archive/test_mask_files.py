@@ -6,13 +6,16 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image as Pillow
+from pydicom import dcmread
 
 import casewise
 from casewise import formats
 from casewise.archive import Archive, ImportReport
 from casewise.case import Case
 from casewise.cli.import_ import noted
+from casewise.errors import CasewiseError
 from tests.formats.synthetic import Plan, series
 from tests.formats.test_mask_pictures import DISC, SHAPE, labels, palette, saved
 from tests.formats.test_segmentations import two
@@ -134,6 +137,32 @@ def test_a_segmentation_added_later_is_taken_for_a_known_series(tmp_path: Path) 
     cases, report = imported(data, tmp_path / "a")
     assert masks_of(cases["s"]) == {name: int(mask.sum()) for name, mask in two(image).items()}
     assert (report.added, report.labels, report.failed) == (0, 2, [])
+
+
+def test_two_segments_of_one_name_are_two_structures(tmp_path: Path) -> None:
+    image = dicom(tmp_path / "d" / "s", "1.2.3.40")
+    masks = two(image)
+    path = casewise.write_segmentation(tmp_path / "d" / "1.dcm", {"a": masks["left lung"], "b": masks["肝臓"]}, image)
+    dataset = dcmread(path)
+    for segment, label in zip(dataset.SegmentSequence, ("Lesion", "lesion"), strict=True):
+        segment.SegmentLabel = label
+    dataset.save_as(path)
+    cases, report = imported(tmp_path / "d", tmp_path / "a")
+    assert masks_of(cases["s"]) == {"Lesion": int(masks["left lung"].sum()), "lesion 2": int(masks["肝臓"].sum())}
+    assert report.failed == []
+
+
+def test_a_mask_added_by_its_path_is_cut_as_an_imported_one(tmp_path: Path) -> None:
+    picture(tmp_path / "a.png", (128, 160))
+    soft = np.asarray(Pillow.fromarray((DISC * 255).astype(np.uint8)).resize((160, 128), Pillow.Resampling.BILINEAR))
+    saved(tmp_path / "soft.png", soft)
+    saved(tmp_path / "inverted.png", np.where(soft > 127, 0, 255).astype(np.uint8))
+    with Archive.open(tmp_path / "a", create=True) as opened:
+        with pytest.raises(CasewiseError, match="inverted"):
+            opened.add(tmp_path / "a.png", {"x": tmp_path / "inverted.png"})
+        opened.add(tmp_path / "a.png", {"x": tmp_path / "soft.png"})
+        (case,) = opened.cases(["x"])
+    np.testing.assert_array_equal(case.load_masks["x"](), soft > 127)
 
 
 def test_two_series_of_one_folder_keep_their_own(tmp_path: Path) -> None:

@@ -364,6 +364,14 @@ def test_a_square_mask_in_another_kind_of_file_is_refused(tmp_path: Path) -> Non
             np.testing.assert_array_equal(read_mask(path, like()), oblong)
 
 
+def test_a_mask_whose_axes_run_elsewhere_is_not_transposed(tmp_path: Path) -> None:
+    stated = np.diag([1.0, 1.0, -1.0, 1.0])[:, [1, 2, 0, 3]]
+    stated[:3, 3] = (5, 6, 7)
+    path = write(tmp_path / "m.nii.gz", Image(DISC.T[None].astype(np.uint8), stated))
+    with pytest.raises(UnreadableImageError, match="only one says where its axes run"):
+        read_mask(path, like())
+
+
 REPORTED: dict[str, Callable[[list[np.ndarray]], bool]] = {
     "resized2x_bilinear/case1_mask.png": lambda masks: [mask.sum() for mask in masks] == [276],
     "png_20_labels_x12/case1_mask.png": lambda masks: [mask.sum() for mask in masks] == [56] * 20,

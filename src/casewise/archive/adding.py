@@ -18,7 +18,7 @@ from casewise.archive.members import expanded, with_voxels
 from casewise.archive.pseudonym_key import key_of, subject_under
 from casewise.archive.storage import place
 from casewise.errors import ArchiveError, CasewiseError
-from casewise.formats import Found, Rejected, mask_suffix, read_mask, scan, write, write_mask
+from casewise.formats import Found, Rejected, drawn_in, mask_suffix, read_mask, scan, write, write_mask
 from casewise.hashing import image_key
 from casewise.image import Array, Image
 
@@ -103,8 +103,12 @@ class Addition:
         about: dict[str, object] = {"name": name, "kind": "mask", "member": None, "value": None, "boxes": None, "origin": origin}
         if isinstance(mask, str | os.PathLike):
             path = Path(os.path.abspath(mask))  # noqa: PTH100 - links stay links
+            contents = drawn_in(path)
+            if contents.doubt is not None:
+                raise ArchiveError(f"{path} {contents.doubt}.")
             read_mask(path, image)
-            return {**about, "path": str(path)}
+            above = contents.structures[0].above if contents.soft else 0
+            return {**about, "path": str(path), "origin": {**origin, "above": above}}
         held = np.asarray(mask).astype(bool)
         if held.shape != image.spatial_shape:
             msg = f"The mask {name!r} has the shape {held.shape}, its image {image.spatial_shape}; a mask lies on its image's grid."

@@ -15,6 +15,7 @@ from casewise.formats import drawn_in, read_mask
 from casewise.formats.masks import PICTURES, Contents, Drawn, fitted_factor
 from casewise.hashing import file_key
 from casewise.image import Image
+from casewise.names import same_structure
 
 
 @dataclass(frozen=True)
@@ -108,7 +109,7 @@ def _structures(source: LabelSource, contents: Contents) -> list[_Row]:
         spoken_for = {value for values in source.values.values() for value in values}
         return [*given, *(_row(f"label_{one.value}", one) for one in drawn if one.value not in (None, *spoken_for))]
     if any(one.name is not None for one in drawn):
-        return [(one.name or "mask", one.member, None, 0.0) for one in drawn]
+        return _told_apart([(one.name or "mask", one.member, None, 0.0) for one in drawn])
     single = len(drawn) <= 1
     whole: _Row = (source.name or "mask", source.member, None, drawn[0].above if drawn else 0.0)
     if source.name is not None:
@@ -116,6 +117,16 @@ def _structures(source: LabelSource, contents: Contents) -> list[_Row]:
     if single and contents.picture:
         return [whole]
     return [_row(("" if one.colour else "label_") + _spoken(one), one) for one in drawn or (Drawn(value=1, member=source.member),)]
+
+
+def _told_apart(rows: list[_Row]) -> list[_Row]:
+    """With a number behind the name of a second segment of one name: both are there, each of its own."""
+    taken: dict[str, int] = {}
+    apart = []
+    for name, member, value, above in rows:
+        number = taken[same_structure(name)] = taken.get(same_structure(name), 0) + 1
+        apart.append((name if number == 1 else f"{name} {number}", member, value, above))
+    return apart
 
 
 def _row(name: str, one: Drawn) -> _Row:

@@ -10,10 +10,10 @@ import numpy.typing as npt
 
 from casewise.errors import UnreadableImageError
 from casewise.image import Image
+from casewise.orientation import column_first, directions_of
 
 Mask = npt.NDArray[np.bool_]
 _TOLERANCE = 0.1
-_COLUMN_FIRST = frozenset({"NIfTI", "NRRD", "MetaImage"})
 
 
 def on_grid(path: Path, chosen: Mask, mask: Image, like: Image, cut_out: bool = False) -> Mask:
@@ -77,12 +77,18 @@ def _rows_first(path: Path, chosen: Mask, mask: Image, like: Image) -> Mask:
             "that it is not clear whether rows or columns come first; save the mask in the image's kind of file."
         )
         raise UnreadableImageError(msg)
+    if turned_fits and any(directions_of(one) is not None for one in (mask, like)):
+        msg = (
+            f"{path} would have to be transposed onto its image, of which only one says where its axes run to in the patient; save "
+            "the mask in the image's kind of file."
+        )
+        raise UnreadableImageError(msg)
     return np.ascontiguousarray(chosen.T) if turned_fits else chosen
 
 
 def _column_first(image: Image) -> bool:
     """Whether the file's kind counts along a row first. A file without a voxel size is of an array as it was."""
-    return image.header.get("format") in _COLUMN_FIRST and image.header.get("spacing_known", True) is True
+    return column_first(image) and image.header.get("spacing_known", True) is True
 
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:

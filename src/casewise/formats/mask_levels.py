@@ -82,11 +82,12 @@ def labels_of(array: Numbers) -> npt.NDArray[np.int64]:
 
 def _values(array: Numbers) -> Numbers:
     """The different values, ascending."""
-    if array.dtype.kind in "ub" and array.dtype.itemsize <= 2:
+    if array.dtype.kind in "iu" and array.dtype.itemsize <= 2:
         there = np.zeros(1 << 16, bool)
         for part in array:  # part by part: the whole would be copied as 64-bit numbers
-            there[part] = True
-        return np.flatnonzero(there)
+            there[part] = True  # negative ones count from the end
+        values = np.flatnonzero(there)
+        return np.sort(np.where(values > np.iinfo(array.dtype).max, values - (1 << 16), values))
     return np.unique(array)
 
 
