@@ -228,8 +228,9 @@ class Archive:
         """The ``k`` cases most like ``image``, most similar first; the image itself is left out where the archive holds it.
 
         by : ``latent`` (cosine of an encoder's vectors, the archive's mean taken off), ``content`` (Gower, what is known of both),
-        or both: 0.7 × latent + 0.3 × content. region : (*spatial) bool; what lies in it is compared with what lies at the same
-        place in the cases that are most like the image as a whole.
+        or both: 0.7 × latent + 0.3 × content (latent alone where no content is known to be compared).
+        region : (*spatial) bool; what lies in it is compared with what lies at the same place in the cases that are most like the
+        image as a whole.
         exclude : keys never to be found. structures : only cases that have them. unseen_by : keys that a model was trained on; only
         others are found. among : only these keys.
         """
