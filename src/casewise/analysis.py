@@ -30,6 +30,7 @@ from casewise.finding import Finding
 from casewise.image import Image
 from casewise.models import Model
 from casewise.models.encoding import encoder_for
+from casewise.progress import Progress, silent
 from casewise.reporting.dicom_seg import SUFFIX, segmentation_of
 from casewise.reporting.finding_files import maps_of, masks_of, syntheses_of
 from casewise.reporting.jsonsafe import dumps
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from casewise.routing.route import Route
     from casewise.routing.router import Router
 
+_STEP = "Analysing"
 Masks = dict[str, npt.NDArray[np.bool_]]
 
 
@@ -101,6 +103,7 @@ class Analyzer:
     application : only this one is run. site : where the images come from, for the registry's rules.
     notes : sentences that every report is to carry (the demo says there which pixels are simulated).
     ahead : whether a second process reads and routes the next images of a call with many; see :func:`casewise.seeing.see_all`.
+    progress : told how far the long steps of an image are, and how many images are done.
     """
 
     def __init__(
@@ -121,20 +124,23 @@ class Analyzer:
         seed: int = 0,
         notes: Sequence[str] = (),
         ahead: bool = False,
+        progress: Progress = silent,
     ) -> None:
         self.output, self.device, self.notes, self.site = output, resolve_device(device), tuple(notes), site
-        self.seed = seed
+        self.seed, self.progress = seed, progress
         plan = plan or Plan()
         self.plan = replace(plan, settings=replace(plan.settings, device=self.device, seed=seed))
         self.router, self.registry = router, applications
         self._only = _only(application, model, applications)
         alone = self._only is not None or model is None
-        self.adapter = None if alone or model is None else Adapter(model, archive, adapt, self.plan, self.device, region)
+        self.adapter = None if alone or model is None else Adapter(model, archive, adapt, self.plan, self.device, region, progress)
         if region is not None and self.adapter is None:
             msg = "--region names a structure that a model outlines; name a segmenter with --model, without another --application."
             raise UsageError(msg)
         can_adapt = regions is not None and archive is not None
-        self._regions = RegionAdapter(regions, archive, self.plan, self.device) if can_adapt else None  # type: ignore[arg-type]
+        self._regions = (
+            RegionAdapter(regions, archive, self.plan, self.device, progress) if can_adapt else None  # type: ignore[arg-type]
+        )
         self._routed = application is None
         self._ahead = ahead
         self._examples = self._example_finder(archive) if archive is not None and router is not None else None
@@ -159,7 +165,8 @@ class Analyzer:
         """
         failed: deque[Failure] = deque()
         ahead = self._ahead and len(paths) >= MANY
-        with Runner() as runner, closing(see_all(paths, self.router, self.device, ahead=ahead, seed=self.seed)) as seen:
+        coming = see_all(paths, self.router, self.device, ahead=ahead, seed=self.seed, progress=self.progress)
+        with Runner() as runner, closing(coming) as seen:
             for ran in runner.run(self._jobs(seen, failed)):
                 yield from _drained(failed)
                 yield self._finished(ran)
@@ -347,7 +354,7 @@ class Analyzer:
         from casewise.routing.examples import Examples
 
         encoder = encoder_for(self.adapter.model, self.device) if self.adapter else WaitingEncoder(self.device)
-        return Examples(archive, UprightEncoder(encoder, self.device))
+        return Examples(archive, UprightEncoder(encoder, self.device), self.progress)
 
     def _name(self, path: Path) -> str:
         stem = name = file_stem(path.name)
@@ -361,21 +368,19 @@ class Analyzer:
 _NO_MODEL = ModelUse("none", method="route", reason="The applications for this kind of image answered.")
 
 
-def analyze(
-    analyzer: Analyzer, paths: Sequence[Path | Source], progress: Callable[[int, int, str], None] | None = None
-) -> tuple[list[Result], list[Failure]]:
+def analyze(analyzer: Analyzer, paths: Sequence[Path | Source]) -> tuple[list[Result], list[Failure]]:
     """Analyse every path; one that fails is named and the others go on. Several get an index page beside their reports."""
     if len(paths) > 1:
         claim(analyzer.output / "index.html")
     results: list[Result] = []
     failures: list[Failure] = []
+    analyzer.progress(_STEP, 0, len(paths))
     for number, answer in enumerate(analyzer.all(paths), start=1):
         if isinstance(answer, Failure):
             failures.append(answer)
         else:
             results.append(answer)
-        if progress is not None:
-            progress(number, len(paths), Path(answer.image).name)
+        analyzer.progress(_STEP, number, len(paths), Path(answer.image).name)
     if len(paths) > 1:
         write_index(results, analyzer.output, [(failure.image, failure.reason) for failure in failures])
     return results, failures

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from casewise import formats
 from casewise.errors import CasewiseError
 from casewise.image import Image
+from casewise.progress import Progress, silent
 
 if TYPE_CHECKING:
     from casewise.anatomy.examination import Examination
@@ -44,13 +45,14 @@ class Seen:
     examination: Examination | None = None
 
 
-def see(source: Path | Source, router: Router | None, device: str = "cpu", seed: int = 0) -> Seen:
+def see(source: Path | Source, router: Router | None, device: str = "cpu", seed: int = 0, progress: Progress = silent) -> Seen:
     """Raises CasewiseError, one sentence, for a file that cannot be read or routed. seed : of the registration of sequences.
+    progress : told of each sequence of an examination that is read, freed of its bias field, and registered.
 
     Of an examination (a :class:`~casewise.anatomy.examination_reading.Source`, or the folder of one) the reference is routed.
     """
     seconds: dict[str, float] = {}
-    path, image, examination = _read(source, seconds, seed)
+    path, image, examination = _read(source, seconds, seed, progress)
     route = None
     if router is not None:
         began = time.perf_counter()
@@ -59,7 +61,9 @@ def see(source: Path | Source, router: Router | None, device: str = "cpu", seed:
     return Seen(path, image, route, seconds, examination)
 
 
-def _read(source: Path | Source, seconds: dict[str, float], seed: int) -> tuple[Path, Image, Examination | None]:
+def _read(
+    source: Path | Source, seconds: dict[str, float], seed: int, progress: Progress
+) -> tuple[Path, Image, Examination | None]:
     """(the file or folder that results are named after, its image, the examination that it is of, if any)."""
     began = time.perf_counter()
     if isinstance(source, Path) and not source.is_dir():
@@ -75,31 +79,41 @@ def _read(source: Path | Source, seconds: dict[str, float], seed: int) -> tuple[
         image = formats.read(given.folder)
         seconds["read"] = _since(began)
         return given.folder, image, None
-    study = reading.read_study(given.folder, *found) if given.folder and found else reading.read_named(given.files)
+    if given.folder and found:
+        study = reading.read_study(given.folder, *found, progress)
+    else:
+        study = reading.read_named(given.files, progress)
     seconds["read"] = _since(began)
     began = time.perf_counter()
-    examination = of_study(study, given, seed=seed)
+    examination = of_study(study, given, seed=seed, progress=progress)
     seconds["register"] = _since(began)
     return given.folder or examination.channels[0].given.path, examination.reference, examination
 
 
 def see_all(
-    paths: Sequence[Path | Source], router: Router | None, device: str = "cpu", *, ahead: bool = False, seed: int = 0
+    paths: Sequence[Path | Source],
+    router: Router | None,
+    device: str = "cpu",
+    *,
+    ahead: bool = False,
+    seed: int = 0,
+    progress: Progress = silent,
 ) -> Generator[tuple[Path | Source, Seen | CasewiseError]]:
     """Each path with what was seen of it, or why nothing was, in the order of ``paths``.
 
     ahead : a second process reads and routes the next images while the caller deals with this one. The program's main module must
     be importable without effect, as for every process that Python spawns. seed : of the registration of sequences.
+    progress : of the image that the caller waits for; of those that another process reads nothing is told.
     """
-    return _by_another(paths, router, device, seed) if ahead else _here(paths, router, device, seed)
+    return _by_another(paths, router, device, seed) if ahead else _here(paths, router, device, seed, progress)
 
 
 def _here(
-    paths: Sequence[Path | Source], router: Router | None, device: str, seed: int
+    paths: Sequence[Path | Source], router: Router | None, device: str, seed: int, progress: Progress
 ) -> Generator[tuple[Path | Source, Seen | CasewiseError]]:
     for path in paths:
         try:
-            yield path, see(path, router, device, seed)
+            yield path, see(path, router, device, seed, progress)
         except CasewiseError as error:
             yield path, error
 

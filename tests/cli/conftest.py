@@ -5,9 +5,12 @@ from __future__ import annotations
 import csv
 import json
 import os
+import pty
+import select
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,6 +43,30 @@ class Called:
 
 
 Call = Callable[..., Called]
+
+
+def on_terminal(command: Sequence[str]) -> Called:
+    """Run a command whose stderr is a terminal, and whose stdout is a pipe."""
+    parent, child = pty.openpty()
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "200"}
+    process = subprocess.Popen(command, stderr=child, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, env=environment)
+    os.close(child)
+    drawn, out = b"", b""
+    assert process.stdout is not None
+    reading = {parent, process.stdout.fileno()}
+    deadline = time.monotonic() + 120
+    while reading and time.monotonic() < deadline:
+        for ready in select.select(list(reading), [], [], 1.0)[0]:
+            try:
+                part = os.read(ready, 65536)
+            except OSError:  # the terminal's other end was closed
+                part = b""
+            drawn, out = (drawn + part, out) if ready == parent else (drawn, out + part)
+            reading -= set() if part else {ready}
+    code = process.wait(timeout=20)
+    process.stdout.close()
+    os.close(parent)
+    return Called(code, out.decode(), drawn.decode(errors="replace"))
 
 
 @pytest.fixture

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,7 +12,7 @@ import pytest
 
 from casewise import formats
 from tests.anatomy.phantom import dicom_series, head, motion
-from tests.cli.conftest import Call
+from tests.cli.conftest import Call, on_terminal
 
 
 @pytest.fixture(scope="module")
@@ -168,3 +170,16 @@ def test_an_unusable_call_gets_its_sentence(call: Call, tmp_path: Path, words: t
     assert done.code == 2
     assert sentence in done.sentence
     assert done.out == ""
+
+
+def test_long_steps_show_their_progress_on_a_terminal_and_nothing_on_stdout(tmp_path: Path) -> None:
+    study = tmp_path / "study"
+    for number, kind in enumerate(("T2", "FLAIR"), start=1):
+        dicom_series(study / kind, kind, number)
+    words = ("analyze", study, "--application", "quality", "--output", tmp_path / "out", "--json")
+    done = on_terminal([sys.executable, "-m", "casewise", *map(str, words)])
+    assert done.code == 0, done.err
+    for step in ("Analysing", "Reading sequences", "Correcting bias fields", "Registering sequences"):
+        assert step in done.err
+    (result,) = json.loads(done.out)
+    assert [entry["name"] for entry in result["sequences"]] == ["FLAIR", "T2"]

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
 from casewise.cli import common
-from tests.cli.conftest import Call
+from tests.cli.conftest import Call, on_terminal
 
 COMMANDS = ["demo", "import", "similar", "subsets", "route", "analyze", "regions", "segments", "segment", "models", "applications"]
 
@@ -163,24 +161,9 @@ def test_progress_is_drawn_on_a_terminal_and_nowhere_else(capfd: pytest.CaptureF
     )
     silent = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert silent.stdout + silent.stderr == ""
-    parent, child = pty.openpty()
-    environment = os.environ | {"TERM": "xterm"}
-    process = subprocess.Popen([sys.executable, "-c", script], stderr=child, stdout=subprocess.PIPE, env=environment)
-    os.close(child)
-    drawn = b""
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            part = os.read(parent, 4096)
-        except OSError:
-            break
-        if not part:
-            break
-        drawn += part
-    out, _ = process.communicate(timeout=20)
-    os.close(parent)
-    assert b"Importing" in drawn
-    assert out == b""
+    loud = on_terminal([sys.executable, "-c", script])
+    assert "Importing" in loud.err
+    assert loud.out == ""
 
 
 def test_file_names_that_are_no_text_are_shown_escaped(spawn: Call, tmp_path: Path) -> None:

@@ -67,8 +67,9 @@ def test_nothing_is_known_before_the_first_mask(archive: Archive, model: Model) 
 def test_the_model_is_refined_once_for_each_mask_and_goes_on(archive: Archive, model: Model) -> None:
     steps: list[int] = []
 
-    def count(step: int, _total: int, _loss: float) -> None:
-        steps.append(step)
+    def count(step: str, done: int, total: int | None = None, note: str = "", /) -> None:
+        if step == "Refining":
+            steps.append(done)
 
     keys = []
     for number in range(3):

@@ -21,6 +21,7 @@ from casewise.image import Image
 from casewise.models.encoding import encoder_for, has_encoder
 from casewise.models.model import Model
 from casewise.models.prediction import Prediction
+from casewise.progress import Progress, silent
 from casewise.result import ModelUse, SimilarCase
 
 if TYPE_CHECKING:
@@ -57,7 +58,14 @@ class Adapter:
     """
 
     def __init__(
-        self, model: Model, archive: Archive | None, adapt: str, plan: Plan, device: str, region: str | None = None
+        self,
+        model: Model,
+        archive: Archive | None,
+        adapt: str,
+        plan: Plan,
+        device: str,
+        region: str | None = None,
+        progress: Progress = silent,
     ) -> None:
         if adapt not in ADAPT:
             msg = f"A model is adapted by one of {', '.join(ADAPT)}; given was {adapt!r}."
@@ -68,7 +76,7 @@ class Adapter:
         if region is not None:
             _check_region(region, model, archive, adapt)
         self.model, self.archive, self.adapt, self.plan, self.device = model, archive, adapt, plan, device
-        self.region = region
+        self.region, self._progress = region, progress
 
     @cached_property
     def cases(self) -> dict[str, Case]:
@@ -84,7 +92,8 @@ class Adapter:
     def _fitted(self, image: Image, step: Step, mask: npt.NDArray[np.bool_] | None) -> Adapted:
         if self.adapt == "similar" and self.archive is not None:
             with step("refine"):
-                return _refined(self.model, refine(self.model, image, self.archive, plan=self.plan, region=mask))
+                done = refine(self.model, image, self.archive, plan=self.plan, region=mask, progress=self._progress)
+                return _refined(self.model, done)
         if self.adapt == "subset":
             with step("choose"):
                 subset, model, score = subsets.choose(self._subsets, self.model, image, self.device)
@@ -122,7 +131,7 @@ class Adapter:
         if self.archive is None or not among:
             return ()
         encoder = UprightEncoder(encoder_for(self.model, self.device), self.device)
-        return self.archive.similar(image, k=SHOWN, encoder=encoder, region=region, among=set(among))
+        return self.archive.similar(image, k=SHOWN, encoder=encoder, region=region, among=set(among), progress=self._progress)
 
 
 def _check_region(region: str, model: Model, archive: Archive | None, adapt: str) -> None:

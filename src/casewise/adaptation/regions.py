@@ -14,6 +14,7 @@ from casewise.anatomy.regions import LEFT_LUNG, RIGHT_LUNG, Regions
 from casewise.errors import CasewiseError
 from casewise.image import Image
 from casewise.models.model import Model
+from casewise.progress import Progress, silent
 from casewise.result import SimilarCase
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class RegionAdapter:
     archive: Archive
     plan: Plan
     device: str
+    progress: Progress = silent
     labelled: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,7 +64,7 @@ class RegionAdapter:
             return AdaptedRegions(
                 first, "No lung was seen by which films could be compared, so the region model was used as it is."
             )
-        done = refine(self.model, image, self.archive, plan=self.plan, region=lungs)
+        done = refine(self.model, image, self.archive, plan=self.plan, region=lungs, progress=self.progress)
         if not done.refinement.used:
             return AdaptedRegions(first, done.refinement.reason, done.refinement, done.similar)
         try:

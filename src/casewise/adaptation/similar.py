@@ -15,8 +15,8 @@ from casewise.case import Case
 from casewise.image import Image
 from casewise.models.encoding import encoder_for
 from casewise.models.model import Model
+from casewise.progress import Progress, silent
 from casewise.result import SimilarCase
-from casewise.training.fit import Progress
 
 if TYPE_CHECKING:
     from casewise.adaptation.vote import Vote
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from casewise.encoder import Encoder
     from casewise.models.prediction import Prediction
 
+_REFINING = "Refining on similar cases"
 _SHOWN = 8
 
 
@@ -59,13 +60,14 @@ def refine(
     encoder: Encoder | None = None,
     region: npt.NDArray[np.bool_] | None = None,
     exclude: Collection[str] = (),
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> SimilarRefinement:
     """Refine ``model`` for ``image`` on the most similar labelled cases of ``archive`` that it has not been trained on.
 
     encoder : whose latent space compares; the model's own of upright pictures by default. region (*spatial) bool : only it is
         compared.
     exclude : keys of cases never to be used (the image itself is left out by its key where the archive holds it).
+    progress : told of the images that are given a vector first, of the training's steps, and of the cases registered.
     """
     plan = plan or Plan()
     device = plan.settings.device
@@ -80,6 +82,7 @@ def refine(
         region=region,
         exclude=exclude,
         among=labelled.keys(),
+        progress=progress,
     )
     new = [case for case in found if case.key not in model.trained_on]
     if len(new) < wanted and len(labelled.keys() - model.trained_on) > len(new):
@@ -91,28 +94,35 @@ def refine(
             region=region,
             exclude=exclude,
             among=labelled.keys() - model.trained_on,
+            progress=progress,
         )
     new = new[:wanted]
     shown = tuple(sorted({case.key: case for case in [*found[:wanted], *new]}.values(), key=lambda case: -case.score))
-    ballot = _ballot(model, image, [labelled[case.key] for case in shown]) if plan.voting else None
+    ballot = _ballot(model, image, [labelled[case.key] for case in shown], progress) if plan.voting else None
     why = plan.rule.before(len(new), len(found) - len(new))
     if why is not None:
         refinement = Refinement(model, model, used=False, reason=_joined(why, ballot))
         return SimilarRefinement(refinement, tuple(found[:_SHOWN]), len(new), vote=ballot)
-    refinement = refine_on(model, [labelled[case.key] for case in new], plan, "similar", progress)
+    refinement = refine_on(
+        model,
+        [labelled[case.key] for case in new],
+        plan,
+        "similar",
+        lambda step, steps, loss: progress(_REFINING, step, steps, f"loss {loss:.3f}"),
+    )
     refinement = replace(refinement, reason=_joined(refinement.reason, ballot))
     total = len(labelled.keys() - model.trained_on)
     advice = _advice(model, total) if plan.rule.continuing_is_as_good(refinement.share, total) else None
     return SimilarRefinement(refinement, shown, len(new), advice, ballot)
 
 
-def _ballot(model: Model, image: Image, cases: Sequence[Case]) -> Vote | None:
+def _ballot(model: Model, image: Image, cases: Sequence[Case], progress: Progress) -> Vote | None:
     """The similar cases' labels, registered to the image; None for a model that finds no structures."""
     if model.task != "segmentation" or not cases:
         return None
     from casewise.adaptation.vote import vote  # MONAI's losses take a second to import
 
-    return vote(model, image, cases)
+    return vote(model, image, cases, progress=progress)
 
 
 def _joined(reason: str, ballot: Vote | None) -> str:

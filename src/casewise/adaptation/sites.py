@@ -20,6 +20,8 @@ from casewise.case import Case
 from casewise.errors import CasewiseError, UsageError
 from casewise.hashing import combined_key
 from casewise.models.model import Model
+from casewise.progress import Progress as Moved
+from casewise.progress import silent
 from casewise.training.fit import Settings, fit
 from casewise.training.split import split
 
@@ -139,9 +141,9 @@ class Sites:
         }
 
 
-def vectors_of(archive: Archive, encoder: Encoder) -> dict[str, Vectors]:
+def vectors_of(archive: Archive, encoder: Encoder, progress: Moved = silent) -> dict[str, Vectors]:
     """The archive's embeddings, by case key, each (dimension,); those that are missing are made."""
-    archive.embed(encoder)
+    archive.embed(encoder, progress)
     keys, rows, base = archive.vectors(encoder)
     return {key: np.asarray(base[row], np.float32) for key, row in zip(keys, rows.tolist(), strict=True)}
 

@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,14 +22,17 @@ from casewise.errors import ArchiveError, CasewiseError
 from casewise.image import Image
 from casewise.models.encoding import encoder_for
 from casewise.models.model import Model
+from casewise.progress import Progress, silent
 from casewise.training.fit import Settings, fit
 from casewise.training.split import split
 
 if TYPE_CHECKING:
     from casewise.archive import Archive
+    from casewise.encoder import Encoder
 
 SUBSET = replace(REFINEMENT, steps=60)
 _SMALLEST = 4
+_AT_ONCE = 32  # images that are read and encoded together
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def build(
     *,
     k: int | None = None,
     settings: Settings = SUBSET,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress = silent,
 ) -> Subsets:
     """Cluster the archive's usable cases in the model's latent space and refine the model for each cluster.
 
@@ -92,19 +95,29 @@ def build(
         raise CasewiseError(msg)
     folder = folder or default_folder(archive, model)
     folder.mkdir(parents=True, exist_ok=True)
-    vectors = encoder_for(model, settings.device).encode([case.image for case in cases])
+    vectors = _encoded(cases, encoder_for(model, settings.device), progress)
     mean = vectors.mean(axis=0)
     clusters = cluster(_unit(vectors - mean), k=k, seed=settings.seed)
     made = []
     count = int(clusters.assignment.max()) + 1
     for number in range(count):
         members = [case for case, cell in zip(cases, clusters.assignment, strict=True) if cell == number]
+        progress("Refining subsets", number, count)
         made.append(_subset(model, members, number, folder, settings))
-        if progress is not None:
-            progress(number + 1, count)
+    progress("Refining subsets", count, count)
     subsets = Subsets(model.key, tuple(made), _unit(np.asarray(clusters.centroids, np.float32)), mean)
     _write(subsets, folder)
     return subsets
+
+
+def _encoded(cases: Sequence[Case], encoder: Encoder, progress: Progress) -> npt.NDArray[np.float32]:
+    """(n, dimension); the images are read a few at a time, so that a large archive fits into memory."""
+    parts = []
+    for first in range(0, len(cases), _AT_ONCE):
+        progress("Encoding cases", first, len(cases))
+        parts.append(encoder.encode([case.image for case in cases[first : first + _AT_ONCE]]))
+    progress("Encoding cases", len(cases), len(cases))
+    return np.concatenate(parts)
 
 
 def default_folder(archive: Archive, model: Model) -> Path:

@@ -20,8 +20,10 @@ from casewise.case import Case
 from casewise.image import Image
 from casewise.models.model import Model
 from casewise.models.prediction import Prediction, blend
+from casewise.progress import Progress, silent
 from casewise.training.samples import samples_of
 
+_STEP = "Registering similar cases"
 _BATCH = 8  # pictures registered at once; volumes one by one, for their memory
 _SEEN = 0.05  # where the vote is above this, the structures may lie
 
@@ -66,7 +68,7 @@ class Vote:
         return blend(prediction, self.prediction, self.weight) if self.used and self.prediction is not None else prediction
 
 
-def vote(model: Model, image: Image, cases: Sequence[Case], settings: Voting | None = None) -> Vote:
+def vote(model: Model, image: Image, cases: Sequence[Case], settings: Voting | None = None, progress: Progress = silent) -> Vote:
     """Let the first ``k`` of ``cases`` (most similar first, ``image`` itself not among them) vote on the structures in ``image``.
 
     Pictures are registered to pictures and volumes to volumes, whole even where the model sees slices. Cases that lack one of the
@@ -81,7 +83,7 @@ def vote(model: Model, image: Image, cases: Sequence[Case], settings: Voting | N
     parts = model.spec.preparation.parts(image)
     sliced = image.spatial_dims > model.spec.preparation.spatial_dims
     fixed = _unit_range(_whole([part.tensor() for part in parts], sliced), model)
-    chances, labels, correlation = _counted(fixed, voters, model, sliced, settings)
+    chances, labels, correlation = _counted(fixed, voters, model, sliced, settings, progress)
     agreement, average = _agreement(chances, labels), _correlation_within(chances, correlation)
     planes = [part.restore(plane) for part, plane in zip(parts, chances.unbind(-1) if sliced else [chances], strict=True)]
     answer = model.spec.preparation.assemble(planes, image)
@@ -101,13 +103,16 @@ def _whole(tensors: Sequence[Tensor], sliced: bool) -> Tensor:
     return torch.stack(list(tensors), dim=-1) if sliced else tensors[0]
 
 
-def _counted(fixed: Tensor, voters: Sequence[Case], model: Model, sliced: bool, settings: Voting) -> tuple[Tensor, Tensor, Tensor]:
+def _counted(
+    fixed: Tensor, voters: Sequence[Case], model: Model, sliced: bool, settings: Voting, progress: Progress
+) -> tuple[Tensor, Tensor, Tensor]:
     """(probabilities (1 + structures, *spatial), registered labels (N, *spatial) uint8, mean correlation (*spatial))."""
     shape = tuple(fixed.shape[1:])
     total, weights, correlation = torch.zeros(model.spec.outputs - 1, *shape), torch.zeros(shape), torch.zeros(shape)
     labels = []
     size = _BATCH if len(shape) == 2 else 1
     for start in range(0, len(voters), size):
+        progress(_STEP, start, len(voters))
         samples = [samples_of(case, model.spec, everything=True) for case in voters[start : start + size]]
         images = [_unit_range(_whole([s.x.float() for s in one], sliced), model) for one in samples]
         masks = [_whole([s.target.float()[None] for s in one], sliced) for one in samples]
@@ -120,6 +125,7 @@ def _counted(fixed: Tensor, voters: Sequence[Case], model: Model, sliced: bool, 
         weights += weight.sum(dim=0)
         correlation += registered.correlation.sum(dim=0) / len(voters)
         labels.append(torch.cat([1 - chances.sum(dim=1, keepdim=True), chances], dim=1).argmax(dim=1).byte())
+    progress(_STEP, len(voters), len(voters))
     structures = total / weights
     return torch.cat([(1 - structures.sum(dim=0, keepdim=True)).clamp_min(0), structures]), torch.cat(labels), correlation
 

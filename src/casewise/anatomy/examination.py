@@ -19,9 +19,11 @@ from casewise.anatomy.registering import WORTH, Registration, from_itk, one_thre
 from casewise.anatomy.sequences import canonical, expected, kind_of, reference_of
 from casewise.errors import CasewiseError, UnreadableImageError, UsageError
 from casewise.image import Array, Image
+from casewise.progress import Progress, silent
 
 Floats = npt.NDArray[np.float32]
 _DIFFUSION = ("ADC", "DWI")
+_FLATTENING, _REGISTERING = "Correcting bias fields", "Registering sequences"
 DISTORTED = 1.12  # echo-planar images are bent by air: a rigid place that is a little better follows the bend, not the patient
 
 
@@ -151,27 +153,37 @@ class Examination:
         return Image(array, self.reference.affine, header, image.source)
 
 
-def examination(source: Path | Source, *, bias: bool = True, seed: int = 0, workers: int | None = None) -> Examination:
+def examination(
+    source: Path | Source, *, bias: bool = True, seed: int = 0, workers: int | None = None, progress: Progress = silent
+) -> Examination:
     """The examination in a DICOM study's folder, or of images named one by one.
 
     bias : whether bias fields are taken out. workers : how many sequences are worked on at a time, by default one a core; the
-    result does not depend on it.
+    result does not depend on it. progress : told of each sequence that is read, freed of its bias field, and registered.
 
     A sequence that cannot be used is refused with one sentence (:attr:`Examination.refused`), and the others go on.
     Raises CasewiseError for sequences of different patients, two of one name, and where no sequence is left.
     """
     source = source if isinstance(source, Source) else Source(folder=source)
     if source.folder is None:
-        return of_study(read_named(source.files), source, bias=bias, seed=seed, workers=workers)
+        study = read_named(source.files, progress)
+        return of_study(study, source, bias=bias, seed=seed, workers=workers, progress=progress)
     found = study_in(source.folder)
     if found is None:
         msg = f"{source} holds no MR examination of several series; give its folder, or name images by --sequence NAME=IMAGE."
         raise UnreadableImageError(msg)
-    return of_study(read_study(source.folder, *found), source, bias=bias, seed=seed, workers=workers)
+    study = read_study(source.folder, *found, progress)
+    return of_study(study, source, bias=bias, seed=seed, workers=workers, progress=progress)
 
 
 def of_study(
-    study: Study, source: Source | None = None, *, bias: bool = True, seed: int = 0, workers: int | None = None
+    study: Study,
+    source: Source | None = None,
+    *,
+    bias: bool = True,
+    seed: int = 0,
+    workers: int | None = None,
+    progress: Progress = silent,
 ) -> Examination:
     """:func:`examination` of what was read."""
     source = source or Source()
@@ -180,8 +192,14 @@ def of_study(
     given = sorted(study.given, key=lambda entry: entry.name != chosen)
     grid = given[0].image
     with one_thread_each(), ThreadPoolExecutor(max(1, workers or min(len(given), os.cpu_count() or 1))) as pool:
-        flat = dict(zip((entry.name for entry in given), pool.map(lambda entry: _flat(entry, bias), given), strict=True))
-        placed = _registered(given, {name: values for name, (values, _) in flat.items()}, source.way, seed, pool)
+        flat: dict[str, tuple[Floats, str]] = {}
+        if bias:
+            progress(_FLATTENING, 0, len(given))
+        for entry, own in zip(given, pool.map(lambda entry: _flat(entry, bias), given), strict=True):
+            flat[entry.name] = own
+            if bias:
+                progress(_FLATTENING, len(flat), len(given), entry.name)
+        placed = _registered(given, {name: values for name, (values, _) in flat.items()}, source.way, seed, pool, progress)
     notes += [note for _, note in flat.values() if note]
     channels, arrays = [], []
     for entry in given:
@@ -238,13 +256,20 @@ def _on(grid: Image, given: Given, flat: Floats, transform: Any) -> tuple[Floats
 
 
 def _registered(
-    given: Sequence[Given], flat: Mapping[str, Floats], way: str, seed: int, pool: ThreadPoolExecutor
+    given: Sequence[Given],
+    flat: Mapping[str, Floats],
+    way: str,
+    seed: int,
+    pool: ThreadPoolExecutor,
+    progress: Progress,
 ) -> dict[str, tuple[str | None, Registration | None, Any]]:
     """For each name: what it was registered to, how well, and the transform from the reference (the first given) to it."""
     images = {entry.name: entry.image.with_array(flat[entry.name][None]) for entry in given}
     reference = given[0].name
     done: dict[str, tuple[str | None, Registration | None, Any]] = {reference: (None, None, None)}
     to = targets(list(images), reference)
+    if to and way != "none":
+        progress(_REGISTERING, 0, len(to))
     # Only those that go to the reference are bent: the others follow them.
     for names, how in (
         ([name for name, target in to.items() if target == reference], way),
@@ -255,6 +280,8 @@ def _registered(
         found = pool.map(lambda pair, how=how: register(images[pair[0]], images[to[pair[0]]], how, worth=pair[1], seed=seed), pairs)
         for name, own in zip(names, found, strict=True):
             done[name] = (to[name], own, _joined(own.transform, done[to[name]][2]))
+            if way != "none":
+                progress(_REGISTERING, len(done) - 1, len(to), name)
     return done
 
 

@@ -19,7 +19,9 @@ from casewise.formats.dicom_stacks import stacks_of
 from casewise.formats.found import Kind
 from casewise.hashing import image_key
 from casewise.image import Array, Image
+from casewise.progress import Progress, silent
 
+_READING = "Reading sequences"
 _FEW_VALUES = 6
 
 
@@ -136,7 +138,7 @@ def read_image(path: Path) -> Image:
     raise UnreadableImageError(f"{path} holds no MR sequence that can be read; give a single series' folder or a file.")
 
 
-def read_study(folder: Path, found: Sequence[Found], rejected: Sequence[Rejected]) -> Study:
+def read_study(folder: Path, found: Sequence[Found], rejected: Sequence[Rejected], progress: Progress = silent) -> Study:
     """Group a study's images (of :func:`study_in`) into sequences, and read them.
 
     Raises UnreadableImageError, one sentence, for images of several patients or studies, and where no sequence is left.
@@ -146,7 +148,8 @@ def read_study(folder: Path, found: Sequence[Found], rejected: Sequence[Rejected
     series, left_out = named(told)
     given: list[Given] = []
     refused = _refused(found, rejected)
-    for entry in series:
+    for number, entry in enumerate(series):
+        progress(_READING, number, len(series), entry.name)
         try:
             image = formats.read_found(entry.found)
             _check(entry.name, image, entry.found.path)
@@ -154,6 +157,7 @@ def read_study(folder: Path, found: Sequence[Found], rejected: Sequence[Rejected
             refused.append(Refused(entry.name, entry.found.path, str(error)))
             continue
         given.append(Given(entry.name, image, entry.found.path, entry.found.member, entry.told_by, entry.notes))
+    progress(_READING, len(series), len(series))
     notes = tuple(part.reason for part in left_out)
     if not given:
         reasons = " ".join(dict.fromkeys((*(part.reason for part in refused), *notes)))
@@ -184,7 +188,7 @@ def _descriptions(folder: Path, known: set[tuple[Path, ...]]) -> list[str]:
     return [acquired.description or f"series {acquired.order[0]}" for acquired in told]
 
 
-def read_named(files: Sequence[tuple[str, Path]]) -> Study:
+def read_named(files: Sequence[tuple[str, Path]], progress: Progress = silent) -> Study:
     """Read the images of an examination that are named one by one, such as ``("FLAIR", Path("a.nii.gz"))``.
 
     Raises UsageError for two of one name, CasewiseError for images of different patients or one image under two names, and
@@ -196,7 +200,8 @@ def read_named(files: Sequence[tuple[str, Path]]) -> Study:
             raise UsageError(_both(name, files[names.index(name)][1], files[number][1]))
     given: list[Given] = []
     refused: list[Refused] = []
-    for name, (_, path) in zip(names, files, strict=True):
+    for number, (name, (_, path)) in enumerate(zip(names, files, strict=True)):
+        progress(_READING, number, len(files), name)
         try:
             image = formats.read(path)
             _check(name, image, path)
@@ -204,6 +209,7 @@ def read_named(files: Sequence[tuple[str, Path]]) -> Study:
             refused.append(Refused(name, path, str(error)))
             continue
         given.append(Given(name, image, path))
+    progress(_READING, len(files), len(files))
     if not given:
         raise UnreadableImageError(" ".join(part.reason for part in refused))
     _check_apart(given)

@@ -19,16 +19,18 @@ from casewise.archive.embedding import Vectors, VectorWriter, encode, store_of, 
 from casewise.archive.importing import Import
 from casewise.archive.leftovers import writing
 from casewise.archive.loading import Record, Stored, case_of, record_of
-from casewise.archive.report import ImportReport, Progress
+from casewise.archive.report import ImportReport
 from casewise.archive.similar import find_similar
 from casewise.archive.summary import Summary, summarise
 from casewise.case import Case, Structure
 from casewise.encoder import Encoder
 from casewise.errors import ArchiveError, CasewiseError
 from casewise.image import Array, Image
+from casewise.progress import Progress, silent
 from casewise.result import SimilarCase
 
 _BATCH = 64
+_EMBEDDING = "Embedding"
 _FEW = 500  # keys that a query names one by one
 
 
@@ -78,7 +80,7 @@ class Archive:
         site: str | None = None,
         copy: bool = False,
         encoder: Encoder | None = None,
-        progress: Progress | None = None,
+        progress: Progress = silent,
     ) -> ImportReport:
         """Take in the images below ``paths`` (files or folders), their masks, and what is known of them.
 
@@ -175,7 +177,7 @@ class Archive:
         """The keys under which the archive knows an image, by its pixels or by its file's content; empty if it does not."""
         return Addition(self._catalogue, self.folder).keys_of(image)
 
-    def embed(self, encoder: Encoder, progress: Progress | None = None) -> int:
+    def embed(self, encoder: Encoder, progress: Progress = silent) -> int:
         """Give a vector to each image that has none of this encoder; returns how many were made. Can be stopped and goes on.
 
         Images that cannot be read or encoded any more are left without: they are found by nothing but their content.
@@ -184,14 +186,15 @@ class Archive:
             keys = without_vector(connection, vectors_key(encoder))
         writer = VectorWriter(self._catalogue, self.folder, encoder)
         made = 0
+        if keys:
+            progress(_EMBEDDING, 0, len(keys))
         for first in range(0, len(keys), _BATCH):
             part = {case.key: case for case in self.cases(keys=set(keys[first : first + _BATCH]))}
             vectors, _ = encode(encoder, {key: image for key, case in part.items() if (image := _readable(case)) is not None})
             with self._catalogue.write() as connection:
                 ids = connection.execute(sa.select(images.c.key, images.c.id).where(images.c.key.in_(list(vectors)))).all()
                 made += writer.write(connection, {number: vectors[key] for key, number in ids})
-            if progress is not None:
-                progress("Embedding", min(first + _BATCH, len(keys)), len(keys))
+            progress(_EMBEDDING, min(first + _BATCH, len(keys)), len(keys))
         return made
 
     def vectors(self, encoder: Encoder) -> tuple[list[str], npt.NDArray[np.int64], Vectors]:
@@ -224,6 +227,7 @@ class Archive:
         structures: Sequence[Structure | str] = (),
         unseen_by: Collection[str] = frozenset(),
         among: Collection[str] | None = None,
+        progress: Progress = silent,
     ) -> list[SimilarCase]:
         """The ``k`` cases most like ``image``, most similar first; the image itself is left out where the archive holds it.
 
@@ -232,9 +236,10 @@ class Archive:
         region : (*spatial) bool; what lies in it is compared with what lies at the same place in the cases that are most like the
         image as a whole.
         exclude : keys never to be found. structures : only cases that have them. unseen_by : keys that a model was trained on; only
-        others are found. among : only these keys.
+        others are found. among : only these keys. progress : told of the images that are given a vector first, and of the
+        regions compared.
         """
-        return find_similar(self, image, k, tuple(by), encoder, region, {*exclude, *unseen_by}, structures, among)
+        return find_similar(self, image, k, tuple(by), encoder, region, {*exclude, *unseen_by}, structures, among, progress)
 
     def summary(self) -> Summary:
         """What the archive holds, counted in its catalogue; no image is read."""

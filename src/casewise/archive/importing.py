@@ -27,9 +27,10 @@ from casewise.archive.manifest import located, read_manifest
 from casewise.archive.planning import Plan, plan
 from casewise.archive.pseudonym_key import key_of
 from casewise.archive.recording import Batch, Recorder
-from casewise.archive.report import ImportReport, Progress, Refused, TableUse
+from casewise.archive.report import ImportReport, Refused, TableUse
 from casewise.encoder import Encoder
 from casewise.names import legible
+from casewise.progress import Progress, silent
 
 _BATCH = 64
 _BATCH_BYTES = 128 << 20
@@ -50,14 +51,14 @@ class Import:
         site: str | None = None,
         copy: bool = False,
         encoder: Encoder | None = None,
-        progress: Progress | None = None,
+        progress: Progress = silent,
     ) -> None:
         self._catalogue = catalogue
         self._folder = folder
         self._site = site
         self._copy = copy
         self._encoder = encoder
-        self._progress = progress or (lambda step, done, total: None)
+        self._progress = progress
         self.report = ImportReport()
         self._keys: set[str] = set()
 

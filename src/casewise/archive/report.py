@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
-
-# Called with a step's name, how much of it is done, and how much there is in all (None: not known yet).
-Progress = Callable[[str, int, int | None], None]
 
 
 @dataclass(frozen=True, order=True)

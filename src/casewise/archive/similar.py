@@ -21,6 +21,7 @@ from casewise.encoder import Encoder
 from casewise.errors import ArchiveError, CasewiseError, NothingKnownError, UsageError
 from casewise.image import Box, Image
 from casewise.orientation import Turn, displayed
+from casewise.progress import Progress
 from casewise.result import SimilarCase
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 Numbers = npt.NDArray[np.float64]
 
 WEIGHTS = {"latent": 0.7, "content": 0.3}
+_COMPARING = "Comparing regions"
 _LOOKED_AT = 64  # cases compared within a region: those most alike as a whole
 _PRESELECTED = 1000  # cases that a search through an index hands on to be compared in full
 
@@ -43,13 +45,14 @@ def find_similar(
     exclude: Collection[str],
     structures: Sequence[Structure | str],
     among: Collection[str] | None,
+    progress: Progress,
 ) -> list[SimilarCase]:
     """See :meth:`casewise.archive.Archive.similar`."""
     _check(k, by, encoder, region)
     left_out = {*exclude, *archive.keys_of(image)}
     nearest = None
     if "latent" in by and encoder is not None:
-        archive.embed(encoder)
+        archive.embed(encoder, progress)
         nearest = _preselected(archive, image, k, encoder, left_out, among)
     cases = [case for case in archive.cases(structures, keys=among if nearest is None else nearest) if case.key not in left_out]
     if not cases:
@@ -60,7 +63,7 @@ def find_similar(
         if region is not None:
             chosen = np.argsort(-terms["latent"], kind="stable")[: max(_LOOKED_AT, 2 * k)]
             cases = [cases[place] for place in sorted(chosen)]
-            terms["latent"] = _within(image, region, cases, encoder)
+            terms["latent"] = _within(image, region, cases, encoder, progress)
     if "content" in by and _says_something(image, cases):
         terms["content"] = _content(image, cases)
     if not terms:
@@ -137,7 +140,7 @@ def _latent(archive: Archive, query: Vectors, cases: Sequence[Case], encoder: En
     return cosines
 
 
-def _within(image: Image, region: npt.NDArray[np.bool_], cases: Sequence[Case], encoder: Encoder) -> Numbers:
+def _within(image: Image, region: npt.NDArray[np.bool_], cases: Sequence[Case], encoder: Encoder, progress: Progress) -> Numbers:
     """(n,) cosines of what lies in the region and at the same place (as shares of its axes) in each case.
 
     The region is identified in the image at hand alone; −1 for a case that cannot be read or has other axes.
@@ -150,6 +153,7 @@ def _within(image: Image, region: npt.NDArray[np.bool_], cases: Sequence[Case], 
         return cosines
     vectors = {}
     for place, case in enumerate(cases):
+        progress(_COMPARING, place + 1, len(cases))
         try:
             other = case.image
         except CasewiseError:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from enum import StrEnum
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casewise.cli.common import Answer, DeclarationsOption, Device, DeviceOption, ForceOption, JsonOption, SeedOption, answering
+from casewise.cli.common import DeclarationsOption, Device, DeviceOption, ForceOption, JsonOption, SeedOption, answering
 from casewise.cli.registered import choose, choose_any
 from casewise.files import protecting
 
@@ -177,8 +176,9 @@ def analyze(
                 device=device.value,
                 seed=seed,
                 ahead=network is None,
+                progress=answer.progress,
             )
-            results, failures = analyze_all(analyzer, inputs, partial(_move, answer))
+            results, failures = analyze_all(analyzer, inputs)
         for failure in failures:
             answer.failed(failure.image, failure.reason)
         for result in results:
@@ -230,10 +230,6 @@ def _regions(archive: Archive | None) -> Model | None:
         return None
     model = load("chest_regions")
     return model if usable_cases(model, archive) else None
-
-
-def _move(answer: Answer, done: int, total: int, name: str) -> None:
-    answer.progress("Analysing", done, total, name)
 
 
 def _router(application: str | None) -> Router | None:

@@ -11,13 +11,12 @@ if TYPE_CHECKING:
 
 
 class Bars:
-    """One bar a step: ``bars(step, done, total)`` draws or moves the bar of that name; ``total`` is None where it is not
-    known.
-    """
+    """One bar a step: draws or moves the bar of that name (a :class:`casewise.progress.Progress`)."""
 
     def __init__(self) -> None:
         self._progress: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._done: dict[str, int] = {}
         self._terminal = sys.stderr.isatty()
 
     def __enter__(self) -> Bars:
@@ -29,6 +28,9 @@ class Bars:
         progress = self._start()
         if step not in self._tasks:
             self._tasks[step] = progress.add_task(step, total=total, note=note)
+        elif done < self._done[step]:  # the next image's: the time that is left is reckoned anew
+            progress.reset(self._tasks[step], total=total)
+        self._done[step] = done
         progress.update(self._tasks[step], completed=done, total=total, note=note)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

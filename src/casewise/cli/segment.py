@@ -200,8 +200,7 @@ def _in_archive(
 
     began = time.perf_counter()
     settings = replace(REFINEMENT, seed=seed)
-    steps = answer.steps("Refining")
-    prepared = prepare(model, image, archive, structure, pairs, settings=settings, device=device, progress=steps)
+    prepared = prepare(model, image, archive, structure, pairs, settings=settings, device=device, progress=answer.progress)
     if pairs is None and prepared.box(image) is None:
         msg = f"{prepared.reason} Give --box for this image."
         raise UsageError(msg)

@@ -108,7 +108,7 @@ def similar(
             mask = _region(network, query, region, where) if network and region else None
             encoder = _encoder(network, where) if By.LATENT in ways else None
             try:
-                found = opened.similar(query, k=k, by=ways, encoder=encoder, region=mask)
+                found = opened.similar(query, k=k, by=ways, encoder=encoder, region=mask, progress=answer.progress)
             except NothingKnownError as error:
                 answer.failed(image, error)
                 answer.give({"image": image, "similar": [], "notes": [str(error)]}, f"No case: {error}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -46,9 +45,7 @@ def subsets(
 
         settings = replace(SUBSET, seed=seed, device=resolve_device(device.value))
         with Archive.open(archive) as opened:
-            made = build(
-                opened, choose(model, opened), k=k, settings=settings, progress=partial(answer.progress, "Refining subsets")
-            )
+            made = build(opened, choose(model, opened), k=k, settings=settings, progress=answer.progress)
         answer.give({"subsets": [subset.to_json() for subset in made.subsets]}, *map(_line, made.subsets))
 
 

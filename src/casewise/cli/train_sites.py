@@ -150,7 +150,7 @@ def sites(
             start = _first(first, model, cases)
             check_sites({case.site: None for case in cases if case.site}, start, deployment)
             place = plan.further.device
-            vectors = vectors_of(opened, UprightEncoder(default_encoder(place), place))
+            vectors = vectors_of(opened, UprightEncoder(default_encoder(place), place), answer.progress)
             if model is None:
                 model = job.pretrained(structures, [case for case in cases if case.site == start], size, steps)
             done = train_sites(

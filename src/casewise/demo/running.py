@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,13 +22,12 @@ from casewise.demo.telling import REAL_AND_SIMULATED, sections
 from casewise.device import resolve_device
 from casewise.errors import UsageError
 from casewise.models import Model
+from casewise.progress import Progress, silent
 from casewise.reporting.report import write_report
 from casewise.reporting.sheet import contact_sheet
 from casewise.reporting.similar import SimilarPicture
 from casewise.result import Result, SimilarCase
 from casewise.training import Input, Settings, train_segmenter
-
-Progress = Callable[[str, int, int | None], None]
 
 _PARTS = ("images", "archive", "model", "report")  # what the demonstration writes, and may replace
 _MARK = ".casewise-demo"
@@ -38,7 +37,7 @@ _REFINEMENT = Plan(settings=replace(REFINEMENT, steps=60, rate=1.5e-3))
 _STEPS = 240  # enough for a Dice of 0.9 on the known sites, in less than a minute on two cores
 
 
-def run(output: Path, seed: int = 0, device: str = "auto", progress: Progress | None = None) -> dict[str, object]:
+def run(output: Path, seed: int = 0, device: str = "auto", progress: Progress = silent) -> dict[str, object]:
     """Run the demonstration in ``output`` and return its summary, ready for JSON.
 
     ``report`` and ``sheet`` (paths), ``images`` (in the archive), ``similar`` (as of :class:`casewise.SimilarCase`), ``refined``
@@ -48,7 +47,7 @@ def run(output: Path, seed: int = 0, device: str = "auto", progress: Progress | 
     folder with anything else in it is refused with a UsageError.
     """
     device = resolve_device(device)
-    tell = progress or (lambda step, done, total: None)
+    tell = progress
     seconds: dict[str, float] = {}
     _prepare(output)
     with _timed(seconds, "images"):

@@ -27,12 +27,14 @@ from casewise.interaction.strokes import checked_box
 from casewise.models.model import Model
 from casewise.models.preparation import Preparation
 from casewise.models.spec import Spec
-from casewise.training.fit import Progress, Settings
+from casewise.progress import Progress, silent
+from casewise.training.fit import Settings
 
 __all__ = ["REFINEMENT", "Prepared", "accept", "accepted", "guessed", "prepare", "refine_on"]
 
 Mask = npt.NDArray[np.bool_]
 
+_REFINING = "Refining"
 _VOTERS = {2: 8, 3: 5}  # cases that vote, on pictures and on volumes
 _MOST = 64  # cases that are learnt from
 _MARGIN = 0.1  # of the guess's sides, left around it where no box was drawn
@@ -71,22 +73,23 @@ def prepare(
     *,
     settings: Settings | None = REFINEMENT,
     device: str = "auto",
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Prepared:
     """Ask the archive's cases with a mask of ``structure``, the most similar first, what they know of ``image``.
 
     box : where the structure was marked, if it was. The image itself is left out where the archive holds it. settings : its steps
     are taken for each accepted mask, once; None leaves the model as it is. The refined model is kept in the archive's folder, and
-    nothing else is written. The same calls give the same masks.
+    nothing else is written. The same calls give the same masks. progress : told of the archive's images
+    that are given a vector first, and of the refinement.
     """
-    cases = accepted(image, archive, structure, device)
+    cases = accepted(image, archive, structure, device, progress)
     if not cases:
         return Prepared(model, None, (), f"The archive has no mask of {structure} yet, so the box alone begins.")
     memory = recall(archive, model, structure, cases)
     trusted = dict(zip([case.key for case in cases], trust(memory.judged, [case.key for case in cases]), strict=True))
     count = "1 accepted case" if len(cases) == 1 else f"{len(cases)} accepted cases"
     if box is None:
-        guess = guessed(image, cases[: _VOTERS[2]], structure)
+        guess = guessed(image, cases[: _VOTERS[2]], structure, progress)
     else:
         drawn, voters = checked_box(image, box), cases[: _VOTERS[image.spatial_dims]]
         vote = counted(image, drawn, voters, structure, [trusted[case.key] for case in voters])
@@ -104,7 +107,7 @@ def prepare(
     return Prepared(memory.refined or model, guess, tuple(cases), f"{model.name} was refined on {count} of {structure}; {told}.")
 
 
-def accepted(image: Image, archive: Archive, structure: str, device: str = "auto") -> list[Case]:
+def accepted(image: Image, archive: Archive, structure: str, device: str = "auto", progress: Progress = silent) -> list[Case]:
     """The archive's cases with a mask of ``structure`` and the image's number of axes, most similar first."""
     held = {case.key: case for case in archive.cases([structure])}
     if not held:
@@ -115,7 +118,7 @@ def accepted(image: Image, archive: Archive, structure: str, device: str = "auto
 
     where = resolve_device(device)
     encoder = UprightEncoder(default_encoder(where), where)
-    found = archive.similar(image, k=_MOST, encoder=encoder, structures=[structure], among=held.keys())
+    found = archive.similar(image, k=_MOST, encoder=encoder, structures=[structure], among=held.keys(), progress=progress)
     return [held[case.key] for case in found if held[case.key].image.spatial_dims == image.spatial_dims]
 
 
@@ -126,13 +129,17 @@ def _refined(
     structure: str,
     settings: Settings,
     device: str,
-    progress: Progress | None,
+    progress: Progress,
 ) -> Memory:
     """The memory with the model refined further, unless it was on all of these masks already."""
     if memory.refined is None or memory.steps < settings.steps * len(cases):
         shares = trust(memory.judged, [case.key for case in cases])
+
+        def told(step: int, steps: int, loss: float) -> None:
+            progress(_REFINING, step, steps, f"loss {loss:.3f}")
+
         drawn = replace(settings, seed=settings.seed + memory.steps)  # other batches than before
-        refined = refine_on(memory.refined or model, cases, structure, drawn, device, progress, shares)
+        refined = refine_on(memory.refined or model, cases, structure, drawn, device, told, shares)
         on = {**memory.on, **{case.key: memory.masks[case.key][0] for case in cases}}
         lineage = replace(refined.lineage, parent=model.key, parent_name=model.name, refined_on=tuple(sorted(on)))
         memory = replace(memory, refined=replace(refined, lineage=lineage), on=on, steps=memory.steps + settings.steps)
@@ -140,13 +147,13 @@ def _refined(
     return memory
 
 
-def guessed(image: Image, cases: Sequence[Case], structure: str) -> Mask | None:
+def guessed(image: Image, cases: Sequence[Case], structure: str, progress: Progress = silent) -> Mask | None:
     """(*spatial) bool: where the cases' labels, registered to the image, see the structure; None where they do not fit."""
     from casewise.adaptation.vote import Voting, vote
 
     # The vote asks a model how images are cut and what is looked for, and never runs its network.
     spec = Spec("segmentation", {"kind": "unet"}, Preparation(2, (128, 128)), structures=(Structure.parse(structure),))
-    told = vote(Model("vote", spec, {}), image, cases, Voting(k=_VOTERS[2], fewest=1, agreement=0.6))
+    told = vote(Model("vote", spec, {}), image, cases, Voting(k=_VOTERS[2], fewest=1, agreement=0.6), progress)
     if not told.used or told.prediction is None:
         return None
     mask = told.prediction.mask > 0

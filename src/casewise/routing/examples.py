@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from casewise.applications.declared import same
 from casewise.errors import CasewiseError
 from casewise.image import Image
+from casewise.progress import Progress, silent
 from casewise.result import SimilarCase
 from casewise.routing.route import UNKNOWN
 
@@ -22,8 +23,8 @@ SHOWN = 4
 class Examples:
     """encoder : by whose vectors, beside the content, images are compared; ``archive`` keeps them, and makes those it lacks."""
 
-    def __init__(self, archive: Archive, encoder: Encoder) -> None:
-        self._archive, self._encoder = archive, encoder
+    def __init__(self, archive: Archive, encoder: Encoder, progress: Progress = silent) -> None:
+        self._archive, self._encoder, self._progress = archive, encoder, progress
 
     def nearest(self, image: Image, category: str, k: int = SHOWN) -> tuple[tuple[SimilarCase, ...], str | None]:
         """Up to ``k`` cases of ``category``, most like ``image`` first, ``image`` itself left out; or none, and a sentence why.
@@ -34,7 +35,7 @@ class Examples:
             return (), None
         keys = {key for name, members in self._members.items() if same(name, category) for key in members}
         try:
-            found = self._archive.similar(image, k=k, encoder=self._encoder, among=keys) if keys else []
+            found = self._archive.similar(image, k=k, encoder=self._encoder, among=keys, progress=self._progress) if keys else []
         except CasewiseError as error:
             return (), f"The archive's examples of {category} could not be compared with this image: {error}"
         return tuple(found), None if found else f"The archive has no other image of the category {category} to show as an example."
