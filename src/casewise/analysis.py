@@ -189,7 +189,7 @@ class Analyzer:
             claim(result)  # before the work, not after it
         examination = seen.examination
         notes = examination.notes if examination is not None else ()
-        prepared = _Prepared(path, name, clock, _NO_MODEL, notes=notes, route=route, examination=examination)
+        prepared = _Prepared(path, name, clock, _without_model((), route), notes=notes, route=route, examination=examination)
         if self.adapter is not None:
             prepared = self._seen_by_the_model(self.adapter, prepared, image)
         category = route.category if route is not None else "unknown"
@@ -201,6 +201,8 @@ class Analyzer:
         if examination is not None:
             path, member = examination.channels[0].given.path, examination.channels[0].given.member
         applications, folder = self._applications(category, image), self.output / f"{name}-files"
+        if self.adapter is None:
+            prepared = replace(prepared, use=_without_model(applications, route))
         stacked = examination.stacked if examination is not None else None
         known, told = self._adapted_regions(image, applications, clock)
         prepared = replace(prepared, notes=(*prepared.notes, *told))
@@ -365,7 +367,11 @@ class Analyzer:
         return name
 
 
-_NO_MODEL = ModelUse("none", method="route", reason="The applications for this kind of image answered.")
+def _without_model(applications: Sequence[Declared], route: Route | None) -> ModelUse:
+    """What answered where no model was asked for, by name: an image that nothing but a check of its quality sees says so."""
+    ran = ", ".join(one.name for one in applications)
+    strange = "The kind of image is not recognised. " if route is not None and route.category == "unknown" else ""
+    return ModelUse("none", method="route", reason=strange + (f"Applications that ran: {ran}." if ran else "No application ran."))
 
 
 def analyze(analyzer: Analyzer, paths: Sequence[Path | Source]) -> tuple[list[Result], list[Failure]]:

@@ -73,18 +73,18 @@ def evaluate(
     if model.task not in ("segmentation", "classification"):
         msg = f"Model {model.name} is for {model.task}; segmenters (Dice) and classifiers (AUC) can be evaluated."
         raise UsageError(msg)
-    labelled = [case for case in cases if _labelled(model, case)]
-    if not labelled:
+    known = [case for case in cases if labelled(model, case)]
+    if not known:
         msg = f"No case has a label that {model.name} predicts ({', '.join(model.labels)}); there is nothing to compare with."
         raise UsageError(msg)
     rows = []
-    for number, case in enumerate(labelled, start=1):
+    for number, case in enumerate(known, start=1):
         try:
             rows.append(_evaluated(model, case, device))
         except CasewiseError as error:
             failed(case, str(error))
         if progress is not None:
-            progress(number, len(labelled), case.name)
+            progress(number, len(known), case.name)
     return rows
 
 
@@ -102,7 +102,8 @@ def measures_of(model: Model, rows: Sequence[Evaluated], seed: int = 0) -> list[
     return found
 
 
-def _labelled(model: Model, case: Case) -> bool:
+def labelled(model: Model, case: Case) -> bool:
+    """Whether the case carries a label of the kind that the model predicts."""
     if model.task == "classification":
         return case.category in model.labels
     return any(case.has(structure) for structure in model.spec.structures)

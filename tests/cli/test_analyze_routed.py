@@ -39,6 +39,7 @@ def test_a_failed_application_is_named_and_the_others_findings_stand(
     assert done.code == 1
     assert "broken" in done.sentence
     (result,) = cast("list[dict[str, Any]]", done.document)
+    assert "spots" in result["model"]["reason"] and "Applications that ran: " in result["model"]["reason"]
     assert {"quality", "spots", "broken"} <= set(result["route"]["applications"])
     spot = next(finding for finding in result["findings"] if finding["application"] == "spots")
     assert (spot["label"], spot["box"]) == ("spot", [[4, 20], [8, 30]])

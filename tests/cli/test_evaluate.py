@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,20 @@ def test_dice_is_that_of_the_masks_by_case_and_site(call: Call, archive: Path, m
     assert whole["lower"] <= whole["value"] <= whole["upper"]
     alone = call("evaluate", model, archive, "--site", "B", "--json").document
     assert len(alone["cases"]) == 8 and alone["measures"][0]["value"] == pytest.approx(sites[1]["value"])
+
+
+def test_cases_without_the_models_label_are_counted(call: Call, archive: Path, model: Path, tmp_path: Path) -> None:
+    source = Model.load(model)
+    with Archive.open(tmp_path / "mixed", create=True) as mixed, Archive.open(archive) as opened:
+        for number, case in enumerate(opened.cases()[:3]):
+            names = ("disc", "left_disc", "right_disc")
+            mixed.add(case.image, {names[number]: case.load_masks["disc"]()}, name=f"case{number}")
+    done = call("evaluate", model, tmp_path / "mixed")
+    assert "discs on 1 case:" in done.out and "2 cases without a label of disc: not compared." in done.out
+    parts = Structure("disc", ("disc", "left_disc", "right_disc"))
+    joined = Model("joined", replace(source.spec, structures=(parts,)), source.weights).save(tmp_path / "joined")
+    document = call("evaluate", joined, tmp_path / "mixed", "--json").document
+    assert document["without_label"] == 0 and len(document["cases"]) == 3
 
 
 def test_cases_that_the_model_was_trained_on_are_left_out_unless_asked_for(

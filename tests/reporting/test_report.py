@@ -248,6 +248,8 @@ def test_many_findings_and_many_cases(tmp_path, picture):
     ("model", "said"),
     [
         (ModelUse("m"), "The model was used as it is."),
+        (ModelUse("none", method="route", reason="Applications that ran: quality."), "Applications that ran: quality."),
+        (ModelUse("none", method="route"), "No model of yours was used."),
         (ModelUse("m", "its parent", reason="No archive was given."), "The model was used as it is. No archive was given."),
         (
             ModelUse("m", before={"dice": 0.9}, after={"dice": 0.85}),
@@ -280,6 +282,12 @@ def test_the_route_is_explained_with_what_ran_and_what_failed(tmp_path, picture)
     assert "used as it was" not in page.text
 
 
+def test_an_image_of_no_known_kind_is_not_recognised_as_one(tmp_path, picture):
+    route = {"category": "unknown", "probability": 0.997, "scores": [{"category": "unknown", "probability": 0.997}]}
+    page = Page.of(write_report(Result("x", ModelUse("none", method="route"), route=route), picture, {}, tmp_path))
+    assert "Recognised as no kind of image that casewise knows (probability 0.997)" in page.text
+
+
 def test_examples_stand_in_the_route_with_or_without_a_picture(tmp_path, picture, result):
     route = {"category": "chest-xray", "probability": 0.93}
     examples = tuple(SimilarCase(f"k{n}", f"/archive/e{n}.png", 0.9 - n / 10, 0.8, 0.7, "north", "chest-xray") for n in (1, 2))
@@ -310,11 +318,16 @@ def test_a_mask_off_the_grid_and_a_folder_that_is_a_file_are_one_sentence(tmp_pa
 
 def test_the_index_links_each_report_and_names_each_failure(tmp_path, picture, result):
     report = write_report(result, picture, {}, tmp_path / "chest one")
-    index = write_index([replace(result, report=report), Result("y.png", ModelUse("m"))], tmp_path, [("bad.dcm", "It is empty.")])
+    index = write_index(
+        [replace(result, report=report), Result("y.png", ModelUse("m"))],
+        tmp_path,
+        [("bad.dcm", "It is empty."), ("/in/a.dcm", "/in/a.dcm: It is cut.")],
+    )
     page = Page.of(index)
+    assert page.text.count("/in/a.dcm") == 1 and "It is cut." in page.text
     (link,) = page.find("a")
     assert link["href"] == "chest%20one/chest_one.html"
-    assert "2 reports, 1 failed" in page.text and "It is empty." in page.text and "Nodule, left lung, 0.70" in page.text
+    assert "2 reports, 2 failed" in page.text and "It is empty." in page.text and "Nodule, left lung, 0.70" in page.text
 
 
 def test_a_real_chest_radiograph(shared_data: Path, tmp_path):

@@ -12,6 +12,7 @@ from casewise.cli.train_job import SiteOption, cases_of
 
 if TYPE_CHECKING:
     from casewise.evaluation import Measure
+    from casewise.models import Model
 
 
 def evaluate(
@@ -41,14 +42,16 @@ def evaluate(
         from casewise.archive import Archive
         from casewise.device import resolve_device
         from casewise.evaluation import evaluate as evaluate_all
-        from casewise.evaluation import measures_of
+        from casewise.evaluation import labelled, measures_of
 
         where = resolve_device(device.value)
         with Archive.open(archive) as opened:
             network = choose(model, opened)
+            cases = cases_of(opened, site or [])
+            without = sum(not labelled(network, case) for case in cases)
             rows = evaluate_all(
                 network,
-                cases_of(opened, site or []),
+                cases,
                 where,
                 failed=lambda case, reason: answer.failed(case.name, reason),
                 progress=lambda done, total, name: answer.progress("Evaluating", done, total, name),
@@ -57,15 +60,22 @@ def evaluate(
         measures = measures_of(network, counted, seed)
         left_out = len(rows) - len(counted)
         lines = [f"{network.name} on {plural(len(counted), 'case')}:", *map(_line, measures)]
+        if without:
+            lines.append(f"  {plural(without, 'case')} without a label of {_wanted(network)}: not compared.")
         if left_out:
             lines.append(f"  {plural(left_out, 'case')} left out: the model was trained on them (--trained-on counts them).")
         document = {
             "model": network.name,
             "measures": [measure.to_json() for measure in measures],
             "left_out": left_out,
+            "without_label": without,
             "cases": [row.to_json() for row in rows],
         }
         answer.give(document, *lines)
+
+
+def _wanted(model: Model) -> str:
+    return " or ".join(str(structure) for structure in model.spec.structures) if model.task == "segmentation" else model.name
 
 
 def _line(measure: Measure) -> str:

@@ -61,7 +61,7 @@ def sites(
             "--first",
             metavar="SITE",
             help="The site that the model comes from.",
-            show_default="the one that --from was trained on most, else the one with the most labelled cases",
+            show_default="the one that --from was trained on most, else the one with the most labelled cases; never --deployment's",
         ),
     ] = None,
     deployment: Annotated[
@@ -147,7 +147,7 @@ def sites(
             model = load_model(parent) if parent else None
             structures = _structures(structure, model)
             cases = job.labelled(model, structures)
-            start = _first(first, model, cases)
+            start = _first(first, deployment, model, cases)
             check_sites({case.site: None for case in cases if case.site}, start, deployment)
             place = plan.further.device
             vectors = vectors_of(opened, UprightEncoder(default_encoder(place), place), answer.progress)
@@ -276,8 +276,8 @@ def _structures(given: list[str] | None, model: Model | None) -> list[Structure]
     return [Structure.parse(text) for text in given or ()]
 
 
-def _first(given: str | None, model: Model | None, cases: list[Case]) -> str:
-    """The site that was named, else the one that the model knows best, else the largest."""
+def _first(given: str | None, deployment: str | None, model: Model | None, cases: list[Case]) -> str:
+    """The site that was named, else the one that the model knows best, else the largest; but not where it is to be deployed."""
     if given is not None:
         return given
     counts: dict[str, tuple[int, int]] = {}
@@ -285,7 +285,7 @@ def _first(given: str | None, model: Model | None, cases: list[Case]) -> str:
         if case.site:
             known, every = counts.get(case.site, (0, 0))
             counts[case.site] = (known + (model is not None and case.key in model.trained_on), every + 1)
-    return max(counts, key=lambda site: counts[site])
+    return max(counts, key=lambda site: (site != deployment, counts[site]))
 
 
 def _remember(archive: str, model: Model, output: Path) -> None:

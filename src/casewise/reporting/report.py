@@ -145,7 +145,11 @@ def write_index(results: Sequence[Result], folder: Path, failures: Sequence[tupl
         }
         for result in results
     ]
-    page = environment().get_template("index.html").render(rows=rows, failures=failures)
+    page = (
+        environment()
+        .get_template("index.html")
+        .render(rows=rows, failures=[(image, reason.removeprefix(image).lstrip(": ") or reason) for image, reason in failures])
+    )
     return write_page(folder / "index.html", page)
 
 
@@ -218,12 +222,16 @@ def _changes(model: ModelUse) -> list[dict[str, object]]:
     return rows
 
 
+def _kind(route: Mapping[str, Any]) -> str:
+    return "no kind of image that casewise knows" if route["category"] == "unknown" else str(route["category"])
+
+
 def _route(route: Mapping[str, object] | None) -> str:
     if not route or not route.get("category"):
         return ""
     probability = route.get("probability")
     certain = f" (probability {wording.score(probability)})" if isinstance(probability, (int, float)) else ""
-    return f"{route['category']}{certain}"
+    return f"{_kind(route)}{certain}"
 
 
 def _scores(route: Mapping[str, Any] | None) -> list[dict[str, object]]:
@@ -244,7 +252,7 @@ def _route_told(route: Mapping[str, Any] | None) -> str:
     if not route:
         return ""
     views = route.get("views", 1)
-    pixels = f"The pixels show {route['category']}" + (f", judged on {views} slices." if views and views > 1 else ".")
+    pixels = f"The pixels show {_kind(route)}" + (f", judged on {views} slices." if views and views > 1 else ".")
     return " ".join(part for part in (pixels, (route.get("prior") or {}).get("sentence")) if part)
 
 

@@ -83,7 +83,7 @@ def model_sentence(model: ModelUse) -> str:
 
 def _answered(model: ModelUse) -> str:
     if model.method == "route":
-        return "The applications for this kind of image answered"
+        return model.reason.rstrip(".") or "No model of yours was used"
     change = _change(model)
     cases = f"{len(model.refined_on)} similar case{'' if len(model.refined_on) == 1 else 's'}"
     if model.parent is None or model.method == "none":
