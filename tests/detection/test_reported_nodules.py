@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import nodules
 from benchmarks._irregularities_data import Truth
-from benchmarks._nodules_crossed import CLEAN, FALSE, FOLDS, Row, chosen, folds, rest, row, thresholds
+from benchmarks._nodules_crossed import CLEAN, FALSE, FOLDS, Row, chosen, crossed, folds, rest, row, thresholds
 from benchmarks._nodules_films import Film, Found
 from benchmarks._nodules_table import clean, false_marks, reported
 from casewise.detection.fusion import Detection
@@ -81,6 +81,15 @@ def test_a_film_is_judged_by_what_was_chosen_without_it(drawn: tuple[list[Film],
     assert told.hit is not None and told.marks and told.marks[0][3] and not told.refused
     gone = row(one, {}, judge, judge, learnt_from=False)
     assert gone.refused and gone.hit == -1 and clean([gone]) == 0 and reported([gone]) == 0
+
+
+def test_what_is_said_of_a_film_does_not_depend_on_its_own_truth(drawn: tuple[list[Film], dict[str, Found]]) -> None:
+    films, founds = drawn
+    one = next(film for film in films if film.nodules)
+    elsewhere = replace(one, nodules=(replace(one.nodules[0], row=1400.0, column=1500.0),))
+    said, again = (crossed([first, *(film for film in films if film is not one)], founds) for first in (one, elsewhere))
+    assert said[one.name] == again[one.name]
+    assert any(said[film.name] != again[film.name] for film in films)
 
 
 @pytest.fixture(scope="module")
