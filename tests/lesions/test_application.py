@@ -12,7 +12,8 @@ import pytest
 from casewise import formats
 from casewise.applications.brain_lesions import BrainLesions
 from casewise.errors import CasewiseError, ModelError
-from casewise.image import Image
+from casewise.finding import Finding
+from casewise.image import Box, Image
 from casewise.lesions import Labelled, train_lesions
 from casewise.training.measures import dice
 from tests.cli.conftest import Call
@@ -37,7 +38,9 @@ def test_lesions_are_told_with_volume_place_kind_mask_and_maps(folder: Path, tmp
     assert np.allclose(drawn.affine, image.affine, atol=1e-3)
     assert float(drawn.array.min()) >= 0 and float(drawn.array.max()) <= 1
     labels = [finding.label for finding in others]
-    assert {"large", "small"} <= set(labels)
+    (kind,) = (finding for finding in others if finding.scores)
+    assert set(kind.scores) == {"large", "small"} and kind.label == max(kind.scores, key=lambda name: kind.scores[name])
+    assert whole.probability is not None and whole.probability >= 0.5 and whole.box == lesion_box(others)
     assert labels[-2:] == ["lesions on FLAIR", "lesions on T1"]
     first = next(finding for finding in others if finding.label == "lesion 1")
     assert first.box is not None
@@ -46,6 +49,10 @@ def test_lesions_are_told_with_volume_place_kind_mask_and_maps(folder: Path, tmp
     assert np.linalg.norm(image.affine[:3] @ [*middle, 1] - told) < 20
     assert whole.measures["volume_ml"] >= first.measures["volume_ml"] > 0
     assert application.notes == []
+
+
+def lesion_box(findings: list[Finding]) -> Box | None:
+    return next(finding.box for finding in findings if finding.label == "lesion 1")
 
 
 def test_missing_sequences_are_named_and_what_cannot_be_told_is_said(folder: Path) -> None:
@@ -96,7 +103,8 @@ def test_analyze_shows_each_sequences_map_and_the_class(call: Call, folder: Path
     assert done.code == 0, done.err
     (result,) = cast("list[dict[str, Any]]", done.document)
     told = {finding["label"]: finding for finding in result["findings"]}
-    assert {"lesions", "lesion 1", "large", "small", "lesions on FLAIR", "lesions on T1"} <= set(told)
+    assert {"lesions", "lesion 1", "lesions on FLAIR", "lesions on T1"} <= set(told)
+    assert {"large", "small"} & set(told)
     assert Path(told["lesions"]["mask"]).is_file()
     page = Path(result["report"]).read_text(encoding="utf-8")
     for title in ("all sequences together", "FLAIR alone", "T1 alone"):
@@ -113,7 +121,7 @@ def test_the_shipped_model_takes_what_it_is_declared_for() -> None:
     (declared,) = (known for known in BUILT_IN if known.name == "brain-lesions")
     assert declared.sequences == SEQUENCES == sequences_of(load("brain_lesions"))
     assert declared.features == tuple(load("brain_lesions").spec.classes[1:])
-    with pytest.raises(CasewiseError, match="brain-lesions is for FLAIR or T1 of a brain without its skull"):
+    with pytest.raises(CasewiseError, match=r"brain-lesions is for a brain without its skull.*remove the skull first"):
         BrainLesions("cpu").analyze(brain(45, LARGE)[0])
     application = BrainLesions("cpu", intended_only=False)
     whole, *others = application.analyze(brain(45, LARGE)[0])
