@@ -160,6 +160,8 @@ def test_a_model_is_trained_on_an_archive_and_finds_lesions(call: Call, archive:
         (("--network", "regression", "--score", "large"), "NAME=VALUE"),
         (("--network", "regression", "--score", "large=1"), "small has none"),
         (("--network", "regression", "--score", "large=7", "--score", "small=0"), "from 0 to 1"),
+        (("--map-score",), "the fusion network tells kinds and has no scores"),
+        (("--network", "regression", "--map-score", "--score", "large=1", "--score", "small=0"), "never found; give small more"),
     ],
 )
 def test_what_cannot_be_trained_is_one_sentence(

@@ -198,6 +198,21 @@ def test_the_map_can_carry_the_score(patients: list[Labelled], tmp_path: Path, c
         assert batches.loss(right, target, torch.ones(12)) < batches.loss(wrong, target, torch.ones(12))
 
 
+def test_a_map_that_carries_the_score_is_cut_at_half_of_the_lowest(patients: list[Labelled]) -> None:
+    made = train_lesions(patients, "m", plan("regression", steps=(2, 1, 1), carries_score=True))
+    assert made.spec.network["map_score"] is True
+    assert Rule.of(made.spec.network) == Rule(threshold=0.25, peak=0.25)
+    plain = train_lesions(patients, "m", plan("regression", steps=(2, 1, 1)))
+    assert "rule" not in plain.spec.network and "map_score" not in plain.spec.network
+
+
+def test_a_kind_of_score_0_is_trained_as_such_and_not_as_1(patients: list[Labelled], tmp_path: Path) -> None:
+    slices = prepared(patients[3:], ("FLAIR", "T1"), 48, tmp_path)
+    shown = Shown(("no lesion", LARGE, SMALL), ("FLAIR", "T1"), (0,), (0.0, 1.0, 0.0), carries_score=True, part="localise")
+    _, target, _ = Batches(slices, shown).batch(0, 12, np.random.default_rng(0))
+    assert not target.any()
+
+
 def test_sequences_are_left_out_at_random_and_never_all(patients: list[Labelled], tmp_path: Path) -> None:
     slices = prepared(patients, ("FLAIR", "T1"), 48, tmp_path)
     batches = Batches(slices, Shown(("no lesion", LARGE, SMALL), ("FLAIR", "T1"), (0,), dropped=0.5, synthetic=0.2))
@@ -231,6 +246,9 @@ def test_synthetic_lesions_lie_within_the_brain_and_spare_a_missing_sequence() -
         ({"steps": (1, 2)}, "three phases"),
         ({"dropped": 1.0}, "chance from 0 to below 1"),
         ({"scores": (("a", 2.0),)}, "from 0 to 1"),
+        ({"carries_score": True}, "the multitask network tells kinds and has no scores"),
+        ({"network": "regression", "carries_score": True, "scores": (("a", 0.0), ("b", 1.0))}, "never found; give a more"),
+        ({"network": "regression", "carries_score": True, "way": "unmapped"}, "has none that could carry a score"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused(wrong: dict[str, object], said: str) -> None:

@@ -104,7 +104,7 @@ def uncertainties(
 def _entropy(network: torch.nn.Module, x: Tensor, model: Model, device: str) -> float:
     segmenter = model.task == "segmentation"
     answers = []
-    for view, back in _views(x, model.spec.preparation.unit_range):
+    for view, back in views(x, model.spec.preparation.unit_range):
         chances = answer_of(network, view[None].to(device), model.spec).softmax(dim=1).cpu()
         answers.append(torch.roll(chances, back, tuple(range(2, chances.ndim))) if segmenter and any(back) else chances)
     mean = torch.stack(answers).mean(dim=0)
@@ -112,8 +112,10 @@ def _entropy(network: torch.nn.Module, x: Tensor, model: Model, device: str) -> 
     return float(entropy.mean())
 
 
-def _views(x: Tensor, unit_range: bool) -> Iterator[tuple[Tensor, tuple[int, ...]]]:
-    """(C, *network) as it is and changed a little, each with the shift that brings its answer back."""
+def views(x: Tensor, unit_range: bool) -> Iterator[tuple[Tensor, tuple[int, ...]]]:
+    """(C, *network) as it is and changed a little, each with the shift that brings its answer back. unit_range : whether its values
+    lie in 0…1; it is then made darker and brighter too.
+    """
     axes = tuple(range(1, x.ndim))
     still = (0,) * len(axes)
     yield x, still

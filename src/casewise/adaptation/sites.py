@@ -13,16 +13,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from casewise.adaptation.orders import CHOICES, ORDERS, PACES, Vectors, likeness, paced, ranked, rehearsed, uncertainties
-from casewise.adaptation.refinement import Plan as Refining
-from casewise.adaptation.refinement import judged
+from casewise.adaptation.orders import CHOICES, ORDERS, PACES, Vectors, likeness, paced, ranked, rehearsed
+from casewise.adaptation.site_learning import ImageLearning, Learning
 from casewise.case import Case
 from casewise.errors import CasewiseError, UsageError
 from casewise.hashing import combined_key
 from casewise.models.model import Model
 from casewise.progress import Progress as Moved
 from casewise.progress import silent
-from casewise.training.fit import Settings, fit
+from casewise.training.fit import Settings
 from casewise.training.split import split
 
 if TYPE_CHECKING:
@@ -159,19 +158,22 @@ def train_sites(
     unlabelled: Sequence[Case] = (),
     folder: Path | None = None,
     progress: Progress | None = None,
+    learning: Learning | None = None,
 ) -> Sites:
     """Continue ``model``, pretrained on the site ``first``, on the other sites, the one most like the first one first.
 
     cases : labelled, each with its ``site``; about a quarter of each site's subjects are held out to measure it, never one that the
     model was trained on. vectors : by case key, of one encoder. deployment : the site that comes last, by uncertainty.
     unlabelled : cases of it to be named in the order in which they should be annotated.
-    folder : where finished stages are kept, from which a stopped call goes on.
+    folder : where finished stages are kept, from which a stopped call goes on. learning : of lesion networks, whose cases are
+    examinations (:class:`casewise.lesions.sites.LesionLearning`); None for segmenters and classifiers of images.
     Raises UsageError for a site that has no cases, and CasewiseError where there is no site to go on with.
     """
     plan = plan or Plan()
     by_site = _by_site(cases, vectors)
     check_sites(by_site, first, deployment)
-    run = _Run(model, by_site, vectors, plan, first, folder, progress)
+    learning = learning or ImageLearning(model, plan.further)
+    run = _Run(model, by_site, vectors, plan, first, learning, folder, progress)
     for site in run.further(deployment):
         run.go_on(site)
     if deployment:
@@ -200,12 +202,13 @@ class _Run:
         vectors: Mapping[str, Vectors],
         plan: Plan,
         first: str,
+        learning: Learning,
         folder: Path | None,
         progress: Progress | None,
     ) -> None:
         self.model, self.plan, self.first, self.folder, self.progress = model, plan, first, folder, progress
         self.parts = {site: _parted(model, cases, site == first, plan.further.seed) for site, cases in by_site.items()}
-        self.measure = "accuracy" if model.task == "classification" else "dice"
+        self.learning, self.measure = learning, learning.measure
         everything = np.stack([vectors[case.key] for cases in by_site.values() for case in cases])
         mean = everything.mean(axis=0, dtype=np.float64)
         start = np.stack([vectors[case.key] for case in by_site[first]])
@@ -235,7 +238,7 @@ class _Run:
         cases = self.parts[site][0]
         if not cases:
             raise CasewiseError(f"The model was already trained on all labelled cases of {site}; label new ones there.")
-        scores = uncertainties(self.model, cases, self.plan.deployed.device)
+        scores = self.learning.uncertainties(self.model, cases)
         self._stage(site, "deployment", cases, scores, self.plan.choice, self.plan.deployed)
 
     def _stage(self, site: str, role: str, cases: Sequence[Case], scores: Sequence[float], how: str, settings: Settings) -> None:
@@ -261,14 +264,13 @@ class _Run:
         if kept is not None and kept.exists():
             return Model.load(kept)
         progress = self.progress
-        trained = fit(
+        trained = self.learning.continued(
             self.model,
             everything,
             shown,
-            settings=settings,
-            name=self.model.name,
-            checkpoint=self.folder / f"stage-{number}.checkpoint" if self.folder is not None else None,
-            progress=None if progress is None else lambda step, steps, loss: progress(site, step, steps, loss),
+            settings,
+            self.folder / f"stage-{number}.checkpoint" if self.folder is not None else None,
+            None if progress is None else lambda step, steps, loss: progress(site, step, steps, loss),
         )
         if kept is not None:
             trained.save(kept)
@@ -284,11 +286,10 @@ class _Run:
         return False, f"It was not better, so training went on from the model before: {told}."
 
     def _accuracy(self, model: Model) -> dict[str, float]:
-        refining = Refining(settings=self.plan.further)
-        return {site: judged(model, held, refining)[self.measure] for site, (_, held) in self.parts.items() if held}
+        return {site: self.learning.accuracy(model, held) for site, (_, held) in self.parts.items() if held}
 
     def result(self, unlabelled: Sequence[Case]) -> Sites:
-        unsure = uncertainties(self.model, unlabelled, self.plan.deployed.device) if unlabelled else []
+        unsure = self.learning.uncertainties(self.model, unlabelled) if unlabelled else []
         annotate = tuple((unlabelled[n], unsure[n]) for n in ranked(unsure, "uncertain"))
         held = {site: len(part[1]) for site, part in self.parts.items()}
         measures = {f"{when}_{_word(site)}": value for when, values in self._told() for site, value in values.items()}

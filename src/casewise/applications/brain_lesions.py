@@ -25,6 +25,7 @@ ROUGH = (
     "know multiple sclerosis, and the kind that it names says as much of the hospital as of the disease. Train your own by "
     "`casewise train lesions`."
 )
+SCORED = "The map carries the score of the lesion: the numbers of the map and of each lesion are scores, not chances."
 _UNIT = 100  # maps are written in hundredths: finer would be noise, and take ten times the room
 
 
@@ -76,6 +77,8 @@ class BrainLesions:
             self.notes.append(f"Judged by {', '.join(found.sequences)}; missing: {', '.join(found.missing)}.")
         if found.lesions and not found.classes and found.score is None:
             self.notes.append(f"What the lesions are is told by {', '.join(self._telling(wanted))} alone, which is not there.")
+        if found.lesions and self._model.spec.network.get("map_score") is True:
+            self.notes.append(SCORED)
         if found.lesions and self._folder is None:
             self.notes.append(ROUGH)
         mask, files = self._written(found, image)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casewise.cli.common import Device, check_new_folder, load_model
+from casewise.cli.common import Device, check_new_folder, load_model, say
 from casewise.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from casewise.models import Model
     from casewise.training import Settings
 
+_SPOKEN = 10  # left-out images that are named
 KEPT = "The last checkpoint is kept; run the same command again to go on from it."
 
 ArchiveArgument = Annotated[str, typer.Argument(metavar="ARCHIVE", help="The archive's folder.", show_default=False)]
@@ -72,6 +73,14 @@ def cases_of(archive: Archive, sites: Sequence[str]) -> list[Case]:
             msg = f"The archive has no cases of site {site!r}; its sites are {', '.join(known) or 'not named'}."
             raise UsageError(msg)
     return [case for case in cases if not sites or case.site in sites]
+
+
+def tell_left_out(sentences: Sequence[str]) -> None:
+    """Name the images that are left out, as far as anyone would read on."""
+    for sentence in sentences[:_SPOKEN]:
+        say(sentence)
+    if len(sentences) > _SPOKEN:
+        say(f"{len(sentences) - _SPOKEN} more images were left out for the like reasons.")
 
 
 @dataclass(frozen=True)

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casewise.cli.common import Device, DeviceOption, JsonOption, SeedOption, answering, say
-from casewise.cli.train_job import KEPT, ArchiveArgument, Job, OutputOption, SiteOption
+from casewise.cli.common import FLAG, Device, DeviceOption, JsonOption, SeedOption, answering
+from casewise.cli.train_job import KEPT, ArchiveArgument, Job, OutputOption, SiteOption, tell_left_out
 from casewise.errors import UsageError
 
 if TYPE_CHECKING:
     from casewise.case import Case
     from casewise.lesions import Labelled, Plan
-
-_SPOKEN = 10  # left-out images that are named
 
 
 class Network(StrEnum):
@@ -57,6 +55,15 @@ def lesions(
             "--score", metavar="NAME=VALUE", help="A category's score from 0 to 1, for a regression network.", show_default=False
         ),
     ] = None,
+    map_score: Annotated[
+        bool,
+        typer.Option(
+            "--map-score",
+            metavar=FLAG,
+            help="Train a regression network's map to carry the lesion's score, instead of 1 in every lesion.",
+            show_default=False,
+        ),
+    ] = False,
     steps: Annotated[
         int | None,
         typer.Option("--steps", min=3, metavar="N", help="Optimiser steps, over all three phases.", show_default="1800"),
@@ -77,7 +84,7 @@ def lesions(
 
       casewise train lesions my-archive --output lesion-model
       casewise train lesions my-archive --structure lesion=tumour+edema --network multitask -o lesion-model
-      casewise train lesions my-archive --network regression --score benign=0.5 --score malignant=1 -o suspicion
+      casewise train lesions my-archive --network regression --score benign=0.5 --score malignant=1 --map-score -o suspicion
 
     Read on in docs/lesions.md.
     """
@@ -87,14 +94,11 @@ def lesions(
 
         job = Job(archive, output, None, site or [], steps, device, seed)
         settings = replace(Plan().settings, seed=seed, device=job.settings().device)
-        plan = Plan(network.value, size=size, scores=_scores(score or ()), settings=settings)
+        plan = Plan(network.value, size=size, scores=_scores(score or ()), carries_score=map_score, settings=settings)
         plan = plan if steps is None else replace(plan, steps=_parted(plan, steps))
         lesion = Structure.parse(structure)
         found, left_out = labelled_cases(_of(job.cases(), category or ()), lesion)
-        for sentence in left_out[:_SPOKEN]:
-            say(sentence)
-        if len(left_out) > _SPOKEN:
-            say(f"{len(left_out) - _SPOKEN} more images were left out for the like reasons.")
+        tell_left_out(left_out)
         training, validation = _split(found, seed)
         kept = output.parent / f".{output.name}.training"
         model = train_lesions(

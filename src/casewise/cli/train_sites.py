@@ -23,13 +23,14 @@ from casewise.cli.common import (
     say,
 )
 from casewise.cli.registered import register
-from casewise.cli.train_job import ArchiveArgument, OutputOption
+from casewise.cli.train_job import ArchiveArgument, OutputOption, tell_left_out
 from casewise.errors import ArchiveError, UsageError
 
 if TYPE_CHECKING:
     from casewise.adaptation.sites import Plan, Sites
     from casewise.archive import Archive
     from casewise.case import Case, Structure
+    from casewise.lesions.sites import Gathered, LesionLearning
     from casewise.models import Model
 
 _KEPT = "The sites that are finished, and the last checkpoint, are kept; run the same command again to go on from there."
@@ -81,7 +82,12 @@ def sites(
     ] = None,
     parent: Annotated[
         str | None,
-        typer.Option("--from", metavar="MODEL", help="The pretrained model, segmenter or classifier.", show_default=False),
+        typer.Option(
+            "--from",
+            metavar="MODEL",
+            help="The pretrained model: a segmenter, a classifier, or a lesion network.",
+            show_default=False,
+        ),
     ] = None,
     order: Annotated[
         Order | None,
@@ -123,13 +129,15 @@ def sites(
     The site most like the first one comes next, and within a site the cases most like the first site's (--order). At the
     deployment site the annotated cases come in the order in which the model is unsure of them (--choose), and images there
     without labels are named in the order in which annotating them would help most. A stage after which the model is worse on its
-    own site's held-out cases is undone. Beside the model lies sites.html: the accuracy of each site before and after.
+    own site's held-out cases is undone. A model of `casewise train lesions` goes on with examinations of several sequences.
+    Beside the model lies sites.html: the accuracy of each site before and after.
 
     [bold]Examples[/bold]
 
       casewise train sites my-archive --structure lung --first "Hospital A" --output lungs
       casewise train sites my-archive --from lung-model --deployment "Hospital C" -o lungs-c
       casewise train sites my-archive --from lung-model --deployment C --annotated 8 -o lungs-c8
+      casewise train sites my-archive --from lesion-model --deployment "Hospital C" -o lesions-c
 
     Read on in docs/sites.md.
     """
@@ -137,6 +145,7 @@ def sites(
         from casewise.adaptation.sites import Plan, check_sites, train_sites, vectors_of
         from casewise.anatomy.upright import UprightEncoder
         from casewise.archive import Archive
+        from casewise.lesions.sites import case_of, vectors_of_examinations
         from casewise.models.shipped import default_encoder
         from casewise.reporting.sites import write_sites
 
@@ -146,12 +155,22 @@ def sites(
             job = _Job(opened, output, plan, answer)
             model = load_model(parent) if parent else None
             structures = _structures(structure, model)
-            cases = job.labelled(model, structures)
+            examinations = job.examinations(model, deployment) if model is not None and model.task == "lesions" else None
+            cases = job.labelled(model, structures, examinations)
             start = _first(first, deployment, model, cases)
             check_sites({case.site: None for case in cases if case.site}, start, deployment)
             place = plan.further.device
             vectors = vectors_of(opened, UprightEncoder(default_encoder(place), place), answer.progress)
-            if model is None:
+            learning = None
+            unlabelled = job.unlabelled(deployment, cases)
+            if model is not None and examinations is not None:
+                learning = job.made_ready(model, examinations)
+                cases, unlabelled = (
+                    learning.usable([case_of(model, own) for own in group])
+                    for group in (examinations.labelled, examinations.unlabelled)
+                )
+                vectors = vectors_of_examinations(model, examinations.labelled, vectors)
+            elif model is None:
                 model = job.pretrained(structures, [case for case in cases if case.site == start], size, steps)
             done = train_sites(
                 model,
@@ -160,9 +179,10 @@ def sites(
                 plan,
                 first=start,
                 deployment=deployment,
-                unlabelled=job.unlabelled(deployment, cases),
+                unlabelled=unlabelled,
                 folder=job.folder,
                 progress=job.progress,
+                learning=learning,
             )
         made = done.model.renamed(output.name)
         made.save(output)
@@ -194,10 +214,32 @@ class _Job:
     def progress(self, site: str, step: int, steps: int, loss: float) -> None:
         self.answer.progress(f"Training on {site}", step, steps, f"loss {loss:.3f}")
 
-    def labelled(self, model: Model | None, structures: list[Structure]) -> list[Case]:
-        from casewise.adaptation.similar import usable_cases
+    def examinations(self, model: Model, deployment: str | None) -> Gathered:
+        from casewise.lesions.sites import gathered
 
-        if model is not None:
+        found = gathered(model, self.archive.cases(), deployment)
+        tell_left_out(found.left_out)
+        return found
+
+    def made_ready(self, model: Model, examinations: Gathered) -> LesionLearning:
+        from casewise.lesions.sites import LesionLearning
+
+        return LesionLearning(
+            model,
+            [*examinations.labelled, *examinations.unlabelled],
+            self.folder / "slices",
+            self.plan.further.device,
+            lambda done, total: self.answer.progress("Reading examinations", done, total),
+            lambda sentence: self.answer.failed(self.archive.folder, sentence),
+        )
+
+    def labelled(self, model: Model | None, structures: list[Structure], examinations: Gathered | None) -> list[Case]:
+        from casewise.adaptation.similar import usable_cases
+        from casewise.lesions.sites import case_of
+
+        if model is not None and examinations is not None:
+            cases = [case_of(model, examination) for examination in examinations.labelled]
+        elif model is not None:
             cases = usable_cases(model, self.archive)
         else:
             cases = [case for case in self.archive.cases() if any(case.has(structure) for structure in structures)]
@@ -268,7 +310,7 @@ def _structures(given: list[str] | None, model: Model | None) -> list[Structure]
     from casewise.case import Structure
 
     if model is None and not given:
-        msg = "Name what is to be outlined with --structure, or a pretrained segmenter or classifier with --from."
+        msg = "Name what is to be outlined with --structure, or a pretrained model with --from."
         raise UsageError(msg)
     if model is not None and given:
         msg = f"Model {model.name} keeps what it finds ({', '.join(model.labels)}); leave --structure out."

@@ -51,11 +51,15 @@ class Batches:
     """Source and objective of one phase (:mod:`casewise.training.source`).
 
     For the map every examination comes up alike often; for the class the categories do, and of each its examinations. aside :
-    examinations that the network is measured on.
+    examinations that the network is measured on. order : numbers of the examinations, place by place of the batches and again from
+    the start where they end, instead of drawing them.
     Raises CasewiseError where no slice of the examinations has a lesion.
     """
 
-    def __init__(self, slices: Sequence[Slices], shown: Shown, aside: Sequence[Slices] = ()) -> None:
+    def __init__(
+        self, slices: Sequence[Slices], shown: Shown, aside: Sequence[Slices] = (), order: Sequence[int] | None = None
+    ) -> None:
+        self._ordered = None if order is None else [slices[number] for number in order]
         self._shown, self._aside = shown, [own for own in aside if len(own.x)]
         self._groups: dict[object, list[Slices]] = defaultdict(list)
         for number, own in enumerate(slices):
@@ -66,6 +70,8 @@ class Batches:
         digest = hashlib.blake2b(repr(shown).encode(), digest_size=12)
         for own in (*slices, *self._aside):
             digest.update(f"{own.category}{own.x.shape}{int(own.mask.sum())}".encode())
+        if order is not None:
+            digest.update(repr([int(number) for number in order]).encode())
         self.key = f"lesions {digest.hexdigest()}"
         self._verdicts = torch.zeros(0, dtype=torch.long)
         self._there = torch.zeros(0, dtype=torch.bool)
@@ -76,11 +82,9 @@ class Batches:
 
     def batch(self, step: int, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """(x (N, sequences, row, column), the map's target (N, row, column) 0…1, ones)."""
-        groups = sorted(self._groups, key=str)
         xs, targets, verdicts = [], [], []
-        for _ in range(size):
-            group = self._groups[groups[int(rng.integers(len(groups)))]]
-            x, mask, verdict = self._one(group[int(rng.integers(len(group)))], rng)
+        for place in range(step * size, (step + 1) * size):
+            x, mask, verdict = self._one(self._at(place, rng), rng)
             xs.append(x)
             targets.append(mask)
             verdicts.append(verdict)
@@ -104,7 +108,7 @@ class Batches:
         self._verdicts, self._there = torch.tensor(verdicts), kept
         wanted = target.float()
         if self._shown.carries_score:
-            wanted = wanted * torch.tensor([self._score(verdict) or 1.0 for verdict in verdicts])[:, None, None]
+            wanted = wanted * torch.tensor([self._score(verdict) for verdict in verdicts])[:, None, None]
         return planes, wanted, torch.ones(size)
 
     def answered(self, step: int, logits: Tensor) -> None:
@@ -142,8 +146,16 @@ class Batches:
         dice, loss = float(np.mean(dices)) if dices else 0.0, float(np.mean(losses))
         return {"localise": dice, "classify": -loss}.get(self._shown.part, dice - 0.1 * loss)
 
+    def _at(self, place: int, rng: np.random.Generator) -> Slices:
+        """The examination at a place of the endless row of batches."""
+        if self._ordered is not None:
+            return self._ordered[place % len(self._ordered)]
+        groups = sorted(self._groups, key=str)
+        group = self._groups[groups[int(rng.integers(len(groups)))]]
+        return group[int(rng.integers(len(group)))]
+
     def _one(self, own: Slices, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, int]:
-        filled = not own.empty or rng.random() < FILLED
+        filled = bool(own.filled) and (not own.empty or rng.random() < FILLED)
         number = (own.filled if filled else own.empty)[int(rng.integers(len(own.filled if filled else own.empty)))]
         x, mask = own.x[number].astype(np.float32), own.mask[number]
         if not filled and rng.random() < self._shown.synthetic / (1 - FILLED):
@@ -155,8 +167,9 @@ class Batches:
         classes = self._shown.classes
         return classes.index(own.category) if own.category in classes else _UNTOLD if len(classes) > 2 else 1
 
-    def _score(self, verdict: int) -> float | None:
-        return self._shown.scores[verdict] if verdict >= 0 and self._shown.scores else None
+    def _score(self, verdict: int) -> float:
+        """1 where it is not known of which kind the lesion is."""
+        return self._shown.scores[verdict] if verdict >= 0 and self._shown.scores else 1.0
 
     def _verdict_loss(self, verdict: Tensor) -> Tensor:
         """Of the slices of which it is known what they show, and that still have a sequence by which the class can be told."""

@@ -64,30 +64,45 @@ def labelled_cases(cases: Sequence[Case], lesion: Structure) -> tuple[list[Label
         have = sorted({mask for case in cases for mask in case.load_masks})
         raise CasewiseError(f"No image has a mask of {lesion}; there are masks of {', '.join(have) or 'nothing'}.")
     found, left_out = [], []
-    for group in _groups(cases):
-        own: dict[str, Case] = {}
-        for case in group:
-            name = _sequence(case)
-            if name in own:
-                left_out.append(f"{_spoken(case)} is a second {name} of its examination and was left out.")
-            else:
-                own[name] = case
-        if not any(case.has(lesion) for case in own.values()):
+    for own, repeated in map(_named, _groups(cases)):
+        left_out += repeated
+        if any(case.has(lesion) for case in own.values()):
+            found.append(_labelled(own, lesion))
+        else:
             left_out += [f"{_spoken(case)} has no mask of {lesion} and was left out." for case in own.values()]
-            continue
-        first = next(iter(own.values()))
-        found.append(
-            Labelled(
-                partial(_loaded, own, lesion),
-                tuple(own),
-                next((case.category for case in own.values() if case.category), None),
-                tuple(case.key for case in own.values()),
-                f"{first.site}/{first.subject or first.key}",
-                first.site,
-                first.name or first.key[:12],
-            )
-        )
     return found, left_out
+
+
+def unlabelled_cases(cases: Sequence[Case], lesion: Structure) -> list[Labelled]:
+    """The examinations of which no image has a mask of ``lesion``: theirs is empty, which says nothing of them."""
+    groups = [own for own, _ in map(_named, _groups(cases))]
+    return [_labelled(own, None) for own in groups if not any(case.has(lesion) for case in own.values())]
+
+
+def _named(group: Sequence[Case]) -> tuple[dict[str, Case], list[str]]:
+    """(an examination's images by sequence, a sentence for each that repeats one)."""
+    own: dict[str, Case] = {}
+    repeated = []
+    for case in group:
+        name = _sequence(case)
+        if name in own:
+            repeated.append(f"{_spoken(case)} is a second {name} of its examination and was left out.")
+        else:
+            own[name] = case
+    return own, repeated
+
+
+def _labelled(own: dict[str, Case], lesion: Structure | None) -> Labelled:
+    first = next(iter(own.values()))
+    return Labelled(
+        partial(_loaded, own, lesion),
+        tuple(own),
+        next((case.category for case in own.values() if case.category), None),
+        tuple(case.key for case in own.values()),
+        f"{first.site}/{first.subject or first.key}",
+        first.site,
+        first.name or first.key[:12],
+    )
 
 
 def _groups(cases: Sequence[Case]) -> list[list[Case]]:
@@ -121,8 +136,10 @@ def _spoken(case: Case) -> str:
     return PurePath(case.name).name or case.key[:12]
 
 
-def _loaded(own: dict[str, Case], lesion: Structure, wanted: Sequence[str]) -> tuple[Image, Mask]:
-    """An examination's sequences and mask; the mask is that of the reference, or else of the first sequence that has one."""
+def _loaded(own: dict[str, Case], lesion: Structure | None, wanted: Sequence[str]) -> tuple[Image, Mask]:
+    """An examination's sequences and mask; the mask is that of the reference, or else of the first sequence that has one. Without
+    ``lesion`` it is empty.
+    """
     images = {name: case.image for name, case in own.items()}
     reference = reference_of(list(images))
     first = images[reference]
@@ -130,6 +147,8 @@ def _loaded(own: dict[str, Case], lesion: Structure, wanted: Sequence[str]) -> t
         return _picture(own[reference], first, lesion, wanted)
     given = tuple(Given(name, image, Path(own[name].name)) for name, image in images.items())
     made = of_study(Study(given, ()), workers=1)
+    if lesion is None:
+        return made.stacked(wanted), np.zeros(made.image.spatial_shape, bool)
     outlined = next((name for name in made.names if own[name].has(lesion)), None)
     if outlined is None:
         raise CasewiseError(f"{_spoken(own[reference])}: the sequence with the mask could not be registered, so it is left out.")
@@ -137,9 +156,9 @@ def _loaded(own: dict[str, Case], lesion: Structure, wanted: Sequence[str]) -> t
     return made.stacked(wanted), made.carried(outlined, drawn)
 
 
-def _picture(case: Case, image: Image, lesion: Structure, wanted: Sequence[str]) -> tuple[Image, Mask]:
+def _picture(case: Case, image: Image, lesion: Structure | None, wanted: Sequence[str]) -> tuple[Image, Mask]:
     grey = image.array.astype(np.float32).mean(axis=0)
-    mask = case.label_map([lesion]) > 0
+    mask = case.label_map([lesion]) > 0 if lesion is not None else np.zeros(image.spatial_shape, bool)
     _check_grid(mask, image.spatial_shape, _spoken(case))
     return _chosen(Image(normalised(grey, UNNAMED)[None], image.affine, image.header), (_sequence(case),), wanted), mask
 

@@ -17,6 +17,7 @@ from casewise.image import Image
 from casewise.lesions.batches import Batches, Shown
 from casewise.lesions.choosing import fitted
 from casewise.lesions.examinations import Labelled
+from casewise.lesions.finding import Rule
 from casewise.lesions.prepared import Slices, prepared
 from casewise.lesions.slices import NONE, preparation
 from casewise.models.model import Model
@@ -44,8 +45,8 @@ class Plan:
 
     way : ``joint``; ``separate``, in which the localiser goes on alone and the classifier learns from its fixed map for as many
     steps; or ``unmapped``, a classifier without map. steps : of the phases localise, classify, together. size : of the network's
-    square input. scores : category → 0 to 1, for a regression network. dropped, synthetic, carries_score : see
-    :class:`casewise.lesions.batches.Shown`.
+    square input. scores : category → 0 to 1, for a regression network. carries_score : the map's target within a lesion is the
+    lesion's score, not 1; for a regression network alone. dropped, synthetic : see :class:`casewise.lesions.batches.Shown`.
     """
 
     network: str = "multitask"
@@ -74,6 +75,15 @@ class Plan:
             raise UsageError(msg)
         if not all(0 <= score <= 1 for _, score in self.scores):
             raise UsageError(f"A score is a number from 0 to 1; given was {dict(self.scores)}.")
+        if self.carries_score and self.network != "regression":
+            msg = f"A map carries the score of a regression network; the {self.network} network tells kinds and has no scores."
+            raise UsageError(msg)
+        if self.carries_score and self.way == "unmapped":
+            raise UsageError("A network without a map has none that could carry a score.")
+        if self.carries_score and any(score == 0 for _, score in self.scores):
+            named = ", ".join(name for name, score in self.scores if score == 0)
+            msg = f"A lesion of score 0 leaves no trace in a map that carries scores, so that it is never found; give {named} more."
+            raise UsageError(msg)
 
     def phases(self) -> tuple[Phase, ...]:
         """What is trained, in order."""
@@ -118,8 +128,20 @@ def train_lesions(
         usable = [examination for examination, own in zip(examinations, training, strict=False) if len(own.x)]
         cases = [as_case(examination, key) for examination in usable for key in examination.keys]
         model = train_slices(Model.initial(name, described, plan.settings.seed), training, aside, cases, plan, folder, progress)
-    # A map that carries a score is no chance of a lesion, and is cut at the half of it.
-    return model if plan.way == "unmapped" or plan.carries_score else fitted(model, validation)
+    if plan.carries_score:
+        return by_score(model)
+    return model if plan.way == "unmapped" else fitted(model, validation)
+
+
+def by_score(model: Model) -> Model:
+    """``model``, whose map carries scores, with the rule for it: such a map is no chance of a lesion.
+
+    It comes up to the score of a lesion, and to half of the lowest one at its edge.
+    """
+    network = model.spec.network
+    half = min(float(score) for score in network["scores"] if score > 0) / 2
+    changed = {**network, "map_score": True, "rule": asdict(Rule(threshold=half, peak=half))}
+    return replace(model, spec=replace(model.spec, network=changed))
 
 
 def spec(plan: Plan, classes: Sequence[str], sequences: Sequence[str], told: Sequence[int], lesion: Structure) -> Spec:
@@ -258,4 +280,4 @@ def as_case(examination: Labelled, key: str | None = None) -> Case:
         raise CasewiseError("The images of a lesion training are read before it begins.")
 
     own = key or examination.keys[0]
-    return Case(own, gone, category=examination.category, subject=examination.subject, site=examination.site)
+    return Case(own, gone, category=examination.category, subject=examination.subject, site=examination.site, name=examination.name)
