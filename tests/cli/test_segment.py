@@ -61,7 +61,7 @@ def test_a_box_and_strokes_give_a_mask(call: Call, tmp_path: Path, interactive: 
     path, truth, box = write_disc(tmp_path, 5)
     done = call("segment", path, "--box", box, "--model", interactive, "--output", tmp_path / "mask.png", "--json")
     assert done.code == 0, done.err
-    assert set(done.document) == {"mask", "rounds", "seconds"}
+    assert set(done.document) == {"mask", "rounds", "seconds", "accepted"} and done.document["accepted"] is False
     assert done.document["mask"] == str(tmp_path / "mask.png") and done.document["rounds"] == 0
     assert overlap(tmp_path / "mask.png", truth) > 0.8
     strokes = np.zeros(truth.shape, np.uint8)
@@ -105,8 +105,8 @@ def test_accepted_masks_lead_the_next_image(call: Call, tmp_path: Path, interact
     assert empty.code == 2 and "Give --box" in empty.sentence
     for number in range(3):
         path, _, box = write_disc(tmp_path, number)
-        done = call("segment", path, *options, "--box", box, "--output", tmp_path / f"mask{number}.png", "--json")
-        assert done.code == 0, done.err
+        done = call("segment", path, *options, "--box", box, "--output", tmp_path / f"mask{number}.png", "--accept", "--json")
+        assert done.code == 0 and done.document["accepted"], done.err
     with Archive.open(archive) as opened:
         cases = opened.cases(["disc"])
         assert len(cases) == 3
@@ -115,16 +115,50 @@ def test_accepted_masks_lead_the_next_image(call: Call, tmp_path: Path, interact
         assert np.array_equal(cases[-1].load_masks["disc"](), written)
     assert made["how"] == "interactive" and made["rounds"] == 0 and made["model_name"] == "untrained+disc"
     assert set(made["refined_on"]) == {case.key for case in cases[:2]}
-    again = call("segment", path, *options, "--box", box, "--output", tmp_path / "again.png")
+    again = call("segment", path, *options, "--box", box, "--output", tmp_path / "again.png", "--accept")
     assert again.code == 0 and "2 accepted cases" in again.out
     with Archive.open(archive) as opened:
         assert len(opened.cases(["disc"])) == 3
+
+
+def test_a_draft_teaches_nothing_until_it_is_accepted(call: Call, tmp_path: Path, interactive: Path) -> None:
+    options = ["--archive", tmp_path / "archive", "--structure", "disc", "--model", interactive]
+    path, _, box = write_disc(tmp_path, 4)
+    draft = tmp_path / "draft.png"
+    done = call("segment", path, *options, "--box", box, "--output", draft, "--json")
+    assert done.code == 0 and done.document["accepted"] is False
+    with Archive.open(tmp_path / "archive") as opened:
+        assert len(opened) == 0 and not opened.cases(["disc"])
+    corrected = np.asarray(Pillow.open(draft)) > 0
+    corrected[:5, :5] = True
+    Pillow.fromarray(corrected.astype(np.uint8) * 255).save(tmp_path / "corrected.png")
+    kept = call(
+        "segment", path, *options, "--from-mask", tmp_path / "corrected.png", "--accept", "-o", tmp_path / "k.png", "--json"
+    )
+    assert kept.code == 0 and kept.document["accepted"], kept.err
+    with Archive.open(tmp_path / "archive") as opened:
+        (case,) = opened.cases(["disc"])
+        assert np.array_equal(case.load_masks["disc"](), corrected), "the corrected mask as it is"
+    assert np.array_equal(np.asarray(Pillow.open(tmp_path / "k.png")) > 0, corrected)
+
+
+def test_a_mask_to_go_on_from_is_kept_where_no_stroke_says_otherwise(call: Call, tmp_path: Path, interactive: Path) -> None:
+    path, truth, _ = write_disc(tmp_path, 5)
+    mask = tmp_path / "mask.png"
+    Pillow.fromarray(truth.astype(np.uint8) * 255).save(mask)
+    done = call("segment", path, "--from-mask", mask, "--model", interactive, "--output", tmp_path / "same.png")
+    assert done.code == 0 and np.array_equal(np.asarray(Pillow.open(tmp_path / "same.png")) > 0, truth)
+    assert call("segment", path, "--from-mask", mask, "--model", interactive, "--output", mask).code == 2, "it is an input"
+    Pillow.fromarray(np.zeros((64, 64), np.uint8)).save(tmp_path / "empty.png")
+    empty = call("segment", path, "--from-mask", tmp_path / "empty.png", "--model", interactive, "--output", tmp_path / "e.png")
+    assert empty.code == 2 and "no voxel" in empty.sentence
 
 
 @pytest.mark.parametrize(
     ("words", "told"),
     [
         ([], "Give the box"),
+        (["--box", "1:9,1:9", "--accept"], "accepted into an archive"),
         (["--box", "3:9"], "2 pairs"),
         (["--box", "3:9,a:4"], "A box is LO:HI,LO:HI"),
         (["--box", "9:3,1:4"], "LO below HI"),

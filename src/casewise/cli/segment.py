@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from casewise.cli.common import (
+    FLAG,
     Answer,
     Device,
     DeviceOption,
@@ -51,7 +53,7 @@ def segment(
             "--box",
             metavar="LO:HI,LO:HI[,LO:HI]",
             help="Voxels that hold the object, half-open, one pair an axis (a picture: rows, columns).",
-            show_default="around what the archive's accepted masks see",
+            show_default="around --from-mask, else around what the archive's accepted masks see",
         ),
     ] = None,
     scribbles: Annotated[
@@ -60,6 +62,15 @@ def segment(
             "--scribbles",
             metavar="FILE",
             help="Strokes: a label map on the image's grid, 1 the object, 2 the rest, 0 not marked.",
+            show_default=False,
+        ),
+    ] = None,
+    from_mask: Annotated[
+        Path | None,
+        typer.Option(
+            "--from-mask",
+            metavar="FILE",
+            help="Go on from this mask on the image's grid: a former answer, or one that was corrected by hand.",
             show_default=False,
         ),
     ] = None,
@@ -81,7 +92,7 @@ def segment(
         typer.Option(
             "--archive",
             metavar="ARCHIVE",
-            help="Keep the mask here as the image's mask of --structure, and begin from the masks of it that are there.",
+            help="Begin from the accepted masks of --structure that are there; with --accept, keep this one there too.",
             show_default=False,
         ),
     ] = None,
@@ -89,6 +100,14 @@ def segment(
         str | None,
         typer.Option("--structure", metavar="NAME", help="What is segmented, as the archive names it.", show_default=False),
     ] = None,
+    accept: Annotated[
+        bool,
+        typer.Option(
+            "--accept",
+            metavar=FLAG,
+            help="Keep the mask in the archive: it is right, and leads the next images. Without it the mask is a draft.",
+        ),
+    ] = False,
     force: ForceOption = False,
     as_json: JsonOption = False,
     device: DeviceOption = Device.AUTO,
@@ -96,8 +115,9 @@ def segment(
 ) -> None:
     """Outline any object in an image from a box around it and, if need be, a few strokes.
 
-    The model needs not have seen such an object before. With an archive, each accepted mask makes the next image of the same
-    structure easier: the most similar ones lead the first answer, and the model learns from each, once.
+    The model needs not have seen such an object before. With an archive, each accepted mask (--accept) makes the next image of the
+    same structure easier: the most similar ones lead the first answer, and the model learns from each, once. Without --accept the
+    mask is a draft, of which the archive learns nothing.
 
     [bold]Examples[/bold]
 
@@ -105,10 +125,11 @@ def segment(
       casewise segment brain.nii.gz --box 40:90,50:110,12:30 --scribbles strokes.nii.gz --output tumour.nii.gz
       casewise segment ct.nii.gz --box 40:90,50:110,20:21 --grow --output kidney.nii.gz
       casewise segment next.nii.gz --archive my-archive --structure kidney --output next-kidney.nii.gz
+      casewise segment next.nii.gz --archive my-archive --structure kidney --from-mask corrected.nii.gz --accept -o kidney.nii.gz
 
     Read on in docs/interaction.md.
     """
-    with answering(as_json) as answer, protecting([image, scribbles], force):
+    with answering(as_json) as answer, protecting([image, scribbles, from_mask], force):
         import casewise
         from casewise.archive import Archive
         from casewise.interaction.session import interactive_model
@@ -118,8 +139,11 @@ def segment(
         if (archive is None) != (structure is None):
             msg = "An archive's masks are known by what they show: give --archive and --structure together, or neither."
             raise UsageError(msg)
-        if box is None and archive is None:
-            msg = "Give the box that the object lies in: --box LO:HI,LO:HI (one pair an axis)."
+        if accept and archive is None:
+            msg = "A mask is accepted into an archive: name it with --archive and --structure, or leave --accept out."
+            raise UsageError(msg)
+        if box is None and archive is None and from_mask is None:
+            msg = "Give the box that the object lies in: --box LO:HI,LO:HI (one pair an axis), or a mask with --from-mask."
             raise UsageError(msg)
         pairs = parse_box(box) if box is not None else None
         stem = file_stem(output.name)
@@ -129,19 +153,18 @@ def segment(
         query = casewise.read(image)
         network = interactive_model(load_model(model) if model else None, query)
         strokes = _strokes(scribbles, query) if scribbles is not None else None
+        wanted = _Wanted(query, pairs, _mask(from_mask, query), strokes, grow, device.value)
+        kept, reason, waited = False, None, None
         if archive is None or structure is None:
-            session, seconds = _segmented(network, query, pairs, strokes, grow, device.value, None)
-            waited, reason = None, None
+            session, seconds = wanted.segmented(network, None)
         else:
             with Archive.open(archive, create=True) as opened:
-                session, seconds, waited, reason = _in_archive(
-                    answer, opened, structure, network, query, pairs, strokes, grow, device.value, seed
-                )
+                session, seconds, waited, kept, reason = _in_archive(answer, opened, structure, network, wanted, accept, seed)
         if pairs is not None:
             _tell_cut(pairs, query)
         written = casewise.formats.write_mask(output, session.mask, query)
         segmentation, without = segmentation_of(beside, {structure or stem: session.mask}, query, by_hand=True)
-        document = {"mask": written, "rounds": session.rounds, "seconds": round(seconds, 3)}
+        document = {"mask": written, "rounds": session.rounds, "seconds": round(seconds, 3), "accepted": kept}
         document |= {"prepared_seconds": round(waited, 3)} if waited is not None else {}
         document |= {"segmentation": segmentation} if segmentation else {}
         voxels = int(session.mask.sum())
@@ -181,54 +204,71 @@ def _strokes(path: Path, image: Image) -> tuple[npt.NDArray[np.bool_], npt.NDArr
     return foreground, background
 
 
-def _in_archive(
-    answer: Answer,
-    archive: Archive,
-    structure: str,
-    model: Model,
-    image: Image,
-    pairs: Pairs | None,
-    strokes: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]] | None,
-    grow: bool,
-    device: str,
-    seed: int,
-) -> tuple[InteractiveSegmentation, float, float, str]:
-    """Begin from what was accepted, segment, and accept the outcome: (session, seconds in all, seconds before it, reason)."""
-    from dataclasses import replace
+def _mask(path: Path | None, image: Image) -> npt.NDArray[np.bool_] | None:
+    """(*spatial) bool of the mask to go on from. Raises UsageError for an empty one."""
+    from casewise.formats import read_mask
 
+    if path is None:
+        return None
+    mask = read_mask(path, image)
+    if not mask.any():
+        msg = f"{path} holds no voxel to go on from; leave --from-mask out, and give --box."
+        raise UsageError(msg)
+    return mask
+
+
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """What is segmented, by what the person gave. mask : (*spatial) bool, to go on from."""
+
+    image: Image
+    pairs: Pairs | None
+    mask: npt.NDArray[np.bool_] | None
+    strokes: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]] | None
+    grow: bool
+    device: str
+
+    def segmented(self, model: Model, prepared: Prepared | None) -> tuple[InteractiveSegmentation, float]:
+        """(session, seconds)."""
+        from casewise.interaction import InteractiveSegmentation
+
+        began = time.perf_counter()
+        guess = prepared.guess if prepared is not None and self.mask is None else None
+        mask = self.mask if self.mask is not None else guess
+        box = self.pairs if self.pairs is not None or prepared is None or self.mask is not None else prepared.box(self.image)
+        session = InteractiveSegmentation(model, self.image, box, mask=mask, hint=guess is not None, device=self.device)
+        if self.strokes is not None:
+            session.add_scribbles(*self.strokes)
+        if self.grow:
+            session.grow()
+        return session, time.perf_counter() - began
+
+
+def _in_archive(
+    answer: Answer, archive: Archive, structure: str, model: Model, wanted: _Wanted, accepting: bool, seed: int
+) -> tuple[InteractiveSegmentation, float, float, bool, str]:
+    """Begin from what was accepted, segment, and accept the outcome where it is asked for.
+
+    Returns (session, seconds in all, seconds before it, whether the mask was accepted, one sentence).
+    """
     from casewise.interaction.sets import REFINEMENT, accept, prepare
 
     began = time.perf_counter()
     settings = replace(REFINEMENT, seed=seed)
-    prepared = prepare(model, image, archive, structure, pairs, settings=settings, device=device, progress=answer.progress)
-    if pairs is None and prepared.box(image) is None:
+    prepared = prepare(
+        model, wanted.image, archive, structure, wanted.pairs, settings=settings, device=wanted.device, progress=answer.progress
+    )
+    if wanted.pairs is None and wanted.mask is None and prepared.box(wanted.image) is None:
         msg = f"{prepared.reason} Give --box for this image."
         raise UsageError(msg)
     waited = time.perf_counter() - began
-    session, seconds = _segmented(prepared.model, image, pairs, strokes, grow, device, prepared)
-    if session.mask.any():
+    session, seconds = wanted.segmented(prepared.model, prepared)
+    if not accepting:
+        told = "The mask is a draft: --accept keeps it in the archive."
+    elif session.mask.any():
         accept(archive, session, structure, prepared=prepared)
-        return session, waited + seconds, waited, f"{prepared.reason} The mask was kept in the archive."
-    return session, waited + seconds, waited, f"{prepared.reason} The mask is empty, so it was not kept in the archive."
-
-
-def _segmented(
-    model: Model,
-    image: Image,
-    pairs: Pairs | None,
-    strokes: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]] | None,
-    grow: bool,
-    device: str,
-    prepared: Prepared | None,
-) -> tuple[InteractiveSegmentation, float]:
-    from casewise.interaction import InteractiveSegmentation
-
-    began = time.perf_counter()
-    guess = prepared.guess if prepared is not None else None
-    box = pairs if pairs is not None or prepared is None else prepared.box(image)
-    session = InteractiveSegmentation(model, image, box, mask=guess, hint=guess is not None, device=device)
-    if strokes is not None:
-        session.add_scribbles(*strokes)
-    if grow:
-        session.grow()
-    return session, time.perf_counter() - began
+        told = "The mask was kept in the archive."
+    else:
+        told = "The mask is empty, so it was not kept in the archive."
+    kept = accepting and bool(session.mask.any())
+    return session, waited + seconds, waited, kept, f"{prepared.reason} {told}"
