@@ -8,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
+from scipy import ndimage
 
 from casewise.image import Box, Image
 from casewise.interaction.answering import Answering
@@ -20,6 +21,7 @@ Mask = npt.NDArray[np.bool_]
 
 _GIVEN = 4.0  # the logit of a mask that was given
 _MANY = (1.0, 2.5)  # strokes' pixels for each pixel of the box's longer side: from where on they are many, and most
+_CONTRADICTED = 0.3  # of a round's strokes: from there on the whole answer is reconsidered, and not only what they touch
 _FORGOTTEN = 0.7  # of the former answer, where they are most: with more, cavities that the box shows well lose
 
 
@@ -29,6 +31,7 @@ class State:
 
     region : where the network looks. logits : (*grid) its answer. strokes : all so far, in order. given : (*box) bool, a mask that
     was not the network's answer (an existing one, or one grown through a volume), whole within the box; None otherwise.
+    settled : (*box) bool, the mask of a round that changed only what its strokes touch, voxel by voxel; None otherwise.
     hint : (*spatial) bool, a guess that the network is told of in every round.
     """
 
@@ -39,6 +42,7 @@ class State:
     shape: tuple[int, ...]
     given: Mask | None = None
     hint: Mask | None = None
+    settled: Mask | None = None
 
     @classmethod
     def begun(cls, image: Image, box: Box, answering: Answering, mask: Mask | None = None, hint: bool = False) -> State:
@@ -56,13 +60,33 @@ class State:
         box = holding(self.region.box, strokes.foreground, self.shape)
         state = self if box == self.region.box else self._in(image, box, answering.size)
         guide = marked(state.guide, state.region, strokes)
-        share = 0.0 if self.strokes or self.given is not None or self.hint is not None else forgotten(strokes, box)
+        reconsidered = self.given is None and contradicted(self.mask, strokes) >= _CONTRADICTED
+        begun = not self.strokes and self.given is None and self.hint is None
+        share = forgotten(strokes, box) if reconsidered and begun else 0.0
         logits = answering.answer(guide, state._former())
         if share > 0:
             unbiased = answering.answer(guide, np.zeros_like(logits))
             between = replace(state, guide=guide, logits=(1 - share) * logits + share * unbiased)
             logits = answering.answer(guide, between._former())
-        return replace(state, guide=guide, logits=logits, strokes=(*self.strokes, strokes), given=None)
+        after = replace(state, guide=guide, logits=logits, strokes=(*self.strokes, strokes), given=None, settled=None)
+        if reconsidered:
+            return after
+        settled, logits = after._where_touched(state, strokes)
+        after = replace(after, logits=logits)
+        return replace(after, settled=settled) if self.given is None else replace(after, given=settled)
+
+    def _where_touched(self, before: State, strokes: Strokes) -> tuple[Mask, Floats]:
+        """((*box) bool, (*grid) logits): this answer where a stroke touches what it changes, ``before``'s elsewhere.
+
+        Parts are told apart on the image's grid: on the network's finer one a border that moved by half a voxel joins all of them.
+        """
+        asked = [np.zeros(self.shape, bool) for _ in range(2)]
+        for mask, points in zip(asked, (strokes.foreground, strokes.background), strict=True):
+            mask[tuple(points.T)] = True
+        answered = self.mask
+        kept = unasked(before.mask, answered, *asked)
+        logits = np.where(self.region.sampled(kept) >= 0.5, before.logits, self.logits).astype(np.float32)
+        return np.where(kept, before.mask, answered)[self.region.box.slices], logits
 
     def _former(self) -> Floats:
         """(*grid): the answer's probability within the box, as the next answer is given it."""
@@ -74,7 +98,7 @@ class State:
         region = Region.around(image, box, size)
         guide = _guide(image, region, self.hint)
         logits = ((2 * region.sampled(mask) - 1) * _GIVEN).astype(np.float32)
-        state = replace(self, region=region, guide=guide, logits=logits, strokes=(), given=mask[box.slices].copy())
+        state = replace(self, region=region, guide=guide, logits=logits, strokes=(), given=mask[box.slices].copy(), settled=None)
         return state.with_strokes(self.strokes)
 
     def with_strokes(self, strokes: tuple[Strokes, ...]) -> State:
@@ -90,6 +114,8 @@ class State:
         mask = np.zeros(self.shape, bool)
         if self.given is not None:
             mask[self.region.box.slices] = self.given
+        elif self.settled is not None:
+            mask[self.region.box.slices] = self.settled
         else:
             for index, plane in self.region.planes(self.logits):
                 mask[index] = plane > 0
@@ -105,6 +131,9 @@ class State:
         else:
             for index, plane in self.region.planes(self.logits):
                 found[index] = _sigmoid(plane)
+            if self.settled is not None:
+                window = self.region.box.slices
+                found[window] = np.where(self.settled, np.maximum(found[window], 0.51), np.minimum(found[window], 0.49))
         self._obey(found, 1.0, 0.0)
         return found
 
@@ -127,6 +156,29 @@ def marked(guide: Guide, region: Region, strokes: Strokes) -> Guide:
     """The guide with a round's strokes; on the coarser grid a place that both touch is foreground."""
     foreground, background = region.marks(strokes.foreground), region.marks(strokes.background)
     return guide.marked(foreground[None], (background & ~foreground)[None])
+
+
+def contradicted(mask: Mask, strokes: Strokes) -> float:
+    """The share, 0…1, of the strokes' voxels that say another thing than ``mask`` (*spatial) bool."""
+    drawn = len(strokes.foreground) + len(strokes.background)
+    wrong = int((~mask[tuple(strokes.foreground.T)]).sum()) + int(mask[tuple(strokes.background.T)].sum())
+    return wrong / max(drawn, 1)
+
+
+def unasked(before: Mask, after: Mask, foreground: Mask, background: Mask) -> Mask:
+    """Where ``after`` differs from ``before`` for no stroke's sake; all of one shape, bool.
+
+    A connected part that is gained needs a foreground stroke in it, one that is lost a background stroke. Strokes that mostly
+    confirm the answer are no reason to change what they do not touch: without this 17 % of calls with one to four strokes of
+    experts on hearts made the mask worse by more than 0.02, with it 1 % (192 calls, 16 patients; benchmarks/interaction_calls.py).
+    """
+    found = np.zeros(before.shape, bool)
+    for changed, asked in ((after & ~before, foreground), (before & ~after, background)):
+        parts, count = ndimage.label(changed, np.ones([3] * changed.ndim))
+        touched = np.zeros(count + 1, bool)
+        touched[np.unique(parts[asked])] = True
+        found |= changed & ~touched[parts]
+    return found
 
 
 def forgotten(strokes: Strokes, box: Box) -> float:
