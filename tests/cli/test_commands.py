@@ -30,6 +30,12 @@ def test_import_for_a_person_says_how_many(call: Call, archive: Path, pictures: 
     assert done.out.startswith("1 image added")
 
 
+def test_an_import_of_a_folder_without_images_says_so(call: Call, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = call("import", tmp_path / "a", tmp_path / "empty")
+    assert done.code == 0 and "No image was found there." in done.out
+
+
 def test_an_import_names_what_failed_and_takes_the_rest(call: Call, pictures: Path, model: Path, tmp_path: Path) -> None:
     folder = tmp_path / "mixed"
     folder.mkdir()

@@ -169,6 +169,14 @@ def test_a_volume_is_shown_in_three_planes_in_true_proportions(tmp_path):
     assert {"RLAP", "RLSI", "APSI"} <= set(page.text.split())
 
 
+def test_two_equal_pictures_are_not_called_with_and_without_overlay(tmp_path, picture):
+    mask = np.zeros(picture.spatial_shape, bool)
+    mask[5:20, 5:20] = True
+    measure = Finding("organs", "lung", 0.9, kind="measure", mask="lung")
+    page = Page.of(write_report(Result("x", ModelUse("m"), (measure,)), picture, {"lung": mask}, tmp_path))
+    assert "Structures are drawn where ticked above" in page.text and "With overlay" not in page.text
+
+
 def test_a_small_mask_has_a_close_up(tmp_path):
     image = Image(np.random.default_rng(0).normal(size=(1, 200, 200)))
     small, large = np.zeros((200, 200), bool), np.zeros((200, 200), bool)

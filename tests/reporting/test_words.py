@@ -83,6 +83,16 @@ def texts(svg: str) -> list[str]:
     return [node.text or "" for node in elements(svg, "text")]
 
 
+def test_a_legends_stroke_stands_before_its_name_and_stages_have_no_halves():
+    svg = LineChart({"montgomery": [(0, 0.91), (1, 0.92)], "shenzhen": [(0, 0.95), (1, 0.95)]}).svg()
+    names = {node.text: node for node in elements(svg, "text")}
+    strokes = [node.get("d", "") for node in elements(svg, "path") if node.get("d", "").endswith("12h-18")]
+    for name, stroke in zip(("shenzhen", "montgomery"), strokes, strict=True):
+        assert names[name].get("text-anchor") == "start"
+        assert float(stroke[1:].split()[0]) < float(names[name].get("x", ""))
+    assert "0.5" not in names and {"0", "1"} <= set(names)
+
+
 def test_a_line_chart_names_its_lines_and_leaves_gaps(tmp_path):
     series = {"loss <x>": [(0, 1.0), (1, math.nan), (2, 0.5), (3, 0.4)], "one": [(2, 0.7)], "none": []}
     path = line_chart(series, tmp_path / "c.svg", title="T & U", x_label="step")

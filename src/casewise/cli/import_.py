@@ -108,6 +108,10 @@ def _lines(report: ImportReport) -> list[str]:
     if report.added or report.known:
         subjects = f"{report.subjects:,}" if report.subjects else "not known"
         lines += [f"Masks: {_counts(report.masks)}.", f"Sites: {_counts(report.sites)}. Subjects: {subjects}."]
+    elif not report.failed:
+        lines.append(
+            "No image was found there. Folders are searched for DICOM, NIfTI, NRRD, MetaImage, PNG, JPEG, TIFF and HDF5 files."
+        )
     if report.left_out:
         lines.append(f"{plural(len(report.left_out), 'mask')} left out, as no image is certainly theirs.")
     for table in report.tables:

@@ -15,6 +15,7 @@ _WIDTH, _HEIGHT = 640, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 40, 48
 _ROW = 26
 _NAMES_WIDTH = 190
+_CHARACTER = 8.5  # width of a wide character at 13 pixels
 _HEAD = (
     '<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="{label}" viewBox="0 0 {width} {height}" width="{width}" '
     'height="{height}" font-family="system-ui, sans-serif" font-size="13" fill="currentColor">'
@@ -35,6 +36,8 @@ class LineChart:
         xs = [x for points in lines.values() for x, _ in points] or [0.0, 1.0]
         ys = [y for points in lines.values() for _, y in points] or [0.0, 1.0]
         x_ticks, y_ticks = ticks(min(xs), max(xs)), ticks(min(ys), max(ys))
+        if all(x == round(x) for x in xs):  # steps and stages have no halves
+            x_ticks = [tick for tick in x_ticks if abs(tick - round(tick)) < 1e-9]
         x_low, x_high = min(*xs, x_ticks[0]), max(*xs, x_ticks[-1])
         y_low, y_high = min(*ys, y_ticks[0]), max(*ys, y_ticks[-1])
 
@@ -58,10 +61,11 @@ class LineChart:
             runs = _runs(self.series[name])
             path = "".join(_polyline([place(x, y) for x, y in run]) for run in runs)
             parts.append(f'<path d="{path}" stroke="{colour}" stroke-width="2" stroke-linecap="round" fill="none"/>')
-            parts.append(_text(offset, 16, name, anchor="end"))
-            offset -= 7 * len(name) + 6
-            parts.append(f'<path d="M{offset:.0f} 12h-18" stroke="{colour}" stroke-width="3" fill="none"/>')
-            offset -= 36
+            # The text runs from its stroke to the right: how wide it is only the reader's font knows.
+            offset -= _CHARACTER * len(name)
+            parts.append(_text(offset, 16, name))
+            parts.append(f'<path d="M{offset - 6:.0f} 12h-18" stroke="{colour}" stroke-width="3" fill="none"/>')
+            offset -= 6 + 18 + 18
         return "".join(parts) + "</svg>"
 
 
