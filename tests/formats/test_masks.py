@@ -137,6 +137,11 @@ def test_another_grid_is_refused(tmp_path: Path) -> None:
         path = write_mask(tmp_path / "m.nii.gz", labels, Image(labels[None], affine))
         with pytest.raises(UnreadableImageError, match=r"another grid.*resample"):
             read_mask(path, like)
+    path = write_mask(tmp_path / "m.nii.gz", LABELS, Image(LABELS[None], finer))
+    with pytest.raises(UnreadableImageError) as caught:
+        read_mask(path, like)
+    there, here = (" × ".join(f"{step:.4g}" for step in Image(VOLUME, affine).spacing) for affine in (finer, like.affine))
+    assert there != here and f"of {there} against {here} mm" in str(caught.value)
     nearly = like.affine.copy()
     nearly[0, 3] += 1e-3
     path = write_mask(tmp_path / "m.nii.gz", LABELS, Image(LABELS[None], nearly))

@@ -31,8 +31,9 @@ def on_grid(path: Path, chosen: Mask, mask: Image, like: Image, cut_out: bool = 
             if turned is not None:
                 return turned
         msg = (
-            f"{path} lies on another grid than its image: {chosen.shape} against {like.spatial_shape} voxels, first voxel at "
-            f"{_point(mask.affine)} against {_point(like.affine)} mm; resample the mask to the image's grid."
+            f"{path} lies on another grid than its image: {chosen.shape} against {like.spatial_shape} voxels, of "
+            f"{_steps(mask)} against {_steps(like)} mm, the first at {_point(mask.affine)} against {_point(like.affine)} mm; "
+            "resample the mask to the image's grid."
         )
         raise UnreadableImageError(msg)
     chosen, _ = _with_axes(chosen, mask.affine, like.spatial_dims)
@@ -152,5 +153,9 @@ def _by_factor(chosen: Mask, shape: tuple[int, ...], factor: int) -> Mask:
     return np.ascontiguousarray(chosen[factor // 2 :: factor, factor // 2 :: factor])
 
 
+def _steps(image: Image) -> str:
+    return " × ".join(f"{step:.4g}" for step in image.spacing)
+
+
 def _point(affine: npt.NDArray[np.float64]) -> str:
-    return "(" + ", ".join(f"{x:.1f}" for x in affine[:3, 3]) + ")"
+    return "(" + ", ".join(f"{round(x, 1) + 0.0:.1f}" for x in affine[:3, 3]) + ")"
