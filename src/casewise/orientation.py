@@ -98,7 +98,8 @@ def stated(image: Image) -> Turn | None:
 
 def column_first(image: Image) -> bool:
     """Whether a picture's first axis counts along a row of it, as ITK writes NIfTI, NRRD and MetaImage."""
-    return image.spatial_dims == 2 and image.header.get("format") in _COLUMN_FIRST
+    own = bool(image.header.get("rows_first"))  # of a picture file's grid, written by casewise
+    return image.spatial_dims == 2 and image.header.get("format") in _COLUMN_FIRST and not own
 
 
 def size_stated(image: Image) -> bool:

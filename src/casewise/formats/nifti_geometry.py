@@ -16,25 +16,28 @@ from casewise.errors import UnreadableImageError
 
 Matrix = npt.NDArray[np.float64]
 
-UNKNOWN_SPACING = b"spacing unknown"
+UNKNOWN_SPACING, ROWS_FIRST = b"spacing unknown", b"rows first"  # what casewise writes into descrip of its own files
 _TO_MM = {1: 1000.0, 2: 1.0, 3: 0.001}
 _LONGEST = 1.01  # squared length of a quaternion's three stored parts: above it, it is not rounding
 
 
 def geometry(path: Path, header: Any) -> tuple[Matrix, dict[str, object]]:
-    """(4, 4) from voxel indices to RAS mm, and ``spacing_known``, ``orientation_known``. Raises UnreadableImageError."""
+    """(4, 4) from voxel indices to RAS mm, and ``spacing_known``, ``orientation_known``, and ``rows_first`` where
+    casewise wrote a picture that counts rows first. Raises UnreadableImageError.
+    """
     unit = int(header["xyzt_units"]) & 7
     scale = _TO_MM.get(unit, 1.0)
     known = UNKNOWN_SPACING not in header["descrip"].item()
+    about: dict[str, object] = {"rows_first": True} if ROWS_FIRST in header["descrip"].item() else {}
     affine = _stated(path, header)
     if affine is not None:
         affine[:3] *= scale
         if not _is_grid(affine):
             msg = f"{path} has an affine (sform or qform) that does not describe a grid; correct it and save the file again."
             raise UnreadableImageError(msg)
-        return affine, {"spacing_known": known}
+        return affine, {"spacing_known": known, **about}
     sizes = _voxel_size(path, header, "neither an affine nor a voxel size that can be")
-    return np.diag([*(scale * sizes), 1.0]), {"spacing_known": known and unit in _TO_MM, "orientation_known": False}
+    return np.diag([*(scale * sizes), 1.0]), {"spacing_known": known and unit in _TO_MM, "orientation_known": False, **about}
 
 
 def _stated(path: Path, header: Any) -> Matrix | None:

@@ -12,10 +12,11 @@ import numpy as np
 from casewise.errors import CasewiseError
 from casewise.files import claim, wrote
 from casewise.formats.itk import SPACING_KEY
-from casewise.formats.nifti_geometry import UNKNOWN_SPACING
+from casewise.formats.nifti_geometry import ROWS_FIRST, UNKNOWN_SPACING
 from casewise.formats.single_axis import with_single_axis
 from casewise.formats.sniffing import suffix_of
 from casewise.image import Array, Image
+from casewise.orientation import column_first
 
 _VOLUMES = (".nii.gz", ".nii", ".nrrd", ".mha")
 _PICTURES = (".png", ".tif", ".tiff")
@@ -61,6 +62,7 @@ def write_mask(path: str | os.PathLike[str], mask: Array, like: Image) -> Path:
         labels *= np.uint8(255)
     kept = ("spacing_known", "single_axis")
     about = {"spacing_known": True} | {key: like.header[key] for key in kept if key in like.header}
+    about |= {"rows_first": True} if like.spatial_dims == 2 and not column_first(like) else {}
     return write(path, Image(labels[None], like.affine, about))
 
 
@@ -113,8 +115,10 @@ def _write_nifti(path: Path, image: Image) -> None:
     if np.abs(nifti.get_qform() - image.affine).max() > 1e-3:
         nifti.header["qform_code"] = 0
     nifti.header.set_xyzt_units("mm")
-    if image.header.get("spacing_known") is False:
-        nifti.header["descrip"] = UNKNOWN_SPACING
+    told = [UNKNOWN_SPACING] if image.header.get("spacing_known") is False else []
+    told += [ROWS_FIRST] if image.header.get("rows_first") else []
+    if told:
+        nifti.header["descrip"] = b"; ".join(told)
     nifti.to_filename(path)
 
 
