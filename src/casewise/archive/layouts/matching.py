@@ -94,7 +94,7 @@ class _Names:
             examination = _examination(text)
             if examination is not None:
                 self.by_examination["" if examination == folder else examination].append(name)
-        self.words = {word for text in self.by_stem for word in camel_words(text)}
+        self.words = {text[start:end] for text in self.by_stem for start, end in spans(text)}
         if not self._is_one_subject(images):
             self.by_examination.pop("", None)
 
@@ -318,7 +318,10 @@ def _whole_name(rest: str) -> bool:
 
 def _of_subject(one: _Candidate, bare: str, names: _Names) -> str | None:
     """The structure of a mask in a subject's folder: what its name says beyond the images' names."""
-    own = [bare[start:end] for start, end in spans(bare) if bare[start:end].lower() not in names.words]
+    own = [bare[start:end] for start, end in spans(bare) if not _is_of_images(bare[start:end], names)]
+    said = [word for start, end in spans(bare) if (word := bare[start:end]) not in own and not says_acquisition(word.lower())]
+    if said and not all(_named_by(said, name) for name in one.images):
+        return None  # a part of an image's name is the name of another image, which is missing
     if not own:
         return ""
     if one.role.lower() == "gt" and len(own) == 1 and len(own[0]) == 1 and own[0].isupper():
@@ -326,6 +329,19 @@ def _of_subject(one: _Candidate, bare: str, names: _Names) -> str | None:
         return structure_name(f"{one.role}_{own[0]}")
     joined = bare if len(own) == len(spans(bare)) else "_".join(own)
     return structure_name(joined) if is_structure(joined) else None
+
+
+def _named_by(said: Sequence[str], image: str) -> bool:
+    """Whether a mask that says these words of its image's name says all of them, in their order, but how it was taken."""
+    text = nfc(stem(image))
+    words = [text[start:end] for start, end in spans(text)]
+    return [word for word in words if not says_acquisition(word.lower())] == list(said)
+
+
+def _is_of_images(word: str, names: _Names) -> bool:
+    """Whether the images' names hold the word: letter for letter, but for what says how an image was taken (``flair``)."""
+    taken = says_acquisition(word.lower()) and any(word.lower() == own.lower() for own in names.words)
+    return word in names.words or taken
 
 
 def _is_counted(one: _Candidate, shared: _Shared) -> bool:
