@@ -14,7 +14,7 @@ from casewise.image import Box, Image
 from casewise.interaction.answering import Answering
 from casewise.interaction.guide import Guide
 from casewise.interaction.region import Region
-from casewise.interaction.strokes import Strokes, holding
+from casewise.interaction.strokes import Points, Strokes, holding
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -60,7 +60,8 @@ class State:
         box = holding(self.region.box, strokes.foreground, self.shape)
         state = self if box == self.region.box else self._in(image, box, answering.size)
         guide = marked(state.guide, state.region, strokes)
-        reconsidered = self.given is None and contradicted(self.mask, strokes) >= _CONTRADICTED
+        former = self.mask
+        reconsidered = self.given is None and contradicted(former, strokes) >= _CONTRADICTED
         begun = not self.strokes and self.given is None and self.hint is None
         share = forgotten(strokes, box) if reconsidered and begun else 0.0
         logits = answering.answer(guide, state._former())
@@ -71,22 +72,23 @@ class State:
         after = replace(state, guide=guide, logits=logits, strokes=(*self.strokes, strokes), given=None, settled=None)
         if reconsidered:
             return after
-        settled, logits = after._where_touched(state, strokes)
+        settled, logits = after._where_touched(former, state.logits, strokes)
         after = replace(after, logits=logits)
         return replace(after, settled=settled) if self.given is None else replace(after, given=settled)
 
-    def _where_touched(self, before: State, strokes: Strokes) -> tuple[Mask, Floats]:
-        """((*box) bool, (*grid) logits): this answer where a stroke touches what it changes, ``before``'s elsewhere.
+    def _where_touched(self, former: Mask, logits: Floats, strokes: Strokes) -> tuple[Mask, Floats]:
+        """((*box) bool, (*grid) logits): this answer where a stroke touches what it changes, the former one elsewhere.
 
-        Parts are told apart on the image's grid: on the network's finer one a border that moved by half a voxel joins all of them.
+        former, logits : the mask (*spatial) and the answer (*grid) before the strokes. Parts are told apart on the image's grid: on
+        the network's finer one a border that moved by half a voxel joins all of them.
         """
-        asked = [np.zeros(self.shape, bool) for _ in range(2)]
-        for mask, points in zip(asked, (strokes.foreground, strokes.background), strict=True):
-            mask[tuple(points.T)] = True
-        answered = self.mask
-        kept = unasked(before.mask, answered, *asked)
-        logits = np.where(self.region.sampled(kept) >= 0.5, before.logits, self.logits).astype(np.float32)
-        return np.where(kept, before.mask, answered)[self.region.box.slices], logits
+        box = self.region.box
+        before, answered = former[box.slices], self.mask[box.slices]
+        kept = unasked(before, answered, _within(strokes.foreground, box), _within(strokes.background, box))
+        everywhere = np.zeros(self.shape, bool)
+        everywhere[box.slices] = kept
+        mixed = np.where(self.region.sampled(everywhere) >= 0.5, logits, self.logits).astype(np.float32)
+        return np.where(kept, before, answered), mixed
 
     def _former(self) -> Floats:
         """(*grid): the answer's probability within the box, as the next answer is given it."""
@@ -156,6 +158,14 @@ def marked(guide: Guide, region: Region, strokes: Strokes) -> Guide:
     """The guide with a round's strokes; on the coarser grid a place that both touch is foreground."""
     foreground, background = region.marks(strokes.foreground), region.marks(strokes.background)
     return guide.marked(foreground[None], (background & ~foreground)[None])
+
+
+def _within(points: Points, box: Box) -> Mask:
+    """(*box) bool: places (n, axes) of the image that lie in the box."""
+    marks = np.zeros(box.shape, bool)
+    inside = ((points >= box.lower) & (points < box.upper)).all(axis=1)
+    marks[tuple((points[inside] - box.lower).T)] = True
+    return marks
 
 
 def contradicted(mask: Mask, strokes: Strokes) -> float:
