@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from casewise.errors import UnreadableImageError
-from casewise.formats.dicom_deflated import inflated
 from casewise.formats.dicom_elements import class_name, text, whole
+from casewise.formats.dicom_file import dataset_of
 from casewise.formats.dicom_header import about, pixel_size
 from casewise.formats.dicom_padding import as_background, padding
-from casewise.formats.dicom_pixels import check_decodable, check_frames, check_series, decoded, in_modality_units
+from casewise.formats.dicom_pixels import check_decodable, check_series, decoded, in_modality_units
 from casewise.formats.dicom_segmentation import is_segmentation, segmentation_of
 from casewise.formats.dicom_slices import Slice, mosaic_in, slices_of
 from casewise.formats.dicom_stacks import Stack, affine_of, aligned, is_sheared, stacks_of
@@ -201,13 +201,7 @@ def _inner(stack: Stack, stacks: Sequence[Stack]) -> str | None:
 
 
 def _dataset(path: Path, pixels: bool = True) -> Any:
-    from pydicom import dcmread
-
-    with BoundedFile(path) as file:
-        unfolded = inflated(path, file)
-        size = unfolded.getbuffer().nbytes if unfolded else file.size
-        dataset = dcmread(unfolded or file, force=True, stop_before_pixels=not pixels)
-    check_frames(path, dataset, size)
+    dataset = dataset_of(path, pixels)
     meta = getattr(dataset, "file_meta", None)
     if len(dataset) == 0:
         if meta is not None and meta.get("MediaStorageSOPClassUID") == _DIRECTORY:

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from casewise.errors import UnreadableImageError
-from casewise.formats.dicom_deflated import inflated
+from casewise.formats.dicom_file import dataset_of
 from casewise.formats.dicom_header import about, pseudonym
 from casewise.formats.dicom_identity import patient_of
 from casewise.formats.dicom_private import number
 from casewise.formats.dicom_slices import TRAITS, Slice, slices_of, text, whole
 from casewise.formats.dicom_stacks import stacks_of
 from casewise.formats.found import Found, Kind
-from casewise.formats.guard import BoundedFile, one_sentence
+from casewise.formats.guard import one_sentence
 from casewise.formats.sequence_words import derived_word, description_words
 
 _COMPUTED_TYPES = frozenset({
@@ -66,11 +66,8 @@ def acquisition(found: Found) -> Acquisition:
     file = found.files[0]
     if found.kind is not Kind.DICOM:
         raise UnreadableImageError(f"{file} is a {found.kind} file, whose header says nothing of how it was acquired.")
-    from pydicom import dcmread
-
     with one_sentence(file, "a DICOM file", quote=False):
-        with BoundedFile(file) as opened:
-            dataset = dcmread(inflated(file, opened) or opened, force=True, stop_before_pixels=True)
+        dataset = dataset_of(file, pixels=False)
         slices = slices_of(file, dataset)
         if found.member is not None and found.member.startswith("stack="):
             slices = list(stacks_of(slices)[int(found.member.removeprefix("stack="))].slices)

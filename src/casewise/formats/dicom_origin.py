@@ -47,16 +47,9 @@ def origin(image: Image) -> list[Slice]:
 
 def headers_of(planes: list[Slice]) -> list[Any]:
     """The pydicom data sets of the planes' files without their pixels, one a file, in the order of the planes."""
-    from pydicom import dcmread
+    from casewise.formats.dicom_file import dataset_of
 
-    from casewise.formats.dicom_deflated import inflated
-    from casewise.formats.guard import BoundedFile
-
-    datasets = []
-    for path in dict.fromkeys(plane.file for plane in planes):
-        with BoundedFile(path) as file:
-            datasets.append(dcmread(inflated(path, file) or file, force=True, stop_before_pixels=True))
-    return datasets
+    return [dataset_of(path, pixels=False) for path in dict.fromkeys(plane.file for plane in planes)]
 
 
 def _candidates(slices: list[Slice]) -> list[list[Slice]]:

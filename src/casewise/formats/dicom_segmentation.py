@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.errors import UnreadableImageError
-from casewise.formats.dicom_deflated import inflated
 from casewise.formats.dicom_elements import text, whole
-from casewise.formats.dicom_pixels import check_frames, decoded
+from casewise.formats.dicom_file import dataset_of
+from casewise.formats.dicom_pixels import decoded
 from casewise.formats.dicom_slices import found_vector
 from casewise.formats.found import Kind
 from casewise.formats.guard import BoundedFile, one_sentence
@@ -96,13 +96,7 @@ def segment_masks(path: Path, like: Image) -> dict[int, Mask]:
 
 
 def _dataset(path: Path, pixels: bool = True) -> Any:
-    from pydicom import dcmread
-
-    with BoundedFile(path) as file:
-        unfolded = inflated(path, file)
-        size = unfolded.getbuffer().nbytes if unfolded else file.size
-        dataset = dcmread(unfolded or file, force=True, stop_before_pixels=not pixels)
-    check_frames(path, dataset, size)
+    dataset = dataset_of(path, pixels)
     if not is_segmentation(dataset):
         raise UnreadableImageError(f"{path} is no DICOM segmentation.")
     return dataset

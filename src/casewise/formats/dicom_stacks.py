@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.errors import UnreadableImageError
+from casewise.formats.dicom_file import dataset_of
 from casewise.formats.dicom_private import number
 from casewise.formats.dicom_slices import TRAITS, Slice
 
@@ -232,9 +233,7 @@ def _without_copies(group: list[Slice]) -> tuple[list[Slice], list[tuple[Path, S
 
 
 def _same_pixels(one: Slice, other: Slice) -> bool:
-    from pydicom import dcmread
-
-    first, second = (dcmread(s.file, force=True, specific_tags=["PixelData"]).get("PixelData") for s in (one, other))
+    first, second = (dataset_of(s.file).get("PixelData") for s in (one, other))
     return one.position == other.position and first == second
 
 

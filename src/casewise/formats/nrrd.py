@@ -10,7 +10,7 @@ import numpy as np
 from casewise.errors import UnreadableImageError
 from casewise.formats.guard import BoundedFile
 from casewise.formats.inflating import Packing
-from casewise.formats.regular_files import check_beside
+from casewise.formats.regular_files import named_beside
 from casewise.formats.voxel_files import HEADER_LIMIT, VoxelHeader, count, counts, plain_line, words
 
 _TYPES = {
@@ -150,14 +150,7 @@ def _place_in_space(fields: dict[str, str]) -> None:
 
 def _data(path: Path, value: str | None) -> str | None:
     """The name of the file beside it; None where the voxels follow the header."""
-    if value is None:
-        return None
-    if value.upper().startswith("LIST") or "%" in value:
-        msg = f"{path} keeps its voxels in several files, which is not read; save it as one .nrrd file."
-        raise UnreadableImageError(msg)
-    name = value.removeprefix("./")
-    check_beside(path, name)
-    return name
+    return None if value is None else named_beside(path, value, ".nrrd")
 
 
 def _dtype(path: Path, fields: dict[str, str], encoding: str) -> np.dtype[np.generic]:

@@ -61,6 +61,19 @@ def open_beside(path: Path, name: str) -> int:
         raise UnreadableImageError(msg) from error
 
 
+def named_beside(path: Path, value: str, single: str) -> str:
+    """The name of the one voxel file beside ``path`` that a header's ``value`` gives; ``single``: a kind of file without a second.
+
+    Raises UnreadableImageError for several files, and for a name that leads elsewhere.
+    """
+    if value.upper().startswith("LIST") or "%" in value:
+        msg = f"{path} keeps its voxels in several files, which is not read; save it as one {single} file."
+        raise UnreadableImageError(msg)
+    name = value.removeprefix("./")
+    check_beside(path, name)
+    return name
+
+
 def check_beside(path: Path, name: str) -> None:
     """Refuse a name in the header ``path`` that is not of a file in the same folder."""
     if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name or Path(name).name != name:
