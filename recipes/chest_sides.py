@@ -122,7 +122,7 @@ CARD = """# casewise-chest-sides
 
 ## Measured, each site left out of the fit in turn
 *Named as displayed*: the share of films whose lungs get their sides where the file states nothing. *Mirrored, named wrongly*: the
-same films mirrored, with the sides of a film that is not. *Shown beyond doubt*: the share whose sides are told by the pixels alone,
+same films mirrored, with the sides of a film that is not. *Shown beyond doubt*: the share whose sides the pixels alone determine,
 where a film lies otherwise than usual.
 
 {table}
@@ -131,7 +131,7 @@ The region network itself learnt from most films of JSRT, Montgomery and Shenzhe
 
 ## Where it fails
 - A heart that is pushed to the other side, a white lung, an operated lung: such a film usually gets no sides; a few get wrong ones.
-- A heart on the right by nature cannot be told from a mirrored film: neither gets sides.
+- A heart on the right by nature cannot be distinguished from a mirrored film: neither gets sides.
 
 ## Limits
 Not a medical device; for research.

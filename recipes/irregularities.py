@@ -82,11 +82,11 @@ CARD = Card(
     fails=(
         "It sees 0.7 mm a pixel, whatever the film's own pixels measure; no native pixel reaches it.",
         "It misses nearly half of the nodules; a film without a mark is no film without a nodule.",
-        "Whether a film has a nodule at all is told poorly: area under the curve 0.74.",
+        "Whether a film has a nodule at all is detected poorly: area under the curve 0.74.",
         "What is very subtle is mostly missed; by subtlety and size: benchmarks/results/nodules.md.",
         "Its probability holds for a set in which three films of five have a nodule; where nodules are rare it is far too high.",
         "The second look expects nodules where JSRT's are, away from the hila; one in a hilum or beside the mediastinum ranks low.",
-        "Pixels larger than 1 mm: a warning is told, and small nodules are lost.",
+        "Pixels larger than 1 mm: a warning is given, and small nodules are lost.",
         "Digital films, portable ones, children: not measured. It learnt from drawn nodules and was measured on those of one set.",
         "It knows round opacities; it does not tell a nodule from a nipple, a calcified one from another, or a lesion's kind.",
     ),

@@ -103,7 +103,7 @@ class Analyzer:
     application : only this one is run. site : where the images come from, for the registry's rules.
     notes : sentences that every report is to carry (the demo says there which pixels are simulated).
     ahead : whether a second process reads and routes the next images of a call with many; see :func:`casewise.seeing.see_all`.
-    progress : told how far the long steps of an image are, and how many images are done.
+    progress : reports how far the long steps of an image are, and how many images are done.
     """
 
     def __init__(

@@ -47,7 +47,7 @@ class Seen:
 
 def see(source: Path | Source, router: Router | None, device: str = "cpu", seed: int = 0, progress: Progress = silent) -> Seen:
     """Raises CasewiseError, one sentence, for a file that cannot be read or routed. seed : of the registration of sequences.
-    progress : told of each sequence of an examination that is read, freed of its bias field, and registered.
+    progress : called for each sequence of an examination that is read, freed of its bias field, and registered.
 
     Of an examination (a :class:`~casewise.anatomy.examination_reading.Source`, or the folder of one) the reference is routed.
     """
@@ -103,7 +103,7 @@ def see_all(
 
     ahead : a second process reads and routes the next images while the caller deals with this one. The program's main module must
     be importable without effect, as for every process that Python spawns. seed : of the registration of sequences.
-    progress : of the image that the caller waits for; of those that another process reads nothing is told.
+    progress : of the image that the caller waits for; of those that another process reads nothing is reported.
     """
     return _by_another(paths, router, device, seed) if ahead else _here(paths, router, device, seed, progress)
 

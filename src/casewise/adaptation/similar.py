@@ -67,7 +67,7 @@ def refine(
     encoder : whose latent space compares; the model's own of upright pictures by default. region (*spatial) bool : only it is
         compared.
     exclude : keys of cases never to be used (the image itself is left out by its key where the archive holds it).
-    progress : told of the images that are given a vector first, of the training's steps, and of the cases registered.
+    progress : called for the images that are given a vector first, of the training's steps, and of the cases registered.
     """
     plan = plan or Plan()
     device = plan.settings.device

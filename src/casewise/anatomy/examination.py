@@ -159,7 +159,7 @@ def examination(
     """The examination in a DICOM study's folder, or of images named one by one.
 
     bias : whether bias fields are taken out. workers : how many sequences are worked on at a time, by default one a core; the
-    result does not depend on it. progress : told of each sequence that is read, freed of its bias field, and registered.
+    result does not depend on it. progress : called for each sequence that is read, freed of its bias field, and registered.
 
     A sequence that cannot be used is refused with one sentence (:attr:`Examination.refused`), and the others go on.
     Raises CasewiseError for sequences of different patients, two of one name, and where no sequence is left.

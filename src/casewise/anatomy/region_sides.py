@@ -42,7 +42,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Sides:
-    """pose : brings the picture upright, its left side the patient's right where ``known``, else as far as can be told.
+    """pose : brings the picture upright, its left side the patient's right where ``known``, else as far as can be determined.
 
     stated : whether the file states it. remarks : why the sides are not known, empty where they are.
     """
@@ -94,12 +94,12 @@ def _against(what: str) -> tuple[Remark, ...]:
         f"The heart lies on the side where {what} would have the patient's right: the picture is mirrored, or the heart is on the "
         f"other side; so no side is named: {_LOOK}."
     )
-    return (Remark("heart_on_right", sentence), Remark("sides_unknown", "Left and right are not told apart in this picture."))
+    return (Remark("heart_on_right", sentence), Remark("sides_unknown", "Left and right cannot be distinguished in this picture."))
 
 
 def _silent() -> tuple[Remark, ...]:
     sentence = (
-        "Which lung is the left one cannot be told: the file does not state how the picture lies, and the heart does not show it "
-        f"clearly; lung 1 is on the left of the upright picture, and {_LOOK}."
+        "Which lung is the left one cannot be determined: the file does not state how the picture lies, and the heart does not "
+        f"show it clearly; lung 1 is on the left of the upright picture, and {_LOOK}."
     )
     return (Remark("sides_unknown", sentence),)

@@ -79,7 +79,7 @@ class Regions:
 
     @property
     def sides_known(self) -> bool:
-        """Whether left and right are told apart."""
+        """Whether left and right are distinguished."""
         return not any(name in _PLACES for name in self.found)
 
     def public(self, name: str) -> str:

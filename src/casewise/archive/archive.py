@@ -236,7 +236,7 @@ class Archive:
         region : (*spatial) bool; what lies in it is compared with what lies at the same place in the cases that are most like the
         image as a whole.
         exclude : keys never to be found. structures : only cases that have them. unseen_by : keys that a model was trained on; only
-        others are found. among : only these keys. progress : told of the images that are given a vector first, and of the
+        others are found. among : only these keys. progress : called for the images that are given a vector first, and of the
         regions compared.
         """
         return find_similar(self, image, k, tuple(by), encoder, region, {*exclude, *unseen_by}, structures, among, progress)

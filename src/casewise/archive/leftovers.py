@@ -1,4 +1,4 @@
-"""Half-written files in an archive: told from those of a running writer by a lock, and removed at the next opening."""
+"""Half-written files in an archive: distinguished from those of a running writer by a lock, and removed at the next opening."""
 
 from __future__ import annotations
 

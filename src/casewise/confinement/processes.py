@@ -20,7 +20,7 @@ _SHARE = 0.02  # of one core, at most, that looking at the table may cost
 
 @dataclass(frozen=True)
 class Entry:
-    """A living process. resident : bytes. session : the session's leader (the process group's where sessions are not told)."""
+    """A living process. resident : bytes. session : the session's leader (the process group's where sessions are not known)."""
 
     pid: int
     parent: int

@@ -59,7 +59,7 @@ def film_of(image: Image, found: Regions) -> Film:
 
 @dataclass(frozen=True, eq=False)
 class Marks:
-    """judged : a film's candidates with their probability after the second look. reported : those of them that a person is told of.
+    """judged : a film's candidates with their probability after the second look. reported : those of them that are reported.
 
     Both the most probable first.
     """

@@ -58,7 +58,7 @@ def read_file(path: Path, member: str | None) -> Image:
 
 
 def _frames(path: Path, dataset: Any, slices: Sequence[Slice], frame: int | None = None) -> Array:
-    """(frame, C, row, column) of a file's slices, the tiles of a mosaic told apart; only ``frame`` if one is named."""
+    """(frame, C, row, column) of a file's slices, the tiles of a mosaic separated; only ``frame`` if one is named."""
     mosaic = mosaic_in(path, dataset) if slices[0].tile else None
     if mosaic is not None:
         tiles = mosaic.unfolded(decoded(path, dataset))
@@ -121,7 +121,7 @@ def read_files(path: Path, files: Sequence[Path], notes: Iterable[str] = ()) -> 
 def headers(files: Iterable[Path]) -> tuple[list[Slice], dict[Rejected, str]]:
     """The slices of the DICOM files among ``files``, by their headers alone.
 
-    Second come the files that hold none, each with its reason, and the series that it is of ("" if that cannot be told). A
+    Second come the files that hold none, each with its reason, and the series that it is of ("" if that cannot be determined). A
     segmentation is a mask of other files' images, and none itself.
     """
     slices: list[Slice] = []

@@ -1,4 +1,4 @@
-"""Siemens mosaics: the slices of a volume side by side in one picture, told apart with their geometry, or refused."""
+"""Siemens mosaics: the slices of a volume side by side in one picture, separated with their geometry, or refused."""
 
 from __future__ import annotations
 

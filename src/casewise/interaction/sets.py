@@ -79,7 +79,7 @@ def prepare(
 
     box : where the structure was marked, if it was. The image itself is left out where the archive holds it. settings : its steps
     are taken for each accepted mask, once; None leaves the model as it is. The refined model is kept in the archive's folder, and
-    nothing else is written. The same calls give the same masks. progress : told of the archive's images
+    nothing else is written. The same calls give the same masks. progress : called for the archive's images
     that are given a vector first, and of the refinement.
     """
     cases = accepted(image, archive, structure, device, progress)

@@ -79,7 +79,7 @@ class State:
     def _where_touched(self, former: Mask, logits: Floats, strokes: Strokes) -> tuple[Mask, Floats]:
         """((*box) bool, (*grid) logits): this answer where a stroke touches what it changes, the former one elsewhere.
 
-        former, logits : the mask (*spatial) and the answer (*grid) before the strokes. Parts are told apart on the image's grid: on
+        former, logits : the mask (*spatial) and the answer (*grid) before the strokes. Parts are separated on the image's grid: on
         the network's finer one a border that moved by half a voxel joins all of them.
         """
         box = self.region.box

@@ -69,8 +69,8 @@ class LesionLearning:
     """Implements :class:`casewise.adaptation.site_learning.Learning` for examinations whose slices lie in a folder.
 
     examinations : labelled ones, and of the deployment site others with an empty mask, which are asked for their uncertainty alone.
-    folder : where their slices are kept. reading : called with the number of examinations made ready, and of all. failed : told of
-    each that cannot be used, in one sentence.
+    folder : where their slices are kept. reading : called with the number of examinations made ready, and of all. failed : called
+    with each that cannot be used, in one sentence.
     Raises CasewiseError for a model without a map.
     """
 

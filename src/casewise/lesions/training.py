@@ -114,7 +114,7 @@ def train_lesions(
     have. validation : examinations of other patients, which choose among each phase's states and, where they are three volumes or
     more, what of the map counts as a lesion (:func:`casewise.lesions.choosing.fitted`). kept : folder where prepared slices,
     finished phases and checkpoints lie, so that an interrupted training goes on; it may be deleted afterwards.
-    reading : called with the number of examinations prepared, and of all. failed : told of each that cannot be used, in one
+    reading : called with the number of examinations prepared, and of all. failed : called with each that cannot be used, in one
     sentence, and the others go on; without it the first such error is raised.
     Raises CasewiseError where there is no lesion to learn from, or some examinations have a category and others have none.
     """

@@ -22,7 +22,7 @@ _CLEARING = 20.0  # seconds
 
 
 class Directory:
-    """A folder that stays open. path : where it was made; for others to be told, never to be opened again here."""
+    """A folder that stays open. path : where it was made; to be given to others, never to be opened again here."""
 
     def __init__(self, handle: int, path: Path) -> None:
         self.handle, self.path = handle, path

@@ -1,7 +1,7 @@
 """Masks beside images: ``x_seg`` for ``x``, ``brain1_label`` for ``brain1_image``, ``gt`` or ``GOLD_STANDARD…`` in a subject's
 folder.
 
-Which image a mask belongs to is told by the names (:mod:`casewise.archive.layouts.matching`); a mask that fits none with
+Which image a mask belongs to is decided by the names (:mod:`casewise.archive.layouts.matching`); a mask that fits none with
 certainty is left out and named. In a folder that holds one DICOM series, a volume whose name says no image is the series' mask.
 In either case the grid has the last word: a mask is attached where it is the image's.
 

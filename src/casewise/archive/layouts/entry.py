@@ -16,7 +16,7 @@ class LabelSource:
     split : whether several values are several structures (``label_1``, ``label_2``, …) rather than one.
     loose : it may belong to this image; it does if it has the same grid.
     kind : ``mask``, or ``scribble`` (a person's strokes, kept as they are).
-    role : the word for mask in the name of its file or folder, by which two masks of no other name are told apart.
+    role : the word for mask in the name of its file or folder, by which two masks of no other name are distinguished.
     alone : it belongs to the one DICOM series of its folder; where there are several, to none.
     of_member : the data set of its file that it labels; None for all.
     """

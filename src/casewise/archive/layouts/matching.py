@@ -1,4 +1,4 @@
-"""Which image a mask belongs to, by their names alone, or why that cannot be told.
+"""Which image a mask belongs to, by their names alone, or why that cannot be determined.
 
 Names are compared whole, as NFC text, character by character: ``scan_1`` is neither ``scan_10`` nor ``scan_01`` nor ``Scan_1``. A
 mask's name is its image's name with a word for mask before it, behind it or in it (``x_mask``, ``gt-x``), or instead of a word for

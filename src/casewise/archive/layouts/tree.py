@@ -97,8 +97,8 @@ def walk(
 ) -> Folder:
     """The tree below ``path``, links followed but none twice. Pipes, sockets and devices are no part of it.
 
-    leave_out : a folder not to enter (the archive's own). unreadable : told of each folder that may not be read. no_file : told of
-    each pipe, socket or device.
+    leave_out : a folder not to enter (the archive's own). unreadable : called with each folder that may not be read.
+    no_file : called with each pipe, socket or device.
     """
     return _walk(path, leave_out.resolve() if leave_out else None, unreadable, no_file, set())
 

@@ -70,7 +70,7 @@ def ensure_same(path: Path, spec: Spec) -> None:
 
 
 def _check_kind(path: Path) -> None:
-    """Nothing where ``path`` holds TorchScript, told by the names in it; else a ModelError that says what it holds."""
+    """Nothing where ``path`` holds TorchScript, recognised by the names in it; else a ModelError that says what it holds."""
     if path.name == "model.toml" or path.suffix == ".safetensors":
         msg = f"{path} is part of a model; name the folder that it lies in."
         raise ModelError(msg)
