@@ -30,7 +30,6 @@ from casewise.reporting.pictures import colours, data_uri
 from casewise.reporting.registration import SequenceView, sequence_rows
 from casewise.reporting.similar import SimilarPicture, terms, tile
 from casewise.result import ModelUse, Result, SimilarCase
-from casewise.summary import NO_ONE_LOOKS
 
 if TYPE_CHECKING:
     pass
@@ -105,7 +104,6 @@ def write_report(
             findings=_finding_rows(result.summary.findings, result.findings, pictures),
             more_findings=max(0, len(result.summary.findings) - _MOST_ROWS),
             measures=_finding_rows(result.summary.measures, result.findings, pictures),
-            no_one_looks=NO_ONE_LOOKS,
             quality=_finding_rows(result.summary.quality, result.findings, pictures),
             not_found=[(one, wording.score(one.score)) for one in result.summary.not_found],
             similar=_similar_tiles(result.similar, similar_images, list(masks)),
