@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 _GEOMETRY = ("format", "directions", "single_axis")  # by which a picture's axes are understood
 Mask = npt.NDArray[np.bool_]
+# One analysis encodes its image several times (similar cases, examples, applications); routing and posing it once is enough.
+_TURNS: WeakKeyDictionary[Image, Turn] = WeakKeyDictionary()
 
 
 def upright_turn(image: Image, device: str = "cpu") -> Turn:
@@ -26,6 +29,13 @@ def upright_turn(image: Image, device: str = "cpu") -> Turn:
     Left and right of a chest are as :func:`casewise.anatomy.regions` has them, and where nothing tells them as is likeliest. A
     volume is not turned.
     """
+    known = _TURNS.get(image)
+    if known is None:
+        known = _TURNS[image] = _found_turn(image, device)
+    return known
+
+
+def _found_turn(image: Image, device: str) -> Turn:
     from casewise.anatomy.region_checks import CHEST, PLAIN, can_be_chest
     from casewise.anatomy.region_network import MODEL, best_pose
     from casewise.models.shipped import load
