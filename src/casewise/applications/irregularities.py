@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from casewise.anatomy import Segments
     from casewise.anatomy.region_pose import Pose
+    from casewise.applications.intended import Intended
     from casewise.detection.films import Film
     from casewise.detection.fusion import Detection
     from casewise.models import Model
@@ -52,12 +53,15 @@ class Irregularities:
         (``measures["segment"]``, from 1); ``tuberculosis``; and, where maps are written, ``segments``, whose mask is their borders,
         for the report.
 
-        Raises CasewiseError, one sentence, for a volume and for a picture that is no frontal chest radiograph.
+        Raises CasewiseError, one sentence, for a volume, for a picture that is no frontal chest radiograph, and for a film unlike
+        those of the tuberculosis model's training.
         """
         from casewise.detection.films import marks
         from casewise.device import resolve_device
 
         film = self._film(image)
+        if self._intended is not None:
+            self._intended.check(Image(film.array), self.name)
         network = self._model.ready(resolve_device(self._device))
         self.notes.append(_sought(film.segments, network, self._public))
         found = marks(film, network)
@@ -72,6 +76,14 @@ class Irregularities:
         from casewise.models.shipped import load
 
         return load("irregularities")
+
+    @cached_property
+    def _intended(self) -> Intended | None:
+        """The tuberculosis model's own check: a film unlike those that it learnt from gets no answer here either."""
+        from casewise.applications.intended import Intended
+        from casewise.models.shipped import FOLDER
+
+        return Intended.load(FOLDER / TUBERCULOSIS)
 
     def _tuberculosis(self, film: Film) -> Finding:
         """The disease that is spread over the lungs, judged on the whole picture at low resolution."""
