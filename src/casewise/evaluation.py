@@ -73,7 +73,7 @@ def evaluate(
     if model.task not in ("segmentation", "classification"):
         msg = f"Model {model.name} is for {model.task}; segmenters (Dice) and classifiers (AUC) can be evaluated."
         raise UsageError(msg)
-    known = [case for case in cases if labelled(model, case)]
+    known = [case for case in cases if model.spec.labelled(case)]
     if not known:
         msg = f"No case has a label that {model.name} predicts ({', '.join(model.labels)}); there is nothing to compare with."
         raise UsageError(msg)
@@ -100,13 +100,6 @@ def measures_of(model: Model, rows: Sequence[Evaluated], seed: int = 0) -> list[
         own = [row for row in rows if site is None or row.site == site]
         found += (_class_measures if model.task == "classification" else _dice_measures)(model, own, site, seed)
     return found
-
-
-def labelled(model: Model, case: Case) -> bool:
-    """Whether the case carries a label of the kind that the model predicts."""
-    if model.task == "classification":
-        return case.category in model.labels
-    return any(case.has(structure) for structure in model.spec.structures)
 
 
 def _evaluated(model: Model, case: Case, device: str) -> Evaluated:

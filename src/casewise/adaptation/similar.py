@@ -139,6 +139,5 @@ def _advice(model: Model, unseen: int) -> str:
 
 def usable_cases(model: Model, archive: Archive) -> list[Case]:
     """The archive's cases that carry what the model is trained for."""
-    if model.task == "classification":
-        return [case for case in archive.cases(category=True) if case.category in model.spec.classes]
-    return [case for case in archive.cases() if any(case.has(structure) for structure in model.spec.structures)]
+    cases = archive.cases(category=True) if model.task == "classification" else archive.cases()
+    return [case for case in cases if model.spec.labelled(case)]

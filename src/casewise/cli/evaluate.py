@@ -42,13 +42,13 @@ def evaluate(
         from casewise.archive import Archive
         from casewise.device import resolve_device
         from casewise.evaluation import evaluate as evaluate_all
-        from casewise.evaluation import labelled, measures_of
+        from casewise.evaluation import measures_of
 
         where = resolve_device(device.value)
         with Archive.open(archive) as opened:
             network = choose(model, opened)
             cases = cases_of(opened, site or [])
-            without = sum(not labelled(network, case) for case in cases)
+            without = sum(not network.spec.labelled(case) for case in cases)
             rows = evaluate_all(
                 network,
                 cases,

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from casewise.case import Structure
+from casewise.case import Case, Structure
 from casewise.errors import ModelError
 from casewise.models.preparation import Preparation
 
@@ -49,6 +49,12 @@ class Spec:
     def outputs(self) -> int:
         """Channels of the network's answer."""
         return len(self.structures) + 1 if self.task == "segmentation" else len(self.classes) or self.preparation.channels
+
+    def labelled(self, case: Case) -> bool:
+        """Whether a case carries a label of the kind that the model predicts: one of its classes, or a mask of a structure."""
+        if self.task == "classification":
+            return case.category in self.classes
+        return any(case.has(structure) for structure in self.structures)
 
     def to_toml(self) -> dict[str, Any]:
         preparation = self.preparation.to_toml()
