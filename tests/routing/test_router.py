@@ -74,6 +74,14 @@ def test_a_blank_image_is_unknown(router: Router) -> None:
     assert router.route(Image(np.zeros((1, 64, 64), np.int16))).category == UNKNOWN
 
 
+@pytest.mark.parametrize("value", [0, 7, 255])
+@pytest.mark.parametrize("shape", [(1, 256, 256), (3, 90, 120), (1, 60, 64, 20)])
+@pytest.mark.parametrize("classifier", ["softmax", "svm"])
+def test_the_shipped_router_recognises_nothing_in_one_value(value: int, shape: tuple[int, ...], classifier: str) -> None:
+    route = Router.load().route(Image(np.full(shape, value, np.float32)), classifier)
+    assert route.category == UNKNOWN and route.probability > 0.99
+
+
 def test_size_bit_depth_padding_and_polarity_say_nothing(router: Router) -> None:
     plain = picture("disc", 300)
     changed = {

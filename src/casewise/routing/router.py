@@ -24,6 +24,7 @@ from casewise.threads import one_thread
 
 Matrix = npt.NDArray[np.float32]
 _FEW = 16  # pictures, more than a volume has
+_BLANK = 10.0  # strangeness of an image that shows nothing; from 1 on an image is unknown
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,6 +99,8 @@ class Router:
         for number, (seen, end) in enumerate(zip(images, ends, strict=True)):
             own = slice(end - len(seen), end)
             known, strangeness = judged.known[own].mean(axis=0), float(np.median(judged.strangeness[own]))
+            if not any(float(np.ptp(view)) > 0 for view in seen):  # one value throughout: there is nothing to recognise
+                strangeness = _BLANK * self.doubts[name].middle
             routes.append(self._decided(known, strangeness, priors[number] if priors else Prior(), name, len(seen)))
         return routes
 
