@@ -146,9 +146,18 @@ def test_the_kind_is_told_by_category_or_modality(header: dict[str, object], kin
 def test_odd_images_are_judged_without_a_stumble(shape: tuple[int, ...], value: float | str) -> None:
     array = np.arange(np.prod(shape), dtype=np.float32).reshape(shape) if value == "ramp" else np.full(shape, value, np.float32)
     for category in ("chest X-ray", "head CT", "unknown"):
-        assert labels(Image(array, header={"category": category})) <= {*DAMAGE}
+        found = labels(Image(array, header={"category": category}))
+        assert found == {"blank"} if value == 0.0 else found <= {*DAMAGE}
 
 
 def test_an_image_that_is_too_small_is_refused() -> None:
     with pytest.raises(CasewiseError, match="at least 8 pixels"):
         Quality().analyze(Image(np.zeros((1, 4, 90))))
+
+
+@pytest.mark.parametrize("shape", [(1, 256, 256), (3, 64, 64), (1, 40, 40, 6)])
+def test_an_image_of_one_value_is_blank_and_nothing_else(shape: tuple[int, ...]) -> None:
+    application = Quality()
+    (finding,) = application.analyze(Image(np.full(shape, 7, np.float32)))
+    assert finding.label == "blank" and finding.kind == "quality"
+    assert application.notes == ["The image has one value throughout: it shows nothing."]

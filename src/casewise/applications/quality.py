@@ -54,7 +54,8 @@ class _Seen:
 
 @dataclass
 class Quality:
-    """Findings ``clipped``, ``blurred``, ``noisy``, ``cropped``, ``wrong polarity`` and ``burnt-in text``; none for a good image.
+    """Findings ``blank``, ``clipped``, ``blurred``, ``noisy``, ``cropped``, ``wrong polarity`` and ``burnt-in text``; none for a
+    good image.
 
     notes : one sentence for each finding of the last image.
     """
@@ -66,6 +67,9 @@ class Quality:
         """See :class:`casewise.applications.Application`. A volume is judged by the median over five of its planes."""
         if min(image.spatial_shape[:2]) < 8:
             raise CasewiseError(f"Image quality needs at least 8 pixels a side; this image has {image.spatial_shape}.")
+        if float(np.ptp(image.array)) == 0:  # every other check would speak of detail that is not there
+            self.notes = ["The image has one value throughout: it shows nothing."]
+            return [Finding(self.name, "blank", measures={"distinct_values_count": 1.0}, kind=QUALITY)]
         planes, kind = list(views(image)), kind_of(image)
         seen = [defect for check in _CHECKS if (defect := check(planes, kind, image)) is not None]
         self.notes = [defect.sentence for defect in seen]
