@@ -16,12 +16,12 @@ from casewise.archive import opening, pseudonym_key
 from casewise.archive.adding import Addition
 from casewise.archive.catalogue import Catalogue, embeddings, images, labels, models, results
 from casewise.archive.embedding import Vectors, VectorWriter, encode, store_of, vectors_key, without_vector
+from casewise.archive.holdings import Holdings, holdings
 from casewise.archive.importing import Import
 from casewise.archive.leftovers import writing
 from casewise.archive.loading import Record, Stored, case_of, record_of
 from casewise.archive.report import ImportReport
 from casewise.archive.similar import find_similar
-from casewise.archive.summary import Summary, summarise
 from casewise.case import Case, Structure
 from casewise.encoder import Encoder
 from casewise.errors import ArchiveError, CasewiseError
@@ -241,9 +241,9 @@ class Archive:
         """
         return find_similar(self, image, k, tuple(by), encoder, region, {*exclude, *unseen_by}, structures, among, progress)
 
-    def summary(self) -> Summary:
+    def holdings(self) -> Holdings:
         """What the archive holds, counted in its catalogue; no image is read."""
-        return summarise(self._catalogue, self.models())
+        return holdings(self._catalogue, self.models())
 
     def subsets(self) -> list[dict[str, object]]:
         """The precomputed subsets that were made for this archive: ``name``, ``size``, ``model``, ``measures``, ``parent``."""

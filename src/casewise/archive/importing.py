@@ -17,10 +17,10 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from casewise.archive.catalogue import Catalogue, files, images
-from casewise.archive.counting import count_masks
 from casewise.archive.embedding import VectorWriter, encode
 from casewise.archive.examining import Examiner, Outcome, Unit
 from casewise.archive.finding import Finder, Settled
+from casewise.archive.holdings import count_masks
 from casewise.archive.layouts.entry import Entry
 from casewise.archive.layouts.tree import File, Folder, walk
 from casewise.archive.manifest import located, read_manifest

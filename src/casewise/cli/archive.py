@@ -10,7 +10,7 @@ import typer
 from casewise.cli.common import Device, DeviceOption, JsonOption, SeedOption, answering, plural
 
 if TYPE_CHECKING:
-    from casewise.archive.summary import Summary
+    from casewise.archive.holdings import Holdings
 
 
 def archive(
@@ -34,23 +34,23 @@ def archive(
         from casewise.archive import Archive
 
         with Archive.open(archive) as opened:
-            summary = opened.summary()
-        answer.give(summary.to_json(), *_lines(archive, summary))
+            held = opened.holdings()
+        answer.give(held.to_json(), *_lines(archive, held))
 
 
-def _lines(name: str, summary: Summary) -> list[str]:
-    subjects = f"of {plural(summary.subjects, 'subject')}" if summary.subjects else "of unknown subjects"
-    if summary.subjects and summary.without_subject:
-        subjects += f" ({plural(summary.without_subject, 'image')} without one)"
-    lines = [f"{name}: {plural(summary.images, 'image')} {subjects}, {plural(summary.cases, 'case')} with labels."]
+def _lines(name: str, held: Holdings) -> list[str]:
+    subjects = f"of {plural(held.subjects, 'subject')}" if held.subjects else "of unknown subjects"
+    if held.subjects and held.without_subject:
+        subjects += f" ({plural(held.without_subject, 'image')} without one)"
+    lines = [f"{name}: {plural(held.images, 'image')} {subjects}, {plural(held.cases, 'case')} with labels."]
     for title, counts in (
-        ("Structures", summary.structures),
-        ("Categories", summary.categories),
-        ("Sites", summary.sites),
-        ("Modalities", summary.modalities),
+        ("Structures", held.structures),
+        ("Categories", held.categories),
+        ("Sites", held.sites),
+        ("Modalities", held.modalities),
     ):
         lines.append(f"  {title}: {_counts(counts)}")
-    models = ", ".join(f"{model['name']} ({model['task'] or 'unknown task'}, {model['path']})" for model in summary.models)
+    models = ", ".join(f"{model['name']} ({model['task'] or 'unknown task'}, {model['path']})" for model in held.models)
     return [*lines, f"  Models: {models or 'none'}"]
 
 

@@ -1,7 +1,9 @@
-"""What an archive holds, counted in its catalogue: no image is read."""
+"""What an archive holds, and what an import brought, counted in the catalogue: no image is read."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,12 +13,14 @@ from casewise.archive.catalogue import images, labels
 
 if TYPE_CHECKING:
     from casewise.archive.catalogue import Catalogue
+    from casewise.archive.report import ImportReport
 
+_AT_ONCE = 500
 _PEOPLE = sa.func.coalesce(images.c.site, ""), images.c.subject
 
 
 @dataclass(frozen=True)
-class Summary:
+class Holdings:
     """Counts of an archive.
 
     images : image contents. cases : images with a mask, a category or boxes: those that a model can learn from.
@@ -39,8 +43,8 @@ class Summary:
         return {**vars(self), "models": list(self.models)}
 
 
-def summarise(catalogue: Catalogue, models: list[dict[str, object]]) -> Summary:
-    """The summary of the archive of ``catalogue``; ``models``: as :meth:`casewise.archive.Archive.models` gives them."""
+def holdings(catalogue: Catalogue, models: list[dict[str, object]]) -> Holdings:
+    """What the archive of ``catalogue`` holds; ``models``: as :meth:`casewise.archive.Archive.models` gives them."""
     labelled = sa.exists().where(labels.c.image_id == images.c.id, labels.c.kind.in_(["mask", "boxes"]))
     with catalogue.read() as connection:
         count = connection.scalar(sa.select(sa.func.count()).select_from(images)) or 0
@@ -55,7 +59,7 @@ def summarise(catalogue: Catalogue, models: list[dict[str, object]]) -> Summary:
             query = sa.select(column, sa.func.count()).where(column.is_not(None)).group_by(column).order_by(column)
             counted[column.name] = {str(name): int(number) for name, number in connection.execute(query)}
     known = tuple({"name": entry["name"], "task": _task(entry), "path": entry["path"]} for entry in models)
-    return Summary(
+    return Holdings(
         int(count),
         int(cases),
         int(subjects),
@@ -71,3 +75,24 @@ def summarise(catalogue: Catalogue, models: list[dict[str, object]]) -> Summary:
 def _task(entry: dict[str, object]) -> object:
     data = entry["data"]
     return data.get("task") if isinstance(data, dict) else None
+
+
+def count_masks(catalogue: Catalogue, keys: Collection[str], report: ImportReport) -> None:
+    """Set ``masks``, ``sites`` and ``subjects`` of a report to those of the images of ``keys``."""
+    masks: Counter[str] = Counter()
+    sites: Counter[str] = Counter()
+    subjects: set[str] = set()
+    with catalogue.read() as connection:
+        for some in _in_parts(sorted(keys)):
+            chosen = images.c.key.in_(some)
+            for site, subject in connection.execute(sa.select(images.c.site, images.c.subject).where(chosen)):
+                sites.update([site] if site is not None else [])
+                subjects.update([subject] if subject is not None else [])
+            held = sa.select(labels.c.name).join(images, images.c.id == labels.c.image_id)
+            masks.update(connection.scalars(held.where(chosen, labels.c.kind == "mask")))
+    report.masks, report.sites, report.subjects = dict(masks), dict(sites), len(subjects)
+
+
+def _in_parts(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    for first in range(0, len(keys), _AT_ONCE):
+        yield keys[first : first + _AT_ONCE]
