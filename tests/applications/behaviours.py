@@ -45,8 +45,11 @@ class WrongGrid:
 
 
 class Sleeps:
+    def __init__(self, tag: str = "sleeper") -> None:
+        self.tag = tag
+
     def analyze(self, image: Image) -> list[Finding]:
-        subprocess.Popen([sys.executable, "-c", "import os, time; os.setsid(); time.sleep(600)", "casewise-test-sleeper"])
+        subprocess.Popen([sys.executable, "-c", "import os, time; os.setsid(); time.sleep(600)", self.tag])
         time.sleep(600)
         return []
 

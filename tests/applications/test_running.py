@@ -13,14 +13,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from casewise.applications.declared import Declared, PythonRun
 from casewise.applications.running import Done, Failure, Job, Ran, Runner
 from casewise.confinement import processes as table
-from casewise.formats import read, read_mask, write
-from casewise.image import Image
+from casewise.formats import read, read_mask
 from tests.applications.behaviours import confined
 
 HERE = "tests.applications.behaviours"
@@ -32,18 +30,6 @@ def python(target: str, name: str = "", seconds: float = 20, memory_mb: float = 
 
 
 GOOD = python("Bright")
-
-
-@pytest.fixture(scope="module")
-def runner() -> Iterator[Runner]:
-    with Runner(workers=2) as made:
-        yield made
-
-
-@pytest.fixture
-def picture(tmp_path: Path) -> Path:
-    pixels = np.random.default_rng(0).integers(0, 200, (1, 40, 60)).astype(np.uint8)
-    return write(tmp_path / "images" / "picture.png", Image(pixels, header={"spacing_known": False}))
 
 
 def job(path: Path, *applications: Declared, category: str = "chest X-ray") -> Job:
@@ -136,12 +122,12 @@ def test_an_image_without_applications_passes(runner: Runner, picture: Path) -> 
 
 
 def test_one_that_sleeps_for_ever_is_stopped_with_its_children(runner: Runner, picture: Path) -> None:
-    began = time.monotonic()
-    ran = one(runner, picture, python("Sleeps", seconds=1.0), GOOD)
+    began, tag = time.monotonic(), f"sleeper-{uuid.uuid4().hex}"  # other tests' sleepers may be alive
+    ran = one(runner, picture, python("Sleeps", seconds=1.0, tag=tag), GOOD)
     assert "stopped after 1 s" in reason(ran, "sleeps")
     assert time.monotonic() - began < 15
     assert [finding.application for finding in ran.findings] == ["bright"]
-    sleepers = [pid for pid in marked(of="") if b"casewise-test-sleeper" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    sleepers = [pid for pid in marked(of="") if tag.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()]
     assert sleepers == []
 
 

@@ -8,10 +8,8 @@ import socket
 import stat
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,8 +19,7 @@ from casewise.applications.running import ApplicationError, Done, Job, Ran, Runn
 from casewise.applications.running.answers import checked, findings_of_result, parse
 from casewise.applications.running.directory import Directory, copied, listed
 from casewise.confinement import processes, protections
-from casewise.formats import read, write
-from casewise.image import Image
+from casewise.formats import read
 
 HEAD = """
 import json, os, signal, sys, time
@@ -31,18 +28,6 @@ inside, out = map(Path, sys.argv[1:3])
 def answer(findings): (out / "result.json").write_text(json.dumps({"findings": findings}))
 """
 linux = pytest.mark.skipif(sys.platform != "linux", reason="Linux alone confines")
-
-
-@pytest.fixture(scope="module")
-def runner() -> Iterator[Runner]:
-    with Runner(workers=2) as made:
-        yield made
-
-
-@pytest.fixture
-def picture(tmp_path: Path) -> Path:
-    pixels = np.random.default_rng(0).integers(0, 200, (1, 40, 60)).astype(np.uint8)
-    return write(tmp_path / "images" / "picture.png", Image(pixels, header={"spacing_known": False}))
 
 
 @pytest.fixture
@@ -87,12 +72,12 @@ LINKS = {
     "task": "out.parent.rename(f'{out.parent}-old'); out.parent.symlink_to(Path(sys.argv[3]).parent); answer([])",
     "out again": "out.rename(f'{out}-old'); out.mkdir(); answer([])",
     "behind": """
+answer([])
 if os.fork() == 0:
     os.setsid()
     while True:
         try: out.rename(f'{out}-old'); out.symlink_to(sys.argv[3]); os._exit(0)
         except OSError: pass
-answer([])
 time.sleep(0.3)""",
 }
 

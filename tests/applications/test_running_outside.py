@@ -15,7 +15,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
 import pydicom
 import pytest
 from pydicom.data import get_testdata_file
@@ -23,18 +22,11 @@ from pydicom.data import get_testdata_file
 from casewise.applications.declared import CommandRun, ContainerRun, Declared, EndpointRun, Run
 from casewise.applications.running import Done, Job, Ran, Runner
 from casewise.applications.running.commands import command_argv, container_argv
-from casewise.formats import read, write
-from casewise.image import Image
+from casewise.formats import read
 from casewise.routing.registry import default_registry
 from tests.applications.behaviours import confined
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
-
-
-@pytest.fixture(scope="module")
-def runner() -> Iterator[Runner]:
-    with Runner(workers=2) as made:
-        yield made
 
 
 @pytest.fixture
@@ -43,12 +35,6 @@ def dicom(tmp_path: Path) -> Path:
     path.parent.mkdir()
     path.write_bytes(Path(str(get_testdata_file("CT_small.dcm"))).read_bytes())
     return path
-
-
-@pytest.fixture
-def picture(tmp_path: Path) -> Path:
-    pixels = np.random.default_rng(0).integers(0, 200, (1, 40, 60)).astype(np.uint8)
-    return write(tmp_path / "images" / "picture.png", Image(pixels, header={"spacing_known": False}))
 
 
 def declared(run: Run, name: str = "outside", seconds: float = 20, **settings: object) -> Declared:
