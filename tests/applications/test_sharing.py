@@ -18,9 +18,7 @@ from casewise.errors import CasewiseError
 from casewise.image import Image
 from casewise.routing.builtin import BUILT_IN
 from tests.applications.behaviours import confined
-from tests.applications.test_running import picture
 
-__all__ = ["picture"]  # a fixture
 HERE = "tests.applications.behaviours"
 NAMES = ("chest-regions", "cardiothoracic-ratio", "irregularities")
 
