@@ -9,8 +9,8 @@ import torch
 from torch.nn import functional
 
 from benchmarks import _cases
+from casewise.abnormality.inpainting import WITHIN
 from casewise.case import Case, Structure
-from casewise.detection.completion import WITHIN
 from casewise.image import Image
 from casewise.models.preparation import Preparation
 

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from benchmarks._abnormality_data import Patient, chests, folds, normal_case, patients
+from casewise.abnormality.differences import completed
+from casewise.abnormality.inpainting import WITHIN, Plan, framed, pictures_of, train_completion
 from casewise.case import Case
-from casewise.detection.abnormality import completed
-from casewise.detection.completion import WITHIN, Plan, framed, pictures_of, train_completion
 from casewise.image import Image
 from casewise.models import Model, Spec
 from casewise.training import Settings, fit

@@ -12,9 +12,9 @@ import torch
 
 from benchmarks._abnormality_runs import BRAIN, CHEST, OTHER, UNITS, Unit
 from benchmarks._statistics import auc, interval, paired_bootstrap, paired_p
-from casewise.detection.abnormality import difference_map, score_of
-from casewise.detection.abnormality import smoothed as smooth
-from casewise.detection.usual import Usual
+from casewise.abnormality.differences import difference_map, score_of
+from casewise.abnormality.differences import smoothed as smooth
+from casewise.abnormality.residual_calibration import Usual
 from recipes._common import Row
 
 Array = np.ndarray

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from casewise.case import Case
-from casewise.interaction.loop import Habits, UserInTheLoop
-from casewise.interaction.loop_volumes import VolumesInTheLoop
+from casewise.interaction.simulation.pictures import Habits, UserInTheLoop
+from casewise.interaction.simulation.volumes import VolumesInTheLoop
 from casewise.models import Model, Preparation, Spec
 from casewise.models.networks.prompts import PROMPTS
 from casewise.training import Settings, fit

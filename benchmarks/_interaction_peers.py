@@ -8,7 +8,7 @@ import numpy as np
 
 from casewise.image import Box, Image
 from casewise.interaction.geodesic import FAR, geodesic
-from casewise.interaction.label_step import least_energy
+from casewise.interaction.graph_cut import least_energy
 
 _AROUND = 20  # voxels around the box that a method sees; all outside the box is background
 

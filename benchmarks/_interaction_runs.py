@@ -11,9 +11,9 @@ from benchmarks._interaction_peers import Method
 from benchmarks._interaction_tasks import Task, box_of, generator
 from casewise.image import Box, Image
 from casewise.interaction import FineTuning, InteractiveSegmentation
-from casewise.interaction.user import Hand, stroke
+from casewise.interaction.simulation.user import Hand, stroke
 from casewise.models import Model
-from casewise.training.measures import dice
+from casewise.training.metrics import dice
 
 ROUNDS = 8
 LIMIT = 60.0  # seconds; a slower round ends the task with its last mask

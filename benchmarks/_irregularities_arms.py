@@ -16,13 +16,13 @@ from torch import Tensor
 from benchmarks._irregularities_data import WORK, Radiograph, bank, chest_bank
 from benchmarks._irregularities_normals import chests, normals
 from casewise.case import Case
-from casewise.detection.chest import chest_segments
-from casewise.detection.detector import told
-from casewise.detection.fusion import Detection, fused
-from casewise.detection.training import Examples, Marks, joined, spec
-from casewise.detection.views import PIXEL_MM, View, views
+from casewise.chest.nodules.box_fusion import Detection, fused
+from casewise.chest.nodules.detector import told
+from casewise.chest.nodules.training import Examples, Marks, joined, spec
+from casewise.chest.nodules.views import PIXEL_MM, View, views
+from casewise.chest.segments import chest_segments
 from casewise.models import Model
-from casewise.models.networks.spots import NATIVE
+from casewise.models.networks.heatmap import NATIVE
 from casewise.training import Settings, fit
 
 ARMS = ("reduced", "native", "both")

@@ -14,11 +14,11 @@ import numpy.typing as npt
 from benchmarks._cases import ROOT
 from benchmarks._irregularities_normals import chest_crops, chests, drawn
 from casewise import formats
-from casewise.anatomy.blocks import grown
-from casewise.detection.chest import MARGIN_MM, chest_segments
-from casewise.detection.nodules import Nodule, disc, insert
-from casewise.detection.training import Parts, crops
-from casewise.detection.views import PIXEL_MM, View, views
+from casewise.boxes import grown
+from casewise.chest.nodules.synthetic import Nodule, disc, insert
+from casewise.chest.nodules.training import Parts, crops
+from casewise.chest.nodules.views import PIXEL_MM, View, views
+from casewise.chest.segments import MARGIN_MM, chest_segments
 from casewise.image import Box, Image
 
 WORK = Path(__file__).resolve().parents[1] / ".work" / "irregularities"

@@ -10,9 +10,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks._irregularities_data import Radiograph
-from casewise.detection.fusion import Detection
-from casewise.detection.judging import CANDIDATES, Judge, cues, lungs_of
-from casewise.detection.views import PIXEL_MM
+from casewise.chest.nodules.box_fusion import Detection
+from casewise.chest.nodules.false_positive_reduction import CANDIDATES, Judge, cues, lungs_of
+from casewise.chest.nodules.views import PIXEL_MM
 
 STRENGTH = 1.0  # of the regression, for standardised cues
 Found = Mapping[str, Sequence[Detection]]

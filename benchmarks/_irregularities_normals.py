@@ -12,10 +12,10 @@ from skimage.morphology import convex_hull_image
 
 from benchmarks._cases import chest
 from casewise.case import Case
-from casewise.detection.chest import LUNGS_MM
-from casewise.detection.nodules import insert
-from casewise.detection.training import Parts, crops
-from casewise.detection.views import PLACE_MM, Floats, evened
+from casewise.chest.nodules.synthetic import insert
+from casewise.chest.nodules.training import Parts, crops
+from casewise.chest.nodules.views import PLACE_MM, Floats, evened
+from casewise.chest.segments import LUNGS_MM
 from casewise.errors import CasewiseError
 from casewise.image import Box
 

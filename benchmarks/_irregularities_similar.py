@@ -15,8 +15,8 @@ from benchmarks._irregularities_arms import MEMBERS, THEN, examples_of, first, f
 from benchmarks._irregularities_data import Radiograph
 from benchmarks._irregularities_table import compared, froc_table
 from casewise.case import Case
-from casewise.detection.fusion import Detection
-from casewise.detection.training import Marks
+from casewise.chest.nodules.box_fusion import Detection
+from casewise.chest.nodules.training import Marks
 from casewise.models import shipped
 from casewise.models.encoding import ModelEncoder
 from casewise.training import fit

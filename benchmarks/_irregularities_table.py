@@ -8,8 +8,8 @@ import numpy as np
 
 from benchmarks._irregularities_data import Radiograph
 from benchmarks._statistics import auc, paired_bootstrap
-from casewise.detection.froc import RATES, Outcome, Target, outcome, sensitivity, threshold
-from casewise.detection.fusion import Detection, noisy_or
+from casewise.chest.nodules.box_fusion import Detection, noisy_or
+from casewise.chest.nodules.froc import RATES, Outcome, Target, outcome, sensitivity, threshold
 
 _SUBTLETY = {1: "extremely subtle", 2: "very subtle", 3: "subtle", 4: "relatively obvious", 5: "obvious"}
 Found = Mapping[str, Sequence[Detection]]

@@ -20,8 +20,8 @@ from benchmarks._cases import chest
 from benchmarks._irregularities_data import WORK
 from benchmarks._irregularities_texture import resized, texture
 from benchmarks._statistics import auc, paired_bootstrap
-from casewise.anatomy import regions
 from casewise.case import Case
+from casewise.chest import regions
 from casewise.image import Box, Image
 from casewise.models import Model
 from casewise.models.preparation import Preparation

@@ -11,8 +11,8 @@ import numpy as np
 
 from benchmarks._cases import ROOT
 from casewise import formats
-from casewise.anatomy.examination import of_study
-from casewise.anatomy.examination_reading import read_named
+from casewise.examination.examination import of_study
+from casewise.examination.reading import read_named
 from casewise.hashing import file_key
 from casewise.image import Image
 from casewise.lesions import Labelled

@@ -13,14 +13,14 @@ from benchmarks._cases import ROOT
 from benchmarks._irregularities_data import radiographs
 from benchmarks._lesions_data import WORK
 from benchmarks._lesions_runs import WAYS
-from casewise.detection.chest import chest_segments
-from casewise.detection.views import PIXEL_MM
+from casewise.chest.nodules.views import PIXEL_MM
+from casewise.chest.segments import chest_segments
 from casewise.errors import CasewiseError
 from casewise.image import Box
 from casewise.lesions import Labelled, Plan, predict, train_lesions
 from casewise.lesions.nodules import PLACES, RADIOGRAPH, labelled_nodule, surroundings
 from casewise.training import Settings
-from casewise.training.measures import dice
+from casewise.training.metrics import dice
 
 FOLDS = 5
 STEPS = (80, 50, 50)

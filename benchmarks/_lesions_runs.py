@@ -17,10 +17,10 @@ from benchmarks._statistics import auc
 from casewise.case import Structure
 from casewise.lesions import Labelled, Plan, predict
 from casewise.lesions.brightness import Brightness
-from casewise.lesions.choosing import CUTS, Choice, Cut, Pieces, chosen, pieces
 from casewise.lesions.prepared import Slices, prepared
 from casewise.lesions.slices import NONE, only
 from casewise.lesions.training import as_case, spec, told_by, train_slices
+from casewise.lesions.tuning import CUTS, Choice, Cut, Pieces, chosen, pieces
 from casewise.models import Model
 from casewise.training import Settings
 

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks._lesions_data import GLIOMA, SCLEROSIS
 from benchmarks._lesions_runs import NETWORKS, SHIPPED, STEPS, SYNTHETIC, THRESHOLD, WAYS, plan
 from benchmarks._statistics import auc, interval, paired_bootstrap, paired_p
-from casewise.lesions.choosing import LEAST_ML, Choice
+from casewise.lesions.tuning import LEAST_ML, Choice
 
 Rows = list[dict[str, Any]]
 _SURE = 0.05

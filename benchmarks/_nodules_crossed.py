@@ -10,10 +10,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks._nodules_films import Film, Found
-from casewise.detection.films import Marks, marks_among
-from casewise.detection.froc import outcome
-from casewise.detection.fusion import Detection
-from casewise.detection.judging import CANDIDATES, MOST, Judge, cues
+from casewise.chest.nodules.box_fusion import Detection
+from casewise.chest.nodules.false_positive_reduction import CANDIDATES, MOST, Judge, cues
+from casewise.chest.nodules.films import Marks, marks_among
+from casewise.chest.nodules.froc import outcome
 
 FOLDS = 5
 STRENGTH = 1.0  # of the regression, for standardised cues

@@ -1,6 +1,6 @@
 """The films that reported nodules are measured on, and what the shipped networks mark in each, kept on disk film by film.
 
-From a file to its candidates every step is the application's own (:mod:`casewise.anatomy`, :mod:`casewise.detection.films`).
+From a file to its candidates every step is the application's own (:mod:`casewise.chest`, :mod:`casewise.chest.nodules.films`).
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pathlib import Path
 
 from benchmarks._cases import ROOT
 from benchmarks._irregularities_data import LEAST_MM, Truth
-from casewise import anatomy, formats
-from casewise.detection.films import candidates, film_of
-from casewise.detection.froc import Target
-from casewise.detection.fusion import Detection
-from casewise.detection.judging import lungs_of
-from casewise.detection.views import PIXEL_MM
+from casewise import chest, formats
+from casewise.chest.nodules.box_fusion import Detection
+from casewise.chest.nodules.false_positive_reduction import lungs_of
+from casewise.chest.nodules.films import candidates, film_of
+from casewise.chest.nodules.froc import Target
+from casewise.chest.nodules.views import PIXEL_MM
 from casewise.errors import CasewiseError
 from casewise.hashing import file_key
 from casewise.image import Box, Image
@@ -113,12 +113,12 @@ def found(path: Path) -> Found | None:
     """Of a file; None where the application refuses it."""
     image = formats.read(path)
     try:
-        return found_on(image, anatomy.regions(image))
+        return found_on(image, chest.regions(image))
     except CasewiseError:
         return None
 
 
-def found_on(image: Image, regions: anatomy.Regions) -> Found:
+def found_on(image: Image, regions: chest.Regions) -> Found:
     """Of an image whose regions are at hand."""
     film = film_of(image, regions)
     return Found(candidates(film, detector().ready("cpu")), lungs_of(film.regions), film.millimetres)

@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks._nodules_crossed import Row
 from benchmarks._statistics import auc, paired_bootstrap
-from casewise.detection.froc import Outcome, sensitivity
+from casewise.chest.nodules.froc import Outcome, sensitivity
 
 RATES = (0.25, 0.5, 1.0, 2.0, 4.0)
 _SUBTLETY = {1: "extremely subtle", 2: "very subtle", 3: "subtle", 4: "relatively obvious", 5: "obvious"}

@@ -13,8 +13,8 @@ from scipy import ndimage
 
 from benchmarks._cases import CHEST, ROOT, chest
 from casewise import formats
-from casewise.anatomy.region_pose import Pose
 from casewise.case import Case
+from casewise.chest.region_pose import Pose
 from casewise.image import Image
 
 Mask = npt.NDArray[np.bool_]

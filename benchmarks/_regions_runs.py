@@ -11,14 +11,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from casewise.anatomy.cardiothoracic import measured
-from casewise.anatomy.region_network import outlined
-from casewise.anatomy.regions import HEART, LEFT_LUNG, RIGHT_LUNG
 from casewise.case import Case
+from casewise.chest.cardiothoracic_ratio import measured
+from casewise.chest.region_network import outlined
+from casewise.chest.regions import HEART, LEFT_LUNG, RIGHT_LUNG
 from casewise.errors import CasewiseError
 from casewise.image import Image
 from casewise.models import Model
-from casewise.training.measures import dice
+from casewise.training.metrics import dice
 
 WORK = Path(__file__).resolve().parents[1] / ".work" / "regions"
 JSRT_MM = 0.175

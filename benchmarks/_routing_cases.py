@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from casewise.routing.degradation import resized
-from casewise.routing.drawing import Shown, shown
+from casewise.routing.image_sampling import Shown, shown
 from casewise.routing.views import View, views
 from recipes.router_data import SOURCES, Source, cases, parts
 

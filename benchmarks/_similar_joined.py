@@ -11,8 +11,8 @@ from pathlib import Path
 
 from benchmarks._similar_runs import SEEDS, Retrieval, Unit, value
 from benchmarks._similar_vote import UNITS
+from casewise.adaptation.label_fusion import vote
 from casewise.adaptation.refinement import Plan, refine_on
-from casewise.adaptation.vote import vote
 from casewise.case import Case
 from casewise.models import Model
 

@@ -170,7 +170,7 @@ class _Settings:
     """The rows of one unit and seed."""
 
     def __init__(self, unit: Unit, model: Model, seed: int) -> None:
-        from casewise.archive.clusters import cluster
+        from casewise.archive.retrieval.clusters import cluster
 
         self.unit, self.model, self.seed, self.data = unit, model, seed, unit.data
         everything = self.data.known + self.data.pool
@@ -247,7 +247,7 @@ class _Settings:
         return fit(self.model, cases, settings=replace(REFINE, steps=200, seed=self.seed, device="cpu"), method="continued")
 
     def _subset(self, name: str, case: Case, vector: np.ndarray, archive: list[Case]) -> dict:
-        from casewise.archive.clusters import nearest
+        from casewise.archive.retrieval.clusters import nearest
 
         clusters = self.clusters[name]
         chosen, _ = nearest(vector, clusters.centroids)

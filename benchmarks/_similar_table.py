@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks._statistics import auc, interval, paired_bootstrap, paired_p
-from casewise.adaptation.rule import HALFWAY, Rule
+from casewise.adaptation.acceptance import HALFWAY, Rule
 
 Row = dict
 TASKS = {

@@ -12,7 +12,7 @@ import numpy as np
 
 from benchmarks._similar_runs import GROWN, SEEDS, Retrieval, Unit, value
 from benchmarks._similar_runs import UNITS as ALL_UNITS
-from casewise.adaptation.vote import Voting, vote
+from casewise.adaptation.label_fusion import Voting, vote
 from casewise.case import Case
 from casewise.models import Model, blend
 

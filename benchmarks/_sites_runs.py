@@ -13,13 +13,13 @@ import numpy as np
 import torch
 
 from benchmarks._sites_data import PREPARATION, SITES, TARGETS, Site, sites
-from casewise.adaptation.orders import CHOICES, ORDERS, likeness, paced, ranked, rehearsed, uncertainties
 from casewise.adaptation.sites import DEPLOYED, FURTHER
 from casewise.case import Case
 from casewise.models import Model, Spec
 from casewise.models.shipped import default_encoder
 from casewise.training import Settings, fit
-from casewise.training.measures import per_case
+from casewise.training.curriculum import CHOICES, ORDERS, likeness, paced, ranked, rehearsed, uncertainties
+from casewise.training.metrics import per_case
 
 CHANNELS = (8, 16, 32, 64)
 FIRST = Settings(steps=200, batch=8, rate=2e-3, mixed=True, device="cpu")

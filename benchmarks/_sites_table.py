@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmarks._sites_runs import CHANNELS, COUNTS, FIRST, LAST, PARENT, SECOND, units
 from benchmarks._statistics import interval, paired_p
-from casewise.adaptation.orders import CHOICES, ORDERS
+from casewise.training.curriculum import CHOICES, ORDERS
 
 Row = dict[str, object]
 REFERENCE = "random"

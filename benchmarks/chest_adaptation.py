@@ -27,13 +27,13 @@ from benchmarks._statistics import interval, paired_p
 from benchmarks.regions import base
 from casewise.adaptation.refinement import REFINEMENT, Plan, refine_on
 from casewise.adaptation.regions import lungs_of, region_plan
-from casewise.anatomy.region_network import outlined
 from casewise.archive import Archive
 from casewise.case import Case
+from casewise.chest.region_network import outlined
 from casewise.errors import CasewiseError
 from casewise.image import Image
 from casewise.models import Model
-from casewise.training.measures import dice
+from casewise.training.metrics import dice
 
 RESULTS = Path(__file__).parent / "results"
 COUNTS = (5, 10, 20)

@@ -27,13 +27,13 @@ import numpy as np
 from benchmarks._cases import ROOT
 from benchmarks.analyze_many import resident
 from casewise import formats
-from casewise.anatomy.bias import without_bias
-from casewise.anatomy.examination import DISTORTED, targets
-from casewise.anatomy.examination_reading import read_study, study_in
-from casewise.anatomy.normalising import QUANTITATIVE, foreground
-from casewise.anatomy.registering import WORTH, Registration, register
-from casewise.anatomy.sequences import kind_of
+from casewise.examination.bias_field import without_bias
+from casewise.examination.examination import DISTORTED, targets
+from casewise.examination.normalisation import QUANTITATIVE, foreground
+from casewise.examination.reading import read_study, study_in
+from casewise.examination.sequences import kind_of
 from casewise.image import Image
+from casewise.registration.pairwise import WORTH, Registration, register
 
 RESULTS = Path(__file__).parent / "results"
 DATA = ROOT

@@ -17,7 +17,7 @@ from scipy import ndimage
 
 from benchmarks._interaction_tasks import Task, box_of, generator, heart
 from casewise.interaction.session import InteractiveSegmentation
-from casewise.training.measures import dice
+from casewise.training.metrics import dice
 
 RESULTS = Path(__file__).parent / "results"
 WORSE = 0.02

@@ -25,10 +25,10 @@ from benchmarks._interaction_tasks import Task, box_of, films, generator, heart,
 from benchmarks._statistics import interval, paired_p
 from casewise.archive import Archive
 from casewise.interaction import InteractiveSegmentation
-from casewise.interaction.sets import REFINEMENT, Prepared, accept, prepare
-from casewise.interaction.user import Hand, stroke
+from casewise.interaction.sets.guidance import REFINEMENT, Prepared, accept, prepare
+from casewise.interaction.simulation.user import Hand, stroke
 from casewise.models import Model, shipped
-from casewise.training.measures import dice
+from casewise.training.metrics import dice
 
 RESULTS = Path(__file__).parent / "results"
 HEART = ("myocardium", "right_ventricle", "left_ventricle")

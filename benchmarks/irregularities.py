@@ -34,7 +34,7 @@ from benchmarks._irregularities_normals import chests, normals
 from benchmarks._irregularities_similar import similar_table
 from benchmarks._irregularities_table import compared, froc_table, groups_table, image_level
 from benchmarks._irregularities_tuberculosis import tuberculosis_table
-from casewise.detection.fusion import Detection
+from casewise.chest.nodules.box_fusion import Detection
 
 RESULTS = Path(__file__).parent / "results"
 Found = Mapping[str, Sequence[Detection]]

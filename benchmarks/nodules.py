@@ -26,7 +26,7 @@ from benchmarks._nodules_crossed import CLEAN, FALSE, FOLDS, Founds, Row, chosen
 from benchmarks._nodules_films import SITES, Film, films, found_in
 from benchmarks._nodules_table import clean, false_marks, film_auc, froc_table, kinds_table, reported, reported_table, with_interval
 from benchmarks._statistics import paired_bootstrap
-from casewise.detection.judging import CANDIDATES, MOST, Judge
+from casewise.chest.nodules.false_positive_reduction import CANDIDATES, MOST, Judge
 
 RESULTS = Path(__file__).parent / "results"
 CROSSED, ALONE = "crossed", "jsrt alone"
@@ -140,8 +140,8 @@ def protocol(rows: Sequence[Row]) -> str:
         f"networks did not learn from, and {learnt} that they did, which are measured apart. The networks learnt from drawn "
         "nodules in films of Shenzhen and Montgomery and saw no film of JSRT. Outlines of lungs and heart come from the shipped "
         "model, which learnt from some of these films. From the file to the marks each film goes the application's own way "
-        f"(`casewise.detection.films`). The {CANDIDATES} strongest candidates of a film are judged by a logistic regression. It is "
-        f"fitted on four folds of {FOLDS}, its two thresholds are chosen by folds within these, and both are measured on the "
+        f"(`casewise.chest.nodules.films`). The {CANDIDATES} strongest candidates of a film are judged by a logistic regression. "
+        f"It is fitted on four folds of {FOLDS}, its two thresholds are chosen by folds within these, and both are measured on the "
         f"fifth: the film's, by which {CLEAN:.0%} of the films without nodule are given no mark, each site counting the same, and "
         f"the mark's, by which there are at most {FALSE:g} false marks a film. A film is given at most {MOST} marks. A mark hits a "
         "nodule when its centre lies within the nodule's radius, or 10 mm, of the nodule's. 95 % bootstrap intervals by patient."

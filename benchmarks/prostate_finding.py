@@ -18,7 +18,7 @@ from PIL import ImageDraw
 from scipy.ndimage import map_coordinates
 
 from benchmarks._cases import ROOT
-from casewise.anatomy.examination import Examination, examination
+from casewise.examination.examination import Examination, examination
 
 FINDING = np.array([25.7457, 31.8707, -38.511])  # LPS mm
 RESULTS = Path(__file__).parent / "results" / "prostate_finding.md"

@@ -28,7 +28,7 @@ from benchmarks._regions_cases import all_sites, strange_pictures
 from benchmarks._regions_runs import JSRT_MM, Measures, measured_cases, spoilt, trained
 from benchmarks._regions_table import table
 from benchmarks._statistics import interval, paired_p
-from casewise import anatomy, formats
+from casewise import chest, formats
 from casewise.case import Case
 from casewise.errors import CasewiseError
 from casewise.image import Image
@@ -141,7 +141,7 @@ def refusals() -> dict[str, object]:
         refused, sentence = 0, ""
         for path in paths:
             try:
-                anatomy.regions(formats.read(path))
+                chest.regions(formats.read(path))
             except CasewiseError as error:
                 refused, sentence = refused + 1, str(error)
         found[name] = {"count": len(paths), "refused": refused, "sentence": sentence}
@@ -157,11 +157,11 @@ def seconds(case: Case) -> dict[str, float]:
     for side in SIDES:
         array = resize(case.image.array[0].astype(np.float32), (side, side), preserve_range=True).astype(np.uint8)
         image = Image(array[None], header={"spacing_known": False})
-        anatomy.regions(image)
+        chest.regions(image)
         times = []
         for _ in range(5):
             begun = time.perf_counter()
-            anatomy.regions(image)
+            chest.regions(image)
             times.append(time.perf_counter() - begun)
         found[str(side)] = statistics.median(times)
     torch.set_num_threads(1)

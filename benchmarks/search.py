@@ -27,9 +27,9 @@ from pathlib import Path
 import faiss
 import numpy as np
 
-from casewise.archive import index_files
-from casewise.archive.search import top_k
-from casewise.archive.vectors import VectorStore
+from casewise.archive.retrieval import index_files
+from casewise.archive.retrieval.search import top_k
+from casewise.archive.retrieval.vectors import VectorStore
 
 DIMENSION, K = 512, 10
 _TURN = 20  # queries that one method answers before the next has its turn

@@ -14,7 +14,7 @@ import torch
 from benchmarks._statistics import auc, interval, paired_bootstrap
 from casewise.case import Case, Structure
 from casewise.models import Model
-from casewise.training.measures import dice
+from casewise.training.metrics import dice
 
 SHIPPED = Path(__file__).resolve().parents[1] / "src" / "casewise" / "models" / "shipped"
 Train = Callable[[Sequence[Case]], Model]

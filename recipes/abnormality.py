@@ -14,9 +14,9 @@ from pathlib import Path
 from benchmarks._abnormality_data import chests, normal_case, patients
 from benchmarks._abnormality_runs import BRAIN, CHEST, UNITS, run
 from benchmarks._abnormality_table import normal_limits, rows
+from casewise.abnormality.differences import calibrated
+from casewise.abnormality.inpainting import train_completion
 from casewise.case import Case
-from casewise.detection.abnormality import calibrated
-from casewise.detection.completion import train_completion
 from recipes._common import Card, prepare_machine, progress, ship
 
 WORK = Path(".work/abnormality")

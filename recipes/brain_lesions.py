@@ -17,7 +17,7 @@ from benchmarks._lesions_runs import LESION, SHIPPED, best, judged, limited, pla
 from benchmarks._lesions_table import everything, values
 from benchmarks._statistics import interval
 from casewise.lesions import train_lesions
-from casewise.lesions.choosing import LEAST_ML
+from casewise.lesions.tuning import LEAST_ML
 from recipes._common import Card, Row, prepare_machine, progress, ship
 from recipes.brain_lesions_calibration import calibrations, slab_rows
 

@@ -18,11 +18,11 @@ from benchmarks._cases import ROOT
 from benchmarks._lesions_data import WORK, brains, folds
 from benchmarks._lesions_runs import SHIPPED, limited
 from casewise import formats
-from casewise.anatomy.normalising import normalised
+from casewise.examination.normalisation import normalised
 from casewise.image import Image
 from casewise.lesions import predict
 from casewise.lesions.brightness import Brightness
-from casewise.lesions.calibrating import Candidate, calibrated
+from casewise.lesions.calibration import Candidate, calibrated
 from casewise.models import Model
 
 RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results" / "lesion_probability.json"

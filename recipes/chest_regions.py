@@ -16,9 +16,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks._regions_cases import all_sites, no_chests
-from casewise.anatomy.region_network import outlined
-from casewise.anatomy.regions import HEART, LEFT_LUNG, RIGHT_LUNG
 from casewise.case import Case, Structure
+from casewise.chest.region_network import outlined
+from casewise.chest.regions import HEART, LEFT_LUNG, RIGHT_LUNG
 from casewise.errors import CasewiseError
 from casewise.models import Model, Preparation, Spec
 from casewise.training import Settings, fit

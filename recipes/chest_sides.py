@@ -16,10 +16,10 @@ from safetensors.numpy import save_file
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks._cases import ROOT
-from casewise.anatomy.region_evidence import CELLS, LEVELS, WEIGHTS, differences
-from casewise.anatomy.region_network import MODEL, seen_by
-from casewise.anatomy.region_pose import Pose
-from casewise.anatomy.region_sides import Evidence
+from casewise.chest.region_evidence import CELLS, LEVELS, WEIGHTS, differences
+from casewise.chest.region_network import MODEL, seen_by
+from casewise.chest.region_pose import Pose
+from casewise.chest.region_sides import Evidence
 from casewise.formats import read
 from casewise.models.shipped import load
 from recipes._common import prepare_machine, told

@@ -18,7 +18,7 @@ import numpy as np
 from casewise.applications.intended import Intended, Matrix, features_of, shown
 from casewise.image import Image
 from casewise.models.shipped import FOLDER, load
-from casewise.routing.unknown import Neighbours, unit
+from casewise.routing.out_of_distribution import Neighbours, unit
 from casewise.routing.views import View
 from recipes.intended_data import Shown, foreign, own
 

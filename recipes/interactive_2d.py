@@ -19,7 +19,7 @@ from benchmarks._interaction_table import by_patient
 from benchmarks._statistics import interval
 from benchmarks.interaction import measure
 from casewise.case import Structure
-from casewise.interaction.loop import Habits, UserInTheLoop
+from casewise.interaction.simulation.pictures import Habits, UserInTheLoop
 from casewise.models import Model, Preparation, Spec
 from casewise.models.networks.prompts import PROMPTS, prompts_of
 from casewise.training import Settings, fit

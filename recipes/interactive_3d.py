@@ -18,8 +18,8 @@ import torch
 from casewise import formats
 from casewise.case import Case
 from casewise.errors import CasewiseError
-from casewise.interaction.loop import Habits
-from casewise.interaction.loop_volumes import WARP, VolumesInTheLoop
+from casewise.interaction.simulation.pictures import Habits
+from casewise.interaction.simulation.volumes import WARP, VolumesInTheLoop
 from casewise.models import Model, Preparation, Spec
 from casewise.models.networks.prompts import prompts_of
 from casewise.training import Settings, fit

@@ -20,8 +20,8 @@ from benchmarks._nodules_films import detector, films
 from benchmarks._nodules_table import clean, false_marks, film_auc, outcomes, reported
 from benchmarks._statistics import paired_bootstrap
 from benchmarks.nodules import CROSSED, groups, measured
-from casewise.detection.froc import RATES, sensitivity
-from casewise.detection.judging import Judge
+from casewise.chest.nodules.false_positive_reduction import Judge
+from casewise.chest.nodules.froc import RATES, sensitivity
 from casewise.models import Model
 from recipes._common import Card, Row, prepare_machine, ship, told
 

@@ -9,15 +9,15 @@ import pytest
 
 from casewise import formats
 from casewise.adaptation import Plan, refine, subsets
-from casewise.adaptation.registration import Level, Registration
-from casewise.adaptation.vote import Voting, vote
-from casewise.anatomy.examination import examination
-from casewise.anatomy.examination_reading import Source
+from casewise.adaptation.label_fusion import Voting, vote
 from casewise.archive import Archive
 from casewise.cli.progress import Bars
+from casewise.examination.examination import examination
+from casewise.examination.reading import Source
+from casewise.registration.batched import Level, Registration
 from casewise.training import Settings
-from tests.anatomy.phantom import head
 from tests.discs import disc, disc_case, segmenter
+from tests.examination.phantom import head
 
 QUICK = Settings(steps=3, batch=2, augmentation="none", device="cpu")
 

@@ -10,10 +10,10 @@ if TYPE_CHECKING:
     from casewise.case import Case, Structure
     from casewise.finding import Finding
     from casewise.formats import read, write
+    from casewise.formats.dicom.write_segmentation import write_segmentation
     from casewise.image import Box, Image
     from casewise.interaction import InteractiveSegmentation
     from casewise.models import Model
-    from casewise.reporting.dicom_seg import write_segmentation
     from casewise.routing import Router
 
 __version__ = "0.1.0"
@@ -45,18 +45,22 @@ _HOME = {
     "Structure": "casewise.case",
     "read": "casewise.formats",
     "write": "casewise.formats",
-    "write_segmentation": "casewise.reporting.dicom_seg",
+    "write_segmentation": "casewise.formats.dicom.write_segmentation",
 }
 _ROOMS = (
     "adaptation",
-    "anatomy",
     "applications",
     "archive",
+    "chest",
+    "examination",
     "formats",
     "interaction",
+    "lesions",
     "models",
+    "registration",
     "reporting",
     "routing",
+    "segments",
     "training",
 )
 

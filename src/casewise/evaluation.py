@@ -12,7 +12,7 @@ import numpy.typing as npt
 from casewise.case import Case
 from casewise.errors import CasewiseError, UsageError
 from casewise.models.model import Model
-from casewise.training.measures import dice
+from casewise.training.metrics import dice
 
 _RESAMPLES = 2000
 Statistic = Callable[[npt.NDArray[np.int64]], float | None]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from casewise import anatomy, formats
+from casewise import chest, formats
 from casewise.adaptation import Plan, Rule
 from casewise.adaptation.regions import RegionAdapter
 from casewise.archive import Archive
@@ -69,7 +69,7 @@ def test_the_refined_model_outlines_the_film(shared_data: Path, archive: Archive
 
 def test_a_model_that_was_not_bettered_answers_as_it_is(shared_data: Path, archive: Archive, model: Model) -> None:
     image, _ = film(shared_data, 20)
-    found, plain = adapter(model, archive, rule=Rule(gain=1.0)).outlined(image), anatomy.regions(image)
+    found, plain = adapter(model, archive, rule=Rule(gain=1.0)).outlined(image), chest.regions(image)
     assert found.refinement is not None and not found.refinement.used and "its parent was used" in found.reason
     assert list(found.regions.found) == list(plain.found)
     assert all(np.array_equal(found.regions.masks[name], plain.masks[name]) for name in plain.found)

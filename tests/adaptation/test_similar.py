@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from casewise.adaptation import Plan, Rule, refine
+from casewise.adaptation.acceptance import HALFWAY
 from casewise.adaptation.refinement import part, refine_on
-from casewise.adaptation.rule import HALFWAY
 from casewise.archive import Archive
 from casewise.case import Case
 from casewise.models import Model

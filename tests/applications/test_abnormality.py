@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from casewise import formats
+from casewise.abnormality.differences import abnormality as judging
+from casewise.abnormality.differences import calibrated
 from casewise.applications import Application
 from casewise.applications.abnormality import Abnormality, kind_of
-from casewise.detection.abnormality import abnormality as judging
-from casewise.detection.abnormality import calibrated
+from casewise.applications.registry import default_registry
 from casewise.errors import CasewiseError
 from casewise.image import Image
 from casewise.models import Model, Preparation, Spec, shipped
-from casewise.routing.registry import default_registry
-from tests.detection.test_abnormality import picture
+from tests.abnormality.test_differences import picture
 
 KINDS = [name for name in ("abnormality_brain", "abnormality_chest") if name in shipped.names()]
 
@@ -67,7 +67,7 @@ def test_map_and_synthesised_image_lie_on_the_images_grid(small: Model, tmp_path
 
 
 def test_what_is_synthesised_has_the_images_own_intensities(small: Model) -> None:
-    from casewise.detection.abnormality import abnormality
+    from casewise.abnormality.differences import abnormality
 
     image = head(lesion=False)
     judged = abnormality(small, image)

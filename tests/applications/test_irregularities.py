@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from casewise import formats
-from casewise.anatomy import segments
-from casewise.anatomy.region_pose import Pose
 from casewise.applications import Application
 from casewise.applications.irregularities import ANY, NODULE, SEGMENTS, TUBERCULOSIS, Irregularities, borders, box_of, heat_map
-from casewise.detection.fusion import Detection
+from casewise.chest.nodules.box_fusion import Detection
+from casewise.chest.region_pose import Pose
 from casewise.errors import CasewiseError
 from casewise.image import Image
+from casewise.segments import segments
 
 SHAPE = (60, 90)
 

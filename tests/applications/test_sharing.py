@@ -9,17 +9,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from casewise import anatomy, formats
-from casewise.applications import chest
+from casewise import chest, formats
+from casewise.applications import chest_regions
+from casewise.applications.builtin import BUILT_IN
 from casewise.applications.declared import Declared, PythonRun
-from casewise.applications.running import Done, Job, Ran, Runner
+from casewise.applications.isolated import Done, Job, Ran, Runner
 from casewise.applications.sharing import shared, sharing
 from casewise.errors import CasewiseError
 from casewise.image import Image
-from casewise.routing.builtin import BUILT_IN
-from tests.applications.behaviours import confined
+from tests.applications.isolated.behaviours import confined
 
-HERE = "tests.applications.behaviours"
+HERE = "tests.applications.isolated.behaviours"
 NAMES = ("chest-regions", "cardiothoracic-ratio", "irregularities")
 
 
@@ -93,19 +93,19 @@ def test_nothing_is_kept_outside_of_a_run(tmp_path: Path) -> None:
 def test_regions_read_are_those_outlined(shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     array = formats.read(shared_data / "jsrt/images/JPCNN031.png").array[:, ::4, ::4]
     turned = Image(np.ascontiguousarray(np.rot90(255 - array, 1, (1, 2))), header={"spacing_known": False})
-    outlined = anatomy.regions(turned)
+    outlined = chest.regions(turned)
     calls: list[int] = []
 
-    def counted(image: Image, device: str) -> anatomy.Regions:
+    def counted(image: Image, device: str) -> chest.Regions:
         calls.append(1)
-        return anatomy.regions(image, device)
+        return chest.regions(image, device)
 
-    monkeypatch.setattr(chest, "regions", counted)
-    found: list[anatomy.Regions] = []
+    monkeypatch.setattr(chest_regions, "regions", counted)
+    found: list[chest.Regions] = []
 
     def ask() -> None:
         with sharing(tmp_path):
-            found.append(chest.chest_regions(turned, "cpu"))
+            found.append(chest_regions.chest_regions(turned, "cpu"))
 
     threads = [threading.Thread(target=ask) for _ in range(3)]
     for thread in threads:
@@ -124,10 +124,10 @@ def test_what_is_refused_is_refused_once(tmp_path: Path, monkeypatch: pytest.Mon
     black = Image(np.zeros((1, 64, 64), np.uint8))
     with sharing(tmp_path):
         with pytest.raises(CasewiseError, match="one value") as first:
-            chest.chest_regions(black, "cpu")
-        monkeypatch.setattr(chest, "regions", None)
+            chest_regions.chest_regions(black, "cpu")
+        monkeypatch.setattr(chest_regions, "regions", None)
         with pytest.raises(CasewiseError) as second:
-            chest.chest_regions(black, "cpu")
+            chest_regions.chest_regions(black, "cpu")
     assert str(first.value) == str(second.value)
 
 

@@ -9,13 +9,13 @@ import pytest
 
 from casewise import formats
 from casewise.applications import Application
-from casewise.applications.running.python import started
+from casewise.applications.isolated.python import started
+from casewise.applications.registry import default_registry
 from casewise.applications.shipped import CATALOGUE, ShippedApplication
 from casewise.errors import CasewiseError, UsageError
 from casewise.image import Image
 from casewise.models import shipped
-from casewise.routing.registry import default_registry
-from casewise.training.measures import dice
+from casewise.training.metrics import dice
 
 NAMES = sorted(CATALOGUE)
 HEADINGS = ("## Settings", "## Data, split, command", "## Measured when it was made", "## Where it fails", "## Limits")

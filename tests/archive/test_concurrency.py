@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from casewise.archive import Archive, importing
+from casewise.archive import Archive
+from casewise.archive.ingest import importing
 from tests.image_trees import MeanEncoder, mask, paired, snapshot, volume
 
 if not hasattr(os, "fork"):

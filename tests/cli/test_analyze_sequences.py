@@ -11,8 +11,8 @@ from typing import Any, cast
 import pytest
 
 from casewise import formats
-from tests.anatomy.phantom import dicom_series, head, motion
 from tests.cli.conftest import Call, on_terminal
+from tests.examination.phantom import dicom_series, head, motion
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def test_named_sequences_are_one_examination(call: Call, flair: Path, t1: Path, 
 def test_the_seed_reaches_the_registration(
     call: Call, flair: Path, t1: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from casewise.anatomy import examination
+    from casewise.examination import examination
 
     seeds: list[int] = []
     real = examination.register

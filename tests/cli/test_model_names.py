@@ -15,7 +15,7 @@ from casewise.adaptation.refinement import Plan
 from casewise.archive import Archive
 from casewise.errors import UsageError
 from casewise.models import Model
-from casewise.models.naming import path_of
+from casewise.models.registry import path_of
 from tests.cli.conftest import Call
 
 

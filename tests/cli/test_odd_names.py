@@ -12,8 +12,8 @@ from PIL import Image as Pillow
 
 from casewise.archive import Archive
 from casewise.errors import UnreadableImageError
+from casewise.json_safe import dumps
 from casewise.names import legible
-from casewise.reporting.jsonsafe import dumps
 from tests.cli.conftest import Call, disc
 from tests.formats.synthetic import Plan, series
 

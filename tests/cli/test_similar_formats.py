@@ -11,8 +11,8 @@ import SimpleITK
 from PIL import Image as Pillow
 
 from casewise import formats
-from casewise.anatomy.upright import UprightEncoder
 from casewise.archive import Archive
+from casewise.chest.upright import UprightEncoder
 from casewise.models.shipped import default_encoder
 from tests.formats.synthetic import instance
 

@@ -19,8 +19,8 @@ from casewise.errors import UnreadableImageError
 from casewise.formats import drawn_in, read_mask, write_mask
 from casewise.image import Image
 from tests.formats import synthetic
+from tests.formats.dicom.test_write_segmentation import PATIENT, PLANS
 from tests.formats.synthetic import Plan
-from tests.reporting.test_dicom_seg import PATIENT, PLANS
 
 RNG = np.random.default_rng(3)
 

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from casewise.image import Box, Image
-from casewise.interaction import loop, loop_volumes
-from casewise.interaction.region import Region
+from casewise.interaction.crop import Region
+from casewise.interaction.simulation import pictures as loop
+from casewise.interaction.simulation import volumes as loop_volumes
 
 WIDER = 1.35  # what the shipped interactive models were trained with
 
@@ -45,6 +46,6 @@ def test_training_cuts_what_a_session_cuts(top: int, left: int, height: int, wid
 
 
 def test_both_trainings_and_the_session_have_one_factor() -> None:
-    from casewise.interaction import region
+    from casewise.interaction import crop as region
 
     assert region.WIDENED == loop.WIDENED == loop_volumes.WIDENED == WIDER

@@ -12,7 +12,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
 from casewise.interaction.geodesic import FAR, geodesic
-from casewise.interaction.guide import LIMIT, Guide, middle
+from casewise.interaction.prompt_maps import LIMIT, Guide, middle
 
 
 def exact(image: np.ndarray, seeds: np.ndarray, spacing: tuple[float, ...], spatial: float) -> np.ndarray:

@@ -15,7 +15,7 @@ from benchmarks._interaction_networks import NETWORKS, trained
 from benchmarks._interaction_table import ANOTHER, OURS, differences, table, write
 from casewise.case import Case
 from casewise.interaction import InteractiveSegmentation
-from casewise.interaction.loop import UserInTheLoop
+from casewise.interaction.simulation.pictures import UserInTheLoop
 from casewise.models.networks.prompts import PROMPTS
 from tests.interaction.conftest import disc_picture
 

@@ -12,10 +12,10 @@ from scipy.ndimage import gaussian_filter, label
 from casewise.case import Case, Structure
 from casewise.errors import ModelError
 from casewise.image import Box, Image
-from casewise.interaction.label_step import least_energy
-from casewise.interaction.loop import Habits, UserInTheLoop
-from casewise.interaction.region import Region
-from casewise.interaction.user import Hand, stroke
+from casewise.interaction.crop import Region
+from casewise.interaction.graph_cut import least_energy
+from casewise.interaction.simulation.pictures import Habits, UserInTheLoop
+from casewise.interaction.simulation.user import Hand, stroke
 from casewise.models import Model, Preparation, Spec
 from casewise.training import Settings, fit
 from casewise.training.augmentation import Augmentation

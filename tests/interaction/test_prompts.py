@@ -9,15 +9,15 @@ import torch
 from casewise import Box, Image, InteractiveSegmentation
 from casewise.case import Case, Structure
 from casewise.errors import ModelError
-from casewise.interaction.guide import Guide
-from casewise.interaction.likelihood import histogram, log_ratio
-from casewise.interaction.loop import Habits, UserInTheLoop, guessed
-from casewise.interaction.loop_volumes import VolumesInTheLoop
-from casewise.interaction.region import Region
+from casewise.interaction.crop import Region
+from casewise.interaction.intensity_likelihood import histogram, log_ratio
+from casewise.interaction.prompt_maps import Guide
+from casewise.interaction.simulation.pictures import Habits, UserInTheLoop, guessed
+from casewise.interaction.simulation.volumes import VolumesInTheLoop
 from casewise.models import Model, Preparation, Spec
 from casewise.models.networks.prompts import DEFAULT, PROMPTS, prompts_of
 from casewise.training import Settings, fit
-from casewise.training.measures import dice
+from casewise.training.metrics import dice
 from tests.interaction.conftest import ball_volume, disc_picture
 
 OBJECT = (Structure.parse("object"),)

@@ -14,7 +14,7 @@ from casewise.interaction import FineTuning
 from casewise.interaction.state import forgotten
 from casewise.interaction.strokes import Strokes
 from casewise.models import Model, Preparation, Spec
-from casewise.training.measures import dice
+from casewise.training.metrics import dice
 from tests.interaction.conftest import ball_volume, disc_picture
 
 

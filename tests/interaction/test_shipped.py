@@ -11,9 +11,9 @@ import torch
 
 from casewise import Image, InteractiveSegmentation, formats
 from casewise.image import Box
-from casewise.interaction.user import Hand, stroke
+from casewise.interaction.simulation.user import Hand, stroke
 from casewise.models import shipped
-from casewise.training.measures import dice
+from casewise.training.metrics import dice
 
 MOST_BYTES = 10 * 2**20
 

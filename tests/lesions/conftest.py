@@ -7,13 +7,13 @@ from functools import cache
 import numpy as np
 import pytest
 
-from casewise.anatomy.normalising import normalised
+from casewise.examination.normalisation import normalised
 from casewise.image import Image
 from casewise.lesions import Labelled, Plan, train_lesions
 from casewise.models import Model
 from casewise.training import Settings
-from tests.anatomy.phantom import head, tissues
 from tests.cli.conftest import call  # noqa: F401
+from tests.examination.phantom import head, tissues
 
 SHAPE, VOXEL = (40, 44, 10), 4.5
 LARGE, SMALL = "large", "small"

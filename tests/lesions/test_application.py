@@ -15,7 +15,7 @@ from casewise.errors import CasewiseError, ModelError
 from casewise.finding import Finding
 from casewise.image import Box, Image
 from casewise.lesions import Labelled, train_lesions
-from casewise.training.measures import dice
+from casewise.training.metrics import dice
 from tests.cli.conftest import Call
 from tests.lesions.conftest import LARGE, brain, plan
 from tests.lesions.test_archives import volume
@@ -114,9 +114,9 @@ def test_analyze_shows_each_sequences_map_and_the_class(call: Call, folder: Path
 
 def test_the_shipped_model_takes_what_it_is_declared_for() -> None:
     from casewise.applications.brain_lesions import SEQUENCES
-    from casewise.lesions.predicting import sequences_of
+    from casewise.applications.builtin import BUILT_IN
+    from casewise.lesions.prediction import sequences_of
     from casewise.models.shipped import load
-    from casewise.routing.builtin import BUILT_IN
 
     (declared,) = (known for known in BUILT_IN if known.name == "brain-lesions")
     assert declared.sequences == SEQUENCES == sequences_of(load("brain_lesions"))

@@ -16,8 +16,8 @@ from casewise.errors import CasewiseError
 from casewise.image import Image
 from casewise.lesions import Labelled, labelled_cases, predict, train_lesions
 from casewise.models import Model
-from tests.anatomy.phantom import head
 from tests.cli.conftest import Call
+from tests.examination.phantom import head
 from tests.lesions.conftest import BRIGHT, LARGE, SHAPE, SMALL, VOXEL, brain, plan
 
 LESION = Structure.parse("lesion")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from casewise.anatomy.segments import Segments, segments
 from casewise.errors import CasewiseError
 from casewise.lesions.nodules import PLACE_MM, PLACES, RADIOGRAPH, labelled_nodule, surroundings
+from casewise.segments import Segments, segments
 
 PIXEL = 0.175
 SHAPE = (1400, 1600)

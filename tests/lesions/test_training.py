@@ -14,15 +14,15 @@ from casewise.image import Image
 from casewise.lesions import Labelled, Plan, predict, train_lesions
 from casewise.lesions.batches import Batches, Shown
 from casewise.lesions.brightness import Brightness
-from casewise.lesions.choosing import Choice, fitted
-from casewise.lesions.finding import Rule
+from casewise.lesions.postprocessing import Rule
 from casewise.lesions.prepared import prepared
 from casewise.lesions.slices import scaled
 from casewise.lesions.synthetic import drawn
 from casewise.lesions.training import told_by
+from casewise.lesions.tuning import Choice, fitted
 from casewise.models import Model
 from casewise.models.networks.lesion_parts import LesionAnswer, present, shape_of
-from casewise.training.measures import dice
+from casewise.training.metrics import dice
 from tests.lesions.conftest import LARGE, SMALL, brain, patient, plan
 
 

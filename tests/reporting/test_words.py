@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from casewise.json_safe import dumps
 from casewise.reporting.chart import BarChart, LineChart, line_chart, ticks
-from casewise.reporting.jsonsafe import dumps
 from casewise.reporting.report import file_stem
 from casewise.reporting.wording import measure, number
 

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from casewise import formats
-from casewise.analysis import Analyzer
 from casewise.archive import Archive
 from casewise.image import Image
+from casewise.pipeline import Analyzer
 from casewise.result import Result
 from casewise.routing.examples import SHOWN, Examples
 from casewise.routing.route import UNKNOWN, Route, Score

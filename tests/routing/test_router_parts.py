@@ -11,9 +11,9 @@ from casewise.image import Image
 from casewise.routing.calibration import calibration_error, chances, fit_temperature
 from casewise.routing.classifiers import fit_svm
 from casewise.routing.degradation import degrade
+from casewise.routing.dicom_prior import prior_of
+from casewise.routing.out_of_distribution import Doubt, Neighbours, odds
 from casewise.routing.outliers import outlier
-from casewise.routing.prior import prior_of
-from casewise.routing.unknown import Doubt, Neighbours, odds
 from casewise.routing.views import views
 
 NAMES = ("abdomen-ct", "brain-mr", "breast-ultrasound", "chest-ct", "chest-xray", "hand-xray", "head-ct", "prostate-mr")

@@ -18,7 +18,7 @@ from casewise.errors import CasewiseError, UsageError
 from casewise.image import Image
 from casewise.models import Model
 from casewise.training import Settings, fit
-from casewise.training.measures import measure, per_case
+from casewise.training.metrics import measure, per_case
 from tests.discs import autoencoder, classifier, disc, disc_case, segmenter
 
 CASES = [disc_case(seed) for seed in range(4)]

@@ -13,7 +13,7 @@ from casewise.case import Case, Structure
 from casewise.models import Model, Preparation, Spec
 from casewise.training import Settings, fit
 from casewise.training.losses import segmentation_loss
-from casewise.training.measures import per_case
+from casewise.training.metrics import per_case
 from tests.discs import disc
 
 WEIGHT = torch.ones(1)

@@ -14,8 +14,8 @@ import numpy.typing as npt
 from casewise.adaptation import subsets
 from casewise.adaptation.refinement import Plan
 from casewise.adaptation.similar import SimilarRefinement, refine, usable_cases
-from casewise.anatomy.upright import UprightEncoder
 from casewise.case import Case
+from casewise.chest.upright import UprightEncoder
 from casewise.errors import ArchiveError, UsageError
 from casewise.image import Image
 from casewise.models.encoding import encoder_for, has_encoder
@@ -25,7 +25,7 @@ from casewise.progress import Progress, silent
 from casewise.result import ModelUse, SimilarCase
 
 if TYPE_CHECKING:
-    from casewise.adaptation.vote import Vote
+    from casewise.adaptation.label_fusion import Vote
     from casewise.archive import Archive
 
 ADAPT = ("none", "similar", "subset")

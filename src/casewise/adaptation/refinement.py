@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from casewise.adaptation.rule import HALFWAY, Rule
+from casewise.adaptation.acceptance import HALFWAY, Rule
 from casewise.case import Case
 from casewise.models.averaging import between
 from casewise.models.model import Model
 from casewise.training.fit import Progress, Settings, fit
-from casewise.training.measures import measure
+from casewise.training.metrics import measure
 
 # Chosen by benchmarks/similar_cases.py on validation cases.
 REFINEMENT = Settings(steps=20, batch=4, rate=5e-4, augmentation="light")

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from casewise.adaptation.refinement import Plan, Refinement
 from casewise.adaptation.similar import refine, usable_cases
-from casewise.anatomy.regions import LEFT_LUNG, RIGHT_LUNG, Regions
+from casewise.chest.regions import LEFT_LUNG, RIGHT_LUNG, Regions
 from casewise.errors import CasewiseError
 from casewise.image import Image
 from casewise.models.model import Model
@@ -56,7 +56,7 @@ class RegionAdapter:
 
     def outlined(self, image: Image) -> AdaptedRegions:
         """Raises CasewiseError, one sentence, for what is no frontal chest radiograph."""
-        from casewise.anatomy.region_network import outlined
+        from casewise.chest.region_network import outlined
 
         first = outlined(image, self.device, self.model)
         lungs = lungs_of(first, image)

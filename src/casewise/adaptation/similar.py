@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.adaptation.refinement import Plan, Refinement, refine_on
-from casewise.anatomy.upright import UprightEncoder
 from casewise.case import Case
+from casewise.chest.upright import UprightEncoder
 from casewise.image import Image
 from casewise.models.encoding import encoder_for
 from casewise.models.model import Model
@@ -19,7 +19,7 @@ from casewise.progress import Progress, silent
 from casewise.result import SimilarCase
 
 if TYPE_CHECKING:
-    from casewise.adaptation.vote import Vote
+    from casewise.adaptation.label_fusion import Vote
     from casewise.archive import Archive
     from casewise.encoder import Encoder
     from casewise.models.prediction import Prediction
@@ -120,7 +120,7 @@ def _ballot(model: Model, image: Image, cases: Sequence[Case], progress: Progres
     """The similar cases' labels, registered to the image; None for a model that finds no structures."""
     if model.task != "segmentation" or not cases:
         return None
-    from casewise.adaptation.vote import vote  # MONAI's losses take a second to import
+    from casewise.adaptation.label_fusion import vote  # MONAI's losses take a second to import
 
     return vote(model, image, cases, progress=progress)
 

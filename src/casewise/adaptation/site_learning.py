@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
-from casewise.adaptation.orders import uncertainties
 from casewise.adaptation.refinement import Plan, judged
 from casewise.case import Case
 from casewise.models.model import Model
+from casewise.training.curriculum import uncertainties
 from casewise.training.fit import Progress, Settings, fit
 
 

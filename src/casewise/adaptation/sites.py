@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from casewise.adaptation.orders import CHOICES, ORDERS, PACES, Vectors, likeness, paced, ranked, rehearsed
 from casewise.adaptation.site_learning import ImageLearning, Learning
 from casewise.case import Case
 from casewise.errors import CasewiseError, UsageError
@@ -21,6 +20,7 @@ from casewise.hashing import combined_key
 from casewise.models.model import Model
 from casewise.progress import Progress as Moved
 from casewise.progress import silent
+from casewise.training.curriculum import CHOICES, ORDERS, PACES, Vectors, likeness, paced, ranked, rehearsed
 from casewise.training.fit import Settings
 from casewise.training.split import split
 

@@ -85,7 +85,7 @@ def build(
     k : how many clusters; by silhouette among 4–16 when None. folder : where the subsets' models go; inside the archive by default.
     Goes on where an earlier call was stopped: subsets whose model lies there already are kept.
     """
-    from casewise.archive.clusters import cluster
+    from casewise.archive.retrieval.clusters import cluster
 
     cases = usable_cases(model, archive)
     if len(cases) < 2 * _SMALLEST:

@@ -14,7 +14,7 @@ from casewise.finding import Finding
 from casewise.image import Image
 
 if TYPE_CHECKING:
-    from casewise.detection.abnormality import Abnormality as Judged
+    from casewise.abnormality.differences import Abnormality as Judged
     from casewise.models import Model
 
 NAME = "abnormality"
@@ -58,9 +58,9 @@ class Abnormality:
         return [self._whole(judged, model, self._written(judged, image)), *self._parts(judged, model)]
 
     def _brain(self, model: Model, image: Image) -> Judged:
+        from casewise.abnormality.differences import abnormality
         from casewise.applications.brain import check_brain
         from casewise.applications.intended import Intended
-        from casewise.detection.abnormality import abnormality
         from casewise.models.shipped import FOLDER
 
         _check_sequence(image)
@@ -72,9 +72,9 @@ class Abnormality:
         return abnormality(model, image, self._device, apart_mm=_APART_MM)
 
     def _chest(self, model: Model, image: Image) -> Judged:
-        from casewise.anatomy.regions import LEFT_LUNG, RIGHT_LUNG
-        from casewise.applications.chest import chest_regions
-        from casewise.detection.abnormality import abnormality
+        from casewise.abnormality.differences import abnormality
+        from casewise.applications.chest_regions import chest_regions
+        from casewise.chest.regions import LEFT_LUNG, RIGHT_LUNG
 
         found = chest_regions(image, self._device)
         self.notes += [remark.sentence for remark in found.remarks]
@@ -100,7 +100,7 @@ class Abnormality:
         return Finding(self.name, NAME, map=path, measures=measures)
 
     def _parts(self, judged: Judged, model: Model) -> list[Finding]:
-        from casewise.detection.abnormality import findings
+        from casewise.abnormality.differences import findings
 
         return findings(judged, float(model.spec.network["threshold"]))
 
@@ -136,7 +136,7 @@ def kind_of(image: Image) -> str:
 
 
 def _check_sequence(image: Image) -> None:
-    from casewise.anatomy.sequences import of_description
+    from casewise.examination.sequences import of_description
 
     told = of_description(str(image.header.get("sequence", "")))
     if told is not None and told != "FLAIR":

@@ -84,7 +84,7 @@ class _Shown:
 
     @classmethod
     def of(cls, array: npt.NDArray[np.generic], spacing: tuple[float, ...]) -> _Shown:
-        from casewise.anatomy.normalising import foreground
+        from casewise.examination.normalisation import foreground
 
         across = int(np.argmax(spacing)) if max(spacing) > 1.2 * min(spacing) else 2
         values = np.moveaxis(np.asarray(array, np.float32), across, 2)

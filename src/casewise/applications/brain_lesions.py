@@ -14,7 +14,7 @@ from casewise.image import Image
 
 if TYPE_CHECKING:
     from casewise.applications.intended import Intended
-    from casewise.lesions.finding import Lesions
+    from casewise.lesions.postprocessing import Lesions
     from casewise.models import Model
 
 NAME = "brain-lesions"
@@ -52,15 +52,15 @@ class BrainLesions:
         self.notes: list[str] = []
 
     def analyze(self, image: Image) -> list[Finding]:
-        """Findings as :func:`casewise.lesions.telling.findings_of` tells them.
+        """Findings as :func:`casewise.lesions.findings.findings_of` tells them.
 
         image : an examination's sequences, as ``header["sequences"]`` names its channels, or a volume of which the header or the
         file's name says which sequence it is. Of any other volume nothing is said, and a note tells how to name it. Raises
         CasewiseError, one sentence, for a picture, and where the shipped model is asked for what is no brain without its skull or
         is unlike those that it was trained on.
         """
-        from casewise.lesions.predicting import predict, sequences_of
-        from casewise.lesions.telling import findings_of
+        from casewise.lesions.findings import findings_of
+        from casewise.lesions.prediction import predict, sequences_of
 
         self.notes = []
         if image.spatial_dims != 3:
@@ -106,8 +106,8 @@ class BrainLesions:
 
     def _single(self, image: Image, wanted: tuple[str, ...]) -> Image | None:
         """A volume that is of no examination, normalised as one's sequences are: named by its header, else by its file."""
-        from casewise.anatomy.normalising import normalised
-        from casewise.anatomy.sequences import of_description
+        from casewise.examination.normalisation import normalised
+        from casewise.examination.sequences import of_description
 
         described = str(image.header.get("sequence") or "")
         told = of_description(described or (image.source.name if image.source is not None else ""))

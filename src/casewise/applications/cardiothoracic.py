@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from casewise.anatomy.regions import Regions
-from casewise.applications.chest import chest_regions
+from casewise.applications.chest_regions import chest_regions
 from casewise.applications.measures import measure
+from casewise.chest.regions import Regions
 from casewise.finding import MEASURE, Finding
 from casewise.formats import mask_suffix, write_mask
 from casewise.image import Array, Box, Image
@@ -68,7 +68,7 @@ class CardiothoracicRatio(_Regional):
 
     def analyze(self, image: Image) -> list[Finding]:
         """One finding. Raises CasewiseError where a lung or the heart is not found, and for no frontal chest radiograph."""
-        from casewise.anatomy.cardiothoracic import cardiothoracic, drawing
+        from casewise.chest.cardiothoracic_ratio import cardiothoracic, drawing
 
         found = self._regions(image)
         lines = cardiothoracic(found)

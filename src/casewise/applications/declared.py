@@ -121,7 +121,8 @@ class Declared:
     detects : labels of the findings that it can give and that are signs of disease; () for one that only measures; None where it
     does not say. A report says of these labels alone that they were looked for and not found.
     sequences : of an examination a Python object is then given these, a channel each, in this order
-    (:meth:`casewise.anatomy.examination.Examination.stacked`); any other image, and without ``sequences`` the reference, as it is.
+    (:meth:`casewise.examination.examination.Examination.stacked`); any other image, and without ``sequences`` the reference, as it
+    is.
     """
 
     name: str

@@ -71,7 +71,7 @@ class Intended:
 
     def distance(self, image: Image) -> float:
         """0 to 2: how unlike the training images ``image`` is. Raises CasewiseError, one sentence, for one that shows nothing."""
-        from casewise.routing.unknown import Neighbours
+        from casewise.routing.out_of_distribution import Neighbours
 
         return float(np.median(Neighbours(self.bank).distances(features_of(shown(image), self.network))))
 

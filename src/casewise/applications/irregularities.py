@@ -18,12 +18,12 @@ from casewise.image import Box, Image
 if TYPE_CHECKING:
     from torch import nn
 
-    from casewise.anatomy import Segments
-    from casewise.anatomy.region_pose import Pose
     from casewise.applications.intended import Intended
-    from casewise.detection.films import Film
-    from casewise.detection.fusion import Detection
+    from casewise.chest.nodules.box_fusion import Detection
+    from casewise.chest.nodules.films import Film
+    from casewise.chest.region_pose import Pose
     from casewise.models import Model
+    from casewise.segments import Segments
 
 NAME = "irregularities"
 NODULE, ANY, TUBERCULOSIS, SEGMENTS = "nodule", "any nodule", "tuberculosis", "segments"
@@ -56,7 +56,7 @@ class Irregularities:
         Raises CasewiseError, one sentence, for a volume, for a picture that is no frontal chest radiograph, and for a film unlike
         those of the tuberculosis model's training.
         """
-        from casewise.detection.films import marks
+        from casewise.chest.nodules.films import marks
         from casewise.device import resolve_device
 
         film = self._film(image)
@@ -94,8 +94,8 @@ class Irregularities:
         return Finding(self.name, TUBERCULOSIS, probability, "lungs", kind=FINDING if probability >= HALF else ABSENT)
 
     def _film(self, image: Image) -> Film:
-        from casewise.applications.chest import chest_regions
-        from casewise.detection.films import film_of
+        from casewise.applications.chest_regions import chest_regions
+        from casewise.chest.nodules.films import film_of
 
         found = chest_regions(image, self._device)
         self._public = found.public
@@ -134,7 +134,7 @@ class Irregularities:
 
 
 def _sought(segments: Segments, network: nn.Module, public: Callable[[str], str]) -> str:
-    from casewise.detection.detector import seen_mm
+    from casewise.chest.nodules.detector import seen_mm
 
     regions = Counter(public(segment.region).replace("_", " ") for segment in segments)
     parts = ", ".join(f"{count} of the {name}" for name, count in regions.items())

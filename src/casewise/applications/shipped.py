@@ -88,7 +88,7 @@ class ShippedApplication:
 
         self._check(image)
         if self.shipped.upright:
-            from casewise.anatomy.upright import laid, upright_turn
+            from casewise.chest.upright import laid, upright_turn
             from casewise.device import resolve_device
 
             image = laid(image, upright_turn(image, resolve_device(self._device)))

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from casewise.archive.archive import Archive
-    from casewise.archive.report import ImportReport, Refused
+    from casewise.archive.ingest.report import ImportReport, Refused
 
 __all__ = ["Archive", "ImportReport", "Refused"]
 
 # Loaded when first used: SQLAlchemy takes longer to import than a command may take to start.
 _HOME = {
     "Archive": "casewise.archive.archive",
-    "ImportReport": "casewise.archive.report",
-    "Refused": "casewise.archive.report",
+    "ImportReport": "casewise.archive.ingest.report",
+    "Refused": "casewise.archive.ingest.report",
 }
 
 

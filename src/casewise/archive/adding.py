@@ -11,10 +11,10 @@ import numpy as np
 import sqlalchemy as sa
 
 from casewise.archive.catalogue import Catalogue, images, labels
-from casewise.archive.examining import Examiner, Unit, content_key
 from casewise.archive.facts import header_content, header_facts
-from casewise.archive.layouts.entry import Entry
-from casewise.archive.members import expanded, with_voxels
+from casewise.archive.ingest.layouts.entry import Entry
+from casewise.archive.ingest.members import expanded, with_voxels
+from casewise.archive.ingest.reading import Examiner, Unit, content_key
 from casewise.archive.pseudonym_key import key_of, subject_under
 from casewise.archive.storage import place
 from casewise.errors import ArchiveError, CasewiseError

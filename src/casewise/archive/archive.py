@@ -15,13 +15,13 @@ import sqlalchemy as sa
 from casewise.archive import opening, pseudonym_key
 from casewise.archive.adding import Addition
 from casewise.archive.catalogue import Catalogue, embeddings, images, labels, models, results
-from casewise.archive.embedding import Vectors, VectorWriter, encode, store_of, vectors_key, without_vector
 from casewise.archive.holdings import Holdings, holdings
-from casewise.archive.importing import Import
+from casewise.archive.ingest.importing import Import
+from casewise.archive.ingest.report import ImportReport
 from casewise.archive.leftovers import writing
 from casewise.archive.loading import Record, Stored, case_of, record_of
-from casewise.archive.report import ImportReport
-from casewise.archive.similar import find_similar
+from casewise.archive.retrieval.embedding import Vectors, VectorWriter, encode, store_of, vectors_key, without_vector
+from casewise.archive.retrieval.similar import find_similar
 from casewise.case import Case, Structure
 from casewise.encoder import Encoder
 from casewise.errors import ArchiveError, CasewiseError

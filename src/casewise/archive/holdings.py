@@ -13,7 +13,7 @@ from casewise.archive.catalogue import images, labels
 
 if TYPE_CHECKING:
     from casewise.archive.catalogue import Catalogue
-    from casewise.archive.report import ImportReport
+    from casewise.archive.ingest.report import ImportReport
 
 _AT_ONCE = 500
 _PEOPLE = sa.func.coalesce(images.c.site, ""), images.c.subject

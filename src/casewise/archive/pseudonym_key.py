@@ -17,11 +17,11 @@ import sqlalchemy as sa
 
 from casewise.archive.catalogue import Catalogue, images, meta
 from casewise.archive.failures import translated
-from casewise.archive.layouts.words import sequence_in
+from casewise.archive.ingest.layouts.words import sequence_in
 from casewise.errors import ArchiveError
 from casewise.formats import Kind
-from casewise.formats.pseudonyms import keyed, under
-from casewise.formats.sequence_words import description_words, machine_words, view_words
+from casewise.formats.dicom.pseudonyms import keyed, under
+from casewise.formats.dicom.sequence_words import description_words, machine_words, view_words
 
 FILE = "pseudonyms.key"
 _NAME = "pseudonyms"  # of the row of ``meta`` that says which key the pseudonyms are made with

@@ -14,8 +14,8 @@ from casewise.cli.registered import choose, choose_any
 from casewise.files import protecting
 
 if TYPE_CHECKING:
-    from casewise.anatomy.examination_reading import Source
     from casewise.archive import Archive
+    from casewise.examination.reading import Source
     from casewise.models import Model
     from casewise.routing.router import Router
 
@@ -143,11 +143,11 @@ def analyze(
     inputs = _inputs(images or [], sequences or [], reference, register)
     with answering(as_json, kept) as answer, protecting(_files(images or [], sequences or []), force):
         from casewise.adaptation import subsets
-        from casewise.analysis import Analyzer
-        from casewise.analysis import analyze as analyze_all
+        from casewise.applications.registry import default_registry
         from casewise.archive import Archive
+        from casewise.pipeline import Analyzer
+        from casewise.pipeline import analyze as analyze_all
         from casewise.reporting.wording import model_sentence
-        from casewise.routing.registry import default_registry
 
         with ExitStack() as stack:
             opened = stack.enter_context(Archive.open(archive)) if archive else None
@@ -199,8 +199,8 @@ def _files(images: list[Path], sequences: list[str]) -> list[Path]:
 
 def _inputs(images: list[Path], sequences: list[str], reference: str | None, register: Way | None) -> list[Path | Source]:
     """What is analysed: one examination of named sequences, or files and folders, with the examination's settings where given."""
-    from casewise.anatomy.examination_reading import Source, named_files
     from casewise.errors import UsageError
+    from casewise.examination.reading import Source, named_files
 
     way = (register or Way.RIGID).value
     if sequences:

@@ -23,8 +23,8 @@ def applications(
     Read on in docs/connect-applications.md.
     """
     with answering(as_json) as answer:
+        from casewise.applications.registry import default_registry
         from casewise.confinement import protections
-        from casewise.routing.registry import default_registry
 
         registry = default_registry(files or None)
         for name, reason in registry.problems:

@@ -125,7 +125,7 @@ def answering(as_json: bool, kept: str = "") -> Iterator[Answer]:
         raise
     try:
         if as_json:
-            from casewise.reporting.jsonsafe import dumps
+            from casewise.json_safe import dumps
 
             stdout.write(dumps(answer.document, indent=2) + "\n")
         else:
@@ -140,7 +140,7 @@ def answering(as_json: bool, kept: str = "") -> Iterator[Answer]:
 def load_model(name: str, registered: Sequence[tuple[str, Path]] = ()) -> Model:
     """A model by its path or by a name that ``casewise models`` prints; registered : (name, folder) of those an archive knows."""
     from casewise.models import Model, shipped
-    from casewise.models.naming import path_of
+    from casewise.models.registry import path_of
 
     path = path_of(name, registered)
     return shipped.load(path.name) if path.parent == shipped.FOLDER else Model.load(path)

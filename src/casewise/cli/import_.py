@@ -12,7 +12,7 @@ from casewise.cli.common import FLAG, Device, DeviceOption, JsonOption, SeedOpti
 from casewise.names import legible
 
 if TYPE_CHECKING:
-    from casewise.archive.report import ImportReport, Refused
+    from casewise.archive.ingest.report import ImportReport, Refused
 
 _NAMED = 12  # names in one line of what a person reads
 
@@ -85,8 +85,8 @@ def import_images(
     """
     kept = "Every image imported so far is kept; run the same command again to import the rest."
     with answering(as_json, kept) as answer:
-        from casewise.anatomy.upright import UprightEncoder
         from casewise.archive import Archive
+        from casewise.chest.upright import UprightEncoder
         from casewise.device import resolve_device
         from casewise.models.encoding import encoder_for
         from casewise.models.shipped.waiting import WaitingEncoder

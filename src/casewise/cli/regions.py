@@ -12,7 +12,7 @@ from casewise.errors import CasewiseError
 from casewise.files import protecting
 
 if TYPE_CHECKING:
-    from casewise.anatomy import Regions
+    from casewise.chest import Regions
     from casewise.image import Image
 
 
@@ -41,9 +41,9 @@ def regions(
     """
     with answering(as_json) as answer, protecting(images, force):
         import casewise
-        from casewise.anatomy import regions as outline
+        from casewise.chest import regions as outline
         from casewise.device import resolve_device
-        from casewise.reporting.dicom_seg import SUFFIX, segmentation_of
+        from casewise.formats.dicom.write_segmentation import SUFFIX, segmentation_of
         from casewise.reporting.report import file_stem
 
         where = resolve_device(device.value)

@@ -33,7 +33,7 @@ def choose(name: str | None, archive: Archive | None) -> Model:
 
 
 def choose_any(name: str | None, archive: Archive | None) -> Model | None:
-    """The model called ``name`` (see :func:`casewise.models.naming.path_of`); without a name, the archive's newest, if any.
+    """The model called ``name`` (see :func:`casewise.models.registry.path_of`); without a name, the archive's newest, if any.
 
     Which one was taken is said where there was a choice.
     """

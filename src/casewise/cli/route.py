@@ -62,9 +62,9 @@ def route(
     Read on in docs/route-images.md.
     """
     with answering(as_json) as answer:
-        from casewise.anatomy.examination_reading import read_image
+        from casewise.applications.registry import default_registry
         from casewise.device import resolve_device
-        from casewise.routing.registry import default_registry
+        from casewise.examination.reading import read_image
         from casewise.routing.router import Router
 
         where = resolve_device(device.value)

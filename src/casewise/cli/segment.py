@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from casewise.archive import Archive
     from casewise.image import Image
     from casewise.interaction import InteractiveSegmentation
-    from casewise.interaction.sets import Prepared
+    from casewise.interaction.sets.guidance import Prepared
     from casewise.models import Model
 
 Pairs = list[tuple[int, int]]
@@ -132,8 +132,8 @@ def segment(
     with answering(as_json) as answer, protecting([image, scribbles, from_mask], force):
         import casewise
         from casewise.archive import Archive
+        from casewise.formats.dicom.write_segmentation import SUFFIX, segmentation_of
         from casewise.interaction.session import interactive_model
-        from casewise.reporting.dicom_seg import SUFFIX, segmentation_of
         from casewise.reporting.report import file_stem
 
         if (archive is None) != (structure is None):
@@ -251,7 +251,7 @@ def _in_archive(
 
     Returns (session, seconds in all, seconds before it, whether the mask was accepted, one sentence).
     """
-    from casewise.interaction.sets import REFINEMENT, accept, prepare
+    from casewise.interaction.sets.guidance import REFINEMENT, accept, prepare
 
     began = time.perf_counter()
     settings = replace(REFINEMENT, seed=seed)

@@ -13,8 +13,8 @@ from casewise.errors import UsageError
 from casewise.files import protecting
 
 if TYPE_CHECKING:
-    from casewise.anatomy import Segments
     from casewise.image import Image
+    from casewise.segments import Segments
 
 
 class Outside(StrEnum):
@@ -69,8 +69,9 @@ def segments(
     named = [_named(text) for text in masks or ()]
     with answering(as_json) as answer, protecting([path, *(file for _, file in named)], force):
         import casewise
-        from casewise import anatomy
-        from casewise.anatomy.regions import HEART, OVERLAP
+        from casewise import chest
+        from casewise.chest.regions import HEART, OVERLAP
+        from casewise.segments import segments
 
         image = casewise.read(path)
         if named:
@@ -79,10 +80,10 @@ def segments(
             regions = {name: formats.read_mask(file, image) for name, file in named}
             single: tuple[str, ...] = ()
         else:
-            found = anatomy.regions(image, device.value)
+            found = chest.regions(image, device.value)
             regions = {name: found.masks[name] for name in found.masks if name != OVERLAP}
             single = (HEART,)
-        cut = anatomy.segments(regions, image.spatial_shape, parts=parts, longest=longest, single=single)
+        cut = segments(regions, image.spatial_shape, parts=parts, longest=longest, single=single)
         pictures = _written(cut, image, output, outside.value, seed) if output else {}
         documents = [
             segment.to_json() | ({"picture": pictures[number]} if number in pictures else {}) for number, segment in enumerate(cut)

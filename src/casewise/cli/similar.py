@@ -91,9 +91,9 @@ def similar(
     Read on in docs/find-similar-cases.md.
     """
     with answering(as_json) as answer, protecting([image], force):
-        from casewise.anatomy.examination_reading import read_image
         from casewise.archive import Archive
         from casewise.device import resolve_device
+        from casewise.examination.reading import read_image
 
         ways = [way.value for way in by or list(By)]
         if region and model is None:
@@ -122,7 +122,7 @@ def similar(
 
 
 def _encoder(network: Model | None, device: str) -> Encoder:
-    from casewise.anatomy.upright import UprightEncoder
+    from casewise.chest.upright import UprightEncoder
     from casewise.models.encoding import encoder_for
     from casewise.models.shipped import default_encoder
 
@@ -143,7 +143,7 @@ def _region(model: Model, image: Image, name: str, device: str) -> npt.NDArray[n
 
 
 def _draw(archive: Archive, query: Image, found: Sequence[SimilarCase], sheet: Path, masks: Mapping[str, Array]) -> None:
-    from casewise.archive.content import common
+    from casewise.archive.retrieval.content import common
     from casewise.reporting.sheet import SimilarPicture, contact_sheet
 
     cases = {case.key: case for case in archive.cases(keys=[entry.key for entry in found])}

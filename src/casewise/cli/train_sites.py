@@ -143,8 +143,8 @@ def sites(
     """
     with answering(as_json, _KEPT) as answer:
         from casewise.adaptation.sites import Plan, check_sites, train_sites, vectors_of
-        from casewise.anatomy.upright import UprightEncoder
         from casewise.archive import Archive
+        from casewise.chest.upright import UprightEncoder
         from casewise.lesions.sites import case_of, vectors_of_examinations
         from casewise.models.shipped import default_encoder
         from casewise.reporting.sites import write_sites

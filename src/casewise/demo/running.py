@@ -12,16 +12,16 @@ from pathlib import Path
 from casewise import formats
 from casewise.adaptation import Plan, refine
 from casewise.adaptation.refinement import REFINEMENT
-from casewise.analysis import Analyzer
-from casewise.anatomy.upright import UprightEncoder
 from casewise.archive import Archive
 from casewise.case import Structure
+from casewise.chest.upright import UprightEncoder
 from casewise.demo.accuracy import Accuracy, dice_of_files, dice_of_prediction
 from casewise.demo.images import STRUCTURES, DemoImages, write_images
 from casewise.demo.telling import REAL_AND_SIMULATED, sections
 from casewise.device import resolve_device
 from casewise.errors import UsageError
 from casewise.models import Model
+from casewise.pipeline import Analyzer
 from casewise.progress import Progress, silent
 from casewise.reporting.report import write_report
 from casewise.reporting.sheet import contact_sheet
@@ -136,7 +136,7 @@ def _analysed(
 
 def _similar(archive: Archive, similar: tuple[SimilarCase, ...]) -> tuple[list[SimilarPicture], list[str]]:
     """The pictures of the similar cases with their masks, and what they have in common."""
-    from casewise.archive.content import common
+    from casewise.archive.retrieval.content import common
 
     cases = {case.key: case for case in archive.cases(keys=[found.key for found in similar[:_SHOWN]])}
     pictures = [

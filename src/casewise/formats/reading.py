@@ -25,7 +25,7 @@ def read(path: str | os.PathLike[str], member: str | None = None) -> Image:
     """
     path = Path(path)
     if path.is_dir():
-        from casewise.formats.dicom import read_folder
+        from casewise.formats.dicom.series import read_folder
 
         with one_sentence(path, "a DICOM series", quote=False), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -36,7 +36,7 @@ def read(path: str | os.PathLike[str], member: str | None = None) -> Image:
 def read_found(found: Found) -> Image:
     """The image that a scan found, without looking through its folder again."""
     if found.path.is_dir():
-        from casewise.formats.dicom import read_files
+        from casewise.formats.dicom.series import read_files
 
         with one_sentence(found.path, "a DICOM series", quote=False), warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -77,7 +77,7 @@ def read_kind(path: Path, kind: Kind, member: str | None) -> Image:
     with one_sentence(path, f"a {kind} file", quote=kind is not Kind.DICOM), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if kind is Kind.DICOM:
-            from casewise.formats.dicom import read_file
+            from casewise.formats.dicom.series import read_file
 
             return read_file(path, member)
         if kind is Kind.NIFTI:

@@ -60,7 +60,7 @@ def _scan_files(folder: Path, files: list[Path]) -> Iterator[Found | Rejected]:
         else:
             yield Found(file, None, (file,), kind)
     if dicom:
-        from casewise.formats.dicom import find
+        from casewise.formats.dicom.series import find
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

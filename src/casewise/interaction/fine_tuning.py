@@ -17,8 +17,8 @@ from torch import Tensor
 from casewise.case import Case, Structure
 from casewise.errors import UsageError
 from casewise.image import Image
-from casewise.interaction.guide import Guide
-from casewise.interaction.label_step import least_energy
+from casewise.interaction.graph_cut import least_energy
+from casewise.interaction.prompt_maps import Guide
 from casewise.models.model import Model
 from casewise.models.preparation import Preparation
 from casewise.models.spec import Spec

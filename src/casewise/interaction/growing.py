@@ -8,11 +8,11 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.image import Box, Image
-from casewise.interaction.answering import Answering
-from casewise.interaction.guide import Guide
-from casewise.interaction.region import Region
+from casewise.interaction.crop import Region
+from casewise.interaction.predictor import Answering
+from casewise.interaction.prompt_maps import Guide
+from casewise.interaction.simulation.user import Hand, largest, middle_line
 from casewise.interaction.state import State
-from casewise.interaction.user import Hand, largest, middle_line
 
 Mask = npt.NDArray[np.bool_]
 

@@ -12,10 +12,10 @@ import numpy.typing as npt
 from casewise.device import resolve_device
 from casewise.errors import UsageError
 from casewise.image import Array, Box, Image
-from casewise.interaction.answering import Answering
 from casewise.interaction.fine_tuning import FineTuning
 from casewise.interaction.growing import grown
 from casewise.interaction.history import Began, Event, Grew, History, Marked
+from casewise.interaction.predictor import Answering
 from casewise.interaction.state import State
 from casewise.interaction.strokes import Given, Strokes, checked_box
 from casewise.models.model import Model
@@ -144,7 +144,7 @@ class InteractiveSegmentation:
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write what was done, without the image and the model, to a ``.npz`` file; beside first, then renamed."""
-        from casewise.interaction.saving import save
+        from casewise.interaction.session_file import save
 
         return save(Path(path), self.image, self.model, self._objects, self._current)
 
@@ -162,7 +162,7 @@ class InteractiveSegmentation:
 
         Raises UsageError where the file is of another image or another model, or is damaged.
         """
-        from casewise.interaction.saving import load
+        from casewise.interaction.session_file import load
 
         resolved = interactive_model(model, image)
         objects, current = load(Path(path), _sole_grey(image), resolved)

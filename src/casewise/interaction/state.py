@@ -11,9 +11,9 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from casewise.image import Box, Image
-from casewise.interaction.answering import Answering
-from casewise.interaction.guide import Guide
-from casewise.interaction.region import Region
+from casewise.interaction.crop import Region
+from casewise.interaction.predictor import Answering
+from casewise.interaction.prompt_maps import Guide
 from casewise.interaction.strokes import Points, Strokes, holding
 
 Floats = npt.NDArray[np.float32]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
 
 from casewise.errors import ModelError
-from casewise.lesions.finding import SUREST
+from casewise.lesions.postprocessing import SUREST
 
 Floats = npt.NDArray[np.float32]
 _THICK_MM, _SMOOTH_MM = 2.5, 0.7  # along an axis of thinner slices or pixels, brightness is smoothed

@@ -11,12 +11,12 @@ from pathlib import Path, PurePath
 import numpy as np
 import numpy.typing as npt
 
-from casewise.anatomy.examination import of_study
-from casewise.anatomy.examination_reading import Given, Study
-from casewise.anatomy.normalising import normalised
-from casewise.anatomy.sequences import canonical, of_description, reference_of
 from casewise.case import Case, Structure
 from casewise.errors import CasewiseError, UsageError
+from casewise.examination.examination import of_study
+from casewise.examination.normalisation import normalised
+from casewise.examination.reading import Given, Study
+from casewise.examination.sequences import canonical, of_description, reference_of
 from casewise.image import Image
 
 Mask = npt.NDArray[np.bool_]

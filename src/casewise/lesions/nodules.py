@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from casewise.anatomy.normalising import normalised
-from casewise.anatomy.segments import Segment, Segments
 from casewise.errors import CasewiseError
+from casewise.examination.normalisation import normalised
 from casewise.image import Image
 from casewise.lesions.examinations import Labelled
+from casewise.segments import Segment, Segments
 
 RADIOGRAPH = "radiograph"
 PLACES, PLACE_MM = 96, 0.7  # of the cut-out: 67 mm, in the detector's own places

@@ -15,17 +15,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from casewise.adaptation.orders import views
 from casewise.case import Case
 from casewise.errors import CasewiseError
 from casewise.lesions.batches import Batches, Shown
 from casewise.lesions.examinations import Labelled, labelled_cases, unlabelled_cases
-from casewise.lesions.finding import Rule
-from casewise.lesions.predicting import sequences_of
+from casewise.lesions.postprocessing import Rule
+from casewise.lesions.prediction import sequences_of
 from casewise.lesions.prepared import Slices, prepared
 from casewise.lesions.training import as_case
 from casewise.models.model import Model
 from casewise.models.networks.lesion_parts import LesionAnswer
+from casewise.training.curriculum import views
 from casewise.training.fit import Progress, Settings, fit
 
 _BATCH = 16

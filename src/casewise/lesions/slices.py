@@ -23,7 +23,7 @@ def preparation(sequences: int, size: int) -> Preparation:
 
 def scaled(image: Image) -> Image:
     """(sequences, *spatial) float32 in 0…1 of an examination's normalised sequences (mean 0, deviation 1), as
-    :meth:`casewise.anatomy.examination.Examination.stacked` gives them; one in ``header["absent"]`` stays 0.
+    :meth:`casewise.examination.examination.Examination.stacked` gives them; one in ``header["absent"]`` stays 0.
 
     Black is what the network's padding holds, so that a brain's surroundings and a missing sequence look alike to it.
     """

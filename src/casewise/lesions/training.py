@@ -15,11 +15,11 @@ from casewise.case import Case, Structure
 from casewise.errors import CasewiseError, UsageError
 from casewise.image import Image
 from casewise.lesions.batches import Batches, Shown
-from casewise.lesions.choosing import fitted
 from casewise.lesions.examinations import Labelled
-from casewise.lesions.finding import Rule
+from casewise.lesions.postprocessing import Rule
 from casewise.lesions.prepared import Slices, prepared
 from casewise.lesions.slices import NONE, preparation
+from casewise.lesions.tuning import fitted
 from casewise.models.model import Model
 from casewise.models.spec import Spec
 from casewise.training.fit import Progress, Settings, fit
@@ -112,7 +112,7 @@ def train_lesions(
 
     Classes are ``no lesion`` and the categories of the examinations (``lesion`` where they have none); sequences are all that they
     have. validation : examinations of other patients, which choose among each phase's states and, where they are three volumes or
-    more, what of the map counts as a lesion (:func:`casewise.lesions.choosing.fitted`). kept : folder where prepared slices,
+    more, what of the map counts as a lesion (:func:`casewise.lesions.tuning.fitted`). kept : folder where prepared slices,
     finished phases and checkpoints lie, so that an interrupted training goes on; it may be deleted afterwards.
     reading : called with the number of examinations prepared, and of all. failed : called with each that cannot be used, in one
     sentence, and the others go on; without it the first such error is raised.

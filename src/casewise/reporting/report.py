@@ -18,11 +18,11 @@ import numpy as np
 
 from casewise.finding import Finding
 from casewise.image import Array, Image
+from casewise.json_safe import dumps
 from casewise.reporting import wording
 from casewise.reporting.chart import BarChart, LineChart
 from casewise.reporting.comparison import Synthesis, comparisons
 from casewise.reporting.heat import heats
-from casewise.reporting.jsonsafe import dumps
 from casewise.reporting.lesions import lesion_parts
 from casewise.reporting.page import environment, write_page
 from casewise.reporting.panels import Panel, Pictures, pictures_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from casewise.routing.prior import Prior
+from casewise.routing.dicom_prior import Prior
 
 UNKNOWN = "unknown"
 

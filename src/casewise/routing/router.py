@@ -15,10 +15,10 @@ from casewise.image import Image
 from casewise.models.model import Model
 from casewise.routing.calibration import chances
 from casewise.routing.classifiers import Svm, check_classifier
+from casewise.routing.dicom_prior import Prior, prior_of
 from casewise.routing.features import features
-from casewise.routing.prior import Prior, prior_of
+from casewise.routing.out_of_distribution import Doubt, Neighbours, odds
 from casewise.routing.route import UNKNOWN, Route, Score
-from casewise.routing.unknown import Doubt, Neighbours, odds
 from casewise.routing.views import View, views
 from casewise.threads import one_thread
 

@@ -17,9 +17,9 @@ from casewise.errors import ModelError
 from casewise.models.model import Model
 from casewise.models.storage import load as load_model
 from casewise.routing.classifiers import CLASSIFIERS, Svm
+from casewise.routing.out_of_distribution import Doubt, Neighbours
 from casewise.routing.route import UNKNOWN
 from casewise.routing.router import Router
-from casewise.routing.unknown import Doubt, Neighbours
 
 FORMAT = 1
 SHIPPED = Path(__file__).parents[1] / "models" / "shipped" / "router"

@@ -17,11 +17,11 @@ from casewise.models.preparation import Preparation
 from casewise.models.spec import Spec
 from casewise.routing.calibration import calibration_error, chances, fit_temperature
 from casewise.routing.classifiers import CLASSIFIERS, check_classifier, fit_svm
-from casewise.routing.drawing import Shown, drawn, shown
 from casewise.routing.features import features
+from casewise.routing.image_sampling import Shown, drawn, shown
+from casewise.routing.out_of_distribution import Doubt, Neighbours, odds
 from casewise.routing.route import UNKNOWN
 from casewise.routing.router import Router
-from casewise.routing.unknown import Doubt, Neighbours, odds
 from casewise.routing.views import View
 from casewise.training.fit import Progress, Settings, fit
 from casewise.training.split import split

@@ -2,7 +2,7 @@
 
 from casewise.training.fit import Settings, fit
 from casewise.training.initial import Input, train_classifier, train_segmenter
-from casewise.training.measures import dice, measure
+from casewise.training.metrics import dice, measure
 from casewise.training.split import split
 
 __all__ = ["Input", "Settings", "dice", "fit", "measure", "split", "train_classifier", "train_segmenter"]

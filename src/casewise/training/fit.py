@@ -21,7 +21,7 @@ from casewise.models.spec import Lineage, Spec
 from casewise.training.augmentation import LEVELS, augment
 from casewise.training.checkpoint import State
 from casewise.training.losses import classification_loss, reconstruction_loss, segmentation_loss
-from casewise.training.measures import per_case
+from casewise.training.metrics import per_case
 from casewise.training.samples import Sample, prepare, weighted
 from casewise.training.source import Objective, Source
 

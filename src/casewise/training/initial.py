@@ -12,9 +12,9 @@ from casewise.errors import CasewiseError, UsageError
 from casewise.models.model import Model
 from casewise.models.preparation import Preparation
 from casewise.models.spec import Spec
-from casewise.training.drawn import split_with_drawn
+from casewise.training.empty_labels import split_with_drawn
 from casewise.training.fit import Progress, Settings, fit
-from casewise.training.measures import measure
+from casewise.training.metrics import measure
 from casewise.training.split import split
 
 CHANNELS = {"segmentation": (16, 32, 64), "classification": (16, 32, 64, 128)}

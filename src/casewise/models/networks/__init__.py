@@ -40,7 +40,7 @@ def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, o
     if kind in LESIONS:
         return _lesions(str(kind), spatial_dims, in_channels, outputs, settings)
     if kind == "spots":
-        from casewise.models.networks.spots import spots
+        from casewise.models.networks.heatmap import spots
 
         members, cues = settings.get("members", 1), settings.get("cues", 0)
         if not isinstance(members, int) or not isinstance(cues, int) or members < 1 or cues < 0:

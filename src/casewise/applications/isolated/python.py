@@ -1,0 +1,79 @@
+"""Runs an application that is a Python object."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from casewise.applications.isolated.outcome import ApplicationError
+from casewise.applications.isolated.worker import Runs, Task
+from casewise.applications.sharing import sharing
+from casewise.finding import Finding
+
+
+def started(target: str, settings: Mapping[str, object]) -> Runs:
+    """Import ``module:object`` and make it ready; a class or function is called with the settings."""
+    module_name, _, attribute = target.partition(":")
+    try:
+        found = getattr(importlib.import_module(module_name), attribute)
+    except ModuleNotFoundError as error:
+        raise ApplicationError(f"cannot be loaded: the module {error.name} is not installed") from error
+    except AttributeError as error:
+        raise ApplicationError(f"cannot be loaded: {module_name} has no {attribute}") from error
+    application = _made(found, target, settings)
+    analyze: Callable[[Any], object] | None = getattr(application, "analyze", None)
+    if not callable(analyze):
+        raise ApplicationError(f"cannot be loaded: {target} gives no object with a method analyze(image)")
+
+    def run(task: Task) -> tuple[list[object], list[str]]:
+        image = task.image()
+        os.chdir(task.out)
+        with sharing(task.shared):
+            findings = _told(analyze(image))
+        notes = getattr(application, "notes", ())
+        return findings, [str(note) for note in notes] if isinstance(notes, (list, tuple)) else []
+
+    return run
+
+
+def _made(found: Any, target: str, settings: Mapping[str, object]) -> object:
+    if not isinstance(found, type) and hasattr(found, "analyze"):
+        if settings:
+            raise ApplicationError(f"cannot be loaded: {target} is an object already made, which takes no settings")
+        return found
+    if not callable(found):
+        raise ApplicationError(f"cannot be loaded: {target} is neither a class, a function nor an application")
+    return found(**settings)
+
+
+def _told(answer: object) -> list[object]:
+    if not isinstance(answer, (list, tuple)):
+        raise ApplicationError(f"answered with {type(answer).__name__}, where a list of findings is allowed")
+    findings: list[object] = []
+    for number, item in enumerate(answer, start=1):
+        if not isinstance(item, Finding):
+            raise ApplicationError(f"answered with a list whose item {number} is {type(item).__name__}, where Finding is allowed")
+        findings.append(_plain(item))
+    return findings
+
+
+def _plain(finding: Finding) -> dict[str, object]:
+    """As JSON, with nothing rounded or mended on the way: the checks are to see what the application said."""
+    box = finding.box
+    return {
+        "label": finding.label,
+        "probability": _number(finding.probability),
+        "region": finding.region,
+        "box": [[_number(lo), _number(hi)] for lo, hi in zip(box.lower, box.upper, strict=True)] if box is not None else None,
+        "mask": os.fspath(finding.mask) if finding.mask is not None else None,
+        "map": os.fspath(finding.map) if finding.map is not None else None,
+        "measures": {str(name): _number(value) for name, value in finding.measures.items()},
+        "kind": finding.kind,
+        "scores": {str(name): _number(value) for name, value in finding.scores.items()},
+    }
+
+
+def _number(value: object) -> object:
+    return value.item() if hasattr(value, "item") else value

@@ -1,0 +1,140 @@
+"""A label file seen from its image: whether it lies on the image's grid, and which structures are in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from casewise.archive.ingest.layouts.entry import LabelSource
+from casewise.archive.storage import take
+from casewise.errors import CasewiseError
+from casewise.formats import drawn_in, read_mask
+from casewise.formats.masks import PICTURES, Contents, Drawn, fitted_factor
+from casewise.hashing import file_key
+from casewise.image import Image
+from casewise.names import same_structure
+
+
+@dataclass(frozen=True)
+class LabelRow:
+    """One structure of a label file. ``value``: None for all above ``above``, else the values whose union it is.
+
+    ``source``: the file as it was imported, where ``path`` may be its copy.
+    """
+
+    name: str
+    kind: str
+    path: str
+    member: str | None
+    value: list[int] | None
+    above: float
+    key: str
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """The structures of a label file on its image's grid. ``note``: what a person should know of how it was taken, else ""."""
+
+    rows: list[LabelRow]
+    note: str = ""
+
+
+class LabelReader:
+    """Reads label files; the last few are remembered, since a mask may be that of several images. ``copy_to``: as for images."""
+
+    def __init__(self, copy_to: Path | None) -> None:
+        self._copy_to = copy_to
+        self._contents = lru_cache(maxsize=64)(_contents)
+
+    def labels(self, source: LabelSource, image: Image) -> Labels:
+        """The structures of ``source`` on the grid of ``image``. Raises CasewiseError where it lies on another or is no mask."""
+        contents, key = self._contents(source.path, source.member)
+        if contents.doubt is not None:
+            raise CasewiseError(f"{source.path} {contents.doubt}.")
+        named = _structures(source, contents)
+        empty = not contents.structures
+        if not _same_grid(contents, image):
+            empty = not read_mask(source.path, image, source.member).any()
+        path = str(source.path)
+        if self._copy_to is not None:
+            path = take(self._copy_to, key, [source.path], True)
+        origin = str(source.path)
+        rows = [LabelRow(name, source.kind, path, member, value, above, key, origin) for name, member, value, above in named]
+        return Labels(rows, _note(source, contents, image, empty))
+
+
+def _contents(path: Path, member: str | None) -> tuple[Contents, str]:
+    return drawn_in(path, member), file_key(path)
+
+
+def _note(source: LabelSource, contents: Contents, image: Image, empty: bool) -> str:
+    notes = []
+    if empty and source.kind == "mask":
+        notes.append("The mask is empty: it says that its image shows nothing of what is sought.")
+    if contents.soft:
+        notes.append("The mask has a soft edge (it was resized, smoothed or compressed), which was cut at the half.")
+    factor = fitted_factor(contents, image)
+    if factor is not None and contents.grid is not None:
+        sizes = ("×".join(map(str, shape)) for shape in (contents.grid.spatial_shape, image.spatial_shape))
+        notes.append(f"The mask has {' pixels and its image '.join(sizes)}; it was fitted by the whole factor {factor}.")
+    return " ".join(notes)
+
+
+def _same_grid(contents: Contents, image: Image) -> bool:
+    """Whether the file's voxels are the image's one by one, which spares reading it a second time."""
+    grid = contents.grid
+    if grid is None or grid.spatial_shape != image.spatial_shape:
+        return False
+    if grid.header.get("format") != image.header.get("format") and not (
+        contents.picture and image.header.get("format") in PICTURES
+    ):
+        return False
+    placed = image.header.get("spacing_known", True) is True and image.header.get("orientation_known", True) is True
+    own = grid.header.get("spacing_known", True) is True and grid.header.get("orientation_known", True) is True
+    return placed == own and (not placed or bool(np.allclose(grid.affine, image.affine, atol=1e-3)))
+
+
+_Row = tuple[str, str | None, list[int] | None, float]
+
+
+def _structures(source: LabelSource, contents: Contents) -> list[_Row]:
+    """(name, member, values, above) of each structure, by what the layout says, else by the file's own names and values."""
+    drawn = contents.structures
+    if source.values and contents.grid is not None:
+        given: list[_Row] = [(name, source.member, list(values), 0.0) for name, values in source.values.items()]
+        spoken_for = {value for values in source.values.values() for value in values}
+        return [*given, *(_row(f"label_{one.value}", one) for one in drawn if one.value not in (None, *spoken_for))]
+    if any(one.name is not None for one in drawn):
+        return _told_apart([(one.name or "mask", one.member, None, 0.0) for one in drawn])
+    single = len(drawn) <= 1
+    whole: _Row = (source.name or "mask", source.member, None, drawn[0].above if drawn else 0.0)
+    if source.name is not None:
+        return [whole] if single or not source.split else [_row(f"{source.name}_{_spoken(one)}", one) for one in drawn]
+    if single and contents.picture:
+        return [whole]
+    return [_row(("" if one.colour else "label_") + _spoken(one), one) for one in drawn or (Drawn(value=1, member=source.member),)]
+
+
+def _told_apart(rows: list[_Row]) -> list[_Row]:
+    """With a number behind the name of a second segment of one name: both are there, each of its own."""
+    taken: dict[str, int] = {}
+    apart = []
+    for name, member, value, above in rows:
+        number = taken[same_structure(name)] = taken.get(same_structure(name), 0) + 1
+        apart.append((name if number == 1 else f"{name} {number}", member, value, above))
+    return apart
+
+
+def _row(name: str, one: Drawn) -> _Row:
+    return name, one.member, None if one.value is None else [one.value], one.above
+
+
+def _spoken(one: Drawn) -> str:
+    """What tells a structure from others of its file: its value, or its colour."""
+    if one.colour and one.value is not None:
+        return f"colour_{one.value:06x}"
+    return "1" if one.value is None else str(one.value)

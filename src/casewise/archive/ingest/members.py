@@ -1,0 +1,72 @@
+"""Files that hold several images: a NIfTI's volumes, a TIFF's pages, an HDF5 file's data sets. Headers alone are read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from casewise.archive.ingest.layouts.tree import suffix
+from casewise.errors import UnreadableImageError
+from casewise.formats import Found, Kind
+from casewise.formats.hdf5 import data_sets_of
+from casewise.formats.itk import voxel_file
+from casewise.formats.nifti import volumes
+from casewise.formats.regular_files import is_plain_file
+from casewise.formats.tiff_directories import full_pages
+
+MOST = 64
+
+
+def expanded(found: Found) -> list[Found]:
+    """One Found for each image in the file; the file itself where it holds one, or where only reading it can say what is wrong.
+
+    Raises UnreadableImageError for more than 64: a series over time is not so many cases.
+    """
+    if found.member is not None:
+        return [found]
+    if found.kind is Kind.HDF5:
+        names = _data_sets(found)
+        return [replace(found, member=name) for name in names] if len(names) > 1 else [found]
+    kind, count = ("volume", _volumes(found)) if found.kind is Kind.NIFTI else ("page", _pages(found))
+    if count > MOST:
+        msg = f"{found.path} holds {count} {kind}s; up to {MOST} are taken as images, so split it or import the ones that matter."
+        raise UnreadableImageError(msg)
+    return [replace(found, member=f"{kind}={number}") for number in range(count)] if count > 1 else [found]
+
+
+def with_voxels(found: Found) -> Found:
+    """With the file of voxels that a header names (``.hdr`` and ``.img``, ``.mhd`` and ``.raw``): both are the image's content."""
+    if len(found.files) > 1 or suffix(found.path.name) not in (".hdr", ".mhd", ".nhdr"):
+        return found
+    beside = found.path.parent
+    names = [beside / f"{found.path.stem}{ending}" for ending in (".img", ".img.gz", ".IMG", ".raw", ".zraw", ".raw.gz")]
+    if found.kind is not Kind.NIFTI:
+        try:
+            named = voxel_file(found.path, found.kind)
+        except UnreadableImageError:
+            return found
+        names = [beside / named] if named else []
+    return replace(found, files=(found.path, *(name for name in names if is_plain_file(name))))
+
+
+def _volumes(found: Found) -> int:
+    # Whatever is wrong with a file, here and below: reading it will say so in one sentence.
+    try:
+        return volumes(found.path)
+    except (UnreadableImageError, OSError):
+        return 1
+
+
+def _pages(found: Found) -> int:
+    if found.kind is not Kind.TIFF:
+        return 1
+    try:
+        return len(full_pages(found.path))
+    except (UnreadableImageError, OSError):
+        return 1
+
+
+def _data_sets(found: Found) -> list[str]:
+    try:
+        return data_sets_of(found.path)
+    except (UnreadableImageError, OSError, RuntimeError):
+        return []

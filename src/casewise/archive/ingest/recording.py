@@ -1,0 +1,260 @@
+"""Writes a batch of what an import has examined into the catalogue, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import sqlalchemy as sa
+
+from casewise.archive.catalogue import Catalogue, files, images, labels
+from casewise.archive.ingest.layouts.tree import File
+from casewise.archive.ingest.reading import Examined, Outcome, series_files
+from casewise.archive.retrieval.embedding import VectorWriter
+from casewise.archive.storage import located
+from casewise.names import legible, same_structure
+
+_FACTS = ("category", "site", "subject", "modality", "sequence", "age", "sex")
+
+
+@dataclass
+class Batch:
+    """What is to be written together. ``settled``: files that are no images, with their state and reason."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    settled: list[tuple[Path, str, str | None]] = field(default_factory=list)
+    vectors: dict[str, npt.NDArray[np.float32]] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.outcomes) + len(self.settled)
+
+
+@dataclass
+class Written:
+    """What a batch changed. ``added``: keys of new images. ``known``: how many of its images were there. ``refused``: label files
+    of structures that their images have from another file.
+    """
+
+    added: set[str] = field(default_factory=set)
+    known: int = 0
+    labels: int = 0
+    vectors: int = 0
+    refused: dict[Path, str] = field(default_factory=dict)
+
+
+class Recorder:
+    """Writes batches. ``folder``: the archive's. ``stats``: size and time of every file of the import, as it was when looked at."""
+
+    def __init__(self, catalogue: Catalogue, folder: Path, stats: Mapping[Path, File], vectors: VectorWriter | None) -> None:
+        self._catalogue = catalogue
+        self._folder = folder
+        self._stats = stats
+        self._vectors = vectors
+        self._spellings: dict[str, str] | None = None
+
+    def write(self, batch: Batch) -> Written:
+        written = Written()
+        examined: dict[str, Examined] = {}
+        for outcome in batch.outcomes:
+            for one in outcome.images:
+                if one.key not in examined or examined[one.key].row is None:
+                    examined[one.key] = one
+        with self._catalogue.write() as connection:
+            before = self._rows(connection, examined)
+            fresh = [one.row for key, one in examined.items() if key not in before and one.row is not None]
+            self._catalogue.insert_new(connection, images, [row for row in fresh if row is not None])
+            now = self._rows(connection, examined)
+            written.added = now.keys() - before.keys()
+            written.known = sum(len(outcome.images) for outcome in batch.outcomes) - len(written.added)
+            for outcome in batch.outcomes:
+                for one in outcome.images:
+                    if one.key in before:
+                        self._refresh(connection, before[one.key], one, outcome.unit.known.explicit)
+            self._retire(connection, batch)
+            everything = [one for outcome in batch.outcomes for one in outcome.images]
+            self._label(connection, [(now[one.key].id, one) for one in everything if one.key in now], written)
+            for outcome in batch.outcomes:
+                outcome.tried |= {path: written.refused[path] for path in outcome.tried.keys() & written.refused.keys()}
+            self._catalogue.replace(connection, files, self._file_rows(connection, batch))
+            if self._vectors is not None and batch.vectors:
+                rows = {now[key].id: vector for key, vector in batch.vectors.items() if key in now}
+                written.vectors = self._vectors.write(connection, rows)
+        return written
+
+    def _rows(self, connection: sa.Connection, keys: Mapping[str, object]) -> dict[str, sa.Row[Any]]:
+        wanted = sa.select(images).where(images.c.key.in_(list(keys)))
+        return {row.key: row for row in connection.execute(wanted)}
+
+    def _refresh(self, connection: sa.Connection, row: sa.Row[Any], one: Examined, explicit: bool) -> None:
+        """A content that was known: found again where its old place is empty, and described anew by a manifest."""
+        if one.row is None:
+            given = {"path": str(one.found.path), "member": one.found.member, "name": str(one.found.path)}
+            given["files"] = series_files(one.found)  # type: ignore[assignment]
+        else:
+            given = {name: one.row[name] for name in ("path", "member", "name", "files", "copied")}  # type: ignore[misc]
+        changed: dict[str, object] = {}
+        if not located(self._folder, row.path).exists():
+            changed |= given
+        if explicit and one.row is not None:
+            changed |= {name: one.row[name] for name in _FACTS if one.row[name] is not None}
+            changed["content"] = {**row.content, **one.row["content"]}  # type: ignore[dict-item]
+        if changed:
+            connection.execute(sa.update(images).where(images.c.id == row.id).values(**changed))
+
+    def _retire(self, connection: sa.Connection, batch: Batch) -> None:
+        """Images of files that now hold something else: repointed to another file of the same content, or dropped."""
+        fresh: dict[str, set[str]] = {}
+        for outcome in batch.outcomes:
+            for file in outcome.unit.files:
+                fresh[str(file)] = {one.key for one in outcome.images}
+            fresh |= {str(path): set() for path in outcome.tried}
+        fresh |= {str(path): set() for path, _, _ in batch.settled}
+        # A mask that is no certain image's is nobody's label any more.
+        refused = [str(path) for path, state, _ in batch.settled if state == "failed"]
+        connection.execute(sa.delete(labels).where(labels.c.path.in_(refused)))
+        earlier = connection.execute(sa.select(files).where(files.c.path.in_(list(fresh)), files.c.state == "image"))
+        for row in earlier.all():
+            for key in set(row.images) - fresh[row.path]:
+                self._drop(connection, key, row.path)
+
+    def _drop(self, connection: sa.Connection, key: str, path: str) -> None:
+        image = connection.execute(sa.select(images).where(images.c.key == key)).first()
+        if image is None or image.copied or path not in (image.path, *(str(Path(image.path) / name) for name in image.files)):
+            return
+        holders = sa.select(files).where(files.c.path != path, files.c.state == "image")
+        others = connection.execute(holders.where(sa.cast(files.c.images, sa.String).contains(key))).all()
+        other = next((row for row in others if key in row.images and not image.files and Path(row.path).exists()), None)
+        if other is not None:
+            connection.execute(sa.update(images).where(images.c.id == image.id).values(path=other.path, name=other.path))
+        else:
+            connection.execute(sa.delete(images).where(images.c.id == image.id))
+
+    def _label(self, connection: sa.Connection, examined: Sequence[tuple[int, Examined]], written: Written) -> None:
+        """Add labels, or replace those of the same file; a structure that another file has given the image is not given again."""
+        there: dict[int, list[sa.Row[Any]]] = {}
+        ids = [number for number, one in examined if one.labels or one.boxes]
+        for earlier in connection.execute(sa.select(labels).where(labels.c.image_id.in_(ids))):
+            there.setdefault(earlier.image_id, []).append(earlier)
+        for number, one in examined:
+            kept = there.setdefault(number, [])
+            rows = _label_rows(one)
+            for gone in [old for old in kept if self._is_outdated(old, rows)]:
+                connection.execute(sa.delete(labels).where(labels.c.id == gone.id))
+                kept.remove(gone)
+            for row, source in rows:
+                same = next((old for old in kept if _same_label(old, row)), None)
+                if same is not None:
+                    connection.execute(sa.update(labels).where(labels.c.id == same.id).values({**row, "name": same.name}))
+                    continue
+                rival = next((old for old in kept if _is_rival(old, row)), None)
+                if rival is not None:
+                    written.refused[source] = (
+                        f"The image has a mask {legible(rival.name)!r} already, from {legible(rival.path or 'this archive')}; that "
+                        "one is kept. Remove it, or give this one another name (mask:NAME in a manifest)."
+                    )
+                    continue
+                row["name"] = self._spelling(connection, str(row["name"]))
+                inserted = connection.execute(sa.insert(labels).values(image_id=number, **row).returning(labels))
+                kept.append(inserted.one())
+                written.labels += 1
+
+    def _is_outdated(self, old: sa.Row[Any], rows: Sequence[tuple[Mapping[str, Any], Path]]) -> bool:
+        """Whether a label is of a file that now says something else, or of one that is gone and another takes its place."""
+        if old.path is None or any(_same_label(old, row) for row, _ in rows):
+            return False
+        if any(old.path == row["path"] and old.kind == row["kind"] and old.member == row["member"] for row, _ in rows):
+            return True
+        rival = any(_is_rival(old, row) for row, _ in rows)
+        return rival and old.origin.get("how") == "imported" and not located(self._folder, old.path).exists()
+
+    def _spelling(self, connection: sa.Connection, name: str) -> str:
+        """A structure as the archive spells it: the first spelling that came, so that one structure has one name over all cases."""
+        if self._spellings is None:
+            every = connection.scalars(sa.select(labels.c.name).group_by(labels.c.name).order_by(sa.func.min(labels.c.id)))
+            self._spellings = {}
+            for known in every:
+                self._spellings.setdefault(same_structure(known), known)
+        return self._spellings.setdefault(same_structure(name), name)
+
+    def _file_rows(self, connection: sa.Connection, batch: Batch) -> list[dict[str, object]]:
+        rows: dict[str, dict[str, object]] = {}
+        for outcome in batch.outcomes:
+            state = "image" if outcome.images else "failed"
+            reason = "\n".join(outcome.failed) or None
+            for number, file in enumerate(outcome.unit.files):
+                keys = [one.key for one in outcome.images] if number == 0 else []
+                # A series is refused once, not once a file.
+                rows[str(file)] = self._file_row(file, state, reason if number == 0 else None, keys)
+        tried = {str(path) for outcome in batch.outcomes for path in outcome.tried}
+        earlier = {row.path: row for row in connection.execute(sa.select(files).where(files.c.path.in_(list(tried))))}
+        for outcome in batch.outcomes:
+            for path, reason in outcome.tried.items():
+                if str(path) not in rows or rows[str(path)]["state"] != "image":
+                    row = rows.get(str(path)) or self._earlier(path, earlier.get(str(path)))
+                    rows[str(path)] = self._tried(path, row, reason, outcome.notes.get(path), outcome.tried_on)
+        for path, state, reason in batch.settled:
+            rows[str(path)] = self._file_row(path, state, reason, [])
+        return list(rows.values())
+
+    def _earlier(self, path: Path, row: sa.Row[Any] | None) -> dict[str, object] | None:
+        file = self._stats[path]
+        if row is None or (row.size, row.mtime_ns) != (file.size, file.mtime_ns) or row.state not in ("label", "failed"):
+            return None
+        return dict(row._mapping)
+
+    def _tried(
+        self, path: Path, row: dict[str, object] | None, reason: str | None, note: str | None, keys: Sequence[str]
+    ) -> dict[str, object]:
+        """A label file's row: it is a label once it fits one of the images it was tried on; its reason is then a note."""
+        tried_on = list(dict.fromkeys([*(row["images"] if row else []), *keys]))  # type: ignore[misc]
+        fits = reason is None or (row is not None and row["state"] == "label")
+        if not fits:
+            return self._file_row(path, "failed", reason, tried_on)
+        noted = note or (str(row["reason"]) if row and row["state"] == "label" and row["reason"] else None)
+        return self._file_row(path, "label", noted, tried_on)
+
+    def _file_row(self, path: Path, state: str, reason: str | None, keys: Sequence[str]) -> dict[str, object]:
+        file = self._stats[path]
+        return {
+            "path": str(path),
+            "size": file.size,
+            "mtime_ns": file.mtime_ns,
+            "key": keys[0] if keys and state == "image" else None,
+            "state": state,
+            "reason": reason,
+            "images": list(keys),
+        }
+
+
+def _label_rows(one: Examined) -> list[tuple[dict[str, object], Path]]:
+    """The catalogue's rows of an image's labels, each with the file that it was imported from."""
+    rows: list[tuple[dict[str, object], Path]] = []
+    for label in one.labels:
+        about = asdict(label)
+        origin = {"how": "imported", "key": about.pop("key"), "above": about.pop("above")}
+        source = Path(about.pop("source"))
+        rows.append(({**about, "boxes": None, "origin": origin}, source))
+    for name, boxes in one.boxes.items():
+        row = {"name": name, "kind": "boxes", "path": None, "member": None, "value": None, "boxes": boxes}
+        rows.append(({**row, "origin": {"how": "imported"}}, one.found.path))
+    return rows
+
+
+def _same_label(old: sa.Row[Any], new: Mapping[str, Any]) -> bool:
+    """The same structure of the same file (at this path or, with the same content, at another), or boxes of the same name."""
+    if old.kind != new["kind"]:
+        return False
+    if new["kind"] == "boxes":
+        return bool(old.name == new["name"])
+    same_content = old.origin.get("key") == new["origin"]["key"] and old.name == new["name"]
+    same_file = old.path == new["path"] or same_content
+    return bool(same_file and old.member == new["member"] and old.value == new["value"])
+
+
+def _is_rival(old: sa.Row[Any], new: Mapping[str, Any]) -> bool:
+    """Whether both would be the same structure of an image."""
+    return bool(old.kind == new["kind"] and same_structure(old.name) == same_structure(str(new["name"])))

@@ -1,0 +1,1 @@
+"""Retrieval: latent vectors, exact and indexed search, similarity of content, and clusters."""

@@ -1,0 +1,221 @@
+"""An index over many vectors: they are read at a fraction of their size, and the best looked at again in
+full.
+
+Below 500,000 vectors the index is a half-precision copy read from end to end, and the answer is **exact**:
+each vector's distance from its copy bounds what the copy's score can hide, and the copy is asked for more
+rows until nothing outside them can be among the best. Above, the vectors lie in cells around k-means centres
+(FAISS's inverted file, 8 bits a number), only the cells nearest to the query are read, and ``recall`` says,
+measured on the archive's own vectors, which share of the ten most similar is found. The number of cells read
+is the smallest that finds 99.5 %.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from casewise.archive.retrieval.search import Mask, Rows, Vectors, cosines, rounding, top_k
+
+SMALLEST = 20_000  # fewer vectors are searched directly
+CELLS_FROM = 500_000  # from here on cells are worth their inexactness
+_WANTED_RECALL = 0.995
+_RECALL_AT = 10
+_SAMPLE = 256  # queries by which recall is measured
+_STEP = 20_000  # vectors copied at a time
+
+
+@dataclass(frozen=True, eq=False)
+class Index:
+    """What :func:`build` made of some rows of a base of vectors.
+
+    faiss_index : over the rows at unit length, in the order of ``rows``. rows : (m,) row numbers, each once.
+    exact : whether nothing can be missed. recall : share of the 10 nearest that is found (1.0 if exact).
+    cells : how many are read for a query (0 if exact). error : longest distance of a vector from its copy (if
+        exact).
+    trained_on : how many vectors the cells were made from.
+    """
+
+    faiss_index: Any
+    rows: Rows
+    exact: bool
+    recall: float
+    cells: int
+    error: float
+    trained_on: int
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def dimension(self) -> int:
+        return int(self.faiss_index.d)
+
+    def serves(self, queries: int, allowed: int, k: int) -> bool:
+        """Whether the index is faster than the vectors themselves for this call."""
+        # A batch of queries shares one reading of the vectors; the copy is read for each of them.
+        if self.exact:
+            return queries < 8 and allowed > len(self) // 20 and k <= 100
+        return allowed > len(self) // 20 and k <= 1000
+
+    def unknown(self, n: int, allowed: Mask | None) -> Rows:
+        """The rows of a base of ``n`` that may be found and that are not in the index."""
+        if self._contiguous and allowed is None:
+            return np.arange(len(self), n)
+        outside = np.ones(n, bool) if allowed is None else allowed.copy()
+        outside[slice(0, len(self)) if self._contiguous else self.rows] = False
+        return np.flatnonzero(outside)
+
+    def candidates(self, units: npt.NDArray[np.float64], base: Vectors, k: int, allowed: Mask | None) -> Iterator[Rows | None]:
+        """For each query the indexed rows that hold its k best: for certain if exact, else with ``recall``.
+
+        None where the exact copy would have to return too many rows to be certain: read the vectors instead.
+        """
+        selector, share = self._selector(allowed)
+        queries = units.astype(np.float32)
+        if self.exact:
+            for unit, query in zip(units, queries, strict=True):
+                yield self._certain(unit, query, base, k, selector)
+            return
+        # One query is one thread's work: handing a millisecond's cells round costs more than it saves, and
+        # far more where other work keeps the cores busy.
+        parameters = self._parameters(selector, share)
+        _, places = self.faiss_index.search(queries, min(len(self), 2 * k + 16), params=parameters)
+        for found in places:
+            yield self.rows[found[found >= 0]]
+
+    def _certain(self, unit: npt.NDArray[np.float64], query: Vectors, base: Vectors, k: int, selector: object) -> Rows | None:
+        parameters = self._parameters(selector, 1.0)
+        wanted = 4 * k + 24
+        while wanted < min(len(self), 5_000):
+            scores, places = self.faiss_index.search(query[None], wanted, params=parameters)
+            known = places[0] >= 0
+            rows = self.rows[places[0][known]]
+            if not known.all():  # fewer may be found than were asked for: these are all of them
+                return rows
+            kth = np.partition(cosines(unit, base, rows), wanted - k)[wanted - k]
+            if kth >= scores[0, -1] + self.error + rounding(self.dimension):
+                return rows
+            wanted *= 4
+        return None
+
+    def _selector(self, allowed: Mask | None) -> tuple[Any, float]:
+        """FAISS's filter for the rows that may be found, and their share of the indexed ones."""
+        if allowed is None:
+            return None, 1.0
+        mask = allowed[: len(self)] if self._contiguous else allowed[self.rows]
+        share = float(mask.mean()) if len(mask) else 0.0
+        return faiss_library().IDSelectorBitmap(np.packbits(mask, bitorder="little")), share
+
+    def _parameters(self, selector: object, share: float) -> Any:
+        if self.exact:
+            return None if selector is None else faiss_library().SearchParameters(sel=selector)
+        # As many rows are looked at as without the filter: where it leaves out half of them, twice the cells
+        # are read.
+        cells = min(self.faiss_index.nlist, int(np.ceil(self.cells / max(share, 1e-3))))
+        return faiss_library().SearchParametersIVF(sel=selector, nprobe=cells)
+
+    @cached_property
+    def _contiguous(self) -> bool:
+        return bool(np.array_equal(self.rows, np.arange(len(self.rows))))
+
+
+def build(base: Vectors, rows: Rows | None = None, *, cells_from: int = CELLS_FROM, seed: int = 0) -> Index:
+    """An index over the given rows (all of them if None) of ``base`` (n, d); neither is kept.
+
+    cells_from : number of vectors from which on cells are used instead of an exact copy.
+    """
+    numbers = np.arange(len(base)) if rows is None else np.unique(np.asarray(rows, np.int64))
+    if len(numbers) < cells_from:
+        index = _scalar_copy(base.shape[1])
+        made = Index(index, numbers, True, 1.0, 0, 0.0, 0)
+        return replace(made, error=_append(made, base, numbers))
+    made = Index(_cells(base, numbers, seed), numbers, False, 0.0, 1, 0.0, len(numbers))
+    _append(made, base, numbers)
+    return _tuned(made, base, seed)
+
+
+def extend(index: Index, base: Vectors, rows: Rows, seed: int = 0) -> Index:
+    """The index with more rows of the same base, none of which it has; ``index`` itself is used up."""
+    made = replace(index, rows=np.concatenate([index.rows, np.asarray(rows, np.int64)]))
+    error = _append(made, base, np.asarray(rows, np.int64))
+    return replace(made, error=max(error, index.error)) if made.exact else _tuned(made, base, seed)
+
+
+def _scalar_copy(dimension: int) -> Any:
+    faiss = faiss_library()
+    return faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+
+
+def _cells(base: Vectors, rows: Rows, seed: int) -> Any:
+    """An inverted file with about 2·√n cells, trained on 32 vectors a cell."""
+    faiss = faiss_library()
+    count = 1 << max(2, round(np.log2(2 * np.sqrt(len(rows)))))
+    dimension = base.shape[1]
+    centres = faiss.IndexFlatIP(dimension)
+    index = faiss.IndexIVFScalarQuantizer(
+        centres, dimension, count, faiss.ScalarQuantizer.QT_8bit, faiss.METRIC_INNER_PRODUCT, False
+    )
+    index.cp.niter, index.cp.spherical, index.cp.seed = 8, True, seed + 1
+    index.cp.min_points_per_centroid = 1
+    sample = np.random.default_rng(seed).choice(len(rows), min(len(rows), 32 * count), replace=False)
+    index.train(_unit_rows(base, rows[np.sort(sample)]))
+    return index
+
+
+def _append(index: Index, base: Vectors, rows: Rows) -> float:
+    """Copy rows into the FAISS index; returns the longest distance of a vector from its copy (if exact)."""
+    longest = 0.0
+    for first in range(0, len(rows), _STEP):
+        units = _unit_rows(base, rows[first : first + _STEP])
+        index.faiss_index.add(units)
+        if index.exact:
+            copies = index.faiss_index.sa_decode(index.faiss_index.sa_encode(units))
+            longest = max(longest, float(np.linalg.norm(units - copies, axis=1).max(initial=0.0)))
+    # The vectors of unit length were themselves rounded to float32.
+    return longest + 2.0**-22 if index.exact else 0.0
+
+
+def _unit_rows(base: Vectors, rows: Rows) -> Vectors:
+    vectors = np.asarray(base[rows], np.float64)
+    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    return np.ascontiguousarray(vectors / np.where(lengths == 0, 1, lengths)[:, None], np.float32)
+
+
+def _tuned(index: Index, base: Vectors, seed: int) -> Index:
+    """Read as few cells as find the wanted share of the nearest, measured on vectors of the base itself."""
+    sample = np.random.default_rng(seed + 1).choice(index.rows, min(len(index), _SAMPLE), replace=False)
+    queries = np.asarray(base[sample])
+    k = min(_RECALL_AT, len(index) - 1)
+    allowed = None
+    if len(index) < len(base):
+        allowed = np.zeros(len(base), bool)
+        allowed[index.rows] = True
+    truth, _ = top_k(queries, base, k + 1, rows=allowed)
+    cells = 4
+    while True:
+        tried = replace(index, cells=min(cells, int(index.faiss_index.nlist)))
+        found, _ = top_k(queries, base, k + 1, rows=allowed, index=tried)
+        recall = _recall(found, truth)
+        if recall >= _WANTED_RECALL or cells >= index.faiss_index.nlist:
+            return replace(tried, recall=recall)
+        cells = cells * 3 // 2 if cells & (cells - 1) == 0 else cells * 4 // 3  # 4, 6, 8, 12, 16, …
+
+
+def _recall(found: npt.NDArray[np.float32], truth: npt.NDArray[np.float32]) -> float:
+    """Share of the true k nearest that was found, the query itself (first in both) left aside; equal scores
+    count alike.
+    """
+    hits = [np.searchsorted(-scores, -best[-1], side="right") - 1 for scores, best in zip(found, truth, strict=True)]
+    return float(np.mean(np.array(hits) / (truth.shape[1] - 1)))
+
+
+def faiss_library() -> Any:
+    """FAISS, loaded when it is first needed; untyped, for its stubs do not know its Python additions."""
+    import faiss
+
+    return faiss

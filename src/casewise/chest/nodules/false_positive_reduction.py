@@ -1,0 +1,131 @@
+"""A second look at what a network marked: where in the chest it lies, how large it is, and what the other lung shows at that place.
+
+A round shadow that the other lung shows as well is a nipple, a rib's crossing or a vessel of the hilum rather than a nodule, which
+radiologists know and contralateral subtraction (Yoshida 2004) uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from casewise.chest.nodules.box_fusion import Detection
+from casewise.errors import ModelError
+from casewise.image import Box
+
+RIGHT, LEFT, HEART = "right_lung", "left_lung", "heart"
+CUES = ("log-odds", "of the other side", "outwards", "outwards²", "downwards", "downwards²", "extent", "heart")
+NEAR_MM = 15.0  # of the mirrored place
+CANDIDATES = 30  # of a film that are judged: those that the network marked most strongly
+MOST = 3  # marks that a film is given
+_LEAST = 1e-6
+Floats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A logistic regression over :data:`CUES`, one weight a cue, and a shift; and the thresholds above which it reports marks.
+
+    film_from : probability that a film's best candidate must reach for any to be reported. mark_from : what each must reach then.
+    """
+
+    weights: tuple[float, ...]
+    shift: float
+    film_from: float = 0.0
+    mark_from: float = 0.0
+
+    @classmethod
+    def of(cls, network: nn.Module) -> Judge:
+        """The one that a detector's network brings along (:func:`casewise.models.networks.heatmap.spots`)."""
+        kept = getattr(network, "judge", None)
+        if not isinstance(kept, nn.Linear) or kept.in_features != len(CUES):
+            raise ModelError(
+                f"This detector's network does not bring {len(CUES)} weights to judge findings by; take the shipped one."
+            )
+        film_from, mark_from = getattr(network, "thresholds", (0.0, 0.0))
+        return cls(tuple(kept.weight[0].tolist()), float(kept.bias.detach()[0]), film_from, mark_from)
+
+    def settings(self) -> dict[str, Any]:
+        """What :meth:`of` reads, by the names of a network's settings."""
+        return {"cues": len(self.weights), "film_from": self.film_from, "mark_from": self.mark_from}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The same by the names of a network's weights."""
+        return {"judge.weight": torch.tensor([self.weights]), "judge.bias": torch.tensor([self.shift])}
+
+    def judged(self, found: Sequence[Detection], lungs: Mapping[str, Box], millimetres: float) -> list[Detection]:
+        """The :data:`CANDIDATES` most probable of ``found`` with their probability after the second look, highest first."""
+        kept = sorted(found, key=lambda one: -one.probability)[:CANDIDATES]
+        odds = cues(kept, lungs, millimetres) @ np.array(self.weights) + self.shift
+        chances = 1 / (1 + np.exp(-np.clip(odds, -50, 50)))
+        again = [replace(one, probability=float(chance)) for one, chance in zip(kept, chances, strict=True)]
+        return sorted(again, key=lambda one: -one.probability)
+
+    def reported(self, judged: Sequence[Detection]) -> list[Detection]:
+        """Which of a film's judged candidates are reported as marks, highest first; none where none reaches ``film_from``."""
+        if not judged or max(one.probability for one in judged) < self.film_from:
+            return []
+        likely = [one for one in judged if one.probability >= self.mark_from]
+        return sorted(likely, key=lambda one: -one.probability)[:MOST]
+
+
+def cues(found: Sequence[Detection], lungs: Mapping[str, Box], millimetres: float) -> Floats:
+    """(findings, cues) of an image's findings. lungs : as :func:`lungs_of` gives them; millimetres : of the image's pixels.
+
+    Outwards from the mediastinum and downwards from the apex are counted from −0.5 to 0.5 over the box of the nearer lung.
+    """
+    if not found:
+        return np.zeros((0, len(CUES)))
+    odds = np.array([log_odds(one.probability) for one in found])
+    places = np.array([(one.row, one.column) for one in found])
+    rows = []
+    for number, one in enumerate(found):
+        side = _side(one, lungs)
+        outwards, downwards = _relative(one, lungs[side], side)
+        there = _mirrored(outwards, downwards, side, lungs)
+        near = np.hypot(*(places - there).T) * millimetres < NEAR_MM
+        other = float(odds[near].max()) if near.any() else float(odds.min())
+        extent = float(np.log(one.edge * millimetres / NEAR_MM))
+        rows.append((odds[number], other, outwards, outwards**2, downwards, downwards**2, extent, float(one.region == HEART)))
+    return np.array(rows)
+
+
+def log_odds(probability: float) -> float:
+    kept = min(max(probability, _LEAST), 1 - _LEAST)
+    return float(np.log(kept / (1 - kept)))
+
+
+def lungs_of(regions: Mapping[str, npt.NDArray[np.bool_]]) -> dict[str, Box]:
+    """The box of each lung of an upright image; where one is missing, the other's, mirrored in the image."""
+    boxes = {name: Box.around(regions[name]) for name in (RIGHT, LEFT) if name in regions}
+    found = {name: box for name, box in boxes.items() if box is not None}
+    columns = next(iter(regions.values())).shape[1]
+    for name, other in ((RIGHT, LEFT), (LEFT, RIGHT)):
+        if name not in found and other in found:
+            box = found[other]
+            found[name] = Box((box.lower[0], columns - box.upper[1]), (box.upper[0], columns - box.lower[1]))
+    return found
+
+
+def _side(one: Detection, lungs: Mapping[str, Box]) -> str:
+    """The right lung is on the picture's left."""
+    middle = (lungs[RIGHT].upper[1] + lungs[LEFT].lower[1]) / 2
+    return RIGHT if one.column < middle else LEFT
+
+
+def _relative(one: Detection, box: Box, side: str) -> tuple[float, float]:
+    across = (one.column - box.lower[1]) / box.shape[1] - 0.5
+    return (-across if side == RIGHT else across), (one.row - box.lower[0]) / box.shape[0] - 0.5
+
+
+def _mirrored(outwards: float, downwards: float, side: str, lungs: Mapping[str, Box]) -> Floats:
+    other = LEFT if side == RIGHT else RIGHT
+    box = lungs[other]
+    across = -outwards if other == RIGHT else outwards
+    return np.array([box.lower[0] + (downwards + 0.5) * box.shape[0], box.lower[1] + (across + 0.5) * box.shape[1]])

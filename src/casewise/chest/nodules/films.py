@@ -1,0 +1,90 @@
+"""From a film to its marks: the one way by which the application reports nodules and the benchmark measures them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from torch import nn
+
+from casewise.chest.nodules.box_fusion import Detection, fused
+from casewise.chest.nodules.detector import marked
+from casewise.chest.nodules.false_positive_reduction import Judge, lungs_of
+from casewise.chest.region_pose import Pose
+from casewise.chest.regions import HEART, OVERLAP, Regions
+from casewise.chest.segments import chest_segments, pixel_mm
+from casewise.errors import CasewiseError
+from casewise.image import Box, Image
+from casewise.orientation import size_stated
+from casewise.segments import Segments
+
+
+@dataclass(frozen=True, eq=False)
+class Film:
+    """A radiograph as the detector knows it. array : (1, rows, columns), upright, bones bright. pose : how it was turned to be so.
+
+    segments : of its lungs and heart by where they lie (:attr:`casewise.chest.Regions.by_place`), in its own pixels.
+    millimetres : of a pixel. measured : whether the file says so; else it was estimated from the lungs' height.
+    """
+
+    array: npt.NDArray[np.generic]
+    segments: Segments
+    pose: Pose
+    millimetres: float
+    measured: bool
+
+    @property
+    def regions(self) -> Mapping[str, npt.NDArray[np.bool_]]:
+        return self.segments.regions
+
+
+def film_of(image: Image, found: Regions) -> Film:
+    """``image``, whose regions were found by :func:`casewise.chest.regions`, upright and cut into segments.
+
+    Raises CasewiseError, one sentence, where no lung was found.
+    """
+    if not any(name not in (HEART, OVERLAP) for name in found.by_place):
+        msg = "No lung was found in this radiograph, and irregularities are sought in lungs; look at its regions first."
+        raise CasewiseError(msg)
+    masks = {name: np.ascontiguousarray(found.pose.upright(mask)) for name, mask in found.by_place.items() if name != OVERLAP}
+    plane = found.pose.upright(_grey(image))
+    if found.pose.inverted:
+        plane = plane.max() + plane.min() - plane
+    millimetres = pixel_mm(image, masks)
+    measured = size_stated(image)
+    return Film(np.ascontiguousarray(plane)[None], chest_segments(masks, millimetres), found.pose, millimetres, measured)
+
+
+@dataclass(frozen=True, eq=False)
+class Marks:
+    """judged : a film's candidates with their probability after the second look. reported : those of them that are reported.
+
+    Both the most probable first.
+    """
+
+    judged: list[Detection]
+    reported: list[Detection]
+
+
+def marks(film: Film, network: nn.Module) -> Marks:
+    """What a detector's network, which brings its judge along, says of a film."""
+    return marks_among(candidates(film, network), lungs_of(film.regions), film.millimetres, Judge.of(network))
+
+
+def marks_among(found: Sequence[Detection], lungs: Mapping[str, Box], millimetres: float, judge: Judge) -> Marks:
+    """The same of candidates that are at hand. lungs : boxes of the upright film's. millimetres : of its pixels."""
+    again = judge.judged(found, lungs, millimetres)
+    return Marks(again, judge.reported(again))
+
+
+def candidates(film: Film, network: nn.Module) -> list[Detection]:
+    """What a detector's network marks in a film, merged over its segments, the most probable first."""
+    (found,) = marked([network], film.segments, film.array, film.millimetres)
+    return fused(found)
+
+
+def _grey(image: Image) -> npt.NDArray[np.float32]:
+    weights = np.array([0.299, 0.587, 0.114] if image.channels == 3 else [1 / image.channels] * image.channels, np.float32)
+    return np.tensordot(weights, image.array.astype(np.float32), axes=1)

@@ -1,0 +1,110 @@
+"""The regions of a frontal chest radiograph: both lungs, the heart, and where the heart hides lung."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import MappingProxyType
+
+import numpy as np
+import numpy.typing as npt
+
+from casewise.chest.region_pose import Pose
+from casewise.image import Box, Image
+
+Mask = npt.NDArray[np.bool_]
+RIGHT_LUNG, LEFT_LUNG, HEART, OVERLAP = "right_lung", "left_lung", "heart", "heart_lung_overlap"
+NAMES = (RIGHT_LUNG, LEFT_LUNG, HEART, OVERLAP)
+# What the lungs are called where nothing tells which is which: 1 lies on the left of the upright picture.
+UNSIDED: Mapping[str, str] = MappingProxyType({RIGHT_LUNG: "lung_side_unknown_1", LEFT_LUNG: "lung_side_unknown_2"})
+_PLACES = {unsided: name for name, unsided in UNSIDED.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """mask : (row, column) bool on the image's own grid, not empty. box : around it, half-open pixels.
+
+    probability : the network's, mean over the mask; None of a region that is derived from others.
+    """
+
+    name: str
+    mask: Mask
+    box: Box
+    probability: float | None = None
+
+
+@dataclass(frozen=True)
+class Remark:
+    """Something about the picture that whoever uses its regions must know. flag : one word for programs; sentence : for people."""
+
+    flag: str
+    sentence: str
+
+    def to_json(self) -> dict[str, str]:
+        return {"flag": self.flag, "sentence": self.sentence}
+
+
+@dataclass(frozen=True, eq=False)
+class Regions:
+    """What was found in a picture, in the order of ``NAMES``; a region that was not seen is missing, and a remark says so.
+
+    Where nothing tells left from right, the lungs bear the names of ``UNSIDED``, and the remark ``sides_unknown`` says why.
+    found : name → region. remarks : empty for an upright picture with bright bones in which everything was found.
+    pose : how the picture was turned to be upright; :meth:`casewise.chest.region_pose.Pose.upright` turns a mask so.
+    """
+
+    found: Mapping[str, Region]
+    remarks: tuple[Remark, ...] = ()
+    pose: Pose = field(default_factory=Pose)
+
+    def __getitem__(self, name: str) -> Region:
+        return self.found[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.found
+
+    @cached_property
+    def masks(self) -> Mapping[str, Mask]:
+        """Name → (row, column) bool on the image's grid, of each region that was found."""
+        return MappingProxyType({name: region.mask for name, region in self.found.items()})
+
+    @cached_property
+    def by_place(self) -> Mapping[str, Mask]:
+        """The same masks by where they lie in the upright picture, whether the sides are known or not.
+
+        ``right_lung`` is the lung on its left. For what is measured or detected there; no name for a person to read.
+        """
+        return MappingProxyType({_PLACES.get(name, name): mask for name, mask in self.masks.items()})
+
+    @property
+    def sides_known(self) -> bool:
+        """Whether left and right are distinguished."""
+        return not any(name in _PLACES for name in self.found)
+
+    def public(self, name: str) -> str:
+        """The name that a person reads, of a name in :attr:`by_place`."""
+        return name if self.sides_known else UNSIDED.get(name, name)
+
+    @cached_property
+    def boxes(self) -> Mapping[str, Box]:
+        return MappingProxyType({name: region.box for name, region in self.found.items()})
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        return tuple(remark.flag for remark in self.remarks)
+
+
+def regions(image: Image, device: str = "cpu") -> Regions:
+    """Outline lungs and heart of a frontal chest radiograph of any resolution, on its own grid.
+
+    ``left_lung`` is the patient's. Which one that is comes from what the file states (DICOM's PatientOrientation, an affine that
+    is a coronal plane's), from how pictures are displayed, and from what the picture shows: the heart and what goes with it. Two of
+    them must agree, or the picture must show it beyond doubt; else the lungs are named by ``UNSIDED`` and a remark says why. A
+    picture may lie in any of the eight ways, and bones may be dark in it: it is handled as what it is, and a remark says so.
+
+    Raises CasewiseError, one sentence that says what was seen, for a volume and for a picture that is no frontal chest radiograph.
+    """
+    from casewise.chest.region_network import outlined
+
+    return outlined(image, device)

@@ -1,0 +1,1 @@
+"""The examination: the sequences of one MR study on one grid, normalised."""

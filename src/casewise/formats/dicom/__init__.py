@@ -1,0 +1,1 @@
+"""DICOM: files, series and their geometry in; segmentations out."""

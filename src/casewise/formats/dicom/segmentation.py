@@ -1,0 +1,243 @@
+"""DICOM Segmentations read as masks: whose series they are of, their segments, and each frame placed by its own plane."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from casewise.errors import UnreadableImageError
+from casewise.formats.dicom.elements import text, whole
+from casewise.formats.dicom.file import dataset_of
+from casewise.formats.dicom.pixels import decoded
+from casewise.formats.dicom.slices import found_vector
+from casewise.formats.found import Kind
+from casewise.formats.guard import BoundedFile, one_sentence
+from casewise.image import Array, Image
+
+_BINARY_OR_FRACTIONAL, _LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"
+CLASSES = (_BINARY_OR_FRACTIONAL, _LABEL_MAP)
+_TOLERANCE = 0.1  # of a voxel
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_ANOTHER_GRID = "lies on another grid than its image"
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What the header of a segmentation says.
+
+    segments : number → name as given, in the order of the numbers. series, instances : UIDs of the images that it names as its
+    own. frame_of_reference : UID, "" if none. kind : BINARY, FRACTIONAL or LABELMAP. half : the stored value above which a
+    fractional segment is taken.
+    """
+
+    path: Path
+    segments: dict[int, str]
+    series: tuple[str, ...]
+    instances: frozenset[str]
+    frame_of_reference: str
+    kind: str
+    half: float
+
+
+def is_segmentation(dataset: Any) -> bool:
+    """Whether a data set is a DICOM Segmentation, by its class."""
+    return text(dataset, "SOPClassUID") in CLASSES
+
+
+def is_segmentation_file(path: Path) -> bool:
+    """Whether a file is a DICOM Segmentation, by its first kilobyte."""
+    try:
+        with BoundedFile(path) as file:
+            head = file.read(1024)
+    except (OSError, UnreadableImageError):
+        return False
+    return head[128:132] == b"DICM" and any(name.encode() + end in head for name in CLASSES for end in (b"\0", b"\x02"))
+
+
+def segmentation_of(path: Path) -> Segmentation:
+    """What a segmentation's header says. Raises UnreadableImageError where the file is none."""
+    with one_sentence(path, "a DICOM segmentation", quote=False):
+        return _described(path, _dataset(path, pixels=False))
+
+
+def segment_masks(path: Path, like: Image) -> dict[int, Mask]:
+    """Segment number → (*spatial) bool on the grid of ``like``; frames that the object leaves out are empty.
+
+    Each frame lies where its own plane position and orientation say, in whatever order frames are. A picture without a place in the
+    patient takes the frames that are drawn on it.
+
+    Raises UnreadableImageError where the segmentation is of other images, or a frame does not lie on the image's voxels.
+    """
+    with one_sentence(path, "a DICOM segmentation", quote=False):
+        dataset = _dataset(path)
+        about = _described(path, dataset)
+        _check_source(about, dataset, like)
+        # The stored numbers are labels, whatever colours a palette shows them in.
+        dataset.PhotometricInterpretation = "MONOCHROME2"
+        frames = decoded(path, dataset)[:, 0]
+        masks = {number: np.zeros(like.spatial_shape, bool) for number in about.segments}
+        for frame, layers in zip(frames, _layers(dataset, len(frames)), strict=True):
+            if not frame.any():
+                continue
+            indices = _indices(path, frame, layers, like)
+            for number, pixels in _segments_in(about, frame, layers):
+                if number not in masks:
+                    raise UnreadableImageError(f"{path} has pixels of segment {number}, which it does not describe.")
+                if pixels.any():
+                    masks[number][tuple(indices(np.argwhere(pixels)).T)] = True
+    return masks
+
+
+def _dataset(path: Path, pixels: bool = True) -> Any:
+    dataset = dataset_of(path, pixels)
+    if not is_segmentation(dataset):
+        raise UnreadableImageError(f"{path} is no DICOM segmentation.")
+    return dataset
+
+
+def _described(path: Path, dataset: Any) -> Segmentation:
+    segments: dict[int, str] = {}
+    for item in dataset.get("SegmentSequence") or []:
+        number = whole(item, "SegmentNumber")
+        if number:  # a label map's 0 is its background
+            segments[number] = _name(dataset, item, number)
+    if not segments:
+        raise UnreadableImageError(f"{path} is a DICOM segmentation that describes no segment.")
+    series, instances = _sources(dataset)
+    kind = text(dataset, "SegmentationType").upper() or "BINARY"
+    if text(dataset, "SOPClassUID") == _LABEL_MAP:
+        kind = "LABELMAP"
+    largest = whole(dataset, "MaximumFractionalValue") or 1
+    half = 0.5 * largest if kind == "FRACTIONAL" else 0.0
+    reference = text(dataset, "FrameOfReferenceUID")
+    return Segmentation(path, dict(sorted(segments.items())), series, instances, reference, kind, half)
+
+
+def _name(dataset: Any, item: Any, number: int) -> str:
+    for keyword in ("SegmentLabel", "SegmentDescription"):
+        name = text(item, keyword)
+        if name:
+            return _as_meant(name) if not text(dataset, "SpecificCharacterSet") else name
+    kind = (item.get("SegmentedPropertyTypeCodeSequence") or [None])[0]
+    meaning = text(kind, "CodeMeaning") if kind is not None else ""
+    return meaning or f"segment_{number}"
+
+
+def _as_meant(name: str) -> str:
+    """Text without a declared character set, which was read as Latin-1; many programs write UTF-8 without saying so."""
+    try:
+        return name.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return name
+
+
+def _sources(dataset: Any) -> tuple[tuple[str, ...], frozenset[str]]:
+    """UIDs of the series and instances that a segmentation names as those it was drawn on."""
+    holders = [dataset, *(dataset.get("StudiesContainingOtherReferencedInstancesSequence") or [])]
+    listed = [series for holder in holders for series in holder.get("ReferencedSeriesSequence") or []]
+    named = [item for series in listed for item in series.get("ReferencedInstanceSequence") or []]
+    named += list(dataset.get("SourceImageSequence") or [])
+    groups = [*(dataset.get("SharedFunctionalGroupsSequence") or []), *(dataset.get("PerFrameFunctionalGroupsSequence") or [])]
+    for group in groups:
+        for derivation in group.get("DerivationImageSequence") or []:
+            named += list(derivation.get("SourceImageSequence") or [])
+    series = tuple(dict.fromkeys(uid for item in listed if (uid := text(item, "SeriesInstanceUID"))))
+    return series, frozenset(uid for item in named if (uid := text(item, "ReferencedSOPInstanceUID")))
+
+
+def _check_source(about: Segmentation, dataset: Any, like: Image) -> None:
+    """That the image is one of those that the segmentation was drawn on: no patient's mask comes onto another's image."""
+    if like.header.get("format") != Kind.DICOM.value:
+        if not _is_placed(like):
+            msg = f"{about.path} is a segmentation of DICOM images; its image is none, and lies nowhere in the patient."
+            raise UnreadableImageError(msg)
+        return  # converted: its planes must still lie on the image's
+    own = str(like.header.get("series", ""))
+    if about.series and own not in about.series:
+        raise UnreadableImageError(f"{about.path} is a segmentation of another series than its image's; its own is not this one.")
+    from casewise.formats.dicom.origin import headers_of, origin
+
+    planes = origin(like)
+    if about.instances:
+        if not about.instances & {plane.instance for plane in planes}:
+            raise UnreadableImageError(f"{about.path} is a segmentation of other DICOM instances than its image's.")
+    elif not about.series:
+        source = headers_of(planes)[0]
+        same = ("FrameOfReferenceUID", "StudyInstanceUID", "PatientID")
+        if not about.frame_of_reference or any(text(source, name) != text(dataset, name) for name in same):
+            msg = f"{about.path} names no images that it was drawn on, and is of another patient, study or frame of reference."
+            raise UnreadableImageError(msg)
+
+
+def _layers(dataset: Any, count: int) -> Iterator[list[Any]]:
+    """Of each frame, where its attributes are looked up: its own functional groups, the shared ones."""
+    own = dataset.get("PerFrameFunctionalGroupsSequence") or []
+    shared = list((dataset.get("SharedFunctionalGroupsSequence") or [])[:1])
+    if len(own) not in (0, count):
+        raise UnreadableImageError(f"The segmentation has {count} frames but describes {len(own)}: it is damaged.")
+    for number in range(count):
+        yield [*own[number : number + 1], *shared]
+
+
+def _segments_in(about: Segmentation, frame: npt.NDArray[Any], layers: Sequence[Any]) -> Iterator[tuple[int, Mask]]:
+    if about.kind == "LABELMAP":
+        for number in np.unique(frame[frame > 0]):
+            yield int(number), np.asarray(frame == number)
+        return
+    for layer in layers:
+        identified = (layer.get("SegmentIdentificationSequence") or [None])[0]
+        number = whole(identified, "ReferencedSegmentNumber") if identified is not None else None
+        if number is not None:
+            yield number, np.asarray(frame > about.half)
+            return
+    if len(about.segments) != 1:
+        raise UnreadableImageError(f"{about.path} does not say which of its segments a frame is of.")
+    yield next(iter(about.segments)), np.asarray(frame > about.half)
+
+
+def _indices(path: Path, frame: Array, layers: list[Any], like: Image) -> Any:
+    """The function from (n, 2) rows and columns of a frame to (n, axes) voxels of the image."""
+    position = found_vector(layers, "PlanePositionSequence", "ImagePositionPatient", 3)
+    orientation = found_vector(layers, "PlaneOrientationSequence", "ImageOrientationPatient", 6)
+    spacing = found_vector(layers, "PixelMeasuresSequence", "PixelSpacing", 2)
+    if position is None or orientation is None or spacing is None:
+        if _is_placed(like) or like.spatial_dims != 2 or frame.shape != like.spatial_shape:
+            raise UnreadableImageError(f"{path} does not say where its frames lie in the patient, so that none can be its image's.")
+        return lambda pixels: pixels
+    if not _is_placed(like):
+        raise UnreadableImageError(f"{path} lies in the patient, but its image does not say where it lies.")
+    plane = np.zeros((4, 3))
+    plane[:3, 0] = np.asarray(orientation[3:]) * spacing[0]
+    plane[:3, 1] = np.asarray(orientation[:3]) * spacing[1]
+    plane[:3, 2], plane[3, 2] = position, 1
+    change = np.linalg.solve(like.affine, _LPS_TO_RAS @ plane)
+    axes = like.spatial_dims
+
+    def mapped(pixels: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+        return np.asarray(np.column_stack([pixels, np.ones(len(pixels))]) @ change.T)[:, :3]
+
+    if not (np.abs(np.rint(change[:3, :2])).sum(axis=0) == 1).all():
+        raise UnreadableImageError(f"{path} {_ANOTHER_GRID}: its pixels are not of the size of the image's voxels.")
+    corners = mapped(np.asarray(list(product((0, frame.shape[0] - 1), (0, frame.shape[1] - 1)))))
+    off = np.abs(corners - np.rint(corners)).max()
+    if off > _TOLERANCE or (axes == 2 and np.abs(corners[:, 2]).max() > _TOLERANCE):
+        raise UnreadableImageError(f"{path} {_ANOTHER_GRID}: a plane of it lies between the image's voxels.")
+
+    def indices(pixels: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+        voxels = np.rint(mapped(pixels)).astype(np.int64)[:, :axes]
+        if (voxels < 0).any() or (voxels >= like.spatial_shape).any():
+            raise UnreadableImageError(f"{path} {_ANOTHER_GRID}: it reaches beyond the image.")
+        return voxels
+
+    return indices
+
+
+def _is_placed(image: Image) -> bool:
+    return image.header.get("spacing_known", True) is True and image.header.get("orientation_known", True) is True

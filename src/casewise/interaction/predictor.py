@@ -1,0 +1,127 @@
+"""From what is marked in a region to the network's answer about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from casewise.errors import ModelError
+from casewise.interaction.expected_dice import decided
+from casewise.interaction.fine_tuning import FineTuning, labelled, tuned, wholly_tuned
+from casewise.interaction.prompt_maps import Guide
+from casewise.models.model import Model
+from casewise.models.networks import INTERACTIVE
+from casewise.models.networks.prompts import prompts_of
+
+Floats = npt.NDArray[np.float32]
+
+_BATCH = 16  # planes of a volume at once
+_SURE = 8.0  # the logit that a label step's label is given
+_MIRRORED: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))  # axes of (channel, row, column)
+_FEWER = 1.5  # times the network's grid from which on pictures are not seen on their side as well
+
+
+@dataclass(frozen=True, eq=False)
+class Answering:
+    """An interactive model, ready to answer; ``mirrored``: pictures are seen in their mirror images and on their side too, and the
+    logits averaged, but for a model whose settings say that it answers ``upright`` ones. ``best``: after the box alone, where a
+    network is least sure, the mask is the one of greatest expected Dice; after strokes it is what is more likely than not.
+
+    Raises ModelError for a model of another kind.
+    """
+
+    model: Model
+    device: str
+    fine_tuning: FineTuning
+    mirrored: bool = True
+    best: bool = True
+
+    def __post_init__(self) -> None:
+        if self.model.spec.network.get("kind") not in INTERACTIVE:
+            msg = (
+                f"Model {self.model.name} takes no box and no strokes; interactive networks are of the kinds "
+                f"{', '.join(INTERACTIVE)}, and one comes with casewise: interactive_2d."
+            )
+            raise ModelError(msg)
+
+    @property
+    def size(self) -> tuple[int, ...]:
+        """The network's grid."""
+        return self.model.spec.preparation.size
+
+    @cached_property
+    def _network(self) -> nn.Module:
+        return self.model.ready(self.device)
+
+    def answer(self, guide: Guide, previous: Floats) -> Floats:
+        """(*grid) logits of the object, for a guide of one crop; ``previous`` (*grid) is the former probability, 0 without one.
+
+        Several channels (sequences) are answered each by itself and their logits averaged.
+        """
+        if guide.box.ndim == 3 and self.model.spec.preparation.spatial_dims == 3:
+            msg = f"Model {self.model.name} takes volumes, and this image is a picture; choose a model for pictures."
+            raise ModelError(msg)
+        answers = [self._channel(guide, previous, channel) for channel in range(guide.images.shape[1])]
+        logits: Floats = np.mean(answers, axis=0, dtype=np.float32) if len(answers) > 1 else answers[0]
+        if self.best and not guide.foreground.any() and not guide.background.any():
+            logits = decided(logits, guide.box[0])
+        if self.fine_tuning.label_step:
+            mask = labelled(guide, (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32), self.fine_tuning)
+            logits = np.where(mask == (logits > 0), logits, np.where(mask, _SURE, -_SURE)).astype(np.float32)
+        return logits
+
+    def _channel(self, guide: Guide, previous: Floats, channel: int) -> Floats:
+        x = torch.from_numpy(guide.channels(previous[None], prompts_of(self.model.spec.network))[0])
+        prompts = guide.images.shape[1]
+        x = torch.cat([x[channel : channel + 1], x[prompts:]])
+        keep = self.fine_tuning.wanted(guide)
+        planar = self.model.spec.preparation.spatial_dims == 2 and x.ndim == 4
+        logits, features = self._by_plane(x, guide, keep) if planar else self._whole(x, keep)
+        if keep and self.fine_tuning.trainable == "all":
+            return wholly_tuned(self.model, x, guide, logits, self.fine_tuning)
+        if keep and features is not None:
+            head = {name: tensor.cpu() for name, tensor in self._network.head.state_dict().items()}  # type: ignore[union-attr, operator]
+            return tuned(head, features, guide, logits, self.fine_tuning)
+        return logits
+
+    def _whole(self, x: Tensor, keep: bool) -> tuple[Floats, Tensor | None]:
+        if self.mirrored and not self.model.spec.network.get("upright") and x.ndim == 3 and not keep:
+            # On a finer grid, where a view costs four times as much, four of the eight do.
+            on_its_side = x.shape[-1] == x.shape[-2] <= _FEWER * self.size[-1]
+            turned = [x, x.transpose(1, 2)] if on_its_side else [x]
+            _, answers = self._run(torch.cat([torch.stack([one.flip(way) for way in _MIRRORED]) for one in turned]), keep)
+            back = [np.flip(answer, _back(_MIRRORED[n % len(_MIRRORED)])) for n, answer in enumerate(answers)]
+            return np.mean([one if n < len(_MIRRORED) else one.T for n, one in enumerate(back)], axis=0, dtype=np.float32), None
+        features, logits = self._run(x[None], keep)
+        return logits[0], None if features is None else features[0]
+
+    def _by_plane(self, x: Tensor, guide: Guide, keep: bool) -> tuple[Floats, Tensor | None]:
+        """The planes of a volume that the box meets, each by the network for pictures; the others are surely background."""
+        within = np.flatnonzero(guide.box[0].any(axis=(0, 1)))
+        logits = np.full(guide.box[0].shape, -_SURE, np.float32)
+        features = None
+        for start in range(0, len(within), _BATCH):
+            chosen = within[start : start + _BATCH]
+            found, answers = self._run(x[..., chosen].movedim(-1, 0), keep)
+            logits[..., chosen] = np.moveaxis(answers, 0, -1)
+            if found is not None:
+                features = torch.zeros(found.shape[1], *logits.shape) if features is None else features
+                features[..., torch.from_numpy(chosen)] = found.movedim(0, -1)
+        return logits, features
+
+    def _run(self, x: Tensor, keep: bool) -> tuple[Tensor | None, Floats]:
+        """(features (N, F + 1, *grid) where they are wanted, logits (N, *grid))."""
+        with torch.inference_mode():
+            features = self._network.features(x.contiguous().to(self.device))  # type: ignore[operator, union-attr]
+            answer = self._network.head(features)  # type: ignore[operator, union-attr]
+        logits: Floats = (answer[:, 1] - answer[:, 0]).float().cpu().numpy()
+        return (features.float().cpu().clone() if keep else None), logits
+
+
+def _back(way: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(axis - 1 for axis in way)

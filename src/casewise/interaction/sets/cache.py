@@ -1,0 +1,122 @@
+"""What an archive remembers of a set: the model as refined so far, and how far each accepted mask is to be believed.
+
+In ``ARCHIVE/sets/<structure and initial model, hashed>/``: ``set.json``, and the refined model's folder beside it. All of it can be
+made again from the accepted masks, so what is damaged, or of masks that have changed or gone since, counts as never kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from casewise.archive import Archive
+from casewise.archive.leftovers import writing
+from casewise.case import Case, Structure
+from casewise.errors import ModelError
+from casewise.interaction.sets.leave_one_out import WITNESSES, Judged, judge
+from casewise.models.model import Model
+
+_FORMAT = 1
+_HEX = re.compile(r"[0-9a-f]{32}")
+
+
+@dataclass(frozen=True, eq=False)
+class Memory:
+    """folder : where it is kept. masks : of each accepted case's key, its mask's digest and how it was judged. refined : the model
+    so far, ``on`` these keys' masks (key → digest) in ``steps`` steps; None where it would have to begin anew.
+    """
+
+    folder: Path
+    masks: Mapping[str, tuple[str, Judged]] = field(default_factory=dict)
+    refined: Model | None = None
+    on: Mapping[str, str] = field(default_factory=dict)
+    steps: int = 0
+
+    @property
+    def judged(self) -> dict[str, Judged]:
+        return {key: one for key, (_, one) in self.masks.items()}
+
+
+def recall(archive: Archive, model: Model, structure: str, cases: Sequence[Case]) -> Memory:
+    """What is known of the masks of ``cases``, the ones that may be used now, with those judged that were not or by too few.
+
+    A refined model that learnt from any other mask than theirs as they are now is not given.
+    """
+    named = hashlib.blake2b(f"{structure}\n{model.key}".encode(), digest_size=16).hexdigest()
+    folder = Path(archive.folder) / "sets" / named
+    kept = _read(folder)
+    digests = {case.key: _digest(case, structure) for case in cases}
+    masks: dict[str, tuple[str, Judged]] = {}
+    for case in cases:
+        before = kept.masks.get(case.key)
+        others = [other for other in cases if other is not case and other.image.spatial_dims == case.image.spatial_dims]
+        if before is None or before[0] != digests[case.key] or before[1].witnesses < min(WITNESSES, len(others)):
+            masks[case.key] = digests[case.key], judge(case, others, structure)
+        else:
+            masks[case.key] = before
+    if any(digests.get(key) != digest for key, digest in kept.on.items()):
+        return Memory(folder, masks)
+    return Memory(folder, masks, kept.refined, kept.on, kept.steps)
+
+
+def remember(memory: Memory) -> None:
+    """Keep it: beside first, then renamed. An archive that cannot be written stays as it is."""
+    if not os.access(memory.folder.parent if memory.folder.parent.exists() else memory.folder.parent.parent, os.W_OK):
+        return
+    # The archive's folder holds that of the sets, which holds this one.
+    with writing(memory.folder.parent.parent):
+        _remember(memory)
+
+
+def _remember(memory: Memory) -> None:
+    refined = memory.refined
+    if refined is not None and not (memory.folder / refined.key).exists():
+        refined.save(memory.folder / refined.key)
+    memory.folder.mkdir(parents=True, exist_ok=True)
+    document = {
+        "format": _FORMAT,
+        "model": refined.key if refined is not None else None,
+        "on": dict(memory.on) if refined is not None else {},
+        "steps": memory.steps if refined is not None else 0,
+        "masks": {key: {"digest": digest, **asdict(judged)} for key, (digest, judged) in memory.masks.items()},
+    }
+    beside = memory.folder / f".set-{os.getpid()}.json"
+    beside.write_text(json.dumps(document), encoding="utf-8")
+    beside.replace(memory.folder / "set.json")
+    for old in memory.folder.iterdir():
+        if _HEX.fullmatch(old.name) and (refined is None or old.name != refined.key):
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _read(folder: Path) -> Memory:
+    try:
+        document = json.loads((folder / "set.json").read_text(encoding="utf-8"))
+        if document["format"] != _FORMAT:
+            return Memory(folder)
+        masks = {
+            str(key): (
+                str(one["digest"]),
+                Judged(float(one["agreement"]), float(one["alike"]), int(one["witnesses"]), tuple(float(s) for s in one["sides"])),
+            )
+            for key, one in document["masks"].items()
+        }
+        name = document["model"]
+        if not isinstance(name, str) or not _HEX.fullmatch(name):
+            return Memory(folder, masks)
+        on = {str(key): str(digest) for key, digest in document["on"].items()}
+        return Memory(folder, masks, Model.load(folder / name), on, int(document["steps"]))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, ModelError):
+        return Memory(folder)
+
+
+def _digest(case: Case, structure: str) -> str:
+    mask = np.packbits(case.label_map([Structure.parse(structure)]) > 0)
+    return hashlib.blake2b(mask.tobytes(), digest_size=16).hexdigest()

@@ -1,0 +1,180 @@
+"""Each accepted mask makes the next image easier: what an archive holds of a structure leads the first answer on a new image.
+
+The research anchor is MultiverSeg (Wong et al. 2024, arXiv 2412.15058). Here the accepted cases vote on where the structure lies,
+laid into the box that was drawn or, without one, registered to the image; and the network, as it was refined for the image before,
+is refined further on all of them by the one training loop, with a simulated user in it. Where the box does not show what they show,
+they are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from casewise.archive import Archive
+from casewise.case import Case, Structure
+from casewise.errors import ArchiveError
+from casewise.image import Box, Image
+from casewise.interaction.session import InteractiveSegmentation
+from casewise.interaction.sets.cache import Memory, recall, remember
+from casewise.interaction.sets.label_fusion import counted
+from casewise.interaction.sets.leave_one_out import misleads, trust
+from casewise.interaction.sets.refinement import REFINEMENT, refine_on
+from casewise.interaction.strokes import checked_box
+from casewise.models.model import Model
+from casewise.models.preparation import Preparation
+from casewise.models.spec import Spec
+from casewise.progress import Progress, silent
+from casewise.training.fit import Settings
+
+__all__ = ["REFINEMENT", "Prepared", "accept", "accepted", "guessed", "prepare", "refine_on"]
+
+Mask = npt.NDArray[np.bool_]
+
+_REFINING = "Refining"
+_VOTERS = {2: 8, 3: 5}  # cases that vote, on pictures and on volumes
+_MOST = 64  # cases that are learnt from
+_MARGIN = 0.1  # of the guess's sides, left around it where no box was drawn
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What the accepted cases give for one image.
+
+    model : refined on them, or the one given where there are none. guess : (*spatial) bool, where their labels see the
+    structure; None where they do not agree. cases : the accepted ones that were used. reason : one sentence.
+    """
+
+    model: Model
+    guess: Mask | None
+    cases: tuple[Case, ...]
+    reason: str
+
+    def box(self, image: Image) -> Box | None:
+        """Around the guess, with a margin; None without a guess."""
+        found = None if self.guess is None else Box.around(self.guess)
+        if found is None:
+            return None
+        pads = [max(2, round(_MARGIN * side)) if n > 1 else 0 for side, n in zip(found.shape, image.spatial_shape, strict=True)]
+        lower = tuple(max(0, low - pad) for low, pad in zip(found.lower, pads, strict=True))
+        upper = tuple(min(n, high + pad) for high, pad, n in zip(found.upper, pads, image.spatial_shape, strict=True))
+        return Box(lower, upper)
+
+
+def prepare(
+    model: Model,
+    image: Image,
+    archive: Archive,
+    structure: str,
+    box: Box | Sequence[Sequence[int]] | None = None,
+    *,
+    settings: Settings | None = REFINEMENT,
+    device: str = "auto",
+    progress: Progress = silent,
+) -> Prepared:
+    """Ask the archive's cases with a mask of ``structure``, the most similar first, what they know of ``image``.
+
+    box : where the structure was marked, if it was. The image itself is left out where the archive holds it. settings : its steps
+    are taken for each accepted mask, once; None leaves the model as it is. The refined model is kept in the archive's folder, and
+    nothing else is written. The same calls give the same masks. progress : called for the archive's images
+    that are given a vector first, and of the refinement.
+    """
+    cases = accepted(image, archive, structure, device, progress)
+    if not cases:
+        return Prepared(model, None, (), f"The archive has no mask of {structure} yet, so the box alone begins.")
+    memory = recall(archive, model, structure, cases)
+    trusted = dict(zip([case.key for case in cases], trust(memory.judged, [case.key for case in cases]), strict=True))
+    count = "1 accepted case" if len(cases) == 1 else f"{len(cases)} accepted cases"
+    if box is None:
+        guess = guessed(image, cases[: _VOTERS[2]], structure, progress)
+    else:
+        drawn, voters = checked_box(image, box), cases[: _VOTERS[image.spatial_dims]]
+        vote = counted(image, drawn, voters, structure, [trusted[case.key] for case in voters])
+        why = misleads(vote, image, drawn, [memory.judged[case.key] for case in voters])
+        if why is not None:
+            remember(memory)
+            reason = f"What the box holds does not look like the {structure} of the {count} ({why}), so the box alone begins."
+            return Prepared(model, None, (), reason)
+        guess = None if vote is None else vote.mask
+    told = "their labels led the first answer" if guess is not None else "their labels do not fit this image"
+    if settings is None:
+        remember(memory)
+        return Prepared(model, guess, tuple(cases), f"{count} of {structure} were asked; {told}.")
+    memory = _refined(memory, model, cases, structure, settings, device, progress)
+    return Prepared(memory.refined or model, guess, tuple(cases), f"{model.name} was refined on {count} of {structure}; {told}.")
+
+
+def accepted(image: Image, archive: Archive, structure: str, device: str = "auto", progress: Progress = silent) -> list[Case]:
+    """The archive's cases with a mask of ``structure`` and the image's number of axes, most similar first."""
+    held = {case.key: case for case in archive.cases([structure])}
+    if not held:
+        return []
+    from casewise.chest.upright import UprightEncoder
+    from casewise.device import resolve_device
+    from casewise.models.shipped import default_encoder
+
+    where = resolve_device(device)
+    encoder = UprightEncoder(default_encoder(where), where)
+    found = archive.similar(image, k=_MOST, encoder=encoder, structures=[structure], among=held.keys(), progress=progress)
+    return [held[case.key] for case in found if held[case.key].image.spatial_dims == image.spatial_dims]
+
+
+def _refined(
+    memory: Memory,
+    model: Model,
+    cases: Sequence[Case],
+    structure: str,
+    settings: Settings,
+    device: str,
+    progress: Progress,
+) -> Memory:
+    """The memory with the model refined further, unless it was on all of these masks already."""
+    if memory.refined is None or memory.steps < settings.steps * len(cases):
+        shares = trust(memory.judged, [case.key for case in cases])
+
+        def told(step: int, steps: int, loss: float) -> None:
+            progress(_REFINING, step, steps, f"loss {loss:.3f}")
+
+        drawn = replace(settings, seed=settings.seed + memory.steps)  # other batches than before
+        refined = refine_on(memory.refined or model, cases, structure, drawn, device, told, shares)
+        on = {**memory.on, **{case.key: memory.masks[case.key][0] for case in cases}}
+        lineage = replace(refined.lineage, parent=model.key, parent_name=model.name, refined_on=tuple(sorted(on)))
+        memory = replace(memory, refined=replace(refined, lineage=lineage), on=on, steps=memory.steps + settings.steps)
+    remember(memory)
+    return memory
+
+
+def guessed(image: Image, cases: Sequence[Case], structure: str, progress: Progress = silent) -> Mask | None:
+    """(*spatial) bool: where the cases' labels, registered to the image, see the structure; None where they do not fit."""
+    from casewise.adaptation.label_fusion import Voting, vote
+
+    # The vote asks a model how images are cut and what is looked for, and never runs its network.
+    spec = Spec("segmentation", {"kind": "unet"}, Preparation(2, (128, 128)), structures=(Structure.parse(structure),))
+    told = vote(Model("vote", spec, {}), image, cases, Voting(k=_VOTERS[2], fewest=1, agreement=0.6), progress)
+    if not told.used or told.prediction is None:
+        return None
+    mask = told.prediction.mask > 0
+    return mask if mask.any() else None
+
+
+def accept(archive: Archive, session: InteractiveSegmentation, structure: str, *, prepared: Prepared | None = None) -> str:
+    """Keep the current mask in the archive as the image's mask of ``structure``, with how it was made; returns the image's key."""
+    image = session.image
+    origin: dict[str, object] = {
+        "how": "interactive",
+        "model": session.model.key,
+        "model_name": session.model.name,
+        "rounds": session.rounds,
+        "box": session.box.to_json(),
+        "refined_on": [case.key for case in prepared.cases] if prepared is not None else [],
+    }
+    masks = {structure: session.mask}
+    if image.source is not None and image.source.exists():
+        try:
+            return archive.add(image.source, masks, origin=origin)
+        except ArchiveError:  # it holds several images, of which the archive cannot know which is meant: its voxels are kept
+            return archive.add(session.original, masks, origin=origin)
+    return archive.add(session.original, masks, origin=origin)

@@ -1,0 +1,319 @@
+"""Training with a user in the loop: each batch is shown over several rounds, with strokes on what the network got wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from casewise.interaction.crop import WIDENED
+from casewise.interaction.expected_dice import decided
+from casewise.interaction.prompt_maps import Guide
+from casewise.interaction.simulation.user import Hand, largest, middle_line, stroke
+from casewise.models.networks.prompts import DEFAULT
+from casewise.training.augmentation import Augmentation, augment
+
+Mask = npt.NDArray[np.bool_]
+Task = tuple[npt.NDArray[np.float32], Mask]
+Draw = Callable[[np.random.Generator], Task]
+
+_WIDE = 1.5  # times the network's grid: that on which pictures are warped, twice the object's box; the crop is cut from it
+_WRONG = 0.07  # of the guesses from other images that are of another object
+_SMALLEST = 10  # pixels of an object there
+_WARP = Augmentation(rotation=25, scale=0.15, shift=0.0, bend=0.02, intensity=0.4, mirror=True)
+
+
+@dataclass(frozen=True)
+class Habits:
+    """How the simulated user works, and on how large images.
+
+    rounds : times that a batch is shown, first with the box alone. many : chance that a task begins with many and long strokes at
+    once. several : chance that a round brings a stroke on each large error instead of the largest alone. start : chance that it
+    begins with a poor mask. prior : chance that it has a guess from other images. loose : pixels by which a side of the box is off
+    at most; with the chance ``far_off`` half the side instead. grids : (times the network's grid, pixels of the box's longer side
+    from and to, share of the batches): a session looks at large boxes on a finer grid. narrow : the least share of the longer
+    side that the other side of a box has. best : chance that the user sees the mask of greatest expected Dice, as after the box in
+    a session, instead of all that is more likely than not. bias : chance that a task's border lies a little inside or outside of
+    what the image shows, all around, as one person draws and another does not: strokes alone can tell. upright :
+    pictures are neither turned nor mirrored nor inverted, since those to come lie alike.
+    """
+
+    rounds: int = 5
+    many: float = 0.12
+    several: float = 0.25
+    start: float = 0.08
+    prior: float = 0.0
+    loose: float = 10.0
+    grids: tuple[tuple[float, float, float, float], ...] = ((1.0, 16.0, 300.0, 1.0),)
+    far_off: float = 0.08
+    narrow: float = 1.0
+    best: float = 0.0
+    bias: float = 0.0
+    upright: bool = False
+    warp: Augmentation = field(default_factory=lambda: _WARP)
+
+
+class UserInTheLoop:
+    """Implements :class:`casewise.training.source.Source` for pictures. ``draw`` gives a task: a picture (row, column), 0…1, and
+    the object in it; ``name`` says which tasks these are. ``size`` : the network's grid.
+    """
+
+    def __init__(
+        self,
+        draw: Draw,
+        name: str,
+        size: tuple[int, ...],
+        habits: Habits | None = None,
+        prompts: Sequence[str] = DEFAULT,
+    ) -> None:
+        self._draw, self._name, self._base, self._prompts = draw, name, size, tuple(prompts)
+        self._habits = habits or Habits()
+        self._size, self._sides = (size[0], size[1]), (16.0, 300.0)
+        self._guide: Guide | None = None
+        self._truth: Mask = np.zeros((0, 0, 0), bool)
+        self._previous = np.zeros((0, 0, 0), np.float32)
+        self._hands: list[Hand] = []
+        self._rng = np.random.default_rng(0)
+
+    @property
+    def key(self) -> str:
+        return f"{self._name}{self._base}{self._habits}{self._prompts}"
+
+    def batch(self, step: int, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+        """New tasks every ``rounds`` steps; a training that is resumed between two of these begins with new ones."""
+        self._rng = rng
+        if step % self._habits.rounds == 0 or self._guide is None:
+            self._begin(size)
+        guide = self._guide
+        if guide is None:  # never: the line above makes one
+            raise RuntimeError
+        x = torch.from_numpy(guide.channels(self._previous, self._prompts))
+        weights = torch.from_numpy(np.where(guide.box, 1.0, 0.02).astype(np.float32))
+        return x, torch.from_numpy(self._truth.astype(np.uint8)), weights
+
+    def answered(self, step: int, logits: Tensor) -> None:
+        """Draw the next round's strokes on what this answer got wrong."""
+        if self._guide is None or (step + 1) % self._habits.rounds == 0:
+            return
+        chances = logits.softmax(dim=1)[:, 1].numpy().copy()
+        unmarked = ~(self._guide.foreground | self._guide.background).reshape(len(chances), -1).any(axis=1)
+        for place in np.flatnonzero(unmarked & (self._rng.random(len(chances)) < self._habits.best)):
+            answer = (logits[place, 1] - logits[place, 0]).numpy()
+            chances[place] = 1 / (1 + np.exp(-np.clip(decided(answer, self._guide.box[place]), -30, 30)))
+        self._previous = np.where(self._guide.box, chances, 0).astype(np.float32)
+        foreground, background = np.zeros_like(self._truth), np.zeros_like(self._truth)
+        for number, (truth, chance) in enumerate(zip(self._truth, self._previous, strict=True)):
+            mask = chance > 0.5
+            mask[self._guide.foreground[number]], mask[self._guide.background[number]] = True, False
+            for drawn, is_foreground in self._strokes(truth, mask, self._hands[number]):
+                (foreground if is_foreground else background)[number] |= drawn
+        self._guide = self._guide.marked(foreground, background & ~foreground)
+
+    def _strokes(self, truth: Mask, mask: Mask, hand: Hand) -> list[tuple[Mask, bool]]:
+        first = stroke(truth, mask, hand, self._across())
+        if first is None:
+            return []
+        if self._rng.random() >= self._habits.several or truth.ndim == 3:
+            return [first]
+        both = [(region, kind) for region, kind in ((truth & ~mask, True), (mask & ~truth, False)) if region.any()]
+        return [(middle_line(largest(region), hand), kind) for region, kind in both]
+
+    def _across(self) -> tuple[float, ...] | None:
+        """Voxel sizes that say across which axis of a volume the next stroke's slice lies."""
+        return None
+
+    def _begin(self, size: int) -> None:
+        grids = self._habits.grids
+        shares = np.array([share for *_, share in grids])
+        factor, low, high, _ = grids[int(self._rng.choice(len(grids), p=shares / shares.sum()))]
+        self._size = (round(self._base[0] * factor), round(self._base[1] * factor))
+        self._sides = (low, high)
+        images, truth = self._crops(max(1, round(size / factor**2)))
+        boxes, factors, pixels = self._boxes(truth)
+        self._guide, self._truth = _cut(images, truth, boxes, self._size, pixels)
+        self._hands = [self._hand(factor) for factor in factors]
+        self._previous = np.zeros(self._truth.shape, np.float32)
+        foreground, background = np.zeros_like(self._truth), np.zeros_like(self._truth)
+        for number, mask in enumerate(self._truth):
+            chance = self._rng.random()
+            if chance < self._habits.many and mask.any():
+                foreground[number], background[number] = self._everywhere(mask, self._guide.box[number])
+            elif chance < self._habits.many + self._habits.start:
+                self._previous[number] = _poor(mask, self._rng) & self._guide.box[number]
+        self._guide = replace(self._guide.marked(foreground, background & ~foreground), prior=self._priors())
+
+    def _priors(self) -> npt.NDArray[np.float32]:
+        """(N, *grid): of some tasks what other images' masks may say of the object, which is also the first former answer."""
+        guide, found = self._guide, np.zeros(self._truth.shape, np.float32)
+        if guide is None or self._habits.prior <= 0:
+            return found
+        for number, mask in enumerate(self._truth):
+            if self._rng.random() < self._habits.prior:
+                other = self._truth[int(self._rng.integers(len(self._truth)))] if self._rng.random() < _WRONG else mask
+                found[number] = np.where(guide.box[number], guessed(other, self._rng), 0)
+                self._previous[number] = found[number]
+        return found
+
+    def _hand(self, factor: float) -> Hand:
+        """The protocol's 25 pixels, 1 or 2 thick, in voxels of the network's grid, of which there are ``factor`` to a pixel."""
+        thickness = np.clip(round(float(self._rng.integers(1, 3)) * factor), 1, 9)
+        return Hand(max(2, round(25 * factor)), int(thickness))
+
+    def _everywhere(self, mask: Mask, box: Mask) -> tuple[Mask, Mask]:
+        """Long strokes along the whole of the object and of what is beside it, here and there interrupted, as experts draw them."""
+        from scipy.ndimage import binary_erosion, label
+
+        foreground, background = np.zeros_like(mask), np.zeros_like(mask)
+        labels, count = label(mask)
+        for number in range(1, min(count, 6) + 1):
+            foreground |= middle_line(labels == number, Hand(400, int(self._rng.integers(1, 3))))
+        beside = binary_erosion(~mask, iterations=int(self._rng.integers(1, 5))) & (box if self._rng.random() < 0.4 else True)
+        labels, count = label(beside)
+        sizes = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+        for number in np.argsort(-sizes)[: int(self._rng.integers(1, 4))]:
+            if sizes[number] > 20:
+                background |= middle_line(
+                    labels == number + 1, Hand(int(self._rng.integers(20, 160)), int(self._rng.integers(1, 3)))
+                )
+        gaps = torch.from_numpy(self._rng.random((1, 1, 8, 8), dtype=np.float32))
+        kept = functional.interpolate(gaps, size=mask.shape, mode="bilinear")[0, 0].numpy() > self._rng.uniform(0, 0.5)
+        return foreground & kept, background & kept
+
+    def _crops(self, size: int) -> tuple[Tensor, Tensor]:
+        """(images (N, 1, wide, wide), objects (N, wide, wide) uint8), warped; every object has some pixels."""
+        pictures, objects = [], []
+        for _ in range(size):
+            image, mask = _wide(*self._draw(self._rng), round(_WIDE * max(self._size)), None if self._habits.upright else self._rng)
+            pictures.append(image)
+            objects.append(mask)
+        images, masks = torch.stack(pictures), torch.stack(objects)
+        generator = torch.Generator().manual_seed(int(self._rng.integers(2**62)))
+        warped, (moved,) = augment(images, [(masks, "nearest")], self._habits.warp, generator)
+        if self._habits.bias > 0:
+            off = [_off(mask, self._rng) if self._rng.random() < self._habits.bias else mask for mask in moved.numpy()]
+            moved = torch.from_numpy(np.stack(off))
+        kept = (moved.flatten(1).sum(dim=1) >= _SMALLEST)[:, None, None]
+        return torch.where(kept[:, None], warped, images), torch.where(kept, moved, masks)
+
+    def _boxes(self, truth: Tensor) -> tuple[list[tuple[float, float, float, float]], list[float], list[tuple[float, float]]]:
+        """(top, bottom, left, right on the wide grid; voxels of the network's grid per voxel of the image; voxels of the wide grid
+        per voxel of the image along rows and columns) of each task.
+        """
+        boxes, factors, pixels = [], [], []
+        low, high = np.log(self._sides)
+        for mask in truth.numpy():
+            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+            height, width = float(rows[-1] - rows[0] + 1), float(columns[-1] - columns[0] + 1)
+            native = float(np.exp(self._rng.uniform(low, high)))  # the side, in voxels, that this box is taken to have
+            scale = max(height, width) / native
+            scales = np.array([scale, scale])
+            if self._habits.narrow < 1:  # the crop is stretched to the grid, so that a narrow object's pixels are wider there
+                scales[int(self._rng.integers(2))] /= float(np.exp(self._rng.uniform(np.log(self._habits.narrow), 0)))
+            off = self._rng.uniform(0, self._habits.loose, 4) * scales.repeat(2)
+            if self._rng.random() < self._habits.far_off:
+                off = self._rng.uniform(0.1, 0.5, 4) * np.array([height, height, width, width])
+            off = np.minimum(off, 0.6 * np.array([height, height, width, width]))
+            box = (rows[0] - off[0], rows[-1] + 1 + off[1], columns[0] - off[2], columns[-1] + 1 + off[3])
+            boxes.append(tuple(float(side) for side in box))
+            factors.append(self._size[0] / (WIDENED * max(box[1] - box[0], box[3] - box[2]) / scale))
+            pixels.append((float(scales[0]), float(scales[1])))
+        return boxes, factors, pixels  # type: ignore[return-value]
+
+
+def _wide(image: npt.NDArray[np.float32], mask: Mask, wide: int, rng: np.random.Generator | None) -> tuple[Tensor, Tensor]:
+    """((1, wide, wide), (wide, wide)): twice the object's box, turned or mirrored, perhaps with its intensities exchanged; as it
+    lies without ``rng``.
+    """
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    windows = []
+    for hits, full in ((rows, mask.shape[0]), (columns, mask.shape[1])):
+        margin = max(6, round(0.5 * (hits[-1] - hits[0] + 1)))
+        windows.append((int(hits[0]) - margin, int(hits[-1]) + 1 + margin, full))
+    pads = [(max(0, -low), max(0, high - full)) for low, high, full in windows]
+    window = tuple(slice(max(0, low), min(full, high)) for low, high, full in windows)
+    picture, labels = np.pad(image[window], pads, mode="edge"), np.pad(mask[window], pads)
+    turn, mirror = (int(rng.integers(4)), rng.random() < 0.5) if rng is not None else (0, False)
+    picture, labels = np.rot90(picture, turn), np.rot90(labels, turn)
+    if mirror:
+        picture, labels = picture[:, ::-1], labels[:, ::-1]
+    low, high = np.percentile(picture, (0.5, 99.5))
+    scaled = np.clip((picture - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
+    scaled = 1 - scaled if rng is not None and rng.random() < 0.25 else scaled
+    x = torch.from_numpy(np.ascontiguousarray(scaled))[None, None]
+    shrinks = max(scaled.shape) > wide
+    x = functional.interpolate(x, size=(wide, wide), mode="bilinear", antialias=shrinks, align_corners=False)[0]
+    y = torch.from_numpy(np.ascontiguousarray(labels).astype(np.uint8))[None, None]
+    return x, functional.interpolate(y, size=(wide, wide), mode="nearest-exact")[0, 0]
+
+
+def _cut(
+    images: Tensor,
+    truth: Tensor,
+    boxes: list[tuple[float, float, float, float]],
+    size: tuple[int, int],
+    pixels: list[tuple[float, float]],
+) -> tuple[Guide, Mask]:
+    """The network's crop around each box, intensities scaled within it, as a session cuts it from an image. pixels : voxels of
+    ``images`` per voxel of the image that each stands for, along rows and columns.
+    """
+    theta, scale, inside, wide = [], [], np.zeros((len(boxes), *size), bool), images.shape[-1]
+    for number, (top, bottom, left, right) in enumerate(boxes):
+        height, width = WIDENED * (bottom - top), WIDENED * (right - left)
+        rows, columns = (top + bottom) / 2, (left + right) / 2
+        scale.append([height / size[0] / pixels[number][0], width / size[1] / pixels[number][1]])
+        theta.append([[width / wide, 0, 2 * columns / wide - 1], [0, height / wide, 2 * rows / wide - 1]])
+        edges = [round((0.5 + sign * 0.5 / WIDENED) * n) for n in size for sign in (-1, 1)]
+        inside[number, edges[0] : edges[1], edges[2] : edges[3]] = True
+    grid = functional.affine_grid(torch.tensor(theta, dtype=torch.float32), [len(boxes), 1, *size], align_corners=False)
+    cut = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    flat = cut.flatten(1).float()
+    low, high = flat.quantile(0.005, dim=1), flat.quantile(0.995, dim=1)
+    scaled = ((flat - low[:, None]) / (high - low).clamp_min(1e-6)[:, None]).clamp(0, 1).view_as(cut)
+    labels = functional.grid_sample(truth[:, None].float(), grid, mode="nearest", align_corners=False)[:, 0] > 0.5
+    mask = labels.numpy() & inside
+    return Guide.of(scaled.numpy(), inside, scale=np.array(scale)), mask
+
+
+def guessed(mask: Mask, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """(*grid) 0…1: the mask as the masks of other images see it: bent, moved, thicker or thinner, its borders soft."""
+    from scipy.ndimage import gaussian_filter
+
+    size, dims = torch.Size([1, 1, *mask.shape]), mask.ndim
+    strength = float(rng.uniform(0.01, 0.1))
+    coarse = torch.from_numpy(rng.normal(0, strength, (1, dims, *[3] * dims)).astype(np.float32))
+    mode = "bilinear" if dims == 2 else "trilinear"
+    bent = functional.interpolate(coarse, size=mask.shape, mode=mode, align_corners=True).movedim(1, -1)
+    moved = torch.from_numpy(rng.normal(0, strength / 2, dims).astype(np.float32))
+    theta = torch.cat([torch.eye(dims) * float(np.exp(rng.normal(0, strength))), moved[:, None]], dim=1)[None]
+    places = functional.affine_grid(theta, list(size), align_corners=False) + bent
+    warped = functional.grid_sample(torch.from_numpy(mask.astype(np.float32))[None, None], places, align_corners=False)[
+        0, 0
+    ].numpy()
+    soft = gaussian_filter(warped, rng.uniform(0.3, 2.5))
+    sharp: npt.NDArray[np.float32] = (soft > rng.uniform(0.3, 0.6)).astype(np.float32)
+    return sharp
+
+
+def _off(mask: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """The mask with its border moved in or out by up to about a pixel and a half, rounder; as it was where too little is left."""
+    from scipy.ndimage import gaussian_filter
+
+    soft = gaussian_filter(mask.astype(np.float32), rng.uniform(0.8, 2.2))
+    moved: npt.NDArray[np.uint8] = (soft > rng.uniform(0.25, 0.75)).astype(np.uint8)
+    return moved if moved.sum() >= max(_SMALLEST, 0.5 * mask.sum()) else mask
+
+
+def _poor(mask: Mask, rng: np.random.Generator) -> Mask:
+    """A former mask as another method or another slice leaves it: shifted, swollen or shrunk."""
+    from scipy.ndimage import binary_dilation, binary_erosion
+
+    moved = np.roll(mask, tuple(rng.integers(-5, 6, 2)), axis=(0, 1))
+    steps = int(rng.integers(0, 5))
+    if steps:
+        moved = (binary_dilation if rng.random() < 0.5 else binary_erosion)(moved, iterations=steps)
+    return moved

@@ -1,0 +1,169 @@
+"""What a lesion model says of an examination."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.ndimage import gaussian_filter1d
+
+from casewise.device import resolve_device
+from casewise.errors import CasewiseError, ModelError
+from casewise.image import Box, Image
+from casewise.lesions.brightness import Brightness
+from casewise.lesions.postprocessing import Calibration, Lesions, Rule, outlined
+from casewise.lesions.slices import cut, only, scaled, shows, window
+from casewise.models.model import Model
+from casewise.models.networks.lesion_parts import LesionAnswer
+from casewise.models.preparation import Part
+
+Floats = npt.NDArray[np.float32]
+_BATCH = 16
+_THIN_MM, _ACROSS_MM = 2.5, 1.0  # slices thinner than the first are smoothed with a Gaussian of the second
+
+
+def sequences_of(model: Model) -> tuple[str, ...]:
+    """The sequences that a lesion model takes, in the order of its channels. Raises ModelError for another kind of model."""
+    names = model.spec.network.get("sequences")
+    if model.task != "lesions" or not isinstance(names, list):
+        raise ModelError(f"Model {model.name} is for {model.task}; lesions are found by one that `casewise train lesions` made.")
+    return tuple(str(name) for name in names)
+
+
+def predict(model: Model, image: Image, device: str = "cpu", *, each: bool = True) -> Lesions:
+    """The lesions of an examination.
+
+    image : (sequences, *spatial), normalised, as ``examination.stacked(sequences_of(model))`` gives it; a missing sequence is named
+    in ``header["absent"]``. each : whether the map of each sequence alone is made as well.
+    Raises CasewiseError for another number of channels, and where no sequence is there.
+    """
+    names = sequences_of(model)
+    if image.channels != len(names):
+        msg = f"The model takes {len(names)} sequences ({', '.join(names)}) and was given {image.channels}; a missing one is all 0."
+        raise CasewiseError(msg)
+    whole = scaled(image)
+    there = [number for number in range(len(names)) if whole.array[number].any()]
+    if not there:
+        raise CasewiseError(f"None of the sequences {', '.join(names)} is there; give at least one.")
+    box = window(whole)
+    ready = cut(whole, box)
+    parts = model.spec.preparation.parts(ready)
+    shown = [part for part in parts if shows(part)]
+    together, verdicts, own = _answers(model, shown, resolve_device(device))
+    maps = {names[there[0]]: together} if len(there) == 1 else {}
+    if each and len(there) > 1:
+        maps = {names[n]: own[:, n] if own is not None else _answers(model, shown, resolve_device(device), (n,))[0] for n in there}
+    grids = {name: _placed(_assembled(model, parts, shown, found, ready), whole, box) for name, found in maps.items()}
+    seen = grids[names[there[0]]] if len(there) == 1 else _placed(_assembled(model, parts, shown, together, ready), whole, box)
+    combined, grids = _bright(model, seen, grids, image, [names[n] for n in there], box)
+    rule = Rule.of(model.spec.network)
+    told = _told(model, verdicts, _areas(together, rule), there)
+    bright = Brightness.of(model.spec.network)
+    calibration = Calibration.of(model.spec.network, bright is None or bright.sequence in [names[n] for n in there])
+    mask, lesions, any_lesion = outlined(combined, image, rule, seen, calibration)
+    return Lesions(
+        tuple(names[n] for n in there),
+        tuple(name for n, name in enumerate(names) if n not in there),
+        combined,
+        mask,
+        grids if each else {},
+        any_lesion,
+        told.classes,
+        told.score,
+        lesions,
+    )
+
+
+def _bright(
+    model: Model, seen: Floats, grids: dict[str, Floats], image: Image, there: Sequence[str], box: Box
+) -> tuple[Floats, dict[str, Floats]]:
+    """The combined map, and those by each sequence, drawn out to where the model's settings say that it is bright."""
+    brightness = Brightness.of(model.spec.network)
+    if brightness is None or brightness.sequence not in there:
+        return seen, grids
+    values = image.array[sequences_of(model).index(brightness.sequence)][box.slices]
+    drawn = [
+        own
+        if name not in ("", brightness.sequence)
+        else _placed(brightness.applied(own[box.slices], values, image.spacing), image, box)
+        for name, own in {"": seen, **grids}.items()
+    ]
+    return drawn[0], dict(zip(grids, drawn[1:], strict=True))
+
+
+@dataclass(frozen=True)
+class _Told:
+    classes: dict[str, float]
+    score: float | None
+
+
+def _answers(
+    model: Model, parts: Sequence[Part], device: str, kept: Sequence[int] | None = None
+) -> tuple[Floats, Floats, Floats | None]:
+    """(chances (N, row, column), verdicts (N, outputs), the same chances by each sequence (N, sequences, row, column) or None)."""
+    network = model.ready(device)
+    size = model.spec.preparation.size
+    maps: list[Floats] = [np.zeros((0, *size), np.float32)]
+    verdicts: list[Floats] = []
+    own: list[Floats] = []
+    with torch.inference_mode():
+        for start in range(0, len(parts), _BATCH):
+            x = torch.stack([part.tensor() for part in parts[start : start + _BATCH]]).numpy()
+            answer: LesionAnswer = network(torch.from_numpy(x if kept is None else only(x, kept)).to(device))
+            logits = answer.map if answer.map is not None else torch.full((len(x), *size), -10.0)
+            maps.append(logits.float().sigmoid().cpu().numpy())
+            verdicts.append(answer.verdict.float().cpu().numpy())
+            if answer.maps is not None:
+                own.append(answer.maps.float().sigmoid().cpu().numpy())
+    told = np.concatenate(verdicts) if verdicts else np.zeros((0, 1), np.float32)
+    return np.concatenate(maps), told, np.concatenate(own) if own else None
+
+
+def _assembled(model: Model, parts: Sequence[Part], shown: Sequence[Part], chances: Floats, image: Image) -> Floats:
+    """(*spatial) on the image's grid; 0 in slices that show nothing. Thin slices are smoothed across: each was judged alone."""
+    if parts and parts[0].view.slices:
+        thickness = image.spacing[parts[0].view.order[-1]]
+        if thickness < _THIN_MM and len(chances) > 1:
+            chances = gaussian_filter1d(chances, _ACROSS_MM / thickness, axis=0, mode="nearest")
+    answers = {part.number: plane for part, plane in zip(shown, chances, strict=True)}
+    planes = [
+        part.restore(torch.from_numpy(answers[part.number])[None])
+        if part.number in answers
+        else np.zeros((1, *part.shape), np.float32)
+        for part in parts
+    ]
+    return model.spec.preparation.assemble(planes, image)[0]
+
+
+def _placed(values: Floats, whole: Image, box: Box) -> Floats:
+    """(*spatial) of the whole image; 0 outside the box."""
+    full = np.zeros(whole.spatial_shape, np.float32)
+    full[box.slices] = values
+    return full
+
+
+def _areas(chances: Floats, rule: Rule) -> npt.NDArray[np.float64]:
+    """(N,): pixels of lesion in each slice, and a little for what is nearly one."""
+    return (chances >= rule.threshold).sum(axis=(1, 2)) + 1e-3 * chances.sum(axis=(1, 2), dtype=np.float64)
+
+
+def _told(model: Model, verdicts: Floats, areas: npt.NDArray[np.float64], there: Sequence[int]) -> _Told:
+    """Of all slices together. A slice says what the lesion is as far as it says that there is one."""
+    settings = model.spec.network
+    told_by = settings.get("told_by")
+    seen = not isinstance(told_by, list) or any(number in there for number in told_by)
+    if len(verdicts) == 0:
+        return _Told({}, 0.0 if settings.get("kind") == "lesion_regression" else None)
+    if settings.get("kind") == "lesion_regression":
+        scores = 1 / (1 + np.exp(-verdicts[:, 0].astype(np.float64)))
+        score = float((scores * areas).sum() / areas.sum()) if areas.sum() > 0 else float(scores.max())
+        return _Told({}, score if seen else None)
+    odds = np.exp(verdicts.astype(np.float64) - verdicts.max(axis=1, keepdims=True))
+    chances = odds / odds.sum(axis=1, keepdims=True)
+    lesion = chances[:, 1:]
+    shares = lesion.sum(axis=0) / max(float(lesion.sum()), 1e-9)
+    ranked = sorted(zip(model.spec.classes[1:], shares, strict=True), key=lambda pair: -pair[1])
+    return _Told({name: float(share) for name, share in ranked} if seen else {}, None)

@@ -1,0 +1,153 @@
+"""Over names, tables and folder layouts: no mask and no row ever lands on another image."""
+
+from __future__ import annotations
+
+import csv
+import io
+import tempfile
+import unicodedata
+from pathlib import Path
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from casewise.archive.ingest.layouts.matching import Match, pair
+from casewise.archive.ingest.layouts.tree import File, Folder
+from casewise.archive.ingest.planning import Plan, plan
+
+# Parts that make names near one another: prefixes, numbers, other scripts, separators, roles and sequences.
+PARTS = [
+    "a",
+    "A",
+    "1",
+    "01",
+    "10",
+    "scan",
+    "image",
+    "anna",
+    "maria",
+    "患者",
+    "甲",
+    "乙",
+    "ä",
+    "ä",
+    "й",
+    "+",
+    "−",
+    "b",
+    "T1",
+    "FLAIR",
+    "left",
+    "x",
+    "p1",
+    "(2)",
+]
+FOLDERS = ["train/p1", "train/p2", "valid/p1", "a", "b/a", "p1", "患者/甲"]
+JOINTS = ["", "_", "-", " ", "."]
+ROLES = ["{}_mask", "{}-seg", "mask_{}", "{} label", "{}_gt", "{}_ROI"]
+names = st.lists(st.tuples(st.sampled_from(PARTS), st.sampled_from(JOINTS)), min_size=1, max_size=4).map(
+    lambda parts: "".join(part + joint for part, joint in parts).rstrip("_-. ") or "n"
+)
+sets = st.lists(names, min_size=1, max_size=5, unique_by=lambda name: unicodedata.normalize("NFC", name).casefold())
+
+
+def tree(paths: list[str]) -> Folder:
+    """A folder of files that need not be there."""
+    top = Folder(Path("/study"))
+    for path in paths:
+        here = top
+        *folders, name = path.split("/")
+        for part in folders:
+            here = here.folders.setdefault(part, Folder(here.path / part))
+        here.files[name] = File(1, 1)
+    return top
+
+
+def attached(whole: Plan) -> dict[str, set[str]]:
+    """Mask → the images that it is attached to, as paths below the folder."""
+    found: dict[str, set[str]] = {}
+    for image, entry in whole.entries.items():
+        for label in entry.labels:
+            found.setdefault(str(label.path.relative_to("/study")), set()).add(str(image.relative_to("/study")))
+    return found
+
+
+@settings(max_examples=400, deadline=None)
+@given(everybody=sets, role=st.sampled_from(ROLES), missing=st.data())
+def test_a_mask_lands_on_the_image_of_its_name_or_on_none(everybody: list[str], role: str, missing: st.DataObject) -> None:
+    there = [name for name in everybody if missing.draw(st.booleans())]
+    masks = {f"{role.format(name)}.png": name for name in everybody}
+    found = attached(plan([tree([*(f"{name}.png" for name in there), *masks])]))
+    for mask, images in found.items():
+        # A name of which part is another's name and a structure ("p1" + "left") is drawn too: that is refused, not attached.
+        assert images == {f"{masks[mask]}.png"}, (mask, images)
+
+
+@settings(max_examples=200, deadline=None)
+@given(everybody=sets, missing=st.data())
+def test_a_plain_mask_of_an_image_that_is_there_is_attached(everybody: list[str], missing: st.DataObject) -> None:
+    there = [name for name in everybody if missing.draw(st.booleans())]
+    for name, match in pair([f"{name}.png" for name in there], [f"{name}.png" for name in there], in_mask_folder=True).items():
+        if isinstance(match, Match):
+            assert match.images == (name,)
+        else:
+            assert "fits several" in match
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    names=sets,
+    patients=st.lists(st.sampled_from(["p1", "p2", "p10", "anna", "maria", "患者甲"]), min_size=1, max_size=3, unique=True),
+    images=st.sampled_from(["images", "imgs", "scans", "train_images", "imagesTr", ""]),
+    masks=st.sampled_from(["masks", "labels", "train_masks", "labelsTr", "lung_masks", "annotations"]),
+    suffix=st.sampled_from(["", "_mask", "_seg"]),
+    missing=st.data(),
+)
+def test_masks_in_folders_of_their_own_stay_with_their_folder(
+    names: list[str], patients: list[str], images: str, masks: str, suffix: str, missing: st.DataObject
+) -> None:
+    every = [f"{patient}/{name}" for patient in patients for name in names]
+    there = [path for path in every if missing.draw(st.booleans())]
+    prefix = f"{images}/" if images else ""
+    found = attached(plan([tree([*(f"{prefix}{path}.png" for path in there), *(f"{masks}/{path}{suffix}.png" for path in every)])]))
+    for mask, landed in found.items():
+        right = mask.removeprefix(f"{masks}/").removesuffix(f"{suffix}.png")
+        assert landed == {f"{prefix}{right}.png"}, (mask, landed)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    names=sets,
+    folders=st.lists(st.sampled_from(FOLDERS), min_size=1, max_size=4, unique=True),
+    written=st.sampled_from(["{}", ".\\{}", "C:\\study\\{}", "set/{}", "/mnt/x/{}"]),
+    with_suffix=st.booleans(),
+    encoding=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"]),
+    missing=st.data(),
+)
+def test_a_row_lands_on_the_image_of_its_path_or_on_none(
+    names: list[str], folders: list[str], written: str, with_suffix: bool, encoding: str, missing: st.DataObject
+) -> None:
+    every = [f"{folder}/{name}" for folder in folders for name in names]
+    there = [path for path in every if missing.draw(st.booleans())]
+    text = io.StringIO(newline="")
+    table = csv.writer(text)
+    table.writerow(["path", "category"])
+    for path in every:
+        cell = written.format(path if "\\" not in written else path.replace("/", "\\"))
+        table.writerow([cell + ".png" * with_suffix, f"of {path}!"])
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "t.csv").write_bytes(text.getvalue().encode(encoding))
+        top = Folder(Path(folder))
+        for path in ["t.csv", *(f"{path}.png" for path in there)]:
+            here = top
+            *parts, name = path.split("/")
+            for part in parts:
+                here = here.folders.setdefault(part, Folder(here.path / part))
+            here.files[name] = File(1, 1)
+        entries = plan([top]).entries
+        landed = {str(image.relative_to(folder)): entry.category for image, entry in entries.items() if entry.category is not None}
+    for image, category in landed.items():
+        right = category.removeprefix("of ").removesuffix("!") + ".png"
+        assert unicodedata.normalize("NFC", image) == unicodedata.normalize("NFC", right)
+    if there and written in ("{}", ".\\{}"):
+        assert len(landed) >= 1

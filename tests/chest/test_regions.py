@@ -1,0 +1,155 @@
+"""Regions of real radiographs, whatever their size, pose and polarity; and what is no frontal chest radiograph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from skimage.transform import resize
+
+from casewise import formats
+from casewise.chest import Regions, regions
+from casewise.chest.regions import HEART, LEFT_LUNG, NAMES, OVERLAP, RIGHT_LUNG
+from casewise.errors import CasewiseError
+from casewise.image import Box, Image
+from casewise.training.metrics import dice
+from tests.formats.synthetic import instance
+
+FILMS = ("jsrt/images/JPCNN031.png", "shenzhen/images/CHNCXR_0170_0.png", "montgomery/images/MCUCXR_0094_0.png")
+
+
+def film(shared_data: Path, name: str, side: int = 512) -> Image:
+    image = formats.read(shared_data / name)
+    array = resize(image.array[0].astype(np.float32), (side, side), preserve_range=True, anti_aliasing=True)
+    return Image(array.astype(np.uint8)[None], header={"spacing_known": False})
+
+
+def true_lungs(shared_data: Path, name: str, side: int = 512) -> np.ndarray:
+    path = shared_data / name
+    site = path.parents[1]
+    folders = [site / "masks" / one for one in (LEFT_LUNG, RIGHT_LUNG)] if site.name == "jsrt" else [site / "lung_masks"]
+    both = np.any([formats.read(folder / path.name).array[0] > 127 for folder in folders], axis=0)
+    return resize(both.astype(np.float32), (side, side)) > 0.5
+
+
+def lungs(found: Regions) -> np.ndarray:
+    return found.masks[RIGHT_LUNG] | found.masks[LEFT_LUNG]
+
+
+@pytest.mark.parametrize("name", FILMS)
+def test_lungs_and_heart_lie_where_they_are(name: str, shared_data: Path) -> None:
+    image = film(shared_data, name)
+    found = regions(image)
+    assert tuple(found.masks) == NAMES
+    assert dice(lungs(found), true_lungs(shared_data, name)) > 0.93
+    for region in found.found.values():
+        assert region.mask.shape == image.spatial_shape and region.mask.dtype == bool
+        assert region.box == Box.around(region.mask) == found.boxes[region.name]
+    for label in (RIGHT_LUNG, LEFT_LUNG, HEART):
+        assert ndimage.label(found.masks[label])[1] == 1
+        assert not (ndimage.binary_fill_holes(found.masks[label]) & ~found.masks[label]).any()
+        assert 0.5 < found[label].probability <= 1
+    columns = {label: np.nonzero(mask)[1].mean() for label, mask in found.masks.items()}
+    assert columns[RIGHT_LUNG] < columns[HEART] < columns[LEFT_LUNG]
+    assert not (found.masks[HEART] & lungs(found)).any()
+    assert not (found.masks[OVERLAP] & ~found.masks[HEART]).any()
+
+
+@pytest.mark.parametrize("side", [64, 100, 256, 1500])
+def test_any_resolution_gives_the_same_lungs(side: int, shared_data: Path) -> None:
+    found = regions(film(shared_data, FILMS[0], side))
+    assert dice(lungs(found), true_lungs(shared_data, FILMS[0], side)) > (0.9 if side < 100 else 0.93)
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+@pytest.mark.parametrize("dark", [False, True])
+def test_turned_and_inverted_pictures_are_handled_and_said(turns: int, dark: bool, shared_data: Path) -> None:
+    image = film(shared_data, FILMS[1])
+    straight = regions(image)
+    array = np.rot90(image.array, turns, (1, 2))
+    found = regions(Image(np.ascontiguousarray(255 - array if dark else array), header=image.header))
+    for label in (RIGHT_LUNG, LEFT_LUNG):
+        assert dice(np.rot90(found.masks[label], -turns), straight.masks[label]) > 0.95
+    assert ("inverted" in found.flags) == dark
+    told = [remark.sentence for remark in found.remarks if remark.flag == "rotated"]
+    assert bool(told) == bool(turns)
+    assert not turns or f"{(-90 * turns) % 360}° clockwise" in told[0]
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float64])
+def test_range_and_type_of_values_do_not_matter(dtype: type, shared_data: Path) -> None:
+    image = film(shared_data, FILMS[2], 256)
+    other = image.with_array(image.array.astype(dtype) * 13 + 500)
+    assert dice(lungs(regions(other)), lungs(regions(image))) > 0.99
+    colour = image.with_array(np.repeat(image.array, 3, axis=0))
+    assert dice(lungs(regions(colour)), lungs(regions(image))) > 0.99
+
+
+def test_dicom_says_how_the_picture_lies(shared_data: Path, tmp_path: Path) -> None:
+    array = film(shared_data, FILMS[1]).array[0].astype(np.uint16)
+    mirrored = instance(tmp_path / "m.dcm", array[:, ::-1].copy(), Modality="DX", PatientOrientation=["R", "F"])
+    found = regions(formats.read(mirrored))
+    straight = regions(film(shared_data, FILMS[1]))
+    assert dice(found.masks[LEFT_LUNG][:, ::-1], straight.masks[LEFT_LUNG]) > 0.95
+    assert found.flags == ("mirrored",)
+    side = instance(tmp_path / "s.dcm", array, Modality="DX", PatientOrientation=["A", "F"])
+    with pytest.raises(CasewiseError, match="from the side"):
+        regions(formats.read(side))
+
+
+def test_a_white_lung_is_said_to_be_missing(shared_data: Path) -> None:
+    image = film(shared_data, FILMS[2])
+    whole = regions(image)
+    white = ndimage.gaussian_filter(ndimage.binary_dilation(whole.masks[LEFT_LUNG], iterations=9).astype(float), 5)
+    noise = np.random.default_rng(0).normal(190, 3, image.spatial_shape)
+    array = (image.array * (1 - white) + noise * white).clip(0, 255).astype(np.uint8)
+    found = regions(Image(array, header={"directions": ("L", "F")}))
+    assert "left_lung_missing" in found.flags and LEFT_LUNG not in found
+    assert dice(found.masks[RIGHT_LUNG], whole.masks[RIGHT_LUNG]) > 0.9
+    unstated = regions(image.with_array(array))
+    assert "sides_unknown" in unstated.flags, "its heart is white too, so nothing tells the sides"
+    assert unstated.found.keys() <= {"lung_side_unknown_1", "heart", "heart_lung_overlap"}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "told"),
+    [
+        ("mednist/Hand/*", "hand"),
+        ("mednist/AbdomenCT/*", "abdomen"),
+        ("mednist/HeadCT/*", "head"),
+        ("busi/benign/*).png", "breast"),
+    ],
+)
+def test_other_pictures_are_refused_with_what_was_seen(pattern: str, told: str, shared_data: Path) -> None:
+    sentences = []
+    for path in sorted(shared_data.glob(pattern))[7::100][:3]:
+        with pytest.raises(CasewiseError, match="No frontal view of the lungs") as refused:
+            regions(formats.read(path))
+        sentences.append(str(refused.value))
+    assert any(told in sentence for sentence in sentences)
+
+
+def test_a_side_view_is_refused(shared_data: Path) -> None:
+    """The one lateral film among the pictures at hand; it says nothing of the sort in a header."""
+    with pytest.raises(CasewiseError, match="No frontal view"):
+        regions(formats.read(shared_data / "mednist" / "CXR" / "009727.jpeg"))
+
+
+@pytest.mark.parametrize(
+    ("array", "told"),
+    [
+        (np.zeros((1, 300, 300), np.uint8), "one value throughout"),
+        (np.full((1, 300, 300), 7.5), "7.5"),
+        (np.random.default_rng(0).integers(0, 255, (1, 300, 300)).astype(np.uint8), "No frontal view"),
+        (np.random.default_rng(0).integers(0, 255, (1, 20, 20)).astype(np.uint8), "20×20"),
+        (np.random.default_rng(0).integers(0, 255, (1, 40, 400)).astype(np.uint8), "40×400"),
+        (np.random.default_rng(0).integers(0, 255, (1, 40, 40, 5)).astype(np.uint8), "volume of 40×40×5"),
+        (np.full((1, 50, 50), np.nan) + np.eye(50), "not finite"),
+    ],
+)
+def test_what_cannot_be_a_radiograph_gets_a_sentence(array: np.ndarray, told: str) -> None:
+    with pytest.raises(CasewiseError, match=told) as refused:
+        regions(Image(array))
+    assert "\n" not in str(refused.value)

@@ -1,0 +1,128 @@
+"""What regions are made of: poses, clean masks, the ratio's lines; properties, without a network."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from casewise.chest.cardiothoracic_ratio import cardiothoracic, drawing, measured
+from casewise.chest.region_masks import cleaned, filled_outline, hidden_lung, on_grid
+from casewise.chest.region_pose import Pose, is_side_view, pose_of
+from casewise.chest.regions import HEART, LEFT_LUNG, RIGHT_LUNG, Region, Regions
+from casewise.errors import CasewiseError
+from casewise.image import Box
+
+POSES = [Pose(turns, mirrored, dark) for turns, mirrored, dark in itertools.product(range(4), (False, True), (False, True))]
+
+
+def chances_of(seed: int, shape: tuple[int, int] = (24, 31)) -> np.ndarray:
+    """Smooth random probabilities (4, row, column): blobs of every structure, with holes and islands."""
+    noise = np.random.default_rng(seed).normal(0, 1, (4, *shape))
+    smooth = ndimage.gaussian_filter(noise, (0, 2, 2)) * 12
+    exponent = np.exp(smooth - smooth.max(axis=0))
+    return (exponent / exponent.sum(axis=0)).astype(np.float32)
+
+
+@given(pose=st.sampled_from(POSES), rows=st.integers(1, 9), columns=st.integers(1, 9))
+def test_a_pose_is_undone_exactly(pose: Pose, rows: int, columns: int) -> None:
+    plane = np.arange(rows * columns).reshape(rows, columns)
+    assert np.array_equal(pose.back(pose.upright(plane)), plane)
+    assert np.array_equal(pose.then(1, False).upright(plane), np.rot90(pose.upright(plane)))
+
+
+@pytest.mark.parametrize("pose", [pose for pose in POSES if not pose.inverted])
+def test_dicom_directions_tell_the_pose(pose: Pose) -> None:
+    """A picture whose corners are named by where they lie in the patient is turned so that its first pixel is right and up."""
+    upright = np.array([["HR", "HL"], ["FR", "FL"]])
+    shown = pose.back(upright)
+
+    def direction(start: str, end: str) -> str:
+        (letter,) = set(end) - set(start)
+        return str(letter)
+
+    directions = (direction(shown[0, 0], shown[0, 1]), direction(shown[0, 0], shown[1, 0]))
+    found = pose_of({"directions": directions})
+    assert found is not None and np.array_equal(found.upright(shown), upright)
+
+
+def test_a_side_view_is_known_by_its_header() -> None:
+    assert is_side_view({"directions": ("A", "F")}) and pose_of({"directions": ("A", "F")}) is None
+    assert is_side_view({"view": "LL"}) and not is_side_view({"view": "PA", "directions": ("L", "F")})
+    assert not is_side_view({}) and pose_of({}) is None
+
+
+@given(seed=st.integers(0, 100_000))
+@settings(max_examples=60, deadline=None)
+def test_cleaned_probabilities_give_whole_pieces(seed: int) -> None:
+    chances = cleaned(chances_of(seed))
+    assert np.allclose(chances.sum(axis=0), 1, atol=1e-4) and chances.min() >= 0
+    for number in range(1, 4):
+        _, pieces = ndimage.label(chances.argmax(axis=0) == number)
+        assert pieces <= 1
+
+
+@given(seed=st.integers(0, 100_000), rows=st.integers(8, 90), columns=st.integers(8, 90))
+@settings(max_examples=40, deadline=None)
+def test_masks_come_apart_and_whole_on_any_grid(seed: int, rows: int, columns: int) -> None:
+    masks = on_grid(cleaned(chances_of(seed)), (rows, columns))
+    assert [mask.shape for mask in masks] == [(rows, columns)] * 3
+    assert np.sum(masks, axis=0).max() <= 1
+    assert all(ndimage.label(mask)[1] <= 1 for mask in masks)
+
+
+@given(seed=st.integers(0, 100_000))
+@settings(max_examples=40, deadline=None)
+def test_a_filled_outline_holds_its_mask_and_is_convex(seed: int) -> None:
+    mask = ndimage.gaussian_filter(np.random.default_rng(seed).normal(0, 1, (40, 33)), 3) > 0.1
+    filled = filled_outline(mask)
+    assert filled[mask].all()
+    again = filled_outline(filled)
+    assert not (again & ~ndimage.binary_dilation(filled, np.ones((3, 3)))).any()
+    heart = np.roll(mask, 5, axis=1)
+    assert not (hidden_lung(heart, [mask]) & ~heart).any()
+
+
+def test_the_lung_behind_the_heart_is_found() -> None:
+    lung = np.zeros((60, 60), bool)
+    lung[5:55, 30:55] = True
+    heart = np.zeros_like(lung)
+    heart[30:50, 15:45] = True
+    seen = lung & ~heart
+    assert np.array_equal(hidden_lung(heart, [seen]), lung & heart)
+
+
+def test_a_ratio_of_known_boxes() -> None:
+    right, left, heart = (np.zeros((100, 120), bool) for _ in range(3))
+    right[10:80, 10:50], left[10:80, 70:110], heart[50:75, 45:85] = True, True, True
+    found = measured(right, left, heart)
+    assert found.midline.place == 60 and (found.midline.start, found.midline.end) == (10, 80)
+    assert (found.right.length, found.left.length, found.thorax.length) == (15, 25, 100)
+    assert found.ratio == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("pose", POSES)
+def test_the_ratio_does_not_depend_on_how_the_picture_lies(pose: Pose) -> None:
+    right, left, heart = (np.zeros((100, 120), bool) for _ in range(3))
+    right[10:80, 10:50], left[20:90, 70:112], heart[50:75, 45:85] = True, True, True
+    names = (RIGHT_LUNG, LEFT_LUNG, HEART)
+    shown = {name: np.ascontiguousarray(pose.back(mask)) for name, mask in zip(names, (right, left, heart), strict=True)}
+    boxes = {name: Box.around(mask) for name, mask in shown.items()}
+    found = Regions({name: Region(name, mask, boxes[name], 1.0) for name, mask in shown.items()}, (), pose)
+    lines = cardiothoracic(found)
+    assert lines == measured(right, left, heart)
+    drawn = drawing(lines, found)
+    assert drawn.shape == shown[HEART].shape and 0 < drawn.mean() < 0.1
+    upright = np.asarray(pose.upright(drawn))
+    assert upright[int(lines.thorax.place), 10:112].all()
+
+
+def test_a_ratio_needs_all_three() -> None:
+    mask = np.ones((4, 4), bool)
+    only = Regions({RIGHT_LUNG: Region(RIGHT_LUNG, mask, Box((0, 0), (4, 4)), 1.0)})
+    with pytest.raises(CasewiseError, match="left lung and heart"):
+        cardiothoracic(only)

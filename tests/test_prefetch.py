@@ -1,0 +1,105 @@
+"""Images read and routed ahead of who needs them, in another process."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from casewise.errors import CasewiseError
+from casewise.prefetch import Seen, see_all
+from casewise.routing.router import Router
+from casewise.threads import one_thread
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> list[Path]:
+    paths = [tmp_path / f"{number}.png" for number in range(12)]
+    for number, path in enumerate(paths):
+        Pillow.fromarray(np.full((20, 30), number, np.uint8)).save(path)
+    return paths
+
+
+@pytest.mark.parametrize("ahead", [False, True])
+def test_images_come_in_order_and_a_broken_one_is_named(pictures: list[Path], ahead: bool) -> None:
+    pictures[3].write_bytes(b"no picture")
+    found = list(see_all(pictures, None, ahead=ahead))
+    assert [path for path, _ in found] == pictures
+    assert [isinstance(seen, CasewiseError) for _, seen in found] == [number == 3 for number in range(12)]
+    for number, (path, seen) in enumerate(found):
+        if isinstance(seen, Seen):
+            assert seen.image.array.max() == number
+            assert seen.image.source == path
+            assert seen.route is None
+            assert set(seen.seconds) == {"read"}
+
+
+def test_another_process_routes_as_this_one_does(pictures: list[Path]) -> None:
+    router = Router.load()
+    here, there = (list(see_all(pictures[:3], router, ahead=ahead)) for ahead in (False, True))
+    for (_, one), (_, other) in zip(here, there, strict=True):
+        assert isinstance(one, Seen)
+        assert isinstance(other, Seen)
+        assert one.route is not None
+        assert one.route.to_json() == other.route.to_json()  # type: ignore[union-attr]
+        assert dict(one.image.header) == dict(other.image.header)
+
+
+def test_a_killed_process_costs_the_image_that_it_read_and_no_other(pictures: list[Path]) -> None:
+    found = []
+    for path, seen in see_all(pictures, None, ahead=True):
+        found.append((path, seen))
+        if len(found) == 2:
+            for child in multiprocessing.active_children():
+                os.kill(child.pid or 0, signal.SIGKILL)
+    assert [path for path, _ in found] == pictures
+    lost = [str(seen) for _, seen in found if isinstance(seen, CasewiseError)]
+    assert len(lost) <= 1
+    assert all("ended the process that read it" in reason for reason in lost)
+
+
+def test_nothing_is_left_when_the_caller_stops(pictures: list[Path]) -> None:
+    seen = see_all(pictures, None, ahead=True)
+    next(seen)
+    seen.close()
+    assert not multiprocessing.active_children()
+
+
+def test_nothing_outlives_a_killed_caller(pictures: list[Path], tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(
+        "import multiprocessing, os, signal, sys\n"
+        "from pathlib import Path\n"
+        "from casewise.prefetch import see_all\n"
+        "if __name__ == '__main__':\n"
+        "    seen = see_all([Path(p) for p in sys.argv[1:]], None, ahead=True)\n"
+        "    next(seen)\n"
+        "    print(*(child.pid for child in multiprocessing.active_children()), flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    done = subprocess.run([sys.executable, program, *map(str, pictures)], stdout=subprocess.PIPE, text=True, check=False)
+    (child,) = map(int, done.stdout.split())
+    for _ in range(100):
+        if not Path(f"/proc/{child}").exists() or "\nState:\tZ" in Path(f"/proc/{child}/status").read_text():
+            return
+        time.sleep(0.1)
+    os.kill(child, signal.SIGKILL)
+    pytest.fail("The process that read ahead went on after its caller was killed.")
+
+
+def test_threads_are_given_back() -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    with pytest.raises(ZeroDivisionError), one_thread():
+        assert torch.get_num_threads() == 1
+        1 / 0  # noqa: B018
+    assert torch.get_num_threads() == before
