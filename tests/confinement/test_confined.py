@@ -136,7 +136,7 @@ def test_everything_ends_when_casewise_is_gone(tmp_path: Path) -> None:
 @pytest.mark.parametrize("without", ALL)
 def test_it_cannot_look_into_others(tried: Callable[..., dict[str, object]], without: tuple[str, ...]) -> None:
     if "landlock" in without:
-        pytest.skip("the environment of others can then be read; docs/confinement.md says so")
+        pytest.skip("the environment of others can then be read; docs/how-to/confinement.md says so")
     said = tried("spy", without)
     assert "done" not in (said["environment"], said["memory"])
 

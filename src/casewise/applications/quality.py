@@ -1,7 +1,8 @@
 """The quality application: what makes an image itself doubtful, told with a number, before anything is read from it.
 
 A threshold lies between what good images of public collections measure and what the same images measure after they were damaged
-(docs/connect-applications.md has both). It needs no model, and knows an image's kind from the router's category or the modality.
+(docs/how-to/connect-applications.md has both). It needs no model, and knows an image's kind from the router's category or the
+modality.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ class Archive:
     ) -> ImportReport:
         """Take in the images below ``paths`` (files or folders), their masks, and what is known of them.
 
-        manifest : a CSV table that says what each image is (see docs/import-your-images.md); it may name images elsewhere.
+        manifest : a CSV table that says what each image is (see docs/how-to/import-your-images.md); it may name images elsewhere.
         site : where all of them are from. copy : copy the files into the archive; otherwise they stay where they are.
         encoder : embed the images too. progress : called with (step, done, total).
         What was imported before and has not changed is not read again; an import that was stopped goes on where it stopped.

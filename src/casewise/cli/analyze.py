@@ -137,7 +137,7 @@ def analyze(
       casewise analyze a.dcm b.dcm series/ --output reports --json
       casewise analyze --sequence FLAIR=flair.nii.gz --sequence T1=t1.nii.gz
 
-    Read on in docs/analyze-and-adapt.md.
+    Read on in docs/how-to/analyze-and-adapt.md.
     """
     kept = f"The reports that are finished stay in {output}."
     inputs = _inputs(images or [], sequences or [], reference, register)

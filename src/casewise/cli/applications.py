@@ -20,7 +20,7 @@ def applications(
       casewise applications
       casewise applications --applications hospital.toml --json
 
-    Read on in docs/connect-applications.md.
+    Read on in docs/how-to/connect-applications.md.
     """
     with answering(as_json) as answer:
         from casewise.applications.registry import default_registry

@@ -28,7 +28,7 @@ def archive(
       casewise archive my-archive
       casewise archive my-archive --json
 
-    Read on in docs/import-your-images.md.
+    Read on in docs/how-to/import-your-images.md.
     """
     with answering(as_json) as answer:
         from casewise.archive import Archive

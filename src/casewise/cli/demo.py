@@ -28,7 +28,7 @@ def demo(
 
       casewise demo --output demo-output
 
-    Read on in docs/analyze-and-adapt.md.
+    Read on in docs/how-to/analyze-and-adapt.md.
     """
     with answering(as_json, kept="Run the command again to make the demonstration anew.") as answer:
         from casewise.demo import describe, run

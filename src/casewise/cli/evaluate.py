@@ -36,7 +36,7 @@ def evaluate(
       casewise evaluate heart-model my-archive
       casewise evaluate lung.ts my-archive --site "Hospital B" --json
 
-    Read on in docs/train-a-model.md.
+    Read on in docs/how-to/train-a-model.md.
     """
     with answering(as_json) as answer:
         from casewise.archive import Archive

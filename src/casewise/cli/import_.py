@@ -81,7 +81,7 @@ def import_images(
       casewise import my-archive scans/ --site "Hospital A"
       casewise import my-archive scans/ --manifest scans/labels.csv --copy
 
-    Read on in docs/import-your-images.md.
+    Read on in docs/how-to/import-your-images.md.
     """
     kept = "Every image imported so far is kept; run the same command again to import the rest."
     with answering(as_json, kept) as answer:

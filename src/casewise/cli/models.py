@@ -27,7 +27,7 @@ def models(
       casewise models
       casewise models /srv/models --json
 
-    Read on in docs/bring-your-own-model.md.
+    Read on in docs/how-to/bring-your-own-model.md.
     """
     with answering(as_json) as answer:
         from casewise.models.listing import SHIPPED, describe_model, find_models

@@ -37,7 +37,7 @@ def regions(
       casewise regions chest.dcm
       casewise regions ward/*.png --output regions --json
 
-    Read on in docs/regions.md.
+    Read on in docs/how-to/regions.md.
     """
     with answering(as_json) as answer, protecting(images, force):
         import casewise

@@ -59,7 +59,7 @@ def route(
       casewise route new.dcm
       casewise route scan.nii.gz hand.png series/ --classifier svm --json
 
-    Read on in docs/route-images.md.
+    Read on in docs/how-to/route-images.md.
     """
     with answering(as_json) as answer:
         from casewise.applications.registry import default_registry

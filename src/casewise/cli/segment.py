@@ -127,7 +127,7 @@ def segment(
       casewise segment next.nii.gz --archive my-archive --structure kidney --output next-kidney.nii.gz
       casewise segment next.nii.gz --archive my-archive --structure kidney --from-mask corrected.nii.gz --accept -o kidney.nii.gz
 
-    Read on in docs/interaction.md.
+    Read on in docs/how-to/interaction.md.
     """
     with answering(as_json) as answer, protecting([image, scribbles, from_mask], force):
         import casewise

@@ -64,7 +64,7 @@ def segments(
       casewise segments chest.png --output segments/ --json
       casewise segments ct.nii.gz --region liver=liver.nii.gz --longest 96
 
-    Read on in docs/segments.md.
+    Read on in docs/how-to/segments.md.
     """
     named = [_named(text) for text in masks or ()]
     with answering(as_json) as answer, protecting([path, *(file for _, file in named)], force):

@@ -88,7 +88,7 @@ def similar(
       casewise similar my-archive new.dcm --by content --sheet similar.png
       casewise similar my-archive new.png --region heart --model heart-model --json
 
-    Read on in docs/find-similar-cases.md.
+    Read on in docs/how-to/find-similar-cases.md.
     """
     with answering(as_json) as answer, protecting([image], force):
         from casewise.archive import Archive

@@ -35,7 +35,7 @@ def subsets(
       casewise subsets my-archive heart-model
       casewise subsets my-archive heart-model -k 6
 
-    Read on in docs/analyze-and-adapt.md.
+    Read on in docs/how-to/analyze-and-adapt.md.
     """
     kept = "The subsets whose model is finished are kept; run the same command again to make the others."
     with answering(as_json, kept) as answer:

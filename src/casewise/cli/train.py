@@ -53,7 +53,7 @@ cases it was trained on: later, refinement looks for similar cases that the mode
   casewise train lesions my-archive --output lesion-model
   casewise train sites my-archive --from heart-model --output heart-of-all-sites
 
-Read on in docs/train-a-model.md.
+Read on in docs/how-to/train-a-model.md.
 """
 
 
@@ -93,7 +93,7 @@ def segmenter(
       casewise train segmenter my-archive --structure heart --output heart-model
       casewise train segmenter my-archive --structure lungs=left_lung+right_lung -o lungs
 
-    Read on in docs/train-a-model.md.
+    Read on in docs/how-to/train-a-model.md.
     """
     with answering(as_json, KEPT) as answer:
         from casewise.case import Structure
@@ -142,7 +142,7 @@ def classifier(
       casewise train classifier my-archive --output class-model
       casewise train classifier my-archive --category normal --category pneumonia -o chest
 
-    Read on in docs/train-a-model.md.
+    Read on in docs/how-to/train-a-model.md.
     """
     with answering(as_json, KEPT) as answer:
         from casewise.training import Input, train_classifier
@@ -182,7 +182,7 @@ def router(
       casewise train router my-archive --output my-router
       casewise train router my-archive --classifier svm -o my-router
 
-    Read on in docs/route-images.md.
+    Read on in docs/how-to/route-images.md.
     """
     with answering(as_json, KEPT) as answer:
         from casewise.routing.training import SETTINGS, Plan, train_router

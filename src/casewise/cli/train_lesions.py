@@ -86,7 +86,7 @@ def lesions(
       casewise train lesions my-archive --structure lesion=tumour+edema --network multitask -o lesion-model
       casewise train lesions my-archive --network regression --score benign=0.5 --score malignant=1 --map-score -o suspicion
 
-    Read on in docs/lesions.md.
+    Read on in docs/how-to/lesions.md.
     """
     with answering(as_json, KEPT) as answer:
         from casewise.case import Structure

@@ -139,7 +139,7 @@ def sites(
       casewise train sites my-archive --from lung-model --deployment C --annotated 8 -o lungs-c8
       casewise train sites my-archive --from lesion-model --deployment "Hospital C" -o lesions-c
 
-    Read on in docs/sites.md.
+    Read on in docs/how-to/sites.md.
     """
     with answering(as_json, _KEPT) as answer:
         from casewise.adaptation.sites import Plan, check_sites, train_sites, vectors_of

@@ -43,7 +43,7 @@ class Protections:
         cannot = [what for what, is_held in held.items() if is_held]
         parts = [f"cannot {_joined(cannot, 'or')}"] if cannot else []
         parts += [f"CAN {_joined(can, 'and')}"] if can else []
-        return f"On this system applications {', and '.join(parts)} (docs/confinement.md)."
+        return f"On this system applications {', and '.join(parts)} (docs/how-to/confinement.md)."
 
     def to_json(self) -> dict[str, object]:
         return asdict(self)

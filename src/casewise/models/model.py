@@ -122,8 +122,8 @@ class Model:
             raise ModelError(msg)
         if self.task == "lesions":
             msg = (
-                f"Model {self.name} takes an examination's sequences together; declare it as an application (docs/lesions.md), "
-                "or give it to casewise.lesions.predict."
+                f"Model {self.name} takes an examination's sequences together; declare it as an application "
+                "(docs/how-to/lesions.md), or give it to casewise.lesions.predict."
             )
             raise ModelError(msg)
         return predict(self, image, resolve_device(device))

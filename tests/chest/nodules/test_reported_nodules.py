@@ -114,7 +114,7 @@ def test_the_model_reports_from_the_thresholds_of_the_page() -> None:
     assert np.allclose(judge.weights, told["weights"], atol=1e-5) and judge.shift == pytest.approx(told["shift"], abs=1e-5)
 
 
-@pytest.mark.parametrize("place", ["README.md", "docs/segments.md"])
+@pytest.mark.parametrize("place", ["README.md", "docs/how-to/segments.md"])
 def test_the_figures_are_the_same_wherever_they_stand(place: str, kept: dict[str, list[Row]]) -> None:
     text = " ".join((ROOT / place).read_text(encoding="utf-8").split())
     assert nodules.sentence(kept[nodules.CROSSED]) in text

@@ -30,7 +30,7 @@ def load_foreign(path: Path) -> Model:
     if _is_nnunet(path):
         msg = (
             f"{path} is an nnU-Net model, which casewise does not read yet; "
-            "export its network as TorchScript and describe it (docs/bring-your-own-model.md)."
+            "export its network as TorchScript and describe it (docs/how-to/bring-your-own-model.md)."
         )
         raise ModelError(msg)
     msg = (

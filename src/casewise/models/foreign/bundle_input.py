@@ -191,6 +191,6 @@ def ensure_certain(document: Mapping[str, Any], doubts: list[str], origin: Any) 
     if doubts:
         msg = (
             f"What {origin} does to an image is not certain: {'; '.join(doubts)}. Describe its input in {origin / 'casewise.toml'} "
-            "(docs/bring-your-own-model.md has a template)."
+            "(docs/how-to/bring-your-own-model.md has a template)."
         )
         raise ModelError(msg)

@@ -39,14 +39,14 @@ def read_description(path: Path) -> dict[str, Any]:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        msg = f"{path} cannot be read: {error}; docs/bring-your-own-model.md has a template."
+        msg = f"{path} cannot be read: {error}; docs/how-to/bring-your-own-model.md has a template."
         raise ModelError(msg) from error
     strange = sorted(set(document) - _KEYS)
     if strange:
         msg = f"{path} has the unknown setting {strange[0]!r}; a model's description has {', '.join(sorted(_KEYS))}."
         raise ModelError(msg)
     if not isinstance(document.get("input", {}), dict):
-        msg = f"{path} has no table [input]; docs/bring-your-own-model.md has a template."
+        msg = f"{path} has no table [input]; docs/how-to/bring-your-own-model.md has a template."
         raise ModelError(msg)
     return document
 
@@ -56,7 +56,7 @@ def spec_of(document: Mapping[str, Any], network: Mapping[str, Any], origin: Pat
     given = document.get("input")
     missing = [key for key in _INPUT if not isinstance(given, Mapping) or key not in given]
     if missing:
-        msg = f"{origin} does not say the input's {', '.join(missing)}; docs/bring-your-own-model.md has a template."
+        msg = f"{origin} does not say the input's {', '.join(missing)}; docs/how-to/bring-your-own-model.md has a template."
         raise ModelError(msg)
     settings = dict(network) | {"answers": document.get("answers", "logits")}
     return Spec.from_toml({**document, "network": settings}, origin=str(origin))
