@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import pydoc
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import casewise
 from tests.cli.test_frame import COMMANDS
 
 HEAVY = {
@@ -45,8 +49,32 @@ def test_importing_casewise_needs_no_network_library() -> None:
     assert not modules & {"torch", "monai", "sklearn", "SimpleITK"}
 
 
+LAZY = sorted(stub.parent for stub in Path(casewise.__file__).parent.rglob("__init__.pyi"))
+
+
+@pytest.mark.parametrize("folder", LAZY, ids=lambda folder: folder.name)
+def test_every_name_of_a_lazy_package_leads_somewhere(folder: Path) -> None:
+    parts = folder.relative_to(LAZY[0].parent).parts
+    program = f"import {'.'.join(parts)}"
+    subprocess.run([sys.executable, "-c", program], check=True, env=os.environ | {"EAGER_IMPORT": "1"})
+
+
+def test_dir_and_help_list_the_classes_and_functions() -> None:
+    listed = dir(casewise)
+    assert {"Archive", "Image", "Model", "Result", "read", "write", "training", "formats"} <= set(listed)
+    assert "TYPE_CHECKING" not in listed
+    text = pydoc.plain(pydoc.render_doc(casewise))
+    assert "class Archive(" in text
+    assert "    read(" in text
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="frobnicate"):
+        casewise.frobnicate  # noqa: B018
+
+
 def test_every_package_is_reached_from_the_package_alone() -> None:
     names = ("read", "write", "Image", "Archive.similar", "Model.load", "Router.route", "InteractiveSegmentation.undo")
-    rooms = ("training.fit", "adaptation.refine", "applications.Application", "segments.segments", "routing.Router")
-    program = "import casewise; " + "; ".join(f"casewise.{name}" for name in (*names, *rooms))
+    packages = ("training.fit", "adaptation.refine", "applications.Application", "segments.segments", "routing.Router")
+    program = "import casewise; " + "; ".join(f"casewise.{name}" for name in (*names, *packages))
     assert "casewise" in imported_by("-c", program)

@@ -1,0 +1,33 @@
+from . import abnormality as abnormality
+from . import adaptation as adaptation
+from . import applications as applications
+from . import archive as archive
+from . import chest as chest
+from . import errors as errors
+from . import evaluation as evaluation
+from . import examination as examination
+from . import formats as formats
+from . import interaction as interaction
+from . import lesions as lesions
+from . import models as models
+from . import pipeline as pipeline
+from . import registration as registration
+from . import reporting as reporting
+from . import routing as routing
+from . import segments as segments
+from . import training as training
+from .archive import Archive as Archive
+from .case import Case as Case
+from .case import Structure as Structure
+from .finding import Finding as Finding
+from .formats import read as read
+from .formats import write as write
+from .formats.dicom.write_segmentation import write_segmentation as write_segmentation
+from .image import Box as Box
+from .image import Image as Image
+from .interaction import InteractiveSegmentation as InteractiveSegmentation
+from .models import Model as Model
+from .result import Result as Result
+from .routing import Router as Router
+
+__version__: str

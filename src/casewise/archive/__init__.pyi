@@ -1,0 +1,3 @@
+from .archive import Archive as Archive
+from .ingest.report import ImportReport as ImportReport
+from .ingest.report import Refused as Refused

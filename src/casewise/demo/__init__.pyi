@@ -1,0 +1,2 @@
+from .running import run as run
+from .telling import describe as describe

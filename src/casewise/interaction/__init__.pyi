@@ -1,0 +1,2 @@
+from .fine_tuning import FineTuning as FineTuning
+from .session import InteractiveSegmentation as InteractiveSegmentation
