@@ -26,10 +26,11 @@ demo: $(READY) ## Run the demonstration on real images: ends with the path of a 
 test: $(READY) ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(TEST_ARGS)
 
-lint: $(READY) ## Check style and types
+lint: $(READY) ## Check style, types, and which package uses which
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
+	$(BIN)/lint-imports --no-cache
 
 format: $(READY) ## Put the code into the project's style
 	$(BIN)/python -m ruff check --fix .

@@ -29,3 +29,12 @@ def _legible(letter: str) -> str:
 def same_structure(text: str) -> str:
     """What is equal for two spellings of one structure: case, blanks and underscores do not count."""
     return re.sub(r"[\s_]+", "", nfc(text).casefold())
+
+
+def same_category(first: str, second: str) -> bool:
+    """Whether two names of a category are the same but for capitals, blanks, ``-`` and ``_``."""
+    return _plain_category(first) == _plain_category(second)
+
+
+def _plain_category(name: str) -> str:
+    return re.sub(r"[\s_-]+", "", name).casefold()

@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from casewise.errors import UsageError
+from casewise.names import same_category
 
 ANY = "*"
 ON_REQUEST = "on request"
@@ -155,7 +156,7 @@ class Declared:
 
     def takes(self, category: str) -> bool:
         """Whether images of the category come to it by its own declaration; capitals, blanks, '-' and '_' do not matter."""
-        return any(own == ANY or same(own, category) for own in self.categories)
+        return any(own == ANY or same_category(own, category) for own in self.categories)
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -169,15 +170,6 @@ class Declared:
             "memory_mb": self.memory_mb,
             "origin": self.origin,
         }
-
-
-def same(first: str, second: str) -> bool:
-    """Whether two names of a category are the same but for capitals, blanks, ``-`` and ``_``."""
-    return _plain(first) == _plain(second)
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]+", "", name).casefold()
 
 
 def _is_safe(url: str) -> bool:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from casewise.applications.builtin import BUILT_IN
 from casewise.applications.declaration import read_declarations
-from casewise.applications.declared import ANY, ON_REQUEST, Declared, PythonRun, same
+from casewise.applications.declared import ANY, ON_REQUEST, Declared, PythonRun
 from casewise.applications.rules import Rule
 from casewise.errors import UsageError
+from casewise.names import same_category
 
 GROUP = "casewise.applications"
 VARIABLE = "CASEWISE_APPLICATIONS"
@@ -59,7 +60,7 @@ class Registry:
         First come those that declare it, in the order of declaration, then the rules, in theirs. ``unknown`` brings only those
         that take every category.
         """
-        if same(category, UNKNOWN):
+        if same_category(category, UNKNOWN):
             names = [declared.name for declared in self._applications.values() if ANY in declared.categories]
         else:
             names = [declared.name for declared in self._applications.values() if declared.takes(category)]
@@ -79,7 +80,11 @@ class Registry:
         """Raises UsageError where an application is declared for a category that no router here tells: it would never run."""
         for declared in self._applications.values():
             for category in declared.categories:
-                if category in (ANY, ON_REQUEST) or same(category, UNKNOWN) or any(same(category, other) for other in known):
+                if (
+                    category in (ANY, ON_REQUEST)
+                    or same_category(category, UNKNOWN)
+                    or any(same_category(category, other) for other in known)
+                ):
                     continue
                 near = difflib.get_close_matches(category, known, 1)
                 guess = f" (did you mean {near[0]!r}?)" if near else ""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from casewise.applications.declared import same
 from casewise.errors import UsageError
+from casewise.names import same_category
 
 # DICOM keywords by the name under which an image's header keeps them; what tells of the patient is not kept.
 FIELDS = {
@@ -88,7 +88,7 @@ class Condition:
 
     def _equal(self, given: object, value: object) -> bool:
         if isinstance(given, str) and isinstance(value, str):
-            return same(given, value) if FIELDS[self.field] == "category" else given.casefold() == value.casefold()
+            return same_category(given, value) if FIELDS[self.field] == "category" else given.casefold() == value.casefold()
         return given == value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from casewise.archive.ingest.layouts.words import sequence_in
+from casewise.archive.words import sequence_in
 from casewise.image import Image
 
 # Columns of their own, or about the file rather than the image.

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from casewise.archive.catalogue import Catalogue, images, meta
 from casewise.archive.failures import translated
-from casewise.archive.ingest.layouts.words import sequence_in
+from casewise.archive.words import sequence_in
 from casewise.errors import ArchiveError
 from casewise.formats import Kind
 from casewise.formats.dicom.pseudonyms import keyed, under

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from casewise.archive.failures import disk_sentence
-from casewise.archive.ingest.layouts.tree import suffix
+from casewise.archive.suffixes import suffix
 from casewise.errors import ArchiveError
 
 _FOLDER = "files"

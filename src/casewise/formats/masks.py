@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.errors import CasewiseError, UnreadableImageError
-from casewise.formats.dicom.segmentation import is_segmentation_file, segment_masks, segmentation_of
+from casewise.formats.dicom.segmentation import segment_masks
+from casewise.formats.dicom.segmentation_header import is_segmentation_file, segmentation_of
 from casewise.formats.found import Kind
 from casewise.formats.guard import one_sentence
 from casewise.formats.mask_grids import is_placed, laid, on_grid, whole_factor

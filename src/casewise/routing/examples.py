@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from casewise.applications.declared import same
 from casewise.errors import CasewiseError
 from casewise.image import Image
+from casewise.names import same_category
 from casewise.progress import Progress, silent
 from casewise.result import SimilarCase
 from casewise.routing.route import UNKNOWN
@@ -31,9 +31,9 @@ class Examples:
 
         Capitals, blanks, ``-`` and ``_`` in the archive's names of categories do not matter. An *unknown* image has no examples.
         """
-        if same(category, UNKNOWN):
+        if same_category(category, UNKNOWN):
             return (), None
-        keys = {key for name, members in self._members.items() if same(name, category) for key in members}
+        keys = {key for name, members in self._members.items() if same_category(name, category) for key in members}
         try:
             found = self._archive.similar(image, k=k, encoder=self._encoder, among=keys, progress=self._progress) if keys else []
         except CasewiseError as error:

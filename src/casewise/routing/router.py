@@ -19,6 +19,7 @@ from casewise.routing.dicom_prior import Prior, prior_of
 from casewise.routing.features import features
 from casewise.routing.out_of_distribution import Doubt, Neighbours, odds
 from casewise.routing.route import UNKNOWN, Route, Score
+from casewise.routing.storage import SHIPPED, Parts, load, save
 from casewise.routing.views import View, views
 from casewise.threads import one_thread
 
@@ -55,15 +56,12 @@ class Router:
     @classmethod
     def load(cls, folder: str | Path | None = None) -> Router:
         """The router in ``folder``; the one that comes with casewise, where none is named. Raises ModelError, one sentence."""
-        from casewise.routing.storage import SHIPPED, load
-
-        return load(Path(folder) if folder is not None else SHIPPED)
+        return cls(*load(Path(folder) if folder is not None else SHIPPED))
 
     def save(self, folder: str | Path) -> Path:
         """Write the router to ``folder``, which must not exist yet."""
-        from casewise.routing.storage import save
-
-        return save(self, Path(folder))
+        parts = Parts(self.model, self.svm, self.neighbours, self.temperatures, self.doubts, self.classifier, self.measures)
+        return save(parts, Path(folder))
 
     @property
     def categories(self) -> tuple[str, ...]:

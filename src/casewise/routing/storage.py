@@ -5,8 +5,9 @@ from __future__ import annotations
 import shutil
 import tempfile
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tomli_w
@@ -19,7 +20,6 @@ from casewise.models.storage import load as load_model
 from casewise.routing.classifiers import CLASSIFIERS, Svm
 from casewise.routing.out_of_distribution import Doubt, Neighbours
 from casewise.routing.route import UNKNOWN
-from casewise.routing.router import Router
 
 FORMAT = 1
 SHIPPED = Path(__file__).parents[1] / "models" / "shipped" / "router"
@@ -27,7 +27,19 @@ _DOUBT = ("middle", "width", "weight", "highest")
 _SETTINGS, _ARRAYS = "router.toml", "router.safetensors"
 
 
-def save(router: Router, folder: Path) -> Path:
+class Parts(NamedTuple):
+    """What a router's folder holds: the fields of :class:`casewise.routing.router.Router`, in its order."""
+
+    model: Model
+    svm: Svm
+    neighbours: Neighbours
+    temperatures: Mapping[str, float]
+    doubts: Mapping[str, Doubt]
+    classifier: str
+    measures: Mapping[str, float]
+
+
+def save(router: Parts, folder: Path) -> Path:
     """Write beside and rename; an existing folder is never overwritten."""
     if folder.exists():
         msg = f"{folder} exists and a router is never overwritten; choose another folder."
@@ -41,7 +53,7 @@ def save(router: Router, folder: Path) -> Path:
         save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, inner / _ARRAYS)
         (inner / _SETTINGS).write_text(tomli_w.dumps(_document(router)), encoding="utf-8")
         with (inner / "card.md").open("a", encoding="utf-8") as card:
-            card.writelines(_told(router))
+            card.writelines(_measured(router))
         inner.rename(folder)
     except (OSError, SafetensorError) as error:
         detail = error.strerror if isinstance(error, OSError) else error
@@ -53,7 +65,7 @@ def save(router: Router, folder: Path) -> Path:
     return folder
 
 
-def _document(router: Router) -> dict[str, Any]:
+def _document(router: Parts) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "network": router.model.key,
@@ -69,12 +81,12 @@ def _document(router: Router) -> dict[str, Any]:
     }
 
 
-def _told(router: Router) -> list[str]:
+def _measured(router: Parts) -> list[str]:
     lines = [f"- {name.replace('_', ' ')}: {value:.4g}\n" for name, value in router.measures.items()]
     return ["\n## The router on its held-out images\n", *lines] if lines else []
 
 
-def load(folder: Path) -> Router:
+def load(folder: Path) -> Parts:
     """Raises ModelError, one sentence, for a folder that is missing, damaged or no router's."""
     if not (folder / _SETTINGS).is_file():
         kind = "is a model without a router" if (folder / "model.toml").is_file() else "holds no router"
@@ -101,7 +113,7 @@ def load(folder: Path) -> Router:
         raise _damaged(folder, f"{_SETTINGS} or {_ARRAYS}", error) from error
 
 
-def _router(model: Model, document: dict[str, Any], arrays: dict[str, Any]) -> Router:
+def _router(model: Model, document: dict[str, Any], arrays: dict[str, Any]) -> Parts:
     svm = Svm.of_arrays(arrays)
     bank = np.asarray(arrays["bank"], np.float32)
     categories = [name for name in model.labels if name != UNKNOWN]
@@ -114,7 +126,7 @@ def _router(model: Model, document: dict[str, Any], arrays: dict[str, Any]) -> R
     if min(*temperatures.values(), *(value for doubt in doubts.values() for value in (doubt.middle, doubt.width))) <= 0:
         raise ValueError("its temperatures and distances are above 0")
     measures = {name: float(value) for name, value in document.get("measures", {}).items()}
-    return Router(model, svm, Neighbours(bank), temperatures, doubts, str(document["classifier"]), measures)
+    return Parts(model, svm, Neighbours(bank), temperatures, doubts, str(document["classifier"]), measures)
 
 
 def _damaged(folder: Path, name: str, error: Exception) -> ModelError:

@@ -13,8 +13,8 @@ import pytest
 
 from casewise.archive import Archive
 from casewise.archive.ingest.layouts.subjects import subjects
-from casewise.archive.ingest.layouts.words import structure_of_folder
 from casewise.archive.ingest.report import ImportReport
+from casewise.archive.words import structure_of_folder
 from tests.image_trees import mask, picture, volume
 
 

@@ -119,7 +119,7 @@ def test_whatever_is_written_comes_back_as_words_of_the_text_alone(text: str, na
     ],
 )
 def test_a_mask_or_computed_image_is_known_by_its_name(name: str) -> None:
-    from casewise.archive.ingest.layouts.words import sequence_in
+    from casewise.archive.words import sequence_in
     from casewise.examination.sequences import of_description
 
     assert derived_word(name)

@@ -21,7 +21,7 @@ from casewise.archive.ingest.layouts.joining import Images
 from casewise.archive.ingest.layouts.table_files import TableError, read_table
 from casewise.archive.ingest.layouts.tables import entry
 from casewise.archive.ingest.layouts.tree import Folder
-from casewise.archive.ingest.layouts.words import structure_name
+from casewise.archive.words import structure_name
 from casewise.errors import ArchiveError
 from casewise.names import legible, same_structure
 

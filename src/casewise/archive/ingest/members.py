@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from casewise.archive.ingest.layouts.tree import suffix
+from casewise.archive.suffixes import suffix
 from casewise.errors import UnreadableImageError
 from casewise.formats import Found, Kind
 from casewise.formats.hdf5 import data_sets_of

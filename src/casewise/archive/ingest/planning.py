@@ -17,7 +17,7 @@ from casewise.archive.ingest.layouts.classes import look_like_people
 from casewise.archive.ingest.layouts.entry import Entry, FolderNote, LabelSource, Orphan, TableNote
 from casewise.archive.ingest.layouts.subjects import subjects
 from casewise.archive.ingest.layouts.tree import Folder, stem
-from casewise.archive.ingest.layouts.words import IMAGE_WORDS, modality_in, sequence_in, structure_name
+from casewise.archive.words import IMAGE_WORDS, modality_in, sequence_in, structure_name
 from casewise.names import legible, same_structure
 
 # Believed in this order.

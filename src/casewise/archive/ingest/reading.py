@@ -9,10 +9,10 @@ from pathlib import Path
 from casewise.archive.facts import header_content, header_facts
 from casewise.archive.ingest.labels import LabelReader, LabelRow
 from casewise.archive.ingest.layouts.entry import Entry, LabelSource
-from casewise.archive.ingest.layouts.tree import suffix
 from casewise.archive.ingest.members import expanded
 from casewise.archive.pseudonym_key import subject_under
 from casewise.archive.storage import take
+from casewise.archive.suffixes import suffix
 from casewise.errors import ArchiveError, CasewiseError
 from casewise.formats import Found, Kind, read_found
 from casewise.hashing import combined_key, file_key

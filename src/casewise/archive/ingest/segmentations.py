@@ -7,9 +7,10 @@ from functools import cached_property
 from pathlib import Path
 
 from casewise.archive.ingest.layouts.entry import LabelSource
-from casewise.archive.ingest.layouts.tree import DICOM, File, suffix
+from casewise.archive.ingest.layouts.tree import DICOM, File
+from casewise.archive.suffixes import suffix
 from casewise.errors import CasewiseError
-from casewise.formats.dicom.segmentation import is_segmentation_file, segmentation_of
+from casewise.formats.dicom.segmentation_header import is_segmentation_file, segmentation_of
 
 _SUFFIXES = DICOM | {""}
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from casewise.errors import ArchiveError
-
-if TYPE_CHECKING:
-    from casewise.archive.retrieval.index import Index
 
 Vectors = npt.NDArray[np.float32]
 Scores = npt.NDArray[np.float32]
@@ -22,6 +19,22 @@ _BLOCK = 1 << 25  # numbers of a temporary array: 128 MiB of float32
 _SPARSE = 0.25  # below this share of a base's rows they are gathered, above it all rows are read in order
 
 
+class CandidateIndex(Protocol):
+    """An index over some rows of a base, as the search asks it: :class:`casewise.archive.retrieval.index.Index` is one."""
+
+    def serves(self, queries: int, allowed: int, k: int) -> bool:
+        """Whether the index is faster than the vectors themselves for this call."""
+        ...
+
+    def unknown(self, n: int, allowed: Mask | None) -> Rows:
+        """The rows of a base of ``n`` that may be found and that are not in the index."""
+        ...
+
+    def candidates(self, units: npt.NDArray[np.float64], base: Vectors, k: int, allowed: Mask | None) -> Iterator[Rows | None]:
+        """For each query the indexed rows that hold its k best; None where the vectors have to be read instead."""
+        ...
+
+
 def top_k(
     queries: npt.ArrayLike,
     base: Vectors,
@@ -29,7 +42,7 @@ def top_k(
     *,
     rows: npt.ArrayLike | None = None,
     exclude: Sequence[int] | Rows = (),
-    index: Index | None = None,
+    index: CandidateIndex | None = None,
 ) -> tuple[Scores, Rows]:
     """The ``k`` rows of ``base`` most like each query.
 
@@ -110,7 +123,7 @@ def _candidates(
     k: int,
     allowed: Mask | None,
     total: int,
-    index: Index | None,
+    index: CandidateIndex | None,
 ) -> Iterator[Rows]:
     """For each query the rows among which its k best are."""
     if index is None or not index.serves(len(units), total, k):

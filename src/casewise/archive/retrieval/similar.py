@@ -8,7 +8,8 @@ known of both.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from casewise.archive.facts import content_of
 from casewise.archive.retrieval.content import DEFAULT_FIELDS, comparable
 from casewise.archive.retrieval.embedding import Vectors, store_of
+from casewise.archive.retrieval.search import Rows
 from casewise.case import Case, Structure
 from casewise.encoder import Encoder
 from casewise.errors import ArchiveError, CasewiseError, NothingKnownError, UsageError
@@ -23,9 +25,6 @@ from casewise.image import Box, Image
 from casewise.orientation import Turn, displayed
 from casewise.progress import Progress
 from casewise.result import SimilarCase
-
-if TYPE_CHECKING:
-    from casewise.archive.archive import Archive
 
 Numbers = npt.NDArray[np.float64]
 
@@ -35,8 +34,25 @@ _LOOKED_AT = 64  # cases compared within a region: those most alike as a whole
 _PRESELECTED = 1000  # cases that a search through an index hands on to be compared in full
 
 
+class Searched(Protocol):
+    """What the search needs of an archive; :class:`casewise.archive.Archive` has it."""
+
+    @property
+    def folder(self) -> Path: ...
+
+    def keys_of(self, image: Image) -> set[str]: ...
+
+    def embed(self, encoder: Encoder, progress: Progress = ...) -> object: ...
+
+    def cases(self, structures: Sequence[Structure | str] = ..., *, keys: Collection[str] | None = ...) -> list[Case]: ...
+
+    def vectors(self, encoder: Encoder) -> tuple[list[str], Rows, Vectors]: ...
+
+    def mean_vector(self, encoder: Encoder) -> Numbers: ...
+
+
 def find_similar(
-    archive: Archive,
+    archive: Searched,
     image: Image,
     k: int,
     by: tuple[str, ...],
@@ -107,7 +123,7 @@ def _content(image: Image, cases: Sequence[Case]) -> Numbers:
 
 
 def _preselected(
-    archive: Archive, image: Image, k: int, encoder: Encoder, left_out: Collection[str], among: Collection[str] | None
+    archive: Searched, image: Image, k: int, encoder: Encoder, left_out: Collection[str], among: Collection[str] | None
 ) -> set[str] | None:
     """In an archive so large that FAISS serves it, the keys among which the most similar are; None in a smaller one."""
     from casewise.archive.retrieval.index import CELLS_FROM
@@ -126,7 +142,7 @@ def _preselected(
     return {key for key, row in zip(keys, rows.tolist(), strict=True) if row in wanted}
 
 
-def _latent(archive: Archive, query: Vectors, cases: Sequence[Case], encoder: Encoder) -> Numbers:
+def _latent(archive: Searched, query: Vectors, cases: Sequence[Case], encoder: Encoder) -> Numbers:
     """(n,) cosines; −1 for a case that has no vector (it could not be read any more)."""
     keys, rows, base = archive.vectors(encoder)
     if not keys:

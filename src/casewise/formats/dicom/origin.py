@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from casewise.errors import CasewiseError, UnreadableImageError
-from casewise.formats.dicom.series import headers
+from casewise.formats.dicom.instances import headers
 from casewise.formats.dicom.slices import Slice
 from casewise.formats.dicom.stacks import affine_of, stacks_of
 from casewise.formats.found import Kind

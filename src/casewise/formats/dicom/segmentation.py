@@ -1,9 +1,8 @@
-"""DICOM Segmentations read as masks: whose series they are of, their segments, and each frame placed by its own plane."""
+"""DICOM Segmentations read as masks: each frame is placed by its own plane, on an image that the segmentation names."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -13,58 +12,18 @@ import numpy.typing as npt
 
 from casewise.errors import UnreadableImageError
 from casewise.formats.dicom.elements import text, whole
-from casewise.formats.dicom.file import dataset_of
+from casewise.formats.dicom.origin import headers_of, origin
 from casewise.formats.dicom.pixels import decoded
+from casewise.formats.dicom.segmentation_header import Segmentation, described, segmentation_dataset
 from casewise.formats.dicom.slices import found_vector
 from casewise.formats.found import Kind
-from casewise.formats.guard import BoundedFile, one_sentence
+from casewise.formats.guard import one_sentence
 from casewise.image import Array, Image
 
-_BINARY_OR_FRACTIONAL, _LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"
-CLASSES = (_BINARY_OR_FRACTIONAL, _LABEL_MAP)
 _TOLERANCE = 0.1  # of a voxel
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _ANOTHER_GRID = "lies on another grid than its image"
 Mask = npt.NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Segmentation:
-    """What the header of a segmentation says.
-
-    segments : number → name as given, in the order of the numbers. series, instances : UIDs of the images that it names as its
-    own. frame_of_reference : UID, "" if none. kind : BINARY, FRACTIONAL or LABELMAP. half : the stored value above which a
-    fractional segment is taken.
-    """
-
-    path: Path
-    segments: dict[int, str]
-    series: tuple[str, ...]
-    instances: frozenset[str]
-    frame_of_reference: str
-    kind: str
-    half: float
-
-
-def is_segmentation(dataset: Any) -> bool:
-    """Whether a data set is a DICOM Segmentation, by its class."""
-    return text(dataset, "SOPClassUID") in CLASSES
-
-
-def is_segmentation_file(path: Path) -> bool:
-    """Whether a file is a DICOM Segmentation, by its first kilobyte."""
-    try:
-        with BoundedFile(path) as file:
-            head = file.read(1024)
-    except (OSError, UnreadableImageError):
-        return False
-    return head[128:132] == b"DICM" and any(name.encode() + end in head for name in CLASSES for end in (b"\0", b"\x02"))
-
-
-def segmentation_of(path: Path) -> Segmentation:
-    """What a segmentation's header says. Raises UnreadableImageError where the file is none."""
-    with one_sentence(path, "a DICOM segmentation", quote=False):
-        return _described(path, _dataset(path, pixels=False))
 
 
 def segment_masks(path: Path, like: Image) -> dict[int, Mask]:
@@ -76,8 +35,8 @@ def segment_masks(path: Path, like: Image) -> dict[int, Mask]:
     Raises UnreadableImageError where the segmentation is of other images, or a frame does not lie on the image's voxels.
     """
     with one_sentence(path, "a DICOM segmentation", quote=False):
-        dataset = _dataset(path)
-        about = _described(path, dataset)
+        dataset = segmentation_dataset(path)
+        about = described(path, dataset)
         _check_source(about, dataset, like)
         # The stored numbers are labels, whatever colours a palette shows them in.
         dataset.PhotometricInterpretation = "MONOCHROME2"
@@ -95,63 +54,6 @@ def segment_masks(path: Path, like: Image) -> dict[int, Mask]:
     return masks
 
 
-def _dataset(path: Path, pixels: bool = True) -> Any:
-    dataset = dataset_of(path, pixels)
-    if not is_segmentation(dataset):
-        raise UnreadableImageError(f"{path} is no DICOM segmentation.")
-    return dataset
-
-
-def _described(path: Path, dataset: Any) -> Segmentation:
-    segments: dict[int, str] = {}
-    for item in dataset.get("SegmentSequence") or []:
-        number = whole(item, "SegmentNumber")
-        if number:  # a label map's 0 is its background
-            segments[number] = _name(dataset, item, number)
-    if not segments:
-        raise UnreadableImageError(f"{path} is a DICOM segmentation that describes no segment.")
-    series, instances = _sources(dataset)
-    kind = text(dataset, "SegmentationType").upper() or "BINARY"
-    if text(dataset, "SOPClassUID") == _LABEL_MAP:
-        kind = "LABELMAP"
-    largest = whole(dataset, "MaximumFractionalValue") or 1
-    half = 0.5 * largest if kind == "FRACTIONAL" else 0.0
-    reference = text(dataset, "FrameOfReferenceUID")
-    return Segmentation(path, dict(sorted(segments.items())), series, instances, reference, kind, half)
-
-
-def _name(dataset: Any, item: Any, number: int) -> str:
-    for keyword in ("SegmentLabel", "SegmentDescription"):
-        name = text(item, keyword)
-        if name:
-            return _as_meant(name) if not text(dataset, "SpecificCharacterSet") else name
-    kind = (item.get("SegmentedPropertyTypeCodeSequence") or [None])[0]
-    meaning = text(kind, "CodeMeaning") if kind is not None else ""
-    return meaning or f"segment_{number}"
-
-
-def _as_meant(name: str) -> str:
-    """Text without a declared character set, which was read as Latin-1; many programs write UTF-8 without saying so."""
-    try:
-        return name.encode("latin-1").decode("utf-8")
-    except UnicodeError:
-        return name
-
-
-def _sources(dataset: Any) -> tuple[tuple[str, ...], frozenset[str]]:
-    """UIDs of the series and instances that a segmentation names as those it was drawn on."""
-    holders = [dataset, *(dataset.get("StudiesContainingOtherReferencedInstancesSequence") or [])]
-    listed = [series for holder in holders for series in holder.get("ReferencedSeriesSequence") or []]
-    named = [item for series in listed for item in series.get("ReferencedInstanceSequence") or []]
-    named += list(dataset.get("SourceImageSequence") or [])
-    groups = [*(dataset.get("SharedFunctionalGroupsSequence") or []), *(dataset.get("PerFrameFunctionalGroupsSequence") or [])]
-    for group in groups:
-        for derivation in group.get("DerivationImageSequence") or []:
-            named += list(derivation.get("SourceImageSequence") or [])
-    series = tuple(dict.fromkeys(uid for item in listed if (uid := text(item, "SeriesInstanceUID"))))
-    return series, frozenset(uid for item in named if (uid := text(item, "ReferencedSOPInstanceUID")))
-
-
 def _check_source(about: Segmentation, dataset: Any, like: Image) -> None:
     """That the image is one of those that the segmentation was drawn on: no patient's mask comes onto another's image."""
     if like.header.get("format") != Kind.DICOM.value:
@@ -162,8 +64,6 @@ def _check_source(about: Segmentation, dataset: Any, like: Image) -> None:
     own = str(like.header.get("series", ""))
     if about.series and own not in about.series:
         raise UnreadableImageError(f"{about.path} is a segmentation of another series than its image's; its own is not this one.")
-    from casewise.formats.dicom.origin import headers_of, origin
-
     planes = origin(like)
     if about.instances:
         if not about.instances & {plane.instance for plane in planes}:

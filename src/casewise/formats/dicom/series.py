@@ -10,20 +10,15 @@ from typing import Any
 import numpy as np
 
 from casewise.errors import UnreadableImageError
-from casewise.formats.dicom.elements import class_name, text, whole
-from casewise.formats.dicom.file import dataset_of
 from casewise.formats.dicom.header import about, pixel_size
+from casewise.formats.dicom.instances import headers, image_dataset
 from casewise.formats.dicom.padding import as_background, padding
 from casewise.formats.dicom.pixels import check_decodable, check_series, decoded, in_modality_units
-from casewise.formats.dicom.segmentation import is_segmentation, segmentation_of
 from casewise.formats.dicom.slices import Slice, mosaic_in, slices_of
 from casewise.formats.dicom.stacks import Stack, affine_of, aligned, is_sheared, stacks_of
 from casewise.formats.found import Found, Kind, Rejected
-from casewise.formats.guard import BoundedFile, check_claim, finished, numbered, one_sentence
-from casewise.formats.sniffing import HEAD, kind_by_content
+from casewise.formats.guard import check_claim, finished, numbered, one_sentence
 from casewise.image import Array, Image
-
-_DIRECTORY = "1.2.840.10008.1.3.10"
 
 
 def read_file(path: Path, member: str | None) -> Image:
@@ -34,7 +29,7 @@ def read_file(path: Path, member: str | None) -> Image:
     ``header['spacing_known']`` False and ``header['axes_note']`` saying so. ``member="frame=n"`` takes one frame,
     ``"stack=n"`` one of several stacks, both from 0.
     """
-    dataset = _dataset(path)
+    dataset = image_dataset(path)
     slices = slices_of(path, dataset)
     check_decodable(path, dataset)
     if member is not None and not member.startswith("stack="):
@@ -102,7 +97,7 @@ def read_files(path: Path, files: Sequence[Path], notes: Iterable[str] = ()) -> 
     arrays: list[Array] = []
     for file in files:
         with one_sentence(file, "a DICOM file", quote=False):
-            dataset = _dataset(file)
+            dataset = image_dataset(file)
             if not datasets:
                 check_series(path, dataset, len(files))
             planes += slices_of(file, dataset)[:1]
@@ -116,37 +111,6 @@ def read_files(path: Path, files: Sequence[Path], notes: Iterable[str] = ()) -> 
     image = _image(path, [planes[k] for k in order], [(datasets[k], arrays[k]) for k in order])
     extra = {"notes": tuple(notes)} if notes else {}
     return Image(image.array, image.affine, {**image.header, **extra}, path)
-
-
-def headers(files: Iterable[Path]) -> tuple[list[Slice], dict[Rejected, str]]:
-    """The slices of the DICOM files among ``files``, by their headers alone.
-
-    Second come the files that hold none, each with its reason, and the series that it is of ("" if that cannot be determined). A
-    segmentation is a mask of other files' images, and none itself.
-    """
-    slices: list[Slice] = []
-    rejected: dict[Rejected, str] = {}
-    for file in files:
-        try:
-            with BoundedFile(file) as opened:
-                if kind_by_content(opened.read(HEAD)) is not Kind.DICOM:
-                    continue
-        except (OSError, UnreadableImageError):
-            continue
-        dataset = None
-        try:
-            with one_sentence(file, "a DICOM file", quote=False):
-                dataset = _dataset(file, pixels=False)
-                if is_segmentation(dataset):
-                    rejected[_mask(file)] = ""
-                    continue
-                found = slices_of(file, dataset)
-                check_decodable(file, dataset)
-                slices += found
-        except UnreadableImageError as error:
-            series = text(dataset, "SeriesInstanceUID") if dataset is not None else ""
-            rejected[Rejected(file, str(error), _is_image(dataset))] = series
-    return slices, rejected
 
 
 def find(folder: Path, files: Iterable[Path]) -> list[Found | Rejected]:
@@ -178,11 +142,6 @@ def find(folder: Path, files: Iterable[Path]) -> list[Found | Rejected]:
     return results
 
 
-def _mask(file: Path) -> Rejected:
-    reason = f"{file} is a DICOM segmentation, a mask of other images, and no image itself."
-    return Rejected(file, reason, False, segmentation_of(file).series)
-
-
 def _lost(stack: Stack, stacks: Sequence[Stack], rejected: Mapping[Rejected, str]) -> list[Rejected]:
     """Files that were refused and are slices of this stack of several files.
 
@@ -198,23 +157,6 @@ def _inner(stack: Stack, stacks: Sequence[Stack]) -> str | None:
     """What ``read_file`` takes to read this stack of a file."""
     siblings = [other for other in stacks if other.files == stack.files]
     return None if len(siblings) == 1 else f"stack={siblings.index(stack)}"
-
-
-def _dataset(path: Path, pixels: bool = True) -> Any:
-    dataset = dataset_of(path, pixels)
-    meta = getattr(dataset, "file_meta", None)
-    if len(dataset) == 0:
-        if meta is not None and meta.get("MediaStorageSOPClassUID") == _DIRECTORY:
-            raise UnreadableImageError(f"{path} is an index of DICOM files (DICOMDIR), not an image; give the files' folder.")
-        raise UnreadableImageError(f"{path} is a DICOM file without an image: it is cut short, or holds its header only.")
-    return dataset
-
-
-def _is_image(dataset: Any) -> bool:
-    """Whether a refused file was meant to be an image: not if it is of another class (a report, a plan, an index)."""
-    if dataset is None:
-        return True
-    return bool(whole(dataset, "Rows")) or class_name(dataset) == "of no known class" or "Image" in class_name(dataset)
 
 
 def _image(path: Path, slices: Sequence[Slice], planes: Sequence[tuple[Any, Array]]) -> Image:

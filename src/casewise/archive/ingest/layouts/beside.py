@@ -15,9 +15,10 @@ from collections.abc import Iterator
 
 from casewise.archive.ingest.layouts.entry import Entry, LabelSource, Orphan
 from casewise.archive.ingest.layouts.matching import Match, pair
-from casewise.archive.ingest.layouts.tree import DICOM, HDF5, PICTURES, Folder, stem, suffix
+from casewise.archive.ingest.layouts.tree import DICOM, HDF5, PICTURES, Folder, stem
 from casewise.archive.ingest.layouts.vocabulary import is_structure
-from casewise.archive.ingest.layouts.words import is_mask_name, structure_name, without_roles
+from casewise.archive.suffixes import suffix
+from casewise.archive.words import is_mask_name, structure_name, without_roles
 from casewise.names import nfc
 
 

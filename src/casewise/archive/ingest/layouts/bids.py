@@ -11,7 +11,7 @@ from casewise.archive.ingest.layouts.entry import Entry, LabelSource, Orphan, Ta
 from casewise.archive.ingest.layouts.table_files import TableError, read_table
 from casewise.archive.ingest.layouts.tables import entry
 from casewise.archive.ingest.layouts.tree import Folder, stem
-from casewise.archive.ingest.layouts.words import SEQUENCES, structure_name
+from casewise.archive.words import SEQUENCES, structure_name
 from casewise.names import nfc
 
 _TABLE = "participants.tsv"

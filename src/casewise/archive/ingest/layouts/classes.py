@@ -21,9 +21,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from casewise.archive.ingest.layouts.entry import Entry, FolderNote, Orphan
-from casewise.archive.ingest.layouts.tree import PICTURES, Folder, stem, suffix
+from casewise.archive.ingest.layouts.tree import PICTURES, Folder, stem
 from casewise.archive.ingest.layouts.vocabulary import is_class_word
-from casewise.archive.ingest.layouts.words import camel_words, is_mask_name, without_role, words
+from casewise.archive.suffixes import suffix
+from casewise.archive.words import camel_words, is_mask_name, without_role, words
 from casewise.names import legible, nfc
 
 _IMAGES = frozenset({"image", "images", "img", "imgs"})

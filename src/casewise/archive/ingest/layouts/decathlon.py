@@ -8,7 +8,7 @@ from typing import Any
 
 from casewise.archive.ingest.layouts.entry import Entry, LabelSource, Orphan
 from casewise.archive.ingest.layouts.tree import Folder
-from casewise.archive.ingest.layouts.words import MODALITIES, SEQUENCES, structure_name, words
+from casewise.archive.words import MODALITIES, SEQUENCES, structure_name, words
 
 FILE = "dataset.json"
 

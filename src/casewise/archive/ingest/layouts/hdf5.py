@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from casewise.archive.ingest.layouts.entry import LabelSource
 from casewise.archive.ingest.layouts.matching import Match, pair
-from casewise.archive.ingest.layouts.words import is_mask_name
+from casewise.archive.words import is_mask_name
 from casewise.formats import Found
 
 _SCRIBBLES = ("scribbles", "scribble")

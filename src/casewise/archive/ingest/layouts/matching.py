@@ -22,9 +22,10 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from casewise.archive.ingest.layouts.tree import PICTURES, stem, suffix
+from casewise.archive.ingest.layouts.tree import PICTURES, stem
 from casewise.archive.ingest.layouts.vocabulary import QUALIFIERS, is_side, is_structure, says_acquisition
-from casewise.archive.ingest.layouts.words import (
+from casewise.archive.suffixes import suffix
+from casewise.archive.words import (
     FILLER,
     IMAGE_WORDS,
     MASK_WORDS,

@@ -17,7 +17,7 @@ from casewise.archive.ingest.layouts.entry import Entry, LabelSource, Orphan
 from casewise.archive.ingest.layouts.matching import Match, pair
 from casewise.archive.ingest.layouts.tree import Folder, stem
 from casewise.archive.ingest.layouts.vocabulary import is_structure
-from casewise.archive.ingest.layouts.words import (
+from casewise.archive.words import (
     IMAGE_WORDS,
     camel_words,
     is_mask_name,

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from casewise.archive.ingest.layouts.words import IMAGE_WORDS, MASK_WORDS, SEQUENCES, words
+from casewise.archive.words import IMAGE_WORDS, MASK_WORDS, SEQUENCES, words
 
 _BIDS = re.compile(r"^sub-[A-Za-z0-9]+")
 _NAMED = re.compile(r"(?:^|[^A-Za-z])((?:patient|pat|subject|subj|case)[-_ ]?\d+)(?!\d)", re.IGNORECASE)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from casewise.archive.ingest.layouts.tree import suffix
+from casewise.archive.suffixes import suffix
 from casewise.errors import CasewiseError
 from casewise.names import nfc
 

@@ -17,8 +17,9 @@ from pathlib import Path
 from casewise.archive.ingest.layouts.entry import Entry, Orphan, TableNote
 from casewise.archive.ingest.layouts.joining import Images
 from casewise.archive.ingest.layouts.table_files import Table, TableError, read_table
-from casewise.archive.ingest.layouts.tree import TABLES, Folder, suffix
-from casewise.archive.ingest.layouts.words import camel_words, words
+from casewise.archive.ingest.layouts.tree import TABLES, Folder
+from casewise.archive.suffixes import suffix
+from casewise.archive.words import camel_words, words
 from casewise.names import legible
 
 _SPREADSHEETS = frozenset({".xlsx", ".xls", ".xlsm", ".ods", ".numbers"})

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
+from casewise.archive.suffixes import suffix
 from casewise.names import nfc
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"})
@@ -75,12 +76,6 @@ def _named(wanted: str, names: Iterable[str]) -> str | None:
     """The one of ``names`` that is this text; None where there is none or are two that differ in their bytes alone."""
     same = [name for name in names if name == wanted] or [name for name in names if nfc(name) == nfc(wanted)]
     return same[0] if len(same) == 1 else None
-
-
-def suffix(name: str) -> str:
-    """The suffix in lower case, with ``.nii.gz`` taken as one."""
-    lower = name.lower()
-    return ".nii.gz" if lower.endswith(".nii.gz") else os.path.splitext(lower)[1]  # noqa: PTH122 - a name, not a path
 
 
 def stem(name: str) -> str:

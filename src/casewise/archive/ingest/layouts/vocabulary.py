@@ -6,7 +6,7 @@ image that is missing (``anna_maria_mask`` beside ``anna``), only the words can 
 
 from __future__ import annotations
 
-from casewise.archive.ingest.layouts.words import FILLER, MODALITIES, SEQUENCES, camel_words, is_role, singular
+from casewise.archive.words import FILLER, MODALITIES, SEQUENCES, camel_words, is_role, singular
 
 
 def _words(text: str) -> frozenset[str]:
