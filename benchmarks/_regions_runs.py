@@ -12,9 +12,9 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from casewise.case import Case
+from casewise.chest import regions
 from casewise.chest.cardiothoracic_ratio import measured
-from casewise.chest.region_network import outlined
-from casewise.chest.regions import HEART, LEFT_LUNG, RIGHT_LUNG
+from casewise.chest.region import HEART, LEFT_LUNG, RIGHT_LUNG
 from casewise.errors import CasewiseError
 from casewise.image import Image
 from casewise.models import Model
@@ -72,7 +72,7 @@ def measures_of(model: Model, case: Case, change: Change | None = None) -> Measu
     image = case.image
     truth = {name: load() for name, load in case.load_masks.items()}
     try:
-        found_masks = outlined(change.of(image) if change else image, "cpu", model).masks
+        found_masks = regions(change.of(image) if change else image, "cpu", model=model).masks
         masks = {name: change.back(mask) if change else mask for name, mask in found_masks.items()}
         refused = 0.0
     except CasewiseError:

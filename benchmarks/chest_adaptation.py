@@ -29,7 +29,7 @@ from casewise.adaptation.refinement import REFINEMENT, Plan, refine_on
 from casewise.adaptation.regions import lungs_of, region_plan
 from casewise.archive import Archive
 from casewise.case import Case
-from casewise.chest.region_network import outlined
+from casewise.chest import regions
 from casewise.errors import CasewiseError
 from casewise.image import Image
 from casewise.models import Model
@@ -98,7 +98,7 @@ class Site:
 def outlined_lungs(model: Model, image: Image) -> np.ndarray:
     """(row, column) bool; nothing of a film that is refused."""
     try:
-        return lungs_of(outlined(image, "cpu", model), image)
+        return lungs_of(regions(image, "cpu", model=model), image)
     except CasewiseError:
         return np.zeros(image.spatial_shape, bool)
 

@@ -17,8 +17,8 @@ import numpy as np
 
 from benchmarks._regions_cases import all_sites, no_chests
 from casewise.case import Case, Structure
-from casewise.chest.region_network import outlined
-from casewise.chest.regions import HEART, LEFT_LUNG, RIGHT_LUNG
+from casewise.chest import regions
+from casewise.chest.region import HEART, LEFT_LUNG, RIGHT_LUNG
 from casewise.errors import CasewiseError
 from casewise.models import Model, Preparation, Spec
 from casewise.training import Settings, fit
@@ -66,7 +66,7 @@ def with_guessed_heart(film: Case, model: Model) -> Case:
     if film.has(STRUCTURES[2]):
         return film
     try:
-        heart = outlined(film.image, "cpu", model).masks[HEART]
+        heart = regions(film.image, "cpu", model=model).masks[HEART]
     except (CasewiseError, KeyError):
         return film
     own = heart & ~(film.load_masks[RIGHT_LUNG]() | film.load_masks[LEFT_LUNG]())

@@ -17,9 +17,9 @@ from casewise import formats
 from casewise.applications.cardiothoracic import CardiothoracicRatio
 from casewise.chest import Regions, regions
 from casewise.chest.cardiothoracic_ratio import cardiothoracic
+from casewise.chest.region import LEFT_LUNG, RIGHT_LUNG, UNSIDED
 from casewise.chest.region_pose import Pose
 from casewise.chest.region_sides import Evidence, decided
-from casewise.chest.regions import LEFT_LUNG, RIGHT_LUNG, UNSIDED
 from casewise.chest.upright import upright_turn
 from casewise.image import Image
 from casewise.orientation import TURNS, Turn, displayed

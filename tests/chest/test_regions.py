@@ -11,7 +11,7 @@ from skimage.transform import resize
 
 from casewise import formats
 from casewise.chest import Regions, regions
-from casewise.chest.regions import HEART, LEFT_LUNG, NAMES, OVERLAP, RIGHT_LUNG
+from casewise.chest.region import HEART, LEFT_LUNG, NAMES, OVERLAP, RIGHT_LUNG
 from casewise.errors import CasewiseError
 from casewise.image import Box, Image
 from casewise.training.metrics import dice

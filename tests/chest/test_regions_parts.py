@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from casewise.chest.cardiothoracic_ratio import cardiothoracic, drawing, measured
+from casewise.chest.region import HEART, LEFT_LUNG, RIGHT_LUNG, Region, Regions
 from casewise.chest.region_masks import cleaned, filled_outline, hidden_lung, on_grid
 from casewise.chest.region_pose import Pose, is_side_view, pose_of
-from casewise.chest.regions import HEART, LEFT_LUNG, RIGHT_LUNG, Region, Regions
 from casewise.errors import CasewiseError
 from casewise.image import Box
 

@@ -9,7 +9,7 @@ from pydicom import dcmread
 from pydicom.uid import DigitalXRayImageStorageForPresentation as DX_STORAGE
 
 from casewise import formats
-from casewise.chest.regions import NAMES
+from casewise.chest.region import NAMES
 from casewise.image import Box
 from tests.cli.conftest import Call
 from tests.formats.synthetic import instance

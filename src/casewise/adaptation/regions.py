@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from casewise.adaptation.refinement import Plan, Refinement
 from casewise.adaptation.similar import refine, usable_cases
-from casewise.chest.regions import LEFT_LUNG, RIGHT_LUNG, Regions
+from casewise.chest.region import LEFT_LUNG, RIGHT_LUNG, Regions
 from casewise.errors import CasewiseError
 from casewise.image import Image
 from casewise.models.model import Model
@@ -56,9 +56,9 @@ class RegionAdapter:
 
     def outlined(self, image: Image) -> AdaptedRegions:
         """Raises CasewiseError, one sentence, for what is no frontal chest radiograph."""
-        from casewise.chest.region_network import outlined
+        from casewise.chest import regions
 
-        first = outlined(image, self.device, self.model)
+        first = regions(image, self.device, model=self.model)
         lungs = lungs_of(first, image)
         if not lungs.any():
             return AdaptedRegions(
@@ -68,7 +68,7 @@ class RegionAdapter:
         if not done.refinement.used:
             return AdaptedRegions(first, done.refinement.reason, done.refinement, done.similar)
         try:
-            second = outlined(image, self.device, done.model)
+            second = regions(image, self.device, model=done.model)
         except CasewiseError:
             second = None
         if second is None or second.pose != first.pose or not set(first.found) <= set(second.found):

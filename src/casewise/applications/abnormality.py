@@ -74,7 +74,7 @@ class Abnormality:
     def _chest(self, model: Model, image: Image) -> Judged:
         from casewise.abnormality.differences import abnormality
         from casewise.applications.chest_regions import chest_regions
-        from casewise.chest.regions import LEFT_LUNG, RIGHT_LUNG
+        from casewise.chest.region import LEFT_LUNG, RIGHT_LUNG
 
         found = chest_regions(image, self._device)
         self.notes += [remark.sentence for remark in found.remarks]

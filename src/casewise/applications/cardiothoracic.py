@@ -6,7 +6,7 @@ from pathlib import Path
 
 from casewise.applications.chest_regions import chest_regions
 from casewise.applications.measures import measure
-from casewise.chest.regions import Regions
+from casewise.chest.region import Regions
 from casewise.finding import MEASURE, Finding
 from casewise.formats import mask_suffix, write_mask
 from casewise.image import Array, Box, Image

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from casewise.applications.sharing import shared
+from casewise.chest import Regions, regions
 from casewise.chest.region_files import read_regions, write_regions
-from casewise.chest.regions import Regions, regions
 from casewise.errors import CasewiseError
 from casewise.image import Image
 

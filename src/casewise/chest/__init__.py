@@ -1,5 +1,6 @@
 """Frontal chest radiographs: the regions of lungs and heart, the cardiothoracic ratio, and nodules."""
 
-from casewise.chest.regions import Region, Regions, Remark, regions
+from casewise.chest.region import Region, Regions, Remark
+from casewise.chest.region_network import regions
 
 __all__ = ["Region", "Regions", "Remark", "regions"]

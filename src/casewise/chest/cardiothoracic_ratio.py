@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from casewise.chest.regions import HEART, LEFT_LUNG, RIGHT_LUNG, Regions
+from casewise.chest.region import HEART, LEFT_LUNG, RIGHT_LUNG, Regions
 from casewise.errors import CasewiseError
 
 Mask = npt.NDArray[np.bool_]

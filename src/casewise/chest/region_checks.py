@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from casewise.chest.region import HEART, LEFT_LUNG, RIGHT_LUNG, Remark
 from casewise.chest.region_pose import Pose, is_side_view, stated_pose, usual_poses
 from casewise.chest.region_sides import Sides
-from casewise.chest.regions import HEART, LEFT_LUNG, RIGHT_LUNG, Remark
 from casewise.errors import CasewiseError
 from casewise.image import Image
 from casewise.orientation import TURNS, Turn, joined
@@ -117,13 +117,13 @@ def remarks_on(outline: Outline, image: Image, sides: Sides) -> tuple[Remark, ..
 
 def _is_other(image: Image) -> bool:
     """Whether the router takes the picture for another known kind."""
-    route = _router().route(image)
+    route = router().route(image)
     return route.known and route.category != CHEST
 
 
 def _likeness(image: Image) -> str:
     """What the router takes the picture for, as a clause."""
-    route = _router().route(image)
+    route = router().route(image)
     if route.category == CHEST:
         return ", although it looks somewhat like a chest radiograph: a side view, perhaps, or a part of one"
     if not route.known:
@@ -132,7 +132,8 @@ def _likeness(image: Image) -> str:
 
 
 @cache
-def _router() -> Router:
+def router() -> Router:
+    """The shipped router, which says what else a picture may be."""
     from casewise.routing.router import Router
 
     return Router.load()

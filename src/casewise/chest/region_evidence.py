@@ -18,11 +18,11 @@ import torch
 from torch.nn import functional
 
 from casewise.chest.cardiothoracic_ratio import measured
+from casewise.chest.region import HEART, LEFT_LUNG, RIGHT_LUNG
 from casewise.chest.region_checks import Outline
 from casewise.chest.region_masks import cleaned, smoothed
 from casewise.chest.region_pose import Plane, Pose
 from casewise.chest.region_sides import Evidence
-from casewise.chest.regions import HEART, LEFT_LUNG, RIGHT_LUNG
 from casewise.errors import CasewiseError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from casewise.chest.region import Region, Regions, Remark
 from casewise.chest.region_pose import Pose
-from casewise.chest.regions import Region, Regions, Remark
 from casewise.errors import CasewiseError
 from casewise.image import Box
 

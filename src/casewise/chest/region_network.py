@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from casewise.chest.region import HEART, OVERLAP, UNSIDED, Region, Regions
 from casewise.chest.region_checks import PLAIN, STRUCTURES, Outline, refuse, remarks_on
 from casewise.chest.region_evidence import evidence
 from casewise.chest.region_masks import cleaned, hidden_lung, on_grid, smoothed
 from casewise.chest.region_pose import Plane, Pose, stated_pose, usual_poses
 from casewise.chest.region_sides import Sides, decided
-from casewise.chest.regions import HEART, OVERLAP, UNSIDED, Region, Regions
 from casewise.image import Box, Image
 
 if TYPE_CHECKING:
@@ -26,15 +26,24 @@ _HARDLY = 1.0  # less than this of both lungs: the file may be wrong in how the 
 SCALES = (1.0, 0.9, 1.1)  # better on validation films than the picture as it is, above all for hearts
 
 
-def outlined(image: Image, device: str, model: Model | None = None) -> Regions:
-    """What :func:`casewise.chest.regions` promises, by ``model`` or the shipped one."""
+def regions(image: Image, device: str = "cpu", *, model: Model | None = None) -> Regions:
+    """Outline lungs and heart of a frontal chest radiograph of any resolution, on its own grid.
+
+    ``left_lung`` is the patient's. Which one that is comes from what the file states (DICOM's PatientOrientation, an affine that
+    is a coronal plane's), from how pictures are displayed, and from what the picture shows: the heart and what goes with it. Two of
+    them must agree, or the picture must show it beyond doubt; else the lungs are named by ``UNSIDED`` and a remark says why. A
+    picture may lie in any of the eight ways, and bones may be dark in it: it is handled as what it is, and a remark says so.
+
+    model : a refined model of the regions; None takes the shipped one.
+    Raises CasewiseError, one sentence that says what was seen, for a volume and for a picture that is no frontal chest radiograph.
+    """
     from casewise.device import resolve_device
     from casewise.models.shipped import load
 
     refuse(image)
     best, sides = best_outline(model or load(MODEL), image, resolve_device(device))
     remarks = remarks_on(best, image, sides)
-    return Regions(_regions(best, image, sides.known), remarks, best.pose)
+    return Regions(_found(best, image, sides.known), remarks, best.pose)
 
 
 def best_outline(model: Model, image: Image, device: str) -> tuple[Outline, Sides]:
@@ -110,7 +119,7 @@ def _zoomed(x: Tensor, scale: float) -> Tensor:
     return functional.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def _regions(outline: Outline, image: Image, sided: bool) -> dict[str, Region]:
+def _found(outline: Outline, image: Image, sided: bool) -> dict[str, Region]:
     rows, columns = image.spatial_shape
     masks = on_grid(outline.chances, (columns, rows) if outline.pose.turns % 2 else (rows, columns))
     upright = {name: mask for name, mask in zip(STRUCTURES, masks, strict=True) if outline.seen(name) and mask.any()}

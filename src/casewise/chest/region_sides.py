@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from casewise.chest.region import UNSIDED, Remark
 from casewise.chest.region_pose import Pose, stated_pose, usual_poses
-from casewise.chest.regions import UNSIDED, Remark
 from casewise.image import Image
 
 _AGREES, _CONTRARY, _BEYOND = 0.4, -0.3, 0.7

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
-from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -13,9 +11,6 @@ import numpy.typing as npt
 from casewise.encoder import Encoder
 from casewise.image import Image
 from casewise.orientation import Turn, displayed
-
-if TYPE_CHECKING:
-    from casewise.routing.router import Router
 
 _GEOMETRY = ("format", "directions", "single_axis")  # by which a picture's axes are understood
 Mask = npt.NDArray[np.bool_]
@@ -36,12 +31,12 @@ def upright_turn(image: Image, device: str = "cpu") -> Turn:
 
 
 def _found_turn(image: Image, device: str) -> Turn:
-    from casewise.chest.region_checks import CHEST, PLAIN, can_be_chest
+    from casewise.chest.region_checks import CHEST, PLAIN, can_be_chest, router
     from casewise.chest.region_network import MODEL, best_pose
     from casewise.models.shipped import load
 
     shown = displayed(image)
-    if not can_be_chest(image) or _router().route(image).category != CHEST:
+    if not can_be_chest(image) or router().route(image).category != CHEST:
         return shown
     plausibility, sides = best_pose(load(MODEL), image, device)
     return sides.pose.turn if plausibility >= 2 * PLAIN else shown
@@ -85,10 +80,3 @@ class UprightEncoder:
         from casewise.device import resolve_device
 
         return upright_turn(image, resolve_device(self._device))
-
-
-@cache
-def _router() -> Router:
-    from casewise.routing.router import Router
-
-    return Router.load()

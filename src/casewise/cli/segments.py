@@ -70,7 +70,7 @@ def segments(
     with answering(as_json) as answer, protecting([path, *(file for _, file in named)], force):
         import casewise
         from casewise import chest
-        from casewise.chest.regions import HEART, OVERLAP
+        from casewise.chest.region import HEART, OVERLAP
         from casewise.segments import segments
 
         image = casewise.read(path)

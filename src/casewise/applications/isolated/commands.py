@@ -15,7 +15,7 @@ from casewise.applications.isolated.answers import MOST_BYTES, RESULT, findings_
 from casewise.applications.isolated.directory import Directory
 from casewise.applications.isolated.folders import fill
 from casewise.applications.isolated.outcome import ApplicationError
-from casewise.applications.isolated.worker import Runs, Task
+from casewise.applications.isolated.task import Runs, Task
 from casewise.confinement import processes
 
 _LAST_WORDS = 64 * 1024

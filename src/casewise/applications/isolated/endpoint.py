@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from casewise.applications.isolated.answers import MOST_BYTES, findings_of_result, parse
 from casewise.applications.isolated.outcome import ApplicationError
-from casewise.applications.isolated.worker import Runs, Task
+from casewise.applications.isolated.task import Runs, Task
 
 _SECONDS_OF_SILENCE = 3600  # the parent ends the worker at the declared limit; this only frees a lost connection
 

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from casewise.applications.isolated.worker import Task
+from casewise.applications.isolated.task import Task
 
 # A header's voxels lie in a second file of the same stem.
 _VOXELS = {".hdr": (".img",), ".mhd": (".raw", ".zraw"), ".nhdr": (".raw", ".raw.gz")}

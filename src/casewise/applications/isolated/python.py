@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from casewise.applications.isolated.outcome import ApplicationError
-from casewise.applications.isolated.worker import Runs, Task
+from casewise.applications.isolated.task import Runs, Task
 from casewise.applications.sharing import sharing
 from casewise.finding import Finding
 

@@ -12,8 +12,8 @@ from torch import nn
 from casewise.chest.nodules.box_fusion import Detection, fused
 from casewise.chest.nodules.detector import marked
 from casewise.chest.nodules.false_positive_reduction import Judge, lungs_of
+from casewise.chest.region import HEART, OVERLAP, Regions
 from casewise.chest.region_pose import Pose
-from casewise.chest.regions import HEART, OVERLAP, Regions
 from casewise.chest.segments import chest_segments, pixel_mm
 from casewise.errors import CasewiseError
 from casewise.image import Box, Image

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.chest.region_pose import Pose
-from casewise.image import Box, Image
+from casewise.image import Box
 
 Mask = npt.NDArray[np.bool_]
 RIGHT_LUNG, LEFT_LUNG, HEART, OVERLAP = "right_lung", "left_lung", "heart", "heart_lung_overlap"
@@ -93,18 +93,3 @@ class Regions:
     @property
     def flags(self) -> tuple[str, ...]:
         return tuple(remark.flag for remark in self.remarks)
-
-
-def regions(image: Image, device: str = "cpu") -> Regions:
-    """Outline lungs and heart of a frontal chest radiograph of any resolution, on its own grid.
-
-    ``left_lung`` is the patient's. Which one that is comes from what the file states (DICOM's PatientOrientation, an affine that
-    is a coronal plane's), from how pictures are displayed, and from what the picture shows: the heart and what goes with it. Two of
-    them must agree, or the picture must show it beyond doubt; else the lungs are named by ``UNSIDED`` and a remark says why. A
-    picture may lie in any of the eight ways, and bones may be dark in it: it is handled as what it is, and a remark says so.
-
-    Raises CasewiseError, one sentence that says what was seen, for a volume and for a picture that is no frontal chest radiograph.
-    """
-    from casewise.chest.region_network import outlined
-
-    return outlined(image, device)
