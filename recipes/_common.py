@@ -15,6 +15,7 @@ from benchmarks._statistics import auc, interval, paired_bootstrap
 from casewise.case import Case, Structure
 from casewise.models import Model
 from casewise.training.metrics import dice
+from recipes.licences import DATA
 
 SHIPPED = Path(__file__).resolve().parents[1] / "src" / "casewise" / "models" / "shipped"
 Train = Callable[[Sequence[Case]], Model]
@@ -184,7 +185,7 @@ def ship(model: Model, folder: str, rows: Sequence[Row], card: Card, output: Pat
     """Write the model to the shipped ones, its card with the data, the split, the table and the limits."""
     measures = {f"{row.what} | {row.on}": round(row.value, 4) for row in rows}
     # What training itself measured chose the weights, so it is no result; what stands in the table is.
-    lineage = replace(model.lineage, measures={})
+    lineage = replace(model.lineage, measures={}, training_data=DATA[folder])
     model = Model(model.name, model.spec, model.weights, lineage.measured(**measures))
     shutil.rmtree(output / folder, ignore_errors=True)
     path = model.save(output / folder) / "card.md"

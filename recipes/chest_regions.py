@@ -145,7 +145,8 @@ CARD = Card(
         "NLM Shenzhen chest X-rays, public, 80 patients: lungs; in the last step hearts too, as the network outlined them before",
         "NLM Montgomery County chest X-rays, public, 60 patients: the same",
         "as pictures in which nothing is to be found: the same films turned or inverted, and 20 each of MedNIST's hands, CT and MR "
-        "slices (CC BY-SA 4.0), of brain MR slices and of breast ultrasound (BUSI, CC BY 4.0)",
+        "slices (CC BY-SA 4.0), of photographs of food that a public set (MIT) holds in place of brain MR slices, and of breast "
+        "ultrasound (BUSI, CC BY 4.0)",
     ),
     split=(
         "Every figure is of patients that the network measured had not seen: on JSRT in five folds, each with all films of the "

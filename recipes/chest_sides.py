@@ -119,6 +119,8 @@ CARD = """# casewise-chest-sides
   {levels} coarsest levels, {cells}×{cells} cells) and of its outlines
 - fitted to: {films} films as their sets store them, none of them mirrored as far as is known
 - made by: `python -m recipes.chest_sides`
+- **weights for research only**, by their training data (JSRT (Shiraishi 2000), masks of SCR (van Ginneken
+  2006): free for research use)
 
 ## Measured, each site left out of the fit in turn
 *Named as displayed*: the share of films whose lungs get their sides where the file states nothing. *Mirrored, named wrongly*: the

@@ -15,6 +15,7 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from casewise.hashing import file_key
 from casewise.models import Model, Preparation, Spec
 from casewise.training import Settings, fit
 from casewise.training.samples import samples_of
+from recipes.licences import DATA
 
 ROOT = Path(os.environ.get("CASEWISE_SHARED_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 TARGET = Path(__file__).resolve().parents[1] / "src" / "casewise" / "models" / "shipped" / "encoder"
@@ -102,7 +104,7 @@ def main() -> None:
         "held_out_images": float(len(held_out)),
     }
     sys.stderr.write(f"{measures}\n")
-    model = Model(model.name, model.spec, model.weights, model.lineage.measured(**measures))
+    model = Model(model.name, model.spec, model.weights, replace(model.lineage.measured(**measures), training_data=DATA["encoder"]))
     shutil.rmtree(options.output, ignore_errors=True)
     model.save(options.output)
     card = options.output / "card.md"

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from casewise.case import Case
 from casewise.routing.training import SETTINGS, Plan, train_router
+from recipes.licences import DATA
 from recipes.router_data import SOURCES, cases, parts
 
 TARGET = Path(__file__).resolve().parents[1] / "src" / "casewise" / "models" / "shipped" / "router"
@@ -49,7 +50,8 @@ def main() -> None:
     )
     sys.stderr.write(f"{dict(router.measures)}\n")
     shutil.rmtree(options.output, ignore_errors=True)
-    router.save(options.output)
+    model = replace(router.model, lineage=replace(router.model.lineage, training_data=DATA["router"]))
+    replace(router, model=model).save(options.output)
     licences = dict.fromkeys(source.licence for source in SOURCES if source.trained)
     with (options.output / "card.md").open("a", encoding="utf-8") as card:
         card.write(_CARD + "".join(f"- {licence}\n" for licence in licences))

@@ -22,6 +22,8 @@ def models(
 ) -> None:
     """List the models in folders, and those that come with casewise: name, task, labels, origin and measures.
 
+    "research only" marks weights whose training data allow nothing else; --json lists the data sets and their licences.
+
     [bold]Examples[/bold]
 
       casewise models
@@ -53,4 +55,5 @@ def models(
 def _line(model: dict[str, object]) -> str:
     labels = ", ".join(str(label) for label in model["labels"])  # type: ignore[attr-defined]
     origin = f", from {model['parent']}" if model["parent"] else ""
-    return f"{model['name']}  {model['task']}: {labels or 'any image'}{origin}; {model['trained_on']} cases  {model['path']}"
+    use = "; research only" if model["research_only"] else ""
+    return f"{model['name']}  {model['task']}: {labels or 'any image'}{origin}; {model['trained_on']} cases{use}  {model['path']}"

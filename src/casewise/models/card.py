@@ -21,6 +21,7 @@ def card(model: Model) -> str:
         f"- input: {'×'.join(map(str, preparation.size))}, intensity by {preparation.intensity}",
         f"- made by: {lineage.method}" + (f", from {lineage.parent_name} ({lineage.parent[:12]})" if lineage.parent else ""),
         f"- trained on: {len(lineage.trained_on)} cases (their content hashes are in trained_on.txt)",
+        *_use(model),
         "",
         "## Measured when it was made",
         *([f"- {name}: {value:.4g}" for name, value in lineage.measures.items()] or ["nothing"]),
@@ -33,6 +34,11 @@ def card(model: Model) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _use(model: Model) -> list[str]:
+    limiting = [f"{one.name}: {one.licence}" for one in model.lineage.training_data if one.research_only]
+    return [f"- **weights for research only**, by their training data ({'; '.join(limiting)})"] if limiting else []
 
 
 def _task(model: Model) -> str:

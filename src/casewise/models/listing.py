@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from casewise.errors import ModelError
+from casewise.models.licences import research_only, training_data
 
 SHIPPED = Path(__file__).parent / "shipped"
 _DEPTH = 3
@@ -27,7 +28,10 @@ def find_models(folder: Path, depth: int = _DEPTH) -> Iterator[Path]:
 
 
 def describe_model(folder: Path) -> dict[str, object]:
-    """name, path, key, task, labels, method, parent, trained_on (number of cases) and measures of the model in ``folder``.
+    """What ``casewise models`` lists of the model in ``folder``.
+
+    name, path, key, task, labels, method, parent, trained_on (number of cases), measures, licences (of its training data) and
+    research_only (whether one of them allows research alone).
 
     Raises ModelError, one sentence, for a folder whose ``model.toml`` is damaged.
     """
@@ -37,6 +41,7 @@ def describe_model(folder: Path) -> dict[str, object]:
         count = len(cases.read_text(encoding="utf-8").split()) if cases.is_file() else 0
         lineage = document.get("lineage", {})
         # A structure is written NAME or NAME=PART+PART.
+        data = training_data(lineage)
         structures = [text.partition("=")[0] for text in document.get("structures", [])]
         return {
             "name": document.get("name", folder.name),
@@ -48,7 +53,9 @@ def describe_model(folder: Path) -> dict[str, object]:
             "parent": lineage.get("parent_name"),
             "trained_on": count,
             "measures": lineage.get("measures", {}),
+            "licences": [one.to_toml() for one in data],
+            "research_only": research_only(data),
         }
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, KeyError, AttributeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, KeyError, AttributeError, TypeError, ValueError) as error:
         msg = f"Its model.toml cannot be read ({error}); copy the model again from where it was made."
         raise ModelError(msg) from error

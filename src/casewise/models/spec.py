@@ -8,6 +8,7 @@ from typing import Any
 
 from casewise.case import Case, Structure
 from casewise.errors import ModelError
+from casewise.models.licences import TrainingData, training_data
 from casewise.models.preparation import Preparation
 
 FORMAT = 1
@@ -93,7 +94,8 @@ class Lineage:
 
     parent, parent_name : key and name of the model it was trained from. trained_on : keys of every case that it or an ancestor
     was trained on. settings : of the training. measures : name → number, as measured when it was made (``before_…`` for the
-    parent's). method : ``initial``, ``continued``, ``similar``, ``subset`` or ``foreign``.
+    parent's). method : ``initial``, ``continued``, ``similar``, ``subset`` or ``foreign``. training_data : the public data sets
+    that it or an ancestor was trained on, with their licences, as far as they are stated.
     """
 
     method: str = "initial"
@@ -103,6 +105,7 @@ class Lineage:
     refined_on: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
     measures: Mapping[str, float] = field(default_factory=dict)
+    training_data: tuple[TrainingData, ...] = ()
 
     def measured(self, **measures: float) -> Lineage:
         return replace(self, measures={**self.measures, **measures})
@@ -117,6 +120,8 @@ class Lineage:
             document |= {"parent": self.parent, "parent_name": self.parent_name or ""}
         if self.refined_on:
             document["refined_on"] = list(self.refined_on)
+        if self.training_data:
+            document["training_data"] = [one.to_toml() for one in self.training_data]
         return document
 
     @classmethod
@@ -129,4 +134,5 @@ class Lineage:
             refined_on=tuple(document.get("refined_on", ())),
             settings=dict(document.get("settings", {})),
             measures={key: float(value) for key, value in document.get("measures", {}).items()},
+            training_data=training_data(document),
         )

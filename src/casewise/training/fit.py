@@ -111,6 +111,7 @@ def fit(
         refined_on=tuple(case.key for case in cases) if method in ("similar", "subset") else (),
         settings={key: value for key, value in asdict(settings).items() if key != "device"} | {"cases": len(cases)},
         measures=loop.measures(),
+        training_data=model.lineage.training_data,
     )
     return Model(name or model.name, model.spec, best, lineage, model.foreign)
 

@@ -1,0 +1,93 @@
+"""Licences of the shipped models' training data.
+
+``python -m recipes.licences`` writes them into every ``model.toml`` and into LICENSE-WEIGHTS.md.
+As the makers of each data set state them. No model is trained again, and no model's key changes.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import tomli_w
+
+from casewise.models.licences import TrainingData, research_only
+from casewise.models.listing import SHIPPED
+
+ROOT = Path(__file__).resolve().parents[1]
+ACDC = TrainingData("ACDC (Bernard 2018)", "research use; later releases CC BY-NC-SA 4.0", True)
+BRATS = TrainingData("BraTS 2018 (Menze 2015; Bakas 2017, 2018)", "research use", True)
+BUSI = TrainingData("BUSI breast ultrasound (Al-Dhabyani 2020)", "CC BY 4.0", False)
+DECATHLON = TrainingData("Medical Segmentation Decathlon, task 4", "CC BY-SA 4.0", False)
+JSRT = TrainingData("JSRT (Shiraishi 2000), masks of SCR (van Ginneken 2006)", "free for research use", True)
+MEDNIST = TrainingData("MedNIST", "CC BY-SA 4.0", False)
+MONTGOMERY = TrainingData("NLM Montgomery County chest X-rays (Jaeger 2014)", "public", False)
+NIH = TrainingData("NIH ChestX-ray14 (Wang 2017)", "public, no restriction", False)
+OPEN_MS = TrainingData("open-ms, Ljubljana (Lesjak 2018)", "CC BY 4.0", False)
+PHOTOGRAPHS = TrainingData("Photographs of food, in a public set named after brain tumours", "MIT", False)
+PROSTATEX = TrainingData("PROSTATEx", "CC BY 3.0", False)
+PYRADIOMICS = TrainingData("PyRadiomics' example images", "BSD-3-Clause", False)
+SHENZHEN = TrainingData("NLM Shenzhen chest X-rays (Jaeger 2014)", "public", False)
+TOTALSEGMENTATOR = TrainingData("TotalSegmentator's example CT", "Apache-2.0", False)
+WMH = TrainingData("White-matter hyperintensities, Shanghai (Zhu 2022)", "not stated", True)
+
+_CHEST = (MONTGOMERY, SHENZHEN)
+_BRAIN = (BRATS, WMH, OPEN_MS)
+_INTERACTIVE = (*_CHEST, OPEN_MS, TOTALSEGMENTATOR, MEDNIST, BUSI, PHOTOGRAPHS, PROSTATEX, PYRADIOMICS)
+# Folder of the shipped models → what its weights were trained on.
+DATA: dict[str, tuple[TrainingData, ...]] = {
+    "abnormality_brain": _BRAIN,
+    "abnormality_chest": _CHEST,
+    "brain_lesions": _BRAIN,
+    "breast_ultrasound_class": (BUSI,),
+    "chest_regions": (JSRT, *_CHEST, MEDNIST, PHOTOGRAPHS, BUSI),
+    "chest_sides": (JSRT, *_CHEST, NIH, MEDNIST),
+    "encoder": (MEDNIST, *_CHEST, DECATHLON, BUSI, OPEN_MS, PYRADIOMICS),
+    "heart_chambers": (ACDC,),
+    "hippocampus": (DECATHLON,),
+    "interactive_2d": _INTERACTIVE,
+    "interactive_3d": _INTERACTIVE,
+    "irregularities": (*_CHEST, JSRT, NIH),
+    "router": (MEDNIST, *_CHEST, TOTALSEGMENTATOR, OPEN_MS, PYRADIOMICS, ACDC, PROSTATEX, BUSI),
+    "tuberculosis": _CHEST,
+}
+_HEAD = """# Licences of the shipped weights
+
+The code of casewise is under Apache-2.0 ([LICENSE](LICENSE)). The weights in `casewise/models/shipped/` were trained on public
+images whose licences differ.
+
+- **Weights marked "research only" may be used for research only.** Apache-2.0 does not apply to them.
+- All other weights are under Apache-2.0. Keep the attribution of the data sets below when you pass them on. Some of these data
+  sets are under CC BY-SA 4.0. Whether weights are an adaptation of the images they were trained on is not settled: clarify that
+  before you redistribute them under other terms.
+
+Licences are given as the makers of each data set state them. Check them before you use weights for anything but research.
+`casewise models` marks weights that are for research only, and `casewise models --json` lists each model's data sets. A model
+that you train from one of these weights inherits its training data.
+
+| weights | use | training data and their licences |
+|---|---|---|
+"""
+
+
+def page() -> str:
+    """LICENSE-WEIGHTS.md: a row a folder of shipped weights."""
+    rows = []
+    for folder, data in DATA.items():
+        sets = "; ".join(f"{one.name}: {one.licence}" for one in data)
+        rows.append(f"| `{folder}` | {'**research only**' if research_only(data) else 'Apache-2.0'} | {sets} |\n")
+    return _HEAD + "".join(rows)
+
+
+def main() -> None:
+    for folder, data in DATA.items():
+        path = SHIPPED / folder / "model.toml"
+        if path.is_file():  # chest_sides is part of another model
+            document = tomllib.loads(path.read_text(encoding="utf-8"))
+            document["lineage"]["training_data"] = [one.to_toml() for one in data]
+            path.write_text(tomli_w.dumps(document), encoding="utf-8")
+    (ROOT / "LICENSE-WEIGHTS.md").write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
