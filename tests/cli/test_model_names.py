@@ -13,8 +13,8 @@ import casewise
 from casewise.adaptation.adapter import Adapter
 from casewise.adaptation.refinement import Plan
 from casewise.archive import Archive
-from casewise.errors import UsageError
-from casewise.models import Model
+from casewise.errors import ModelError, UsageError
+from casewise.models import Model, load
 from casewise.models.registry import path_of
 from tests.cli.conftest import Call
 
@@ -57,6 +57,24 @@ def test_two_models_of_one_name_are_told_apart_by_their_folders(
     with pytest.raises(Exception, match="2 models are called 'discs': a, b"):
         path_of("discs")
     assert path_of("a") == Path("a"), "a path comes first"
+
+
+def test_one_call_loads_shipped_archived_and_own_models(
+    archive: Path, model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    shipped = load("casewise-encoder")
+    assert shipped is load("encoder"), "a shipped model is loaded once"
+    own = load(model)
+    assert own.key == load(str(model)).key
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ModelError, match="no model at nowhere"):
+        load("nowhere")
+    with Archive.open(archive) as opened:
+        opened.add_model(own.key, "of the archive", model.resolve())
+        assert load("of the archive", archive=opened).key == own.key
+    assert load("of the archive", archive=archive).key == own.key
+    with pytest.raises(ModelError, match="no model at of the archive"):
+        load("of the archive")
 
 
 def test_similar_takes_a_printed_name(call: Call, archive: Path, picture: Path) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +17,7 @@ from casewise.cli.progress import Bars
 from casewise.errors import UsageError
 
 if TYPE_CHECKING:
-    from casewise.models import Model
+    pass
 
 DONE, SOME_FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
 FLAG = ""  # the metavar of an option that takes no value
@@ -135,15 +135,6 @@ def answering(as_json: bool, kept: str = "") -> Iterator[Answer]:
         forget_stdout()
     if answer.failures:
         raise typer.Exit(SOME_FAILED)
-
-
-def load_model(name: str, registered: Sequence[tuple[str, Path]] = ()) -> Model:
-    """A model by its path or by a name that ``casewise models`` prints; registered : (name, folder) of those an archive knows."""
-    from casewise.models import Model, shipped
-    from casewise.models.registry import path_of
-
-    path = path_of(name, registered)
-    return shipped.load(path.name) if path.parent == shipped.FOLDER else Model.load(path)
 
 
 def check_new_folder(folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casewise.cli.common import FLAG, Device, DeviceOption, JsonOption, SeedOption, answering, load_model, plural
+from casewise.cli.common import FLAG, Device, DeviceOption, JsonOption, SeedOption, answering, plural
 from casewise.names import legible
 
 if TYPE_CHECKING:
@@ -88,12 +88,13 @@ def import_images(
         from casewise.archive import Archive
         from casewise.chest.upright import UprightEncoder
         from casewise.device import resolve_device
+        from casewise.models import load
         from casewise.models.encoding import encoder_for
         from casewise.models.shipped.waiting import WaitingEncoder
 
         if device is Device.CUDA:
             resolve_device(device.value)  # an impossible device is refused before the first image
-        plain = encoder_for(load_model(model), device.value) if model else WaitingEncoder(device.value)
+        plain = encoder_for(load(model), device.value) if model else WaitingEncoder(device.value)
         encoder = UprightEncoder(plain, device.value)
         with Archive.open(archive, create=True, database=database) as opened:
             report = opened.import_paths(paths, manifest=manifest, site=site, copy=copy, encoder=encoder, progress=answer.progress)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from casewise.cli.common import load_model, say
+from casewise.cli.common import say
 from casewise.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,26 +33,19 @@ def choose(name: str | None, archive: Archive | None) -> Model:
 
 
 def choose_any(name: str | None, archive: Archive | None) -> Model | None:
-    """The model called ``name`` (see :func:`casewise.models.registry.path_of`); without a name, the archive's newest, if any.
+    """The model called ``name`` (see :func:`casewise.models.load`); without a name, the archive's newest, if any.
 
     Which one was taken is said where there was a choice.
     """
-    known = [entry for entry in _known(archive) if Path(str(entry["path"])).is_dir()]
+    from casewise.models import load
+    from casewise.models.registry import registered
+
+    known = registered(archive)
     if name is not None:
-        return load_model(name, [(str(entry["name"]), Path(str(entry["path"]))) for entry in known])
+        return load(name, archive=archive)
     if not known:
         return None
-    newest = known[-1]
+    newest, folder = known[-1]
     if len(known) > 1:
-        say(f"Of the {len(known)} models trained on this archive the newest is used, {newest['name']}; --model names another.")
-    return load_model(str(newest["path"]))
-
-
-def _known(archive: Archive | None) -> list[dict[str, object]]:
-    entries = archive.models() if archive is not None else []
-    return sorted(entries, key=_made)
-
-
-def _made(entry: dict[str, object]) -> str:
-    data = entry["data"]
-    return str(data.get("made", "")) if isinstance(data, dict) else ""
+        say(f"Of the {len(known)} models trained on this archive the newest is used, {newest}; --model names another.")
+    return load(folder)

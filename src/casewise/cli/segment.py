@@ -18,7 +18,6 @@ from casewise.cli.common import (
     JsonOption,
     SeedOption,
     answering,
-    load_model,
     plural,
     say,
 )
@@ -134,6 +133,7 @@ def segment(
         from casewise.archive import Archive
         from casewise.formats.dicom.write_segmentation import SUFFIX, segmentation_of
         from casewise.interaction.session import interactive_model
+        from casewise.models import load
         from casewise.reporting.report import file_stem
 
         if (archive is None) != (structure is None):
@@ -151,7 +151,7 @@ def segment(
         for path in (output, beside):
             claim(path)  # before the work, not after it
         query = casewise.read(image)
-        network = interactive_model(load_model(model) if model else None, query)
+        network = interactive_model(load(model) if model else None, query)
         strokes = _strokes(scribbles, query) if scribbles is not None else None
         wanted = _Wanted(query, pairs, _mask(from_mask, query), strokes, grow, device.value)
         kept, reason, waited = False, None, None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casewise.cli.common import Device, DeviceOption, ForceOption, JsonOption, SeedOption, answering, load_model
+from casewise.cli.common import Device, DeviceOption, ForceOption, JsonOption, SeedOption, answering
 from casewise.errors import NothingKnownError, UsageError
 from casewise.files import claim, protecting
 
@@ -94,6 +94,7 @@ def similar(
         from casewise.archive import Archive
         from casewise.device import resolve_device
         from casewise.examination.reading import read_image
+        from casewise.models import load
 
         ways = [way.value for way in by or list(By)]
         if region and model is None:
@@ -104,7 +105,7 @@ def similar(
         query = read_image(image)
         with Archive.open(archive) as opened:
             where = resolve_device(device.value)
-            network = load_model(model) if model else None
+            network = load(model) if model else None
             mask = _region(network, query, region, where) if network and region else None
             encoder = _encoder(network, where) if By.LATENT in ways else None
             try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from casewise.cli.common import Device, check_new_folder, load_model, say
+from casewise.cli.common import Device, check_new_folder, say
 from casewise.errors import UsageError
 
 if TYPE_CHECKING:
@@ -107,7 +107,9 @@ class Job:
             return cases_of(opened, self.sites)
 
     def parent(self) -> Model | None:
-        return load_model(self.parent_path) if self.parent_path else None
+        from casewise.models import load
+
+        return load(self.parent_path) if self.parent_path else None
 
     def settings(self) -> Settings:
         from casewise.device import resolve_device

@@ -18,7 +18,6 @@ from casewise.cli.common import (
     SeedOption,
     answering,
     check_new_folder,
-    load_model,
     plural,
     say,
 )
@@ -146,6 +145,7 @@ def sites(
         from casewise.archive import Archive
         from casewise.chest.upright import UprightEncoder
         from casewise.lesions.sites import case_of, vectors_of_examinations
+        from casewise.models import load
         from casewise.models.shipped import default_encoder
         from casewise.reporting.sites import write_sites
 
@@ -153,7 +153,7 @@ def sites(
         plan = _settled(Plan(), order, choose, annotated, alone, steps, device, seed)
         with Archive.open(archive) as opened:
             job = _Job(opened, output, plan, answer)
-            model = load_model(parent) if parent else None
+            model = load(parent) if parent else None
             structures = _structures(structure, model)
             examinations = job.examinations(model, deployment) if model is not None and model.task == "lesions" else None
             cases = job.labelled(model, structures, examinations)

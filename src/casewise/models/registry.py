@@ -2,11 +2,50 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from casewise.errors import CasewiseError, ModelError
 from casewise.models.listing import SHIPPED, describe_model, find_models
+
+if TYPE_CHECKING:
+    from casewise.archive import Archive
+    from casewise.models.model import Model
+
+
+def load(name_or_path: str | os.PathLike[str], *, archive: Archive | str | os.PathLike[str] | None = None) -> Model:
+    """The model at a path, or the one of a name that ``casewise models`` prints: the archive's, a shipped one, or one below here.
+
+    archive : an archive, or where one lies, whose models are looked up by name too. A shipped model is loaded once a process.
+    Raises ModelError, one sentence, where there is no such model or where it is damaged.
+
+    >>> casewise.models.load("casewise-encoder").spec.preparation.size
+    (64, 64)
+    """
+    from casewise.models import shipped
+    from casewise.models.model import Model
+
+    path = path_of(os.fspath(name_or_path), registered(archive))
+    return shipped.load(path.name) if path.parent == SHIPPED else Model.load(path)
+
+
+def registered(archive: Archive | str | os.PathLike[str] | None) -> list[tuple[str, Path]]:
+    """(name, folder) of the models that an archive knows and whose folders are there, the newest last."""
+    if archive is None:
+        return []
+    if isinstance(archive, str | os.PathLike):
+        from casewise.archive import Archive
+
+        archive = Archive.open(archive)
+    entries = sorted(archive.models(), key=_made)
+    return [(str(entry["name"]), path) for entry in entries if (path := Path(str(entry["path"]))).is_dir()]
+
+
+def _made(entry: dict[str, object]) -> str:
+    data = entry["data"]
+    return str(data.get("made", "")) if isinstance(data, dict) else ""
 
 
 def path_of(name: str, registered: Sequence[tuple[str, Path]] = (), folder: Path = Path()) -> Path:
