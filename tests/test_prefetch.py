@@ -15,7 +15,7 @@ import pytest
 from PIL import Image as Pillow
 
 from casewise.errors import CasewiseError
-from casewise.prefetch import Seen, see_all
+from casewise.prefetch import LoadedImage, prefetch
 from casewise.routing.router import Router
 from casewise.threads import one_thread
 
@@ -31,23 +31,23 @@ def pictures(tmp_path: Path) -> list[Path]:
 @pytest.mark.parametrize("ahead", [False, True])
 def test_images_come_in_order_and_a_broken_one_is_named(pictures: list[Path], ahead: bool) -> None:
     pictures[3].write_bytes(b"no picture")
-    found = list(see_all(pictures, None, ahead=ahead))
+    found = list(prefetch(pictures, None, ahead=ahead))
     assert [path for path, _ in found] == pictures
-    assert [isinstance(seen, CasewiseError) for _, seen in found] == [number == 3 for number in range(12)]
-    for number, (path, seen) in enumerate(found):
-        if isinstance(seen, Seen):
-            assert seen.image.array.max() == number
-            assert seen.image.source == path
-            assert seen.route is None
-            assert set(seen.seconds) == {"read"}
+    assert [isinstance(loaded, CasewiseError) for _, loaded in found] == [number == 3 for number in range(12)]
+    for number, (path, loaded) in enumerate(found):
+        if isinstance(loaded, LoadedImage):
+            assert loaded.image.array.max() == number
+            assert loaded.image.source == path
+            assert loaded.route is None
+            assert set(loaded.seconds) == {"read"}
 
 
 def test_another_process_routes_as_this_one_does(pictures: list[Path]) -> None:
     router = Router.load()
-    here, there = (list(see_all(pictures[:3], router, ahead=ahead)) for ahead in (False, True))
+    here, there = (list(prefetch(pictures[:3], router, ahead=ahead)) for ahead in (False, True))
     for (_, one), (_, other) in zip(here, there, strict=True):
-        assert isinstance(one, Seen)
-        assert isinstance(other, Seen)
+        assert isinstance(one, LoadedImage)
+        assert isinstance(other, LoadedImage)
         assert one.route is not None
         assert one.route.to_json() == other.route.to_json()  # type: ignore[union-attr]
         assert dict(one.image.header) == dict(other.image.header)
@@ -55,21 +55,21 @@ def test_another_process_routes_as_this_one_does(pictures: list[Path]) -> None:
 
 def test_a_killed_process_costs_the_image_that_it_read_and_no_other(pictures: list[Path]) -> None:
     found = []
-    for path, seen in see_all(pictures, None, ahead=True):
-        found.append((path, seen))
+    for path, loaded in prefetch(pictures, None, ahead=True):
+        found.append((path, loaded))
         if len(found) == 2:
             for child in multiprocessing.active_children():
                 os.kill(child.pid or 0, signal.SIGKILL)
     assert [path for path, _ in found] == pictures
-    lost = [str(seen) for _, seen in found if isinstance(seen, CasewiseError)]
+    lost = [str(loaded) for _, loaded in found if isinstance(loaded, CasewiseError)]
     assert len(lost) <= 1
     assert all("ended the process that read it" in reason for reason in lost)
 
 
 def test_nothing_is_left_when_the_caller_stops(pictures: list[Path]) -> None:
-    seen = see_all(pictures, None, ahead=True)
-    next(seen)
-    seen.close()
+    loaded = prefetch(pictures, None, ahead=True)
+    next(loaded)
+    loaded.close()
     assert not multiprocessing.active_children()
 
 
@@ -78,10 +78,10 @@ def test_nothing_outlives_a_killed_caller(pictures: list[Path], tmp_path: Path) 
     program.write_text(
         "import multiprocessing, os, signal, sys\n"
         "from pathlib import Path\n"
-        "from casewise.prefetch import see_all\n"
+        "from casewise.prefetch import prefetch\n"
         "if __name__ == '__main__':\n"
-        "    seen = see_all([Path(p) for p in sys.argv[1:]], None, ahead=True)\n"
-        "    next(seen)\n"
+        "    loaded = prefetch([Path(p) for p in sys.argv[1:]], None, ahead=True)\n"
+        "    next(loaded)\n"
         "    print(*(child.pid for child in multiprocessing.active_children()), flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )

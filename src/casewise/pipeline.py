@@ -32,7 +32,7 @@ from casewise.image import Image
 from casewise.json_safe import dumps
 from casewise.models import Model
 from casewise.models.encoding import encoder_for
-from casewise.prefetch import MANY, Seen, see_all
+from casewise.prefetch import MANY, LoadedImage, prefetch
 from casewise.progress import Progress, silent
 from casewise.reporting.finding_files import maps_of, masks_of, syntheses_of
 from casewise.reporting.registration import SequenceView, write_checkerboards
@@ -102,7 +102,7 @@ class Analyzer:
     region : a structure of the model, within which similar cases are compared; None: as a whole.
     application : only this one is run. site : where the images come from, for the registry's rules.
     notes : sentences that every report is to carry (the demo says there which pixels are simulated).
-    ahead : whether a second process reads and routes the next images of a call with many; see :func:`casewise.prefetch.see_all`.
+    ahead : whether a second process reads and routes the next images of a call with many; see :func:`casewise.prefetch.prefetch`.
     progress : reports how far the long steps of an image are, and how many images are done.
     """
 
@@ -165,15 +165,15 @@ class Analyzer:
         """
         failed: deque[Failure] = deque()
         ahead = self._ahead and len(paths) >= MANY
-        coming = see_all(paths, self.router, self.device, ahead=ahead, seed=self.seed, progress=self.progress)
-        with Runner() as runner, closing(coming) as seen:
-            for ran in runner.run(self._jobs(seen, failed)):
+        coming = prefetch(paths, self.router, self.device, ahead=ahead, seed=self.seed, progress=self.progress)
+        with Runner() as runner, closing(coming) as loaded:
+            for ran in runner.run(self._jobs(loaded, failed)):
                 yield from _drained(failed)
                 yield self._finished(ran)
             yield from _drained(failed)
 
-    def _jobs(self, seen: Iterable[tuple[Path | Source, Seen | CasewiseError]], failed: deque[Failure]) -> Iterator[Job]:
-        for path, found in seen:
+    def _jobs(self, loaded: Iterable[tuple[Path | Source, LoadedImage | CasewiseError]], failed: deque[Failure]) -> Iterator[Job]:
+        for path, found in loaded:
             try:
                 if isinstance(found, CasewiseError):
                     raise found
@@ -181,13 +181,13 @@ class Analyzer:
             except CasewiseError as error:
                 failed.append(Failure(str(path), str(error)))
 
-    def _job(self, seen: Seen) -> Job:
-        path, image, route = seen.path, seen.image, seen.route
-        clock = _Clock(dict(seen.seconds))
+    def _job(self, loaded: LoadedImage) -> Job:
+        path, image, route = loaded.path, loaded.image, loaded.route
+        clock = _Clock(dict(loaded.seconds))
         name = self._name(path)
         for result in (self.output / f"{name}.html", self.output / f"{name}.json", self.output / f"{name}-files"):
             claim(result)  # before the work, not after it
-        examination = seen.examination
+        examination = loaded.examination
         notes = examination.notes if examination is not None else ()
         prepared = _Prepared(path, name, clock, _without_model((), route), notes=notes, route=route, examination=examination)
         if self.adapter is not None:

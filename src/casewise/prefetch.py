@@ -1,4 +1,4 @@
-"""The first steps of an image's way, read → route, in this process or ahead of it in another."""
+"""Read and route images, in this process or ahead of the caller in another one."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _AHEAD = 4  # images that are read before they are asked for
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class LoadedImage:
     """An image, its route (None where there is no router), and how long the steps took.
 
     examination : the sequences that were brought onto the image's grid, where it is the reference of an examination.
@@ -45,11 +45,13 @@ class Seen:
     examination: Examination | None = None
 
 
-def see(source: Path | Source, router: Router | None, device: str = "cpu", seed: int = 0, progress: Progress = silent) -> Seen:
-    """Raises CasewiseError, one sentence, for a file that cannot be read or routed. seed : of the registration of sequences.
-    progress : called for each sequence of an examination that is read, freed of its bias field, and registered.
+def load(
+    source: Path | Source, router: Router | None, device: str = "cpu", seed: int = 0, progress: Progress = silent
+) -> LoadedImage:
+    """Read and route one image; of an examination (a ``Source``, or the folder of one) the reference is routed.
 
-    Of an examination (a :class:`~casewise.examination.reading.Source`, or the folder of one) the reference is routed.
+    seed : of the registration of sequences. progress : called for each sequence that is read, corrected for its bias field, and
+    registered. Raises CasewiseError, one sentence, for a file that cannot be read or routed.
     """
     seconds: dict[str, float] = {}
     path, image, examination = _read(source, seconds, seed, progress)
@@ -58,7 +60,7 @@ def see(source: Path | Source, router: Router | None, device: str = "cpu", seed:
         began = time.perf_counter()
         route = router.route(image, device=device)
         seconds["route"] = _since(began)
-    return Seen(path, image, route, seconds, examination)
+    return LoadedImage(path, image, route, seconds, examination)
 
 
 def _read(
@@ -90,7 +92,7 @@ def _read(
     return given.folder or examination.channels[0].given.path, examination.reference, examination
 
 
-def see_all(
+def prefetch(
     paths: Sequence[Path | Source],
     router: Router | None,
     device: str = "cpu",
@@ -98,35 +100,35 @@ def see_all(
     ahead: bool = False,
     seed: int = 0,
     progress: Progress = silent,
-) -> Generator[tuple[Path | Source, Seen | CasewiseError]]:
-    """Each path with what was seen of it, or why nothing was, in the order of ``paths``.
+) -> Generator[tuple[Path | Source, LoadedImage | CasewiseError]]:
+    """Each path with its image and route, or with the error, in the order of ``paths``.
 
     ahead : a second process reads and routes the next images while the caller deals with this one. The program's main module must
     be importable without effect, as for every process that Python spawns. seed : of the registration of sequences.
-    progress : of the image that the caller waits for; of those that another process reads nothing is reported.
+    progress : of the image that the caller waits for; a second process reports nothing.
     """
     return _by_another(paths, router, device, seed) if ahead else _here(paths, router, device, seed, progress)
 
 
 def _here(
     paths: Sequence[Path | Source], router: Router | None, device: str, seed: int, progress: Progress
-) -> Generator[tuple[Path | Source, Seen | CasewiseError]]:
+) -> Generator[tuple[Path | Source, LoadedImage | CasewiseError]]:
     for path in paths:
         try:
-            yield path, see(path, router, device, seed, progress)
+            yield path, load(path, router, device, seed, progress)
         except CasewiseError as error:
             yield path, error
 
 
 def _by_another(
     paths: Sequence[Path | Source], router: Router | None, device: str, seed: int
-) -> Generator[tuple[Path | Source, Seen | CasewiseError]]:
-    waiting: deque[tuple[Path | Source, Future[Seen]]] = deque()
+) -> Generator[tuple[Path | Source, LoadedImage | CasewiseError]]:
+    waiting: deque[tuple[Path | Source, Future[LoadedImage]]] = deque()
     left: Iterator[Path | Source] = iter(paths)
     pool = _process(router, device, seed)
     try:
         while True:
-            waiting.extend((path, pool.submit(_seen, path)) for path in islice(left, _AHEAD - len(waiting)))
+            waiting.extend((path, pool.submit(_load, path)) for path in islice(left, _AHEAD - len(waiting)))
             if not waiting:
                 return
             path, future = waiting.popleft()
@@ -148,27 +150,27 @@ def _process(router: Router | None, device: str, seed: int) -> ProcessPoolExecut
     return ProcessPoolExecutor(1, get_context("spawn"), _begin, (router, device, seed))
 
 
-_known: dict[str, object] = {}
+_settings: dict[str, object] = {}
 
 
 def _begin(router: Router | None, device: str, seed: int) -> None:
     import torch
 
-    threading.Thread(target=_end_with_the_caller, daemon=True).start()
+    threading.Thread(target=_exit_with_the_caller, daemon=True).start()
     torch.set_num_threads(1)
-    _known.update(router=router, device=device, seed=seed)
+    _settings.update(router=router, device=device, seed=seed)
 
 
-def _end_with_the_caller() -> None:
-    """A pool's process waits for ever where its caller was killed."""
+def _exit_with_the_caller() -> None:
+    """Without this, a pool's process would wait for ever after its caller was killed."""
     caller = parent_process()
     if caller is not None:
         wait([caller.sentinel])
         os._exit(0)
 
 
-def _seen(path: Path | Source) -> Seen:
-    return see(path, _known["router"], str(_known["device"]), _known["seed"])  # type: ignore[arg-type]
+def _load(path: Path | Source) -> LoadedImage:
+    return load(path, _settings["router"], str(_settings["device"]), _settings["seed"])  # type: ignore[arg-type]
 
 
 def _since(began: float) -> float:
