@@ -1,14 +1,16 @@
-"""What the analysis of one image came to: which cases and model were used, what was found, how long each step took."""
+"""The analysis of one image: which cases and model were used, what was found, how long each step took."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from casewise.finding import Finding
-from casewise.summary import Summary, summarise
+from casewise.image import Array
+from casewise.summary import Summary, spoken, summarise
+from casewise.wording import measure, measure_name, score
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class ModelUse:
     refined_on : files of the cases it was refined on. method : ``none``, ``similar`` or ``subset``; ``route`` where only the
     applications of the image's kind answered.
     voted : files of the similar cases whose labels, registered to the image, were averaged with the model's answer.
-    reason : one sentence: what the rule that decides saw. before, after : measures of parent and refined model on the held-out
+    reason : one sentence: what the acceptance rule saw. before, after : measures of parent and refined model on the held-out
     similar cases, by name (``dice``, ``accuracy``).
     """
 
@@ -72,10 +74,37 @@ class ModelUse:
             "voted": list(self.voted),
         }
 
+    @property
+    def sentence(self) -> str:
+        """Which model answered and what the rule saw, in one line."""
+        fused = f", together with the labels of {len(self.voted)} similar cases, registered to this image" if self.voted else ""
+        return self._answered() + fused
+
+    def _answered(self) -> str:
+        if self.method == "route":
+            return self.reason.rstrip(".") or "No model of yours was used"
+        change = self._change()
+        cases = f"{len(self.refined_on)} similar case{'' if len(self.refined_on) == 1 else 's'}"
+        if self.parent is None or self.method == "none":
+            if self.after:
+                seen = f" ({change[2:]})" if change else ""
+                return f"The parent model was used: the refined one was not better{seen}"
+            return "The model was used as it is"
+        if self.method == "subset":
+            return f"The model of the most similar subset was used{f' ({cases})' if self.refined_on else ''}{change}"
+        return f"Model refined on {cases}{change}"
+
+    def _change(self) -> str:
+        shared = [name for name in self.after if name in self.before]
+        if not shared:
+            return ""
+        name = "dice" if "dice" in shared else shared[0]
+        return f": {measure_name(name)} on held-out similar cases {score(self.before[name])} → {score(self.after[name])}"
+
 
 @dataclass(frozen=True)
 class Result:
-    """One image's analysis, as ``casewise analyze --json`` prints it and as the report shows it.
+    """One image's analysis, as ``casewise analyze --json`` prints it and as the report displays it.
 
     route : what the router said, and the names of the applications that saw the image; None where nothing was routed.
     applications : an entry for each application that ran: findings, seconds, and the reason where it failed.
@@ -84,6 +113,8 @@ class Result:
     ``refused_sequences``, which stand beside the other entries of the JSON.
     detects : application → the signs of disease that it looks for, of each that was given the image; None where it does not say.
     segmentation : of a DICOM image, the DICOM SEG that holds all the masks; None where there is none.
+    masks : (*spatial) bool on the image's grid, by name: a finding's label, or ``APPLICATION: LABEL`` where the model outlines a
+    structure of the same label; see :meth:`mask_of`. Empty where the masks are left to their files.
     """
 
     image: str
@@ -99,6 +130,40 @@ class Result:
     examination: Mapping[str, Any] | None = None
     segmentation: Path | None = None
     detects: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
+    masks: Mapping[str, Array] = field(default_factory=dict, repr=False, compare=False)
+
+    def __str__(self) -> str:
+        """The result as a person reads it: headline, findings, looked for and not found, not looked for, measures, the model."""
+        summary = self.summary
+        category = (self.route or {}).get("category")
+        not_found = [f"{one.label} ({score(one.score)})" if one.score is not None else one.label for one in summary.not_found]
+        parts = {
+            "Findings": [f"{spoken(finding)} ({finding.application})" for finding in summary.findings],
+            "Looked for and not found": [", ".join(dict.fromkeys(not_found))] if not_found else [],
+            "Not looked for": [summary.not_looked_for_sentence],
+            "Measures": [_measured(finding) for finding in summary.measures],
+            "Image quality": [spoken(finding) for finding in summary.quality],
+            "No answer": [f"{name}: {reason}" for name, reason in summary.failed],
+            "Model": [f"{self.model.sentence}."],
+            "Notes": list(self.notes),
+            "Report": [str(self.report)] if self.report else [],
+        }
+        title = f"{self.image}{f' ({category})' if category else ''}: {summary.headline}."
+        return "\n".join([title, *(f"{name}:\n  " + "\n  ".join(lines) for name, lines in parts.items() if lines)])
+
+    def mask_of(self, finding: Finding) -> Array | None:
+        """(*spatial) bool: the finding's mask in memory; None where it has none."""
+        if finding.box is None:
+            return None
+        return self.masks.get(f"{finding.application}: {finding.label}", self.masks.get(finding.label))
+
+    def in_memory(self) -> Result:
+        """The same without the paths of files that are removed after the analysis; the masks stay."""
+        return replace(
+            self,
+            findings=tuple(replace(finding, mask=None, map=None) for finding in self.findings),
+            applications=tuple({**entry, "files": []} for entry in self.applications),
+        )
 
     @property
     def summary(self) -> Summary:
@@ -126,3 +191,10 @@ class Result:
             "segmentation": str(self.segmentation) if self.segmentation else None,
             **(self.examination or {}),
         }
+
+
+def _measured(finding: Finding) -> str:
+    """``Heart: area 112 cm², …``."""
+    values = (": ".join(measure(name, value)) for name, value in finding.measures.items())
+    label = finding.label.replace("_", " ")
+    return ", ".join((f"{label[:1].upper()}{label[1:]}", *values))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from casewise.json_safe import dumps
 from casewise.reporting.chart import BarChart, LineChart, line_chart, ticks
 from casewise.reporting.report import file_stem
-from casewise.reporting.wording import measure, number
+from casewise.wording import measure, number
 
 
 @pytest.mark.parametrize(

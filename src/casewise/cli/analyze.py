@@ -146,8 +146,6 @@ def analyze(
         from casewise.applications.registry import default_registry
         from casewise.archive import Archive
         from casewise.pipeline import Analyzer
-        from casewise.pipeline import analyze as analyze_all
-        from casewise.reporting.wording import model_sentence
 
         with ExitStack() as stack:
             opened = stack.enter_context(Archive.open(archive)) if archive else None
@@ -178,7 +176,7 @@ def analyze(
                 ahead=network is None,
                 progress=answer.progress,
             )
-            results, failures = analyze_all(analyzer, inputs)
+            results, failures = analyzer.many(inputs)
         for failure in failures:
             answer.failed(failure.image, failure.reason)
         for result in results:
@@ -187,9 +185,7 @@ def analyze(
             for entry in result.applications:
                 if entry["failure"]:
                     answer.failed(result.image, entry["failure"])
-        lines = [
-            f"{result.image}: {result.summary.headline}. {model_sentence(result.model)}.\n  {result.report}" for result in results
-        ]
+        lines = [f"{result.image}: {result.summary.headline}. {result.model.sentence}.\n  {result.report}" for result in results]
         answer.give([result.to_json() for result in results], *lines)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from xml.sax.saxutils import escape
 
 from casewise.reporting.pictures import COLOURS
-from casewise.reporting.wording import number
+from casewise.wording import number
 
 _WIDTH, _HEIGHT = 640, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 40, 48

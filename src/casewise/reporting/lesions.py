@@ -12,7 +12,7 @@ from casewise.image import Array, Box, Image
 from casewise.reporting.pictures import Pixels, check_grid, data_uri, display_range, rgb, thumbnail, to_pixels
 from casewise.reporting.planes import Plane, planes
 from casewise.reporting.registration import SequenceView
-from casewise.reporting.wording import score
+from casewise.wording import score
 
 _SIDE = 420
 _BYTES = 120_000

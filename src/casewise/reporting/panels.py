@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from casewise import wording
 from casewise.finding import FINDING, MEASURE, Finding
 from casewise.image import Array, Box, Image
-from casewise.reporting import wording
 from casewise.reporting.contours import outline
 from casewise.reporting.pictures import (
     COLOURS,

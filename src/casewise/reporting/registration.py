@@ -17,7 +17,7 @@ from casewise.files import claim, wrote
 from casewise.image import Image
 from casewise.reporting.pictures import Pixels, data_uri, display_range, thumbnail, to_pixels
 from casewise.reporting.planes import Plane, planes
-from casewise.reporting.wording import number, score
+from casewise.wording import number, score
 
 _SIDE = 360
 _BYTES = 90_000

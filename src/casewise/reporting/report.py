@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from casewise import wording
 from casewise.finding import Finding
 from casewise.image import Array, Image
 from casewise.json_safe import dumps
-from casewise.reporting import wording
 from casewise.reporting.chart import BarChart, LineChart
 from casewise.reporting.comparison import Synthesis, comparisons
 from casewise.reporting.heat import heats
@@ -94,7 +94,7 @@ def write_report(
             result=result,
             facts=wording.image_facts(image),
             summary=result.summary,
-            model_used=wording.model_sentence(result.model),
+            model_used=result.model.sentence,
             pictures=pictures,
             heats=heats(image, plain),
             comparisons=comparisons(image, syntheses),
@@ -137,7 +137,7 @@ def write_index(results: Sequence[Result], folder: Path, failures: Sequence[tupl
             "image": wording.base_name(result.image),
             "path": result.image,
             "found": result.summary.headline,
-            "model": wording.model_sentence(result.model),
+            "model": result.model.sentence,
             "total": wording.number(sum(result.seconds.values())),
             "link": _link(result.report, folder),
         }

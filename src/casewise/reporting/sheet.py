@@ -9,10 +9,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from casewise import wording
 from casewise.errors import CasewiseError
 from casewise.files import claim, wrote
 from casewise.image import Array, Image
-from casewise.reporting import wording
 from casewise.reporting.pictures import Pixels, colours
 from casewise.reporting.similar import SimilarPicture, terms, tile
 

@@ -10,8 +10,8 @@ import numpy as np
 from casewise.image import Array, Image
 from casewise.reporting.pictures import Pixels, channels_last, check_grid, display_range, thumbnail, to_pixels
 from casewise.reporting.planes import best_index, planes, spread
-from casewise.reporting.wording import score
 from casewise.result import SimilarCase
+from casewise.wording import score
 
 
 @dataclass(frozen=True, eq=False)

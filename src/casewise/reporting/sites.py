@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from casewise.reporting import wording
+from casewise import wording
 from casewise.reporting.chart import LineChart
 from casewise.reporting.report import environment, write_page
 

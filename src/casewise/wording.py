@@ -1,4 +1,4 @@
-"""The sentences and numbers of a report: which model answered, and figures with their units."""
+"""Figures with their units, and what is known of an image, as a person reads them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import math
 from pathlib import PurePath
 
 from casewise.image import Box, Image
-from casewise.result import ModelUse
 
 _UNITS = {
     "ml": "ml",
@@ -75,27 +74,6 @@ def box_text(box: Box) -> str:
     return ",".join(f"{lower}:{upper}" for lower, upper in zip(box.lower, box.upper, strict=True))
 
 
-def model_sentence(model: ModelUse) -> str:
-    """Which model answered and what the rule saw, in one line."""
-    with_labels = f", together with the labels of {len(model.voted)} similar cases, registered to this image" if model.voted else ""
-    return _answered(model) + with_labels
-
-
-def _answered(model: ModelUse) -> str:
-    if model.method == "route":
-        return model.reason.rstrip(".") or "No model of yours was used"
-    change = _change(model)
-    cases = f"{len(model.refined_on)} similar case{'' if len(model.refined_on) == 1 else 's'}"
-    if model.parent is None or model.method == "none":
-        if model.after:
-            seen = f" ({change[2:]})" if change else ""
-            return f"The parent model was used: the refined one was not better{seen}"
-        return "The model was used as it is"
-    if model.method == "subset":
-        return f"The model of the most similar subset was used{f' ({cases})' if model.refined_on else ''}{change}"
-    return f"Model refined on {cases}{change}"
-
-
 def image_facts(image: Image) -> list[tuple[str, str]]:
     """(name, value) of what is known about an image: modality, sequence, body part, size, spacing, scanner, age and sex."""
     header = image.header
@@ -114,14 +92,6 @@ def image_facts(image: Image) -> list[tuple[str, str]]:
         ("Sex", {"M": "male", "F": "female", "O": "other"}.get(str(header.get("sex")))),
     ]
     return [(name, str(value)) for name, value in facts if value not in (None, "")]
-
-
-def _change(model: ModelUse) -> str:
-    shared = [name for name in model.after if name in model.before]
-    if not shared:
-        return ""
-    name = "dice" if "dice" in shared else shared[0]
-    return f": {measure_name(name)} on held-out similar cases {score(model.before[name])} → {score(model.after[name])}"
 
 
 def _words(name: str) -> str:

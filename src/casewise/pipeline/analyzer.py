@@ -1,20 +1,16 @@
-"""The whole way of an image: read → route → similar cases → refine → predict, beside it the route's applications → report."""
+"""``Analyzer``: images, one after another, from the file to a result; what they share is loaded once."""
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
-from casewise import formats
 from casewise.adaptation.adapter import SHOWN, Adapted, Adapter
 from casewise.adaptation.refinement import Plan
 from casewise.adaptation.regions import RegionAdapter
@@ -25,20 +21,17 @@ from casewise.applications.organs import detected_by, findings_of
 from casewise.chest.region_files import write_regions
 from casewise.device import resolve_device
 from casewise.errors import CasewiseError, UsageError
-from casewise.files import claim, wrote
-from casewise.finding import Finding
-from casewise.formats.dicom.write_segmentation import SUFFIX, segmentation_of
+from casewise.files import claim
 from casewise.image import Image
-from casewise.json_safe import dumps
 from casewise.models import Model
 from casewise.models.encoding import encoder_for
+from casewise.pipeline.prepared import Clock, Prepared
+from casewise.pipeline.writing import ResultWriter, make_folder
 from casewise.prefetch import MANY, LoadedImage, prefetch
 from casewise.progress import Progress, silent
-from casewise.reporting.finding_files import maps_of, masks_of, syntheses_of
-from casewise.reporting.registration import SequenceView, write_checkerboards
-from casewise.reporting.report import file_stem, write_index, write_report
-from casewise.reporting.similar import SimilarPicture
-from casewise.result import ModelUse, Result, SimilarCase
+from casewise.reporting.finding_files import masks_of
+from casewise.reporting.report import file_stem, write_index
+from casewise.result import ModelUse, Result
 
 if TYPE_CHECKING:
     from casewise.applications.declared import Declared
@@ -46,13 +39,11 @@ if TYPE_CHECKING:
     from casewise.archive import Archive
     from casewise.examination.examination import Examination
     from casewise.examination.reading import Source
-    from casewise.models.prediction import Prediction
     from casewise.routing.examples import Examples
     from casewise.routing.route import Route
     from casewise.routing.router import Router
 
 _STEP = "Analysing"
-Masks = dict[str, npt.NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -63,53 +54,27 @@ class Failure:
     reason: str
 
 
-@dataclass
-class _Clock:
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        began = time.perf_counter()
-        yield
-        self.seconds[name] = round(self.seconds.get(name, 0.0) + time.perf_counter() - began, 4)
-
-
-@dataclass(frozen=True)
-class _Prepared:
-    """What is known of an image when its route's applications have yet to answer."""
-
-    path: Path
-    name: str
-    clock: _Clock
-    use: ModelUse
-    findings: tuple[Finding, ...] = ()
-    masks: Masks = field(default_factory=dict)
-    similar: Sequence[SimilarCase] = ()
-    notes: tuple[str, ...] = ()
-    route: Route | None = None
-    examples: tuple[SimilarCase, ...] = ()
-    examination: Examination | None = None
-
-
 class Analyzer:
     """What stays the same for all the images of a call.
 
     model : finds structures or a class in every image, as the application ``organs``; None for the route's applications alone.
+    output : folder of reports, masks and results; None writes nothing, and a result's masks are in memory alone.
     archive, adapt : whether the model is refined on similar cases, chosen among the subsets' models, or left alone.
     regions : the model of a chest radiograph's regions, to be refined on the archive's similar films before the applications that
     start from regions run; None: they use the shipped one as it is.
-    router, applications : what says which kind of image it is, and which applications therefore see it; None for neither.
+    router, applications : the router says which kind of image it is, and the registry which applications take it; None for neither.
     region : a structure of the model, within which similar cases are compared; None: as a whole.
     application : only this one is run. site : where the images come from, for the registry's rules.
     notes : sentences that every report is to carry (the demo says there which pixels are simulated).
-    ahead : whether a second process reads and routes the next images of a call with many; see :func:`casewise.prefetch.prefetch`.
+    ahead : whether a second process reads and routes the next images of a call with many; see
+    :func:`casewise.prefetch.prefetch`.
     progress : reports how far the long steps of an image are, and how many images are done.
     """
 
     def __init__(
         self,
         model: Model | None,
-        output: Path,
+        output: Path | None = None,
         *,
         archive: Archive | None = None,
         adapt: str = "none",
@@ -145,11 +110,9 @@ class Analyzer:
         self._ahead = ahead
         self._examples = self._example_finder(archive) if archive is not None and router is not None else None
         self._names: dict[str, int] = {}
-        try:
-            output.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            msg = f"The results cannot be written to {output}: {error.strerror}; choose another folder with --output."
-            raise UsageError(msg) from error
+        self._writer = ResultWriter(output, self.adapter, self._examples) if output is not None else None
+        if output is not None:
+            make_folder(output)
 
     def one(self, path: Path | Source) -> Result:
         """Analyse one file, folder or examination. Raises CasewiseError, one sentence; nothing of this image reaches the next."""
@@ -157,6 +120,27 @@ class Analyzer:
         if isinstance(answer, Failure):
             raise CasewiseError(answer.reason)
         return answer
+
+    def many(self, paths: Sequence[Path | Source]) -> tuple[list[Result], list[Failure]]:
+        """Analyse every path; one that fails is named and the others go on.
+
+        With an output, several get an index page beside their reports, and the masks are left to their files.
+        """
+        index = self.output is not None and len(paths) > 1
+        if self.output is not None and index:
+            claim(self.output / "index.html")
+        results: list[Result] = []
+        failures: list[Failure] = []
+        self.progress(_STEP, 0, len(paths))
+        for number, answer in enumerate(self.all(paths), start=1):
+            if isinstance(answer, Failure):
+                failures.append(answer)
+            else:
+                results.append(answer if self.output is None else replace(answer, masks={}))
+            self.progress(_STEP, number, len(paths), Path(answer.image).name)
+        if self.output is not None and index:
+            write_index(results, self.output, [(failure.image, failure.reason) for failure in failures])
+        return results, failures
 
     def all(self, paths: Sequence[Path | Source]) -> Iterator[Result | Failure]:
         """Each image's result as soon as it is there; one that fails is named and the others go on.
@@ -166,32 +150,36 @@ class Analyzer:
         failed: deque[Failure] = deque()
         ahead = self._ahead and len(paths) >= MANY
         coming = prefetch(paths, self.router, self.device, ahead=ahead, seed=self.seed, progress=self.progress)
-        with Runner() as runner, closing(coming) as loaded:
-            for ran in runner.run(self._jobs(loaded, failed)):
+        with ExitStack() as stack:
+            folder = self.output or Path(stack.enter_context(TemporaryDirectory(prefix="casewise-")))
+            runner, loaded = stack.enter_context(Runner()), stack.enter_context(closing(coming))
+            for ran in runner.run(self._jobs(loaded, failed, folder)):
                 yield from _drained(failed)
                 yield self._finished(ran)
             yield from _drained(failed)
 
-    def _jobs(self, loaded: Iterable[tuple[Path | Source, LoadedImage | CasewiseError]], failed: deque[Failure]) -> Iterator[Job]:
+    def _jobs(
+        self, loaded: Iterable[tuple[Path | Source, LoadedImage | CasewiseError]], failed: deque[Failure], folder: Path
+    ) -> Iterator[Job]:
         for path, found in loaded:
             try:
                 if isinstance(found, CasewiseError):
                     raise found
-                yield self._job(found)
+                yield self._job(found, folder)
             except CasewiseError as error:
                 failed.append(Failure(str(path), str(error)))
 
-    def _job(self, loaded: LoadedImage) -> Job:
+    def _job(self, loaded: LoadedImage, folder: Path) -> Job:
         path, image, route = loaded.path, loaded.image, loaded.route
-        clock = _Clock(dict(loaded.seconds))
+        clock = Clock(dict(loaded.seconds))
         name = self._name(path)
-        for result in (self.output / f"{name}.html", self.output / f"{name}.json", self.output / f"{name}-files"):
-            claim(result)  # before the work, not after it
+        if self._writer is not None:
+            self._writer.claim(name)
         examination = loaded.examination
         notes = examination.notes if examination is not None else ()
-        prepared = _Prepared(path, name, clock, _without_model((), route), notes=notes, route=route, examination=examination)
+        prepared = Prepared(path, name, clock, _without_model((), route), notes=notes, route=route, examination=examination)
         if self.adapter is not None:
-            prepared = self._seen_by_the_model(self.adapter, prepared, image)
+            prepared = self._predicted(self.adapter, prepared, image)
         category = route.category if route is not None else "unknown"
         if self._examples is not None:
             with clock.step("examples"):
@@ -200,16 +188,16 @@ class Analyzer:
         member = None
         if examination is not None:
             path, member = examination.channels[0].given.path, examination.channels[0].given.member
-        applications, folder = self._applications(category, image), self.output / f"{name}-files"
+        applications = self._applications(category, image)
         if self.adapter is None:
             prepared = replace(prepared, use=_without_model(applications, route))
         stacked = examination.stacked if examination is not None else None
-        known, told = self._adapted_regions(image, applications, clock)
-        prepared = replace(prepared, notes=(*prepared.notes, *told))
-        return Job(path, image, applications, folder, category, member, prepared, stacked, known)
+        known, notes = self._adapted_regions(image, applications, clock)
+        prepared = replace(prepared, notes=(*prepared.notes, *notes))
+        return Job(path, image, applications, folder / f"{name}-files", category, member, prepared, stacked, known)
 
     def _adapted_regions(
-        self, image: Image, applications: Sequence[Declared], clock: _Clock
+        self, image: Image, applications: Sequence[Declared], clock: Clock
     ) -> tuple[dict[str, Callable[[Path], None]], tuple[str, ...]]:
         """What the applications that start from a chest's regions are given of them, and the sentence that says which model it was.
 
@@ -224,18 +212,20 @@ class Analyzer:
             return {}, ()
         return {REGIONS: partial(write_regions, found=found.regions)}, (f"Regions: {found.reason}",)
 
-    def _seen_by_the_model(self, adapter: Adapter, prepared: _Prepared, image: Image) -> _Prepared:
+    def _predicted(self, adapter: Adapter, prepared: Prepared, image: Image) -> Prepared:
+        """With the answer of the model, fitted to the image."""
         adapted: Adapted = adapter.fit(image, prepared.clock.step)
         with prepared.clock.step("predict"):
             prediction = adapted.predict(image, self.device)
-        written = self._write_masks(prediction, image, prepared.name)
+        masks = dict(prediction.masks())
+        files = self._writer.write_masks(masks, image, prepared.name) if self._writer is not None else {}
         return replace(
             prepared,
             use=adapted.use,
-            findings=tuple(findings_of(prediction, image, ORGANS, written)),
-            masks=dict(prediction.masks()),
+            findings=tuple(findings_of(prediction, image, ORGANS, files)),
+            masks=masks,
             similar=adapted.similar,
-            notes=(*prepared.notes, *adapted.notes, *_seen_alone(adapter.model, prepared.examination)),
+            notes=(*prepared.notes, *adapted.notes, *_given_alone(adapter.model, prepared.examination)),
         )
 
     def _applications(self, category: str, image: Image) -> tuple[Declared, ...]:
@@ -247,107 +237,38 @@ class Analyzer:
 
     def _finished(self, ran: Ran) -> Result | Failure:
         prepared = ran.job.tag
-        if not isinstance(prepared, _Prepared):
+        if not isinstance(prepared, Prepared):
             raise TypeError(type(prepared))
         try:
-            return self._reported(prepared, ran)
+            result = self._result(prepared, ran)
+            return self._writer.write(result, prepared, ran) if self._writer is not None else result.in_memory()
         except CasewiseError as error:
             return Failure(str(prepared.path), str(error))
 
-    def _reported(self, prepared: _Prepared, ran: Ran) -> Result:
-        image, clock, name = ran.job.image, prepared.clock, prepared.name
-        route = prepared.route
-        names = [application.name for application in ran.job.applications]
-        notes = [
-            f"{outcome.application}: {note}" for outcome in ran.outcomes if isinstance(outcome, Done) for note in outcome.notes
-        ]
-        views, about = self._sequences(prepared)
-        masks = prepared.masks | masks_of(ran.findings, image, prepared.masks)
-        with clock.step("write_segmentation"):
-            segmentation, without = segmentation_of(self.output / f"{name}{SUFFIX}", masks, image)
-        with clock.step("report"):
-            result = Result(
-                str(prepared.path),
-                prepared.use,
-                (*prepared.findings, *ran.findings),
-                tuple(prepared.similar[:SHOWN]),
-                None if route is None else {**route.to_json(), "applications": [*([ORGANS] if self.adapter else []), *names]},
-                {**clock.seconds, **ran.seconds},
-                self.output / f"{name}.html",
-                (*self.notes, *prepared.notes, *notes, *([without] if without else [])),
-                tuple(outcome.to_json() for outcome in ran.outcomes),
-                prepared.examples,
-                about,
-                segmentation,
-                self._detects(ran.job.applications),
-            )
-            report = write_report(
-                result,
-                image,
-                masks,
-                self.output,
-                self._pictures(prepared.similar),
-                common=self._common(prepared.similar),
-                examples=self._examples.images(prepared.examples) if self._examples is not None else {},
-                name=name,
-                maps=maps_of(ran.findings, image),
-                sequences=views,
-                syntheses=syntheses_of(ran.findings, image),
-            )
-        result = replace(result, seconds={**clock.seconds, **ran.seconds}, report=report)
-        document = self.output / f"{name}.json"
-        document.write_text(dumps(result.to_json(), indent=1), encoding="utf-8")
-        wrote(document)
-        if ran.job.folder.is_dir():
-            wrote(ran.job.folder)
-        return result
+    def _result(self, prepared: Prepared, ran: Ran) -> Result:
+        route, image = prepared.route, ran.job.image
+        names = [*([ORGANS] if self.adapter else []), *(application.name for application in ran.job.applications)]
+        done = [outcome for outcome in ran.outcomes if isinstance(outcome, Done)]
+        notes = [f"{outcome.application}: {note}" for outcome in done for note in outcome.notes]
+        return Result(
+            str(prepared.path),
+            prepared.use,
+            (*prepared.findings, *ran.findings),
+            tuple(prepared.similar[:SHOWN]),
+            None if route is None else {**route.to_json(), "applications": names},
+            {**prepared.clock.seconds, **ran.seconds},
+            notes=(*self.notes, *prepared.notes, *notes),
+            applications=tuple(outcome.to_json() for outcome in ran.outcomes),
+            examples=prepared.examples,
+            examination=prepared.examination.to_json() if prepared.examination is not None else None,
+            detects=self._detects(ran.job.applications),
+            masks=prepared.masks | masks_of(ran.findings, image, prepared.masks),
+        )
 
     def _detects(self, applications: Sequence[Declared]) -> dict[str, tuple[str, ...] | None]:
         """What the applications that were given the image look for, the model's own answer first."""
         own: dict[str, tuple[str, ...] | None] = {} if self.adapter is None else {ORGANS: detected_by(self.adapter.model)}
         return own | {application.name: application.detects for application in applications}
-
-    def _sequences(self, prepared: _Prepared) -> tuple[list[SequenceView], dict[str, Any] | None]:
-        """The sequences of an examination for the report, and what the result says of them; each is written on the common grid."""
-        examination = prepared.examination
-        if examination is None:
-            return [], None
-        about: dict[str, Any] = examination.to_json()
-        views: list[SequenceView] = []
-        with prepared.clock.step("write_sequences"):
-            for entry in about["sequences"]:
-                name, first = entry["name"], not views
-                image = examination.registered(name)
-                views.append(SequenceView(name, image, None if first else examination.stated(name), entry))
-                path = self.output / f"{prepared.name}-{file_stem(name)}.nii.gz"
-                entry["registered"] = str(formats.write(path, image))
-            boards = write_checkerboards(views, self.output, prepared.name)
-        for entry in about["sequences"]:
-            entry["checkerboard"] = str(boards[entry["name"]]) if entry["name"] in boards else None
-        return views, about
-
-    def _write_masks(self, prediction: Prediction, image: Image, name: str) -> dict[str, Path]:
-        written = {}
-        for label, mask in prediction.masks().items():
-            path = self.output / f"{name}-{file_stem(label)}{formats.mask_suffix(image)}"
-            written[label] = formats.write_mask(path, mask.astype(np.uint8), image)
-        return written
-
-    def _pictures(self, similar: Sequence[SimilarCase]) -> list[SimilarPicture]:
-        pictures = []
-        for found in similar[:SHOWN]:
-            case = self.adapter.cases.get(found.key) if self.adapter else None
-            if self.adapter is not None and case is not None:
-                masks = {s.name: case.label_map([s]) > 0 for s in self.adapter.model.spec.structures if case.has(s)}
-                pictures.append(SimilarPicture(found, case.image, masks))
-        return pictures
-
-    def _common(self, similar: Sequence[SimilarCase]) -> list[str]:
-        from casewise.archive.retrieval.content import common
-
-        cases = self.adapter.cases if self.adapter else {}
-        shown = [case.key for case in similar[:SHOWN] if case.key in cases]
-        return list(common([dict(cases[key].content) for key in shown])) if len(shown) > 1 else []
 
     def _example_finder(self, archive: Archive) -> Examples:
         """Compares by the model's own vectors, as the search for similar cases does; without a model by the shipped encoder's."""
@@ -374,25 +295,7 @@ def _without_model(applications: Sequence[Declared], route: Route | None) -> Mod
     return ModelUse("none", method="route", reason=strange + (f"Applications that ran: {ran}." if ran else "No application ran."))
 
 
-def analyze(analyzer: Analyzer, paths: Sequence[Path | Source]) -> tuple[list[Result], list[Failure]]:
-    """Analyse every path; one that fails is named and the others go on. Several get an index page beside their reports."""
-    if len(paths) > 1:
-        claim(analyzer.output / "index.html")
-    results: list[Result] = []
-    failures: list[Failure] = []
-    analyzer.progress(_STEP, 0, len(paths))
-    for number, answer in enumerate(analyzer.all(paths), start=1):
-        if isinstance(answer, Failure):
-            failures.append(answer)
-        else:
-            results.append(answer)
-        analyzer.progress(_STEP, number, len(paths), Path(answer.image).name)
-    if len(paths) > 1:
-        write_index(results, analyzer.output, [(failure.image, failure.reason) for failure in failures])
-    return results, failures
-
-
-def _seen_alone(model: Model, examination: Examination | None) -> tuple[str, ...]:
+def _given_alone(model: Model, examination: Examination | None) -> tuple[str, ...]:
     """A note where an examination has sequences that the model was not given."""
     if examination is None or len(examination.names) < 2:
         return ()
@@ -407,7 +310,7 @@ def _only(application: str | None, model: Model | None, registry: Registry | Non
     if application == ORGANS:
         if model is None:
             raise UsageError(
-                "The application organs tells what a model finds; name one with --model, or an --archive that has one."
+                "The application organs reports what a model finds; name one with --model, or an --archive that has one."
             )
         return None
     if registry is None:

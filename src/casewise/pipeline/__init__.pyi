@@ -1,0 +1,2 @@
+from .analyzer import Analyzer as Analyzer
+from .analyzer import Failure as Failure

@@ -1,0 +1,133 @@
+"""A result's files: masks, DICOM SEG, sequences on the common grid, the report, and the same as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from casewise import formats
+from casewise.adaptation.adapter import SHOWN, Adapter
+from casewise.applications.isolated import Ran
+from casewise.errors import UsageError
+from casewise.files import claim, wrote
+from casewise.formats.dicom.write_segmentation import SUFFIX, segmentation_of
+from casewise.image import Array, Image
+from casewise.json_safe import dumps
+from casewise.pipeline.prepared import Prepared
+from casewise.reporting.finding_files import maps_of, syntheses_of
+from casewise.reporting.registration import SequenceView, write_checkerboards
+from casewise.reporting.report import file_stem, write_report
+from casewise.reporting.similar import SimilarPicture
+from casewise.result import Result, SimilarCase
+
+if TYPE_CHECKING:
+    from casewise.routing.examples import Examples
+
+
+def make_folder(folder: Path) -> None:
+    """Raises UsageError where it cannot be made."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"The results cannot be written to {folder}: {error.strerror}; choose another folder with --output."
+        raise UsageError(msg) from error
+
+
+@dataclass(frozen=True, eq=False)
+class ResultWriter:
+    """Writes the results of many images into one folder.
+
+    adapter, examples : know the archive's cases, whose pictures stand in the report; None where there are none.
+    """
+
+    folder: Path
+    adapter: Adapter | None
+    examples: Examples | None
+
+    def claim(self, name: str) -> None:
+        """Raises UsageError where a file of this result must not be replaced; asked before the work, not after it."""
+        for path in (self.folder / f"{name}.html", self.folder / f"{name}.json", self.folder / f"{name}-files"):
+            claim(path)
+
+    def write_masks(self, masks: Mapping[str, Array], image: Image, name: str) -> dict[str, Path]:
+        """A file for each mask, (*spatial), on the image's grid; label → path."""
+        written = {}
+        for label, mask in masks.items():
+            path = self.folder / f"{name}-{file_stem(label)}{formats.mask_suffix(image)}"
+            written[label] = formats.write_mask(path, mask.astype(np.uint8), image)
+        return written
+
+    def write(self, result: Result, prepared: Prepared, ran: Ran) -> Result:
+        """Write the DICOM SEG, the report and the JSON; the result with their paths."""
+        image, clock, name = ran.job.image, prepared.clock, prepared.name
+        views, about = self._write_sequences(prepared)
+        with clock.step("write_segmentation"):
+            segmentation, without = segmentation_of(self.folder / f"{name}{SUFFIX}", dict(result.masks), image)
+        with clock.step("report"):
+            result = replace(
+                result,
+                notes=(*result.notes, *([without] if without else [])),
+                examination=about,
+                segmentation=segmentation,
+                seconds={**clock.seconds, **ran.seconds},
+                report=self.folder / f"{name}.html",
+            )
+            report = write_report(
+                result,
+                image,
+                result.masks,
+                self.folder,
+                self._pictures(prepared.similar),
+                common=self._common(prepared.similar),
+                examples=self.examples.images(prepared.examples) if self.examples is not None else {},
+                name=name,
+                maps=maps_of(ran.findings, image),
+                sequences=views,
+                syntheses=syntheses_of(ran.findings, image),
+            )
+        result = replace(result, seconds={**clock.seconds, **ran.seconds}, report=report)
+        document = self.folder / f"{name}.json"
+        document.write_text(dumps(result.to_json(), indent=1), encoding="utf-8")
+        wrote(document)
+        if ran.job.folder.is_dir():
+            wrote(ran.job.folder)
+        return result
+
+    def _write_sequences(self, prepared: Prepared) -> tuple[list[SequenceView], dict[str, Any] | None]:
+        """The sequences of an examination for the report, and what the result says of them; each is written on the common grid."""
+        examination = prepared.examination
+        if examination is None:
+            return [], None
+        about: dict[str, Any] = examination.to_json()
+        views: list[SequenceView] = []
+        with prepared.clock.step("write_sequences"):
+            for entry in about["sequences"]:
+                name, first = entry["name"], not views
+                image = examination.registered(name)
+                views.append(SequenceView(name, image, None if first else examination.stated(name), entry))
+                path = self.folder / f"{prepared.name}-{file_stem(name)}.nii.gz"
+                entry["registered"] = str(formats.write(path, image))
+            boards = write_checkerboards(views, self.folder, prepared.name)
+        for entry in about["sequences"]:
+            entry["checkerboard"] = str(boards[entry["name"]]) if entry["name"] in boards else None
+        return views, about
+
+    def _pictures(self, similar: Sequence[SimilarCase]) -> list[SimilarPicture]:
+        pictures = []
+        for found in similar[:SHOWN]:
+            case = self.adapter.cases.get(found.key) if self.adapter else None
+            if self.adapter is not None and case is not None:
+                masks = {s.name: case.label_map([s]) > 0 for s in self.adapter.model.spec.structures if case.has(s)}
+                pictures.append(SimilarPicture(found, case.image, masks))
+        return pictures
+
+    def _common(self, similar: Sequence[SimilarCase]) -> list[str]:
+        from casewise.archive.retrieval.content import common
+
+        cases = self.adapter.cases if self.adapter else {}
+        displayed = [case.key for case in similar[:SHOWN] if case.key in cases]
+        return list(common([dict(cases[key].content) for key in displayed])) if len(displayed) > 1 else []
