@@ -26,7 +26,7 @@ from casewise.applications.registry import default_registry
 from casewise.formats import read
 from tests.applications.isolated.behaviours import confined
 
-EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
 
 
 @pytest.fixture
