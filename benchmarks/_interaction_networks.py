@@ -18,10 +18,9 @@ from casewise.interaction.simulation.volumes import VolumesInTheLoop
 from casewise.models import Model, Preparation, Spec
 from casewise.models.networks.prompts import PROMPTS
 from casewise.training import Settings, fit
-from recipes.interactive_2d import AS_SEEN, NETWORK, OBJECT
-from recipes.interactive_3d import GRID, blocks, volumes
-from recipes.interactive_tasks import Tasks, cases_without_masks, organs, plates_of, sclerosis
-from recipes.interactive_volumes import VolumeTasks
+from experiments.interactive.network import AS_SEEN, NETWORK, OBJECT
+from experiments.interactive.pictures import Tasks, cases_without_masks, organs, plates_of, sclerosis
+from experiments.interactive.volumes import GRID, VolumeTasks, blocks, volumes
 
 HABITS = Habits(rounds=6, prior=0.25, grids=AS_SEEN, narrow=0.45, best=0.6)  # of the later stages of the shipped model
 TASKS = ((0.15, 0.21, 0.06, 0.48, 0.1), (0.6, 0.65), 0.3)

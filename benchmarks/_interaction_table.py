@@ -8,16 +8,14 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from benchmarks._interaction_notes import NOTES
-from benchmarks._statistics import interval, paired_p
+from casewise.statistics import interval, paired_p
+from experiments.interaction.measure import ANOTHER, OURS, by_patient
 
 Row = dict
-OURS = "casewise"
-ANOTHER = "casewise, another training"
 TITLES = {
     "heart": "Short-axis heart MR (ACDC), no heart in the training",
     "films": "Chest radiographs",
@@ -176,14 +174,6 @@ def _over_trainings(rows: list[Row]) -> list[str]:
         mean, low, high = (format(value, forms.get(what, ".3f")) for value in (np.mean(values), min(values), max(values)))
         told.append(f"{what} {mean} ({low}–{high})")
     return [f"Over these {len(models)} models, mean (range): {', '.join(told)}.", ""]
-
-
-def by_patient(rows: Sequence[Row], measure: Callable[[Row], Any]) -> dict[str, float]:
-    """Each patient's mean over its tasks."""
-    found: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        found[row["patient"]].append(measure(row))
-    return {patient: float(np.mean(values)) for patient, values in found.items()}
 
 
 def _processor() -> str:

@@ -9,10 +9,10 @@ import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks._irregularities_data import Radiograph
 from casewise.chest.nodules.box_fusion import Detection
 from casewise.chest.nodules.false_positive_reduction import CANDIDATES, Judge, cues, lungs_of
 from casewise.chest.nodules.views import PIXEL_MM
+from experiments.nodules.radiographs import Radiograph
 
 STRENGTH = 1.0  # of the regression, for standardised cues
 Found = Mapping[str, Sequence[Detection]]

@@ -11,8 +11,6 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks._irregularities_arms import MEMBERS, THEN, examples_of, first, folds, found_by, keep, kept, unseen
-from benchmarks._irregularities_data import Radiograph
 from benchmarks._irregularities_table import compared, froc_table
 from casewise.case import Case
 from casewise.chest.nodules.box_fusion import Detection
@@ -20,6 +18,8 @@ from casewise.chest.nodules.training import Marks
 from casewise.models import shipped
 from casewise.models.encoding import ModelEncoder
 from casewise.training import fit
+from experiments.nodules.networks import MEMBERS, THEN, examples_of, first, folds, found_by, keep, kept, unseen
+from experiments.nodules.radiographs import Radiograph
 
 COUNT = 8
 SETTINGS = replace(THEN, steps=20, batch=4, rate=5e-4)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from benchmarks._irregularities_data import Radiograph
-from benchmarks._statistics import auc, paired_bootstrap
 from casewise.chest.nodules.box_fusion import Detection, noisy_or
 from casewise.chest.nodules.froc import RATES, Outcome, Target, outcome, sensitivity, threshold
+from casewise.statistics import auc, paired_bootstrap
+from experiments.nodules.radiographs import Radiograph
 
 _SUBTLETY = {1: "extremely subtle", 2: "very subtle", 3: "subtle", 4: "relatively obvious", 5: "obvious"}
 Found = Mapping[str, Sequence[Detection]]

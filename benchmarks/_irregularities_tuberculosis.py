@@ -16,17 +16,17 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks._cases import chest
-from benchmarks._irregularities_data import WORK
 from benchmarks._irregularities_texture import resized, texture
-from benchmarks._statistics import auc, paired_bootstrap
 from casewise.case import Case
 from casewise.chest import regions
 from casewise.image import Box, Image
 from casewise.models import Model
 from casewise.models.preparation import Preparation
 from casewise.models.spec import Spec
+from casewise.statistics import auc, paired_bootstrap
 from casewise.training import Settings, fit
+from experiments.cases import chest
+from experiments.nodules.radiographs import WORK
 
 STEPS, SEEDS = 300, (1, 2)
 CLASSES = ("normal", "tuberculosis")

@@ -6,33 +6,13 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from benchmarks._nodules_crossed import Row
-from benchmarks._statistics import auc, paired_bootstrap
-from casewise.chest.nodules.froc import Outcome, sensitivity
+from casewise.chest.nodules.froc import sensitivity
+from casewise.statistics import paired_bootstrap
+from experiments.nodules.measured import Rows, clean, false_marks, outcomes, reported
 
 RATES = (0.25, 0.5, 1.0, 2.0, 4.0)
 _SUBTLETY = {1: "extremely subtle", 2: "very subtle", 3: "subtle", 4: "relatively obvious", 5: "obvious"}
-Rows = Sequence[Row]
 Measure = Callable[[Rows], float]
-
-
-def outcomes(rows: Rows) -> list[Outcome]:
-    """Of the candidates, whatever is reported of them."""
-    return [Outcome(np.array([] if row.hit is None else [row.hit]), np.array(row.misses)) for row in rows]
-
-
-def false_marks(rows: Rows) -> float:
-    return float(np.mean([sum(not mark[3] for mark in row.marks) for row in rows]))
-
-
-def clean(rows: Rows) -> float:
-    """The share of films that are given no mark; one that is refused is not among them."""
-    return float(np.mean([not row.marks and not row.refused for row in rows]))
-
-
-def reported(rows: Rows) -> float:
-    """The share of nodules that a reported mark hits."""
-    return float(np.mean([any(mark[3] for mark in row.marks) for row in rows if row.nodule]))
 
 
 def with_interval(measure: Measure, rows: Rows) -> str:
@@ -70,10 +50,3 @@ def kinds_table(rows: Rows) -> list[str]:
         chosen = [any(mark[3] for mark in row.marks) for row in rows if row.nodule and belongs(row.nodule)]
         lines.append(f"| {name} | {sum(chosen)} of {len(chosen)} |")
     return lines
-
-
-def film_auc(rows: Rows) -> float:
-    """Of the likeliest candidate's probability, for whether the film has a nodule; 0.5 where all have one, or none."""
-    truth = [row.nodule is not None for row in rows]
-    best = [max((row.hit if row.hit is not None else -1.0, *row.misses), default=0.0) for row in rows]
-    return auc(best, truth) if 0 < sum(truth) < len(truth) else 0.5

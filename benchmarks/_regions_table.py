@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from recipes.chest_regions import LUNGS
+from experiments.regions.training import LUNGS
 
 BARS = {"lungs": 0.975, "heart": 0.94}
 SITE_BAR = 0.95

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from casewise.routing.degradation import resized
 from casewise.routing.image_sampling import Shown, shown
 from casewise.routing.views import View, views
-from recipes.router_data import SOURCES, Source, cases, parts
+from experiments.routing import SOURCES, Source, cases, parts
 
 
 @dataclass(frozen=True, eq=False)

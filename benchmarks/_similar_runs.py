@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks import _cases
 from casewise.adaptation.refinement import REFINEMENT as REFINE
 from casewise.adaptation.refinement import Plan, judged, part
 from casewise.case import Case, Structure
@@ -19,6 +18,7 @@ from casewise.models import Model, Prediction, blend
 from casewise.models.averaging import between
 from casewise.training import Input, Settings, dice, fit, train_classifier, train_segmenter
 from casewise.training.samples import samples_of
+from experiments import cases as _cases
 
 K = 8
 GROWN = (5, 10, 20)

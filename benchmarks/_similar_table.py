@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks._statistics import auc, interval, paired_bootstrap, paired_p
 from casewise.adaptation.acceptance import HALFWAY, Rule
+from casewise.statistics import auc, interval, paired_bootstrap, paired_p
 
 Row = dict
 TASKS = {

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from benchmarks import _cases
 from casewise.case import Case, Structure
 from casewise.image import Image
 from casewise.models.preparation import Preparation
+from experiments import cases as _cases
 
 SITES = {"lungs": ("jsrt", "shenzhen", "montgomery"), "lesions": ("brats-cbica", "wmh", "open-ms")}
 TARGETS = {"lungs": Structure("lungs", ("lung", "left_lung", "right_lung")), "lesions": Structure("lesion", ("lesion",))}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks._sites_runs import CHANNELS, COUNTS, FIRST, LAST, PARENT, SECOND, units
-from benchmarks._statistics import interval, paired_p
+from casewise.statistics import interval, paired_p
 from casewise.training.curriculum import CHOICES, ORDERS
 
 Row = dict[str, object]

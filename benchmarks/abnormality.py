@@ -6,9 +6,9 @@ other patients alone; tuberculosis against normal chests by the normal ones of a
 
 from __future__ import annotations
 
-from benchmarks._abnormality_runs import UNITS, run
 from benchmarks._abnormality_table import write
-from benchmarks._units import run_units
+from benchmarks.driver import run_units
+from experiments.abnormality.runs import UNITS, run
 
 if __name__ == "__main__":
     run_units(__doc__, ".work/abnormality", UNITS, run, write)

@@ -20,7 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks._cases import ROOT
+from experiments import datasets
 
 RESULTS = Path(__file__).parent / "results"
 _SECOND = """[[application]]
@@ -84,7 +84,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--images", type=int, default=1000)
     count = parser.parse_args().images
-    images = sorted(ROOT.glob("mednist/*/*.jpeg"))
+    images = datasets.files("mednist/*/*.jpeg")
     images = images[:: max(1, len(images) // count)][:count]
     random.Random(0).shuffle(images)  # else the applications of one kind start late and their memory seems to grow
     folder = Path(tempfile.mkdtemp(prefix="casewise-many-"))

@@ -21,9 +21,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks._regions_cases import all_sites
-from benchmarks._regions_runs import WORK
-from benchmarks._statistics import interval, paired_p
 from benchmarks.regions import base
 from casewise.adaptation.refinement import REFINEMENT, Plan, refine_on
 from casewise.adaptation.regions import lungs_of, region_plan
@@ -33,7 +30,10 @@ from casewise.chest import regions
 from casewise.errors import CasewiseError
 from casewise.image import Image
 from casewise.models import Model
+from casewise.statistics import interval, paired_p
 from casewise.training.metrics import dice
+from experiments.regions.cases import all_sites
+from experiments.regions.runs import WORK
 
 RESULTS = Path(__file__).parent / "results"
 COUNTS = (5, 10, 20)

@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._cases import ROOT
 from benchmarks.analyze_many import resident
 from casewise import formats
 from casewise.examination.bias_field import without_bias
@@ -34,16 +33,16 @@ from casewise.examination.reading import read_study, study_in
 from casewise.examination.sequences import kind_of
 from casewise.image import Image
 from casewise.registration.pairwise import WORTH, Registration, register
+from experiments import datasets
 
 RESULTS = Path(__file__).parent / "results"
-DATA = ROOT
 BRAIN = ("FLAIR", "T1", "T1POST", "T2")
 MOTIONS = ((15.0, 15.0), (10.0, 5.0), (5.0, 10.0), (3.0, 3.0))  # degrees, mm
 _FLIP = np.array([-1.0, -1.0, 1.0])
 
 
 def brain() -> dict[str, Path]:
-    return {name: next((DATA / "open-ms" / "patient07").glob(f"{name}_*.nii.gz")) for name in BRAIN}
+    return {name: datasets.files(f"open-ms/patient07/{name}_*.nii.gz")[0] for name in BRAIN}
 
 
 def flat(name: str, image: Image) -> Image:
@@ -56,10 +55,11 @@ def flat(name: str, image: Image) -> Image:
 def sequences(site: str) -> tuple[dict[str, Image], str]:
     if site == "brain":
         return {name: flat(name, formats.read(path)) for name, path in brain().items()}, "FLAIR"
-    found = study_in(DATA / "prostatex")
+    folder = datasets.path("prostatex")
+    found = study_in(folder)
     if found is None:
-        raise FileNotFoundError(DATA / "prostatex")
-    study = read_study(DATA / "prostatex", *found)
+        raise FileNotFoundError(folder)
+    study = read_study(folder, *found)
     return {entry.name: flat(entry.name, entry.image) for entry in study.given}, "T2"
 
 

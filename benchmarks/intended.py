@@ -14,8 +14,8 @@ import numpy as np
 
 from casewise.applications.intended import Intended
 from casewise.models.shipped import FOLDER
-from recipes.intended import KINDS, distances, left_out
-from recipes.intended_data import foreign, own
+from experiments.intended.distances import KINDS, distances, left_out
+from experiments.intended.images import foreign, own
 
 RESULTS = Path(__file__).resolve().parent / "results"
 

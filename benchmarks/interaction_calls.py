@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from benchmarks._interaction_tasks import Task, box_of, generator, heart
 from casewise.interaction.session import InteractiveSegmentation
 from casewise.training.metrics import dice
+from experiments.interaction.tasks import Task, box_of, generator, heart
 
 RESULTS = Path(__file__).parent / "results"
 WORSE = 0.02

@@ -15,9 +15,9 @@ import torch
 
 from benchmarks._interaction_networks import NETWORKS, Network, Trained, trained
 from benchmarks._interaction_table import OURS, differences, how_measured, table
-from benchmarks._interaction_tasks import heart, hippocampi
-from benchmarks._units import run_units
+from benchmarks.driver import run_units
 from benchmarks.interaction import measure
+from experiments.interaction.tasks import heart, hippocampi
 
 WORK = ".work/interaction_networks"
 TUNED = "fine-tuning as in the source"

@@ -20,15 +20,15 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks._interaction_runs import ROUNDS
-from benchmarks._interaction_tasks import Task, box_of, films, generator, heart, hippocampi
-from benchmarks._statistics import interval, paired_p
 from casewise.archive import Archive
 from casewise.interaction import InteractiveSegmentation
 from casewise.interaction.sets.guidance import REFINEMENT, Prepared, accept, prepare
 from casewise.interaction.simulation.user import Hand, stroke
 from casewise.models import Model, shipped
+from casewise.statistics import interval, paired_p
 from casewise.training.metrics import dice
+from experiments.interaction.rounds import ROUNDS
+from experiments.interaction.tasks import Task, box_of, films, generator, heart, hippocampi
 
 RESULTS = Path(__file__).parent / "results"
 HEART = ("myocardium", "right_ventricle", "left_ventricle")

@@ -27,14 +27,14 @@ from pathlib import Path
 
 import torch
 
-from benchmarks._irregularities_arms import ARMS, ASIDE, BATCH, FIRST, FOLDS, MEAN, THEN, crossed, folds, unseen
-from benchmarks._irregularities_data import Radiograph, radiographs
 from benchmarks._irregularities_judged import judged
-from benchmarks._irregularities_normals import chests, normals
 from benchmarks._irregularities_similar import similar_table
 from benchmarks._irregularities_table import compared, froc_table, groups_table, image_level
 from benchmarks._irregularities_tuberculosis import tuberculosis_table
 from casewise.chest.nodules.box_fusion import Detection
+from experiments.nodules.networks import ARMS, ASIDE, BATCH, FIRST, FOLDS, MEAN, THEN, crossed, folds, unseen
+from experiments.nodules.normals import chests, normals
+from experiments.nodules.radiographs import Radiograph, radiographs
 
 RESULTS = Path(__file__).parent / "results"
 Found = Mapping[str, Sequence[Detection]]

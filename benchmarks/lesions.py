@@ -16,9 +16,9 @@ from typing import Any
 
 import torch
 
-from benchmarks._lesions_data import FOLDS, WORK
-from benchmarks._lesions_nodules import rows as nodule_rows
-from benchmarks._lesions_runs import NETWORKS, SHIPPED, THRESHOLD, judged, unit
+from experiments.lesions.cases import FOLDS, WORK
+from experiments.lesions.nodules import rows as nodule_rows
+from experiments.lesions.runs import NETWORKS, SHIPPED, THRESHOLD, judged, unit
 
 RESULTS = Path(__file__).parent / "results" / "lesions.md"
 Rows = list[dict[str, Any]]

@@ -22,31 +22,14 @@ from typing import Any
 
 import torch
 
-from benchmarks._nodules_crossed import CLEAN, FALSE, FOLDS, Founds, Row, chosen, folds, rest, row
-from benchmarks._nodules_films import SITES, Film, films, found_in
-from benchmarks._nodules_table import clean, false_marks, film_auc, froc_table, kinds_table, reported, reported_table, with_interval
-from benchmarks._statistics import paired_bootstrap
-from casewise.chest.nodules.false_positive_reduction import CANDIDATES, MOST, Judge
+from benchmarks._nodules_table import froc_table, kinds_table, reported_table, with_interval
+from casewise.chest.nodules.false_positive_reduction import CANDIDATES, MOST
+from casewise.statistics import paired_bootstrap
+from experiments.nodules.films import films
+from experiments.nodules.measured import ALONE, CROSSED, _sites, clean, false_marks, film_auc, groups, measured, reported
+from experiments.nodules.second_look import CLEAN, FALSE, FOLDS, Row
 
 RESULTS = Path(__file__).parent / "results"
-CROSSED, ALONE = "crossed", "jsrt alone"
-
-
-def measured(every: Sequence[Film]) -> tuple[dict[str, list[Row]], Judge]:
-    """(rows by protocol, the judge that is shipped)."""
-    founds: Founds = {film.name: found for film in every if (found := found_in(film)) is not None}
-    known = [film for film in every if film.name in founds]
-    fresh = [film for film in known if not film.learnt_from]
-    shipped = chosen(fresh, founds)
-    parts = folds(every)
-    rows = []
-    for number, part in enumerate(parts):
-        others = {film.name for film in rest(parts, number)}
-        judge = chosen([film for film in fresh if film.name in others], founds)
-        rows += [row(film, founds, judge, shipped, film.learnt_from) for film in part]
-    jsrt = chosen([film for film in fresh if film.site == "JSRT"], founds)
-    alone = [row(film, founds, jsrt, shipped, film.learnt_from) for film in every if film.site != "JSRT"]
-    return {CROSSED: sorted(rows, key=lambda one: one.film), ALONE: sorted(alone, key=lambda one: one.film)}, shipped
 
 
 def page(rows: dict[str, list[Row]], shipped: dict[str, Any]) -> str:
@@ -97,18 +80,6 @@ CANNOT = (
 )
 
 
-def groups(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
-    fresh = [one for one in rows if not one.learnt_from]
-    named = [(site, [one for one in fresh if one.site == site and not one.nodule]) for site in _sites()]
-    return [
-        ("JSRT, all", [one for one in fresh if one.site == "JSRT"]),
-        ("JSRT, with a nodule", [one for one in fresh if one.site == "JSRT" and one.nodule]),
-        *((f"{site}, without nodule", here) for site, here in named),
-        ("all without nodule", [one for one in fresh if not one.nodule]),
-        ("Shenzhen and Montgomery, learnt from by the networks", [one for one in rows if one.learnt_from]),
-    ]
-
-
 def sentence(rows: Sequence[Row]) -> str:
     """What README and docs say of them."""
     jsrt = [one for one in rows if one.site == "JSRT"]
@@ -121,10 +92,6 @@ def sentence(rows: Sequence[Row]) -> str:
     marks = f"{false_marks(jsrt):.1f} false marks a film, at most {max(false):.1f} in any set"
     text = f"it hits {found} at {marks}. Of the films without nodule it gives no mark to {shares}."
     return re.sub(r"(\d)%", r"\1 %", text)
-
-
-def _sites() -> list[str]:
-    return list(dict.fromkeys(SITES.values()))
 
 
 def protocol(rows: Sequence[Row]) -> str:

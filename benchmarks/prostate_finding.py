@@ -17,8 +17,8 @@ from PIL import Image as Pillow
 from PIL import ImageDraw
 from scipy.ndimage import map_coordinates
 
-from benchmarks._cases import ROOT
 from casewise.examination.examination import Examination, examination
+from experiments import datasets
 
 FINDING = np.array([25.7457, 31.8707, -38.511])  # LPS mm
 RESULTS = Path(__file__).parent / "results" / "prostate_finding.md"
@@ -48,7 +48,7 @@ def tile(found: Examination, name: str) -> Pillow.Image:
 def main() -> None:
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".work")
     folder.mkdir(parents=True, exist_ok=True)
-    found = examination(ROOT / "prostatex")
+    found = examination(datasets.path("prostatex"))
     tiles = [tile(found, name) for name in found.names]
     columns = 4
     sheet = Pillow.new("RGB", (columns * _TILE, -(-len(tiles) // columns) * _TILE))

@@ -23,18 +23,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks._cases import ROOT
-from benchmarks._regions_cases import all_sites, strange_pictures
-from benchmarks._regions_runs import JSRT_MM, Measures, measured_cases, spoilt, trained
 from benchmarks._regions_table import table
-from benchmarks._statistics import interval, paired_p
 from casewise import chest, formats
 from casewise.case import Case
 from casewise.errors import CasewiseError
 from casewise.image import Image
 from casewise.models import Model
-from recipes._common import folds, without
-from recipes.chest_regions import finer, finished, with_heart, with_lungs
+from casewise.statistics import interval, paired_p
+from experiments import datasets
+from experiments.regions.cases import all_sites, strange_pictures
+from experiments.regions.runs import JSRT_MM, Measures, base, measured_cases, spoilt, trained
+from experiments.regions.training import finer, finished, with_heart
+from experiments.splits import folds, without
 
 RESULTS = Path(__file__).parent / "results"
 SIDES = (64, 128, 256, 512, 1024, 2048, 3000, 4000)
@@ -56,11 +56,6 @@ def sites_left_out(sites: dict[str, list[Case]]) -> dict[str, list[Measures]]:
         site: measured_cases(f"without_{site}", lambda left=site: base(sites, left), cases)  # type: ignore[misc]
         for site, cases in sites.items()
     }
-
-
-def base(sites: dict[str, list[Case]], left_out: str = "jsrt") -> Model:
-    others = [case for name, cases in sites.items() if name != left_out for case in cases]
-    return trained("base" if left_out == "jsrt" else f"without_{left_out}_base", lambda: with_lungs(others))
 
 
 def five_fold(sites: dict[str, list[Case]], change: str = "as it is", step: str = "finer") -> list[Measures]:
@@ -135,7 +130,7 @@ def spoilt_pictures(sites: dict[str, list[Case]]) -> dict[str, object]:
 def refusals() -> dict[str, object]:
     """How many are refused of pictures that no training saw: of other kinds, and of chest radiographs of a further source."""
     kinds = dict(zip(STRANGE_NAMES, strange_pictures(EACH, unseen=True), strict=True))
-    kinds["chest radiographs of 64 pixels"] = sorted(ROOT.glob("mednist/CXR/*"))[:: 1000 // EACH][:EACH]
+    kinds["chest radiographs of 64 pixels"] = datasets.files("mednist/CXR/*")[:: 1000 // EACH][:EACH]
     found: dict[str, object] = {}
     for name, paths in kinds.items():
         refused, sentence = 0, ""

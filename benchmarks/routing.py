@@ -26,12 +26,12 @@ import numpy as np
 from benchmarks._routing_cases import Entry, entries, training
 from benchmarks._routing_changes import CHANGES, changed
 from benchmarks._routing_table import confusion_picture, table
-from benchmarks._statistics import auc, interval
 from casewise.routing.calibration import calibration_error
 from casewise.routing.classifiers import CLASSIFIERS
 from casewise.routing.route import UNKNOWN, Route
 from casewise.routing.router import Router
 from casewise.routing.training import Plan, router_of
+from casewise.statistics import auc, interval
 from casewise.training import Settings
 
 RESULTS = Path(__file__).parent / "results"

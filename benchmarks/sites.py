@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from benchmarks._sites_runs import run, units
 from benchmarks._sites_table import write
-from benchmarks._units import run_units
+from benchmarks.driver import run_units
 
 if __name__ == "__main__":
     run_units(__doc__, ".work/sites", units(), run, write)

@@ -20,12 +20,13 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks._cases import ROOT, chest
 from casewise.adaptation import Plan, refine, subsets
 from casewise.archive import Archive
 from casewise.case import Case, Structure
 from casewise.image import Image
 from casewise.training import Settings, train_segmenter
+from experiments import datasets
+from experiments.cases import chest
 
 RESULTS = Path(__file__).parent / "results"
 Row = tuple[str, str, str]
@@ -56,9 +57,9 @@ def start_up() -> list[Row]:
 
 
 def imports(folder: Path) -> list[Row]:
-    first = command("import", folder / "all", ROOT, "--json")
-    again = statistics.median(command("import", folder / "all", ROOT, "--json") for _ in range(3))
-    small = command("import", folder / "mednist", ROOT / "mednist", "--json")
+    first = command("import", folder / "all", datasets.root(), "--json")
+    again = statistics.median(command("import", folder / "all", datasets.root(), "--json") for _ in range(3))
+    small = command("import", folder / "mednist", datasets.path("mednist"), "--json")
     return [
         ("import of all the real images, with vectors", f"{first:.1f} s", ""),
         ("the same import again", f"{again:.1f} s", f"{again / first:.1%} of the first"),

@@ -11,53 +11,21 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks._statistics import auc, interval, paired_bootstrap
 from casewise.case import Case, Structure
 from casewise.models import Model
+from casewise.statistics import auc, interval, paired_bootstrap
 from casewise.training.metrics import dice
+from experiments.splits import folds, without
 from recipes.licences import DATA
 
 SHIPPED = Path(__file__).resolve().parents[1] / "src" / "casewise" / "models" / "shipped"
 Train = Callable[[Sequence[Case]], Model]
 Scores = list[dict[str, float]]  # one answer a case: class → probability
-FOLDS = 5
 
 
 def prepare_machine() -> None:
     """One thread, so that sums are added in one order and the recipe gives the same weights again."""
     torch.set_num_threads(1)
-
-
-def folds(cases: Sequence[Case], seed: int = 0) -> list[list[int]]:
-    """Numbers of the cases of each of five folds: no subject in two of them, each site and category spread over all."""
-    groups: dict[tuple[str, str], list[str]] = {}
-    numbers: dict[str, list[int]] = {}
-    for number, case in enumerate(cases):
-        subject = str(case.subject)
-        if subject not in numbers:
-            groups.setdefault((str(case.site), str(case.category)), []).append(subject)
-        numbers.setdefault(subject, []).append(number)
-    found: list[list[int]] = [[] for _ in range(FOLDS)]
-    rng = np.random.default_rng(seed)
-    place = 0
-    for group in sorted(groups):
-        for chosen in rng.permutation(len(groups[group])):
-            found[place % FOLDS] += numbers[groups[group][int(chosen)]]
-            place += 1
-    return [sorted(fold) for fold in found]
-
-
-def parted(cases: Sequence[Case], aside: int, seed: int = 0) -> tuple[list[Case], list[Case]]:
-    """(for training, never seen): ``aside`` subjects, drawn by the seed, are all on the second side."""
-    subjects = sorted({str(case.subject) for case in cases})
-    drawn = {subjects[number] for number in np.random.default_rng(seed).permutation(len(subjects))[:aside]}
-    unseen = [number for number, case in enumerate(cases) if str(case.subject) in drawn]
-    return without(cases, unseen), [cases[number] for number in unseen]
-
-
-def without(cases: Sequence[Case], numbers: Sequence[int]) -> list[Case]:
-    left_out = set(numbers)
-    return [case for number, case in enumerate(cases) if number not in left_out]
 
 
 def crossed(cases: Sequence[Case], train: Train, answer: Callable[[Model, Case], dict[str, float]]) -> Scores:

@@ -11,13 +11,24 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks._abnormality_data import chests, normal_case, patients
-from benchmarks._abnormality_runs import BRAIN, CHEST, UNITS, run
-from benchmarks._abnormality_table import normal_limits, rows
+import numpy as np
+
 from casewise.abnormality.differences import calibrated
 from casewise.abnormality.inpainting import train_completion
 from casewise.case import Case
-from recipes._common import Card, prepare_machine, progress, ship
+from casewise.statistics import interval
+from experiments.abnormality.cases import chests, normal_case, patients
+from experiments.abnormality.measures import (
+    OURS,
+    PLAIN,
+    _auroc,
+    _count,
+    brain,
+    everything,
+    normal_limits,
+)
+from experiments.abnormality.runs import BRAIN, CHEST, OTHER, UNITS, run
+from recipes._common import Card, Row, prepare_machine, progress, ship
 
 WORK = Path(".work/abnormality")
 KINDS = ("brain", "chest")
@@ -91,3 +102,26 @@ CARDS = {
 
 if __name__ == "__main__":
     main()
+
+
+def rows(work: Path, kind: str) -> list[Row]:
+    """For a model's card."""
+    found = everything(work)
+    if kind == "brain":
+        own = brain(found["brain"])[OURS]
+        on = f"FLAIR, three-fold, {_count(found['brain'])} patients"
+        made = [Row("AUROC, slices with lesions against those without", on, *own.slices)]
+        made.append(Row("AUROC within a patient, mean", on, float(np.mean(own.within)), *interval(own.within)))
+        made.append(Row("best Dice of the map", on, float(np.mean(own.dice)), *interval(own.dice)))
+        plain = brain(found["brain"])[PLAIN]
+        made.append(Row("AUROC of a plain intensity threshold", on, *plain.slices))
+        return [*made, Row("best Dice of a plain intensity threshold", on, float(np.mean(plain.dice)), *interval(plain.dice))]
+    made = []
+    for site in (site for site in OTHER if site in found):
+        value = _auroc(found[site], OURS)
+        made.append(
+            Row(
+                "AUROC, tuberculosis against normal", f"{site.capitalize()}, {len(found[site])} patients, by the other site", *value
+            )
+        )
+    return made

@@ -12,12 +12,12 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._lesions_data import GLIOMA, HYPERINTENSITY, SCLEROSIS, WORK, brains, folds
-from benchmarks._lesions_runs import LESION, SHIPPED, best, judged, limited, plan, unit
-from benchmarks._lesions_table import everything, values
-from benchmarks._statistics import interval
 from casewise.lesions import train_lesions
 from casewise.lesions.tuning import LEAST_ML
+from casewise.statistics import interval
+from experiments.lesions.cases import GLIOMA, HYPERINTENSITY, SCLEROSIS, WORK, brains, folds
+from experiments.lesions.measures import everything, values
+from experiments.lesions.runs import LESION, SHIPPED, best, judged, limited, plan, unit
 from recipes._common import Card, Row, prepare_machine, progress, ship
 from recipes.brain_lesions_calibration import calibrations, slab_rows
 

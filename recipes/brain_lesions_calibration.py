@@ -14,9 +14,6 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from benchmarks._cases import ROOT
-from benchmarks._lesions_data import WORK, brains, folds
-from benchmarks._lesions_runs import SHIPPED, limited
 from casewise import formats
 from casewise.examination.normalisation import normalised
 from casewise.image import Image
@@ -24,6 +21,9 @@ from casewise.lesions import predict
 from casewise.lesions.brightness import Brightness
 from casewise.lesions.calibration import Candidate, calibrated
 from casewise.models import Model
+from experiments import datasets
+from experiments.lesions.cases import WORK, brains, folds
+from experiments.lesions.runs import SHIPPED, limited
 
 RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results" / "lesion_probability.json"
 FREE, WITH, WHOLE = "free", "lesion", "whole"
@@ -64,7 +64,7 @@ def slab_rows() -> list[dict[str, Any]]:
 
 
 def _read(subject: str) -> tuple[dict[str, Image], np.ndarray]:
-    folder = ROOT / subject
+    folder = datasets.path(subject)
     files = {"FLAIR": next(iter([*folder.glob("t2flair-stripped*"), *folder.glob("FLAIR*")]))}
     files.update(("T1", path) for path in folder.glob("T1*") if not path.name.startswith("T1POST"))
     images = {name: formats.read(path) for name, path in files.items()}

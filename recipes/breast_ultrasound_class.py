@@ -15,13 +15,13 @@ import torch
 from scipy.sparse.csgraph import connected_components
 from skimage.transform import resize
 
-from benchmarks._cases import ROOT
 from casewise import formats
 from casewise.case import Case
 from casewise.hashing import file_key
 from casewise.models import Model
 from casewise.training import Settings
 from casewise.training.initial import Input, train_classifier
+from experiments import datasets
 from recipes._common import Card, Scores, above_half_row, accuracy_row, auc_row, crossed, prepare_machine, progress, scores_of, ship
 
 CLASSES = ("normal", "benign", "malignant")
@@ -33,7 +33,7 @@ ALIKE = 0.9  # correlation of two pictures at 32×32 pixels
 
 
 def cases() -> list[Case]:
-    paths = sorted(path for name in CLASSES for path in (ROOT / "busi" / name).glob("*.png"))
+    paths = [path for name in sorted(CLASSES) for path in datasets.files(f"busi/{name}/*.png")]
     images = [formats.read(path) for path in paths]
     small = np.stack([resize(image.array.mean(axis=0), (32, 32), anti_aliasing=True).ravel() for image in images])
     _, group = connected_components(np.corrcoef(small) > ALIKE, directed=False)
@@ -44,7 +44,7 @@ def cases() -> list[Case]:
             category=path.parent.name,
             subject=f"busi/{number}",
             site="busi",
-            name=str(path.relative_to(ROOT)),
+            name=datasets.name_of(path),
         )
         for path, image, number in zip(paths, images, group, strict=True)
     ]

@@ -15,13 +15,13 @@ import numpy.typing as npt
 from safetensors.numpy import save_file
 from sklearn.linear_model import LogisticRegression
 
-from benchmarks._cases import ROOT
 from casewise.chest.region_evidence import CELLS, LEVELS, WEIGHTS, differences
 from casewise.chest.region_network import MODEL, seen_by
 from casewise.chest.region_pose import Pose
 from casewise.chest.region_sides import Evidence
 from casewise.formats import read
 from casewise.models.shipped import load
+from experiments import datasets
 from recipes._common import prepare_machine, told
 
 SITES = {
@@ -49,7 +49,7 @@ def films() -> Films:
     model = load(MODEL)
     rows = []
     for site, patterns in SITES.items():
-        paths = [path for pattern in patterns for path in sorted(ROOT.glob(pattern))][:MOST]
+        paths = [path for pattern in patterns for path in datasets.files(pattern)][:MOST]
         for path in paths:
             features, outlines = differences(model, seen_by(model, read(path)), Pose(), "cpu")
             rows.append((site, features, np.zeros(9) if outlines is None else outlines))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import re
 import shutil
 import sys
@@ -26,9 +25,9 @@ from casewise.hashing import file_key
 from casewise.models import Model, Preparation, Spec
 from casewise.training import Settings, fit
 from casewise.training.samples import samples_of
+from experiments import datasets
 from recipes.licences import DATA
 
-ROOT = Path(os.environ.get("CASEWISE_SHARED_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 TARGET = Path(__file__).resolve().parents[1] / "src" / "casewise" / "models" / "shipped" / "encoder"
 SETS = {  # pattern → licence
     "mednist/*/*.jpeg": "MedNIST, CC BY-SA 4.0",
@@ -47,7 +46,7 @@ def cases() -> list[Case]:
     found = []
     for pattern in SETS:
         folders: dict[Path, list[Path]] = {}
-        for path in sorted(ROOT.glob(pattern)):
+        for path in datasets.files(pattern):
             if "GOLD_STANDARD" not in path.name:
                 folders.setdefault(path.parent, []).append(path)
         for paths in folders.values():
@@ -56,7 +55,7 @@ def cases() -> list[Case]:
 
 
 def _case(path: Path) -> Case:
-    kind = path.relative_to(ROOT).parts
+    kind = datasets.name_of(path).split("/")
     category = f"{kind[0]}/{kind[1]}" if kind[0] in ("mednist", "busi") else kind[0]
     return Case(
         key=file_key(path),

@@ -15,12 +15,13 @@ from functools import cache
 
 import numpy as np
 
-from benchmarks._cases import cardiac
 from casewise.case import Case, Structure
 from casewise.image import Image
 from casewise.models import Model, Preparation, Spec
 from casewise.training import Settings, fit
-from recipes._common import Card, dice_of, dice_rows, parted, prepare_machine, progress, ship
+from experiments.cases import cardiac
+from experiments.splits import parted
+from recipes._common import Card, dice_of, dice_rows, prepare_machine, progress, ship
 
 STRUCTURES = [Structure.parse(name) for name in ("right_ventricle", "myocardium", "left_ventricle")]
 FIRST = Settings(steps=300, batch=4, rate=3e-3, augmentation="light", device="cpu")

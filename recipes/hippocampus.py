@@ -5,11 +5,12 @@ Slice by slice: in the minutes that this may take on a CPU a network for volumes
 
 from __future__ import annotations
 
-from benchmarks._cases import hippocampus
 from casewise.case import Structure
 from casewise.training import Settings
 from casewise.training.initial import Input, train_segmenter
-from recipes._common import Card, dice_of, dice_rows, parted, prepare_machine, progress, ship
+from experiments.cases import hippocampus
+from experiments.splits import parted
+from recipes._common import Card, dice_of, dice_rows, prepare_machine, progress, ship
 
 STRUCTURES = [Structure.parse("hippocampus")]
 SETTINGS = Settings(steps=500, batch=16, rate=3e-3, augmentation="light", validate_every=100, device="cpu")

@@ -15,26 +15,23 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from benchmarks._interaction_table import by_patient
-from benchmarks._statistics import interval
-from benchmarks.interaction import measure
-from casewise.case import Structure
 from casewise.interaction.simulation.pictures import Habits, UserInTheLoop
 from casewise.models import Model, Preparation, Spec
 from casewise.models.networks.prompts import PROMPTS, prompts_of
+from casewise.statistics import interval
 from casewise.training import Settings, fit
+from experiments.interaction.measure import by_patient, measure
+from experiments.interactive.anatomy import Anatomy, mixed, sections_of
+from experiments.interactive.network import AS_SEEN, NETWORK, OBJECT
+from experiments.interactive.pictures import Tasks, cases_without_masks, labelled_cases, organs, plates_of
 from recipes._common import Card, Row, prepare_machine, progress, ship, told
-from recipes.interactive_anatomy import Anatomy, mixed, sections_of
-from recipes.interactive_tasks import Tasks, cases_without_masks, labelled_cases, organs, plates_of
 
-OBJECT = Structure.parse("object")
 ALL = ((0.2, 0.27, 0.08, 0.35, 0.1), (0.45, 0.6))
 MORE_WALLS = ((0.17, 0.25, 0.07, 0.41, 0.1), (0.55, 0.65))  # walls around cavities are what most strokes are spent on
 SMALL = ((1.0, 16.0, 110.0, 1.0),)
 VEILED = ((0.2, 0.22, 0.06, 0.42, 0.1), (0.5, 0.6), 0.5)  # and objects whose border is partly out of sight
 WALLS_AGAIN = ((0.17, 0.19, 0.06, 0.5, 0.08), (0.65, 0.7), 0.3)
 LAST = ((0.15, 0.18, 0.05, 0.52, 0.1), (0.6, 0.65), 0.35)
-AS_SEEN = ((1.0, 16.0, 65.0, 0.5), (1.5, 48.0, 98.0, 0.25), (2.0, 90.0, 400.0, 0.25))  # the grids that a session takes
 OVERLAPPING = ((1.0, 16.0, 65.0, 0.45), (1.5, 32.0, 98.0, 0.35), (2.0, 64.0, 300.0, 0.2))  # a session's, and finer ones
 FINER = ((1.0, 16.0, 48.0, 0.35), (1.5, 42.0, 75.0, 0.4), (2.0, 68.0, 300.0, 0.25))  # those that a session takes now
 HOLLOW = ((0.13, 0.14, 0.05, 0.6, 0.08), (0.75, 0.75), 0.4)
@@ -71,7 +68,6 @@ STAGES = (
     Stage(2600, 8e-4, HOLLOW, Habits(6, 0.15, prior=0.25, grids=FINER, narrow=0.45, best=1.0, bias=0.4), (7,), 2, 0.2),
 )
 SIZE = (64, 64)
-NETWORK = {"kind": "prompt_unet", "channels": [16, 32, 64, 128, 160]}
 LATER = ("prior", "slack")  # what the first stage is not told
 FIRST = tuple(name for name in PROMPTS if name not in LATER)
 SPEC = Spec("segmentation", NETWORK | {"prompts": list(FIRST)}, Preparation(2, SIZE), structures=(OBJECT,))

@@ -8,35 +8,24 @@ mean. No structure of the heart's MR, no hippocampus and no tumour is ever its o
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
-from casewise import formats
-from casewise.case import Case
-from casewise.errors import CasewiseError
 from casewise.interaction.simulation.pictures import Habits
 from casewise.interaction.simulation.volumes import WARP, VolumesInTheLoop
 from casewise.models import Model, Preparation, Spec
 from casewise.models.networks.prompts import prompts_of
 from casewise.training import Settings, fit
+from experiments.interactive.volumes import GRID, Block, VolumeTasks, blocks, volumes
 from recipes import interactive_2d
 from recipes._common import Card, prepare_machine, progress, ship, told
 from recipes.interactive_2d import OBJECT, tables
 from recipes.interactive_2d import trained as begun_with
-from recipes.interactive_tasks import ROOT, organs, sclerosis
-from recipes.interactive_volumes import Block, VolumeTasks, block
 
-GRID = (64, 64, 64)
 TOLD = {"hippocampus": "hippocampus, T1, unseen", "tumour": "glioma on FLAIR, unseen"}
-
-
-LEFT_OUT = ("class 1", "class 7", "class 19")  # spleen, pancreas, duodenum: for choosing between trainings
-# Millimetres beside the middle, anterior and superior within which the standard brain's hippocampi lie, with room to spare.
-_HIPPOCAMPI = ((8, 44), (-46, 0), (-32, 6))
 
 
 @dataclass(frozen=True)
@@ -57,41 +46,6 @@ PLANES = (14, 20, 28, 40)
 STAGES = (Stage((64, 64, 20), 850, 1.2e-3, PLANES, 1),)
 HABITS = Habits(rounds=6, warp=WARP, prior=0.2, best=1.0, bias=0.3)
 BEGUN = 5  # stages of the training for pictures that it goes on from
-
-
-def volumes() -> Iterator[Case]:
-    """A CT with its organs, a FLAIR with its lesions, and MR without masks."""
-    yield from organs()
-    yield from sclerosis()
-    for path in sorted(ROOT.glob("pyradiomics-mr/*_image.nrrd")):
-        yield Case.of(formats.read(path), name=str(path.relative_to(ROOT)))
-    for folder in sorted(ROOT.glob("prostatex/*/*/*")):
-        try:
-            case = Case.of(formats.read(folder), name=folder.parent.name)
-        except CasewiseError:  # a study's derived series that holds several grids
-            continue
-        if min(case.image.spatial_shape) >= 16:
-            yield case
-
-
-def blocks(cases: Sequence[Case]) -> list[Block]:
-    """The volumes with what can be an object in them."""
-    return [block(case, LEFT_OUT, _apart(case)) for case in cases]
-
-
-def _apart(case: Case) -> np.ndarray | None:
-    """Where no tissue may be an object: the hippocampi of a brain in the standard space, and all of images with a tumour."""
-    shape, name = case.image.spatial_shape, str(case.name)
-    if name.startswith("pyradiomics"):
-        return np.ones(shape, bool)
-    if not name.startswith("open-ms"):
-        return None
-    places = np.stack(np.indices(shape), -1) @ case.image.affine[:3, :3].T + case.image.affine[:3, 3]
-    places[..., 0] = np.abs(places[..., 0])
-    near: np.ndarray = np.all(
-        [(low < places[..., n]) & (places[..., n] < high) for n, (low, high) in enumerate(_HIPPOCAMPI)], axis=0
-    )
-    return near
 
 
 def begun(pictures: Model) -> Model:

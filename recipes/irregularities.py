@@ -14,15 +14,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from benchmarks._irregularities_arms import BATCH, FIRST, MEMBERS, first, together
-from benchmarks._nodules_crossed import Row as FilmRow
-from benchmarks._nodules_films import detector, films
-from benchmarks._nodules_table import clean, false_marks, film_auc, outcomes, reported
-from benchmarks._statistics import paired_bootstrap
-from benchmarks.nodules import CROSSED, groups, measured
 from casewise.chest.nodules.false_positive_reduction import Judge
 from casewise.chest.nodules.froc import RATES, sensitivity
 from casewise.models import Model
+from casewise.statistics import paired_bootstrap
+from experiments.nodules.films import detector, films
+from experiments.nodules.measured import CROSSED, clean, false_marks, film_auc, groups, measured, outcomes, reported
+from experiments.nodules.networks import BATCH, FIRST, MEMBERS, first, together
+from experiments.nodules.second_look import Row as FilmRow
 from recipes._common import Card, Row, prepare_machine, ship, told
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from casewise.case import Case
 from casewise.routing.training import SETTINGS, Plan, train_router
+from experiments.routing import SOURCES, cases, parts
 from recipes.licences import DATA
-from recipes.router_data import SOURCES, cases, parts
 
 TARGET = Path(__file__).resolve().parents[1] / "src" / "casewise" / "models" / "shipped" / "router"
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks._cases import chest
 from casewise.case import Case
 from casewise.models import Model
 from casewise.training import Settings
 from casewise.training.initial import Input, train_classifier
+from experiments.cases import chest
 from recipes._common import (
     Card,
     above_half_row,

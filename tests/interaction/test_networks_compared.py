@@ -12,11 +12,12 @@ import torch
 from benchmarks import _interaction_networks as networks
 from benchmarks import interaction_networks
 from benchmarks._interaction_networks import NETWORKS, trained
-from benchmarks._interaction_table import ANOTHER, OURS, differences, table, write
+from benchmarks._interaction_table import differences, table, write
 from casewise.case import Case
 from casewise.interaction import InteractiveSegmentation
 from casewise.interaction.simulation.pictures import UserInTheLoop
 from casewise.models.networks.prompts import PROMPTS
+from experiments.interaction.measure import ANOTHER, OURS
 from tests.interaction.conftest import disc_picture
 
 TINY = {"prompt_unet": [4, 4], "p_net": [4, 4]}

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import _nodules_films, nodules
+from benchmarks import nodules
 from casewise import chest, formats
 from casewise.applications.chest_regions import chest_regions
 from casewise.applications.irregularities import NODULE, Irregularities, box_of
@@ -25,6 +25,8 @@ from casewise.chest.segments import FILM_MM, LUNGS_MM, pixel_mm
 from casewise.image import Image
 from casewise.models import Model, shipped
 from casewise.segments import Segments
+from experiments.nodules import films as nodule_films
+from experiments.nodules import measured as measuring
 
 FILMS = {"jsrt/JPCLN024.png": "jsrt/images/JPCLN024.png", "nih/00001873_000.jpg": "nih-cxr1024/images/00001873_000.jpg"}
 
@@ -37,7 +39,7 @@ def test_the_application_reports_what_the_benchmark_measures(name: str, shared_d
     with sharing(tmp_path):
         findings = application.analyze(image)
         regions = chest_regions(image, "cpu")
-    here = _nodules_films.found_on(image, regions)
+    here = nodule_films.found_on(image, regions)
     measured = marks_among(here.found, here.lungs, here.millimetres, Judge.of(shipped.load("irregularities").ready("cpu")))
     told = [finding for finding in findings if finding.label == NODULE]
     assert len(told) == len(measured.reported)
@@ -45,7 +47,7 @@ def test_the_application_reports_what_the_benchmark_measures(name: str, shared_d
         assert finding.box == box_of(mark, regions.pose, image.spatial_shape) and finding.region == mark.region
         assert finding.probability == pytest.approx(mark.probability, abs=1e-6)
     assert findings[0].probability == pytest.approx(measured.judged[0].probability, abs=1e-6)
-    (kept,) = (row.shipped for row in nodules.kept()[0][nodules.CROSSED] if row.film == name)
+    (kept,) = (row.shipped for row in nodules.kept()[0][measuring.CROSSED] if row.film == name)
     assert len(kept) == len(told)
     for (row, column, probability), mark in zip(kept, measured.reported, strict=True):
         assert (mark.row, mark.column, mark.probability) == pytest.approx((row, column, probability), abs=0.01)

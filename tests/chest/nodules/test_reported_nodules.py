@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from benchmarks import nodules
-from benchmarks._irregularities_data import Truth
-from benchmarks._nodules_crossed import CLEAN, FALSE, FOLDS, Row, chosen, crossed, folds, rest, row, thresholds
-from benchmarks._nodules_films import Film, Found
-from benchmarks._nodules_table import clean, false_marks, reported
 from casewise.chest.nodules.box_fusion import Detection
 from casewise.chest.nodules.false_positive_reduction import Judge
 from casewise.image import Box
 from casewise.models import shipped
+from experiments.nodules import measured
+from experiments.nodules.films import Film, Found
+from experiments.nodules.measured import clean, false_marks, reported
+from experiments.nodules.radiographs import Truth
+from experiments.nodules.second_look import CLEAN, FALSE, FOLDS, Row, chosen, crossed, folds, rest, row, thresholds
 
 ROOT = Path(nodules.__file__).resolve().parents[1]
 LUNGS = {"right_lung": Box((100, 100), (1800, 900)), "left_lung": Box((100, 1100), (1800, 1900))}
@@ -103,7 +104,7 @@ def test_the_page_is_made_of_the_rows() -> None:
 
 def test_there_are_at_most_two_false_marks_a_film_in_every_set(kept: dict[str, list[Row]]) -> None:
     for rows in kept.values():
-        for _, here in nodules.groups(rows):
+        for _, here in measured.groups(rows):
             assert not here or false_marks(here) <= 2
 
 
@@ -117,4 +118,4 @@ def test_the_model_reports_from_the_thresholds_of_the_page() -> None:
 @pytest.mark.parametrize("place", ["README.md", "docs/how-to/segments.md"])
 def test_the_figures_are_the_same_wherever_they_stand(place: str, kept: dict[str, list[Row]]) -> None:
     text = " ".join((ROOT / place).read_text(encoding="utf-8").split())
-    assert nodules.sentence(kept[nodules.CROSSED]) in text
+    assert nodules.sentence(kept[measured.CROSSED]) in text

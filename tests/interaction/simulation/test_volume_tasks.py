@@ -14,8 +14,8 @@ from casewise.image import Image
 from casewise.interaction.simulation.pictures import Habits
 from casewise.interaction.simulation.volumes import VolumesInTheLoop
 from casewise.models.networks.prompts import PROMPTS
-from recipes.interactive_bodies import body, scene, seen
-from recipes.interactive_volumes import Block, VolumeTasks, block
+from experiments.interactive.synthetic_shapes_3d import body, scene, seen
+from experiments.interactive.volumes import Block, VolumeTasks, block
 from tests.interaction.conftest import ball_volume
 
 SHAPE = (60, 50, 44)

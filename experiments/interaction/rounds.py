@@ -1,0 +1,93 @@
+"""One method on one task: the box, then up to eight strokes on the largest error; and a person's strokes all at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from casewise.image import Box, Image
+from casewise.interaction import FineTuning, InteractiveSegmentation
+from casewise.interaction.simulation.user import Hand, stroke
+from casewise.models import Model
+from casewise.training.metrics import dice
+from experiments.interaction.peers import Method
+from experiments.interaction.tasks import Task, box_of, generator
+
+ROUNDS = 8
+LIMIT = 60.0  # seconds; a slower round ends the task with its last mask
+
+
+class Ours:
+    """``InteractiveSegmentation`` behind the two calls of a peer."""
+
+    def __init__(self, model: Model, fine_tuning: FineTuning) -> None:
+        self._model, self._fine_tuning = model, fine_tuning
+
+    def begin(self, image: Image, box: Box) -> np.ndarray:
+        self._session = InteractiveSegmentation(self._model, image, box, fine_tuning=self._fine_tuning, device="cpu")
+        self._marked = np.zeros(image.spatial_shape, bool), np.zeros(image.spatial_shape, bool)
+        return self._session.mask
+
+    def go_on(self, foreground: np.ndarray, background: np.ndarray) -> np.ndarray:
+        fore, back = foreground & ~self._marked[0], background & ~self._marked[1]
+        self._marked = foreground.copy(), background.copy()
+        return self._session.add_scribbles(fore, back)
+
+
+def run(task: Task, make: Callable[[], Method], name: str, seed: int) -> dict:
+    """What came of it, as the tables need it."""
+    method = make()
+    foreground, background = np.zeros(task.truth.shape, bool), np.zeros(task.truth.shape, bool)
+    began = time.process_time()
+    mask = method.begin(task.image, box_of(task, seed))
+    seconds, scores, drawn = [time.process_time() - began], [dice(mask, task.truth)], 0
+    for round_ in range(1, ROUNDS + 1):
+        thickness = int(generator(seed, task.name, round_).integers(1, 3))
+        made = stroke(task.truth, mask, Hand(25, thickness), task.image.spacing)
+        if made is None or seconds[-1] > LIMIT:
+            break
+        line, is_foreground = made
+        (foreground if is_foreground else background)[line] = True
+        (background if is_foreground else foreground)[line] = False
+        drawn += int(line.sum())
+        began = time.process_time()
+        mask = method.go_on(foreground, background)
+        seconds.append(time.process_time() - began)
+        scores.append(dice(mask, task.truth))
+    scores += [scores[-1]] * (ROUNDS + 1 - len(scores))
+    return {
+        "method": name,
+        "seed": seed,
+        "task": task.name,
+        "group": task.group,
+        "structure": task.structure,
+        "patient": task.patient,
+        "seen": task.seen,
+        "dice": [round(score, 4) for score in scores],
+        "seconds": [round(s, 4) for s in seconds],
+        "voxels": drawn,
+        "hd95": _hausdorff(mask, task.truth, task.image.spacing),
+        "expert": _expert(task, make, seed),
+    }
+
+
+def _expert(task: Task, make: Callable[[], Method], seed: int) -> float | None:
+    """Dice after the box and then all of a person's strokes at once."""
+    if task.expert is None:
+        return None
+    method = make()
+    method.begin(task.image, box_of(task, seed))
+    return round(dice(method.go_on(*task.expert), task.truth), 4)
+
+
+def _hausdorff(mask: np.ndarray, truth: np.ndarray, spacing: tuple[float, ...]) -> float | None:
+    """95th percentile of the distances between the two borders, mm (pixels where the size is unknown); None for an empty mask."""
+    from scipy.ndimage import binary_erosion, distance_transform_edt
+
+    if not mask.any():
+        return None
+    borders = [one & ~binary_erosion(one) for one in (mask, truth)]
+    away = [distance_transform_edt(~border, sampling=spacing) for border in borders]
+    return round(float(np.percentile(np.concatenate([away[1][borders[0]], away[0][borders[1]]]), 95)), 2)

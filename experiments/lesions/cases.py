@@ -1,0 +1,84 @@
+"""The brains and the nodules that the benchmark of lesions measures on; what takes long to make is kept on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from casewise import formats
+from casewise.examination.examination import of_study
+from casewise.examination.reading import read_named
+from casewise.hashing import file_key
+from casewise.image import Image
+from casewise.lesions import Labelled
+from experiments import datasets, store
+
+WORK = store.WORK / "lesions"
+SEQUENCES = ("FLAIR", "T1", "T1 post", "T2")
+GLIOMA, SCLEROSIS, HYPERINTENSITY = "glioma", "multiple sclerosis", "white-matter hyperintensity"
+SCORES = ((GLIOMA, 1.0), (SCLEROSIS, 0.5), (HYPERINTENSITY, 0.5))  # how suspicious of a tumour
+FOLDS = 3
+
+
+def brains() -> list[Labelled]:
+    """Nine patients: three with glioma (FLAIR, T1), five with white-matter hyperintensities (FLAIR), one with MS (all four)."""
+    found = []
+    for path in datasets.files("brats-cbica/*/FLAIR.nii.gz"):
+        files = {"FLAIR": path, "T1": path.with_name("T1.nii.gz")}
+        found.append(_brain(files, path.with_name("GT_W.nii.gz"), GLIOMA, "brats-cbica"))
+    for path in datasets.files("wmh/*/t2flair-stripped.nii.gz"):
+        found.append(_brain({"FLAIR": path}, path.with_name("gt.nii.gz"), HYPERINTENSITY, "wmh"))
+    for folder in sorted(path for path in datasets.files("open-ms/*") if path.is_dir()):
+        words = {"FLAIR": "FLAIR", "T1": "T1", "T1 post": "T1POST", "T2": "T2"}
+        files = {name: next(folder.glob(f"{word}_N4*.nii.gz")) for name, word in words.items()}
+        found.append(_brain(files, next(folder.glob("GOLD_STANDARD*.nii.gz")), SCLEROSIS, "open-ms"))
+    return found
+
+
+def folds(examinations: Sequence[Labelled]) -> list[list[int]]:
+    """Numbers of each fold's patients: each category is spread over all."""
+    order = sorted(range(len(examinations)), key=lambda n: (str(examinations[n].category), examinations[n].subject))
+    return [sorted(order[start::FOLDS]) for start in range(FOLDS)]
+
+
+def _brain(files: dict[str, Path], mask: Path, category: str, site: str) -> Labelled:
+    subject = f"{site}/{mask.parent.name}"
+
+    def load(wanted: Sequence[str]) -> tuple[Image, np.ndarray]:
+        image, truth = examined(tuple(files.items()), mask)
+        names = image.header["sequences"]
+        assert isinstance(names, tuple)
+        parts = [image.array[names.index(name)] if name in names else np.zeros(image.spatial_shape, np.float32) for name in wanted]
+        absent = tuple(name for name in wanted if name not in names)
+        return Image(np.stack(parts), image.affine, {"sequences": tuple(wanted), "absent": absent}), truth
+
+    return Labelled(load, tuple(files), category, tuple(file_key(path) for path in files.values()), subject, site, subject)
+
+
+@cache
+def examined(files: tuple[tuple[str, Path], ...], mask: Path) -> tuple[Image, np.ndarray]:
+    """(all of an examination's sequences, registered and normalised; the lesions' mask); made once and kept."""
+    kept = WORK / "brains" / f"{mask.parent.name}.npz"
+    if not kept.exists():
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        made = of_study(read_named(files), workers=1)
+        truth = made.carried(files[0][0], formats.read_mask(mask, made.reference))
+        beside = kept.with_suffix(".part.npz")
+        np.savez_compressed(beside, image=made.image.array.astype(np.float16), mask=truth, affine=made.image.affine)
+        beside.replace(kept)
+    with np.load(kept) as found:
+        header = {"sequences": tuple(name for name, _ in files)}
+        return Image(found["image"].astype(np.float32), found["affine"], header), found["mask"]
+
+
+def without(image: Image, kept: Sequence[str]) -> Image:
+    """The image with only the ``kept`` of its sequences; the others are missing."""
+    names = image.header["sequences"]
+    assert isinstance(names, tuple)
+    nothing = np.zeros(image.spatial_shape, np.float32)
+    array = np.stack([channel if name in kept else nothing for name, channel in zip(names, image.array, strict=True)])
+    return replace(image, array=array, header={**image.header, "absent": tuple(name for name in names if name not in kept)})

@@ -1,0 +1,77 @@
+"""Malignant or benign: JSRT's nodules, cut from the detector's segments, in the same three ways of training."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from casewise.chest.nodules.views import PIXEL_MM
+from casewise.chest.segments import chest_segments
+from casewise.errors import CasewiseError
+from casewise.image import Box
+from casewise.lesions import Labelled, Plan, predict, train_lesions
+from casewise.lesions.nodules import PLACES, RADIOGRAPH, labelled_nodule, surroundings
+from casewise.training import Settings
+from casewise.training.metrics import dice
+from experiments import datasets
+from experiments.lesions.cases import WORK
+from experiments.lesions.runs import WAYS
+from experiments.nodules.radiographs import radiographs
+
+FOLDS = 5
+STEPS = (80, 50, 50)
+SCORES = (("benign", 0.5), ("malignant", 1.0))
+
+
+def nodules() -> list[Labelled]:
+    with (datasets.path("jsrt/metadata.csv")).open(encoding="utf-8") as file:
+        state = {row["study"]: row["state"] for row in csv.DictReader(file)}
+    found = []
+    for film in radiographs():
+        for truth in film.nodules:
+            half = max(truth.diameter_mm / 2, 5) / PIXEL_MM
+            middle, shape = (truth.row, truth.column), film.image.spatial_shape
+            low, high = (tuple(int(np.clip(p + s * half, 0, n)) for p, n in zip(middle, shape, strict=True)) for s in (-1, 1))
+            cut = chest_segments(film.regions, PIXEL_MM, (Box(low, high),))
+            try:
+                picture = surroundings(film.image.array[:1], cut, truth.row, truth.column, PIXEL_MM)
+            except CasewiseError:
+                continue
+            found.append(labelled_nodule(picture, truth.diameter_mm, state[film.name], film.name, "jsrt"))
+    return found
+
+
+def rows(network: str, seed: int) -> list[dict[str, Any]]:
+    """A row for each way of training and nodule, each nodule judged by a network that never saw its patient; kept on disk."""
+    kept = WORK / "rows" / f"nodules-{network}-{seed}.json"
+    if kept.exists():
+        return json.loads(kept.read_text(encoding="utf-8"))
+    everything = nodules()
+    order = sorted(range(len(everything)), key=lambda n: (str(everything[n].category), everything[n].subject))
+    found: list[dict[str, Any]] = []
+    for way in WAYS:
+        for fold in range(FOLDS):
+            aside = order[fold::FOLDS]
+            others = [own for n, own in enumerate(everything) if n not in aside]
+            settings = Settings(batch=8, rate=5e-3, seed=seed, device="cpu", mixed=True)
+            plan = Plan(network, way, STEPS, PLACES, (16, 32, 64), SCORES, mirror=True, settings=settings)
+            model = train_lesions(others, "nodules", plan)
+            for n in aside:
+                image, truth = everything[n].load((RADIOGRAPH,))
+                told = predict(model, replace(image, header={"sequences": (RADIOGRAPH,)}), each=False)
+                chance = told.score if told.score is not None else told.classes["malignant"]
+                found.append(
+                    {"network": network, "way": way, "seed": seed, "patient": everything[n].subject}
+                    | {
+                        "malignant": everything[n].category == "malignant",
+                        "chance": chance,
+                        "dice": dice(told.mask, np.asarray(truth)),
+                    }
+                )
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    kept.write_text(json.dumps(found), encoding="utf-8")
+    return found

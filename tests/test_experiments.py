@@ -1,0 +1,77 @@
+"""Benchmarks, recipes and what they share: all of it imports, in one direction only, and says which data set is missing."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib
+from pathlib import Path
+
+import pytest
+
+from casewise.errors import CasewiseError
+from experiments import datasets
+
+ROOT = Path(__file__).resolve().parents[1]
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts): path
+    for folder in ("benchmarks", "experiments", "recipes")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+    if not path.name.startswith("__")
+}
+UNDER = {"benchmarks": {"recipes"}, "recipes": {"benchmarks"}, "experiments": {"benchmarks", "recipes"}}
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_it_imports(name: str) -> None:
+    importlib.import_module(name)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_it_imports_nothing_that_stands_beside_or_above_it(name: str) -> None:
+    for node in ast.walk(ast.parse(MODULES[name].read_text(encoding="utf-8"))):
+        imported = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        imported += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        assert not {one.split(".")[0] for one in imported} & UNDER[name.split(".")[0]]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_it_has_at_most_400_lines(name: str) -> None:
+    assert len(MODULES[name].read_text(encoding="utf-8").splitlines()) <= 400
+
+
+@pytest.fixture
+def sets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv(datasets.VARIABLE, str(tmp_path))
+    about = {"title": "Two films", "copy": "https://example.org, commit 1", "get": "copy them", "files": {"images/*.png": 2}}
+    monkeypatch.setattr(datasets, "listed", lambda: {"two": about})
+    datasets._check.cache_clear()
+    (tmp_path / "two" / "images").mkdir(parents=True)
+    return tmp_path
+
+
+def test_a_missing_data_set_is_one_sentence_that_says_where_to_get_it(sets: Path) -> None:
+    (sets / "two" / "images" / "b.png").write_bytes(b"b")
+    with pytest.raises(CasewiseError, match=r"got 1 of 2 files of Two films; .*example.org.*copy them") as raised:
+        datasets.files("two/images/*.png")
+    assert datasets.VARIABLE in str(raised.value) and "\n" not in str(raised.value)
+    with pytest.raises(CasewiseError, match="no data set 'three'; it has two"):
+        datasets.path("three")
+
+
+def test_a_complete_data_set_is_found_in_order_and_digested(sets: Path) -> None:
+    for name in ("b", "a"):
+        (sets / "two" / "images" / f"{name}.png").write_bytes(name.encode())
+    found = datasets.files("two/images/*.png")
+    assert [datasets.name_of(path) for path in found] == ["two/images/a.png", "two/images/b.png"]
+    assert datasets.path("two/images/a.png") == found[0]
+    lines = sorted(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  images/{path.name}\n" for path in found)
+    assert datasets.digest("two") == hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@pytest.mark.shared
+def test_the_data_sets_at_hand_are_those_of_the_list(shared_data: Path) -> None:
+    for name, about in datasets.listed().items():
+        assert (shared_data / name).is_dir() and about["licence"] and about["get"]
+    names = (ROOT / "benchmarks" / "datasets.files.txt").read_text(encoding="utf-8").splitlines()
+    assert names and all((shared_data / name).is_file() for name in names)
