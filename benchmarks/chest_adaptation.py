@@ -28,6 +28,7 @@ from casewise.archive import Archive
 from casewise.case import Case
 from casewise.chest import regions
 from casewise.errors import CasewiseError
+from casewise.header import Header
 from casewise.image import Image
 from casewise.models import Model
 from casewise.statistics import interval, paired_p
@@ -56,7 +57,7 @@ def small(case: Case) -> Case:
     blocks = image.array[0, :rows, :columns].reshape(rows // step, step, columns // step, step).mean(axis=(1, 3))
     array = np.rint(blocks).astype(image.array.dtype)[None]
     reduced = {name: mask[step // 2 : rows : step, step // 2 : columns : step] for name, mask in masks.items()}
-    return Case.of(Image(array, header={"spacing_known": False}), reduced, subject=case.subject, site=case.site)
+    return Case.of(Image(array, header=Header(spacing_known=False)), reduced, subject=case.subject, site=case.site)
 
 
 class Site:

@@ -27,6 +27,7 @@ from benchmarks._regions_table import table
 from casewise import chest, formats
 from casewise.case import Case
 from casewise.errors import CasewiseError
+from casewise.header import Header
 from casewise.image import Image
 from casewise.models import Model
 from casewise.statistics import interval, paired_p
@@ -151,7 +152,7 @@ def seconds(case: Case) -> dict[str, float]:
     found = {}
     for side in SIDES:
         array = resize(case.image.array[0].astype(np.float32), (side, side), preserve_range=True).astype(np.uint8)
-        image = Image(array[None], header={"spacing_known": False})
+        image = Image(array[None], header=Header(spacing_known=False))
         chest.regions(image)
         times = []
         for _ in range(5):

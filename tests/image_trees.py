@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from casewise.archive import Archive
 from casewise.archive.catalogue import embeddings, files, images
 from casewise.formats import write
+from casewise.header import Header
 from casewise.image import Image
 
 
@@ -36,7 +37,7 @@ class MeanEncoder:
 def picture(path: Path, seed: int, size: int = 16, value: int | None = None) -> Path:
     """A PNG of random grey values, or of one value."""
     pixels = np.random.default_rng(seed).integers(0, 255, (1, size, size)).astype(np.uint8)
-    return write(path, Image(pixels if value is None else np.full_like(pixels, value), header={"spacing_known": False}))
+    return write(path, Image(pixels if value is None else np.full_like(pixels, value), header=Header(spacing_known=False)))
 
 
 def volume(path: Path, seed: int, shape: tuple[int, ...] = (6, 7, 5), spacing: float = 1.0) -> Path:

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from casewise import formats
+from casewise.header import Header
 from casewise.image import Image
 from casewise.orientation import (
     AXIAL,
@@ -125,6 +126,6 @@ def test_a_coronal_picture_in_nrrd_states_its_sides(space: str, directions: str,
 
 def test_dicom_states_directions_and_other_views_stay_as_they_are_stored() -> None:
     for across, down in itertools.permutations("LRAPHF", 2):
-        image = Image(PICTURE[None], header={"directions": (across, down), "format": "DICOM"})
+        image = Image(PICTURE[None], header=Header(directions=(across, down), format="DICOM"))
         turn = turn_to((across, down), FRONTAL)
         assert stated(image) == turn and displayed(image) == (turn or Turn())

@@ -50,7 +50,7 @@ def test_another_process_routes_as_this_one_does(pictures: list[Path]) -> None:
         assert isinstance(other, LoadedImage)
         assert one.route is not None
         assert one.route.to_json() == other.route.to_json()  # type: ignore[union-attr]
-        assert dict(one.image.header) == dict(other.image.header)
+        assert one.image.header == other.image.header
 
 
 def test_a_killed_process_costs_the_image_that_it_read_and_no_other(pictures: list[Path]) -> None:

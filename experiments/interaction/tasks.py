@@ -66,7 +66,7 @@ def heart(patients: int = 10, middle_alone: bool = False) -> Iterator[Task]:
         second = int(filled[1] if rising else filled[-2])
         central = int(filled[len(filled) // 2])
         for place in (central,) if middle_alone else dict.fromkeys((second, central)):
-            image = Image(case.image.array[..., place], header=dict(case.image.header))
+            image = Image(case.image.array[..., place], header=case.image.header)
             for value, (name, volume) in enumerate(labels.items(), start=1):
                 truth = volume[..., place]
                 if truth.sum() >= 30:

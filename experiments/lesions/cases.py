@@ -13,6 +13,7 @@ from casewise import formats
 from casewise.examination.examination import of_study
 from casewise.examination.reading import read_named
 from casewise.hashing import file_key
+from casewise.header import Header
 from casewise.image import Image
 from casewise.lesions import Labelled
 from experiments import datasets, store
@@ -50,11 +51,11 @@ def _brain(files: dict[str, Path], mask: Path, category: str, site: str) -> Labe
 
     def load(wanted: Sequence[str]) -> tuple[Image, np.ndarray]:
         image, truth = examined(tuple(files.items()), mask)
-        names = image.header["sequences"]
+        names = image.header.sequences
         assert isinstance(names, tuple)
         parts = [image.array[names.index(name)] if name in names else np.zeros(image.spatial_shape, np.float32) for name in wanted]
         absent = tuple(name for name in wanted if name not in names)
-        return Image(np.stack(parts), image.affine, {"sequences": tuple(wanted), "absent": absent}), truth
+        return Image(np.stack(parts), image.affine, Header(sequences=tuple(wanted), absent=absent)), truth
 
     return Labelled(load, tuple(files), category, tuple(file_key(path) for path in files.values()), subject, site, subject)
 
@@ -77,8 +78,8 @@ def examined(files: tuple[tuple[str, Path], ...], mask: Path) -> tuple[Image, np
 
 def without(image: Image, kept: Sequence[str]) -> Image:
     """The image with only the ``kept`` of its sequences; the others are missing."""
-    names = image.header["sequences"]
+    names = image.header.sequences
     assert isinstance(names, tuple)
     nothing = np.zeros(image.spatial_shape, np.float32)
     array = np.stack([channel if name in kept else nothing for name, channel in zip(names, image.array, strict=True)])
-    return replace(image, array=array, header={**image.header, "absent": tuple(name for name in names if name not in kept)})
+    return replace(image, array=array, header=replace(image.header, absent=tuple(name for name in names if name not in kept)))

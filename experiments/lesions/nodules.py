@@ -12,6 +12,7 @@ import numpy as np
 from casewise.chest.nodules.views import PIXEL_MM
 from casewise.chest.segments import chest_segments
 from casewise.errors import CasewiseError
+from casewise.header import Header
 from casewise.image import Box
 from casewise.lesions import Labelled, Plan, predict, train_lesions
 from casewise.lesions.nodules import PLACES, RADIOGRAPH, labelled_nodule, surroundings
@@ -62,7 +63,7 @@ def rows(network: str, seed: int) -> list[dict[str, Any]]:
             model = train_lesions(others, "nodules", plan)
             for n in aside:
                 image, truth = everything[n].load((RADIOGRAPH,))
-                told = predict(model, replace(image, header={"sequences": (RADIOGRAPH,)}), each=False)
+                told = predict(model, replace(image, header=Header(sequences=(RADIOGRAPH,))), each=False)
                 chance = told.score if told.score is not None else told.classes["malignant"]
                 found.append(
                     {"network": network, "way": way, "seed": seed, "patient": everything[n].subject}

@@ -14,6 +14,7 @@ from scipy import ndimage
 from casewise import formats
 from casewise.case import Case
 from casewise.chest.region_pose import Pose
+from casewise.header import Header
 from casewise.image import Image
 from experiments import datasets
 from experiments.cases import CHEST, chest
@@ -107,7 +108,7 @@ def _strange() -> list[Case]:
 def _wrong(film: Case) -> Case:
     image, pose = film.image, WRONG_POSES[int(film.key[:8], 16) % len(WRONG_POSES)]
     step = max(1, max(image.spatial_shape) // _MOST_PIXELS)
-    return _empty(Image(_turned(image.array[0, ::step, ::step], pose), header={"spacing_known": False}))
+    return _empty(Image(_turned(image.array[0, ::step, ::step], pose), header=Header(spacing_known=False)))
 
 
 @cache
@@ -123,7 +124,7 @@ def _one_lung(film: Case) -> Case:
     white = np.quantile(plane, rng.uniform(0.6, 0.9)) + cloud
     spoilt = np.clip(plane * (1 - blurred) + white * blurred, 0, plane.max()).astype(np.uint8)
     masks = {names[0]: kept, names[1]: np.zeros_like(hidden)}
-    return Case.of(Image(spoilt[None], header={"spacing_known": False}), masks, site="one lung")
+    return Case.of(Image(spoilt[None], header=Header(spacing_known=False)), masks, site="one lung")
 
 
 def _turned(plane: npt.NDArray[np.generic], pose: Pose) -> npt.NDArray[np.generic]:

@@ -23,9 +23,11 @@ from .finding import Finding as Finding
 from .formats import read as read
 from .formats import write as write
 from .formats.dicom.write_segmentation import write_segmentation as write_segmentation
+from .header import Header as Header
 from .image import Box as Box
 from .image import Image as Image
 from .interaction import InteractiveSegmentation as InteractiveSegmentation
+from .label_map import LabelMap as LabelMap
 from .models import Model as Model
 from .result import Result as Result
 from .routing import Router as Router

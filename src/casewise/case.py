@@ -115,7 +115,7 @@ class Case:
             subject=origin.get("subject"),
             site=origin.get("site"),
             name=origin.get("name") or "",
-            content={key: value for key, value in image.header.items()},
+            content=image.header.to_json(),
         )
 
 

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
 
 from casewise.errors import CasewiseError
+from casewise.grid import (
+    Grid,
+    Resampling,
+    checked_affine,
+    checked_crop,
+    cropped_affine,
+    described,
+    reoriented,
+    reorienting,
+    spacing,
+)
+from casewise.header import Header
 
 Array = npt.NDArray[np.generic]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Image:
     """A 2D picture or a 3D volume with its geometry.
 
@@ -23,17 +33,14 @@ class Image:
         NIfTI, NRRD and MHA keep their file's own index order (i, j, k). C is 1 for grey, 3 for RGB.
     affine : (4, 4), float64: from voxel indices in the order of the spatial axes (a picture's third index is 0) to
         **RAS** coordinates in mm: + is towards the patient's Right, Anterior and Superior (DICOM's own LPS has x and y negated).
-    header : plain values (str, int, float, bool, tuple) under lower-case keys: ``modality`` (DICOM's code: CT, MR, CR, DX, US, …),
-        ``sequence``, ``body_part``, ``age`` (years), ``sex`` (M, F, O), ``manufacturer``, ``scanner``, ``photometric``, ``window``
-        (centre, width), ``spacing_known`` (False for a PNG: its affine then counts pixels, not mm), ``orientation_known`` (False
-        where a file says nothing of the patient's axes), ``axes_note`` (what a person should know of them), ``format``.
-        Never a patient's name, identifier or birth date.
+    header : what the file says beside; a mapping is read by :meth:`casewise.header.Header.from_json`. Never a patient's name,
+        identifier or birth date.
     source : where it was read from, if it was.
     """
 
     array: Array
     affine: npt.NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
-    header: Mapping[str, object] = field(default_factory=dict)
+    header: Header = field(default_factory=Header)
     source: Path | None = None
 
     def __post_init__(self) -> None:
@@ -43,17 +50,9 @@ class Image:
                 "Add the channel axis in front: array[None]."
             )
             raise CasewiseError(msg)
-        affine = np.asarray(self.affine, dtype=np.float64)
-        if affine.shape != (4, 4) or not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
-            got = " ".join(np.array2string(affine, threshold=16, max_line_width=1000).split())
-            msg = f"An image's affine is an invertible 4×4 matrix of finite numbers; got {got}."
-            raise CasewiseError(msg)
-        object.__setattr__(self, "affine", affine)
-        object.__setattr__(self, "header", MappingProxyType(dict(self.header)))
-
-    def __reduce__(self) -> tuple[object, ...]:
-        """So that it can be handed to another process: the header's read-only view cannot."""
-        return Image, (self.array, self.affine, dict(self.header), self.source)
+        object.__setattr__(self, "affine", checked_affine(self.affine, "An image's"))
+        if not isinstance(self.header, Header):
+            object.__setattr__(self, "header", Header.from_json(self.header))
 
     @property
     def spatial_shape(self) -> tuple[int, ...]:
@@ -70,9 +69,8 @@ class Image:
 
     @property
     def spacing(self) -> tuple[float, ...]:
-        """Size of a voxel in mm along each spatial axis (pixels where ``header['spacing_known']`` is False)."""
-        lengths = np.linalg.norm(self.affine[:3, :3], axis=0)
-        return tuple(float(length) for length in lengths[: self.spatial_dims])
+        """Size of a voxel in mm along each spatial axis (pixels where ``header.spacing_known`` is False)."""
+        return spacing(self)
 
     def with_array(self, array: Array) -> Image:
         """The same geometry and header around another array (C', *spatial) on the same grid."""
@@ -80,6 +78,34 @@ class Image:
             msg = f"The new array's grid {tuple(array.shape[1:])} is not the image's {self.spatial_shape}."
             raise CasewiseError(msg)
         return replace(self, array=array)
+
+    def crop(self, box: Box) -> Image:
+        """The part inside ``box``; every voxel keeps its place in the patient."""
+        slices = checked_crop(self, box.lower, box.upper)
+        return replace(self, array=self.array[(slice(None), *slices)], affine=cropped_affine(self.affine, box.lower))
+
+    def reorient(self, axes: str) -> Image:
+        """The same voxels, the spatial axes permuted and flipped to run to ``axes``: ``RAS``; two letters of a picture.
+
+        Raises CasewiseError where the file does not say how the axes lie in the patient.
+        """
+        if not self.header.orientation_known:
+            msg = "The image cannot be reoriented: its file does not say where its axes run to in the patient."
+            raise CasewiseError(msg)
+        turn, affine = reorienting(self, axes)
+        array = np.stack([reoriented(channel, turn) for channel in self.array])
+        return replace(self, array=array, affine=affine, header=self.header.without_grid())
+
+    def resample_like(self, other: Grid) -> Image:
+        """On the grid of another image or label map, linearly interpolated, of the same type; 0 outside."""
+        resampled = Resampling(self, other)
+        array = np.stack([resampled(channel, order=1) for channel in self.array])
+        return replace(self, array=array, affine=other.affine, header=self.header.without_grid())
+
+    def __repr__(self) -> str:
+        about = ", ".join(str(said) for said in (self.header.modality, self.header.sequence, self.header.body_part) if said)
+        channels = f", {self.channels} channels" if self.channels > 1 else ""
+        return f"Image({about + ': ' if about else ''}{described(self, self.header.placed)}, {self.array.dtype}{channels})"
 
 
 @dataclass(frozen=True)

@@ -81,10 +81,9 @@ def directions_of(image: Image) -> Directions | None:
     """
     if image.spatial_dims != 2:
         return None
-    told = image.header.get("directions")
-    if isinstance(told, tuple) and len(told) == 2 and set(told) <= set(_OPPOSITE):
-        return str(told[0]), str(told[1])
-    if image.header.get("orientation_known") is False or _is_default(affine_of_file(image)):
+    if image.header.directions and set(image.header.directions) <= set(_OPPOSITE):
+        return image.header.directions
+    if not image.header.orientation_known or _is_default(affine_of_file(image)):
         return None
     letters = _letters(image.affine)
     return None if letters is None else (letters[1], letters[0])
@@ -98,14 +97,14 @@ def stated(image: Image) -> Turn | None:
 
 def column_first(image: Image) -> bool:
     """Whether a picture's first axis counts along a row of it, as ITK writes NIfTI, NRRD and MetaImage."""
-    own = bool(image.header.get("rows_first"))  # of a picture file's grid, written by casewise
-    return image.spatial_dims == 2 and image.header.get("format") in _COLUMN_FIRST and not own
+    own = image.header.rows_first  # of a picture file's grid, written by casewise
+    return image.spatial_dims == 2 and image.header.format in _COLUMN_FIRST and not own
 
 
 def size_stated(image: Image) -> bool:
     """Whether the file states how large its pixels are: 1 mm in a default geometry is what ITK and nibabel write unasked."""
     unasked = column_first(image) and set(image.spacing) == {1.0} and _is_default(affine_of_file(image))
-    return bool(image.header.get("spacing_known", True)) and not unasked
+    return image.header.spacing_known and not unasked
 
 
 def displayed(image: Image) -> Turn:
@@ -120,14 +119,14 @@ def displayed(image: Image) -> Turn:
     if directions is None:
         return usual
     # A DICOM picture that is no frontal view (a mammogram, a view of a hand) is displayed as it is stored.
-    planes = (FRONTAL,) if image.header.get("directions") else (FRONTAL, AXIAL, SAGITTAL)
+    planes = (FRONTAL,) if image.header.directions else (FRONTAL, AXIAL, SAGITTAL)
     turns = (turn_to(directions, standard) for standard in planes)
     return next((turn for turn in turns if turn is not None), usual)
 
 
 def affine_of_file(image: Image) -> npt.NDArray[np.float64]:
     """A picture's affine with its columns in the order of its file's axes: of a volume of one plane, that axis may come first."""
-    single = image.header.get("single_axis")
+    single = image.header.single_axis
     if image.spatial_dims != 2 or not isinstance(single, int) or single not in (0, 1, 2):
         return image.affine
     order = np.argsort([*(axis for axis in range(3) if axis != single), single])

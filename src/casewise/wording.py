@@ -78,18 +78,17 @@ def image_facts(image: Image) -> list[tuple[str, str]]:
     """(name, value) of what is known about an image: modality, sequence, body part, size, spacing, scanner, age and sex."""
     header = image.header
     unit = "voxels" if image.spatial_dims == 3 else "pixels"
-    known = header.get("spacing_known", True)
     spacing = " × ".join(number(step) for step in image.spacing)
     facts = [
-        ("Modality", header.get("modality")),
-        ("Sequence", header.get("sequence")),
-        ("Body part", header.get("body_part")),
+        ("Modality", header.modality),
+        ("Sequence", header.sequence),
+        ("Body part", header.body_part),
         ("Size", f"{' × '.join(str(side) for side in image.spatial_shape)} {unit}"),
-        ("Spacing", f"{spacing} mm" if known else "not known"),
-        ("Axes", header.get("axes_note")),
-        ("Scanner", " ".join(str(header[key]) for key in ("manufacturer", "scanner") if header.get(key)) or None),
-        ("Age", f"{number(float(str(header['age'])))} years" if isinstance(header.get("age"), (int, float)) else None),
-        ("Sex", {"M": "male", "F": "female", "O": "other"}.get(str(header.get("sex")))),
+        ("Spacing", f"{spacing} mm" if header.spacing_known else "not known"),
+        ("Axes", header.axes_note),
+        ("Scanner", " ".join(filter(None, (header.manufacturer, header.scanner)))),
+        ("Age", f"{number(header.age)} years" if header.age is not None else None),
+        ("Sex", {"M": "male", "F": "female", "O": "other"}.get(header.sex or "")),
     ]
     return [(name, str(value)) for name, value in facts if value not in (None, "")]
 

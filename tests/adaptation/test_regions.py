@@ -14,6 +14,7 @@ from casewise.adaptation import Plan, Rule
 from casewise.adaptation.regions import RegionAdapter
 from casewise.archive import Archive
 from casewise.errors import CasewiseError
+from casewise.header import Header
 from casewise.image import Image
 from casewise.models import Model
 from casewise.models.shipped import load
@@ -33,7 +34,7 @@ def film(folder: Path, number: int) -> tuple[Image, dict[str, np.ndarray]]:
     image = formats.read(path)
     masks = {name: formats.read_mask(folder / "jsrt" / "masks" / name / path.name, image)[::STEP, ::STEP] for name in NAMES}
     dim = (image.array[:, ::STEP, ::STEP].astype(np.float32) * 0.8 + 10).astype(np.uint8)
-    return Image(dim, header={"spacing_known": False, "format": "PNG"}), masks
+    return Image(dim, header=Header(spacing_known=False, format="PNG")), masks
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import pytest
 
 from casewise.applications.isolated import Runner
 from casewise.formats import write
+from casewise.header import Header
 from casewise.image import Image
 
 
@@ -22,4 +23,4 @@ def runner() -> Iterator[Runner]:
 @pytest.fixture
 def picture(tmp_path: Path) -> Path:
     pixels = np.random.default_rng(0).integers(0, 200, (1, 40, 60)).astype(np.uint8)
-    return write(tmp_path / "images" / "picture.png", Image(pixels, header={"spacing_known": False}))
+    return write(tmp_path / "images" / "picture.png", Image(pixels, header=Header(spacing_known=False)))

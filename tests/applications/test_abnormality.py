@@ -15,6 +15,7 @@ from casewise.applications import Application
 from casewise.applications.abnormality import Abnormality, kind_of
 from casewise.applications.registry import default_registry
 from casewise.errors import CasewiseError
+from casewise.header import Header
 from casewise.image import Image
 from casewise.models import Model, Preparation, Spec, shipped
 from tests.abnormality.test_differences import picture
@@ -26,7 +27,7 @@ def head(lesion: bool, skull: bool = False) -> Image:
     """Six slices 5 mm apart; the third has a bright spot."""
     slices = np.stack([picture(n, (26, 27) if lesion and n == 2 else None).array[0] for n in range(6)], axis=-1)
     array = 300 * np.clip(slices, 0, None) + (np.random.default_rng(0).uniform(1, 9, slices.shape) if skull else 0)
-    return Image(array[None].astype(np.int16), np.diag([-1.0, -1.0, 5.0, 1.0]), {"modality": "MR", "sequence": "FLAIR"})
+    return Image(array[None].astype(np.int16), np.diag([-1.0, -1.0, 5.0, 1.0]), Header(modality="MR", sequence="FLAIR"))
 
 
 @pytest.fixture
@@ -48,8 +49,8 @@ def test_a_volume_is_a_brain_and_a_picture_a_chest_unless_it_says_mr() -> None:
     plane = Image(np.zeros((1, 8, 8)))
     assert kind_of(head(lesion=False)) == "brain"
     assert kind_of(plane) == "chest"
-    assert kind_of(replace(plane, header={"modality": "MR"})) == "brain"
-    assert kind_of(replace(plane, header={"category": "brain-mr"})) == "brain"
+    assert kind_of(replace(plane, header=Header(modality="MR"))) == "brain"
+    assert kind_of(replace(plane, header=Header(category="brain-mr"))) == "brain"
 
 
 def test_map_and_synthesised_image_lie_on_the_images_grid(small: Model, tmp_path: Path) -> None:
@@ -83,7 +84,7 @@ def test_what_is_no_brain_without_its_skull_and_another_sequence_are_refused() -
         Abnormality("cpu").analyze(head(lesion=False, skull=True))
     other = head(lesion=False)
     with pytest.raises(CasewiseError, match="give the FLAIR"):
-        Abnormality("cpu").analyze(replace(other, header={**other.header, "sequence": "T1"}))
+        Abnormality("cpu").analyze(replace(other, header=replace(other.header, sequence="T1")))
 
 
 def test_a_picture_of_something_else_is_refused_by_what_it_shows() -> None:

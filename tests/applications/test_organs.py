@@ -14,6 +14,7 @@ from casewise.applications import Application, Organs, class_findings, findings_
 from casewise.applications.measures import longest_diameter, measure, size_of
 from casewise.errors import CasewiseError
 from casewise.finding import Finding
+from casewise.header import Header
 from casewise.image import Box, Image
 from casewise.models import Prediction
 
@@ -64,7 +65,7 @@ def test_a_ball_has_its_volume_and_diameter(spacing: tuple[float, float, float],
     radius = 18.0
     shape = tuple(int(46 / s) for s in spacing)
     mask = ball(shape, spacing, radius)
-    image = Image(np.where(mask, 40, -1000).astype(np.int16)[None], affine_of(spacing, degrees), {"modality": "CT"})
+    image = Image(np.where(mask, 40, -1000).astype(np.int16)[None], affine_of(spacing, degrees), Header(modality="CT"))
     measures = measure(mask, image)
     assert set(measures) == {"volume_ml", "longest_diameter_mm", "mean_hu"}
     assert measures["volume_ml"] == pytest.approx(4 / 3 * np.pi * radius**3 / 1000, rel=0.02)
@@ -123,13 +124,13 @@ def test_the_diameter_is_the_largest_pieces_and_not_of_a_stray_pixel() -> None:
 
 
 def test_without_a_known_spacing_sizes_are_pixels() -> None:
-    picture = Image(np.zeros((1, 40, 50), np.uint8), header={"spacing_known": False})
+    picture = Image(np.zeros((1, 40, 50), np.uint8), header=Header(spacing_known=False))
     mask = np.zeros((40, 50), bool)
     mask[10:20, 5:25] = True
     measures = measure(mask, picture)
     assert set(measures) == {"area_px", "longest_diameter_px", "mean_intensity"}
     assert measures["area_px"] == 200
-    volume = Image(np.zeros((1, 40, 50, 3), np.uint8), header={"spacing_known": False})
+    volume = Image(np.zeros((1, 40, 50, 3), np.uint8), header=Header(spacing_known=False))
     assert set(measure(np.repeat(mask[..., None], 3, 2), volume)) == {
         "volume_voxels",
         "longest_diameter_voxels",

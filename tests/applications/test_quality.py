@@ -18,6 +18,7 @@ from casewise.applications.planes import Kind, kind_of
 from casewise.applications.quality import Quality
 from casewise.errors import CasewiseError
 from casewise.formats import read
+from casewise.header import Header
 from casewise.image import Image
 
 Pixels = npt.NDArray[np.float32]
@@ -36,7 +37,7 @@ def labels(image: Image) -> set[str]:
 
 def of(path: Path, category: str) -> Image:
     image = read(path)
-    return replace(image, header={**image.header, "category": category})
+    return replace(image, header=replace(image.header, category=category))
 
 
 def changed(image: Image, change: Callable[[Pixels], npt.NDArray[np.generic]]) -> Image:
@@ -110,12 +111,12 @@ def test_other_kinds_pass(shared_data: Path, pattern: str) -> None:
     category = "breast ultrasound" if "busi" in pattern else "MR"
     for path in paths:
         image = read(path, member="image") if path.suffix == ".h5" else read(path)
-        assert labels(replace(image, header={**image.header, "category": category})) == set()
+        assert labels(replace(image, header=replace(image.header, category=category))) == set()
 
 
 def test_text_lies_in_its_box() -> None:
     ground = ndimage.gaussian_filter(np.random.default_rng(0).normal(0, 1, (600, 600)), 12).astype(np.float32)
-    image = Image(written_on(ground / np.ptp(ground))[None], header={"category": "unknown"})
+    image = Image(written_on(ground / np.ptp(ground))[None], header=Header(category="unknown"))
     (finding,) = [finding for finding in Quality().analyze(image) if finding.label == "burnt-in text"]
     assert finding.box is not None
     (top, bottom), (left, right) = finding.box.to_json()
@@ -146,7 +147,7 @@ def test_the_kind_is_told_by_category_or_modality(header: dict[str, object], kin
 def test_odd_images_are_judged_without_a_stumble(shape: tuple[int, ...], value: float | str) -> None:
     array = np.arange(np.prod(shape), dtype=np.float32).reshape(shape) if value == "ramp" else np.full(shape, value, np.float32)
     for category in ("chest X-ray", "head CT", "unknown"):
-        found = labels(Image(array, header={"category": category}))
+        found = labels(Image(array, header=Header(category=category)))
         assert found == {"blank"} if value == 0.0 else found <= {*DAMAGE}
 
 

@@ -15,6 +15,7 @@ from casewise.applications.registry import Registry, default_registry
 from casewise.applications.rules import Condition, Rule
 from casewise.cli import main
 from casewise.errors import UsageError
+from casewise.header import Header
 
 RUN = PythonRun("package.module:Object")
 
@@ -59,11 +60,11 @@ def test_unknown_images_see_only_what_takes_all() -> None:
 
 def test_rules_add_and_remove_by_tag_category_and_site() -> None:
     registry = hospital()
-    assert "nodules" not in registry.names_for("chest X-ray", {"modality": "DX"})
-    assert "nodules" in registry.names_for("chest CT", {"modality": "DX"})
+    assert "nodules" not in registry.names_for("chest X-ray", Header(modality="DX"))
+    assert "nodules" in registry.names_for("chest CT", Header(modality="DX"))
     assert registry.names_for("hand X-ray", site="hospital a") == ["quality", "emphysema"]
     assert registry.names_for("chest CT", site="Hospital A").count("emphysema") == 1
-    assert [found.name for found in registry.for_route("chest CT", {}, None)] == ["quality", "lungs", "nodules", "emphysema"]
+    assert [found.name for found in registry.for_route("chest CT", None, None)] == ["quality", "lungs", "nodules", "emphysema"]
 
 
 @pytest.mark.parametrize(
@@ -140,8 +141,8 @@ def test_a_file_declares_every_way_to_run(tmp_path: Path) -> None:
     assert runs["density"] == PythonRun("density.app:Density")
     assert registry.get("nodules").settings == {"threshold": 0.4}
     assert registry.get("nodules").seconds == 30
-    assert "bone-age" in registry.names_for("hand X-ray", {"age": 9.0})
-    assert "bone-age" not in registry.names_for("hand X-ray", {"age": 40.0})
+    assert "bone-age" in registry.names_for("hand X-ray", Header(age=9.0))
+    assert "bone-age" not in registry.names_for("hand X-ray", Header(age=40.0))
 
 
 APPLICATION = '[[application]]\nname = "a"\ncategories = ["*"]\nfeatures = ["f"]\n'

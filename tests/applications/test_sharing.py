@@ -16,6 +16,7 @@ from casewise.applications.declared import Declared, PythonRun
 from casewise.applications.isolated import Done, Job, Ran, Runner
 from casewise.applications.sharing import shared, sharing
 from casewise.errors import CasewiseError
+from casewise.header import Header
 from casewise.image import Image
 from tests.applications.isolated.behaviours import confined
 
@@ -92,7 +93,7 @@ def test_nothing_is_kept_outside_of_a_run(tmp_path: Path) -> None:
 
 def test_regions_read_are_those_outlined(shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     array = formats.read(shared_data / "jsrt/images/JPCNN031.png").array[:, ::4, ::4]
-    turned = Image(np.ascontiguousarray(np.rot90(255 - array, 1, (1, 2))), header={"spacing_known": False})
+    turned = Image(np.ascontiguousarray(np.rot90(255 - array, 1, (1, 2))), header=Header(spacing_known=False))
     outlined = chest.regions(turned)
     calls: list[int] = []
 
@@ -133,7 +134,7 @@ def test_what_is_refused_is_refused_once(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_chest_applications_say_together_what_each_says_alone(shared_data: Path, tmp_path: Path) -> None:
     array = formats.read(shared_data / "jsrt/images/JPCNN031.png").array[:, ::4, ::4]
-    film = formats.write(tmp_path / "images" / "film.png", Image(array, header={"spacing_known": False}))
+    film = formats.write(tmp_path / "images" / "film.png", Image(array, header=Header(spacing_known=False)))
     applications = tuple(one for one in BUILT_IN if one.name in NAMES)
     assert all(one.shared for one in applications)
     together, alone = run(film, *applications), run(film, *(replace(one, shared=False) for one in applications))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from casewise.applications.isolated.python import started
 from casewise.applications.registry import default_registry
 from casewise.applications.shipped import CATALOGUE, ShippedApplication
 from casewise.errors import CasewiseError, UsageError
+from casewise.header import Header
 from casewise.image import Image
 from casewise.models import shipped
 from casewise.training.metrics import dice
@@ -125,7 +127,7 @@ def test_measures_have_the_unit_that_the_file_allows(shared_data: Path) -> None:
     image, _ = acdc(shared_data)
     application = ShippedApplication("heart-chambers", device="cpu")
     counted = {finding.label: finding.measures for finding in application.analyze(image)}
-    known = Image(image.array, np.diag([1.5, 1.5, 10.0, 1.0]), {**image.header, "spacing_known": True})
+    known = Image(image.array, np.diag([1.5, 1.5, 10.0, 1.0]), replace(image.header, spacing_known=True, orientation_known=True))
     measured = {finding.label: finding.measures for finding in application.analyze(known)}
     assert counted.keys() == measured.keys() and counted
     for label, measures in counted.items():
@@ -145,7 +147,7 @@ def test_a_hippocampus_is_outlined_and_measured_in_its_crop(shared_data: Path) -
 
 @pytest.mark.parametrize(("known", "unit"), [(True, "mm"), (False, "voxels")])
 def test_a_hippocampus_is_not_sought_in_a_whole_head(known: bool, unit: str) -> None:
-    head = Image(np.zeros((1, 160, 20, 20), np.float32), header={"spacing_known": known})
+    head = Image(np.zeros((1, 160, 20, 20), np.float32), header=Header(spacing_known=known))
     with pytest.raises(CasewiseError, match=f"at most 100 {unit} .* is 160 {unit} long"):
         ShippedApplication("hippocampus", device="cpu").analyze(head)
 

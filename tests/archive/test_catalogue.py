@@ -18,6 +18,7 @@ import pytest
 from casewise.archive import Archive
 from casewise.case import Case
 from casewise.errors import ArchiveError, CasewiseError
+from casewise.header import Header
 from casewise.image import Image
 from tests.image_trees import MeanEncoder, mask, paired, picture, snapshot, volume
 
@@ -151,7 +152,7 @@ def test_a_file_size_limit_is_one_sentence(tmp_path: Path) -> None:
 def test_adding_from_memory_keeps_pixels_geometry_and_key(tmp_path: Path) -> None:
     affine = np.diag([0.5, 2.0, 3.0, 1.0])
     affine[:3, 3] = (1, 2, 3)
-    held = Image(np.random.default_rng(0).normal(size=(1, 5, 6, 7)).astype(np.float32), affine, {"modality": "MR", "age": 40.0})
+    held = Image(np.random.default_rng(0).normal(size=(1, 5, 6, 7)).astype(np.float32), affine, Header(modality="MR", age=40.0))
     lung = np.zeros((5, 6, 7), bool)
     lung[1:3] = True
     with Archive.open(tmp_path / "a", create=True) as archive:
@@ -171,7 +172,7 @@ def test_adding_from_memory_keeps_pixels_geometry_and_key(tmp_path: Path) -> Non
 def test_adding_keeps_every_type(tmp_path: Path, shape: tuple[int, ...], dtype: type) -> None:
     array = np.random.default_rng(1).integers(0, 99, shape).astype(dtype)
     with Archive.open(tmp_path / "a", create=True) as archive:
-        loaded = archive.case(archive.add(Image(array, header={"spacing_known": False}))).image
+        loaded = archive.case(archive.add(Image(array, header=Header(spacing_known=False)))).image
     assert loaded.array.dtype == dtype and (loaded.array == array).all()
 
 

@@ -21,6 +21,7 @@ from casewise.chest.region import LEFT_LUNG, RIGHT_LUNG, UNSIDED
 from casewise.chest.region_pose import Pose
 from casewise.chest.region_sides import Evidence, decided
 from casewise.chest.upright import upright_turn
+from casewise.header import Header
 from casewise.image import Image
 from casewise.orientation import TURNS, Turn, displayed
 from casewise.training.metrics import dice
@@ -122,23 +123,23 @@ def test_every_pose_in_every_format_gets_its_sides_or_none(
 
 
 def test_a_mirrored_film_gets_no_sides_and_says_why(film: np.ndarray) -> None:
-    found = regions(Image(film[None, :, ::-1].copy(), header={"format": "PNG"}))
+    found = regions(Image(film[None, :, ::-1].copy(), header=Header(format="PNG")))
     assert {"sides_unknown", "heart_on_right"} <= set(found.flags) and not found.sides_known
-    (ratio,) = CardiothoracicRatio().analyze(Image(film[None, :, ::-1].copy(), header={"format": "PNG"}))
+    (ratio,) = CardiothoracicRatio().analyze(Image(film[None, :, ::-1].copy(), header=Header(format="PNG")))
     assert 0.3 < ratio.measures["cardiothoracic_ratio"] < 0.6
     assert not any("right" in name or "left" in name for name in ratio.measures)
 
 
 def test_a_heart_on_the_side_that_the_file_does_not_state_is_said(film: np.ndarray) -> None:
-    found = regions(Image(film[None, :, ::-1].copy(), header={"directions": ("L", "F")}))
+    found = regions(Image(film[None, :, ::-1].copy(), header=Header(directions=("L", "F"))))
     assert {"sides_unknown", "heart_on_right"} <= set(found.flags) and not found.sides_known
 
 
 def test_a_film_that_is_its_own_mirror_image_gets_no_sides(film: np.ndarray) -> None:
     even = ((film.astype(int) + film[:, ::-1]) // 2).astype(np.uint8)
     assert not regions(Image(even[None])).sides_known
-    assert regions(Image(even[None], header={"directions": ("L", "F")})).sides_known
-    assert regions(Image(even[None], header={"directions": ("R", "F")})).pose.mirrored
+    assert regions(Image(even[None], header=Header(directions=("L", "F")))).sides_known
+    assert regions(Image(even[None], header=Header(directions=("R", "F")))).pose.mirrored
 
 
 SCORES = st.floats(-4, 4)
@@ -167,8 +168,8 @@ def test_sides_are_named_only_where_two_agree_or_the_picture_shows_them_beyond_d
 
 def test_a_film_lies_upright_before_it_is_compared(film: np.ndarray) -> None:
     for turn in (Turn(), Turn(2), Turn(1, mirrored=True)):
-        turned = Image(turn.back(film)[None].copy(), header={"format": "NIfTI"})
+        turned = Image(turn.back(film)[None].copy(), header=Header(format="NIfTI"))
         assert np.array_equal(upright_turn(turned).upright(turned.array[0]), film)
     assert upright_turn(Image(np.zeros((1, 8, 9, 5)))) == Turn()
-    noise = Image(np.random.default_rng(0).integers(0, 255, (1, 64, 80)), header={"format": "NIfTI"})
+    noise = Image(np.random.default_rng(0).integers(0, 255, (1, 64, 80)), header=Header(format="NIfTI"))
     assert upright_turn(noise) == displayed(noise)

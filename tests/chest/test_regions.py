@@ -13,6 +13,7 @@ from casewise import formats
 from casewise.chest import Regions, regions
 from casewise.chest.region import HEART, LEFT_LUNG, NAMES, OVERLAP, RIGHT_LUNG
 from casewise.errors import CasewiseError
+from casewise.header import Header
 from casewise.image import Box, Image
 from casewise.training.metrics import dice
 from tests.formats.synthetic import instance
@@ -23,7 +24,7 @@ FILMS = ("jsrt/images/JPCNN031.png", "shenzhen/images/CHNCXR_0170_0.png", "montg
 def film(shared_data: Path, name: str, side: int = 512) -> Image:
     image = formats.read(shared_data / name)
     array = resize(image.array[0].astype(np.float32), (side, side), preserve_range=True, anti_aliasing=True)
-    return Image(array.astype(np.uint8)[None], header={"spacing_known": False})
+    return Image(array.astype(np.uint8)[None], header=Header(spacing_known=False))
 
 
 def true_lungs(shared_data: Path, name: str, side: int = 512) -> np.ndarray:
@@ -105,7 +106,7 @@ def test_a_white_lung_is_said_to_be_missing(shared_data: Path) -> None:
     white = ndimage.gaussian_filter(ndimage.binary_dilation(whole.masks[LEFT_LUNG], iterations=9).astype(float), 5)
     noise = np.random.default_rng(0).normal(190, 3, image.spatial_shape)
     array = (image.array * (1 - white) + noise * white).clip(0, 255).astype(np.uint8)
-    found = regions(Image(array, header={"directions": ("L", "F")}))
+    found = regions(Image(array, header=Header(directions=("L", "F"))))
     assert "left_lung_missing" in found.flags and LEFT_LUNG not in found
     assert dice(found.masks[RIGHT_LUNG], whole.masks[RIGHT_LUNG]) > 0.9
     unstated = regions(image.with_array(array))

@@ -12,6 +12,7 @@ from casewise.applications import Application
 from casewise.applications.cardiothoracic import CardiothoracicRatio, ChestRegions
 from casewise.applications.registry import default_registry
 from casewise.errors import CasewiseError
+from casewise.header import Header
 from casewise.image import Image
 from tests.cli.conftest import Call, call
 
@@ -22,8 +23,8 @@ FILM = "jsrt/images/JPCNN031.png"
 def film(shared_data: Path, step: float | None = None) -> Image:
     array = formats.read(shared_data / FILM).array[:, ::4, ::4]
     if step is None:
-        return Image(array, header={"spacing_known": False, "format": "PNG"})
-    return Image(array, np.diag([step, step, 1.0, 1.0]), {"format": "PNG"})
+        return Image(array, header=Header(spacing_known=False, format="PNG"))
+    return Image(array, np.diag([step, step, 1.0, 1.0]), Header(format="PNG"))
 
 
 def test_they_are_registered_for_chest_radiographs() -> None:

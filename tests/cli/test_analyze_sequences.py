@@ -81,8 +81,8 @@ class Seen:
     name = "seen"
 
     def analyze(self, image):
-        channels = ",".join(image.header.get("sequences", ("one",)))
-        absent = ",".join(image.header.get("absent", ()))
+        channels = ",".join(image.header.sequences or ("one",))
+        absent = ",".join(image.header.absent)
         return [Finding("seen", f"{channels} {image.channels} {absent}", measures={"mean": float(np.abs(image.array).mean())})]
 """
 

@@ -43,8 +43,8 @@ def test_the_sequences_come_onto_the_grid_of_the_first(three: Examination) -> No
     assert three.names == ("FLAIR", "T1", "ADC")
     assert three.image.array.shape == (3, *head("FLAIR").spatial_shape)
     assert three.image.array.dtype == np.float32
-    assert three.image.header["sequences"] == three.names
-    assert three.image.header["reference"] == "FLAIR"
+    assert three.image.header.sequences == three.names
+    assert three.image.header.reference == "FLAIR"
     assert np.allclose(three.image.affine, head("FLAIR").affine, atol=1e-4)
     assert three.missing == ("T1 post", "T2")
     assert three.refused == ()
@@ -88,7 +88,7 @@ def test_a_stack_has_zeros_for_what_is_missing_and_names_it(three: Examination) 
     assert stack.array.shape[0] == 2
     assert not stack.array[0].any()
     assert np.array_equal(stack.array[1], three.image.array[1])
-    assert stack.header["absent"] == ("T2",)
+    assert stack.header.absent == ("T2",)
     with pytest.raises(CasewiseError, match="has none of PD"):
         three.stacked(("PD",))
 
@@ -226,8 +226,8 @@ def test_of_an_examination_only_the_reference_is_read_where_one_image_is_wanted(
     dicom_series(tmp_path / "a", "T1", 1)
     dicom_series(tmp_path / "b", "FLAIR", 2)
     dicom_series(tmp_path / "c", "T2", 3, skip=4)
-    assert read_image(tmp_path).header["sequence"] == "FLAIR"
-    assert read_image(tmp_path / "a").header["sequence"] == "T1"
+    assert read_image(tmp_path).header.sequence == "FLAIR"
+    assert read_image(tmp_path / "a").header.sequence == "T1"
     with pytest.raises(UnreadableImageError, match="a slice is missing"):
         read_image(tmp_path / "c")
 

@@ -55,7 +55,7 @@ def test_content_that_is_no_image(tmp_path: Path, name: str, content: bytes, wor
 def test_the_content_decides_not_the_name(tmp_path: Path) -> None:
     Pillow.fromarray(np.full((3, 4), 9, np.uint8)).save(tmp_path / "a.png")
     (tmp_path / "a.png").rename(tmp_path / "a.dcm")
-    assert read(tmp_path / "a.dcm").header["format"] == "PNG"
+    assert read(tmp_path / "a.dcm").header.format == "PNG"
 
 
 def test_folders_without_images(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def test_index_order_and_places_are_the_files_own(tmp_path: Path, suffix: str, c
     for index in np.ndindex(4, 3, 2):
         x, y, z = peer.TransformIndexToPhysicalPoint(index)
         np.testing.assert_allclose((image.affine @ [*index, 1])[:3], (-x, -y, z), atol=1e-9)
-    assert image.header["spacing_known"] is True
+    assert image.header.spacing_known is True
 
 
 def test_two_axes(tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_hdf5_gives_row_column_slice(tmp_path: Path) -> None:
         file["name"] = "text"
     image = read(tmp_path / "a.h5")
     np.testing.assert_array_equal(image.array[0], ARRAY.transpose(1, 2, 0))
-    assert image.header["spacing_known"] is False
+    assert image.header.spacing_known is False
     np.testing.assert_array_equal(read(tmp_path / "a.h5", "label").array[0], (ARRAY % 3).transpose(1, 2, 0))
     assert read(tmp_path / "a.h5", "other/flat").array.shape == (1, 3, 4)
     with pytest.raises(UnreadableImageError, match=r"no data set 'none'.*it has: image, label, other/flat"):

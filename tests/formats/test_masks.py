@@ -15,6 +15,7 @@ from scipy.spatial.transform import Rotation
 
 from casewise.errors import CasewiseError, UnreadableImageError
 from casewise.formats import mask_suffix, read, read_mask, write, write_mask
+from casewise.header import Header
 from casewise.image import Image
 from tests.formats.synthetic import Plan, enhanced, series
 
@@ -68,9 +69,9 @@ def test_a_sheared_grid_comes_back(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
 def test_an_unknown_spacing_stays_unknown(tmp_path: Path, suffix: str) -> None:
-    image = Image(VOLUME, header={"spacing_known": False})
-    assert read(write(tmp_path / f"a{suffix}", image)).header["spacing_known"] is False
-    assert read(write(tmp_path / f"b{suffix}", Image(VOLUME))).header["spacing_known"] is True
+    image = Image(VOLUME, header=Header(spacing_known=False))
+    assert read(write(tmp_path / f"a{suffix}", image)).header.spacing_known is False
+    assert read(write(tmp_path / f"b{suffix}", Image(VOLUME))).header.spacing_known is True
 
 
 @pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha", ".png", ".tif"])
@@ -81,7 +82,7 @@ def test_colours_come_back(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_masks_of_pictures_come_back(tmp_path: Path, suffix: str) -> None:
-    like = Image(VOLUME[..., 0], header={"spacing_known": False})
+    like = Image(VOLUME[..., 0], header=Header(spacing_known=False))
     labels = LABELS[..., 0]
     path = write_mask(tmp_path / f"m{suffix}", labels, like)
     for value in range(4):
@@ -153,7 +154,7 @@ def test_masks_without_a_place_go_by_shape(tmp_path: Path) -> None:
         file["image"], file["label"] = VOLUME[0].transpose(2, 0, 1), LABELS.transpose(2, 0, 1)
     like = read(tmp_path / "a.h5")
     np.testing.assert_array_equal(read_mask(tmp_path / "a.h5", like, member="label", value=1), LABELS == 1)
-    other = Image(VOLUME[:, :-1], header={"spacing_known": False})
+    other = Image(VOLUME[:, :-1], header=Header(spacing_known=False))
     with pytest.raises(UnreadableImageError, match=r"has the shape \(4, 5, 6\), its image \(3, 5, 6\)"):
         read_mask(tmp_path / "a.h5", other, member="label")
 
@@ -175,7 +176,7 @@ def test_a_coarser_or_finer_picture_mask_fits_by_a_whole_factor(tmp_path: Path) 
 def test_a_colour_mask_is_refused(tmp_path: Path) -> None:
     Pillow.fromarray(RNG.integers(0, 256, (4, 4, 3), np.uint8)).save(tmp_path / "m.png")
     with pytest.raises(UnreadableImageError, match="colour picture"):
-        read_mask(tmp_path / "m.png", Image(np.zeros((1, 4, 4)), header={"spacing_known": False}))
+        read_mask(tmp_path / "m.png", Image(np.zeros((1, 4, 4)), header=Header(spacing_known=False)))
 
 
 def test_what_cannot_be_written_is_said(tmp_path: Path) -> None:

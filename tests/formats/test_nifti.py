@@ -111,9 +111,9 @@ def test_without_an_affine_the_voxel_size_counts(tmp_path: Path) -> None:
     path = saved(tmp_path / "a.nii", np.zeros((3, 3, 3), np.uint8))
     image = read(edited(path, sform_code=0, qform_code=0, pixdim=[1, 2, 3, 4, 1, 1, 1, 1], xyzt_units=2))
     assert image.spacing == (2, 3, 4)
-    assert image.header["spacing_known"] is True
-    assert image.header["orientation_known"] is False
-    assert read(edited(path, xyzt_units=0)).header["spacing_known"] is False
+    assert image.header.spacing_known is True
+    assert image.header.orientation_known is False
+    assert read(edited(path, xyzt_units=0)).header.spacing_known is False
     assert read(edited(path, xyzt_units=3)).spacing == pytest.approx((0.002, 0.003, 0.004))
     for bad in (np.nan, -1, 0, 1e9):
         with pytest.raises(UnreadableImageError, match="neither an affine nor a voxel size"):

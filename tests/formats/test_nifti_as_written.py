@@ -126,7 +126,7 @@ def test_an_empty_sform_gives_way_to_the_qform(tmp_path: Path) -> None:
     with pytest.raises(UnreadableImageError, match="does not describe a grid"):
         read(alone)
     neither = read(written(tmp_path / "c.nii", bare(sform_code=0, qform_code=0)))
-    assert neither.header["orientation_known"] is False
+    assert neither.header.orientation_known is False
     assert neither.spacing == pytest.approx((2, 3, 4))
 
 

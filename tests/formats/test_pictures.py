@@ -33,7 +33,7 @@ def test_grey_and_colour(tmp_path: Path, suffix: str) -> None:
     np.testing.assert_array_equal(grey.array, GREY[None])
     np.testing.assert_array_equal(read(saved(tmp_path / f"c{suffix}", COLOUR)).array, np.moveaxis(COLOUR, -1, 0))
     np.testing.assert_array_equal(grey.affine, np.eye(4))
-    assert grey.header["spacing_known"] is False
+    assert grey.header.spacing_known is False
 
 
 def test_colour_of_three_equal_channels_is_grey(tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_colour_of_three_equal_channels_is_grey(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read(saved(tmp_path / "p.png", GREY, "P")).array, GREY[None])
     image = read(saved(tmp_path / "a.jpg", np.stack([GREY] * 3, -1)))
     assert image.channels == 1
-    assert image.header["photometric"] == "MONOCHROME2"
+    assert image.header.photometric == "MONOCHROME2"
 
 
 def test_sixteen_bits_stay(tmp_path: Path) -> None:
@@ -58,10 +58,10 @@ def test_transparency(tmp_path: Path) -> None:
     alpha = np.full((5, 7, 1), 255, np.uint8)
     opaque = read(saved(tmp_path / "a.png", np.concatenate([COLOUR, alpha], -1)))
     np.testing.assert_array_equal(opaque.array, np.moveaxis(COLOUR, -1, 0))
-    assert "alpha" not in opaque.header
+    assert opaque.header.alpha is None
     alpha[0] = 0
     clear = read(saved(tmp_path / "b.png", np.concatenate([COLOUR, alpha], -1)))
-    assert clear.header["alpha"] == "laid on black"
+    assert clear.header.alpha == "laid on black"
     assert (clear.array[:, 0] == 0).all()
     np.testing.assert_array_equal(clear.array[:, 1:], np.moveaxis(COLOUR[1:], -1, 0))
 

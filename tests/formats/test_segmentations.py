@@ -17,6 +17,7 @@ import casewise
 from casewise import formats
 from casewise.errors import UnreadableImageError
 from casewise.formats import drawn_in, read_mask, write_mask
+from casewise.header import Header
 from casewise.image import Image
 from tests.formats import synthetic
 from tests.formats.dicom.test_write_segmentation import PATIENT, PLANS
@@ -232,7 +233,7 @@ def test_a_converted_series_takes_its_segmentation_by_place(tmp_path: Path) -> N
     converted = formats.read(formats.write(tmp_path / "s.nii.gz", image))
     check(path, converted, masks)
     with pytest.raises(UnreadableImageError, match="lies nowhere"):
-        read_mask(path, Image(np.zeros((1, 7, 9)), header={"format": "PNG", "spacing_known": False}))
+        read_mask(path, Image(np.zeros((1, 7, 9)), header=Header(format="PNG", spacing_known=False)))
 
 
 def film(folder: Path, name: str) -> Image:
@@ -397,7 +398,7 @@ def test_a_segmentation_of_a_picture_by_slicer(tmp_path: Path) -> None:
     part = drawn[8:22, 28:60].T[..., None]  # Slicer's first axis runs along a row
     keys = {**segment(0, "x", 1), "Segmentation_ReferenceImageExtentOffset": "28 8 0"}
     path = slicer(tmp_path / "m.seg.nrrd", part[None], np.diag([-1.0, -1.0, 1.0, 1.0]), keys)
-    image = Image(np.zeros((1, 64, 64)), header={"format": "PNG", "spacing_known": False})
+    image = Image(np.zeros((1, 64, 64)), header=Header(format="PNG", spacing_known=False))
     np.testing.assert_array_equal(read_mask(path, image), drawn)
 
 

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from casewise import Box, Image, InteractiveSegmentation
 from casewise.case import Structure
 from casewise.errors import ModelError, UsageError
+from casewise.header import Header
 from casewise.interaction import FineTuning
 from casewise.interaction.state import forgotten
 from casewise.interaction.strokes import Strokes
@@ -197,7 +198,7 @@ def test_four_sequences_and_colour(model):
     found = session(model, Image(array), [(22, 68), (22, 68)])
     assert dice(found.add_scribbles([[45, 45]], None), truth) > 0.75
     grey, _ = disc_picture()
-    colour = Image((np.repeat(grey.array, 3, axis=0) * 255).clip(0, 255).astype(np.uint8), header={"photometric": "RGB"})
+    colour = Image((np.repeat(grey.array, 3, axis=0) * 255).clip(0, 255).astype(np.uint8), header=Header(photometric="RGB"))
     assert session(model, colour, [(22, 68), (22, 68)]).image.channels == 1
 
 

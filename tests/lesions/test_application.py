@@ -13,6 +13,7 @@ from casewise import formats
 from casewise.applications.brain_lesions import BrainLesions
 from casewise.errors import CasewiseError, ModelError
 from casewise.finding import Finding
+from casewise.header import Header
 from casewise.image import Box, Image
 from casewise.lesions import Labelled, train_lesions
 from casewise.training.metrics import dice
@@ -58,10 +59,10 @@ def lesion_box(findings: list[Finding]) -> Box | None:
 def test_missing_sequences_are_named_and_what_cannot_be_told_is_said(folder: Path) -> None:
     application = BrainLesions("cpu", None, folder)
     image, _ = brain(41, LARGE)
-    application.analyze(Image(image.array[:1], image.affine, {"sequences": ("FLAIR",)}))
+    application.analyze(Image(image.array[:1], image.affine, Header(sequences=("FLAIR",))))
     assert application.notes == ["Judged by FLAIR; missing: T1."]
     array = np.stack([np.zeros_like(image.array[0]), image.array[1]])
-    findings = application.analyze(replace(image, array=array, header={"sequences": ("FLAIR", "T1"), "absent": ("FLAIR",)}))
+    findings = application.analyze(replace(image, array=array, header=Header(sequences=("FLAIR", "T1"), absent=("FLAIR",))))
     assert application.notes[0] == "Judged by T1; missing: FLAIR."
     assert "large" not in [finding.label for finding in findings]
 
@@ -69,12 +70,12 @@ def test_missing_sequences_are_named_and_what_cannot_be_told_is_said(folder: Pat
 def test_a_single_volume_is_taken_for_what_its_header_says(folder: Path) -> None:
     application = BrainLesions("cpu", None, folder)
     image, _ = volume(42, LARGE, "FLAIR")
-    named = replace(image, header={**image.header, "sequence": "t2_tirm_tra_dark-fluid_FLAIR"})
+    named = replace(image, header=replace(image.header, sequence="t2_tirm_tra_dark-fluid_FLAIR"))
     assert application.analyze(named)[-1].label == "lesions on FLAIR"
-    assert application.analyze(replace(image, header={}, source=Path("p1_t2flair.nii.gz")))[-1].label == "lesions on FLAIR"
+    assert application.analyze(replace(image, header=Header(), source=Path("p1_t2flair.nii.gz")))[-1].label == "lesions on FLAIR"
     assert application.notes[0] == "Taken for FLAIR by the name of its file."
     for described in ("", "ep2d_diff_b1000"):
-        assert application.analyze(replace(image, header={"sequence": described})) == []
+        assert application.analyze(replace(image, header=Header(sequence=described))) == []
         assert application.notes == ["Which sequence this is nobody said; name it by --sequence, such as FLAIR=FILE."]
 
 
@@ -84,7 +85,7 @@ def test_a_picture_another_model_and_none_of_the_sequences_are_refused(folder: P
         application.analyze(Image(np.zeros((1, 20, 20), np.float32)))
     image, _ = brain(43, LARGE)
     with pytest.raises(CasewiseError, match="None of the sequences FLAIR, T1 is there"):
-        application.analyze(replace(image, header={"sequences": ("ADC", "T2")}))
+        application.analyze(replace(image, header=Header(sequences=("ADC", "T2"))))
     with pytest.raises(ModelError, match="There is no model at"):
         BrainLesions("cpu", None, tmp_path / "none").analyze(image)
 

@@ -13,6 +13,7 @@ from casewise import formats
 from casewise.archive import Archive
 from casewise.case import Case, Structure
 from casewise.errors import CasewiseError
+from casewise.header import Header
 from casewise.image import Image
 from casewise.lesions import Labelled, labelled_cases, predict, train_lesions
 from casewise.models import Model
@@ -29,7 +30,7 @@ def volume(number: int, kind: str, name: str) -> tuple[Image, np.ndarray]:
     mask = brain(number, kind)[1]
     array = image.array.copy()
     array[0][mask] += BRIGHT[name]
-    return Image(array, image.affine, {**image.header, "sequence": name}), mask
+    return Image(array, image.affine, replace(image.header, sequence=name)), mask
 
 
 def case(number: int, kind: str, name: str, masked: bool = True, folder: str = "a") -> Case:
@@ -56,8 +57,8 @@ def test_one_patients_sequences_are_one_examination_with_the_mask_of_either() ->
     (sentence,) = left_out
     assert sentence == "FLAIR.nii.gz has no mask of lesion and was left out."
     image, mask = found[0].load(("T1", "T2", "FLAIR"))
-    assert image.header["sequences"] == ("T1", "T2", "FLAIR")
-    assert image.header["absent"] == ("T2",)
+    assert image.header.sequences == ("T1", "T2", "FLAIR")
+    assert image.header.absent == ("T2",)
     assert not image.array[1].any()
     truth = brain(0, LARGE)[1]
     assert (mask & truth).sum() > 0.8 * truth.sum()  # through the registration of what lies on one grid already
@@ -72,7 +73,7 @@ def test_examinations_of_one_patient_are_told_apart_by_folder_and_a_repetition_i
 
 def test_pictures_are_examinations_of_their_own() -> None:
     rng = np.random.default_rng(0)
-    picture = Image(rng.normal(100, 20, (1, 40, 30)).astype(np.float32), header={"modality": "US"})
+    picture = Image(rng.normal(100, 20, (1, 40, 30)).astype(np.float32), header=Header(modality="US"))
     mask = np.zeros((40, 30), bool)
     mask[10:20, 10:20] = True
     found, _ = labelled_cases([Case.of(picture, {"lesion": mask}, category="cyst", subject="p"), Case.of(picture)], LESION)

@@ -32,7 +32,7 @@ def test_a_nodule_lies_in_the_middle_at_its_own_size(film: tuple[np.ndarray, Seg
     array, cut = film
     picture = surroundings(array, cut, *PLACE, PIXEL)
     assert picture.array.shape == (1, PLACES, PLACES)
-    assert picture.header["sequences"] == (RADIOGRAPH,)
+    assert picture.header.sequences == (RADIOGRAPH,)
     own = labelled_nodule(picture, 14.0, "benign", "p")
     image, disc = own.load((RADIOGRAPH,))
     bright = image.array[0] > np.percentile(image.array[0], 95.5) * 0.5

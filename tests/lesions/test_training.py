@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from casewise.errors import CasewiseError, ModelError, UsageError
+from casewise.header import Header
 from casewise.image import Image
 from casewise.lesions import Labelled, Plan, predict, train_lesions
 from casewise.lesions.batches import Batches, Shown
@@ -80,7 +81,7 @@ def test_another_number_of_sequences_is_refused(model: Model) -> None:
     with pytest.raises(CasewiseError, match=r"takes 2 sequences \(FLAIR, T1\) and was given 1"):
         predict(model, replace(image, array=image.array[:1]))
     with pytest.raises(CasewiseError, match="None of the sequences FLAIR, T1 is there"):
-        predict(model, replace(image, header={"sequences": ("FLAIR", "T1"), "absent": ("FLAIR", "T1")}))
+        predict(model, replace(image, header=Header(sequences=("FLAIR", "T1"), absent=("FLAIR", "T1"))))
     with pytest.raises(ModelError, match=r"casewise\.lesions\.predict"):
         model.predict(image)
 

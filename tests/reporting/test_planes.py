@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from casewise.header import Header
 from casewise.image import Box, Image
 from casewise.reporting.planes import best_index, planes, spread, strip
 
@@ -88,7 +89,7 @@ def test_tilt_is_the_angle_to_the_named_plane():
 
 def test_stripes_and_unknown_spacing_leave_one_plane():
     assert [plane.name for plane in planes(volume(np.eye(3), (1, 1, 8), (64, 64, 5)))] == ["axial"]
-    unknown = Image(np.zeros((1, 64, 64, 64)), header={"spacing_known": False})
+    unknown = Image(np.zeros((1, 64, 64, 64)), header=Header(spacing_known=False))
     assert len(planes(unknown)) == 1
 
 
@@ -138,8 +139,8 @@ def test_the_slice_with_most_of_the_mask_is_chosen():
 
 def test_slices_of_unknown_orientation_are_shown_as_stored():
     array = np.arange(24 * 30 * 5).reshape(24, 30, 5)
-    (plane,) = planes(Image(array[None], header={"spacing_known": False, "format": "HDF5"}))
+    (plane,) = planes(Image(array[None], header=Header(spacing_known=False, format="HDF5")))
     np.testing.assert_array_equal(plane.at(3).cut(array), array[:, :, 3])
     assert plane.edges == ("", "", "", "")
-    (plane,) = planes(Image(array[None], header={"orientation_known": False, "format": "NIfTI"}))
+    (plane,) = planes(Image(array[None], header=Header(orientation_known=False, format="NIfTI")))
     np.testing.assert_array_equal(plane.at(3).cut(array), array[:, ::-1, 3].T)

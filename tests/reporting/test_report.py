@@ -10,6 +10,7 @@ import pytest
 
 from casewise.errors import CasewiseError
 from casewise.finding import MEASURE, Finding
+from casewise.header import Header
 from casewise.image import Box, Image
 from casewise.reporting.chart import LineChart
 from casewise.reporting.pictures import window
@@ -109,7 +110,7 @@ def test_hostile_names_stay_text(tmp_path, picture):
         seconds={HOSTILE: 1.0},
         notes=(HOSTILE,),
     )
-    image = replace(picture, header={"modality": HOSTILE, "scanner": HOSTILE, "sequence": HOSTILE})
+    image = replace(picture, header=Header(modality=HOSTILE, scanner=HOSTILE, sequence=HOSTILE))
     chart = LineChart({HOSTILE: [(0, 1), (1, 2)]}, HOSTILE, HOSTILE, HOSTILE)
     masks = {HOSTILE + "m": disc(picture.spatial_shape)}
     path = write_report(
@@ -157,7 +158,7 @@ def test_every_shape_has_a_report(tmp_path, shape, filled):
 
 
 def test_a_volume_is_shown_in_three_planes_in_true_proportions(tmp_path):
-    image = Image(np.random.default_rng(0).normal(size=(1, 40, 50, 20)), np.diag([1, 1, 3, 1.0]), {"modality": "MR"})
+    image = Image(np.random.default_rng(0).normal(size=(1, 40, 50, 20)), np.diag([1, 1, 3, 1.0]), Header(modality="MR"))
     mask = disc(image.spatial_shape)
     page = Page.of(write_report(Result("x.nii.gz", ModelUse("m")), image, {"blob": mask}, tmp_path))
     sizes = {
@@ -214,7 +215,7 @@ def test_no_overlay_no_second_picture(tmp_path, picture):
 
 def test_colour_images_stay_coloured(tmp_path):
     colour = np.random.default_rng(0).integers(0, 256, (3, 30, 40), np.uint8)
-    image = Image(colour, header={"modality": "US", "spacing_known": False})
+    image = Image(colour, header=Header(modality="US", spacing_known=False))
     page = Page.of(write_report(Result("us.png", ModelUse("m")), image, {}, tmp_path))
     np.testing.assert_array_equal(decoded(page.find("image")[0]["href"]), np.moveaxis(colour, 0, -1))
     assert "Spacing not known" in page.text
@@ -346,7 +347,7 @@ def test_a_real_chest_radiograph(shared_data: Path, tmp_path):
     for name in ("left_lung", "right_lung"):
         mask = Pillow.open(shared_data / f"jsrt/masks/{name}/JPCLN012.png").convert("L")
         masks[name] = np.asarray(mask.resize(array.shape[::-1], Pillow.Resampling.NEAREST)) > 0
-    image = Image(array[None], np.diag([0.175, 0.175, 1, 1]), {"modality": "CR"})
+    image = Image(array[None], np.diag([0.175, 0.175, 1, 1]), Header(modality="CR"))
     path = write_report(Result("JPCLN012.png", ModelUse("m")), image, masks, tmp_path)
     page = Page.of(path)
     np.testing.assert_array_equal(decoded(page.find("image")[0]["href"]), window(image))
@@ -373,7 +374,7 @@ def test_outlines_wait_to_be_asked_for_and_findings_are_drawn_at_once(tmp_path, 
 
 
 def test_the_slice_shown_is_the_worst_findings_and_not_the_largest_outlines(tmp_path):
-    image = Image(np.random.default_rng(0).normal(size=(1, 30, 30, 40)), np.eye(4), {"modality": "MR"})
+    image = Image(np.random.default_rng(0).normal(size=(1, 30, 30, 40)), np.eye(4), Header(modality="MR"))
     anatomy, lesion, box = (np.zeros(image.spatial_shape, bool) for _ in range(3))
     anatomy[2:28, 2:28, 30:36] = True
     lesion[10:14, 10:14, 5:8] = True

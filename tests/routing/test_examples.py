@@ -11,6 +11,7 @@ import pytest
 
 from casewise import formats
 from casewise.archive import Archive
+from casewise.header import Header
 from casewise.image import Image
 from casewise.pipeline import Analyzer
 from casewise.result import Result
@@ -25,7 +26,7 @@ CHEST, HAND = range(20, 160, 20), (15, 90)
 def grey(level: int) -> Image:
     array = np.full((1, 12, 12), level, np.uint8)
     array[0, ::3] += 10
-    return Image(array, header={"spacing_known": False})
+    return Image(array, header=Header(spacing_known=False))
 
 
 @pytest.fixture

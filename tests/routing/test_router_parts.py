@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from casewise.header import Header
 from casewise.image import Image
 from casewise.routing.calibration import calibration_error, chances, fit_temperature
 from casewise.routing.classifiers import fit_svm
@@ -52,7 +53,7 @@ def test_ct_is_seen_in_a_soft_tissue_window() -> None:
         view = views(Image(volume[None], np.diag([1.0, 1.0, 5.0, 1.0]), header))[0]
         assert view[2, 2] == pytest.approx(0.5)  # 40 HU in −160…240; the air around is cut off
         assert view[8, 8] == 1
-    view = views(Image(volume[None], np.diag([1.0, 1.0, 5.0, 1.0]), {"modality": "MR"}))[0]
+    view = views(Image(volume[None], np.diag([1.0, 1.0, 5.0, 1.0]), Header(modality="MR")))[0]
     assert view[2, 2] < 0.45
 
 
@@ -152,10 +153,10 @@ def test_distances_grow_away_from_the_bank() -> None:
     ],
 )
 def test_what_tags_allow(modality: str | None, part: str | None, fits: tuple[str, ...] | None) -> None:
-    assert prior_of({"modality": modality, "body_part": part}, NAMES).fits == fits
+    assert prior_of(Header(modality=modality, body_part=part), NAMES).fits == fits
 
 
 def test_categories_of_other_names_are_not_judged_by_tags() -> None:
-    prior = prior_of({"modality": "CT", "body_part": "CHEST"}, ("benign", "malignant"))
+    prior = prior_of(Header(modality="CT", body_part="CHEST"), ("benign", "malignant"))
     assert prior.fits == ("benign", "malignant")
     assert not prior.decided("benign", "unknown").contradicted

@@ -111,7 +111,7 @@ class Abnormality:
         from casewise.formats import mask_suffix, write, write_mask
 
         suffix = mask_suffix(image)
-        grid = Image(np.zeros((1, *image.spatial_shape), np.uint8), image.affine, dict(image.header))
+        grid = Image(np.zeros((1, *image.spatial_shape), np.uint8), image.affine, image.header)
         synthesised = judged.in_intensities_of(image)
         if image.spatial_dims == 2 and suffix in (".png", ".tif"):
             heat = np.rint(255 * judged.map / max(float(judged.map.max()), 1e-6)).astype(np.uint8)
@@ -125,19 +125,19 @@ class Abnormality:
 
 def kind_of(image: Image) -> str:
     """``brain`` or ``chest``: by the route's category, the modality, or the axes. Raises UsageError for a colour volume."""
-    category = str(image.header.get("category", "")).lower()
+    category = (image.header.category or "").lower()
     for kind in KINDS:
         if category.startswith(kind):
             return kind
     if image.channels == 3 and image.spatial_dims == 3:
         raise UsageError(f"{NAME} takes grey volumes and pictures; this one is in colour.")
-    modality = str(image.header.get("modality", "")).upper()
+    modality = (image.header.modality or "").upper()
     return BRAIN if image.spatial_dims == 3 or modality == "MR" else CHEST
 
 
 def _check_sequence(image: Image) -> None:
     from casewise.examination.sequences import of_description
 
-    told = of_description(str(image.header.get("sequence", "")))
+    told = of_description(image.header.sequence or "")
     if told is not None and told != "FLAIR":
         raise CasewiseError(f"{NAME} judges brains by FLAIR, and this image is {told}; give the FLAIR of the examination.")

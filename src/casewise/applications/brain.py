@@ -43,7 +43,7 @@ def check_brain(image: Image, application: str, channel: int = 0) -> None:
         raise CasewiseError(
             f"{application} is for a brain, and this image has no texture, as one that was drawn; give an MR image."
         )
-    if image.header.get("spacing_known", True) and not all(_EDGES_MM[0] <= edge <= _EDGES_MM[1] for edge in shown.edges_mm):
+    if image.header.spacing_known and not all(_EDGES_MM[0] <= edge <= _EDGES_MM[1] for edge in shown.edges_mm):
         edges = " × ".join(f"{edge:.0f}" for edge in shown.edges_mm)
         msg = (
             f"{application} is for a whole brain, and what this image shows is {edges} mm large in a slice, not from "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,7 +55,7 @@ class BrainLesions:
     def analyze(self, image: Image) -> list[Finding]:
         """Findings as :func:`casewise.lesions.findings.findings_of` tells them.
 
-        image : an examination's sequences, as ``header["sequences"]`` names its channels, or a volume of which the header or the
+        image : an examination's sequences, as ``header.sequences`` names its channels, or a volume of which the header or the
         file's name says which sequence it is. Of any other volume nothing is said, and a note tells how to name it. Raises
         CasewiseError, one sentence, for a picture, and where the shipped model is asked for what is no brain without its skull or
         is unlike those that it was trained on.
@@ -66,7 +67,7 @@ class BrainLesions:
         if image.spatial_dims != 3:
             raise CasewiseError(f"{NAME} takes volumes; this image is a picture: give the whole series.")
         wanted = sequences_of(self._model)
-        ready = image if isinstance(image.header.get("sequences"), tuple) else self._single(image, wanted)
+        ready = image if image.header.sequences else self._single(image, wanted)
         if ready is None:
             self.notes.append(f"Which sequence this is nobody said; name it by --sequence, such as {wanted[0]}=FILE.")
             return []
@@ -90,10 +91,10 @@ class BrainLesions:
             return
         from casewise.applications.brain import check_brain
 
-        absent = image.header.get("absent")
+        absent = image.header.absent
         for number, name in enumerate(wanted):
             if isinstance(absent, tuple) and name not in absent:
-                one = Image(image.array[[number]], image.affine, dict(image.header))
+                one = Image(image.array[[number]], image.affine, image.header)
                 self._intended.check(one, self.name)
                 check_brain(one, self.name)
 
@@ -109,14 +110,14 @@ class BrainLesions:
         from casewise.examination.normalisation import normalised
         from casewise.examination.sequences import of_description
 
-        described = str(image.header.get("sequence") or "")
+        described = image.header.sequence or ""
         told = of_description(described or (image.source.name if image.source is not None else ""))
         if image.channels != 1 or told not in wanted:
             return None
         if not described:
             self.notes.append(f"Taken for {told} by the name of its file.")
         values = normalised(image.array[0].astype(np.float32), str(told))
-        return Image(values[None], image.affine, {**image.header, "sequences": (told,)}, image.source)
+        return Image(values[None], image.affine, replace(image.header, sequences=(told,)), image.source)
 
     @cached_property
     def _model(self) -> Model:
@@ -133,7 +134,7 @@ class BrainLesions:
             return None, {}
         from casewise import formats
 
-        grid = Image(np.zeros((1, *image.spatial_shape), np.uint8), image.affine, dict(image.header))
+        grid = Image(np.zeros((1, *image.spatial_shape), np.uint8), image.affine, image.header)
         mask = formats.write_mask(self._maps / "lesions.nii.gz", found.mask.astype(np.uint8), grid) if found.lesions else None
         files = {}
         for name, values in {"": found.map, **found.maps}.items():
@@ -145,11 +146,11 @@ class BrainLesions:
 
 def _arranged(image: Image, wanted: tuple[str, ...]) -> Image:
     """The channels that a model takes, in its order; what is not there is 0."""
-    names = image.header["sequences"]
-    absent = image.header.get("absent") or ()
+    names = image.header.sequences
+    absent = image.header.absent
     own = [name for name in names if isinstance(absent, tuple) and name not in absent] if isinstance(names, tuple) else []
     places = {name: number for number, name in enumerate(names)} if isinstance(names, tuple) else {}
     nothing = np.zeros(image.spatial_shape, np.float32)
     array = np.stack([image.array[places[name]] if name in own else nothing for name in wanted])
     gone = tuple(name for name in wanted if name not in own)
-    return Image(array, image.affine, {**image.header, "sequences": wanted, "absent": gone}, image.source)
+    return Image(array, image.affine, replace(image.header, sequences=wanted, absent=gone), image.source)

@@ -73,7 +73,7 @@ class CardiothoracicRatio(_Regional):
         found = self._regions(image)
         lines = cardiothoracic(found)
         drawn = drawing(lines, found)
-        known = bool(image.header.get("spacing_known", True))
+        known = image.header.spacing_known
         across = image.spacing[0 if found.pose.turns % 2 else 1] if known else 1.0
         unit = "mm" if known else "px"
         lengths = {"heart_diameter": lines.heart_width, "thorax_diameter": lines.thorax.length}

@@ -87,11 +87,11 @@ def _intensity(mask: Mask, image: Image) -> dict[str, float]:
     finite = values[np.isfinite(values)]
     if finite.size == 0:
         return {}
-    return {"mean_hu" if image.header.get("modality") == "CT" else "mean_intensity": float(finite.mean())}
+    return {"mean_hu" if image.header.modality == "CT" else "mean_intensity": float(finite.mean())}
 
 
 def _known(image: Image) -> bool:
-    return bool(image.header.get("spacing_known", True))
+    return image.header.spacing_known
 
 
 def _unit(image: Image) -> str:

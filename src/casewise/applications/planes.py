@@ -62,15 +62,15 @@ class View:
 
 
 def kind_of(image: Image) -> Kind:
-    """By the category that the router told (``header['category']``), else by the modality."""
-    words = str(image.header.get("category", "")).lower().replace("x-ray", "xray").replace("x ray", "xray")
+    """By the category that the router told (``header.category``), else by the modality."""
+    words = (image.header.category or "").lower().replace("x-ray", "xray").replace("x ray", "xray")
     parts = words.replace("-", " ").replace("_", " ").split()
     for word in parts:
         if word in _WORDS:
             chest = _WORDS[word] is Kind.RADIOGRAPH and "chest" in parts
             return Kind.CHEST_RADIOGRAPH if chest else _WORDS[word]
-    kind = _MODALITIES.get(str(image.header.get("modality", "")), Kind.OTHER)
-    chest = kind is Kind.RADIOGRAPH and "CHEST" in str(image.header.get("body_part", "")).upper()
+    kind = _MODALITIES.get((image.header.modality or ""), Kind.OTHER)
+    chest = kind is Kind.RADIOGRAPH and "CHEST" in (image.header.body_part or "").upper()
     return Kind.CHEST_RADIOGRAPH if chest else kind
 
 

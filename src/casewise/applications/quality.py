@@ -107,7 +107,7 @@ def _noise(planes: list[View], kind: Kind, image: Image) -> _Seen | None:
 
 
 def _cropping(planes: list[View], kind: Kind, image: Image) -> _Seen | None:
-    words = re.sub(r"[-_]", " ", f"{image.header.get('category', '')}".lower())
+    words = re.sub(r"[-_]", " ", (image.header.category or "").lower())
     if _WHOLE.search(words):
         value = _median(planes, lambda view: edge_percent(view.small))
         if value > _EDGE:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from casewise.applications.declaration import read_declarations
 from casewise.applications.declared import ANY, ON_REQUEST, Declared, PythonRun
 from casewise.applications.rules import Rule
 from casewise.errors import UsageError
+from casewise.header import Header
 from casewise.names import same_category
 
 GROUP = "casewise.applications"
@@ -54,7 +55,7 @@ class Registry:
             raise UsageError(f"There is no application {name!r}; {self._allowed()}.")
         return self._applications[name]
 
-    def names_for(self, category: str, header: Mapping[str, object] | None = None, site: str | None = None) -> list[str]:
+    def names_for(self, category: str, header: Header | None = None, site: str | None = None) -> list[str]:
         """Names of the applications that see an image of a category.
 
         First come those that declare it, in the order of declaration, then the rules, in theirs. ``unknown`` brings only those
@@ -64,12 +65,12 @@ class Registry:
             names = [declared.name for declared in self._applications.values() if ANY in declared.categories]
         else:
             names = [declared.name for declared in self._applications.values() if declared.takes(category)]
-        facts = {**(header or {}), "category": category, "site": site}
+        facts = {**(header.to_json() if header else {}), "category": category, "site": site}
         for rule in self.rules:
             names = rule.applied(names, facts)
         return names
 
-    def for_route(self, category: str, header: Mapping[str, object] | None = None, site: str | None = None) -> list[Declared]:
+    def for_route(self, category: str, header: Header | None = None, site: str | None = None) -> list[Declared]:
         """The applications that see an image.
 
         header : as :class:`casewise.image.Image` has it. site : where the image comes from, where that is known.

@@ -119,7 +119,7 @@ class ShippedApplication:
             return
         longest = max(n * step for n, step in zip(image.spatial_shape, image.spacing, strict=True))
         if longest > self.shipped.longest_mm:
-            unit = "mm" if image.header.get("spacing_known", True) else "voxels"
+            unit = "mm" if image.header.spacing_known else "voxels"
             msg = (
                 f"{self.name} takes a crop around the structure of at most {self.shipped.longest_mm:.0f} {unit} an edge; "
                 f"this image is {longest:.0f} {unit} long: cut the crop out first."

@@ -131,7 +131,7 @@ def _into_archive(action: Callable[[], object]) -> None:
 def _suffix(image: Image) -> str:
     """A kind of file that keeps the array's type and, where it is known, its geometry."""
     colour = image.channels == 3 and image.array.dtype == np.uint8
-    if image.spatial_dims == 2 and image.header.get("spacing_known") is False:
+    if image.spatial_dims == 2 and not image.header.spacing_known:
         return ".png" if colour or (image.channels == 1 and image.array.dtype in _PNG_TYPES) else ".tif"
     if image.channels != 1 and not colour:
         given = f"{image.channels} channels of {image.array.dtype}"

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from casewise.archive.words import sequence_in
+from casewise.header import Header
 from casewise.image import Image
 
 # Columns of their own, or about the file rather than the image.
@@ -16,20 +16,20 @@ _APART = frozenset({
 })  # fmt: skip
 
 
-def header_facts(header: Mapping[str, object]) -> dict[str, object]:
+def header_facts(header: Header) -> dict[str, object]:
     """What the header says of ``modality``, ``sequence`` (by its common name: T2, ADC), ``age``, ``sex``."""
-    facts = {name: header[name] for name in ("modality", "age", "sex") if header.get(name) not in (None, "")}
-    described = header.get("sequence")
-    if isinstance(described, str) and described:
-        facts["sequence"] = sequence_in(described) or described
+    facts: dict[str, object] = {"modality": header.modality, "age": header.age, "sex": header.sex}
+    facts = {name: value for name, value in facts.items() if value not in (None, "")}
+    if header.sequence:
+        facts["sequence"] = sequence_in(header.sequence) or header.sequence
     return facts
 
 
-def header_content(header: Mapping[str, object]) -> dict[str, object]:
+def header_content(header: Header) -> dict[str, object]:
     """The other plain values of the header: body part, view, manufacturer, scanner, …"""
-    plain: dict[str, object] = {name: value for name, value in header.items() if name not in _APART and _is_plain(value)}
-    if isinstance(header.get("sequence"), str):
-        plain["series_description"] = header["sequence"]
+    plain: dict[str, object] = {name: value for name, value in header.to_json().items() if name not in _APART and _is_plain(value)}
+    if header.sequence is not None:
+        plain["series_description"] = header.sequence
     return plain
 
 

@@ -22,6 +22,7 @@ from casewise.errors import ArchiveError
 from casewise.formats import Kind
 from casewise.formats.dicom.pseudonyms import keyed, under
 from casewise.formats.dicom.sequence_words import description_words, machine_words, view_words
+from casewise.header import Header
 
 FILE = "pseudonyms.key"
 _NAME = "pseudonyms"  # of the row of ``meta`` that says which key the pseudonyms are made with
@@ -62,12 +63,11 @@ def key_of(folder: Path, catalogue: Catalogue) -> bytes:
     return key
 
 
-def subject_under(key: bytes, header: Mapping[str, object]) -> str | None:
+def subject_under(key: bytes, header: Header) -> str | None:
     """Who an image is of, by its header: a DICOM patient's pseudonym under the archive's key, any other as it stands there."""
-    subject = header.get("subject")
-    if subject in (None, ""):
+    if not header.subject:
         return None
-    return under(key, str(subject)) if header.get("format") == Kind.DICOM.value else str(subject)
+    return under(key, header.subject) if header.format == Kind.DICOM.value else header.subject
 
 
 def _fingerprint(catalogue: Catalogue) -> str | None:

@@ -90,7 +90,7 @@ def refuse(image: Image) -> None:
         msg = f"The picture has one value throughout ({value:g}), so nothing can be seen in it; give a radiograph."
         raise CasewiseError(msg)
     if is_side_view(image.header):
-        view = image.header.get("view") or "\\".join(image.header.get("directions", ()))  # type: ignore[arg-type]
+        view = image.header.view or "\\".join(image.header.directions or ())
         msg = f"The picture's header says that the patient is seen from the side ({view}); regions are outlined in frontal views."
         raise CasewiseError(msg)
 

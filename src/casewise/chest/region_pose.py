@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from casewise.header import Header
 from casewise.image import Image
 from casewise.orientation import FRONTAL, Turn, column_first, joined, stated, turn_to
 
@@ -49,12 +49,9 @@ class Pose(Turn):
         return Turn(other.turns, other.mirrored) in (self.turn, self.facing().turn)
 
 
-def pose_of(header: Mapping[str, object]) -> Pose | None:
+def pose_of(header: Header) -> Pose | None:
     """How DICOM's directions say the picture lies; None where they say nothing, or that it is no frontal view."""
-    directions = header.get("directions")
-    if not isinstance(directions, tuple) or len(directions) != 2:
-        return None
-    turn = turn_to(directions, FRONTAL) if set(directions) <= set("LRAPHF") else None
+    turn = turn_to(header.directions, FRONTAL) if header.directions else None
     return None if turn is None else Pose.of(turn)
 
 
@@ -74,8 +71,7 @@ def usual_poses(image: Image) -> tuple[Pose, ...]:
     return (transposed, Pose()) if column_first(image) else (Pose(),)
 
 
-def is_side_view(header: Mapping[str, object]) -> bool:
+def is_side_view(header: Header) -> bool:
     """Whether DICOM's directions or view say that the patient is seen from the side."""
-    directions = header.get("directions")
-    from_front = not isinstance(directions, tuple) or not set(directions) & {"A", "P"}
-    return not from_front or str(header.get("view", "")).upper() in {"LL", "RL", "LATERAL", "LAT"}
+    from_side = bool(set(header.directions or ()) & {"A", "P"})
+    return from_side or (header.view or "").upper() in {"LL", "RL", "LATERAL", "LAT"}

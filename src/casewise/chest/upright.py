@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -12,7 +13,6 @@ from casewise.encoder import Encoder
 from casewise.image import Image
 from casewise.orientation import Turn, displayed
 
-_GEOMETRY = ("format", "directions", "single_axis")  # by which a picture's axes are understood
 Mask = npt.NDArray[np.bool_]
 # One analysis encodes its image several times (similar cases, examples, applications); routing and posing it once is enough.
 _TURNS: WeakKeyDictionary[Image, Turn] = WeakKeyDictionary()
@@ -44,7 +44,7 @@ def _found_turn(image: Image, device: str) -> Turn:
 
 def laid(image: Image, turn: Turn) -> Image:
     """A picture turned, (C, row, column); of its geometry it keeps the size of its pixels."""
-    header = {key: value for key, value in image.header.items() if key not in _GEOMETRY} | {"orientation_known": False}
+    header = replace(image.header, format=None, directions=None, single_axis=None, orientation_known=False)
     affine = np.diag([*(image.spacing[axis] for axis in turn.axes), 1.0, 1.0])
     return Image(np.ascontiguousarray(turn.upright(image.array)), affine, header, image.source)
 

@@ -33,10 +33,10 @@ def write_dicom(path: Path, image: Image, patient: str) -> Path:
     data.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
     data.ImageComments = "Simulated from the MNI152 template"
     data.SeriesNumber = data.InstanceNumber = 1
-    data.Modality = str(image.header["modality"])
-    data.SeriesDescription = str(image.header["sequence"])
-    data.BodyPartExamined = str(image.header["body_part"])
-    data.ManufacturerModelName = str(image.header["scanner"])
+    data.Modality = str(image.header.modality)
+    data.SeriesDescription = str(image.header.sequence)
+    data.BodyPartExamined = str(image.header.body_part)
+    data.ManufacturerModelName = str(image.header.scanner)
     _add_geometry(data, image)
     _add_pixels(data, image)
     data.save_as(path, enforce_file_format=True)

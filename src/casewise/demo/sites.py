@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from casewise.header import Header
 from casewise.image import Image
 
 Plane = npt.NDArray[np.float32]
@@ -103,7 +104,7 @@ def simulate(image: Image, masks: Mapping[str, Plane], site: Site, seed: int, le
         "white_matter": (white >= 0.5) & (white > grey),
     }
     picture = np.clip(seen * site.scale, 0, np.iinfo(np.int16).max).astype(np.int16)
-    header = {"modality": "MR", "sequence": site.sequence, "body_part": "HEAD", "scanner": f"simulated {site.name}"}
+    header = Header(modality="MR", sequence=site.sequence, body_part="HEAD", scanner=f"simulated {site.name}")
     return Simulated(Image(picture[None], _affine(shape, site.spacing, level), header), labelled, site.name, level)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.errors import CasewiseError
+from casewise.header import Header
 from casewise.image import Image
 
 Map = npt.NDArray[np.float32]
@@ -40,7 +41,7 @@ def template() -> Template:
         "grey_matter": datasets.load_mni152_gm_template(resolution=1),
         "white_matter": datasets.load_mni152_wm_template(resolution=1),
     }
-    header = {"modality": "MR", "sequence": "T1", "body_part": "HEAD"}
+    header = Header(modality="MR", sequence="T1", body_part="HEAD")
     return Template(
         Image(_float(t1)[None], np.asarray(t1.affine, np.float64), header),
         {name: _float(tissue) for name, tissue in tissues.items()},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +117,7 @@ class Examination:
         return from_itk(resampled(picture, self.reference, channel.transform, nearest=True)) > 0.5
 
     def stacked(self, names: Sequence[str]) -> Image:
-        """(C, *spatial) of the named sequences in this order; a missing one is 0 everywhere and in ``header['absent']``.
+        """(C, *spatial) of the named sequences in this order; a missing one is 0 everywhere and in ``header.absent``.
 
         ``DWI`` is the one of the highest b value. Raises CasewiseError where none of them is there.
         """
@@ -126,7 +126,7 @@ class Examination:
             raise CasewiseError(f"The examination has none of {', '.join(names)}; it has {', '.join(self.names)}.")
         parts = [np.zeros(self.image.spatial_shape, np.float32) if n is None else self._values(n) for n in chosen]
         absent = tuple(name for name, own in zip(names, chosen, strict=True) if own is None)
-        header = {**self.image.header, "sequences": tuple(names), "absent": absent}
+        header = replace(self.image.header, sequences=tuple(names), absent=absent)
         return Image(np.stack(parts), self.image.affine, header, self.image.source)
 
     def to_json(self) -> dict[str, object]:
@@ -149,7 +149,7 @@ class Examination:
     def _on_grid(self, image: Image, transform: Any) -> Image:
         array = from_itk(resampled(image, self.reference, transform))[None]
         # Its window was the scanner's for its own slices; ``directions`` are of its own axes.
-        header = {key: value for key, value in image.header.items() if key not in ("window", "directions")}
+        header = replace(image.header, window=None, directions=None)
         return Image(array, self.reference.affine, header, image.source)
 
 
@@ -212,7 +212,7 @@ def of_study(
         arrays.append(array)
         channels.append(Channel(entry, target, registration, transform, covered))
     names = tuple(channel.name for channel in channels)
-    image = Image(np.stack(arrays), grid.affine, {**grid.header, "sequences": names, "reference": chosen}, grid.source)
+    image = Image(np.stack(arrays), grid.affine, replace(grid.header, sequences=names, reference=chosen), grid.source)
     usual = expected([entry.name for entry in study.given], study.body_part)
     missing = tuple(kind for kind in usual if kind not in {kind_of(name) for name in names})
     notes += [note for channel in channels for note in channel.given.notes]

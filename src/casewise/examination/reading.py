@@ -213,7 +213,7 @@ def read_named(files: Sequence[tuple[str, Path]], progress: Progress = silent) -
     if not given:
         raise UnreadableImageError(" ".join(part.reason for part in refused))
     _check_apart(given)
-    parts = {str(entry.image.header.get("body_part", "")).upper() for entry in given} - {""}
+    parts = {(entry.image.header.body_part or "").upper() for entry in given} - {""}
     return Study(tuple(given), tuple(refused), (), parts.pop() if len(parts) == 1 else "")
 
 
@@ -233,7 +233,7 @@ def _check_one(folder: Path, told: Sequence[Acquisition]) -> None:
 
 
 def _check_apart(given: Sequence[Given]) -> None:
-    patients = {str(entry.image.header["subject"]): entry for entry in given if entry.image.header.get("subject")}
+    patients = {str(entry.image.header.subject): entry for entry in given if entry.image.header.subject}
     if len(patients) > 1:
         first, second, *_ = patients.values()
         msg = (
@@ -257,7 +257,7 @@ def _check(name: str, image: Image, path: Path) -> None:
         raise CasewiseError(f"{given} is {what}; a sequence is a volume of one channel.")
     if min(image.spatial_shape) < 3:
         raise CasewiseError(f"{given} has the shape {image.spatial_shape}; a sequence has at least three slices.")
-    if image.header.get("spacing_known") is False or image.header.get("orientation_known") is False:
+    if not image.header.placed:
         msg = f"{given} does not say where its voxels lie, so that it cannot be registered; give it with its geometry."
         raise CasewiseError(msg)
     if not np.isfinite(image.array).all():

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from casewise.errors import CasewiseError, UnreadableImageError
 from casewise.formats.limits import SETTING, max_image_bytes, size_text
 from casewise.formats.regular_files import open_regular
+from casewise.header import Header
 from casewise.image import Array, Image
 
 _SLACK = 1 << 20
@@ -110,7 +111,7 @@ def finished(
                 "with numpy.nan_to_num, and save it again."
             )
             raise UnreadableImageError(msg)
-    return Image(array=array, affine=affine, header=header, source=source or path)
+    return Image(array=array, affine=affine, header=Header.from_json(header), source=source or path)
 
 
 def _native(path: Path, array: Array) -> Array:

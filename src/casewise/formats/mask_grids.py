@@ -50,7 +50,7 @@ def on_grid(path: Path, chosen: Mask, mask: Image, like: Image, cut_out: bool = 
 
 def is_placed(image: Image) -> bool:
     """Whether voxels can be matched by where they lie in space."""
-    return image.header.get("spacing_known", True) is True and image.header.get("orientation_known", True) is True
+    return image.header.placed
 
 
 def whole_factor(shape: tuple[int, ...], wanted: tuple[int, ...]) -> int | None:
@@ -74,7 +74,7 @@ def _rows_first(path: Path, chosen: Mask, mask: Image, like: Image) -> Mask:
     fits, turned_fits = (_fits(shape, like.spatial_shape) for shape in (chosen.shape, chosen.shape[::-1]))
     if fits and turned_fits:
         msg = (
-            f"{path} is a {mask.header.get('format')} file and its image a {like.header.get('format')} file: both are square, so "
+            f"{path} is a {mask.header.format} file and its image a {like.header.format} file: both are square, so "
             "that it is not clear whether rows or columns come first; save the mask in the image's kind of file."
         )
         raise UnreadableImageError(msg)
@@ -89,7 +89,7 @@ def _rows_first(path: Path, chosen: Mask, mask: Image, like: Image) -> Mask:
 
 def _column_first(image: Image) -> bool:
     """Whether the file's kind counts along a row first. A file without a voxel size is of an array as it was."""
-    return column_first(image) and image.header.get("spacing_known", True) is True
+    return column_first(image) and image.header.spacing_known
 
 
 def _fits(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:

@@ -42,7 +42,7 @@ class PictureLabels:
 def picture_labels(path: Path, kind: Kind, member: str | None) -> PictureLabels:
     """The labels in a picture's file. Raises UnreadableImageError, with what is ambiguous, where it does not say what they are."""
     image = read_tiff(path, member, as_stored=True) if kind is Kind.TIFF else read_picture(path, kind, member, as_stored=True)
-    lossy = kind is Kind.JPEG or image.header.get("lossy") is True
+    lossy = kind is Kind.JPEG or image.header.lossy
     header: dict[str, object] = {"format": kind.value, "spacing_known": False}
     try:
         numbers, colours = _numbers(image)
@@ -69,15 +69,15 @@ def doubt(numbers: npt.NDArray[Any], marked: npt.NDArray[np.bool_]) -> str | Non
 
 def _numbers(image: Image) -> tuple[Array, bool]:
     array = image.array
-    if "palette" in image.header:
-        return _of_palette(array[0], image.header["palette"])
+    if image.header.palette:
+        return _of_palette(array[0], image.header.palette)
     if array.shape[0] == 4:
         return _of_transparent(array)
     if array.shape[0] == 3:
         return _of_colours(array)
     if array.shape[0] != 1:
         raise CasewiseError(f"has {array.shape[0]} channels; {_PLAIN}")
-    return (_of_white_is_zero(array[0]) if image.header.get("white_is_zero") is True else array[0]), False
+    return (_of_white_is_zero(array[0]) if image.header.white_is_zero else array[0]), False
 
 
 def _of_white_is_zero(stored: npt.NDArray[Any]) -> Array:

@@ -23,6 +23,7 @@ from casewise.formats.mask_levels import labels_of, levels
 from casewise.formats.mask_pictures import doubt, picture_labels
 from casewise.formats.reading import kind_of, listed, read
 from casewise.formats.slicer_segmentation import is_slicer_segmentation, read_slicer_segmentation
+from casewise.header import Header
 from casewise.image import Image
 
 Mask = npt.NDArray[np.bool_]
@@ -99,8 +100,8 @@ def drawn_in(path: str | os.PathLike[str], member: str | None = None) -> Content
         return Contents(_slicer_structures(path))
     numbers, grid, lossy = _numbers(path, member)
     found = _levels(path, numbers, lossy)
-    picture = grid.header.get("format") in PICTURES
-    colours = grid.header.get("colours") is True
+    picture = grid.header.format in PICTURES
+    colours = grid.header.colours
     if found.above is not None:
         structures: tuple[Drawn, ...] = (Drawn(member=member, above=found.above),)
     elif len(found.values) == 1 and not colours:
@@ -131,12 +132,12 @@ def _numbers(path: Path, member: str | None) -> tuple[npt.NDArray[Any], Image, b
         with one_sentence(path, f"a {kind} file"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             labels = picture_labels(path, kind, member)
-        header = {**labels.header, "colours": labels.colours}
+        header = Header.from_json({**labels.header, "colours": labels.colours})
         return labels.numbers, Image(labels.numbers[None], header=header, source=path), labels.lossy
     image = read(path, member)
     if image.channels != 1:
         raise UnreadableImageError(f"{path} is a colour picture; a mask has one channel of label numbers.")
-    lossy = image.header.get("format") == Kind.DICOM.value and image.header.get("lossy") is True
+    lossy = image.header.format == Kind.DICOM.value and image.header.lossy
     return image.array[0], image, lossy
 
 

@@ -26,8 +26,8 @@ _WIDE = {"I;16": np.uint16, "I;16L": np.uint16, "I;16B": np.uint16, "I": np.int3
 def read_picture(path: Path, kind: Kind, member: str | None, as_stored: bool = False) -> Image:
     """(1, row, column) for grey, also where an RGB picture's three channels are the same; (3, row, column) for colour.
 
-    16-bit grey stays 16 bits. A camera's EXIF orientation is applied. Transparency is laid on black (``header['alpha']``).
-    as_stored : for masks. A palette's indices as they are, its colours in ``header['palette']``; transparency as a fourth channel.
+    16-bit grey stays 16 bits. A camera's EXIF orientation is applied. Transparency is laid on black (``header.alpha``).
+    as_stored : for masks. A palette's indices as they are, its colours in ``header.palette``; transparency as a fourth channel.
     """
     from PIL import ImageOps
 

@@ -26,8 +26,8 @@ def without_single_axis(array: Array, affine: Affine) -> tuple[Array, Affine, in
 
 
 def with_single_axis(image: Image) -> Image:
-    """A picture as the volume of one plane that its file held: ``header['single_axis']`` says across which axis."""
-    single = image.header.get("single_axis")
+    """A picture as the volume of one plane that its file held: ``header.single_axis`` says across which axis."""
+    single = image.header.single_axis
     if image.spatial_dims != 2 or not isinstance(single, int) or single not in (0, 1, 2):
         return image
     return Image(np.expand_dims(image.array, single + 1), affine_of_file(image), image.header, image.source)

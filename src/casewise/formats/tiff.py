@@ -29,8 +29,8 @@ def read_tiff(path: Path, member: str | None, as_stored: bool = False) -> Image:
 
     Of several pages one is named: ``member="page=n"``.
 
-    as_stored : for masks. A palette's indices and a WhiteIsZero page's numbers as they are (``header['palette']``,
-    ``header['white_is_zero']``), transparency as a fourth channel; ``header['lossy']`` says whether compression changes values.
+    as_stored : for masks. A palette's indices and a WhiteIsZero page's numbers as they are (``header.palette``,
+    ``header.white_is_zero``), transparency as a fourth channel; ``header.lossy`` says whether compression changes values.
     """
     import tifffile
 

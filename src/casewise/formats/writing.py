@@ -15,6 +15,7 @@ from casewise.formats.itk import SPACING_KEY
 from casewise.formats.nifti_geometry import ROWS_FIRST, UNKNOWN_SPACING
 from casewise.formats.single_axis import with_single_axis
 from casewise.formats.sniffing import suffix_of
+from casewise.header import Header
 from casewise.image import Array, Image
 from casewise.orientation import column_first
 
@@ -60,15 +61,14 @@ def write_mask(path: str | os.PathLike[str], mask: Array, like: Image) -> Path:
     labels = mask.astype(np.uint8)
     if mask.dtype == bool and suffix_of(path) in _PICTURES:
         labels *= np.uint8(255)
-    kept = ("spacing_known", "single_axis")
-    about = {"spacing_known": True} | {key: like.header[key] for key in kept if key in like.header}
-    about |= {"rows_first": True} if like.spatial_dims == 2 and not column_first(like) else {}
-    return write(path, Image(labels[None], like.affine, about))
+    rows_first = like.spatial_dims == 2 and not column_first(like)
+    header = Header(spacing_known=like.header.spacing_known, single_axis=like.header.single_axis, rows_first=rows_first)
+    return write(path, Image(labels[None], like.affine, header))
 
 
 def mask_suffix(image: Image) -> str:
     """The suffix for a mask in the image's own kind of file: ``.png`` for a picture, a volume's own, ``.nii.gz`` for DICOM."""
-    kind = image.header.get("format")
+    kind = image.header.format
     if kind in ("PNG", "JPEG", "BMP", "TIFF") and image.spatial_dims == 2:
         return ".tif" if kind == "TIFF" else ".png"
     return {"NRRD": ".nrrd", "MetaImage": ".mha"}.get(str(kind), ".nii.gz")
@@ -115,8 +115,8 @@ def _write_nifti(path: Path, image: Image) -> None:
     if np.abs(nifti.get_qform() - image.affine).max() > 1e-3:
         nifti.header["qform_code"] = 0
     nifti.header.set_xyzt_units("mm")
-    told = [UNKNOWN_SPACING] if image.header.get("spacing_known") is False else []
-    told += [ROWS_FIRST] if image.header.get("rows_first") else []
+    told = [UNKNOWN_SPACING] if not image.header.spacing_known else []
+    told += [ROWS_FIRST] if image.header.rows_first else []
     if told:
         nifti.header["descrip"] = b"; ".join(told)
     nifti.to_filename(path)
@@ -130,7 +130,7 @@ def _write_itk(path: Path, image: Image) -> None:
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ image.affine
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
     array = image.array[0].T if image.channels == 1 else np.moveaxis(image.array, 0, -1).transpose(*range(dims - 1, -1, -1), dims)
-    if dims == 2 and image.header.get("single_axis") == -1:
+    if dims == 2 and image.header.single_axis == -1:
         affine = affine[np.ix_([0, 1, 3], [0, 1, 3])]  # as its own file had it: two axes, nowhere in space
         spacing = spacing[:2]
     elif dims == 2:
@@ -140,7 +140,7 @@ def _write_itk(path: Path, image: Image) -> None:
     written.SetSpacing(spacing.tolist())
     written.SetOrigin(affine[:-1, -1].tolist())
     written.SetDirection((affine[:-1, :-1] / spacing).ravel().tolist())
-    if image.header.get("spacing_known") is False:
+    if not image.header.spacing_known:
         written.SetMetaData(SPACING_KEY, "no")
     SimpleITK.WriteImage(written, str(path), useCompression=True)
 

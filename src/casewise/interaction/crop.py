@@ -192,7 +192,7 @@ def _planes_beyond(image: Image, side: int) -> int:
     None beside a single plane, nor where planes are thick or of unknown thickness: at the object's place the next one looks like
     the object, and as background it would take the object away.
     """
-    even = image.header.get("spacing_known", True) is not False and max(image.spacing) < _EVEN * min(image.spacing)
+    even = image.header.spacing_known and max(image.spacing) < _EVEN * min(image.spacing)
     return 1 if side > 1 and even else 0
 
 

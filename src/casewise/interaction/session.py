@@ -215,7 +215,7 @@ def _shipped(image: Image) -> str:
 
 def _sole_grey(image: Image) -> Image:
     """A colour picture as its luminance; sequences on one grid stay as they are."""
-    if image.channels == 3 and (image.header.get("photometric") == "RGB" or image.array.dtype == np.uint8):
+    if image.channels == 3 and (image.header.photometric == "RGB" or image.array.dtype == np.uint8):
         weights = np.array([0.299, 0.587, 0.114], np.float32)
         return image.with_array(np.tensordot(weights, image.array.astype(np.float32), axes=1)[None])
     return image

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePath
 
@@ -29,7 +29,7 @@ class Labelled:
     """An examination with the mask of its lesions.
 
     load : gives, for the names of sequences asked for, (image (sequences, *spatial), normalised, a missing one 0 and in
-    ``header["absent"]``; mask (*spatial)). sequences : those that it has. category : what its lesions are. keys : content hashes of
+    ``header.absent``; mask (*spatial)). sequences : those that it has. category : what its lesions are. keys : content hashes of
     its images.
     """
 
@@ -46,7 +46,7 @@ class Labelled:
         """Of an image at hand, whose header names its channels as ``sequences``. Raises CasewiseError for another grid's mask."""
         from casewise.hashing import image_key
 
-        names = image.header.get("sequences", (UNNAMED,))
+        names = image.header.sequences or (UNNAMED,)
         own = tuple(str(name) for name in names) if isinstance(names, tuple) else (UNNAMED,)
         if len(own) != image.channels:
             raise CasewiseError(f"The image has {image.channels} channels and its header names {len(own)} sequences; name each.")
@@ -167,7 +167,7 @@ def _chosen(image: Image, own: Sequence[str], wanted: Sequence[str]) -> Image:
     nothing = np.zeros(image.spatial_shape, np.float32)
     parts = [image.array[list(own).index(name)].astype(np.float32) if name in own else nothing for name in wanted]
     absent = tuple(name for name in wanted if name not in own)
-    return Image(np.stack(parts), image.affine, {**image.header, "sequences": tuple(wanted), "absent": absent}, image.source)
+    return Image(np.stack(parts), image.affine, replace(image.header, sequences=tuple(wanted), absent=absent), image.source)
 
 
 def _check_grid(mask: Mask, shape: tuple[int, ...], name: str) -> None:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from casewise.errors import CasewiseError
 from casewise.examination.normalisation import normalised
+from casewise.header import Header
 from casewise.image import Image
 from casewise.lesions.examinations import Labelled
 from casewise.segments import Segment, Segments
@@ -44,7 +45,7 @@ def surroundings(array: npt.NDArray[np.generic], segments: Segments, row: float,
     cut = map_coordinates(smooth, np.meshgrid(rows, columns, indexing="ij"), order=1, mode="nearest").astype(np.float32)
     affine = np.diag([PLACE_MM, PLACE_MM, 1.0, 1.0])
     affine[:2, 3] = (row + centres[0]) * pixel_mm, (column + centres[0]) * pixel_mm
-    return Image(normalised(cut, RADIOGRAPH)[None], affine, {"sequences": (RADIOGRAPH,), "modality": "DX"})
+    return Image(normalised(cut, RADIOGRAPH)[None], affine, Header(sequences=(RADIOGRAPH,), modality="DX"))
 
 
 def labelled_nodule(picture: Image, diameter_mm: float, category: str, subject: str, site: str | None = None) -> Labelled:

@@ -37,7 +37,7 @@ def predict(model: Model, image: Image, device: str = "cpu", *, each: bool = Tru
     """The lesions of an examination.
 
     image : (sequences, *spatial), normalised, as ``examination.stacked(sequences_of(model))`` gives it; a missing sequence is named
-    in ``header["absent"]``. each : whether the map of each sequence alone is made as well.
+    in ``header.absent``. each : whether the map of each sequence alone is made as well.
     Raises CasewiseError for another number of channels, and where no sequence is there.
     """
     names = sequences_of(model)

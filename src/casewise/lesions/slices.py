@@ -23,12 +23,12 @@ def preparation(sequences: int, size: int) -> Preparation:
 
 def scaled(image: Image) -> Image:
     """(sequences, *spatial) float32 in 0…1 of an examination's normalised sequences (mean 0, deviation 1), as
-    :meth:`casewise.examination.examination.Examination.stacked` gives them; one in ``header["absent"]`` stays 0.
+    :meth:`casewise.examination.examination.Examination.stacked` gives them; one in ``header.absent`` stays 0.
 
     Black is what the network's padding holds, so that a brain's surroundings and a missing sequence look alike to it.
     """
-    names = image.header.get("sequences")
-    absent = image.header.get("absent") or ()
+    names = image.header.sequences
+    absent = image.header.absent
     gone = [name in absent for name in names] if isinstance(names, tuple) and isinstance(absent, tuple) else []
     parts = [
         np.zeros(image.spatial_shape, np.float32)

@@ -262,7 +262,7 @@ def _close_ups(panel: Panel, masks: Mapping[str, Array], image: Image, signs: Co
         elif span <= _SMALL * min(panel.shown_width, panel.shown_height) and len(shown) < _MOST_CLOSE_UPS:
             side = max(_MARGIN * span, _LEAST_CLOSE_UP * max(down, across))
             shown.append(([label], x + width / 2 - side / 2, y + height / 2 - side / 2, side, span))
-    unit = "mm" if image.header.get("spacing_known", True) else "pixels"
+    unit = "mm" if image.header.spacing_known else "pixels"
     return tuple(
         CloseUp(
             panel,

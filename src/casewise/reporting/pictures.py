@@ -33,10 +33,10 @@ def display_range(image: Image) -> tuple[float, float]:
     if image.channels == 3 and image.array.dtype == np.uint8:
         return 0.0, 255.0
     values = _sample(image.array)
-    window = image.header.get("window")
-    meaningful = str(image.header.get("modality", "")).upper() in _WINDOWED
-    if meaningful and values.size and isinstance(window, (tuple, list)) and len(window) == 2:
-        centre, width = float(window[0]), float(window[1])
+    window = image.header.window
+    meaningful = (image.header.modality or "").upper() in _WINDOWED
+    if meaningful and values.size and window is not None:
+        centre, width = window
         low, high = centre - width / 2, centre + width / 2
         if width > 0 and low < values.max() and high > values.min():
             return low, high

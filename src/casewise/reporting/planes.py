@@ -77,20 +77,20 @@ def planes(image: Image) -> tuple[Plane, ...]:
     """The cuts worth showing, through the middle, the one of the finest voxels first; a picture has one, as it is displayed.
 
     Of a volume, the cut across its thickest voxels (else the axial one) always; the two others where they are no mere
-    stripes. A volume whose orientation is not known (``header['orientation_known']``, else ``spacing_known``) has its
+    stripes. A volume whose orientation is not known (``header.orientation_known``) has its
     slices as they are stored, and no sides are named.
     """
     if image.spatial_dims == 2:
         shown = displayed(image)
         rows, columns = (image.spacing[axis] for axis in shown.axes)
         return (Plane("", shown.axes, shown.flipped, None, 0, (rows, columns)),)
-    if not image.header.get("orientation_known", image.header.get("spacing_known", True)):
+    if not image.header.orientation_known:
         return (_stored(image),)
     cuts = [_plane(image, name) for name in _PLANES]
     spacing = image.spacing
     if max(spacing) > _ANISOTROPIC * min(spacing):
         cuts.sort(key=lambda plane: -spacing[_axis(plane)])
-    known = image.header.get("spacing_known", True)
+    known = image.header.spacing_known
     return (cuts[0], *(plane for plane in cuts[1:] if known and _is_no_stripe(plane, image.spatial_shape)))
 
 
@@ -133,7 +133,7 @@ def strip(plane: Plane, held: Spread, count: int) -> tuple[int, ...]:
 
 def _stored(image: Image) -> Plane:
     """Cuts along the last axis: rows first where the file's kind stores them so, else as (i, j, k) with j upwards."""
-    rows_first = str(image.header.get("format", "")).lower() in _ROWS_FIRST
+    rows_first = (image.header.format or "").lower() in _ROWS_FIRST
     axes = (0, 1) if rows_first else (1, 0)
     spacing = image.spacing
     flipped = (not rows_first, False)

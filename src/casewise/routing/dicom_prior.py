@@ -7,8 +7,10 @@ tags do not fit keeps ``DISBELIEF`` of its probability, so that pixels that are 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+from casewise.header import Header
 
 DISBELIEF = 0.1
 _XRAY = frozenset({"CR", "DX", "DR", "RG", "RF", "XR"})
@@ -76,13 +78,13 @@ class Prior:
         }
 
 
-def prior_of(header: Mapping[str, object], categories: Sequence[str]) -> Prior:
+def prior_of(header: Header, categories: Sequence[str]) -> Prior:
     """What ``modality`` and ``body_part`` of an image's header say about ``categories``.
 
     A category's name tells its modality and its part (``chest-xray``); of one that does not, the tags say nothing.
     """
-    modality = _tag(header.get("modality"))
-    part = _tag(header.get("body_part"))
+    modality = _tag(header.modality)
+    part = _tag(header.body_part)
     known_modality = modality if modality in set().union(*_MODALITIES.values()) or modality in _OTHERS else None
     known_part = part if part and any(word in part for words in _PARTS.values() for word in words) else None
     if known_modality is None and known_part is None:
@@ -94,8 +96,8 @@ def prior_of(header: Mapping[str, object], categories: Sequence[str]) -> Prior:
 _OTHERS = frozenset({"NM", "PT", "XA", "MG", "OP", "OPT", "SM", "GM", "ES", "ECG", "IVUS", "IVOCT", "SEG", "RTDOSE"})
 
 
-def _tag(value: object) -> str | None:
-    return str(value).strip().upper() or None if value is not None else None
+def _tag(value: str | None) -> str | None:
+    return (value or "").strip().upper() or None
 
 
 def _fits(category: str, modality: str | None, part: str | None) -> bool:

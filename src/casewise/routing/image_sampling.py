@@ -91,7 +91,7 @@ def _in_turn(own: Sequence[Shown], count: int, rng: np.random.Generator) -> list
 
 def _turned(image: Image) -> list[Image]:
     """Pictures of ``image`` cut along its first and its second axis, at equal distances, their pixels made square."""
-    if image.header.get("spacing_known") is False or image.channels != 1:
+    if not image.header.spacing_known or image.channels != 1:
         return []
     pictures = []
     for axis in (0, 1):

@@ -57,7 +57,7 @@ def _spread(planes: Sequence[View], count: int, ends: float) -> list[View]:
 
 def _in_hounsfield_units(image: Image) -> bool:
     """CT values: nothing else is as far below zero as air is."""
-    modality = image.header.get("modality")
+    modality = image.header.modality
     if image.channels != 1 or modality not in (None, "CT"):
         return False
     step = max(1, image.array.size // 100_000)

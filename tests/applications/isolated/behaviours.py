@@ -28,7 +28,7 @@ class Bright:
     def analyze(self, image: Image) -> list[Finding]:
         self.seen += 1
         mean = self.factor * float(image.array.mean())
-        category = str(image.header["category"])
+        category = str(image.header.category)
         return [Finding("x", "brightness", region=category, measures={"mean": mean, "seen": self.seen, "made": self.ident})]
 
 

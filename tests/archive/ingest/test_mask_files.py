@@ -177,7 +177,7 @@ def test_two_series_of_one_folder_keep_their_own(tmp_path: Path) -> None:
     casewise.write_segmentation(data / "2_mask.dcm", {"x": two(first)["left lung"]}, first)
     with Archive.open(tmp_path / "a", create=True) as opened:
         report = opened.import_paths([data])
-        masks = {str(case.image.header["series"]): case.load_masks["x"]() for case in opened.cases()}
+        masks = {str(case.image.header.series): case.load_masks["x"]() for case in opened.cases()}
     assert report.failed == []
     np.testing.assert_array_equal(masks["1.2.3.40"], two(first)["left lung"])
     np.testing.assert_array_equal(masks["1.2.3.41"], two(second)["肝臓"])

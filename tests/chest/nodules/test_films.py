@@ -22,6 +22,7 @@ from casewise.chest.nodules.training import spec
 from casewise.chest.nodules.views import PIXEL_MM, PLACE_MM, reduced_by, views, whole
 from casewise.chest.region_pose import Pose
 from casewise.chest.segments import FILM_MM, LUNGS_MM, pixel_mm
+from casewise.header import Header
 from casewise.image import Image
 from casewise.models import Model, shipped
 from casewise.segments import Segments
@@ -142,7 +143,7 @@ def _segments(masks: dict[str, np.ndarray], image: Image) -> Segments:
 
 
 def test_a_film_without_spacing_is_no_larger_than_films_are() -> None:
-    unknown = Image(np.zeros((1, 1000, 800), np.uint8), header={"spacing_known": False})
+    unknown = Image(np.zeros((1, 1000, 800), np.uint8), header=Header(spacing_known=False))
     tall, low = lungs(1000, 800), lungs(1000, 800)
     for name, mask in low.items():
         low[name] = mask & (np.arange(1000) > 600)[:, None]

@@ -35,11 +35,11 @@ def test_a_radiograph_falls_back_to_the_detector(tmp_path: Path, value: bytes) -
     path = instance(tmp_path / "dx.dcm", pixels(0), Modality="DX", ImagerPixelSpacing=[0.15, 0.2])
     image = read(raw(path, 0x00280030, "DS", value))
     assert image.spacing == pytest.approx((0.15, 0.2))
-    assert image.header["spacing_at"] == "detector"
+    assert image.header.spacing_at == "detector"
     other = instance(tmp_path / "film.dcm", pixels(0), Modality="CR", NominalScannedPixelSpacing=[0.1, 0.1])
-    assert read(raw(other, 0x00280030, "DS", value)).header["spacing_at"] == "film"
+    assert read(raw(other, 0x00280030, "DS", value)).header.spacing_at == "film"
     none = instance(tmp_path / "none.dcm", pixels(0), Modality="DX")
-    assert read(raw(none, 0x00280030, "DS", value)).header["spacing_known"] is False
+    assert read(raw(none, 0x00280030, "DS", value)).header.spacing_known is False
 
 
 def test_an_empty_pixel_spacing_is_none(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_places_are_the_planes_z(tmp_path: Path, plan: Plan | None, offsets: lis
 def test_a_dose_is_in_its_unit_as_a_peer_reads_it(tmp_path: Path) -> None:
     path = dose(tmp_path / "d.dcm", [0, 3, 6, 9])
     image = read(path)
-    assert image.header["unit"] == "Gy"
+    assert image.header.unit == "Gy"
     peer = SimpleITK.ReadImage(str(path))
     stored = SimpleITK.GetArrayFromImage(peer).transpose(1, 2, 0)
     np.testing.assert_allclose(image.array[0], stored * float(peer.GetMetaData("3004|000e")), rtol=1e-6)

@@ -49,7 +49,7 @@ def test_a_series_lies_where_its_header_says(tmp_path: Path, name: str) -> None:
     image = read(tmp_path)
     assert image.array.shape == (1, ROWS, COLUMNS, SLICES)
     assert image.spacing == pytest.approx((*plan.spacing, np.linalg.norm(plan.step)))
-    assert image.header["spacing_known"] is True
+    assert image.header.spacing_known is True
     assert_every_voxel_lies_where_planned(image, plan)
 
 
@@ -84,7 +84,7 @@ def test_a_tilted_gantry_keeps_its_true_positions(tmp_path: Path) -> None:
     plan = Plan(step=(0.0, 0.8, 2.5))
     series(tmp_path, plan)
     image = read(tmp_path)
-    assert image.header["sheared"] is True
+    assert image.header.sheared is True
     assert_every_voxel_lies_where_planned(image, plan)
 
 
@@ -127,8 +127,8 @@ def test_frames_at_one_place_are_a_loop(tmp_path: Path) -> None:
     assert isinstance(result, Found)
     assert (result.path, result.member) == (path, None)
     assert image.array.shape == (1, ROWS, COLUMNS, 4)
-    assert image.header["spacing_known"] is False
-    assert "frames" in str(image.header["axes_note"])
+    assert image.header.spacing_known is False
+    assert "frames" in str(image.header.axes_note)
 
 
 def test_frames_without_a_place_are_a_loop(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_frames_without_a_place_are_a_loop(tmp_path: Path) -> None:
     path = instance(tmp_path / "cine.dcm", frames, NumberOfFrames=3, Modality="US")
     image = read(path)
     assert image.array.shape == (1, ROWS, COLUMNS, 3)
-    assert image.header["spacing_known"] is False
+    assert image.header.spacing_known is False
     np.testing.assert_array_equal(read(path, "frame=1").array[0], pixels(1))
 
 
@@ -176,6 +176,6 @@ def test_an_orientation_that_cannot_be_is_refused(tmp_path: Path, orientation: l
 def test_a_radiograph_has_a_spacing_and_no_place(tmp_path: Path) -> None:
     image = read(instance(tmp_path / "dx.dcm", pixels(0), Modality="DX", ImagerPixelSpacing=[0.15, 0.2]))
     assert image.spacing == pytest.approx((0.15, 0.2))
-    assert image.header["spacing_at"] == "detector"
-    assert image.header["spacing_known"] is True
-    assert image.header["orientation_known"] is False
+    assert image.header.spacing_at == "detector"
+    assert image.header.spacing_known is True
+    assert image.header.orientation_known is False

@@ -51,9 +51,9 @@ def test_monochrome1_is_turned_with_its_window(tmp_path: Path, dtype: type) -> N
     turned = read(instance(tmp_path / "b", stored, PhotometricInterpretation="MONOCHROME1", **tags))
     total = 4095 if dtype is np.uint16 else -1
     np.testing.assert_array_equal(turned.array.astype(int), total - plain.array.astype(int))
-    assert turned.header["window"] == (total - 1000, 300)
-    assert plain.header["window"] == (1000, 300)
-    assert turned.header["photometric"] == "MONOCHROME2"
+    assert turned.header.window == (total - 1000, 300)
+    assert plain.header.window == (1000, 300)
+    assert turned.header.photometric == "MONOCHROME2"
 
 
 def test_monochrome1_after_rescaling(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_a_modality_table_is_applied(tmp_path: Path) -> None:
 def test_a_volume_is_not_windowed(tmp_path: Path) -> None:
     image = read(instance(tmp_path / "a", pixels(3), WindowCenter=[40, 400], WindowWidth=[80, 1500]))
     np.testing.assert_array_equal(image.array[0], pixels(3))
-    assert image.header["window"] == (40, 80)
+    assert image.header.window == (40, 80)
 
 
 @pytest.mark.parametrize("planar", [0, 1])

@@ -50,7 +50,7 @@ def check_written(folder: Path, image: Image, names: tuple[str, ...] = NAMES) ->
     path = casewise.write_segmentation(folder / "out.seg.dcm", masks, image)
     written = dcmread(path)
     assert [segment.SegmentLabel for segment in written.SegmentSequence] == list(names)
-    placed_image = image.header.get("orientation_known", True) is True
+    placed_image = image.header.orientation_known is True
     for name, mask in masks.items():
         if placed_image:
             index = np.argwhere(mask).mean(axis=0)

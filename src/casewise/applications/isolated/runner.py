@@ -168,7 +168,7 @@ class Runner:
             "grid": list(job.image.spatial_shape),
             "array": str(voxels.path()) if wants_voxels else None,
             "affine": image.affine.tolist(),
-            "header": dict(image.header),
+            "header": image.header.to_json(),
             "shared": str(voxels.shared) if known.shared else None,
             "ident": f"casewise-{worker.pid}-{number}-{uuid.uuid4().hex[:8]}",
         }

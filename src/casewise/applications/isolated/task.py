@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,14 +39,15 @@ class Task:
         """The image, its voxels mapped so that changes stay in this process; zeros on its grid where no voxels were given."""
         import numpy as np
 
+        from casewise.header import Header
         from casewise.image import Image
 
-        header = {key: tuple(value) if isinstance(value, list) else value for key, value in self.header.items()}
+        header = replace(Header.from_json(self.header), category=self.category)
         if self.array is None:
             array = np.broadcast_to(np.uint8(0), (1, *self.grid))
         else:
             array = np.load(self.array, mmap_mode="c", allow_pickle=False)
-        return Image(array, np.asarray(self.affine), {**header, "category": self.category}, self.source)
+        return Image(array, np.asarray(self.affine), header, self.source)
 
 
 class Runs(Protocol):

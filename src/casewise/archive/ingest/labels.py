@@ -89,12 +89,10 @@ def _same_grid(contents: Contents, image: Image) -> bool:
     grid = contents.grid
     if grid is None or grid.spatial_shape != image.spatial_shape:
         return False
-    if grid.header.get("format") != image.header.get("format") and not (
-        contents.picture and image.header.get("format") in PICTURES
-    ):
+    if grid.header.format != image.header.format and not (contents.picture and image.header.format in PICTURES):
         return False
-    placed = image.header.get("spacing_known", True) is True and image.header.get("orientation_known", True) is True
-    own = grid.header.get("spacing_known", True) is True and grid.header.get("orientation_known", True) is True
+    placed = image.header.placed
+    own = grid.header.placed
     return placed == own and (not placed or bool(np.allclose(grid.affine, image.affine, atol=1e-3)))
 
 

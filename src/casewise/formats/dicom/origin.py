@@ -22,7 +22,7 @@ def origin(image: Image) -> list[Slice]:
 
     Raises CasewiseError where the image is not from DICOM, or its planes are no longer to be found beside its source.
     """
-    if image.header.get("format") != Kind.DICOM.value or image.source is None:
+    if image.header.format != Kind.DICOM.value or image.source is None:
         raise CasewiseError("The image was not read from DICOM, so that no DICOM object can refer to it.")
     source = Path(image.source)
     try:
@@ -30,9 +30,9 @@ def origin(image: Image) -> list[Slice]:
     except OSError as error:
         raise CasewiseError(f"{source} can no longer be read: {error.strerror}.") from error
     slices, _ = headers(files)
-    series = image.header.get("series")
+    series = image.header.series
     for planes in _candidates([plane for plane in slices if series is None or plane.series == series]):
-        if planes[0].name == image.header.get("instance", planes[0].name) and _shows(planes, image):
+        if planes[0].name == (image.header.instance or planes[0].name) and _shows(planes, image):
             if planes[0].tile:
                 raise CasewiseError(f"{source} is a mosaic, many slices in one picture, so that no DICOM object can refer to them.")
             return planes

@@ -56,12 +56,12 @@ def segment_masks(path: Path, like: Image) -> dict[int, Mask]:
 
 def _check_source(about: Segmentation, dataset: Any, like: Image) -> None:
     """That the image is one of those that the segmentation was drawn on: no patient's mask comes onto another's image."""
-    if like.header.get("format") != Kind.DICOM.value:
+    if like.header.format != Kind.DICOM.value:
         if not _is_placed(like):
             msg = f"{about.path} is a segmentation of DICOM images; its image is none, and lies nowhere in the patient."
             raise UnreadableImageError(msg)
         return  # converted: its planes must still lie on the image's
-    own = str(like.header.get("series", ""))
+    own = like.header.series or ""
     if about.series and own not in about.series:
         raise UnreadableImageError(f"{about.path} is a segmentation of another series than its image's; its own is not this one.")
     planes = origin(like)
@@ -140,4 +140,4 @@ def _indices(path: Path, frame: Array, layers: list[Any], like: Image) -> Any:
 
 
 def _is_placed(image: Image) -> bool:
-    return image.header.get("spacing_known", True) is True and image.header.get("orientation_known", True) is True
+    return image.header.placed

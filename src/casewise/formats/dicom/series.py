@@ -26,7 +26,7 @@ def read_file(path: Path, member: str | None) -> Image:
 
     One frame: (C, row, column), with its plane's affine. Several frames that lie in patient space: (C, row, column, slice).
     Several frames that do not (a cine loop, detectors of a scintigraphy): (C, row, column, frame), with
-    ``header['spacing_known']`` False and ``header['axes_note']`` saying so. ``member="frame=n"`` takes one frame,
+    ``header.spacing_known`` False and ``header.axes_note`` saying so. ``member="frame=n"`` takes one frame,
     ``"stack=n"`` one of several stacks, both from 0.
     """
     dataset = image_dataset(path)
@@ -109,8 +109,7 @@ def read_files(path: Path, files: Sequence[Path], notes: Iterable[str] = ()) -> 
     planes = aligned(planes)
     order = sorted(range(len(planes)), key=lambda k: float(np.dot(planes[k].position or (0, 0, 0), planes[k].normal)))
     image = _image(path, [planes[k] for k in order], [(datasets[k], arrays[k]) for k in order])
-    extra = {"notes": tuple(notes)} if notes else {}
-    return Image(image.array, image.affine, {**image.header, **extra}, path)
+    return replace(image, header=replace(image.header, notes=tuple(notes)), source=path)
 
 
 def find(folder: Path, files: Iterable[Path]) -> list[Found | Rejected]:
@@ -202,7 +201,7 @@ def _loop(path: Path, slices: Sequence[Slice], planes: Sequence[tuple[Any, Array
     """(C, row, column, frame) of frames that form no volume."""
     image = _image(path, [replace(slices[0], position=None), *slices[1:]], planes)
     note = "the third axis counts frames, not places in the patient"
-    return Image(image.array, image.affine, {**image.header, "spacing_known": False, "axes_note": note}, path)
+    return replace(image, header=replace(image.header, spacing_known=False, axes_note=note), source=path)
 
 
 def _flat(dataset: Any, header: dict[str, object]) -> np.ndarray[Any, np.dtype[np.float64]]:

@@ -29,7 +29,7 @@ def segmentation_of(
     path: Path, masks: Mapping[str, npt.NDArray[Any]], image: Image, *, by_hand: bool = False
 ) -> tuple[Path | None, str]:
     """Where the masks of an image from DICOM were written; else None, with a sentence where one was to be expected."""
-    if image.header.get("format") != "DICOM" or not any(np.any(mask) for mask in masks.values()):
+    if image.header.format != "DICOM" or not any(np.any(mask) for mask in masks.values()):
         return None, ""
     try:
         return write_segmentation(path, masks, image, by_hand=by_hand), ""

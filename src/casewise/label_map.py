@@ -1,0 +1,140 @@
+"""A label map: named structures on one grid, with the affine that says where its voxels lie in the patient."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+import numpy.typing as npt
+
+from casewise.errors import CasewiseError
+from casewise.grid import (
+    Affine,
+    Grid,
+    Resampling,
+    checked_affine,
+    checked_crop,
+    cropped_affine,
+    described,
+    reoriented,
+    reorienting,
+    spacing,
+)
+from casewise.image import Box
+
+Mask = npt.NDArray[np.bool_]
+_NAMED = 8  # structures in a repr
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LabelMap(Mapping[str, Mask]):
+    """Structures by name, each a boolean mask (*spatial); masks may overlap. A mapping: ``label_map["heart"]`` is a mask.
+
+    masks : name → (*spatial), boolean or numbers (then what is above 0); all of one shape, with 2 or 3 spatial axes in the order of
+        ``Image.array``'s. At least one, unless ``shape`` is given.
+    affine : (4, 4), as of :class:`casewise.image.Image`: voxel indices to RAS in mm.
+    shape : of the grid, where there may be no structure.
+    """
+
+    masks: Mapping[str, Mask]
+    affine: Affine = field(default_factory=lambda: np.eye(4))
+    shape: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        masks = {str(name): np.asarray(mask) for name, mask in self.masks.items()}
+        masks = {name: mask if mask.dtype == np.bool_ else mask > 0 for name, mask in masks.items()}
+        shapes = {mask.shape for mask in masks.values()} | ({tuple(self.shape)} if self.shape is not None else set())
+        if len(shapes) != 1 or len(next(iter(shapes))) not in (2, 3):
+            got = ", ".join(map(str, sorted(shapes))) or "no mask and no shape"
+            raise CasewiseError(f"The masks of a label map have one shape with 2 or 3 spatial axes; got {got}.")
+        object.__setattr__(self, "masks", masks)
+        object.__setattr__(self, "affine", checked_affine(self.affine, "A label map's"))
+        object.__setattr__(self, "shape", next(iter(shapes)))
+
+    @classmethod
+    def from_labels(cls, labels: npt.NDArray[np.generic], names: Sequence[str] | Mapping[int, str], affine: Affine) -> LabelMap:
+        """Of whole numbers (*spatial), 0 for background. names : of 1, 2, … in this order, or by number.
+
+        Raises CasewiseError for a number without a name.
+        """
+        named = dict(names) if isinstance(names, Mapping) else dict(enumerate(names, start=1))
+        unnamed = sorted(set(np.unique(labels).tolist()) - {0, *named})
+        if unnamed or labels.dtype.kind not in "biu":
+            got = f"the labels {', '.join(map(str, unnamed[:5]))} without a name" if unnamed else f"{labels.dtype}"
+            raise CasewiseError(f"A label map is made of whole numbers, each with a name but 0; got {got}.")
+        return cls({name: np.asarray(labels == number) for number, name in named.items()}, affine, labels.shape)
+
+    @classmethod
+    def like(cls, masks: Mapping[str, npt.NDArray[np.generic]], grid: Grid) -> LabelMap:
+        """Masks (*spatial) on the grid of an image or of another label map. CasewiseError for another shape."""
+        return cls({name: np.greater(mask, 0) for name, mask in masks.items()}, grid.affine, grid.spatial_shape)
+
+    def __getitem__(self, name: str) -> Mask:
+        return self.masks[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.masks)
+
+    def __len__(self) -> int:
+        return len(self.masks)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.masks)
+
+    @property
+    def spatial_shape(self) -> tuple[int, ...]:
+        """(row, column) for a picture, three axes for a volume."""
+        return tuple(int(n) for n in self.shape or ())
+
+    @property
+    def spatial_dims(self) -> int:
+        return len(self.spatial_shape)
+
+    @property
+    def spacing(self) -> tuple[float, ...]:
+        """Size of a voxel in mm along each spatial axis."""
+        return spacing(self)
+
+    def labels(self, overlap: bool = True) -> npt.NDArray[np.unsignedinteger]:
+        """(*spatial) whole numbers: 0 for background, n for the n-th name (from 1); where two meet, the later name's.
+
+        overlap : False raises CasewiseError, naming two structures that share a voxel, instead.
+        """
+        if not overlap and (shared := self.overlaps()):
+            raise CasewiseError(f"{shared[0][0]} and {shared[0][1]} share voxels: a label array holds one number a voxel.")
+        found = np.zeros(self.spatial_shape, np.min_scalar_type(len(self)))
+        for number, mask in enumerate(self.masks.values(), start=1):
+            found[mask] = number
+        return found
+
+    def overlaps(self) -> tuple[tuple[str, str], ...]:
+        """The pairs of names whose masks share a voxel."""
+        return tuple((a, b) for a, b in combinations(self.masks, 2) if np.logical_and(self[a], self[b]).any())
+
+    def box(self, name: str) -> Box | None:
+        """The smallest box around a structure, in voxels; None for an empty one."""
+        return Box.around(self[name])
+
+    def crop(self, box: Box) -> LabelMap:
+        """The part inside ``box``; every voxel keeps its place in the patient."""
+        slices = checked_crop(self, box.lower, box.upper)
+        return LabelMap({n: mask[slices] for n, mask in self.items()}, cropped_affine(self.affine, box.lower), box.shape)
+
+    def reorient(self, axes: str) -> LabelMap:
+        """The same voxels, the spatial axes permuted and flipped to run to ``axes``: ``RAS``; two letters of a picture."""
+        turn, affine = reorienting(self, axes)
+        order = np.argsort(turn[:, 0])
+        shape = tuple(self.spatial_shape[axis] for axis in order)
+        return LabelMap({name: reoriented(mask, turn) for name, mask in self.items()}, affine, shape)
+
+    def resample_like(self, other: Grid) -> LabelMap:
+        """On the grid of another image or label map, by the nearest voxel; empty outside."""
+        resampled = Resampling(self, other)
+        return LabelMap({name: resampled(mask, order=0) for name, mask in self.items()}, other.affine, other.spatial_shape)
+
+    def __repr__(self) -> str:
+        names = ", ".join(self.names[:_NAMED]) + (f" and {len(self) - _NAMED} more" if len(self) > _NAMED else "")
+        return f"LabelMap({described(self)}: {names or 'no structure'})"
