@@ -10,9 +10,10 @@ TEST_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
+DOCS_READY := $(VENV)/.docs-installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format hooks clean
+.PHONY: help setup demo test lint format docs hooks clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -36,11 +37,15 @@ format: $(READY) ## Put the code into the project's style
 	$(BIN)/python -m ruff check --fix .
 	$(BIN)/python -m ruff format .
 
+docs: $(DOCS_READY) ## Build the documentation site: ends with the path of its first page
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "site/index.html"
+
 hooks: $(READY) ## Check style and types before each commit (git hooks)
 	$(BIN)/python -m pre_commit install
 
 clean: ## Remove the environment and what the tools left behind (images, archives and models stay)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist site
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "casewise needs Python 3.11 or newer: install it, or name one with 'make PYTHON=/path/to/python3'." >&2; exit 1; }
@@ -50,4 +55,9 @@ $(BIN)/python:
 # Made again when the dependencies change; the stamp comes last, so an interrupted installation is repeated.
 $(READY): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CASEWISE_PIP_ARGS) -c constraints.txt -e '.[demo,dev]'
+	@touch $@
+
+# The site's own tools; they import nothing of casewise, but its pages are run as tests in the same environment.
+$(DOCS_READY): pyproject.toml constraints.txt | $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CASEWISE_PIP_ARGS) -c constraints.txt -e '.[docs]'
 	@touch $@
