@@ -20,6 +20,7 @@ from benchmarks._irregularities_texture import resized, texture
 from casewise.case import Case
 from casewise.chest import regions
 from casewise.image import Box, Image
+from casewise.intensity import unit_range
 from casewise.models import Model
 from casewise.models.preparation import Preparation
 from casewise.models.spec import Spec
@@ -137,9 +138,7 @@ def _cases(view: str, site: str) -> list[Case]:
 
 def _whole(film: Floats) -> Floats:
     """(96, 96), 0 to 255."""
-    small = resized(film, EDGE)
-    low, high = np.percentile(small, (0.5, 99.5))
-    return np.asarray(np.clip((small - low) / (high - low), 0, 1) * 255, np.float32)
+    return unit_range(resized(film, EDGE)) * np.float32(255)
 
 
 def _lungs(film: Floats, lungs: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]) -> Floats:

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from casewise.case import Case, Structure
 from casewise.image import Image
+from casewise.intensity import unit_range
 from casewise.models.preparation import Preparation
 from experiments import cases as _cases
 
@@ -97,5 +98,4 @@ def _slices(case: Case) -> list[Case]:
 
 def _scaled(array: np.ndarray) -> np.ndarray:
     """0…1 by the percentiles of the whole image, so that a volume's slices keep their scale when each is a case."""
-    low, high = np.percentile(array, (0.5, 99.5))
-    return np.clip((array - low) / max(float(high - low), 1e-6), 0, 1).astype(np.float32)
+    return unit_range(array)

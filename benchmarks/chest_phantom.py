@@ -12,6 +12,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
 from scipy.ndimage import gaussian_filter
+from scipy.special import expit
+
+from casewise.intensity import unit_range
 
 SIDE = 2048
 NODULE = (980, 560, 50)  # row, column, radius
@@ -37,12 +40,11 @@ def film(seed: int = 0) -> npt.NDArray[np.uint8]:
     thick += 0.012 * uneven / uneven.std() * lungs
     thick = gaussian_filter(thick, 3) + rng.normal(0, 0.006, thick.shape)
     grey = 1 - np.exp(-1.1 * np.clip(thick, 0, None))
-    low, high = np.percentile(grey, (0.5, 99.5))
-    return np.rint(np.clip((grey - low) / (high - low), 0, 1) * 235 + 10).astype(np.uint8)
+    return np.rint(unit_range(grey) * 235 + 10).astype(np.uint8)
 
 
 def _soft(height: Floats, width: float) -> Floats:
-    return (1 / (1 + np.exp(-np.clip(height / width, -30, 30)))).astype(np.float32)
+    return expit(height / width).astype(np.float32)
 
 
 def _lung(down: Floats, across: Floats, centre: float, base: float) -> Floats:

@@ -19,6 +19,7 @@ from scipy.ndimage import map_coordinates
 
 from casewise.examination.examination import Examination, examination
 from experiments import datasets
+from casewise.intensity import unit_range
 
 FINDING = np.array([25.7457, 31.8707, -38.511])  # LPS mm
 RESULTS = Path(__file__).parent / "results" / "prostate_finding.md"
@@ -35,8 +36,7 @@ def tile(found: Examination, name: str) -> Pillow.Image:
     moves = np.stack([-right, -down, np.zeros_like(right)])  # RAS mm: columns run to the patient's left, rows to the back
     index = centre[:3, None, None] + np.einsum("ij,jrc->irc", directions, moves)
     values = map_coordinates(image.array[0].astype(np.float32), index, order=1, mode="nearest")
-    low, high = np.percentile(values, (1, 99.5))
-    grey = (255 * np.clip((values - low) / max(high - low, 1e-6), 0, 1)).astype(np.uint8)
+    grey = (255 * unit_range(values, (1, 99.5))).astype(np.uint8)
     picture = Pillow.fromarray(np.repeat(grey[..., None], 3, axis=2))
     draw = ImageDraw.Draw(picture)
     radius, middle = 5.0 * _TILE / (2 * _HALF), _TILE / 2

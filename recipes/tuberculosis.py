@@ -9,7 +9,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
+from scipy.special import expit, logit
 
 from casewise.case import Case
 from casewise.models import Model
@@ -68,7 +68,7 @@ def main() -> None:
 
 def _moved(chance: float, slope: float, shift: float) -> float:
     chance = min(max(chance, 1e-6), 1 - 1e-6)
-    return float(1 / (1 + np.exp(-(slope * np.log(chance / (1 - chance)) + shift))))
+    return float(expit(slope * logit(chance) + shift))
 
 
 def keep_rows(cases: Sequence[Case], before: Sequence[dict[str, float]], after: Sequence[dict[str, float]]) -> None:

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from casewise.image import Box, Image
+from casewise.intensity import unit_range
 from casewise.interaction.geodesic import FAR, geodesic
 from casewise.interaction.graph_cut import least_energy
 
@@ -32,8 +33,7 @@ class _Seeded:
         )
         self.spacing = image.spacing
         crop = image.array[(0, *self.window)].astype(np.float32)
-        low, high = np.percentile(crop, (0.5, 99.5))
-        self.crop = np.clip((crop - low) / max(high - low, 1e-6), 0, 1)
+        self.crop = unit_range(crop)
         inside, middle = np.zeros(shape, bool), np.zeros(shape, bool)
         inside[box.slices] = True
         thirds = [max(1, round((high - low) / 3)) for low, high in zip(box.lower, box.upper, strict=True)]
@@ -97,8 +97,7 @@ class GrabCut:
 
         grey = image.array[0].astype(np.float32)
         window = tuple(slice(max(0, lo - 60), min(n, hi + 60)) for lo, hi, n in zip(box.lower, box.upper, grey.shape, strict=True))
-        low, high = np.percentile(grey[window], (0.5, 99.5))
-        picture = (np.clip((grey[window] - low) / max(high - low, 1e-6), 0, 1) * 255).astype(np.uint8)
+        picture = (unit_range(grey[window]) * 255).astype(np.uint8)
         self.window, self.shape = window, grey.shape
         self.picture = np.repeat(picture[..., None], 3, axis=-1)
         self.models = np.zeros((1, 65)), np.zeros((1, 65))

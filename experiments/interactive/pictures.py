@@ -16,6 +16,7 @@ from casewise import formats
 from casewise.case import Case
 from casewise.errors import CasewiseError
 from casewise.image import Image
+from casewise.intensity import percentile_range, rescaled, unit_range
 from casewise.routing.views import views
 from experiments import datasets
 from experiments.cases import chest
@@ -193,10 +194,10 @@ def plates_of(case: Case, count: int = 6) -> list[Plate]:
     made = []
     longest = int(np.argmax(image.spacing))
     axes = (0, 1, 2) if max(image.spacing) < 1.5 * min(image.spacing) else (longest,)
-    low, high = np.percentile(image.array[0], (1, 99.5))
-    volume = np.clip((image.array[0] - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
+    low, high = percentile_range(image.array[0], (1, 99.5))
     if image.array.min() < -500:  # CT: soft tissue
-        volume = np.clip((image.array[0].astype(np.float32) + 160) / 400, 0, 1)
+        low, high = -160.0, 240.0
+    volume = rescaled(image.array[0], low, high)
     for axis in axes:
         full = volume.shape[axis]
         filled = [k for k in range(full) if any(mask.take(k, axis).sum() >= 20 for mask in masks.values())]
@@ -212,10 +213,8 @@ def plates_of(case: Case, count: int = 6) -> list[Plate]:
 def _cropped(image: Image, case: Case) -> list[Plate]:
     """A picture whose empty border ``views`` cut off: its masks would no longer fit, so it is taken as it is."""
     grey = image.array.mean(axis=0)
-    low, high = np.percentile(grey, (0.5, 99.5))
     masks = [load() for load in case.load_masks.values()]
-    picture = np.clip((grey - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
-    return [plate(picture, [part for mask in masks for part in [mask, *_pieces(mask)]], case.key)]
+    return [plate(unit_range(grey), [part for mask in masks for part in [mask, *_pieces(mask)]], case.key)]
 
 
 def _pieces(mask: np.ndarray) -> list[np.ndarray]:

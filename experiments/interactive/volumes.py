@@ -25,6 +25,7 @@ from casewise.errors import CasewiseError
 from experiments import datasets
 from experiments.interactive.pictures import organs, sclerosis
 from experiments.interactive.synthetic_shapes_3d import body, painted_faintly, scene, told
+from casewise.intensity import percentile_range, rescaled
 
 Task = tuple[np.ndarray, np.ndarray]
 EDGE = 144  # voxels of a volume's longest side that are kept
@@ -57,10 +58,10 @@ def block(case: Case, left_out: Sequence[str] = (), apart: np.ndarray | None = N
     """
     image = case.image
     array = image.array[0].astype(np.float32)
-    low, high = np.percentile(array, (1, 99.5))
+    low, high = percentile_range(array, (1, 99.5))
     if array.min() < -500:  # CT: soft tissue
         low, high = -160.0, 240.0
-    scaled = np.clip((array - low) / max(float(high - low), 1e-6), 0, 1)
+    scaled = rescaled(array, low, high)
     lengths = np.array(image.spacing) * array.shape
     even = min(EDGE / max(lengths), 1 / min(image.spacing))
     factors = np.array(image.spacing) * even

@@ -1,4 +1,4 @@
-"""What a command may overwrite: files that it or an earlier call wrote and nobody has changed since; nothing else.
+"""Files written whole or not at all, and what a command may overwrite: what it or an earlier call wrote and nobody changed since.
 
 A file that a command writes is marked with the hash of its content: in the extended attribute ``user.casewise`` where the file
 system has such attributes, else in a hidden file of its folder. A file without a mark is the user's, and so is one whose content is
@@ -8,16 +8,59 @@ another by now (a mask that somebody corrected).
 from __future__ import annotations
 
 import os
+import secrets
+import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from casewise.errors import UsageError
+from casewise.errors import CasewiseError, UsageError
 
 LEDGER = ".casewise-written"  # a line a file: its mark, a blank, its name
 _ATTRIBUTE = "user.casewise"
 _FOLDER = "folder"  # the mark of a folder, whose files are one result
+
+
+@contextmanager
+def replacing(path: Path, *, suffix: str = "", prefix: str = ".part-", durable: bool = False) -> Iterator[Path]:
+    """A new name beside ``path``; what the block writes there, a file or a folder, takes the place of ``path`` in one step.
+
+    Where the block raises, what it wrote is removed and ``path`` stays as it was. suffix : of the new name, for writers that go by
+    it. prefix : by which what killed processes left is recognised. durable : the file is on disk before it gets its name.
+    """
+    beside = path.with_name(f"{prefix}{secrets.token_hex(8)}{suffix}")  # not made of the name, which may be as long as one can be
+    try:
+        yield beside
+        if durable:
+            with beside.open("rb+") as file:
+                os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        with suppress(OSError):
+            if beside.is_dir():
+                shutil.rmtree(beside, ignore_errors=True)
+            else:
+                beside.unlink(missing_ok=True)
+
+
+@contextmanager
+def output(path: Path, what: str = "", *, suffix: str = "") -> Iterator[Path]:
+    """As :func:`replacing`, for a file that a command writes for its user: claimed before, marked as casewise's own after.
+
+    what : such as "The report", for the error. Raises CasewiseError where the file cannot be written, and UsageError as
+    :func:`claim` does.
+    """
+    claim(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path, suffix=suffix) as beside:
+            yield beside
+        wrote(path)
+    except (OSError, RuntimeError) as error:  # SimpleITK raises a RuntimeError
+        reason = getattr(error, "strerror", None) or (str(error).strip().splitlines() or [type(error).__name__])[-1]
+        name = f"{what} {path}".strip()
+        raise CasewiseError(f"{name} cannot be written: {reason}; choose a folder that may be written and has room.") from error
 
 
 @dataclass

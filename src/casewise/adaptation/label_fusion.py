@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from casewise.case import Case
 from casewise.image import Image
+from casewise.intensity import unit_range
 from casewise.models.model import Model
 from casewise.models.prediction import Prediction, blend
 from casewise.progress import Progress, silent
@@ -138,8 +138,7 @@ def _fitted(tensor: Tensor, shape: tuple[int, ...], mode: str) -> Tensor:
 def _unit_range(x: Tensor, model: Model) -> Tensor:
     if model.spec.preparation.unit_range:
         return x
-    low, high = (float(bound) for bound in np.percentile(x.numpy(), (0.5, 99.5)))
-    return ((x - low) / max(high - low, 1e-6)).clamp(0, 1)
+    return torch.from_numpy(unit_range(x.numpy()))
 
 
 def _agreement(chances: Tensor, labels: Tensor) -> float:

@@ -10,12 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.image import Image
+from casewise.intensity import percentile_range
 
-Plane = npt.NDArray[np.float32]
+Plane = npt.NDArray[np.floating]
 SIDE = 512
 _TEXT_SIDE = 1024
 _MOST_PLANES = 5
-_TAILS = (0.5, 99.5)
 
 
 class Kind(StrEnum):
@@ -90,8 +90,8 @@ def views(image: Image) -> Iterator[View]:
 
 def _view(plane: npt.NDArray[np.generic]) -> View:
     native = np.nan_to_num(np.asarray(plane, dtype=np.float32))
-    low, high = np.percentile(native[:: max(1, native.shape[0] // SIDE), :: max(1, native.shape[1] // SIDE)], _TAILS)
-    scaled = (native - low) / max(float(high - low), 1e-6)
+    low, high = percentile_range(native[:: max(1, native.shape[0] // SIDE), :: max(1, native.shape[1] // SIDE)])
+    scaled = (native.astype(np.float64) - low) / max(high - low, 1e-6)
     return View(native, _reduced(scaled, SIDE), _reduced(scaled, _TEXT_SIDE))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import sqlite3
 import time
 import tomllib
@@ -18,6 +17,7 @@ from casewise.archive.catalogue import SCHEMA_VERSION, Catalogue, check_version
 from casewise.archive.failures import sentence_for, translated
 from casewise.archive.leftovers import clean
 from casewise.errors import ArchiveError
+from casewise.files import replacing
 
 DESCRIPTION = "casewise.toml"
 CATALOGUE = "catalogue.sqlite"
@@ -127,12 +127,8 @@ def _made(folder: Path, database: str | None) -> Catalogue:
         if database is not None:
             about["database"] = sa.make_url(database)._replace(password=None).render_as_string(hide_password=False)
         # Last of all: a folder with this file is a whole archive.
-        temporary = folder / f".{secrets.token_hex(8)}.toml"
-        try:
-            temporary.write_text(tomli_w.dumps(about), encoding="utf-8")
-            temporary.replace(folder / DESCRIPTION)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(folder / DESCRIPTION) as beside:
+            beside.write_text(tomli_w.dumps(about), encoding="utf-8")
     return catalogue
 
 

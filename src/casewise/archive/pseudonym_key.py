@@ -6,7 +6,6 @@ has it can find out whether a patient whose identifier they know is in the archi
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import sqlite3
@@ -19,6 +18,7 @@ from casewise.archive.catalogue import Catalogue, images, meta
 from casewise.archive.failures import translated
 from casewise.archive.words import sequence_in
 from casewise.errors import ArchiveError
+from casewise.files import replacing
 from casewise.formats import Kind
 from casewise.formats.dicom.pseudonyms import keyed, under
 from casewise.formats.dicom.sequence_words import description_words, machine_words, view_words
@@ -82,16 +82,9 @@ def _made(path: Path) -> bytes:
         if path.is_file() and path.stat().st_size == _BYTES:
             return path.read_bytes()
         key = secrets.token_bytes(_BYTES)
-        temporary = path.with_name(f".{secrets.token_hex(8)}.key")
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(key)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path, durable=True) as beside:
+            beside.touch(0o600, exist_ok=False)
+            beside.write_bytes(key)
     return key
 
 

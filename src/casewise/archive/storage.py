@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from casewise.archive.failures import disk_sentence
 from casewise.archive.suffixes import suffix
 from casewise.errors import ArchiveError
+from casewise.files import replacing
 
 _FOLDER = "files"
 
@@ -47,25 +47,18 @@ def take(folder: Path, key: str, files: Sequence[Path], single: bool) -> str:
 
 
 def _copy(target: Path, files: Sequence[Path], single: bool) -> None:
-    temporary = target.with_name(f".writing-{secrets.token_hex(8)}")
     try:
-        if single:
-            _copy_file(files[0], temporary)
-        else:
-            temporary.mkdir()
-            for file in files:
-                _copy_file(file, temporary / file.name)
-        try:
-            temporary.replace(target)
-        except OSError:
-            # Another process was faster with the same content (a folder cannot be renamed onto a full one).
-            if not target.exists():
-                raise
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
-            temporary.unlink(missing_ok=True)
+        with replacing(target, prefix=".writing-") as beside:
+            if single:
+                _copy_file(files[0], beside)
+            else:
+                beside.mkdir()
+                for file in files:
+                    _copy_file(file, beside / file.name)
+    except OSError:
+        # Another process was faster with the same content (a folder cannot be renamed onto a full one).
+        if not target.exists():
+            raise
 
 
 def _copy_file(source: Path, target: Path) -> None:

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from casewise.errors import CasewiseError
 from casewise.image import Array
+from casewise.intensity import percentile_range
 
 Floats = npt.NDArray[np.float32]
 
@@ -35,7 +36,7 @@ def foreground(array: Array) -> npt.NDArray[np.bool_]:
         return np.isfinite(array) & (array > lowest)
     from skimage.filters import threshold_otsu
 
-    low, high = np.percentile(sample, (0.5, 99.5))
+    low, high = percentile_range(sample)
     if not high > low:
         return np.isfinite(array)
     clipped = np.clip(sample, low, high)
@@ -57,7 +58,7 @@ def normalised(array: Array, kind: str, shown: npt.NDArray[np.bool_] | None = No
     values = _sample(array[shown])
     if values.size == 0:
         return np.zeros(array.shape, np.float32)
-    low, high = np.percentile(values, (1, 99))
+    low, high = percentile_range(values, (1, 99))
     inner = values[(values >= low) & (values <= high)].astype(np.float64)
     deviation = float(inner.std())
     scaled = (array.astype(np.float32) - np.float32(inner.mean())) / np.float32(deviation if deviation > 0 else 1.0)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
 from casewise.errors import CasewiseError
-from casewise.files import claim, wrote
+from casewise.files import output
 from casewise.formats.itk import SPACING_KEY
 from casewise.formats.nifti_geometry import ROWS_FIRST, UNKNOWN_SPACING
 from casewise.formats.single_axis import with_single_axis
@@ -44,7 +43,8 @@ def write(path: str | os.PathLike[str], image: Image) -> Path:
         writer = _write_itk
     else:
         writer = _write_png if suffix == ".png" else _write_tiff
-    beside(path, suffix, lambda temporary: writer(temporary, image))
+    with output(path, suffix=suffix) as beside:
+        writer(beside, image)
     return path
 
 
@@ -72,29 +72,6 @@ def mask_suffix(image: Image) -> str:
     if kind in ("PNG", "JPEG", "BMP", "TIFF") and image.spatial_dims == 2:
         return ".tif" if kind == "TIFF" else ".png"
     return {"NRRD": ".nrrd", "MetaImage": ".mha"}.get(str(kind), ".nii.gz")
-
-
-def beside(path: Path, suffix: str, writer: Callable[[Path], None]) -> None:
-    """Let ``writer`` write a file beside ``path`` and put it in its place in one step. Raises CasewiseError where it cannot."""
-    claim(path)
-    temporary: Path | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(suffix=suffix, prefix=".writing-", dir=path.parent)
-        os.close(handle)
-        temporary = Path(name)
-        writer(temporary)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-        wrote(path)
-    except (OSError, RuntimeError) as error:
-        reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1]
-        raise CasewiseError(f"{path} cannot be written: {reason}; choose a folder that may be written and has room.") from error
-    finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
 
 
 def _write_nifti(path: Path, image: Image) -> None:

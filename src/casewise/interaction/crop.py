@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from casewise.errors import CasewiseError
 from casewise.image import Array, Box, Image
+from casewise.intensity import unit_range_each
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -91,11 +92,7 @@ class Region:
         if not np.isfinite(values).all():
             msg = "Some of the image's values around the box are not finite numbers; set them to the background's value first."
             raise CasewiseError(msg)
-        flat = values.reshape(len(values), -1)
-        low, high = np.percentile(flat, (0.5, 99.5), axis=1).astype(np.float32)
-        spread = np.where(high > low, high - low, 1)[:, None]
-        scaled: Floats = np.clip((flat - low[:, None]) / spread, 0, 1).reshape(values.shape).astype(np.float32)
-        return scaled
+        return unit_range_each(values)
 
     def inside(self) -> Mask:
         """(*grid): the box."""

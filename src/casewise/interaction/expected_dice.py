@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import expit
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -17,7 +18,7 @@ _LEAST = 0.05
 
 def decided(logits: Floats, box: Mask) -> Floats:
     """(*grid) ``logits`` moved so that their sign is the mask of greatest expected Dice within ``box``."""
-    chances = np.sort(1 / (1 + np.exp(-np.clip(logits[box].astype(np.float64), -30, 30))))[::-1]
+    chances = np.sort(expit(logits[box].astype(np.float64)))[::-1]
     if not len(chances):
         return logits
     sums = np.cumsum(chances)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.special import expit
 from torch import Tensor
 
 from casewise.case import Case, Structure
@@ -80,7 +81,7 @@ def tuned(head: Mapping[str, Tensor], features: Tensor, guide: Guide, logits: Fl
     image = Image(flat.numpy())
     model = _head_model(head, flat)
     for _ in range(how.rounds):
-        probability = _sigmoid(logits)
+        probability = expit(logits)
         labels = labelled(guide, probability, how)
         weights = _weights(guide, probability, how)
         case = Case.of(image, {_OBJECT.name: labels.reshape(flat.shape[1:])})
@@ -102,7 +103,7 @@ def wholly_tuned(model: Model, x: Tensor, guide: Guide, logits: Floats, how: Fin
 
     case = Case.of(Image(np.zeros((1, *grid), np.float32)))  # the source alone knows what is learnt from
     for _ in range(how.rounds):
-        probability = _sigmoid(logits)
+        probability = expit(logits)
         labels = torch.from_numpy(labelled(guide, probability, how).astype(np.uint8))
         source = _OneCrop(batched(x), batched(labels), batched(torch.from_numpy(_weights(guide, probability, how))))
         settings = Settings(how.steps, 1, how.rate, weight_decay=0.0, augmentation="none", device="cpu", mixed=True)
@@ -164,8 +165,3 @@ def _head_model(head: Mapping[str, Tensor], flat: Tensor) -> Model:
     preparation = Preparation(2, tuple(flat.shape[1:]), channels=int(flat.shape[0]), intensity="none")
     spec = Spec("segmentation", {"kind": "head", "channels": [hidden, hidden]}, preparation, structures=(_OBJECT,))
     return Model("last-block", spec, weights)
-
-
-def _sigmoid(logits: Floats) -> Floats:
-    chances: Floats = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
-    return chances

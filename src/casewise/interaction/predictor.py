@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.special import expit
 from torch import Tensor, nn
 
 from casewise.errors import ModelError
@@ -71,7 +72,7 @@ class Answering:
         if self.best and not guide.foreground.any() and not guide.background.any():
             logits = decided(logits, guide.box[0])
         if self.fine_tuning.label_step:
-            mask = labelled(guide, (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32), self.fine_tuning)
+            mask = labelled(guide, expit(logits), self.fine_tuning)
             logits = np.where(mask == (logits > 0), logits, np.where(mask, _SURE, -_SURE)).astype(np.float32)
         return logits
 

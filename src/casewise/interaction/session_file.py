@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from casewise.errors import UsageError
+from casewise.files import replacing
 from casewise.hashing import image_key
 from casewise.image import Box, Image
 from casewise.interaction.history import Began, Event, Grew, History, Marked
@@ -27,16 +27,12 @@ def save(path: Path, image: Image, model: Model, objects: Sequence[History], cur
     told = [[_told(event, arrays) for event in history.events] for history in objects]
     document = {"format": _FORMAT, "image": image_key(image), "model": model.key, "current": current, "objects": told}
     arrays["session"] = np.frombuffer(json.dumps(document).encode(), np.uint8)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        with beside.open("wb") as file:
+        with replacing(path) as beside, beside.open("wb") as file:
             np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
-        beside.replace(path)
     except OSError as error:
         msg = f"The session cannot be written to {path}: {error.strerror}; choose a place that can be written."
         raise UsageError(msg) from error
-    finally:
-        beside.unlink(missing_ok=True)
     return path
 
 

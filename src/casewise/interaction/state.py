@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from scipy.special import expit
 
 from casewise.image import Box, Image
 from casewise.interaction.crop import Region
@@ -92,7 +93,7 @@ class State:
 
     def _former(self) -> Floats:
         """(*grid): the answer's probability within the box, as the next answer is given it."""
-        return np.where(self.guide.box[0], _sigmoid(self.logits), 0).astype(np.float32)
+        return np.where(self.guide.box[0], expit(self.logits), 0).astype(np.float32)
 
     def _in(self, image: Image, box: Box, size: Sequence[int]) -> State:
         """The same mask and strokes in a larger box."""
@@ -132,7 +133,7 @@ class State:
             found[self.region.box.slices] = self.given
         else:
             for index, plane in self.region.planes(self.logits):
-                found[index] = _sigmoid(plane)
+                found[index] = expit(plane)
             if self.settled is not None:
                 window = self.region.box.slices
                 found[window] = np.where(self.settled, np.maximum(found[window], 0.51), np.minimum(found[window], 0.49))
@@ -201,8 +202,3 @@ def forgotten(strokes: Strokes, box: Box) -> float:
         return 0.0
     drawn = (len(strokes.foreground) + len(strokes.background)) / max(box.shape)
     return _FORGOTTEN * float(np.clip((drawn - _MANY[0]) / (_MANY[1] - _MANY[0]), 0, 1))
-
-
-def _sigmoid(logits: Floats) -> Floats:
-    chances: Floats = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
-    return chances

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
+from scipy.special import expit
 
 from casewise.errors import ModelError
 from casewise.lesions.postprocessing import SUREST
@@ -53,7 +54,7 @@ class Brightness:
         smooth = gaussian_filter(values.astype(np.float32), [_SMOOTH_MM / mm if mm < _THICK_MM else 0.0 for mm in spacing])
         kept = np.clip(chances, SUREST, 1 - SUREST)
         logits = np.float32(self.trust) * np.log(kept / (1 - kept)) + np.float32(self.weight) * (smooth - np.float32(self.level))
-        return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
+        return np.asarray(expit(logits), np.float32)
 
     def settings(self) -> dict[str, str | float]:
         """As a model's settings hold it."""

@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from casewise.errors import CasewiseError, ModelError
 from casewise.image import Array, Image
+from casewise.intensity import percentile_range, rescaled
 from casewise.orientation import displayed
 
 INTENSITIES = ("percentile", "window", "minmax", "normal", "none")
@@ -124,7 +125,7 @@ class Preparation:
         lower, upper = self._bounds(array)
         if upper <= lower:
             return np.zeros_like(array)
-        return np.clip((array - lower) / (upper - lower), 0, 1)
+        return rescaled(array, lower, upper)
 
     def _bounds(self, array: npt.NDArray[np.float32]) -> tuple[float, float]:
         if self.window is not None:
@@ -248,9 +249,8 @@ class _View:
 
 
 def _percentiles(array: npt.NDArray[np.float32]) -> tuple[float, float]:
-    step = max(1, math.ceil(array.size / 1_000_000))  # a million voxels tell the percentiles well enough
-    lower, upper = np.percentile(array.reshape(-1)[::step], (0.5, 99.5))
-    return float(lower), float(upper)
+    step = max(1, math.ceil(array.size / 1_000_000))  # a million voxels are enough for the percentiles
+    return percentile_range(array.reshape(-1)[::step])
 
 
 def _interpolate(array: Tensor, shape: tuple[int, ...], mode: str) -> Tensor:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from casewise.errors import ModelError
+from casewise.files import replacing
 from casewise.models.card import card
 from casewise.models.model import Model
 from casewise.models.spec import FORMAT, Lineage, Spec
@@ -21,7 +21,7 @@ _FOREIGN = "network.ts"
 
 
 def save(model: Model, folder: Path) -> Path:
-    """Write beside and rename; an existing folder is never overwritten."""
+    """Write the whole folder or nothing; an existing one is never overwritten."""
     if folder.exists():
         msg = f"{folder} exists and a model is never overwritten; choose another folder."
         raise ModelError(msg)
@@ -31,20 +31,17 @@ def save(model: Model, folder: Path) -> Path:
         ensure_network(model.foreign, model.spec)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     except OSError as error:
         msg = f"The model cannot be written to {folder}: {error.strerror}; choose a folder that can be written."
         raise ModelError(msg) from error
     try:
-        _write(model, beside)
-        beside.chmod(0o755)
-        beside.rename(folder)
+        with replacing(folder) as beside:
+            beside.mkdir()
+            _write(model, beside)
     except (OSError, SafetensorError) as error:
         detail = error.strerror if isinstance(error, OSError) else error
         msg = f"The model cannot be written to {folder}: {detail}; free some space or choose another folder."
         raise ModelError(msg) from error
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)
     return folder
 
 

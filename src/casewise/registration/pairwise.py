@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from casewise.errors import CasewiseError, UsageError
 from casewise.image import Image
+from casewise.intensity import percentile_range
 
 WAYS = ("none", "rigid", "deformable")
 WORTH = 1.03  # a place found that is hardly better than the stated one follows noise
@@ -37,6 +38,7 @@ _STANDS_OUT, _LEAST_SIMILARITY = 1.05, 0.005
 _FULL_SHARE = 0.7  # of the overlap that could be: a place that has it is not judged by its overlap
 _MEASURED = 3.0  # mm: the voxels on which similarity is measured
 _LEAST_SHARE = 0.01
+_TAILS = (0.5, 99.8)  # percent: vessels and metal are the brightest
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,7 +180,7 @@ class _Pyramid:
         import SimpleITK
 
         values = SimpleITK.GetArrayViewFromImage(picture)
-        low, high = (float(x) for x in np.percentile(values.reshape(-1)[:: values.size // 500_000 + 1], (0.5, 99.8)))
+        low, high = percentile_range(values.reshape(-1)[:: values.size // 500_000 + 1], _TAILS)
         if not high > low:
             low, high = float(values.min()), float(values.max())
         if not high > low:

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import uuid
-from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from casewise.errors import CasewiseError
-from casewise.files import claim, wrote
+from casewise.files import output
 from casewise.names import legible
 
 if TYPE_CHECKING:
@@ -42,16 +39,6 @@ def environment() -> Environment:
 
 def write_page(path: Path, page: str) -> Path:
     """Write a page at once or not at all. Raises CasewiseError for a folder that cannot be written to."""
-    claim(path)
-    beside = path.with_name(f".{uuid.uuid4().hex}.part")  # the name itself may be as long as a name can be
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with output(path, "The report") as beside:
         beside.write_text(legible(page), encoding="utf-8")
-        beside.replace(path)
-        wrote(path)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
-        msg = f"The report {path} cannot be written ({error.strerror}); give a folder that is writable and has room."
-        raise CasewiseError(msg) from error
     return path

@@ -12,6 +12,7 @@ from PIL import Image as Pillow
 
 from casewise.errors import CasewiseError
 from casewise.image import Array, Image
+from casewise.intensity import percentile_range
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -40,8 +41,8 @@ def display_range(image: Image) -> tuple[float, float]:
         low, high = centre - width / 2, centre + width / 2
         if width > 0 and low < values.max() and high > values.min():
             return low, high
-    low, high = np.percentile(values.astype(np.float64), (0.5, 99.5)) if values.size else (0.0, 0.0)
-    return (float(low), float(high)) if high > low else _extremes(image.array)
+    low, high = percentile_range(values.astype(np.float64)) if values.size else (0.0, 0.0)
+    return (low, high) if high > low else _extremes(image.array)
 
 
 def to_pixels(values: Array, low: float, high: float) -> Pixels:

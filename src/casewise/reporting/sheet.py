@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
-import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from casewise import wording
-from casewise.errors import CasewiseError
-from casewise.files import claim, wrote
+from casewise.files import output
 from casewise.image import Array, Image
 from casewise.reporting.pictures import Pixels, colours
 from casewise.reporting.similar import SimilarPicture, terms, tile
@@ -175,16 +172,6 @@ def _font(size: int) -> Font:
 
 
 def _save(sheet: Sheet, path: Path) -> Path:
-    claim(path)
-    beside = path.with_name(f".{uuid.uuid4().hex}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with output(path, "The contact sheet") as beside:
         sheet.save(beside, "PNG")
-        beside.replace(path)
-        wrote(path)
-    except OSError as error:
-        with suppress(OSError):
-            beside.unlink()
-        msg = f"The contact sheet {path} cannot be written ({error.strerror or error}); give a path that is writable and has room."
-        raise CasewiseError(msg) from error
     return path

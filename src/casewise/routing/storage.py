@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +13,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
 from casewise.errors import ModelError
+from casewise.files import replacing
 from casewise.models.model import Model
 from casewise.models.storage import load as load_model
 from casewise.routing.classifiers import CLASSIFIERS, Svm
@@ -40,28 +39,23 @@ class Parts(NamedTuple):
 
 
 def save(router: Parts, folder: Path) -> Path:
-    """Write beside and rename; an existing folder is never overwritten."""
+    """Write the whole folder or nothing; an existing one is never overwritten."""
     if folder.exists():
         msg = f"{folder} exists and a router is never overwritten; choose another folder."
         raise ModelError(msg)
-    beside = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        inner = router.model.save(beside / "router")
-        arrays = router.svm.arrays() | {"bank": router.neighbours.bank.astype(np.float16)}
-        save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, inner / _ARRAYS)
-        (inner / _SETTINGS).write_text(tomli_w.dumps(_document(router)), encoding="utf-8")
-        with (inner / "card.md").open("a", encoding="utf-8") as card:
-            card.writelines(_measured(router))
-        inner.rename(folder)
+        with replacing(folder) as beside:
+            router.model.save(beside)
+            arrays = router.svm.arrays() | {"bank": router.neighbours.bank.astype(np.float16)}
+            save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, beside / _ARRAYS)
+            (beside / _SETTINGS).write_text(tomli_w.dumps(_document(router)), encoding="utf-8")
+            with (beside / "card.md").open("a", encoding="utf-8") as card:
+                card.writelines(_measured(router))
     except (OSError, SafetensorError) as error:
         detail = error.strerror if isinstance(error, OSError) else error
         msg = f"The router cannot be written to {folder}: {detail}; free some space or choose another folder."
         raise ModelError(msg) from error
-    finally:
-        if beside is not None:
-            shutil.rmtree(beside, ignore_errors=True)
     return folder
 
 

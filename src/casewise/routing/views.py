@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.image import Array, Image
+from casewise.intensity import percentile_range, rescaled
 
 View = npt.NDArray[np.float32]
 SLICES = 9  # of a volume
@@ -77,12 +78,12 @@ def _reduced(plane: View) -> View:
 
 
 def _stretched(plane: View, window: tuple[float, float] | None) -> View:
-    lower, upper = window or (float(bound) for bound in np.percentile(plane[::2, ::2], (0.5, 99.5)))
+    lower, upper = window or percentile_range(plane[::2, ::2])
     if upper <= lower:
         lower, upper = float(plane.min()), float(plane.max())
     if upper <= lower:
         return np.zeros_like(plane)
-    return np.clip((plane - lower) / (upper - lower), 0, 1).astype(np.float32, copy=False)
+    return rescaled(plane, lower, upper)
 
 
 def _trimmed(plane: View) -> View:

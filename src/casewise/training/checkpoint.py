@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from casewise.errors import ModelError
+from casewise.files import replacing
 
 
 @dataclass
@@ -27,9 +28,8 @@ class State:
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_name(f"{path.name}.part")
-        torch.save(vars(self), beside)
-        beside.replace(path)
+        with replacing(path) as beside:
+            torch.save(vars(self), beside)
 
     @classmethod
     def load(cls, path: Path, fingerprint: str) -> State:

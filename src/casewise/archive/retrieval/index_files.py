@@ -21,6 +21,7 @@ import numpy as np
 from casewise.archive.retrieval.index import CELLS_FROM, SMALLEST, Index, build, extend, faiss_library
 from casewise.archive.retrieval.search import Rows, Vectors
 from casewise.archive.retrieval.vectors import VectorStore
+from casewise.files import replacing
 
 _FORMAT = 1
 _log = logging.getLogger(__name__)
@@ -56,7 +57,6 @@ def current_index(store: VectorStore, rows: Rows | None = None, *, seed: int = 0
 def save(store: VectorStore, index: Index, base: Vectors) -> Index:
     """Write the index beside the vectors and return it, as it is read from there if it could be written."""
     name = f"{store.encoder_key}-{secrets.token_hex(8)}.faiss"
-    temporary = store.folder / f".{name}.json"
     description = {
         "format": _FORMAT,
         "file": name,
@@ -72,12 +72,11 @@ def save(store: VectorStore, index: Index, base: Vectors) -> Index:
     try:
         faiss_library().write_index(index.faiss_index, str(store.folder / name))
         description["bytes"] = (store.folder / name).stat().st_size
-        temporary.write_text(json.dumps(description), encoding="utf-8")
-        temporary.replace(_description(store))
+        with replacing(_description(store)) as beside:
+            beside.write_text(json.dumps(description), encoding="utf-8")
     except (OSError, RuntimeError) as error:
         with suppress(OSError):
             (store.folder / name).unlink(missing_ok=True)
-            temporary.unlink(missing_ok=True)
         _log.warning("The search index cannot be kept in %s (%s).", store.folder, type(error).__name__)
         return index
     for old in store.folder.glob(f"{store.encoder_key}-*.faiss"):

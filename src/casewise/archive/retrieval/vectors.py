@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.errors import ArchiveError
+from casewise.files import replacing
 
 Vectors = npt.NDArray[np.float32]
 
@@ -191,15 +191,8 @@ class VectorStore:
         if self._description.exists():
             return
         text = json.dumps({"format": _FORMAT, "type": "float32, little-endian, row after row", "dimension": self.dimension})
-        temporary = self.folder / f".{self.encoder_key}-{secrets.token_hex(8)}.tmp"
-        try:
-            with temporary.open("x", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(self._description)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(self._description, durable=True) as beside:
+            beside.write_text(text, encoding="utf-8")
         _sync_folder(self.folder)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.special import expit
 from torch import Tensor, nn
 
 from casewise.chest.nodules.box_fusion import Detection
@@ -63,7 +64,7 @@ class Judge:
         """The :data:`CANDIDATES` most probable of ``found`` with their probability after the second look, highest first."""
         kept = sorted(found, key=lambda one: -one.probability)[:CANDIDATES]
         odds = cues(kept, lungs, millimetres) @ np.array(self.weights) + self.shift
-        chances = 1 / (1 + np.exp(-np.clip(odds, -50, 50)))
+        chances = expit(odds)
         again = [replace(one, probability=float(chance)) for one, chance in zip(kept, chances, strict=True)]
         return sorted(again, key=lambda one: -one.probability)
 

@@ -15,11 +15,11 @@ import numpy.typing as npt
 
 from casewise import __version__
 from casewise.errors import CasewiseError
+from casewise.files import output
 from casewise.formats.dicom.origin import headers_of, origin
 from casewise.formats.dicom.segment_descriptions import described_segment, unique_labels
 from casewise.formats.dicom.slices import Slice
 from casewise.formats.dicom.source_planes import check_identified, name_sources, slice_thickness, stand_ins
-from casewise.formats.writing import beside
 from casewise.image import Image
 
 SUFFIX = ".seg.dcm"
@@ -67,7 +67,8 @@ def write_segmentation(
     if any(path.exists() and path.samefile(plane.file) for plane in planes):
         raise CasewiseError(f"{path} is a file of the image itself; choose another name for its segmentation.")
     built = _built(planes, filled, by_hand, series_number)
-    beside(path, SUFFIX, lambda temporary: _save(built, temporary))
+    with output(path, suffix=SUFFIX) as beside:
+        _save(built, beside)
     return path
 
 

@@ -21,6 +21,7 @@ from casewise.archive import Archive
 from casewise.archive.leftovers import writing
 from casewise.case import Case, Structure
 from casewise.errors import ModelError
+from casewise.files import replacing
 from casewise.interaction.sets.leave_one_out import WITNESSES, Judged, judge
 from casewise.models.model import Model
 
@@ -88,9 +89,8 @@ def _remember(memory: Memory) -> None:
         "steps": memory.steps if refined is not None else 0,
         "masks": {key: {"digest": digest, **asdict(judged)} for key, (digest, judged) in memory.masks.items()},
     }
-    beside = memory.folder / f".set-{os.getpid()}.json"
-    beside.write_text(json.dumps(document), encoding="utf-8")
-    beside.replace(memory.folder / "set.json")
+    with replacing(memory.folder / "set.json", prefix=".set-") as beside:
+        beside.write_text(json.dumps(document), encoding="utf-8")
     for old in memory.folder.iterdir():
         if _HEX.fullmatch(old.name) and (refined is None or old.name != refined.key):
             shutil.rmtree(old, ignore_errors=True)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from casewise.case import Case, Structure
 from casewise.image import Box
+from casewise.intensity import unit_range
 from casewise.interaction.simulation.pictures import Habits, Task, UserInTheLoop
 from casewise.interaction.simulation.volumes import VolumesInTheLoop
 from casewise.models.model import Model
@@ -103,9 +104,7 @@ def _volume(case: Case, structure: str) -> Iterator[Task]:
 
 def _scaled(case: Case, structure: str) -> Task:
     array = case.image.array.mean(axis=0, dtype=np.float32)
-    low, high = np.percentile(array, (0.5, 99.5))
-    scaled = np.clip((array - low) / max(float(high - low), 1e-6), 0, 1).astype(np.float32)
-    return scaled, case.label_map([Structure.parse(structure)]) > 0
+    return unit_range(array), case.label_map([Structure.parse(structure)]) > 0
 
 
 def _coarsest(case: Case) -> int:

@@ -8,9 +8,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.special import expit
 from torch import Tensor
 from torch.nn import functional
 
+from casewise.intensity import unit_range, unit_range_each
 from casewise.interaction.crop import WIDENED
 from casewise.interaction.expected_dice import decided
 from casewise.interaction.prompt_maps import Guide
@@ -104,7 +106,7 @@ class UserInTheLoop:
         unmarked = ~(self._guide.foreground | self._guide.background).reshape(len(chances), -1).any(axis=1)
         for place in np.flatnonzero(unmarked & (self._rng.random(len(chances)) < self._habits.best)):
             answer = (logits[place, 1] - logits[place, 0]).numpy()
-            chances[place] = 1 / (1 + np.exp(-np.clip(decided(answer, self._guide.box[place]), -30, 30)))
+            chances[place] = expit(decided(answer, self._guide.box[place]))
         self._previous = np.where(self._guide.box, chances, 0).astype(np.float32)
         foreground, background = np.zeros_like(self._truth), np.zeros_like(self._truth)
         for number, (truth, chance) in enumerate(zip(self._truth, self._previous, strict=True)):
@@ -241,8 +243,7 @@ def _wide(image: npt.NDArray[np.float32], mask: Mask, wide: int, rng: np.random.
     picture, labels = np.rot90(picture, turn), np.rot90(labels, turn)
     if mirror:
         picture, labels = picture[:, ::-1], labels[:, ::-1]
-    low, high = np.percentile(picture, (0.5, 99.5))
-    scaled = np.clip((picture - low) / max(high - low, 1e-6), 0, 1).astype(np.float32)
+    scaled = unit_range(picture)
     scaled = 1 - scaled if rng is not None and rng.random() < 0.25 else scaled
     x = torch.from_numpy(np.ascontiguousarray(scaled))[None, None]
     shrinks = max(scaled.shape) > wide
@@ -271,12 +272,10 @@ def _cut(
         inside[number, edges[0] : edges[1], edges[2] : edges[3]] = True
     grid = functional.affine_grid(torch.tensor(theta, dtype=torch.float32), [len(boxes), 1, *size], align_corners=False)
     cut = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    flat = cut.flatten(1).float()
-    low, high = flat.quantile(0.005, dim=1), flat.quantile(0.995, dim=1)
-    scaled = ((flat - low[:, None]) / (high - low).clamp_min(1e-6)[:, None]).clamp(0, 1).view_as(cut)
+    scaled = unit_range_each(cut.float().numpy())
     labels = functional.grid_sample(truth[:, None].float(), grid, mode="nearest", align_corners=False)[:, 0] > 0.5
     mask = labels.numpy() & inside
-    return Guide.of(scaled.numpy(), inside, scale=np.array(scale)), mask
+    return Guide.of(scaled, inside, scale=np.array(scale)), mask
 
 
 def guessed(mask: Mask, rng: np.random.Generator) -> npt.NDArray[np.float32]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from casewise.intensity import unit_range, unit_range_each
 from casewise.interaction.crop import WIDENED
 from casewise.interaction.prompt_maps import Guide
 from casewise.interaction.simulation.pictures import Draw, Habits, UserInTheLoop
@@ -166,8 +167,7 @@ def _around(
     order = tuple(int(n) for n in rng.permutation(3)) if turned else (0, 1, 2)
     mirrored = tuple(slice(None, None, -1) if rng.random() < 0.5 else slice(None) for _ in range(3))
     picture, labels = picture.transpose(order)[mirrored], labels.transpose(order)[mirrored]
-    low, high = np.percentile(picture, (0.5, 99.5))
-    scaled = np.clip((picture - low) / max(float(high - low), 1e-6), 0, 1).astype(np.float32)
+    scaled = unit_range(picture)
     scaled = 1 - scaled if rng.random() < 0.25 else scaled
     x = torch.from_numpy(np.ascontiguousarray(scaled))[None, None]
     y = torch.from_numpy(np.ascontiguousarray(labels).astype(np.uint8))[None, None]
@@ -207,8 +207,6 @@ def _cut(
         inside[number][tuple(window)] = True
     grid = functional.affine_grid(theta, [len(boxes), 1, *size], align_corners=False)
     cut = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    values = cut.flatten(1).numpy()
-    low, high = np.percentile(values, (0.5, 99.5), axis=1).astype(np.float32)[..., None]
-    scaled = np.clip((values - low) / np.maximum(high - low, 1e-6), 0, 1).astype(np.float32).reshape(cut.shape)
+    scaled = unit_range_each(cut.numpy())
     labels = functional.grid_sample(truth[:, None].float(), grid, mode="nearest", align_corners=False)[:, 0] > 0.5
     return Guide.of(scaled, inside, spacing, scale=scale), labels.numpy() & inside
