@@ -18,6 +18,7 @@ from casewise.intensity import unit_range_each
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Points = npt.NDArray[np.int64]
+Sides = tuple[float, ...]  # of a box: (low, high) of each axis in turn, in voxels from the first one's outer edge
 
 WIDENED = 1.35  # the crop's side as a multiple of the box's, in training and in use
 _LEAST = 4  # voxels by which a side is widened at least
@@ -181,6 +182,38 @@ class Region:
         tensor = torch.from_numpy(np.ascontiguousarray(plane))[None]
         shrinks = any(new < old for new, old in zip(self.grid, plane.shape[1:], strict=False))
         return functional.interpolate(tensor, size=self.grid[:2], mode="bilinear", align_corners=False, antialias=shrinks)[0]
+
+
+@dataclass(frozen=True, eq=False)
+class Crops:
+    """N crops. images : (N, C, *grid) float32, 0…1. inside, truth : (N, *grid) bool: the box, and the object within it."""
+
+    images: Floats
+    inside: Mask
+    truth: Mask
+
+
+def cut(images: Tensor, truth: Tensor, boxes: Sequence[Sides], grid: Sequence[int], widened: Sequence[float]) -> Crops:
+    """The crop around a box of each image, as :class:`Region` cuts it, with sides that may lie between voxels.
+
+    images : (N, C, *spatial). truth : (N, *spatial), above one half in the object. widened : the crop's side as a multiple of the
+    box's along each axis, :data:`WIDENED` but for thick planes. Beyond an image its border is repeated.
+    """
+    wide, axes = images.shape[2:], len(grid)
+    theta, inside = torch.zeros(len(boxes), axes, axes + 1), np.zeros((len(boxes), *grid), bool)
+    for number, sides in enumerate(boxes):
+        window = []
+        for axis, (n, factor) in enumerate(zip(grid, widened, strict=True)):
+            low, high = sides[2 * axis : 2 * axis + 2]
+            row = axes - 1 - axis  # torch's grids count axes from the last
+            theta[number, row, row] = factor * (high - low) / wide[axis]
+            theta[number, row, axes] = (low + high) / wide[axis] - 1
+            window.append(slice(*(round((0.5 + sign * 0.5 / factor) * n) for sign in (-1, 1))))
+        inside[number][tuple(window)] = True
+    places = functional.affine_grid(theta, [len(boxes), 1, *grid], align_corners=False)
+    values = functional.grid_sample(images, places, padding_mode="border", align_corners=False).float().numpy()
+    labels = functional.grid_sample(truth[:, None].float(), places, mode="nearest", align_corners=False)[:, 0] > 0.5
+    return Crops(unit_range_each(values), inside, labels.numpy() & inside)
 
 
 def _planes_beyond(image: Image, side: int) -> int:

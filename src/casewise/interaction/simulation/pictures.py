@@ -12,8 +12,8 @@ from scipy.special import expit
 from torch import Tensor
 from torch.nn import functional
 
-from casewise.intensity import unit_range, unit_range_each
-from casewise.interaction.crop import WIDENED
+from casewise.intensity import unit_range
+from casewise.interaction.crop import WIDENED, Sides, cut
 from casewise.interaction.expected_dice import decided
 from casewise.interaction.prompt_maps import Guide
 from casewise.interaction.simulation.user import Hand, largest, middle_line, stroke
@@ -136,8 +136,9 @@ class UserInTheLoop:
         self._size = (round(self._base[0] * factor), round(self._base[1] * factor))
         self._sides = (low, high)
         images, truth = self._crops(max(1, round(size / factor**2)))
-        boxes, factors, pixels = self._boxes(truth)
-        self._guide, self._truth = _cut(images, truth, boxes, self._size, pixels)
+        boxes, factors, scale = self._boxes(truth)
+        crops = cut(images, truth, boxes, self._size, (WIDENED, WIDENED))
+        self._guide, self._truth = Guide.of(crops.images, crops.inside, scale=scale), crops.truth
         self._hands = [self._hand(factor) for factor in factors]
         self._previous = np.zeros(self._truth.shape, np.float32)
         foreground, background = np.zeros_like(self._truth), np.zeros_like(self._truth)
@@ -202,11 +203,11 @@ class UserInTheLoop:
         kept = (moved.flatten(1).sum(dim=1) >= _SMALLEST)[:, None, None]
         return torch.where(kept[:, None], warped, images), torch.where(kept, moved, masks)
 
-    def _boxes(self, truth: Tensor) -> tuple[list[tuple[float, float, float, float]], list[float], list[tuple[float, float]]]:
-        """(top, bottom, left, right on the wide grid; voxels of the network's grid per voxel of the image; voxels of the wide grid
-        per voxel of the image along rows and columns) of each task.
+    def _boxes(self, truth: Tensor) -> tuple[list[Sides], list[float], npt.NDArray[np.float64]]:
+        """(sides on the wide grid; voxels of the network's grid per voxel of the image; (N, 2) the image's voxels to one place of
+        the network's grid along rows and columns) of each task.
         """
-        boxes, factors, pixels = [], [], []
+        boxes, factors, voxels = [], [], []
         low, high = np.log(self._sides)
         for mask in truth.numpy():
             rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
@@ -223,8 +224,8 @@ class UserInTheLoop:
             box = (rows[0] - off[0], rows[-1] + 1 + off[1], columns[0] - off[2], columns[-1] + 1 + off[3])
             boxes.append(tuple(float(side) for side in box))
             factors.append(self._size[0] / (WIDENED * max(box[1] - box[0], box[3] - box[2]) / scale))
-            pixels.append((float(scales[0]), float(scales[1])))
-        return boxes, factors, pixels  # type: ignore[return-value]
+            voxels.append([WIDENED * (box[2 * n + 1] - box[2 * n]) / self._size[n] / scales[n] for n in range(2)])
+        return boxes, factors, np.array(voxels)
 
 
 def _wide(image: npt.NDArray[np.float32], mask: Mask, wide: int, rng: np.random.Generator | None) -> tuple[Tensor, Tensor]:
@@ -250,32 +251,6 @@ def _wide(image: npt.NDArray[np.float32], mask: Mask, wide: int, rng: np.random.
     x = functional.interpolate(x, size=(wide, wide), mode="bilinear", antialias=shrinks, align_corners=False)[0]
     y = torch.from_numpy(np.ascontiguousarray(labels).astype(np.uint8))[None, None]
     return x, functional.interpolate(y, size=(wide, wide), mode="nearest-exact")[0, 0]
-
-
-def _cut(
-    images: Tensor,
-    truth: Tensor,
-    boxes: list[tuple[float, float, float, float]],
-    size: tuple[int, int],
-    pixels: list[tuple[float, float]],
-) -> tuple[Guide, Mask]:
-    """The network's crop around each box, intensities scaled within it, as a session cuts it from an image. pixels : voxels of
-    ``images`` per voxel of the image that each stands for, along rows and columns.
-    """
-    theta, scale, inside, wide = [], [], np.zeros((len(boxes), *size), bool), images.shape[-1]
-    for number, (top, bottom, left, right) in enumerate(boxes):
-        height, width = WIDENED * (bottom - top), WIDENED * (right - left)
-        rows, columns = (top + bottom) / 2, (left + right) / 2
-        scale.append([height / size[0] / pixels[number][0], width / size[1] / pixels[number][1]])
-        theta.append([[width / wide, 0, 2 * columns / wide - 1], [0, height / wide, 2 * rows / wide - 1]])
-        edges = [round((0.5 + sign * 0.5 / WIDENED) * n) for n in size for sign in (-1, 1)]
-        inside[number, edges[0] : edges[1], edges[2] : edges[3]] = True
-    grid = functional.affine_grid(torch.tensor(theta, dtype=torch.float32), [len(boxes), 1, *size], align_corners=False)
-    cut = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    scaled = unit_range_each(cut.float().numpy())
-    labels = functional.grid_sample(truth[:, None].float(), grid, mode="nearest", align_corners=False)[:, 0] > 0.5
-    mask = labels.numpy() & inside
-    return Guide.of(scaled, inside, scale=np.array(scale)), mask
 
 
 def guessed(mask: Mask, rng: np.random.Generator) -> npt.NDArray[np.float32]:

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from casewise.intensity import unit_range, unit_range_each
-from casewise.interaction.crop import WIDENED
+from casewise.intensity import unit_range
+from casewise.interaction.crop import WIDENED, Sides, cut
 from casewise.interaction.prompt_maps import Guide
 from casewise.interaction.simulation.pictures import Draw, Habits, UserInTheLoop
 from casewise.interaction.simulation.user import Hand
@@ -20,7 +20,6 @@ from casewise.models.networks.prompts import DEFAULT
 from casewise.training.augmentation import Augmentation, augment
 
 Mask = npt.NDArray[np.bool_]
-Sides = tuple[float, ...]
 Voxels = tuple[float, float, float]  # places of the grid to one voxel of the image, along each axis
 
 _WIDE = 1.4  # times the network's grid: that on which volumes are warped; the object's box is ``_FILLED`` of it
@@ -84,7 +83,8 @@ class VolumesInTheLoop(UserInTheLoop):
         masks = truth.numpy().astype(bool)
         boxes = [self._loosened(mask, voxels, grid, thick) for mask, voxels in zip(masks, self._voxels, strict=True)]
         scale = np.array([_scale(mask, sides, one) for mask, sides, one in zip(masks, boxes, self._voxels, strict=True)])
-        self._guide, self._truth = _cut(images, truth, boxes, grid, 1.0 if thick else WIDENED, self._spacing, scale)
+        crops = cut(images, truth, boxes, grid, (WIDENED, WIDENED, 1.0 if thick else WIDENED))
+        self._guide, self._truth = Guide.of(crops.images, crops.inside, self._spacing, scale=scale), crops.truth
         self._hands = [self._hand(float(np.sqrt(voxels[0] * voxels[1]))) for voxels in self._voxels]
         self._previous = np.zeros(self._truth.shape, np.float32)
         self._guide = replace(self._guide, prior=self._priors())
@@ -181,32 +181,3 @@ def _scale(mask: Mask, sides: Sides, voxels: Voxels) -> tuple[float, float]:
     tight = [int(np.ptp(np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis))))) + 1 for axis in (0, 1)]
     rows, columns = ((sides[2 * axis + 1] - sides[2 * axis]) / (tight[axis] * voxels[axis]) for axis in (0, 1))
     return rows, columns
-
-
-def _cut(
-    images: Tensor,
-    truth: Tensor,
-    boxes: list[Sides],
-    size: tuple[int, int, int],
-    beyond: float,
-    spacing: tuple[float, ...],
-    scale: npt.NDArray[np.float64],
-) -> tuple[Guide, Mask]:
-    """The network's crop around each box; planes are looked at ``beyond`` times the box's, pixels :data:`WIDENED` times."""
-    wide = images.shape[2:]
-    widened = (WIDENED, WIDENED, beyond)
-    theta, inside = torch.zeros(len(boxes), 3, 4), np.zeros((len(boxes), *size), bool)
-    for number, sides in enumerate(boxes):
-        window = []
-        for axis in range(3):
-            low, high = sides[2 * axis : 2 * axis + 2]
-            row = 2 - axis  # the grid of torch counts axes from the last
-            theta[number, row, row] = widened[axis] * (high - low) / wide[axis]
-            theta[number, row, 3] = (low + high) / wide[axis] - 1
-            window.append(slice(*(round((0.5 + sign * 0.5 / widened[axis]) * size[axis]) for sign in (-1, 1))))
-        inside[number][tuple(window)] = True
-    grid = functional.affine_grid(theta, [len(boxes), 1, *size], align_corners=False)
-    cut = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    scaled = unit_range_each(cut.numpy())
-    labels = functional.grid_sample(truth[:, None].float(), grid, mode="nearest", align_corners=False)[:, 0] > 0.5
-    return Guide.of(scaled, inside, spacing, scale=scale), labels.numpy() & inside
