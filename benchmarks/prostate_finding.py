@@ -18,8 +18,8 @@ from PIL import ImageDraw
 from scipy.ndimage import map_coordinates
 
 from casewise.examination.examination import Examination, examination
-from experiments import datasets
 from casewise.intensity import unit_range
+from experiments import datasets
 
 FINDING = np.array([25.7457, 31.8707, -38.511])  # LPS mm
 RESULTS = Path(__file__).parent / "results" / "prostate_finding.md"

@@ -14,6 +14,7 @@ from casewise.models import Model
 from casewise.training.metrics import dice
 from experiments.interaction.peers import Method
 from experiments.interaction.tasks import Task, box_of, generator
+from experiments.surface_distances import surface_distances
 
 ROUNDS = 8
 LIMIT = 60.0  # seconds; a slower round ends the task with its last mask
@@ -84,10 +85,4 @@ def _expert(task: Task, make: Callable[[], Method], seed: int) -> float | None:
 
 def _hausdorff(mask: np.ndarray, truth: np.ndarray, spacing: tuple[float, ...]) -> float | None:
     """95th percentile of the distances between the two borders, mm (pixels where the size is unknown); None for an empty mask."""
-    from scipy.ndimage import binary_erosion, distance_transform_edt
-
-    if not mask.any():
-        return None
-    borders = [one & ~binary_erosion(one) for one in (mask, truth)]
-    away = [distance_transform_edt(~border, sampling=spacing) for border in borders]
-    return round(float(np.percentile(np.concatenate([away[1][borders[0]], away[0][borders[1]]]), 95)), 2)
+    return round(float(np.percentile(surface_distances(mask, truth, spacing), 95)), 2) if mask.any() else None

@@ -22,10 +22,10 @@ from skimage.segmentation import watershed
 from casewise import formats
 from casewise.case import Case
 from casewise.errors import CasewiseError
+from casewise.intensity import percentile_range, rescaled
 from experiments import datasets
 from experiments.interactive.pictures import organs, sclerosis
 from experiments.interactive.synthetic_shapes_3d import body, painted_faintly, scene, told
-from casewise.intensity import percentile_range, rescaled
 
 Task = tuple[np.ndarray, np.ndarray]
 EDGE = 144  # voxels of a volume's longest side that are kept

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from casewise.case import Case
 from casewise.chest import regions
@@ -20,6 +19,7 @@ from casewise.models import Model
 from casewise.training.metrics import dice
 from experiments import store
 from experiments.regions.training import with_lungs
+from experiments.surface_distances import surface_distances
 
 WORK = store.WORK / "regions"
 JSRT_MM = 0.175
@@ -85,23 +85,18 @@ def measures_of(model: Model, case: Case, change: Change | None = None) -> Measu
     row |= {name: dice(found[name], truth[name]) for name in truth}
     step = max(1, max(image.spatial_shape) // 1024)
     pairs = [(found[name][::step, ::step], truth[name][::step, ::step]) for name in lungs]
-    row["lung_distance_px"] = step * surface_distance(pairs)
+    row["lung_distance_px"] = step * mean_surface_distance(pairs)
     if HEART in truth and all(mask.any() for mask in found.values()):
         ratios = [measured(own[RIGHT_LUNG], own[LEFT_LUNG], own[HEART]).ratio for own in (found, truth)]
         row |= {"ratio": ratios[0], "true_ratio": ratios[1]}
     return row
 
 
-def surface_distance(pairs: Sequence[tuple[Mask, Mask]]) -> float:
+def mean_surface_distance(pairs: Sequence[tuple[Mask, Mask]]) -> float:
     """Mean distance in pixels from either mask's border to the other's, over the borders of all pairs; NaN where one is empty."""
-    distances = []
-    for first, second in pairs:
-        borders = [mask & ~ndimage.binary_erosion(mask) for mask in (first, second)]
-        if not all(border.any() for border in borders):
-            return float("nan")
-        for one, other in (borders, borders[::-1]):
-            distances.append(ndimage.distance_transform_edt(~other)[one])
-    return float(np.concatenate(distances).mean())
+    if not all(mask.any() for pair in pairs for mask in pair):
+        return float("nan")
+    return float(np.concatenate([surface_distances(*pair) for pair in pairs]).mean())
 
 
 def spoilt(change: str) -> Change | None:
