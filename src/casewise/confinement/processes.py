@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterable
@@ -13,24 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MARK = "CASEWISE_WORKER"  # a variable by which a process is known whose supervisor was killed
-_PROC = Path("/proc")
 _ROUNDS = 200
-_SHARE = 0.02  # of one core, at most, that looking at the table may cost
+_SHARE = 0.02  # of one core, at most, that looking at the processes may cost
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A living process. resident : bytes. session : the session's leader (the process group's where sessions are not known)."""
+    """A living process. session : the session's leader. group : the process group's."""
 
     pid: int
     parent: int
     session: int
-    resident: int
-    group: int = 0
+    group: int
 
 
 class Table:
-    """A snapshot of the processes, shared by all who ask, and taken again only as often as it is cheap."""
+    """A list of the processes, shared by all who ask, and made again only as often as it is cheap."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -49,16 +46,20 @@ class Table:
                 taken = time.monotonic() - now
                 self._fresh_until = now + max(0.1, taken / _SHARE)
             own = family(root, self._entries)
-        total = sum(entry.resident for entry in own)
-        return total if total <= limit else sum(_proportional(entry) for entry in own)
+        total = sum(_memory(entry.pid) for entry in own)
+        return total if total <= limit else sum(_memory(entry.pid, shared=True) for entry in own)
 
 
 def entries() -> list[Entry]:
     """Every process that has not ended, of this or another user."""
-    if (_PROC / "self" / "stat").exists():
-        names = os.listdir(_PROC)  # noqa: PTH208 a path for each costs more than the reading
-        return [found for name in names if name.isdigit() and (found := _read(int(name))) is not None]
-    return _listed()
+    import psutil  # not before a supervisor has forked
+
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError), process.oneshot():
+            if process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+                found.append(Entry(process.pid, process.ppid(), os.getsid(process.pid), os.getpgid(process.pid)))
+    return found
 
 
 def family(root: int, among: Iterable[Entry]) -> list[Entry]:
@@ -77,7 +78,7 @@ def end(root: int, mark: str) -> bool:
 
     mark : the value of the variable ``MARK`` that they were started with, by which they are found where the supervisor was killed.
     """
-    alive = _read(root) is not None
+    alive = _alive(root)
     if alive and not end_descendants(root):
         return False
     with suppress(ProcessLookupError, PermissionError):
@@ -94,7 +95,7 @@ def end_descendants(root: int, spare: Iterable[int] = ()) -> bool:
 def leader(task: int) -> int:
     """The process that a thread belongs to; 0 where there is none."""
     with suppress(OSError, ValueError, IndexError):
-        for line in (_PROC / str(task) / "status").read_text(encoding="utf-8", errors="replace").splitlines():
+        for line in Path(f"/proc/{task}/status").read_text(encoding="utf-8", errors="replace").splitlines():
             if line.startswith("Tgid:"):
                 return int(line.split()[1])
     return 0
@@ -116,40 +117,30 @@ def _end(doomed_among, reap: bool = False) -> bool:  # type: ignore[no-untyped-d
     return False
 
 
-def _read(pid: int) -> Entry | None:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:  # noqa: PTH123 hundreds a second
-            text = file.read()
-    except OSError:
-        return None
-    # The name in brackets may hold anything; what follows it does not.
-    words = text.rpartition(b")")[2].split()
-    if words[0] in b"ZX":
-        return None
-    return Entry(pid, int(words[1]), int(words[3]), int(words[21]) * os.sysconf("SC_PAGE_SIZE"), int(words[2]))
+def _memory(pid: int, shared: bool = False) -> int:
+    """Bytes, of which with ``shared`` memory that n processes have in common counts an n-th; 0 where the process has ended."""
+    import psutil
 
-
-def _proportional(entry: Entry) -> int:
-    """Bytes, of which memory that n processes share counts an n-th; all of it where the kernel does not say."""
-    with suppress(OSError, ValueError, IndexError):
-        for line in (_PROC / str(entry.pid) / "smaps_rollup").read_text(encoding="ascii").splitlines():
-            if line.startswith("Pss:"):
-                return 1024 * int(line.split()[1])
-    return entry.resident
+    with suppress(psutil.Error, OSError):
+        process = psutil.Process(pid)
+        if shared:
+            with suppress(psutil.AccessDenied, AttributeError):  # another user's, or a system that does not say
+                return int(process.memory_full_info().pss)
+        return int(process.memory_info().rss)
+    return 0
 
 
 def _has_mark(pid: int, mark: str) -> bool:
-    try:
-        return f"{MARK}={mark}".encode() in (_PROC / str(pid) / "environ").read_bytes().split(b"\0")
-    except OSError:
-        return False
+    import psutil
+
+    with suppress(psutil.Error, OSError):
+        return psutil.Process(pid).environ().get(MARK) == mark
+    return False
 
 
-def _listed() -> list[Entry]:
-    command = ["/bin/ps", "-A", "-o", "pid=,ppid=,pgid=,rss=,state="]
-    found = []
-    for line in subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines():  # noqa: S603
-        pid, parent, group, kilobytes, state = line.split()[:5]
-        if not state.startswith("Z"):
-            found.append(Entry(int(pid), int(parent), int(group), 1024 * int(kilobytes), int(group)))
-    return found
+def _alive(pid: int) -> bool:
+    import psutil
+
+    with suppress(psutil.Error):
+        return psutil.Process(pid).status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+    return False
