@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import gaussian_filter
-from scipy.special import expit
 
 from casewise.errors import ModelError
 from casewise.lesions.postprocessing import SUREST
+from casewise.probability import logistic
 
 Floats = npt.NDArray[np.float32]
 _THICK_MM, _SMOOTH_MM = 2.5, 0.7  # along an axis of thinner slices or pixels, brightness is smoothed
@@ -54,7 +54,7 @@ class Brightness:
         smooth = gaussian_filter(values.astype(np.float32), [_SMOOTH_MM / mm if mm < _THICK_MM else 0.0 for mm in spacing])
         kept = np.clip(chances, SUREST, 1 - SUREST)
         logits = np.float32(self.trust) * np.log(kept / (1 - kept)) + np.float32(self.weight) * (smooth - np.float32(self.level))
-        return np.asarray(expit(logits), np.float32)
+        return np.asarray(logistic(logits), np.float32)
 
     def settings(self) -> dict[str, str | float]:
         """As a model's settings hold it."""

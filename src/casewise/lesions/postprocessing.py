@@ -9,10 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
-from scipy.special import expit
 
 from casewise.errors import ModelError
 from casewise.image import Box, Image
+from casewise.probability import logistic
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -86,7 +86,7 @@ class Calibration:
         """(n,) of pieces. means : the network's mean chance over each. volumes : ml."""
         kept = np.clip(means, SUREST, 1 - SUREST)
         score = self.intercept + self.mean * np.log(kept / (1 - kept)) + self.volume * np.log(np.maximum(volumes, 1e-6))
-        return np.asarray(expit(score))
+        return np.asarray(logistic(score))
 
     def settings(self) -> dict[str, float]:
         """As a model's settings hold it."""

@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy.ndimage import gaussian_filter1d
-from scipy.special import expit
 
 from casewise.device import resolve_device
 from casewise.errors import CasewiseError, ModelError
@@ -20,6 +19,7 @@ from casewise.lesions.slices import cut, only, scaled, shows, window
 from casewise.models.model import Model
 from casewise.models.networks.lesion_parts import LesionAnswer
 from casewise.models.preparation import Part
+from casewise.probability import logistic
 
 Floats = npt.NDArray[np.float32]
 _BATCH = 16
@@ -159,7 +159,7 @@ def _told(model: Model, verdicts: Floats, areas: npt.NDArray[np.float64], there:
     if len(verdicts) == 0:
         return _Told({}, 0.0 if settings.get("kind") == "lesion_regression" else None)
     if settings.get("kind") == "lesion_regression":
-        scores = expit(verdicts[:, 0].astype(np.float64))
+        scores = logistic(verdicts[:, 0].astype(np.float64))
         score = float((scores * areas).sum() / areas.sum()) if areas.sum() > 0 else float(scores.max())
         return _Told({}, score if seen else None)
     odds = np.exp(verdicts.astype(np.float64) - verdicts.max(axis=1, keepdims=True))

@@ -14,7 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import expit, logsumexp
+from scipy.special import logsumexp
+
+from casewise.probability import logistic
 
 Matrix = npt.NDArray[np.float32]
 Array = npt.NDArray[np.float64]
@@ -59,7 +61,7 @@ class Doubt:
         return np.asarray(distance + self.weight * np.maximum(0, odds - self.highest))
 
     def chance(self, strangeness: float) -> float:
-        return float(expit((strangeness - self.middle) / self.width))
+        return float(logistic((strangeness - self.middle) / self.width))
 
     @classmethod
     def fit(cls, distances: Array, odds: Array, best: Array, images: int, share: float = FALSE_UNKNOWN) -> Doubt:

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.special import expit
 from torch import nn
 
 from casewise.chest.nodules.box_fusion import Detection
 from casewise.chest.nodules.views import PLACE_MM, Floats, View, flipped, views
+from casewise.probability import logistic
 from casewise.segments import Segments
 
 MOST = 20  # of a segment
@@ -72,7 +72,7 @@ def peaks(odds: npt.NDArray[np.float32], view: View, number: int, most: int = MO
     for place in np.argsort(-smooth[rows, columns], kind="stable")[:most]:
         row, column = int(rows[place]), int(columns[place])
         down, across = (o + (p + 0.5) * view.step for o, p in zip(view.origin, (row, column), strict=True))
-        probability = float(expit(smooth[row, column]))
+        probability = float(logistic(smooth[row, column]))
         edge = _extent(smooth, row, column) * view.step
         found.append(Detection(down, across, edge, probability, view.segment.region, number))
     return found
@@ -83,7 +83,7 @@ def _extent(smooth: npt.NDArray[np.float32], row: int, column: int) -> float:
     from scipy.ndimage import label
 
     top, left = max(0, row - _REACH), max(0, column - _REACH)
-    window = expit(smooth[top : row + _REACH + 1, left : column + _REACH + 1])
+    window = logistic(smooth[top : row + _REACH + 1, left : column + _REACH + 1])
     parts, _ = label(window >= window[row - top, column - left] / 2)
     area = np.count_nonzero(parts == parts[row - top, column - left])
     least, most = (edge / PLACE_MM for edge in EDGE_MM)

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from scipy.special import expit
 from torch import Tensor, nn
 
 from casewise.chest.nodules.box_fusion import Detection
 from casewise.errors import ModelError
 from casewise.image import Box
+from casewise.probability import logistic
 
 RIGHT, LEFT, HEART = "right_lung", "left_lung", "heart"
 CUES = ("log-odds", "of the other side", "outwards", "outwards²", "downwards", "downwards²", "extent", "heart")
@@ -64,7 +64,7 @@ class Judge:
         """The :data:`CANDIDATES` most probable of ``found`` with their probability after the second look, highest first."""
         kept = sorted(found, key=lambda one: -one.probability)[:CANDIDATES]
         odds = cues(kept, lungs, millimetres) @ np.array(self.weights) + self.shift
-        chances = expit(odds)
+        chances = logistic(odds)
         again = [replace(one, probability=float(chance)) for one, chance in zip(kept, chances, strict=True)]
         return sorted(again, key=lambda one: -one.probability)
 
