@@ -29,7 +29,10 @@ from .image import Image as Image
 from .interaction import InteractiveSegmentation as InteractiveSegmentation
 from .label_map import LabelMap as LabelMap
 from .models import Model as Model
+from .pipeline import analyze as analyze
+from .result import ModelUse as ModelUse
 from .result import Result as Result
+from .result import SimilarCase as SimilarCase
 from .routing import Router as Router
 
 __version__: str

@@ -9,9 +9,13 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from casewise.archive import Archive
 from casewise.case import Case
+from casewise.device import resolve_device
 from casewise.errors import CasewiseError, UsageError
 from casewise.models.model import Model
+from casewise.progress import Progress, silent
+from casewise.training.from_archive import cases_of_sites
 from casewise.training.metrics import dice
 
 _RESAMPLES = 2000
@@ -57,13 +61,59 @@ class Measure:
         return dict(vars(self))
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """A model on an archive. rows : a case each. measures : over the rows that the model was not trained on, unless those count.
+
+    left_out : rows that do not count. without_label : cases of the archive that have no label of the model's kind.
+    """
+
+    model: Model
+    rows: tuple[Evaluated, ...]
+    measures: tuple[Measure, ...]
+    left_out: int
+    without_label: int
+
+    def to_json(self) -> dict[str, object]:
+        return {
+            "model": self.model.name,
+            "measures": [measure.to_json() for measure in self.measures],
+            "left_out": self.left_out,
+            "without_label": self.without_label,
+            "cases": [row.to_json() for row in self.rows],
+        }
+
+
+def evaluate_archive(
+    model: Model,
+    archive: Archive,
+    *,
+    sites: Sequence[str] = (),
+    known: bool = False,
+    device: str = "auto",
+    seed: int = 0,
+    failed: Callable[[Case, str], None] = lambda case, reason: None,
+    progress: Progress = silent,
+) -> Evaluation:
+    """The model against the archive's labels.
+
+    sites : only cases of these. known : whether cases that the model was trained on count. failed : called with a case that cannot
+    be read or predicted, and the reason. Raises UsageError as :func:`evaluate` does, and for a site that the archive does not have.
+    """
+    cases = cases_of_sites(archive, sites)
+    rows = evaluate(model, cases, device, failed=failed, progress=progress)
+    counted = [row for row in rows if known or not row.known]
+    without = sum(not model.spec.labelled(case) for case in cases)
+    return Evaluation(model, tuple(rows), tuple(measures_of(model, counted, seed)), len(rows) - len(counted), without)
+
+
 def evaluate(
     model: Model,
     cases: Sequence[Case],
-    device: str = "cpu",
+    device: str = "auto",
     *,
     failed: Callable[[Case, str], None] = lambda case, reason: None,
-    progress: Callable[[int, int, str], None] | None = None,
+    progress: Progress = silent,
 ) -> list[Evaluated]:
     """The model's answer for each case that carries a label of its kind, against that label.
 
@@ -77,14 +127,14 @@ def evaluate(
     if not known:
         msg = f"No case has a label that {model.name} predicts ({', '.join(model.labels)}); there is nothing to compare with."
         raise UsageError(msg)
+    where = resolve_device(device)
     rows = []
     for number, case in enumerate(known, start=1):
         try:
-            rows.append(_evaluated(model, case, device))
+            rows.append(_evaluated(model, case, where))
         except CasewiseError as error:
             failed(case, str(error))
-        if progress is not None:
-            progress(number, len(known), case.name)
+        progress("Evaluating", number, len(known), case.name)
     return rows
 
 

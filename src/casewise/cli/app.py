@@ -32,7 +32,8 @@ from casewise.cli import (
     subsets,
     train,
 )
-from casewise.cli.common import DONE, FLAG, INTERRUPTED, UNUSABLE, StoppedError, forget_stdout, page, say
+from casewise.cli.common import DONE, INTERRUPTED, UNUSABLE, StoppedError, forget_stdout, page, say
+from casewise.cli.options import flag
 from casewise.errors import CasewiseError
 
 HELP = """Medical-image AI that adapts to the case in front of it.
@@ -121,9 +122,7 @@ def _show_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.", metavar=FLAG)
-    ] = False,
+    version: Annotated[bool, flag("--version", "Show the version.", callback=_show_version, is_eager=True)] = False,
 ) -> None: ...
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from casewise.cli.common import DeclarationsOption, Device, DeviceOption, JsonOption, SeedOption, answering
+from casewise.cli.common import answering
+from casewise.cli.options import DeclarationsOption, DeviceOption, JsonOption, SeedOption
 
 
 def applications(
     files: DeclarationsOption = None,
     as_json: JsonOption = False,
-    device: DeviceOption = Device.AUTO,
+    device: DeviceOption = "auto",
     seed: SeedOption = 0,
 ) -> None:
     """List the applications: the categories of images they take, the features they look for, and how they run.

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
-
-from casewise.cli.common import Device, DeviceOption, JsonOption, SeedOption, answering, plural
+from casewise.cli.common import answering, plural
+from casewise.cli.options import ArchiveArgument, DeviceOption, JsonOption, SeedOption
 
 if TYPE_CHECKING:
     from casewise.archive.holdings import Holdings
 
 
 def archive(
-    archive: Annotated[str, typer.Argument(metavar="ARCHIVE", help="The archive's folder.", show_default=False)],
+    archive: ArchiveArgument,
     as_json: JsonOption = False,
-    device: DeviceOption = Device.AUTO,
+    device: DeviceOption = "auto",
     seed: SeedOption = 0,
 ) -> None:
     """Report what an archive holds: images, structures with masks, categories, sites, subjects, and the models trained on it.

@@ -1,4 +1,4 @@
-"""What every command shares: its common options, its one answer on stdout, and everything else on stderr."""
+"""What every command shares: its one answer on stdout, and everything else on stderr."""
 
 from __future__ import annotations
 
@@ -7,75 +7,14 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from casewise.cli.progress import Bars
 from casewise.errors import UsageError
 
-if TYPE_CHECKING:
-    pass
-
 DONE, SOME_FAILED, UNUSABLE, INTERRUPTED = 0, 1, 2, 130
-FLAG = ""  # the metavar of an option that takes no value
-_PANEL = "Options that every command has"
-
-
-class Device(StrEnum):
-    """Where networks run."""
-
-    AUTO = "auto"
-    CPU = "cpu"
-    CUDA = "cuda"
-
-
-JsonOption = Annotated[
-    bool,
-    typer.Option(
-        "--json",
-        rich_help_panel=_PANEL,
-        help="Print one JSON document on stdout, and everything else on stderr.",
-        show_default=False,
-        metavar=FLAG,
-    ),
-]
-DeviceOption = Annotated[
-    Device,
-    typer.Option("--device", rich_help_panel=_PANEL, help="Where networks run; auto takes a GPU where there is one."),
-]
-SeedOption = Annotated[
-    int,
-    typer.Option(
-        "--seed",
-        min=0,
-        max=2**32 - 1,
-        metavar="N",
-        rich_help_panel=_PANEL,
-        help="The same seed gives the same result.",
-    ),
-]
-
-
-ForceOption = Annotated[
-    bool,
-    typer.Option("--force", metavar=FLAG, help="Replace files that casewise did not write; never an input.", show_default=False),
-]
-ImagesArgument = Annotated[
-    list[Path],
-    typer.Argument(metavar="IMAGE", help="Image files, or folders that hold a DICOM series.", show_default=False),
-]
-DeclarationsOption = Annotated[
-    list[Path] | None,
-    typer.Option(
-        "--applications",
-        metavar="TOML",
-        help="A file that declares applications and rules; may be given several times.",
-        show_default="those that CASEWISE_APPLICATIONS names",
-    ),
-]
 
 
 class StoppedError(Exception):

@@ -5,17 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from casewise.cli.common import Device, DeviceOption, JsonOption, SeedOption, answering
+from casewise.cli.common import answering
+from casewise.cli.options import DeviceOption, JsonOption, SeedOption, option
 
 
 def demo(
     output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder for the archive, the model and the report.")
+        Path, option("--output", "-o", metavar="DIR", help="Folder for the archive, the model and the report.", default=True)
     ] = Path("demo-output"),
     as_json: JsonOption = False,
-    device: DeviceOption = Device.AUTO,
+    device: DeviceOption = "auto",
     seed: SeedOption = 0,
 ) -> None:
     """See casewise work on real images: an archive, a model, a new image from a scanner it never saw, and the report.
@@ -33,5 +32,5 @@ def demo(
     with answering(as_json, kept="Run the command again to make the demonstration anew.") as answer:
         from casewise.demo import describe, run
 
-        summary = run(output, seed=seed, device=device.value, progress=answer.progress)
+        summary = run(output, seed=seed, device=device, progress=answer.progress)
         answer.give(summary, *describe(summary))

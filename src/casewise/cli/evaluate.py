@@ -4,11 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from casewise.cli.common import FLAG, Device, DeviceOption, JsonOption, SeedOption, answering, plural
-from casewise.cli.registered import choose
-from casewise.cli.train_job import SiteOption, cases_of
+from casewise.cli.common import answering, plural
+from casewise.cli.options import DeviceOption, JsonOption, SeedOption, SitesOption, argument, flag
 
 if TYPE_CHECKING:
     from casewise.evaluation import Measure
@@ -16,14 +13,12 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A model's folder, file or name.", show_default=False)],
-    archive: Annotated[str, typer.Argument(metavar="ARCHIVE", help="The archive with the labels.", show_default=False)],
-    site: SiteOption = None,
-    known: Annotated[
-        bool, typer.Option("--trained-on", help="Count the cases that the model was trained on as well.", metavar=FLAG)
-    ] = False,
+    model: Annotated[str, argument("MODEL", "A model's folder, file or name.")],
+    archive: Annotated[str, argument("ARCHIVE", "The archive with the labels.")],
+    site: SitesOption = None,
+    known: Annotated[bool, flag("--trained-on", "Count the cases that the model was trained on as well.")] = False,
     as_json: JsonOption = False,
-    device: DeviceOption = Device.AUTO,
+    device: DeviceOption = "auto",
     seed: SeedOption = 0,
 ) -> None:
     """Compare a model's predictions with an archive's labels: Dice by structure, or AUC by class, by case and by site.
@@ -40,38 +35,27 @@ def evaluate(
     """
     with answering(as_json) as answer:
         from casewise.archive import Archive
-        from casewise.device import resolve_device
-        from casewise.evaluation import evaluate as evaluate_all
-        from casewise.evaluation import measures_of
+        from casewise.evaluation import evaluate_archive
+        from casewise.models import load
 
-        where = resolve_device(device.value)
         with Archive.open(archive) as opened:
-            network = choose(model, opened)
-            cases = cases_of(opened, site or [])
-            without = sum(not network.spec.labelled(case) for case in cases)
-            rows = evaluate_all(
-                network,
-                cases,
-                where,
+            done = evaluate_archive(
+                load(model, archive=opened),
+                opened,
+                sites=site or (),
+                known=known,
+                device=device,
+                seed=seed,
                 failed=lambda case, reason: answer.failed(case.name, reason),
-                progress=lambda done, total, name: answer.progress("Evaluating", done, total, name),
+                progress=answer.progress,
             )
-        counted = [row for row in rows if known or not row.known]
-        measures = measures_of(network, counted, seed)
-        left_out = len(rows) - len(counted)
-        lines = [f"{network.name} on {plural(len(counted), 'case')}:", *map(_line, measures)]
-        if without:
-            lines.append(f"  {plural(without, 'case')} without a label of {_wanted(network)}: not compared.")
-        if left_out:
-            lines.append(f"  {plural(left_out, 'case')} left out: the model was trained on them (--trained-on counts them).")
-        document = {
-            "model": network.name,
-            "measures": [measure.to_json() for measure in measures],
-            "left_out": left_out,
-            "without_label": without,
-            "cases": [row.to_json() for row in rows],
-        }
-        answer.give(document, *lines)
+        counted = len(done.rows) - done.left_out
+        lines = [f"{done.model.name} on {plural(counted, 'case')}:", *map(_line, done.measures)]
+        if done.without_label:
+            lines.append(f"  {plural(done.without_label, 'case')} without a label of {_wanted(done.model)}: not compared.")
+        if done.left_out:
+            lines.append(f"  {plural(done.left_out, 'case')} left out: the model was trained on them (--trained-on counts them).")
+        answer.give(done.to_json(), *lines)
 
 
 def _wanted(model: Model) -> str:

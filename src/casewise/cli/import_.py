@@ -6,67 +6,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from casewise.cli.common import FLAG, Device, DeviceOption, JsonOption, SeedOption, answering, plural
+from casewise.cli.common import answering, plural
+from casewise.cli.options import DeviceOption, JsonOption, SeedOption, argument, flag, option
 from casewise.names import legible
 
 if TYPE_CHECKING:
     from casewise.archive.ingest.report import ImportReport, Refused
 
 _NAMED = 12  # names in one line of what a person reads
+_MANIFEST = "A table with a row an image: image, mask, category, subject, site, age, sex, …"
+_MODEL = "The model whose network makes the vectors by which images are compared."
+_DATABASE = "Keep a new archive's catalogue in PostgreSQL: postgresql+psycopg://user@host/name."
 
 
 def import_images(
-    archive: Annotated[
-        str,
-        typer.Argument(
-            metavar="ARCHIVE",
-            help="The archive's folder; made if it is not there.",
-            show_default=False,
-        ),
-    ],
-    paths: Annotated[
-        list[Path],
-        typer.Argument(metavar="PATH", help="Images, or folders to search through.", show_default=False),
-    ],
-    manifest: Annotated[
-        Path | None,
-        typer.Option(
-            "--manifest",
-            metavar="CSV",
-            help="A table with a row an image: image, mask, category, subject, site, age, sex, …",
-        ),
-    ] = None,
-    site: Annotated[
-        str | None, typer.Option("--site", metavar="NAME", help="Where the images were taken (hospital, scanner).")
-    ] = None,
-    copy: Annotated[
-        bool,
-        typer.Option(
-            "--copy", help="Copy the files into the archive; otherwise they stay where they are.", show_default=False, metavar=FLAG
-        ),
-    ] = False,
+    archive: Annotated[str, argument("ARCHIVE", "The archive's folder; made if it is not there.")],
+    paths: Annotated[list[Path], argument("PATH", "Images, or folders to search through.")],
+    manifest: Annotated[Path | None, option("--manifest", metavar="CSV", help=_MANIFEST)] = None,
+    site: Annotated[str | None, option("--site", metavar="NAME", help="Where the images were taken (hospital, scanner).")] = None,
+    copy: Annotated[bool, flag("--copy", "Copy the files into the archive; otherwise they stay where they are.")] = False,
     model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            metavar="MODEL",
-            help="The model whose network makes the vectors by which images are compared.",
-            show_default="the one that comes with casewise",
-        ),
+        str | None, option("--model", metavar="MODEL", help=_MODEL, default="the one that comes with casewise")
     ] = None,
-    database: Annotated[
-        str | None,
-        typer.Option(
-            "--database",
-            metavar="URL",
-            help="Keep a new archive's catalogue in PostgreSQL: postgresql+psycopg://user@host/name.",
-            show_default="SQLite in the folder",
-        ),
-    ] = None,
+    database: Annotated[str | None, option("--database", metavar="URL", help=_DATABASE, default="SQLite in the folder")] = None,
     as_json: JsonOption = False,
-    device: DeviceOption = Device.AUTO,
+    device: DeviceOption = "auto",
     seed: SeedOption = 0,
 ) -> None:
     """Take images, their masks and what is known of them into an archive.
@@ -92,10 +56,10 @@ def import_images(
         from casewise.models.encoding import encoder_for
         from casewise.models.shipped.waiting import WaitingEncoder
 
-        if device is Device.CUDA:
-            resolve_device(device.value)  # an impossible device is refused before the first image
-        plain = encoder_for(load(model), device.value) if model else WaitingEncoder(device.value)
-        encoder = UprightEncoder(plain, device.value)
+        if device == "cuda":
+            resolve_device(device)  # an impossible device is refused before the first image
+        plain = encoder_for(load(model), device) if model else WaitingEncoder(device)
+        encoder = UprightEncoder(plain, device)
         with Archive.open(archive, create=True, database=database) as opened:
             report = opened.import_paths(paths, manifest=manifest, site=site, copy=copy, encoder=encoder, progress=answer.progress)
         for refused in sorted(report.failed):

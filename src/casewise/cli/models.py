@@ -5,19 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
-from casewise.cli.common import Device, DeviceOption, JsonOption, SeedOption, answering
+from casewise.cli.common import answering
+from casewise.cli.options import DeviceOption, JsonOption, SeedOption, argument
 from casewise.errors import CasewiseError
 
 
 def models(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="FOLDER", help="Folders to look for models in, three levels deep.", show_default="this folder"),
+        argument("FOLDER", "Folders to look for models in, three levels deep.", "this folder"),
     ] = None,
     as_json: JsonOption = False,
-    device: DeviceOption = Device.AUTO,
+    device: DeviceOption = "auto",
     seed: SeedOption = 0,
 ) -> None:
     """List the models in folders, and those that come with casewise: name, task, labels, origin and measures.

@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from casewise.cli.common import Device, DeviceOption, ForceOption, ImagesArgument, JsonOption, SeedOption, answering
+from casewise.cli.common import answering
+from casewise.cli.options import DeviceOption, ForceOption, ImagesArgument, JsonOption, SeedOption, option
 from casewise.errors import CasewiseError
 from casewise.files import protecting
 
@@ -19,12 +18,11 @@ if TYPE_CHECKING:
 def regions(
     images: ImagesArgument,
     output: Annotated[
-        Path,
-        typer.Option("--output", "-o", metavar="DIR", help="Folder for the masks, one file a region."),
+        Path, option("--output", "-o", metavar="DIR", help="Folder for the masks, one file a region.", default=True)
     ] = Path("casewise-output"),
     force: ForceOption = False,
     as_json: JsonOption = False,
-    device: DeviceOption = Device.AUTO,
+    device: DeviceOption = "auto",
     seed: SeedOption = 0,
 ) -> None:
     """Outline both lungs, the heart and the lung behind it in frontal chest radiographs.
@@ -44,19 +42,17 @@ def regions(
         from casewise.chest import regions as outline
         from casewise.device import resolve_device
         from casewise.formats.dicom.write_segmentation import SUFFIX, segmentation_of
-        from casewise.reporting.report import file_stem
+        from casewise.pipeline.writing import FileNames
 
-        where = resolve_device(device.value)
+        where = resolve_device(device)
         documents: list[dict[str, object]] = []
         lines: list[str] = []
-        taken: dict[str, int] = {}
+        names = FileNames()
         for number, path in enumerate(images, start=1):
             try:
                 image = casewise.read(path)
                 found = outline(image, where)
-                stem = file_stem(path.name)
-                taken[stem] = taken.get(stem, 0) + 1
-                name = stem if taken[stem] == 1 else f"{stem}-{taken[stem]}"
+                name = names.next(path)
                 files = _written(found, image, output, name)
             except CasewiseError as error:
                 answer.failed(path, error)
@@ -88,5 +84,5 @@ def _document(path: Path, found: Regions, files: dict[str, Path]) -> dict[str, o
 
 
 def _lines(path: Path, found: Regions, files: dict[str, Path]) -> list[str]:
-    told = [f"  {name.replace('_', ' ')}: {files[name]}" for name in found.found]
-    return [f"{path}:", *told, *(f"  note: {remark.sentence}" for remark in found.remarks)]
+    found_in = [f"  {name.replace('_', ' ')}: {files[name]}" for name in found.found]
+    return [f"{path}:", *found_in, *(f"  note: {remark.sentence}" for remark in found.remarks)]

@@ -1,55 +1,38 @@
-"""``casewise route``: what an image shows, and which applications therefore see it."""
+"""``casewise route``: which kind an image is of, and which applications therefore see it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
-from casewise.cli.common import FLAG, DeclarationsOption, Device, DeviceOption, ImagesArgument, JsonOption, SeedOption, answering
+from casewise.cli.common import answering
+from casewise.cli.options import DeclarationsOption, DeviceOption, ImagesArgument, JsonOption, SeedOption, flag, option
 from casewise.errors import CasewiseError
 
 if TYPE_CHECKING:
     from casewise.routing.route import Route
 
-_SHOWN = 3  # scores that a person is told of
-
-
-class Classifier(StrEnum):
-    """What decides over the network's features."""
-
-    SOFTMAX = "softmax"
-    SVM = "svm"
+_SHOWN = 3  # scores in a line that a person reads
+_ROUTER = "A router that `casewise train router` made."
+_CLASSIFIER = "The classifier over the network's features."
 
 
 def route(
     images: ImagesArgument,
     router: Annotated[
-        Path | None,
-        typer.Option(
-            "--router",
-            metavar="DIR",
-            help="A router that `casewise train router` made.",
-            show_default="the one that comes with casewise",
-        ),
+        Path | None, option("--router", metavar="DIR", help=_ROUTER, default="the one that comes with casewise")
     ] = None,
     classifier: Annotated[
-        Classifier | None,
-        typer.Option("--classifier", help="What decides over the network's features.", show_default="the router's own"),
+        Literal["softmax", "svm"] | None, option("--classifier", help=_CLASSIFIER, default="the router's own")
     ] = None,
-    ignore_tags: Annotated[
-        bool,
-        typer.Option("--ignore-tags", help="Judge by the pixels alone, whatever the DICOM tags say.", metavar=FLAG),
-    ] = False,
+    ignore_tags: Annotated[bool, flag("--ignore-tags", "Decide by the pixels alone, whatever the DICOM tags say.")] = False,
     files: DeclarationsOption = None,
     as_json: JsonOption = False,
-    device: DeviceOption = Device.AUTO,
+    device: DeviceOption = "auto",
     seed: SeedOption = 0,
 ) -> None:
-    """Tell what each image shows, how sure that is, and which applications would see it.
+    """Report what kind each image is, with its probability, and which applications would see it.
 
     The pixels decide. DICOM tags (Modality, BodyPartExamined) are taken as a hint, and it is said where the pixels contradict
     them. An image unlike every category is unknown. An image that cannot be read is named and the others are done.
@@ -67,7 +50,7 @@ def route(
         from casewise.examination.reading import read_image
         from casewise.routing.router import Router
 
-        where = resolve_device(device.value)
+        where = resolve_device(device)
         opened = Router.load(router)
         registry = default_registry(files or None)
         for name, reason in registry.problems:
@@ -77,7 +60,7 @@ def route(
         for number, path in enumerate(images, start=1):
             try:
                 image = read_image(path)
-                found = opened.route(image, classifier.value if classifier else None, tags=not ignore_tags, device=where)
+                found = opened.route(image, classifier, tags=not ignore_tags, device=where)
             except CasewiseError as error:
                 answer.failed(path, error)
             else:

@@ -5,24 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from casewise.cli.common import Device, DeviceOption, JsonOption, SeedOption, answering, plural
-from casewise.cli.registered import choose
+from casewise.cli.common import answering, plural
+from casewise.cli.options import ArchiveArgument, DeviceOption, JsonOption, SeedOption, argument, option
 
 if TYPE_CHECKING:
     from casewise.adaptation.subsets import Subset
 
 
 def subsets(
-    archive: Annotated[str, typer.Argument(metavar="ARCHIVE", help="The archive's folder.", show_default=False)],
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="The model to refine for each subset.", show_default=False)],
+    archive: ArchiveArgument,
+    model: Annotated[str, argument("MODEL", "The model to refine for each subset.")],
     k: Annotated[
-        int | None,
-        typer.Option("-k", min=2, metavar="N", help="How many subsets.", show_default="the number that separates best, 4 to 16"),
+        int | None, option("-k", metavar="N", help="How many subsets.", default="the number that separates best, 4 to 16", min=2)
     ] = None,
     as_json: JsonOption = False,
-    device: DeviceOption = Device.AUTO,
+    device: DeviceOption = "auto",
     seed: SeedOption = 0,
 ) -> None:
     """Divide an archive into subsets of similar cases, and refine the model once for each.
@@ -42,10 +39,11 @@ def subsets(
         from casewise.adaptation.subsets import SUBSET, build
         from casewise.archive import Archive
         from casewise.device import resolve_device
+        from casewise.models import load
 
-        settings = replace(SUBSET, seed=seed, device=resolve_device(device.value))
+        settings = replace(SUBSET, seed=seed, device=resolve_device(device))
         with Archive.open(archive) as opened:
-            made = build(opened, choose(model, opened), k=k, settings=settings, progress=answer.progress)
+            made = build(opened, load(model, archive=opened), k=k, settings=settings, progress=answer.progress)
         answer.give({"subsets": [subset.to_json() for subset in made.subsets]}, *map(_line, made.subsets))
 
 

@@ -3,37 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from casewise.cli.common import (
-    Answer,
-    Device,
-    DeviceOption,
-    JsonOption,
-    SeedOption,
-    answering,
-    page,
-    say,
-)
-from casewise.cli.registered import register
+from casewise.cli.common import Answer, answering, page, say
+from casewise.cli.options import ArchiveArgument, DeviceOption, JsonOption, SeedOption, SitesOption, option
 from casewise.cli.train_job import (
     KEPT,
-    ArchiveArgument,
     DimensionsOption,
     FromOption,
     Job,
     OutputOption,
-    SiteOption,
     SizeOption,
     StepsOption,
     WindowOption,
+    measure_lines,
 )
 from casewise.cli.train_lesions import lesions
 from casewise.cli.train_sites import sites
-from casewise.errors import ArchiveError
 
 if TYPE_CHECKING:
     from casewise.models import Model
@@ -57,11 +45,8 @@ Read on in docs/how-to/train-a-model.md.
 """
 
 
-class RouterClassifier(StrEnum):
-    """What a router decides with."""
-
-    SOFTMAX = "softmax"
-    SVM = "svm"
+_STRUCTURE = "What to outline: a mask's name, or a name for several masks' union; may be repeated."
+_CLASSIFIER = "The classifier over the network's features; both are kept."
 
 
 def segmenter(
@@ -69,21 +54,16 @@ def segmenter(
     output: OutputOption,
     structure: Annotated[
         list[str] | None,
-        typer.Option(
-            "--structure",
-            metavar="NAME[=PART+…]",
-            help="What to outline: a mask's name, or a name for several masks' union; may be repeated.",
-            show_default="with --from: that model's",
-        ),
+        option("--structure", metavar="NAME[=PART+…]", help=_STRUCTURE, default="with --from: that model's"),
     ] = None,
     parent: FromOption = None,
     steps: StepsOption = None,
     size: SizeOption = 128,
     dimensions: DimensionsOption = 2,
     window: WindowOption = None,
-    site: SiteOption = None,
+    site: SitesOption = None,
     as_json: JsonOption = False,
-    device: DeviceOption = Device.AUTO,
+    device: DeviceOption = "auto",
     seed: SeedOption = 0,
 ) -> None:
     """Train a model that outlines structures.
@@ -118,21 +98,16 @@ def classifier(
     output: OutputOption,
     category: Annotated[
         list[str] | None,
-        typer.Option(
-            "--category",
-            metavar="NAME",
-            help="A class to tell apart; may be repeated.",
-            show_default="all that the archive has",
-        ),
+        option("--category", metavar="NAME", help="A class of the model; may be repeated.", default="all that the archive has"),
     ] = None,
     parent: FromOption = None,
     steps: StepsOption = None,
     size: SizeOption = 128,
     dimensions: DimensionsOption = 2,
     window: WindowOption = None,
-    site: SiteOption = None,
+    site: SitesOption = None,
     as_json: JsonOption = False,
-    device: DeviceOption = Device.AUTO,
+    device: DeviceOption = "auto",
     seed: SeedOption = 0,
 ) -> None:
     """Train a model that says which category an image belongs to.
@@ -164,18 +139,16 @@ def classifier(
 def router(
     archive: ArchiveArgument,
     output: OutputOption,
-    classifier: Annotated[
-        RouterClassifier, typer.Option("--classifier", help="What decides over the network's features; both are kept.")
-    ] = RouterClassifier.SOFTMAX,
-    steps: Annotated[int | None, typer.Option("--steps", min=1, metavar="N", help="Optimiser steps.", show_default="3000")] = None,
-    site: SiteOption = None,
+    classifier: Annotated[Literal["softmax", "svm"], option("--classifier", help=_CLASSIFIER, default=True)] = "softmax",
+    steps: Annotated[int | None, option("--steps", metavar="N", help="Optimiser steps.", default="3000", min=1)] = None,
+    site: SitesOption = None,
     as_json: JsonOption = False,
-    device: DeviceOption = Device.AUTO,
+    device: DeviceOption = "auto",
     seed: SeedOption = 0,
 ) -> None:
     """Train a router: which category an image belongs to, or that it is unlike all of them.
 
-    The archive's categories are what it tells apart; `casewise route --router DIR` then uses it.
+    It knows the archive's categories; `casewise route --router DIR` then uses it.
 
     [bold]Examples[/bold]
 
@@ -191,7 +164,7 @@ def router(
         made = train_router(
             job.cases(),
             output.name,
-            plan=Plan(classifier=classifier.value),
+            plan=Plan(classifier=classifier),
             settings=replace(SETTINGS, seed=seed, device=job.settings().device, steps=steps or SETTINGS.steps),
             checkpoint=job.checkpoint,
             progress=answer.steps("Training"),
@@ -201,26 +174,17 @@ def router(
         answer.give(
             {"router": output, "categories": list(made.categories), "measures": dict(made.measures)},
             f"Router: {output}, of {', '.join(made.categories)}",
-            *(f"  {name.replace('_', ' ')}: {value:.4g}" for name, value in made.measures.items()),
+            *measure_lines(made.measures),
         )
 
 
 def _keep(answer: Answer, model: Model, job: Job) -> None:
-    from casewise.archive import Archive
+    from casewise.training.from_archive import save_registered
 
-    output = job.output
-    model.save(output)
-    try:
-        with Archive.open(job.archive) as opened:
-            register(opened, model, output)
-    except ArchiveError as error:  # a training is not lost because its archive cannot be written to
-        say(f"The model is saved, but the archive will not find it by itself: {error}")
+    if warning := save_registered(model, job.output, job.archive):
+        say(warning)
     measures = dict(model.lineage.measures)
-    answer.give(
-        {"model": output, "measures": measures},
-        f"Model: {output}",
-        *(f"  {name.replace('_', ' ')}: {value:.4g}" for name, value in measures.items()),
-    )
+    answer.give({"model": job.output, "measures": measures}, f"Model: {job.output}", *measure_lines(measures))
 
 
 app = typer.Typer(no_args_is_help=True, help=page(HELP))

@@ -6,81 +6,47 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-
-from casewise.cli.common import Device, check_new_folder, say
-from casewise.errors import UsageError
+from casewise.cli.common import check_new_folder, say
+from casewise.cli.options import option
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from casewise.archive import Archive
     from casewise.case import Case
     from casewise.models import Model
     from casewise.training import Settings
 
-_SPOKEN = 10  # left-out images that are named
+_NAMED = 10  # left-out images that are named
 KEPT = "The last checkpoint is kept; run the same command again to go on from it."
 
-ArchiveArgument = Annotated[str, typer.Argument(metavar="ARCHIVE", help="The archive's folder.", show_default=False)]
-OutputOption = Annotated[
-    Path,
-    typer.Option("--output", "-o", metavar="DIR", help="Folder of the new model; it must not exist yet.", show_default=False),
-]
-FromOption = Annotated[
-    str | None,
-    typer.Option("--from", metavar="MODEL", help="Continue this model instead of starting anew.", show_default=False),
-]
-StepsOption = Annotated[
-    int | None,
-    typer.Option("--steps", min=1, metavar="N", help="Optimiser steps.", show_default="800"),
-]
-SizeOption = Annotated[
-    int,
-    typer.Option("--size", min=16, max=1024, metavar="N", help="Edge of the network's input in pixels (with --from: its own)."),
-]
+_OUTPUT = "Folder of the new model; it must not exist yet."
+_SIZE = "Edge of the network's input in pixels (with --from: its own)."
+
+OutputOption = Annotated[Path, option("--output", "-o", metavar="DIR", help=_OUTPUT)]
+FromOption = Annotated[str | None, option("--from", metavar="MODEL", help="Continue this model instead of starting anew.")]
+StepsOption = Annotated[int | None, option("--steps", metavar="N", help="Optimiser steps.", default="800", min=1)]
+SizeOption = Annotated[int, option("--size", metavar="N", help=_SIZE, default=True, min=16, max=1024)]
 DimensionsOption = Annotated[
     int,
-    typer.Option(
-        "--dimensions",
-        min=2,
-        max=3,
-        metavar="2|3",
-        help="2 takes a volume slice by slice, 3 as a whole.",
-    ),
+    option("--dimensions", metavar="2|3", help="2 takes a volume slice by slice, 3 as a whole.", default=True, min=2, max=3),
 ]
 WindowOption = Annotated[
     tuple[float, float] | None,
-    typer.Option(
-        "--window",
-        metavar="LOWER UPPER",
-        help="Intensities that matter (CT: in HU).",
-        show_default="each image's own",
-    ),
-]
-SiteOption = Annotated[
-    list[str] | None,
-    typer.Option("--site", metavar="NAME", help="Only cases of this site; may be repeated.", show_default="all sites"),
+    option("--window", metavar="LOWER UPPER", help="Intensities that matter (CT: in HU).", default="each image's own"),
 ]
 
 
-def cases_of(archive: Archive, sites: Sequence[str]) -> list[Case]:
-    """The archive's cases of these sites, all of them where none is named. Raises UsageError for a site that it does not have."""
-    cases = archive.cases()
-    known = sorted({case.site for case in cases if case.site})
-    for site in sites:
-        if site not in known:
-            msg = f"The archive has no cases of site {site!r}; its sites are {', '.join(known) or 'not named'}."
-            raise UsageError(msg)
-    return [case for case in cases if not sites or case.site in sites]
-
-
-def tell_left_out(sentences: Sequence[str]) -> None:
+def say_left_out(sentences: Sequence[str]) -> None:
     """Name the images that are left out, as far as anyone would read on."""
-    for sentence in sentences[:_SPOKEN]:
+    for sentence in sentences[:_NAMED]:
         say(sentence)
-    if len(sentences) > _SPOKEN:
-        say(f"{len(sentences) - _SPOKEN} more images were left out for the like reasons.")
+    if len(sentences) > _NAMED:
+        say(f"{len(sentences) - _NAMED} more images were left out for the like reasons.")
+
+
+def measure_lines(measures: Mapping[str, float]) -> list[str]:
+    """A line for each measure, for a person."""
+    return [f"  {name.replace('_', ' ')}: {value:.4g}" for name, value in measures.items()]
 
 
 @dataclass(frozen=True)
@@ -92,7 +58,7 @@ class Job:
     parent_path: str | None
     sites: list[str]
     steps: int | None
-    device: Device
+    device: str
     seed: int
 
     @property
@@ -101,10 +67,11 @@ class Job:
 
     def cases(self) -> list[Case]:
         from casewise.archive import Archive
+        from casewise.training.from_archive import cases_of_sites
 
         check_new_folder(self.output)
         with Archive.open(self.archive) as opened:
-            return cases_of(opened, self.sites)
+            return cases_of_sites(opened, self.sites)
 
     def parent(self) -> Model | None:
         from casewise.models import load
@@ -115,5 +82,5 @@ class Job:
         from casewise.device import resolve_device
         from casewise.training import Settings
 
-        settings = Settings(seed=self.seed, device=resolve_device(self.device.value))
+        settings = Settings(seed=self.seed, device=resolve_device(self.device))
         return settings if self.steps is None else replace(settings, steps=self.steps)

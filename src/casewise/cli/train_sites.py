@@ -4,26 +4,13 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
-import typer
-
-from casewise.cli.common import (
-    Answer,
-    Device,
-    DeviceOption,
-    JsonOption,
-    SeedOption,
-    answering,
-    check_new_folder,
-    plural,
-    say,
-)
-from casewise.cli.registered import register
-from casewise.cli.train_job import ArchiveArgument, OutputOption, tell_left_out
-from casewise.errors import ArchiveError, UsageError
+from casewise.cli.common import Answer, answering, check_new_folder, plural, say
+from casewise.cli.options import ArchiveArgument, DeviceOption, JsonOption, SeedOption, flag, option
+from casewise.cli.train_job import OutputOption, say_left_out
+from casewise.errors import UsageError
 
 if TYPE_CHECKING:
     from casewise.adaptation.sites import Plan, Sites
@@ -36,91 +23,44 @@ _KEPT = "The sites that are finished, and the last checkpoint, are kept; run the
 _ANNOTATE = 20  # images that are named to be annotated next
 
 
-class Order(StrEnum):
-    """Which of a further site's cases come first."""
+_FIRST = "The site that the model comes from."
+_LARGEST = "the one that --from was trained on most, else the one with the most labelled cases; never --deployment's"
+_STRUCTURE = "What to outline; may be repeated. A segmenter of it is trained on the first site."
+_PARENT = "The pretrained model: a segmenter, a classifier, or a lesion network."
+_ORDER = "Which of a further site's cases come first, by likeness to the first site."
+_ALONE = "Train on each site's cases alone, without those of the earlier sites in between."
+_STEPS = "800 on the first, 200, at the deployment site 60"
 
-    SIMILAR = "similar"
-    DISSIMILAR = "dissimilar"
-    RANDOM = "random"
-
-
-class Choice(StrEnum):
-    """Which of the deployment site's annotated cases come first."""
-
-    UNCERTAIN = "uncertain"
-    CERTAIN = "certain"
-    RANDOM = "random"
+Order = Literal["similar", "dissimilar", "random"]
+Choice = Literal["uncertain", "certain", "random"]
 
 
 def sites(
     archive: ArchiveArgument,
     output: OutputOption,
-    first: Annotated[
-        str | None,
-        typer.Option(
-            "--first",
-            metavar="SITE",
-            help="The site that the model comes from.",
-            show_default="the one that --from was trained on most, else the one with the most labelled cases; never --deployment's",
-        ),
-    ] = None,
+    first: Annotated[str | None, option("--first", metavar="SITE", help=_FIRST, default=_LARGEST)] = None,
     deployment: Annotated[
-        str | None,
-        typer.Option(
-            "--deployment", metavar="SITE", help="The site where the model is to work; it comes last.", show_default=False
-        ),
+        str | None, option("--deployment", metavar="SITE", help="The site where the model is to work; it comes last.")
     ] = None,
     structure: Annotated[
         list[str] | None,
-        typer.Option(
-            "--structure",
-            metavar="NAME[=PART+…]",
-            help="What to outline; may be repeated. A segmenter of it is trained on the first site.",
-            show_default="with --from: that model's",
-        ),
+        option("--structure", metavar="NAME[=PART+…]", help=_STRUCTURE, default="with --from: that model's"),
     ] = None,
-    parent: Annotated[
-        str | None,
-        typer.Option(
-            "--from",
-            metavar="MODEL",
-            help="The pretrained model: a segmenter, a classifier, or a lesion network.",
-            show_default=False,
-        ),
-    ] = None,
-    order: Annotated[
-        Order | None,
-        typer.Option(
-            "--order", help="Which of a further site's cases come first, by likeness to the first site.", show_default="similar"
-        ),
-    ] = None,
+    parent: Annotated[str | None, option("--from", metavar="MODEL", help=_PARENT)] = None,
+    order: Annotated[Order | None, option("--order", help=_ORDER, default="similar")] = None,
     choose: Annotated[
-        Choice | None,
-        typer.Option("--choose", help="Which of the deployment site's cases come first.", show_default="uncertain"),
+        Choice | None, option("--choose", help="Which of the deployment site's cases come first.", default="uncertain")
     ] = None,
     annotated: Annotated[
-        int | None,
-        typer.Option("--annotated", min=1, metavar="N", help="Use so many of the deployment site's cases.", show_default="all"),
+        int | None, option("--annotated", metavar="N", help="Use so many of the deployment site's cases.", default="all", min=1)
     ] = None,
-    alone: Annotated[
-        bool,
-        typer.Option("--alone", help="Show each site's cases alone, without those of the earlier sites in between."),
-    ] = False,
-    steps: Annotated[
-        int | None,
-        typer.Option(
-            "--steps",
-            min=1,
-            metavar="N",
-            help="Optimiser steps a site.",
-            show_default="800 on the first, 200, at the deployment site 60",
-        ),
-    ] = None,
+    alone: Annotated[bool, flag("--alone", _ALONE)] = False,
+    steps: Annotated[int | None, option("--steps", metavar="N", help="Optimiser steps a site.", default=_STEPS, min=1)] = None,
     size: Annotated[
-        int, typer.Option("--size", min=16, max=1024, metavar="N", help="Edge of a new model's input in pixels.")
+        int, option("--size", metavar="N", help="Edge of a new model's input in pixels.", default=True, min=16, max=1024)
     ] = 128,
     as_json: JsonOption = False,
-    device: DeviceOption = Device.AUTO,
+    device: DeviceOption = "auto",
     seed: SeedOption = 0,
 ) -> None:
     """Take a model from site to site: pretrained on the first, continued on the others, fitted to the one where it is deployed.
@@ -148,6 +88,7 @@ def sites(
         from casewise.models import load
         from casewise.models.shipped import default_encoder
         from casewise.reporting.sites import write_sites
+        from casewise.training.from_archive import save_registered
 
         check_new_folder(output)
         plan = _settled(Plan(), order, choose, annotated, alone, steps, device, seed)
@@ -185,8 +126,8 @@ def sites(
                 learning=learning,
             )
         made = done.model.renamed(output.name)
-        made.save(output)
-        _remember(archive, made, output)
+        if warning := save_registered(made, output, archive):
+            say(warning)
         shutil.rmtree(job.folder, ignore_errors=True)
         report = write_sites(done.to_json(), output / "sites.html", title=output.name)
         answer.give(
@@ -218,7 +159,7 @@ class _Job:
         from casewise.lesions.sites import gathered
 
         found = gathered(model, self.archive.cases(), deployment)
-        tell_left_out(found.left_out)
+        say_left_out(found.left_out)
         return found
 
     def made_ready(self, model: Model, examinations: Gathered) -> LesionLearning:
@@ -286,19 +227,19 @@ def _settled(
     annotated: int | None,
     alone: bool,
     steps: int | None,
-    device: Device,
+    device: str,
     seed: int,
 ) -> Plan:
     from casewise.device import resolve_device
 
-    where = resolve_device(device.value)
+    where = resolve_device(device)
     further, deployed = (replace(settings, seed=seed, device=where) for settings in (plan.further, plan.deployed))
     if steps is not None:
         further, deployed = replace(further, steps=steps), replace(deployed, steps=steps)
     return replace(
         plan,
-        order=order.value if order else plan.order,
-        choice=choose.value if choose else plan.choice,
+        order=order or plan.order,
+        choice=choose or plan.choice,
         annotated=annotated,
         rehearsed=plan.rehearsed and not alone,
         further=further,
@@ -328,16 +269,6 @@ def _first(given: str | None, deployment: str | None, model: Model | None, cases
             known, every = counts.get(case.site, (0, 0))
             counts[case.site] = (known + (model is not None and case.key in model.trained_on), every + 1)
     return max(counts, key=lambda site: (site != deployment, counts[site]))
-
-
-def _remember(archive: str, model: Model, output: Path) -> None:
-    from casewise.archive import Archive
-
-    try:
-        with Archive.open(archive) as opened:
-            register(opened, model, output)
-    except ArchiveError as error:  # a training is not lost because its archive cannot be written to
-        say(f"The model is saved, but the archive will not find it by itself: {error}")
 
 
 def _lines(done: Sites) -> list[str]:

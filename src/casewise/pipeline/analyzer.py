@@ -26,11 +26,11 @@ from casewise.image import Image
 from casewise.models import Model
 from casewise.models.encoding import encoder_for
 from casewise.pipeline.prepared import Clock, Prepared
-from casewise.pipeline.writing import ResultWriter, make_folder
+from casewise.pipeline.writing import FileNames, ResultWriter, make_folder
 from casewise.prefetch import MANY, LoadedImage, prefetch
 from casewise.progress import Progress, silent
 from casewise.reporting.finding_files import masks_of
-from casewise.reporting.report import file_stem, write_index
+from casewise.reporting.report import write_index
 from casewise.result import ModelUse, Result
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Analyzer:
         self._routed = application is None
         self._ahead = ahead
         self._examples = self._example_finder(archive) if archive is not None and router is not None else None
-        self._names: dict[str, int] = {}
+        self._names = FileNames()
         self._writer = ResultWriter(output, self.adapter, self._examples) if output is not None else None
         if output is not None:
             make_folder(output)
@@ -172,7 +172,7 @@ class Analyzer:
     def _job(self, loaded: LoadedImage, folder: Path) -> Job:
         path, image, route = loaded.path, loaded.image, loaded.route
         clock = Clock(dict(loaded.seconds))
-        name = self._name(path)
+        name = self._names.next(path)
         if self._writer is not None:
             self._writer.claim(name)
         examination = loaded.examination
@@ -278,14 +278,6 @@ class Analyzer:
 
         encoder = encoder_for(self.adapter.model, self.device) if self.adapter else WaitingEncoder(self.device)
         return Examples(archive, UprightEncoder(encoder, self.device), self.progress)
-
-    def _name(self, path: Path) -> str:
-        stem = name = file_stem(path.name)
-        while name in self._names:
-            self._names[stem] += 1
-            name = f"{stem}-{self._names[stem]}"
-        self._names[name] = 1
-        return name
 
 
 def _without_model(applications: Sequence[Declared], route: Route | None) -> ModelUse:

@@ -37,6 +37,21 @@ def make_folder(folder: Path) -> None:
         raise UsageError(msg) from error
 
 
+class FileNames:
+    """A stem for each image's results; images of one name get ``NAME``, ``NAME-2``, ``NAME-3``, …"""
+
+    def __init__(self) -> None:
+        self._given: dict[str, int] = {}
+
+    def next(self, path: Path) -> str:
+        stem = name = file_stem(path.name)
+        while name in self._given:
+            self._given[stem] += 1
+            name = f"{stem}-{self._given[stem]}"
+        self._given[name] = 1
+        return name
+
+
 @dataclass(frozen=True, eq=False)
 class ResultWriter:
     """Writes the results of many images into one folder.

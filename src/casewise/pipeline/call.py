@@ -1,0 +1,166 @@
+"""The analysis in one call, and the analyzer of many images with its parts opened by name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from casewise.adaptation import subsets
+from casewise.adaptation.similar import usable_cases
+from casewise.applications.organs import NAME as ORGANS
+from casewise.applications.registry import default_registry
+from casewise.archive import Archive
+from casewise.errors import UsageError
+from casewise.examination.sources import sources
+from casewise.files import protecting
+from casewise.models import Model, load, shipped
+from casewise.models.registry import registered
+from casewise.pipeline.analyzer import Analyzer
+from casewise.progress import Progress, silent
+from casewise.result import Result
+from casewise.routing.router import Router
+
+StrPath = str | os.PathLike[str]
+
+
+def analyze(
+    path: StrPath | None = None,
+    *,
+    sequences: Mapping[str, StrPath] | None = None,
+    reference: str | None = None,
+    register: str | None = None,
+    model: StrPath | Model | None = None,
+    archive: StrPath | Archive | None = None,
+    adapt: str | None = None,
+    region: str | None = None,
+    application: str | None = None,
+    declarations: Sequence[StrPath] = (),
+    site: str | None = None,
+    output: StrPath | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    progress: Progress = silent,
+) -> Result:
+    """Analyse one image: its kind, the applications for that kind, a model fitted to it, and the findings with their masks.
+
+    path : a file, or a folder that holds a DICOM series or an MR examination of several.
+    sequences : instead of ``path``, the images of one examination by their sequences' names, the reference first.
+    reference, register : of an examination: the sequence whose grid the others are brought to, and how (``rigid``, ``deformable``,
+        ``none``).
+    model : a model, or its folder, file or name; without one the newest that was trained on the archive, if any.
+    archive : an archive of similar cases, or where one lies.
+    adapt : ``none``, ``similar`` (the model is refined on the similar cases) or ``subset`` (the model of the image's subset); by
+        default ``similar`` for a segmenter with an archive, else ``none``.
+    region : a structure of the model, within which similar cases are compared.
+    application : the name of the only application to run; by default those of the image's kind, and the model.
+    declarations : TOML files that declare applications and rules. site : where the image comes from, for these rules.
+    output : a folder for the report, the masks and the result as JSON; without one nothing is written.
+    device : ``auto``, ``cpu`` or ``cuda``. seed : the same seed gives the same result.
+    progress : called with a step's name, how much of it is done, and of how much.
+
+    The result's masks are (*spatial) bool on the image's grid; its findings name files only where there is an ``output``.
+    Raises CasewiseError, one sentence, for an image that cannot be analysed, and UsageError for options that do not go together.
+
+    >>> result = casewise.analyze("chest.png")
+    >>> print(result)
+    >>> [(finding.label, finding.probability, result.mask_of(finding)) for finding in result.summary.findings]
+    """
+    images = [Path(path)] if path is not None else []
+    named = [(name, Path(file)) for name, file in (sequences or {}).items()]
+    (source,) = sources(images, named, reference, register)
+    opening = open_analyzer(
+        model=model,
+        archive=archive,
+        adapt=adapt,
+        region=region,
+        application=application,
+        declarations=declarations,
+        site=site,
+        output=output,
+        device=device,
+        seed=seed,
+        progress=progress,
+    )
+    with protecting([*images, *(file for _, file in named)]), opening as analyzer:
+        return analyzer.one(source)
+
+
+@contextmanager
+def open_analyzer(
+    *,
+    model: StrPath | Model | None = None,
+    archive: StrPath | Archive | None = None,
+    adapt: str | None = None,
+    region: str | None = None,
+    application: str | None = None,
+    declarations: Sequence[StrPath] = (),
+    site: str | None = None,
+    output: StrPath | None = None,
+    device: str = "auto",
+    seed: int = 0,
+    progress: Progress = silent,
+    notify: Callable[[str], None] = lambda sentence: None,
+) -> Iterator[Analyzer]:
+    """An :class:`Analyzer` for many images, by the options of :func:`analyze`; an archive that it opens is closed at the end.
+
+    notify : called with a sentence that says which of several models was taken.
+    """
+    with ExitStack() as stack:
+        opened = archive if isinstance(archive, Archive) or archive is None else stack.enter_context(Archive.open(Path(archive)))
+        network = model if isinstance(model, Model) else _model(model, opened, notify)
+        regions = _region_model(opened) if adapt == "similar" else None
+        if network is None and ((adapt not in (None, "none") and regions is None) or application == ORGANS):
+            msg = (
+                "Name a model with --model, or an archive that one was trained on with --archive: "
+                "`casewise models` lists the models that are there, `casewise train` makes one."
+            )
+            raise UsageError(msg)
+        # Classifiers gained nothing from refinement where it was measured (benchmarks/results/similar_cases.md).
+        adapt = adapt or ("similar" if opened and network and network.task == "segmentation" else "none")
+        if opened and network and adapt == "subset":
+            subsets.load(subsets.default_folder(opened, network))  # none were made: an error now, not one for every image
+        router = _router() if application is None else None
+        registry = default_registry([Path(file) for file in declarations] or None)
+        if router is not None and declarations:
+            registry.check_categories(router.categories)
+        yield Analyzer(
+            network,
+            Path(output) if output is not None else None,
+            archive=opened,
+            adapt=adapt,
+            regions=regions,
+            router=router,
+            applications=registry,
+            application=application,
+            site=site,
+            region=region,
+            device=device,
+            seed=seed,
+            ahead=network is None,
+            progress=progress,
+        )
+
+
+def _model(name: StrPath | None, archive: Archive | None, notify: Callable[[str], None]) -> Model | None:
+    """The model of that name; without one the newest that the archive knows, if any."""
+    if name is not None:
+        return load(name, archive=archive)
+    known = registered(archive)
+    if not known:
+        return None
+    newest, folder = known[-1]
+    if len(known) > 1:
+        notify(f"Of the {len(known)} models trained on this archive the newest is used, {newest}; --model names another.")
+    return load(folder)
+
+
+def _region_model(archive: Archive | None) -> Model | None:
+    """The model of a chest radiograph's regions, where the archive has labels from which it can learn."""
+    model = load("chest_regions") if archive is not None else None
+    return model if model is not None and archive is not None and usable_cases(model, archive) else None
+
+
+def _router() -> Router | None:
+    return Router.load() if "router" in shipped.names() else None
