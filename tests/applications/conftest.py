@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from casewise.applications.isolated import Runner
+from casewise.applications.runner import Runner
 from casewise.formats import write
 from casewise.header import Header
 from casewise.image import Image

@@ -16,6 +16,7 @@ BUILT_IN = (
         seconds=60.0,
         memory_mb=4096.0,
         origin="casewise",
+        own=True,
         detects=(),
     ),
     *(
@@ -27,6 +28,7 @@ BUILT_IN = (
             f"By the small model {shipped.model} that comes with casewise; its card says how good it is, and on how few images.",
             settings={"name": shipped.name, "device": "cpu", "masks": "."},
             origin="casewise",
+            own=True,
             detects=shipped.detects,
         )
         for shipped in CATALOGUE.values()
@@ -39,8 +41,9 @@ BUILT_IN = (
         "Both lungs, the heart and the lung behind it, outlined in any frontal chest radiograph.",
         settings={"device": "cpu", "masks": "."},
         origin="casewise",
+        own=True,
         detects=(),
-        shared=True,
+        regions=True,
     ),
     Declared(
         "cardiothoracic-ratio",
@@ -50,8 +53,9 @@ BUILT_IN = (
         "The heart's width over the thorax's, with the lines drawn as a radiologist would.",
         settings={"device": "cpu", "masks": "."},
         origin="casewise",
+        own=True,
         detects=(),
-        shared=True,
+        regions=True,
     ),
     Declared(
         "irregularities",
@@ -61,8 +65,9 @@ BUILT_IN = (
         "Nodules, looked for in segments of lungs and heart at 0.7 mm a pixel; its card says how many it misses.",
         settings={"device": "cpu", "maps": "."},
         origin="casewise",
+        own=True,
         detects=("nodule", "tuberculosis"),
-        shared=True,
+        regions=True,
     ),
     Declared(
         "abnormality",
@@ -73,6 +78,7 @@ BUILT_IN = (
         settings={"device": "cpu", "maps": "."},
         seconds=180.0,
         origin="casewise",
+        own=True,
         detects=("abnormality",),
     ),
     Declared(
@@ -85,6 +91,7 @@ BUILT_IN = (
         seconds=120.0,
         sequences=SEQUENCES,
         origin="casewise",
+        own=True,
         detects=("lesions",),
     ),
 )

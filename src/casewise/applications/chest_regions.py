@@ -1,26 +1,31 @@
-"""The regions of a chest radiograph, which several applications start from."""
+"""The regions of a chest radiograph, which several applications start from: outlined once for all that are given the image."""
 
 from __future__ import annotations
 
-from casewise.applications.sharing import shared
+from weakref import WeakKeyDictionary
+
 from casewise.chest import Regions, regions
-from casewise.chest.region_files import read_regions, write_regions
 from casewise.errors import CasewiseError
 from casewise.image import Image
 
-REGIONS = "regions"
+# Of the images that this process still holds; a text is the reason for which one was refused.
+_KNOWN: WeakKeyDictionary[Image, Regions | str] = WeakKeyDictionary()
 
 
 def chest_regions(image: Image, device: str) -> Regions:
-    """As :func:`casewise.chest.regions`, but outlined once for all the applications that see the image in one run."""
-
-    def outlined() -> Regions | CasewiseError:
+    """As :func:`casewise.chest.regions`, but computed (or refused) once for an image."""
+    known = _KNOWN.get(image)
+    if known is None:
         try:
-            return regions(image, device)
+            known = regions(image, device)
         except CasewiseError as error:
-            return error
+            known = str(error)
+        keep(image, known)
+    if isinstance(known, str):
+        raise CasewiseError(known)
+    return known
 
-    found = shared(REGIONS, outlined, write_regions, read_regions)
-    if isinstance(found, CasewiseError):
-        raise found
-    return found
+
+def keep(image: Image, known: Regions | str) -> None:
+    """Let :func:`chest_regions` answer with these."""
+    _KNOWN[image] = known

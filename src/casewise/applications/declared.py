@@ -117,8 +117,9 @@ class Declared:
     it is asked for by name, or where a rule adds it. features : what it looks for, in words.
     seconds : wall time for one image. start_seconds : wall time to start it and load its model, once for many images.
     memory_mb : resident memory of all its processes together. settings : what it is started with. origin : who declared it.
-    shared : whether it starts from what others start from too, which is then made once an image, by
-    :mod:`casewise.applications.sharing`; such applications trust one another, so that only what comes with casewise says so.
+    own : whether it comes with casewise, and shares a process with the others that do
+    (:mod:`casewise.applications.own_process`); every other is isolated.
+    regions : whether it starts from a chest's regions, so that it profits where a caller refines them.
     detects : labels of the findings that it can give and that are signs of disease; () for one that only measures; None where it
     does not say. A report says of these labels alone that they were looked for and not found.
     sequences : of an examination a Python object is then given these, a channel each, in this order
@@ -137,7 +138,8 @@ class Declared:
     memory_mb: float = 4096.0
     origin: str = "code"
     sequences: tuple[str, ...] = ()
-    shared: bool = False
+    own: bool = False
+    regions: bool = False
     detects: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:

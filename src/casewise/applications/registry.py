@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
@@ -136,7 +137,7 @@ def _declared_by(point: EntryPoint, package: str) -> Declared:
     """An entry point names a ``Declared``, or a class that says its ``categories`` and ``features`` itself."""
     loaded = point.load()
     if isinstance(loaded, Declared):
-        return loaded
+        return replace(loaded, own=False)
     try:
         categories, features = tuple(loaded.categories), tuple(loaded.features)
     except (AttributeError, TypeError) as error:

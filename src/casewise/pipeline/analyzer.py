@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -14,11 +13,10 @@ from typing import TYPE_CHECKING
 from casewise.adaptation.adapter import SHOWN, Adapted, Adapter
 from casewise.adaptation.refinement import Plan
 from casewise.adaptation.regions import RegionAdapter
-from casewise.applications.chest_regions import REGIONS
-from casewise.applications.isolated import Done, Job, Ran, Runner
 from casewise.applications.organs import NAME as ORGANS
 from casewise.applications.organs import detected_by, findings_of
-from casewise.chest.region_files import write_regions
+from casewise.applications.outcome import Done, Job, Ran
+from casewise.applications.runner import Runner
 from casewise.device import resolve_device
 from casewise.errors import CasewiseError, UsageError
 from casewise.files import claim
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
     from casewise.applications.declared import Declared
     from casewise.applications.registry import Registry
     from casewise.archive import Archive
+    from casewise.chest import Regions
     from casewise.examination.examination import Examination
     from casewise.examination.reading import Source
     from casewise.routing.examples import Examples
@@ -192,25 +191,25 @@ class Analyzer:
         if self.adapter is None:
             prepared = replace(prepared, use=_without_model(applications, route))
         stacked = examination.stacked if examination is not None else None
-        known, notes = self._adapted_regions(image, applications, clock)
+        regions, notes = self._adapted_regions(image, applications, clock)
         prepared = replace(prepared, notes=(*prepared.notes, *notes))
-        return Job(path, image, applications, folder / f"{name}-files", category, member, prepared, stacked, known)
+        return Job(path, image, applications, folder / f"{name}-files", category, member, prepared, stacked, regions)
 
     def _adapted_regions(
         self, image: Image, applications: Sequence[Declared], clock: Clock
-    ) -> tuple[dict[str, Callable[[Path], None]], tuple[str, ...]]:
-        """What the applications that start from a chest's regions are given of them, and the sentence that says which model it was.
+    ) -> tuple[Regions | None, tuple[str, ...]]:
+        """The refined regions of a chest for the applications that start from them, and the sentence that says which model it was.
 
-        Nothing where none of them sees the image, or where it is refused: they refuse it themselves.
+        None where none of them is given the image, or where it is refused: they refuse it themselves.
         """
-        if self._regions is None or not any(one.shared for one in applications):
-            return {}, ()
+        if self._regions is None or not any(one.regions for one in applications):
+            return None, ()
         try:
             with clock.step("refine_regions"):
                 found = self._regions.outlined(image)
         except CasewiseError:
-            return {}, ()
-        return {REGIONS: partial(write_regions, found=found.regions)}, (f"Regions: {found.reason}",)
+            return None, ()
+        return found.regions, (f"Regions: {found.reason}",)
 
     def _predicted(self, adapter: Adapter, prepared: Prepared, image: Image) -> Prepared:
         """With the answer of the model, fitted to the image."""

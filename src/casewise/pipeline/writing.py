@@ -11,7 +11,7 @@ import numpy as np
 
 from casewise import formats
 from casewise.adaptation.adapter import SHOWN, Adapter
-from casewise.applications.isolated import Ran
+from casewise.applications.outcome import Ran
 from casewise.errors import UsageError
 from casewise.files import claim, wrote
 from casewise.formats.dicom.write_segmentation import SUFFIX, segmentation_of

@@ -12,8 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
-from casewise.applications.sharing import shared
+from casewise.applications import chest_regions
+from casewise.applications.declared import Declared, PythonRun
+from casewise.chest import Regions
 from casewise.confinement.protections import protections
+from casewise.errors import CasewiseError
 from casewise.finding import Finding
 from casewise.formats import write_mask
 from casewise.image import Box, Image
@@ -145,31 +148,38 @@ confined = protections().writes
 
 
 class Sharing:
-    """Asks for what ``once`` others ask for too, and says what it got and whether this process had to make it."""
+    """Starts from a chest's regions, which it does not look at: tells how often this process has outlined any."""
 
-    def __init__(self, outcome: str = "made") -> None:
+    def __init__(self, outcome: str = "") -> None:
         self._outcome = outcome
 
     def analyze(self, image: Image) -> list[Finding]:
-        made = []
+        chest_regions.regions = _counted  # in this process alone
+        chest_regions.chest_regions(image, "cpu")
+        if self._outcome == "dies":
+            os._exit(3)
+        if self._outcome == "hangs":
+            time.sleep(600)
+        if self._outcome == "eats":
+            held = []
+            while True:
+                held.append(np.ones(4_000_000))
+                time.sleep(0.02)
+        if self._outcome == "refuses":
+            raise CasewiseError("the image is upside down")
+        if self._outcome == "raises":
+            raise RuntimeError("the network has 3 channels")
+        mask = write_mask("mask.png", image.array[0] > 0, image)
+        return [Finding("x", "bright", mask=mask, measures={"outlined": len(_outlined), "process": _PROCESS})]
 
-        def make() -> str:
-            made.append(1)
-            time.sleep(0.3)
-            if self._outcome == "dies":
-                os._exit(3)
-            return f"{uuid.uuid4()} saw {float(image.array.mean())}"
 
-        text = shared("what", make, lambda path, told: path.write_text(told) and None, Path.read_text)
-        return [Finding("x", text, measures={"made": len(made)})]
+_outlined: list[Image] = []
+_PROCESS = float(uuid.uuid4().int % 2**50)  # its number says nothing: in a namespace of its own each may be the second
 
 
-class Trespassing:
-    """Writes where the applications that share something may, and it may not."""
-
-    def analyze(self, image: Image) -> list[Finding]:
-        (Path.cwd().parents[2] / "shared" / "what").write_text("nonsense")
-        return [Finding("x", "wrote")]
+def _counted(image: Image, device: str) -> Regions:
+    _outlined.append(image)
+    return Regions({})
 
 
 class Secrets:
@@ -219,3 +229,6 @@ def _pipe() -> int:
         except OSError:
             continue
     return 1
+
+
+liar = Declared("liar", ("*",), ("f",), PythonRun("tests.applications.isolated.behaviours:Bright"), own=True)

@@ -15,9 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from casewise.applications.declared import CommandRun, Declared, EndpointRun, PythonRun
-from casewise.applications.isolated import ApplicationError, Done, Job, Ran, Runner
 from casewise.applications.isolated.answers import checked, findings_of_result, parse
 from casewise.applications.isolated.directory import Directory, copied, listed
+from casewise.applications.outcome import ApplicationError, Done, Job, Ran
+from casewise.applications.runner import Runner
 from casewise.confinement import processes, protections
 from casewise.formats import read
 

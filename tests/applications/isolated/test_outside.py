@@ -20,9 +20,10 @@ import pytest
 from pydicom.data import get_testdata_file
 
 from casewise.applications.declared import CommandRun, ContainerRun, Declared, EndpointRun, Run
-from casewise.applications.isolated import Done, Job, Ran, Runner
 from casewise.applications.isolated.commands import command_argv, container_argv
+from casewise.applications.outcome import Done, Job, Ran
 from casewise.applications.registry import default_registry
+from casewise.applications.runner import Runner
 from casewise.formats import read
 from tests.applications.isolated.behaviours import confined
 

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from casewise.applications.declared import Declared, PythonRun
-from casewise.applications.isolated import Done, Failure, Job, Ran, Runner
+from casewise.applications.outcome import Done, Failure, Job, Ran
+from casewise.applications.runner import Runner
 from casewise.confinement import processes as table
 from casewise.formats import read, read_mask
 from tests.applications.isolated.behaviours import confined
@@ -250,19 +251,20 @@ def test_closing_in_the_middle_leaves_no_process_and_no_file(picture: Path) -> N
     made._executor.submit(time.sleep, 0)
     import threading
 
-    threading.Timer(2.0, made._stopping.set).start()
+    threading.Timer(2.0, made._supervision.stopping.set).start()
     ran = next(running)
     assert "because casewise was" in reason(ran, "sleeps")
     made.close()
     assert set(marked()) <= before
-    assert not made._scratch.exists()
+    assert not made._supervision.scratch.path.exists()
 
 
 SCRIPT = f"""
 import sys, threading, os, signal
 from pathlib import Path
 from casewise.applications.declared import Declared, PythonRun
-from casewise.applications.isolated import Job, Runner
+from casewise.applications.outcome import Job
+from casewise.applications.runner import Runner
 from casewise.formats import read
 path = Path(sys.argv[1])
 known = Declared("sleeps", ("*",), ("f",), PythonRun("{HERE}:Sleeps"))
@@ -300,10 +302,10 @@ def test_what_a_killed_casewise_left_behind_is_removed(tmp_path: Path, monkeypat
         (folder / "lock").touch()
         (folder / "image-1.npy").touch()
     with Runner(workers=1) as held:
-        for folder in (left, others, held._scratch):
+        for folder in (left, others, held._supervision.scratch.path):
             os.utime(folder, (0, 0))
         with Runner(workers=1):
             assert not left.exists()
             assert young.exists()
             assert others.exists()
-            assert held._scratch.exists()
+            assert held._supervision.scratch.path.exists()

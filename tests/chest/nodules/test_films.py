@@ -13,7 +13,6 @@ from benchmarks import nodules
 from casewise import chest, formats
 from casewise.applications.chest_regions import chest_regions
 from casewise.applications.irregularities import NODULE, Irregularities, box_of
-from casewise.applications.sharing import sharing
 from casewise.chest.nodules.box_fusion import Detection
 from casewise.chest.nodules.detector import odds, seen_mm
 from casewise.chest.nodules.false_positive_reduction import CANDIDATES, CUES, MOST, Judge, lungs_of
@@ -34,12 +33,11 @@ FILMS = {"jsrt/JPCLN024.png": "jsrt/images/JPCLN024.png", "nih/00001873_000.jpg"
 
 @pytest.mark.shared
 @pytest.mark.parametrize("name", FILMS)
-def test_the_application_reports_what_the_benchmark_measures(name: str, shared_data: Path, tmp_path: Path) -> None:
+def test_the_application_reports_what_the_benchmark_measures(name: str, shared_data: Path) -> None:
     image = formats.read(shared_data / FILMS[name])
     application = Irregularities(device="cpu")
-    with sharing(tmp_path):
-        findings = application.analyze(image)
-        regions = chest_regions(image, "cpu")
+    findings = application.analyze(image)
+    regions = chest_regions(image, "cpu")
     here = nodule_films.found_on(image, regions)
     measured = marks_among(here.found, here.lungs, here.millimetres, Judge.of(shipped.load("irregularities").ready("cpu")))
     told = [finding for finding in findings if finding.label == NODULE]

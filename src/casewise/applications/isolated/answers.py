@@ -8,7 +8,7 @@ import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from casewise.applications.isolated.outcome import ApplicationError
+from casewise.applications.outcome import ApplicationError
 from casewise.errors import CasewiseError
 from casewise.finding import FINDING, KINDS, MEASURE, Finding
 from casewise.image import Box, Image

@@ -13,15 +13,13 @@ from typing import IO, Any
 
 from casewise.applications.isolated.answers import MOST_BYTES, RESULT, findings_of_result, parse
 from casewise.applications.isolated.directory import Directory
+from casewise.applications.isolated.environment import PASSED, PASSED_TO_RUNTIMES, THREADS, passed
 from casewise.applications.isolated.folders import fill
-from casewise.applications.isolated.outcome import ApplicationError
 from casewise.applications.isolated.task import Runs, Task
+from casewise.applications.outcome import ApplicationError
 from casewise.confinement import processes
 
-_LAST_WORDS = 64 * 1024
-PASSED = ("PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES", "SSL_CERT_FILE")
-PASSED_TO_RUNTIMES = ("HOME", "XDG_RUNTIME_DIR", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "CONTAINER_HOST")
-THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS")
+_TAIL = 64 * 1024  # bytes of what a program writes that are kept
 _KILLED = 137
 # Where mercure mounts them; programs that were written for it may not look at the variables.
 CONTAINER_IN, CONTAINER_OUT = "/tmp/data", "/tmp/output"  # noqa: S108 inside the container
@@ -95,13 +93,6 @@ def _folders(inside: str, out: str) -> dict[str, str]:
     return {**names, "HOLOSCAN_INPUT_PATH": inside, "HOLOSCAN_OUTPUT_PATH": out}
 
 
-def passed(names: Sequence[str]) -> dict[str, str]:
-    """Those of this process's variables that are named, or begin as one that ends in ``*``, and the language's."""
-    exact = {name for name in names if not name.endswith("*")}
-    begins = ("LC_", *(name[:-1] for name in names if name.endswith("*")))
-    return {name: value for name, value in os.environ.items() if name in exact or name.startswith(begins)}
-
-
 def _execute(argv: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
     try:
         process = subprocess.Popen(  # noqa: S603 an argument list that the user declared; no shell
@@ -144,7 +135,7 @@ def _drain(pipe: IO[bytes], words: bytearray) -> None:
     """Keep the end of what the program says; a program that says very much must neither wait nor fill the memory."""
     while chunk := pipe.read1(65536):  # type: ignore[attr-defined]
         words += chunk
-        del words[:-_LAST_WORDS]
+        del words[:-_TAIL]
 
 
 def _result(out: Directory) -> tuple[list[object], list[str]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
-from casewise.applications.isolated.outcome import ApplicationError
+from casewise.applications.outcome import ApplicationError
 
 DEEPEST, MOST_FILES, MOST_BYTES = 32, 10_000, 16 << 30
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC

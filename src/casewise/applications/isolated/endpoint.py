@@ -14,8 +14,8 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 
 from casewise.applications.isolated.answers import MOST_BYTES, findings_of_result, parse
-from casewise.applications.isolated.outcome import ApplicationError
 from casewise.applications.isolated.task import Runs, Task
+from casewise.applications.outcome import ApplicationError
 
 _SECONDS_OF_SILENCE = 3600  # the parent ends the worker at the declared limit; this only frees a lost connection
 

@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import importlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from casewise.applications.isolated.outcome import ApplicationError
 from casewise.applications.isolated.task import Runs, Task
-from casewise.applications.sharing import sharing
+from casewise.applications.outcome import ApplicationError
 from casewise.finding import Finding
+from casewise.image import Image
 
 
 def started(target: str, settings: Mapping[str, object]) -> Runs:
     """Import ``module:object`` and make it ready; a class or function is called with the settings."""
+    application = loaded(target, settings)
+
+    def run(task: Task) -> tuple[list[object], list[str]]:
+        image = task.image()
+        os.chdir(task.out)
+        return analyzed(application, image)
+
+    return run
+
+
+def loaded(target: str, settings: Mapping[str, object]) -> Any:
+    """The object that ``module:object`` names, or what it gives when called with the settings: it has a method ``analyze``."""
     module_name, _, attribute = target.partition(":")
     try:
         found = getattr(importlib.import_module(module_name), attribute)
@@ -23,19 +35,16 @@ def started(target: str, settings: Mapping[str, object]) -> Runs:
     except AttributeError as error:
         raise ApplicationError(f"cannot be loaded: {module_name} has no {attribute}") from error
     application = _made(found, target, settings)
-    analyze: Callable[[Any], object] | None = getattr(application, "analyze", None)
-    if not callable(analyze):
+    if not callable(getattr(application, "analyze", None)):
         raise ApplicationError(f"cannot be loaded: {target} gives no object with a method analyze(image)")
+    return application
 
-    def run(task: Task) -> tuple[list[object], list[str]]:
-        image = task.image()
-        os.chdir(task.out)
-        with sharing(task.shared):
-            findings = _told(analyze(image))
-        notes = getattr(application, "notes", ())
-        return findings, [str(note) for note in notes] if isinstance(notes, (list, tuple)) else []
 
-    return run
+def analyzed(application: Any, image: Image) -> tuple[list[object], list[str]]:
+    """(findings as JSON, notes) of an image."""
+    findings = _as_json(application.analyze(image))
+    notes = getattr(application, "notes", ())
+    return findings, [str(note) for note in notes] if isinstance(notes, (list, tuple)) else []
 
 
 def _made(found: Any, target: str, settings: Mapping[str, object]) -> object:
@@ -48,7 +57,7 @@ def _made(found: Any, target: str, settings: Mapping[str, object]) -> object:
     return found(**settings)
 
 
-def _told(answer: object) -> list[object]:
+def _as_json(answer: object) -> list[object]:
     if not isinstance(answer, (list, tuple)):
         raise ApplicationError(f"answered with {type(answer).__name__}, where a list of findings is allowed")
     findings: list[object] = []

@@ -7,66 +7,50 @@ It is confined before this module is imported (:mod:`casewise.confinement.superv
 
 from __future__ import annotations
 
-import errno
 import json
 import os
-import queue
-import threading
-import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from casewise.applications.isolated.answers import MOST_BYTES, check_files, checked
+from casewise.applications.isolated.answers import check_files, checked
 from casewise.applications.isolated.directory import Directory, listed
-from casewise.applications.isolated.outcome import ApplicationError
+from casewise.applications.isolated.serving import Requests, dumped, guarded
 from casewise.applications.isolated.task import Runs, Task
-from casewise.errors import CasewiseError
 
 READY = b"."
 START, ANSWER = "start.json", "answer.json"
-_LAST_WORDS = 64 * 1024
 
 
 def main() -> None:
     """Serve until stdin ends."""
-    lines = os.fdopen(os.dup(0), "r", encoding="utf-8")
-    signal = os.dup(1)
-    nothing = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nothing, 0)
-    os.dup2(2, 1)
-    start = json.loads(lines.readline())
+    requests = Requests()
+    start = json.loads(requests.next())
     root = Path(start["root"])
-    tasks: queue.SimpleQueue[str] = queue.SimpleQueue()
-    threading.Thread(target=_receive, args=(lines, tasks), daemon=True).start()
+    made: list[Runs] = []
+
+    def begun() -> dict[str, object]:
+        made.append(_started(start))
+        return {}
+
     with Directory.open(root) as own:
-        runs = _guarded(own, START, lambda: _started(start))
-    os.write(signal, READY)
-    if runs is None:
+        own.write(START, dumped(guarded(begun)))
+    os.write(requests.answers, READY)
+    if not made:
         return
     former: str | None = None
     while True:
-        document = json.loads(tasks.get())
+        document = requests.next()
         if former is not None:  # here and not by the parent, whose threads wait for each other at every file
             with suppress(OSError), Directory.open(root) as folder:
                 folder.remove(former)
-        task = Task(
-            **{
-                **document,
-                "folder": Path(document["folder"]),
-                "source": Path(document["source"]),
-                "grid": tuple(document["grid"]),
-                "array": Path(document["array"]) if document["array"] else None,
-                "shared": Path(document["shared"]) if document["shared"] else None,
-            }
-        )
+        task = Task.of(json.loads(document))
         former = task.folder.name
         with Directory.open(root) as own, own.inner(former) as folder, folder.inner("out") as out:
-            _guarded(folder, ANSWER, partial(_answered, runs, task, start["name"], out))
+            folder.write(ANSWER, dumped(guarded(lambda: _answered(made[0], task, start["name"], out))))  # noqa: B023 called here
         os.chdir(root)
-        os.write(signal, READY)
+        os.write(requests.answers, READY)
 
 
 def _started(start: Mapping[str, Any]) -> Runs:
@@ -90,47 +74,3 @@ def _answered(runs: Runs, task: Task, name: str, out: Directory) -> dict[str, ob
     if any(finding.mask or finding.map for finding in found):
         check_files(found, task.image())
     return {"findings": findings, "notes": notes}
-
-
-def _guarded(folder: Directory, name: str, body: Callable[[], Any]) -> Any:
-    """What ``body`` gives, and a file ``name`` in ``folder`` that says so; or None, and why."""
-    log, result = "", None
-    try:
-        result = body()
-        answer: dict[str, object] = result if isinstance(result, dict) else {}
-    except ApplicationError as error:
-        answer, log = {"failure": str(error), "sound": True}, error.log
-    except CasewiseError as error:
-        answer = {"failure": f"says: {error}", "sound": True}
-    except MemoryError:
-        answer = {"failure": "had not enough memory"}
-    except BaseException as error:  # another's program may raise anything, SystemExit too
-        answer, log = {"failure": _clause(error)}, traceback.format_exc()
-    if log:
-        answer["log"] = log[-_LAST_WORDS:]
-    folder.write(name, _dumped(answer))
-    return result
-
-
-def _clause(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        place = f" {error.filename}" if error.filename else ""
-        return f"tried to use{place}, which it may not; an application writes in its own folder only"
-    first = " ".join(str(error).split())[:200]
-    return f"failed with {type(error).__name__}{': ' if first else ''}{first}"
-
-
-def _dumped(answer: Mapping[str, object]) -> bytes:
-    try:
-        text = json.dumps(answer)
-    except (TypeError, ValueError, RecursionError) as error:
-        text = json.dumps({"failure": f"returned a result that is not JSON: {str(error)[:200]}"})
-    if len(text) > MOST_BYTES:
-        text = json.dumps({"failure": f"returned a result of {len(text):,} bytes; allowed are {MOST_BYTES:,}"})
-    return text.encode("ascii")
-
-
-def _receive(lines: Any, tasks: queue.SimpleQueue[str]) -> None:
-    for line in lines:
-        tasks.put(line)
-    os._exit(0)  # its supervisor ends what it started

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from casewise.applications.declared import Declared
 from casewise.errors import CasewiseError
 from casewise.finding import Finding
 from casewise.image import Image
 
+if TYPE_CHECKING:
+    from casewise.chest.region import Regions
+
 
 class ApplicationError(CasewiseError):
-    """An application failed, hung, took too much or answered rubbish.
+    """An application failed, hung, took too much or answered with what is no result; the message is a clause without its name.
 
-    log : its last words, where it had any. sound : whether its process can be given the next image.
+    log : the end of its stderr, or a traceback. sound : whether its process can be given the next image.
     """
 
     log: str = ""
@@ -30,7 +34,8 @@ class Job:
     folder : where files that applications write are kept, each application's in a folder of its name; made when there are any.
     category : what the router said the image is. sequences : gives several sequences of the image's examination on its grid, by
     their names, to applications that declare them; None where it is of none. tag : the caller's own; it comes back as it is.
-    known : what the caller knows already of what :mod:`casewise.applications.sharing` keeps, by name: it writes it to a path.
+    regions : of a chest radiograph, where the caller has them already, as by a refined model; casewise's own applications then use
+    these and outline none themselves.
     """
 
     path: Path
@@ -41,14 +46,14 @@ class Job:
     member: str | None = None
     tag: object = None
     sequences: Callable[[Sequence[str]], Image] | None = None
-    known: Mapping[str, Callable[[Path], None]] = field(default_factory=dict)
+    regions: Regions | None = None
 
-    def for_application(self, known: Declared) -> Image:
+    def for_application(self, declared: Declared) -> Image:
         """What an application is given. Raises ApplicationError where its sequences are not there."""
-        if self.sequences is None or not known.sequences:
+        if self.sequences is None or not declared.sequences:
             return self.image
         try:
-            return self.sequences(known.sequences)
+            return self.sequences(declared.sequences)
         except CasewiseError as error:
             refusal = ApplicationError(f"had nothing to see: {error}")
             refusal.sound = True
@@ -78,7 +83,7 @@ class Done:
 
 @dataclass(frozen=True)
 class Failure:
-    """An application that gave no answer. reason : one sentence. log : where its last words were kept, if it had any."""
+    """An application that gave no answer. reason : one sentence. log : the file with the end of its stderr, if it wrote any."""
 
     application: str
     reason: str
