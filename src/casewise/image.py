@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -117,7 +118,7 @@ class Box:
 
     def __post_init__(self) -> None:
         if len(self.lower) != len(self.upper) or any(lo >= hi for lo, hi in zip(self.lower, self.upper, strict=True)):
-            msg = f"A box needs lower < upper on every axis; given was lower {self.lower}, upper {self.upper}."
+            msg = f"A box needs lower < upper on every axis; got lower {self.lower}, upper {self.upper}."
             raise CasewiseError(msg)
 
     @property
@@ -131,6 +132,11 @@ class Box:
     def to_json(self) -> list[list[int]]:
         """``[[lower, upper], …]``, one pair an axis."""
         return [[int(lo), int(hi)] for lo, hi in zip(self.lower, self.upper, strict=True)]
+
+    @classmethod
+    def whole(cls, shape: Sequence[int]) -> Box:
+        """The box of all voxels of a grid of ``shape`` (*spatial)."""
+        return cls((0,) * len(shape), tuple(shape))
 
     @classmethod
     def around(cls, mask: Array) -> Box | None:

@@ -223,10 +223,7 @@ def framed(image: Image, within: npt.NDArray[np.bool_] | None = None) -> tuple[I
     box = Box.around(within)
     if box is None:
         return scaled(image, within), within, tuple(slice(0, n) for n in within.shape)
-    affine = image.affine.copy()
-    affine[:3, 3] += affine[:3, : len(box.lower)] @ np.asarray(box.lower, float)
-    cut = scaled(image, within)
-    return Image(cut.array[(slice(None), *box.slices)], affine, image.header, image.source), within[box.slices], box.slices
+    return scaled(image, within).crop(box), within[box.slices], box.slices
 
 
 def pictures_of(cases: Sequence[Case], spec: Spec) -> Tensor:

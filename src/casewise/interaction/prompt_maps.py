@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from casewise.image import Box
 from casewise.interaction.geodesic import FAR, Floats, geodesic
 from casewise.interaction.intensity_likelihood import histogram, log_ratio
 from casewise.models.networks.prompts import DEFAULT
@@ -140,17 +141,11 @@ def middle(box: Mask) -> Mask:
     """The central third, along each axis, of the box in each of ``box`` (N, *grid)."""
     found = np.zeros_like(box)
     for number, one in enumerate(box):
-        window: list[slice] = []
-        for axis in range(one.ndim):
-            hits = np.flatnonzero(one.any(axis=tuple(other for other in range(one.ndim) if other != axis)))
-            if not len(hits):
-                break
-            size = int(hits[-1]) + 1 - int(hits[0])
-            third = max(1, round(size / 3))
-            start = int(hits[0]) + (size - third) // 2
-            window.append(slice(start, start + third))
-        if len(window) == one.ndim:
-            found[number][tuple(window)] = True
+        around = Box.around(one)
+        if around is not None:
+            thirds = [max(1, round(side / 3)) for side in around.shape]
+            starts = [lo + (n - third) // 2 for lo, n, third in zip(around.lower, around.shape, thirds, strict=True)]
+            found[number][tuple(slice(start, start + third) for start, third in zip(starts, thirds, strict=True))] = True
     return found
 
 
@@ -159,11 +154,13 @@ def _slack(box: Mask, scale: npt.NDArray[np.float64] | None) -> Floats:
     found = np.zeros(box.shape, np.float32)
     most = SLACK[box.ndim - 1]
     for number, one in enumerate(box):
+        around = Box.around(one)
+        if around is None:
+            continue
         within = []
         for axis in (0, 1):
-            hits = np.flatnonzero(one.any(axis=tuple(other for other in range(one.ndim) if other != axis)))
             places = np.arange(one.shape[axis]) + 0.5
-            low, high = (float(hits[0]), float(hits[-1]) + 1) if len(hits) else (0.0, 0.0)
+            low, high = around.lower[axis], around.upper[axis]
             voxels = 1.0 if scale is None else float(scale[number, axis])
             within.append(np.minimum(places - low, high - places) * voxels / most)
         depth = np.clip(np.minimum(within[0][:, None], within[1]), 0, 1)

@@ -15,7 +15,7 @@ from casewise.errors import CasewiseError, ModelError
 from casewise.image import Box, Image
 from casewise.lesions.brightness import Brightness
 from casewise.lesions.postprocessing import Calibration, Lesions, Rule, outlined
-from casewise.lesions.slices import cut, only, scaled, shows, window
+from casewise.lesions.slices import only, scaled, shows, window
 from casewise.models.model import Model
 from casewise.models.networks.lesion_parts import LesionAnswer
 from casewise.models.preparation import Part
@@ -50,7 +50,7 @@ def predict(model: Model, image: Image, device: str = "cpu", *, each: bool = Tru
     if not there:
         raise CasewiseError(f"None of the sequences {', '.join(names)} is there; give at least one.")
     box = window(whole)
-    ready = cut(whole, box)
+    ready = whole.crop(box)
     parts = model.spec.preparation.parts(ready)
     shown = [part for part in parts if shows(part)]
     together, verdicts, own = _answers(model, shown, resolve_device(device))

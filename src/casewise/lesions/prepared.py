@@ -12,7 +12,7 @@ import torch
 
 from casewise.errors import CasewiseError
 from casewise.lesions.examinations import Labelled
-from casewise.lesions.slices import cut, preparation, scaled, shows, window
+from casewise.lesions.slices import preparation, scaled, shows, window
 
 MOST = 64  # slices of an examination with lesions; half as many without
 _SHARE = 0.5  # of a pixel that is lesion, from which on it counts as such
@@ -72,7 +72,7 @@ def _make(examination: Labelled, sequences: Sequence[str], size: int, place: Pat
     image, mask = examination.load(sequences)
     whole, way = scaled(image), preparation(len(sequences), size)
     box = window(whole)
-    ready = cut(whole, box)
+    ready = whole.crop(box)
     parts, pieces = way.parts(ready), way.label_parts(mask[box.slices].astype(np.float32), ready)
     # By area, not by the nearest voxel, so that a lesion of a pixel or two does not vanish by chance.
     told = [

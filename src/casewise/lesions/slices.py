@@ -51,13 +51,6 @@ def window(image: Image) -> Box:
     return Box(tuple(lower), tuple(upper))
 
 
-def cut(image: Image, box: Box) -> Image:
-    """The image within a box, with its geometry."""
-    affine = image.affine.copy()
-    affine[:3, 3] += affine[:3, : len(box.lower)] @ np.asarray(box.lower, float)
-    return Image(image.array[(slice(None), *box.slices)], affine, image.header, image.source)
-
-
 def shows(part: Part) -> bool:
     """Whether there is something to be seen in a slice."""
     return bool(np.mean(part.array.max(axis=0) > 1 / _SPAN) > _SHOWS)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from casewise.errors import CasewiseError
-from casewise.image import Image
+from casewise.image import Box, Image
 from casewise.lesions.brightness import Brightness
 from casewise.lesions.examinations import Labelled
 from casewise.lesions.postprocessing import Rule
@@ -96,7 +96,8 @@ def pieces(
     normalised.
     """
     voxel_ml = abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000
-    window = _window((image.array[0] > image.array[0].min()) | truth)
+    used = (image.array[0] > image.array[0].min()) | truth
+    window = (Box.around(used) or Box.whole(used.shape)).slices
     chances, truth, values = chances[window], truth[window], image.array[0][window]
     numbered, count = ndimage.label(truth, _TOUCHING)
     sizes = np.bincount(numbered.ravel(), minlength=count + 1).astype(float)
@@ -117,14 +118,6 @@ def pieces(
             voxels, voxels * voxel_ml, peaks[1:], means, hits, sizes[large], covered[1:, large], inside
         )
     return made
-
-
-def _window(used: npt.NDArray[np.bool_]) -> tuple[slice, ...]:
-    """Around all that is used."""
-    places = [
-        np.flatnonzero(used.any(axis=tuple(other for other in range(used.ndim) if other != axis))) for axis in range(used.ndim)
-    ]
-    return tuple(slice(int(own[0]), int(own[-1]) + 1) if own.size else slice(0, 1) for own in places)
 
 
 def chosen(patients: Sequence[Mapping[Cut, Pieces]]) -> Choice:

@@ -98,7 +98,4 @@ def crop(image: Image, region: npt.NDArray[np.bool_]) -> Image:
     upper = [
         min(full, hi + max(1, round(_MARGIN * n))) for hi, n, full in zip(box.upper, box.shape, image.spatial_shape, strict=True)
     ]
-    window = tuple(slice(lo, hi) for lo, hi in zip(lower, upper, strict=True))
-    affine = image.affine.copy()
-    affine[:3, 3] += affine[:3, : len(lower)] @ np.asarray(lower, float)
-    return Image(image.array[(slice(None), *window)], affine, image.header, image.source)
+    return image.crop(Box(tuple(lower), tuple(upper)))

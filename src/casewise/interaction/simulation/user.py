@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from casewise.image import Box
+
 Mask = npt.NDArray[np.bool_]
 
 
@@ -56,7 +58,7 @@ def middle_line(region: Mask, hand: Hand) -> Mask:
     from scipy.ndimage import binary_dilation
     from skimage.morphology import skeletonize
 
-    window = _around(region)
+    window = (Box.around(region) or Box.whole(region.shape)).slices
     inside = np.pad(region[window], 1)
     path = _longest_path(skeletonize(inside))
     start = max(0, (len(path) - hand.length) // 2)
@@ -68,11 +70,6 @@ def middle_line(region: Mask, hand: Hand) -> Mask:
     drawn = np.zeros_like(region)
     drawn[window] = line[1:-1, 1:-1]
     return drawn
-
-
-def _around(region: Mask) -> tuple[slice, slice]:
-    rows, columns = np.flatnonzero(region.any(axis=1)), np.flatnonzero(region.any(axis=0))
-    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 def _longest_path(skeleton: Mask) -> npt.NDArray[np.intp]:
