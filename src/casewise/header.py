@@ -18,6 +18,8 @@ class Header:
     directions : where the rows and the columns of a DICOM picture run to in the patient: L, R, A, P, H or F.
     rows_first : of a picture in a NIfTI, NRRD or MetaImage file: its first axis counts rows.
     single_axis : which axis of its file had the length 1, of a picture that is a volume of one plane; −1 if the file has two axes.
+    third_axis : what the third axis of the array counts: ``space``; ``time``, the frames of a loop, or ``frame``, other frames that
+    form no volume (detectors, places that are no stack). frame_times : of the frames of a loop, in ms since the first.
     axes_note : what a person should know of the axes. sheared : the slices are not perpendicular to their stack.
     modality : DICOM's code: CT, MR, CR, DX, US, … sequence, sequence_name, body_part, view, manufacturer, scanner : by words of a
         vocabulary alone. category : what a router found the image to be.
@@ -38,6 +40,8 @@ class Header:
     directions: tuple[str, str] | None = None
     rows_first: bool = False
     single_axis: int | None = None
+    third_axis: str = "space"
+    frame_times: tuple[float, ...] = ()
     axes_note: str | None = None
     sheared: bool = False
     modality: str | None = None
@@ -89,6 +93,8 @@ class Header:
         kept |= {"spacing_known": self.spacing_known, "orientation_known": self.orientation_known}
         if self.orientation_known == self.spacing_known:
             del kept["orientation_known"]
+        if self.third_axis == "space":
+            del kept["third_axis"]
         return {**self.other, **kept}
 
     @classmethod

@@ -32,8 +32,10 @@ class Image:
 
     array : (C, *spatial) with 2 or 3 spatial axes. A picture's axes are (row, column). A DICOM series is (row, column, slice);
         NIfTI, NRRD and MHA keep their file's own index order (i, j, k). C is 1 for grey, 3 for RGB.
+        A loop (frames of one plane over time, or other frames that form no volume) is (row, column, frame): ``is_loop``.
     affine : (4, 4), float64: from voxel indices in the order of the spatial axes (a picture's third index is 0) to
         **RAS** coordinates in mm: + is towards the patient's Right, Anterior and Superior (DICOM's own LPS has x and y negated).
+        Of a loop it says where a frame lies at most; its third column is no length.
     header : what the file says beside; a mapping is read by :meth:`casewise.header.Header.from_json`. Never a patient's name,
         identifier or birth date.
     source : where it was read from, if it was.
@@ -69,8 +71,29 @@ class Image:
         return int(self.array.shape[0])
 
     @property
+    def is_loop(self) -> bool:
+        """Whether the third axis counts frames, over time or otherwise, and not places in the patient."""
+        return self.spatial_dims == 3 and self.header.third_axis != "space"
+
+    def frame(self, number: int) -> Image:
+        """One frame of a loop, from 0, as a picture (C, row, column) with the size of its pixels."""
+        if not self.is_loop or not 0 <= number < self.spatial_shape[2]:
+            count = self.spatial_shape[2] if self.is_loop else "no"
+            raise CasewiseError(f"The image has {count} frames; got frame {number}, counted from 0.")
+        known = self.header.spacing_at is not None
+        header = replace(self.header, third_axis="space", frame_times=(), axes_note=None, spacing_known=known)
+        return replace(self, array=self.array[..., number], header=header)
+
+    def check_volume(self, use: str) -> None:
+        """Raises CasewiseError for a loop, naming what ``use`` needs three axes of space for."""
+        if self.is_loop:
+            count, over = self.spatial_shape[2], " over time" if self.header.third_axis == "time" else ""
+            msg = f"The image is a loop of {count} frames{over}, which {use} does not take; give one frame, or a volume."
+            raise CasewiseError(msg)
+
+    @property
     def spacing(self) -> tuple[float, ...]:
-        """Size of a voxel in mm along each spatial axis (pixels where ``header.spacing_known`` is False)."""
+        """Size of a voxel in mm along each spatial axis (pixels where ``header.spacing_known`` is False; 1 per frame of a loop)."""
         return spacing(self)
 
     def with_array(self, array: Array) -> Image:
@@ -99,14 +122,16 @@ class Image:
 
     def resample_like(self, other: Grid) -> Image:
         """On the grid of another image or label map, linearly interpolated, of the same type; 0 outside."""
+        self.check_volume("resampling")
         resampled = Resampling(self, other)
         array = np.stack([resampled(channel, order=1) for channel in self.array])
         return replace(self, array=array, affine=other.affine, header=self.header.without_grid())
 
     def __repr__(self) -> str:
         about = ", ".join(str(said) for said in (self.header.modality, self.header.sequence, self.header.body_part) if said)
+        loop = f", a loop over {self.header.third_axis}" if self.is_loop else ""
         channels = f", {self.channels} channels" if self.channels > 1 else ""
-        return f"Image({about + ': ' if about else ''}{described(self, self.header.placed)}, {self.array.dtype}{channels})"
+        return f"Image({about + ': ' if about else ''}{described(self, self.header.placed)}, {self.array.dtype}{channels}{loop})"
 
 
 @dataclass(frozen=True)

@@ -63,6 +63,7 @@ class Abnormality:
         from casewise.applications.intended import Intended
         from casewise.models.shipped import FOLDER
 
+        image.check_volume("the analysis of a brain")
         _check_sequence(image)
         if self._intended_only:
             check = Intended.load(FOLDER / f"{NAME}_{BRAIN}")

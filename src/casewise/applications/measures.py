@@ -20,8 +20,12 @@ def measure(mask: Mask, image: Image) -> dict[str, float]:
 
     A picture: ``area_mm2`` and ``longest_diameter_mm``; a volume: ``volume_ml`` and ``longest_diameter_mm``. Where the spacing is
     not known: ``area_px`` or ``volume_voxels``, and ``longest_diameter_px`` or ``longest_diameter_voxels``. Of a grey image also
-    the mean under the mask: ``mean_hu`` for CT, else ``mean_intensity``.
+    the mean under the mask: ``mean_hu`` for CT, else ``mean_intensity``. Of a loop, those of the frame in which the mask is
+    largest, and which ``frame`` that is, from 0.
     """
+    if image.is_loop and mask.any():
+        number = int(np.argmax(np.count_nonzero(mask, axis=(0, 1))))
+        return {"frame": float(number)} | measure(mask[..., number], image.frame(number))
     box = Box.around(mask)
     if box is None:
         return {}
@@ -32,7 +36,11 @@ def measure(mask: Mask, image: Image) -> dict[str, float]:
 
 
 def size_of(mask: Mask, image: Image) -> dict[str, float]:
-    """``area_mm2`` or ``area_px`` of a picture's mask, ``volume_ml`` or ``volume_voxels`` of a volume's."""
+    """``area_mm2`` or ``area_px`` of a picture's mask, ``volume_ml`` or ``volume_voxels`` of a volume's.
+
+    Raises CasewiseError for a loop, which has no volume.
+    """
+    image.check_volume("a measure of volume")
     count = int(np.count_nonzero(mask))
     picture = image.spatial_dims == 2
     if not _known(image):

@@ -11,7 +11,7 @@ from casewise.image import Image
 # Columns of their own, or about the file rather than the image.
 _APART = frozenset({
     "modality", "sequence", "age", "sex", "subject", "series", "instance", "format", "window", "photometric", "notes", "axes_note",
-    "spacing_at", "sheared", "inverted", "alpha", "orientation_known", "spacing_known", "single_axis",
+    "spacing_at", "third_axis", "sheared", "inverted", "alpha", "orientation_known", "spacing_known", "single_axis",
     "source",
 })  # fmt: skip
 

@@ -26,6 +26,8 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 def read_itk(path: Path, kind: Kind, member: str | None) -> Image:
     """(1, i, j[, k]); three bytes a voxel are RGB, (3, …). A fourth axis or a vector needs ``member="volume=n"``, from 0.
 
+    Pictures over time are a loop, (1, i, j, frame), of which ``member="frame=n"`` takes one.
+
     A volume of which one axis has length 1 is a picture of the two others.
     """
     header = nrrd_header(path) if kind is Kind.NRRD else meta_header(path)
@@ -34,7 +36,8 @@ def read_itk(path: Path, kind: Kind, member: str | None) -> Image:
     check_claim(path, header.sizes, header.dtype.itemsize, 1 << 62)
     image = _information(path, kind, header)
     array: Array = voxels(path, header)
-    array = _chosen(path, array, len(header.axes), member)
+    loop = header.over_time and len(header.axes) == 2
+    array = _loop(path, array, member) if loop else _chosen(path, array, header, member)
     array, affine, single = without_single_axis(array, _affine(path, image))
     known = header.spacing_stated and image_says_known(image)
     about: dict[str, object] = {
@@ -42,6 +45,10 @@ def read_itk(path: Path, kind: Kind, member: str | None) -> Image:
         "spacing_known": known,
         "photometric": "RGB" if array.shape[0] == 3 else "MONOCHROME2",
     }
+    if loop and array.ndim == 4:
+        note = "the third axis counts frames over time, not places in the patient"
+        about |= {"spacing_known": False, "third_axis": "time", "axes_note": note}
+        about |= {"spacing_at": "patient"} if known else {}
     if array.ndim == 3:
         about["single_axis"] = single
     return finished(path, array, affine, about)
@@ -93,7 +100,14 @@ def _information(path: Path, kind: Kind, header: VoxelHeader) -> Any:
     return reader
 
 
-def _chosen(path: Path, array: Array, axes: int, member: str | None) -> Array:
+def _loop(path: Path, array: Array, member: str | None) -> Array:
+    """(1, i, j, frame) of (frame, i, j); (1, i, j) of the frame that ``member`` names."""
+    frame = numbered(path, member, "frame", array.shape[0])
+    return np.moveaxis(array, 0, -1)[None] if frame is None else array[frame : frame + 1]
+
+
+def _chosen(path: Path, array: Array, header: VoxelHeader, member: str | None) -> Array:
+    axes = len(header.axes)
     if axes == 4 and array.shape[-1] == 1:
         array, axes = array[..., 0], 3
     components = array.shape[0]
@@ -101,7 +115,7 @@ def _chosen(path: Path, array: Array, axes: int, member: str | None) -> Array:
         raise UnreadableImageError(f"{path} has {components} values a voxel on four axes; save one volume of it as its own file.")
     if axes == 4:
         array = np.moveaxis(array[0], -1, 0)
-    elif components == 1 or (components == 3 and array.dtype == np.uint8):
+    elif components == 1 or (components == 3 and array.dtype == np.uint8 and not header.over_time):
         numbered(path, member, "volume", 1)
         return array
     volume = numbered(path, member, "volume", array.shape[0])

@@ -53,7 +53,7 @@ _GEOMETRY = {
 }
 _OTHER = {"type", "dimension", "sizes", "encoding", "endian", "datafile", "lineskip", "byteskip", "content", "number", "min", "max"}
 _OTHER |= {"oldmin", "oldmax", "blocksize", "thicknesses", "labels", "units", "measurementframe", "sampleunits"}
-_DOMAINS = ("domain", "space", "time", "???", "none")
+_DOMAINS = ("domain", "space", "???", "none")
 
 
 def nrrd_header(path: Path) -> VoxelHeader:
@@ -75,11 +75,17 @@ def nrrd_header(path: Path) -> VoxelHeader:
     data = _data(path, fields.get("datafile"))
     if data is None and start is None:
         raise UnreadableImageError(f"{path} is cut short: its header has no end.")
+    kinds = fields.get("kinds", "").lower().split()
+    values_axis = _values_axis(path, fields, axes)
+    if over_time := values_axis is not None and kinds[values_axis] == "time":
+        # SimpleITK would take time for an axis of space.
+        fields["kinds"] = " ".join("list" if kind == "time" else kind for kind in kinds)
     return VoxelHeader(
         sizes=sizes,
         dtype=_dtype(path, fields, encoding),
         geometry=_geometry(path, fields, pairs),
-        values_axis=_values_axis(path, fields, axes),
+        values_axis=values_axis,
+        over_time=over_time,
         encoding=encoding,
         data=data,
         start=start if data is None and start is not None else 0,
@@ -164,7 +170,7 @@ def _dtype(path: Path, fields: dict[str, str], encoding: str) -> np.dtype[np.gen
 
 
 def _values_axis(path: Path, fields: dict[str, str], axes: int) -> int | None:
-    """The axis along which a voxel has several values, by the axes' kinds."""
+    """The axis along which a voxel has several values, be it over time, by the axes' kinds."""
     kinds = fields.get("kinds", "").lower().split()
     if not kinds:
         return None

@@ -29,14 +29,15 @@ class VoxelHeader:
     sizes : of the file's own axes, the fastest first, that of the values of one voxel among them. values_axis : which that is.
     encoding : a ``Packing``, ``text`` or ``hex``. data : the name of the file beside it that holds the voxels, None for its own.
     start : where they begin; -1: they are the last of the file. skip_lines, skip : lines, then (unpacked) bytes to pass over.
-    geometry : the same header without a word of where the voxels are, for SimpleITK.
-    spacing_stated : whether it gives a voxel size. pairs : other keys and what they say.
+    geometry : the same header without a word of where the voxels are, for SimpleITK. over_time : whether the values of a voxel
+    follow in time. spacing_stated : whether it gives a voxel size. pairs : other keys and what they say.
     """
 
     sizes: tuple[int, ...]
     dtype: np.dtype[Any]
     geometry: bytes
     values_axis: int | None = None
+    over_time: bool = False
     encoding: str = Packing.RAW
     data: str | None = None
     start: int = 0
@@ -47,7 +48,7 @@ class VoxelHeader:
 
     @property
     def axes(self) -> tuple[int, ...]:
-        """Sizes of the axes in space (and time), the fastest first."""
+        """Sizes of the axes in space, the fastest first; a fourth is of volumes."""
         return tuple(size for number, size in enumerate(self.sizes) if number != self.values_axis)
 
 

@@ -156,6 +156,7 @@ def outlined(
     if count == 0:
         return Outlined(mask, (), _any((), np.zeros(0), chances, calibration))
     volume = image.spatial_dims == 3
+    image.check_volume("the detection of lesions")
     voxel_ml = abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000 if volume else 0.0
     sizes = np.bincount(numbered.ravel(), minlength=count + 1)
     peaked = np.zeros(count + 1, bool)

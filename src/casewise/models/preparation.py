@@ -207,6 +207,11 @@ class _View:
                 msg = "The model takes volumes and this image is a picture of two axes; give it the whole series."
                 raise CasewiseError(msg)
             return cls._of_picture(image, axes)
+        if spatial_dims == 3:
+            image.check_volume("a model of volumes")
+        elif image.is_loop:  # each frame as it is displayed; never a picture of one line of pixels over time
+            frame = cls._of_picture(image.frame(0), axes)
+            return cls((*frame.order, 2), frame.flips, frame.spacing, slices=True)
         from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
 
         turn = ornt_transform(io_orientation(image.affine), axcodes2ornt(tuple(axes)))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import numpy as np
+
 from casewise.formats.dicom.dose import dose_unit
 from casewise.formats.dicom.elements import text, vector
 from casewise.formats.dicom.pseudonyms import pseudonym_of
@@ -27,6 +29,7 @@ _NAMES = (
     "OperatorsName",
 )
 _DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "PulseSequenceName", "SequenceName")
+_MOVING = ("US", "IVUS", "XA", "RF", "ES")  # whose frames without a place are a film
 _UNITS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 
 
@@ -139,6 +142,22 @@ def _age(dataset: Any) -> float | None:
 def _sex(dataset: Any) -> str | None:
     sex = text(dataset, "PatientSex").upper()
     return sex if sex in ("M", "F", "O") else None
+
+
+def frame_times(dataset: Any, count: int) -> tuple[float, ...] | None:
+    """When each of ``count`` frames was taken, in ms since the first.
+
+    Empty where they follow in time and the file does not say when; None where nothing says that they follow in time.
+    """
+    vector_of = vector(dataset, "FrameTimeVector", count)  # of each frame since the one before, the first 0
+    step = vector(dataset, "FrameTime", 1)
+    rate = next((one[0] for word in ("CineRate", "RecommendedDisplayFrameRate") if (one := vector(dataset, word, 1))), 0.0)
+    if vector_of is not None and all(step >= 0 for step in vector_of):
+        return tuple(round(float(time), 3) for time in np.cumsum(vector_of))
+    step_ms = step[0] if step is not None and step[0] > 0 else 1000 / rate if rate > 0 else 0.0
+    if step_ms > 0:
+        return tuple(round(step_ms * number, 3) for number in range(count))
+    return () if text(dataset, "Modality") in _MOVING else None
 
 
 def pixel_size(dataset: Any) -> tuple[tuple[float, float], str] | None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from casewise.errors import UnreadableImageError
-from casewise.formats.dicom.header import about, pixel_size
+from casewise.formats.dicom.header import about, frame_times, pixel_size
 from casewise.formats.dicom.instances import headers, image_dataset
 from casewise.formats.dicom.padding import as_background, padding
 from casewise.formats.dicom.pixels import check_decodable, check_series, decoded, in_modality_units
@@ -26,7 +26,7 @@ def read_file(path: Path, member: str | None) -> Image:
 
     One frame: (C, row, column), with its plane's affine. Several frames that lie in patient space: (C, row, column, slice).
     Several frames that do not (a cine loop, detectors of a scintigraphy): (C, row, column, frame), with
-    ``header.spacing_known`` False and ``header.axes_note`` saying so. ``member="frame=n"`` takes one frame,
+    ``header.spacing_known`` False and ``header.third_axis`` saying what the frames are. ``member="frame=n"`` takes one frame,
     ``"stack=n"`` one of several stacks, both from 0.
     """
     dataset = image_dataset(path)
@@ -201,7 +201,16 @@ def _loop(path: Path, slices: Sequence[Slice], planes: Sequence[tuple[Any, Array
     """(C, row, column, frame) of frames that form no volume."""
     image = _image(path, [replace(slices[0], position=None), *slices[1:]], planes)
     note = "the third axis counts frames, not places in the patient"
-    return replace(image, header=replace(image.header, spacing_known=False, axes_note=note), source=path)
+    times = frame_times(planes[0][0], len(slices))
+    over_time = times is not None
+    header = replace(
+        image.header,
+        spacing_known=False,
+        axes_note=note,
+        third_axis="time" if over_time else "frame",
+        frame_times=times or (),
+    )
+    return replace(image, header=header, source=path)
 
 
 def _flat(dataset: Any, header: dict[str, object]) -> np.ndarray[Any, np.dtype[np.float64]]:
