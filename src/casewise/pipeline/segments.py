@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +44,8 @@ def write_segments(folder: Path, found: Segments, image: Image, *, outside: str 
     written = {}
     for number, segment in enumerate(found):
         array = _as_kind(found.pixels(image.array, segment, outside, seed), image.array.dtype)
-        affine = image.affine.copy()
-        corner = np.zeros(4)
-        corner[: len(segment.box.lower)] = segment.box.lower
-        affine[:, 3] += image.affine @ corner
         name = folder / f"{number + 1:02d}-{file_stem(segment.region)}{suffix}"
-        written[number] = formats.write(name, replace(image, array=array, affine=affine))
+        written[number] = formats.write(name, image.crop(segment.box).with_array(array))
     return written
 
 
