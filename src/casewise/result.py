@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from casewise.finding import Finding
-from casewise.image import Array
+from casewise.label_map import LabelMap, Mask
 from casewise.summary import Summary, spoken, summarise
 from casewise.wording import measure, measure_name, score
 
@@ -113,8 +113,8 @@ class Result:
     ``refused_sequences``, which stand beside the other entries of the JSON.
     detects : application → the signs of disease that it looks for, of each that was given the image; None where it does not say.
     segmentation : of a DICOM image, the DICOM SEG that holds all the masks; None where there is none.
-    masks : (*spatial) bool on the image's grid, by name: a finding's label, or ``APPLICATION: LABEL`` where the model outlines a
-    structure of the same label; see :meth:`mask_of`. Empty where the masks are left to their files.
+    masks : on the image's grid, by name: a finding's label, or ``APPLICATION: LABEL`` where the model outlines a structure of the
+    same label; see :meth:`mask_of`. None where the masks are left to their files.
     """
 
     image: str
@@ -130,7 +130,7 @@ class Result:
     examination: Mapping[str, Any] | None = None
     segmentation: Path | None = None
     detects: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
-    masks: Mapping[str, Array] = field(default_factory=dict, repr=False, compare=False)
+    masks: LabelMap | None = field(default=None, repr=False, compare=False)
 
     def __str__(self) -> str:
         """The result as a person reads it: headline, findings, looked for and not found, not looked for, measures, the model."""
@@ -151,9 +151,9 @@ class Result:
         title = f"{self.image}{f' ({category})' if category else ''}: {summary.headline}."
         return "\n".join([title, *(f"{name}:\n  " + "\n  ".join(lines) for name, lines in parts.items() if lines)])
 
-    def mask_of(self, finding: Finding) -> Array | None:
+    def mask_of(self, finding: Finding) -> Mask | None:
         """(*spatial) bool: the finding's mask in memory; None where it has none."""
-        if finding.box is None:
+        if finding.box is None or self.masks is None:
             return None
         return self.masks.get(f"{finding.application}: {finding.label}", self.masks.get(finding.label))
 

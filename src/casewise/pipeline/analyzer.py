@@ -21,6 +21,7 @@ from casewise.device import resolve_device
 from casewise.errors import CasewiseError, UsageError
 from casewise.files import claim
 from casewise.image import Image
+from casewise.label_map import LabelMap
 from casewise.models import Model
 from casewise.models.encoding import encoder_for
 from casewise.pipeline.prepared import Clock, Prepared
@@ -135,7 +136,7 @@ class Analyzer:
             if isinstance(answer, Failure):
                 failures.append(answer)
             else:
-                results.append(answer if self.output is None else replace(answer, masks={}))
+                results.append(answer if self.output is None else replace(answer, masks=None))
             self.progress(_STEP, number, len(paths), Path(answer.image).name)
         if self.output is not None and index:
             write_index(results, self.output, [(failure.image, failure.reason) for failure in failures])
@@ -261,7 +262,7 @@ class Analyzer:
             examples=prepared.examples,
             examination=prepared.examination.to_json() if prepared.examination is not None else None,
             detects=self._detects(ran.job.applications),
-            masks=prepared.masks | masks_of(ran.findings, image, prepared.masks),
+            masks=LabelMap.like(prepared.masks | masks_of(ran.findings, image, prepared.masks), image),
         )
 
     def _detects(self, applications: Sequence[Declared]) -> dict[str, tuple[str, ...] | None]:

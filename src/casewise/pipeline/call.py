@@ -60,7 +60,7 @@ def analyze(
     device : ``auto``, ``cpu`` or ``cuda``. seed : the same seed gives the same result.
     progress : called with a step's name, how much of it is done, and of how much.
 
-    The result's masks are (*spatial) bool on the image's grid; its findings name files only where there is an ``output``.
+    The result's masks are a label map on the image's grid; its findings name files only where there is an ``output``.
     Raises CasewiseError, one sentence, for an image that cannot be analysed, and UsageError for options that do not go together.
 
     >>> result = casewise.analyze("chest.png")

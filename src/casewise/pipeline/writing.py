@@ -79,9 +79,10 @@ class ResultWriter:
     def write(self, result: Result, prepared: Prepared, ran: Ran) -> Result:
         """Write the DICOM SEG, the report and the JSON; the result with their paths."""
         image, clock, name = ran.job.image, prepared.clock, prepared.name
+        masks = dict(result.masks or {})
         views, about = self._write_sequences(prepared)
         with clock.step("write_segmentation"):
-            segmentation, without = segmentation_of(self.folder / f"{name}{SUFFIX}", dict(result.masks), image)
+            segmentation, without = segmentation_of(self.folder / f"{name}{SUFFIX}", masks, image)
         with clock.step("report"):
             result = replace(
                 result,
@@ -94,7 +95,7 @@ class ResultWriter:
             report = write_report(
                 result,
                 image,
-                result.masks,
+                masks,
                 self.folder,
                 self._pictures(prepared.similar),
                 common=self._common(prepared.similar),
