@@ -11,8 +11,8 @@ import pytest
 
 from casewise.archive import Archive
 from casewise.case import Case
-from casewise.cli.train_sites import _first
 from casewise.image import Image
+from casewise.pipeline.sites import first_site
 from tests.cli.conftest import Call, disc
 
 
@@ -73,10 +73,9 @@ def test_where_a_model_is_deployed_is_never_where_it_comes_from_by_itself() -> N
         return Image(np.zeros((1, 4, 4), np.uint8))
 
     cases = [Case(f"{site}{n}", load, site=site) for site, count in (("Large", 9), ("Small", 4)) for n in range(count)]
-    assert _first(None, None, None, cases) == "Large"
-    assert _first(None, "Large", None, cases) == "Small"
-    assert _first("Large", "Large", None, cases) == "Large"  # as it was asked for: refused with its reason
-    assert _first(None, "Only", None, [Case("k", load, site="Only")]) == "Only"
+    assert first_site(None, None, cases) == "Large"
+    assert first_site("Large", None, cases) == "Small"
+    assert first_site("Only", None, [Case("k", load, site="Only")]) == "Only"
 
 
 def test_a_model_keeps_what_it_finds(call: Call, three: Path, model: Path, tmp_path: Path) -> None:
