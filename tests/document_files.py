@@ -31,9 +31,10 @@ def heart(number: int, side: int = 64) -> tuple[Image, np.ndarray]:
 
 def make(folder: Path) -> None:
     """Write every file that a document's snippet may read into ``folder``."""
-    image, _ = heart(99)
+    image, mask = heart(99)
     for name in ("new.nii.gz", "new.png", "hand.png"):
         casewise.write(folder / name, image)
+    casewise.formats.write_mask(folder / "new-heart.nii.gz", mask, image)
     casewise.write(folder / "scan.png", heart(98, 160)[0])
     casewise.write(folder / "chest.png", Image(film()[None, ::4, ::4]))
     _scans(folder / "scans")

@@ -144,7 +144,7 @@ class Result:
             "Measures": [_measured(finding) for finding in summary.measures],
             "Image quality": [spoken(finding) for finding in summary.quality],
             "No answer": [f"{name}: {reason}" for name, reason in summary.failed],
-            "Model": [f"{self.model.sentence}."],
+            "Model": [f"{self.model.sentence}." if self.model.name == "none" else f"{self.model.name}: {self.model.sentence}."],
             "Notes": list(self.notes),
             "Report": [str(self.report)] if self.report else [],
         }
