@@ -6,8 +6,8 @@ The regions are casewise's own, which were trained on masks of both sites; they 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks._irregularities_texture import resized, texture
+from benchmarks.tables import measured, spread, table
 from casewise.case import Case
 from casewise.chest import regions
 from casewise.image import Box, Image
@@ -24,8 +25,9 @@ from casewise.intensity import unit_range
 from casewise.models import Model
 from casewise.models.preparation import Preparation
 from casewise.models.spec import Spec
-from casewise.statistics import auc, paired_bootstrap
+from casewise.statistics import auc
 from casewise.training import Settings, fit
+from experiments import store
 from experiments.cases import chest
 from experiments.nodules.radiographs import WORK
 
@@ -35,35 +37,31 @@ SITES = ("shenzhen", "montgomery")
 EDGE, NETWORKS = 96, ("whole picture", "lungs alone")
 TEXTURE = "texture of the lungs"
 STRENGTHS = (0.003, 0.01, 0.03, 0.1)  # of the regression, chosen within the site learnt from
-TRIED = (
-    "Tried besides, and worse or no better on the other site, which was looked at: the lungs' statistics with what "
-    "differs between left and right (0.9 within Montgomery, 0.4 to 0.5 from there to Shenzhen: how that site's films of "
-    "the sick and of the healthy were made differs), histograms of gradients and curvature, support vector machines, "
-    "random trees, and standardising by the other site's own films. What cross-validation within a site prefers says "
-    "little of the other site."
-)
 Floats = npt.NDArray[np.float32]
 Scores = npt.NDArray[np.float64]
 
 
-def tuberculosis_table() -> list[str]:
-    views = (*NETWORKS, TEXTURE)
-    lines = [
-        f"Shenzhen 80 films (40 with tuberculosis) and Montgomery 60 (27), of 512 pixels; networks: mean of {len(SEEDS)}, {STEPS} "
-        "steps; texture: logistic regression, its strength by cross-validation within the site learnt from; the mean is of their "
-        "standardised log-odds. Area under the ROC curve with its 95 % bootstrap interval.",
-        "",
-        "| trained on → measured on | " + " | ".join((*views, "mean of the three")) + " |",
-        "|---|---|---|---|---|",
+def tuberculosis_rows(learnt: str, asked: str) -> list[dict[str, Any]]:
+    """A row a film of ``asked``: its log-odds by each view, learnt from ``learnt``."""
+    scores = [np.mean([_odds(_scores(view, learnt, asked, seed)) for seed in SEEDS], axis=0) for view in NETWORKS]
+    scores.append(_texture_scores(learnt, asked))
+    columns = dict(zip((*NETWORKS, TEXTURE), np.round(scores, 5).tolist(), strict=True))
+    return [
+        {"film": case.name, "ill": case.category == CLASSES[1]} | {view: of[n] for view, of in columns.items()}
+        for n, case in enumerate(chest(asked))
     ]
-    for learnt, asked in (SITES, SITES[::-1]):
-        scores = [np.mean([_odds(_scores(view, learnt, asked, seed)) for seed in SEEDS], axis=0) for view in NETWORKS]
-        scores.append(_texture_scores(learnt, asked))
+
+
+def tuberculosis_table(rows: Mapping[str, Sequence[Mapping[str, Any]]]) -> str:
+    """rows : by ``learnt → asked``."""
+    lines, views = [], (*NETWORKS, TEXTURE)
+    for pair, films in rows.items():
+        truth = np.array([film["ill"] for film in films])
+        scores = [np.array([film[view] for film in films]) for view in views]
         scores.append(np.mean([(score - score.mean()) / score.std() for score in scores], axis=0))
-        truth = np.array([case.category == CLASSES[1] for case in chest(asked)])
-        cells = [_cell(score, truth) for score in scores]
-        lines.append(f"| {learnt.capitalize()} → {asked.capitalize()} | " + " | ".join(cells) + " |")
-    return [*lines, "", TRIED]
+        cells = [measured(lambda drawn, own=own, true=truth: auc(own[drawn], true[drawn]), len(films)) for own in scores]
+        lines.append([pair, *(spread(cell, ".3f", ".2f") for cell in cells)])
+    return table(["trained on → measured on", *views, "mean of the three"], lines)
 
 
 def _odds(chances: Sequence[float]) -> Scores:
@@ -87,45 +85,34 @@ def _texture_scores(learnt: str, asked: str) -> Scores:
 
 
 def _textures(site: str) -> Scores:
-    kept = WORK / "tuberculosis" / f"texture-{site}.npy"
-    if not kept.exists():
-        np.save(kept, np.stack([texture(film, lungs) for film, lungs in _films(site)]))
-    return np.asarray(np.load(kept))
+    path = WORK / "tuberculosis" / f"texture-{site}.npz"
+    return store.arrays(path, lambda: {"x": np.stack([texture(film, lungs) for film, lungs in _films(site)])})["x"]
 
 
 def _films(site: str) -> list[tuple[Floats, tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]]]:
-    """Each film's pixels and lungs, kept on disk."""
-    kept = WORK / "tuberculosis" / f"lungs-{site}.npz"
+    """Each film's pixels and lungs, which are kept on disk."""
     cases = chest(site)
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
+
+    def outlined() -> dict[str, np.ndarray]:
         found = [regions(case.image, "cpu").masks for case in cases]
-        np.savez_compressed(kept, **{side: np.stack([one[side] for one in found]) for side in ("left_lung", "right_lung")})
-    with np.load(kept) as masks:
-        sides = masks["left_lung"], masks["right_lung"]
+        return {side: np.stack([one[side] for one in found]) for side in ("left_lung", "right_lung")}
+
+    masks = store.arrays(WORK / "tuberculosis" / f"lungs-{site}.npz", outlined)
+    sides = masks["left_lung"], masks["right_lung"]
     return [(case.image.array[0].astype(np.float32), (sides[0][n], sides[1][n])) for n, case in enumerate(cases)]
 
 
-def _cell(scores: npt.NDArray[np.float64], truth: npt.NDArray[np.bool_]) -> str:
-    def measure(drawn: np.ndarray) -> float:
-        return auc(scores[drawn], truth[drawn]) if 0 < truth[drawn].sum() < len(drawn) else 0.5
-
-    low, high, _ = paired_bootstrap(measure, len(truth))
-    return f"{auc(scores, truth):.3f} ({low:.2f} to {high:.2f})"
-
-
 def _scores(view: str, learnt: str, asked: str, seed: int) -> list[float]:
-    kept = WORK / "tuberculosis" / f"{view.replace(' ', '-')}-{learnt}-{seed}.json"
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
+    def answers() -> list[float]:
         network = {"kind": "classifier", "channels": [16, 32, 64, 96], "patch": 2}
         preparation = Preparation(2, (EDGE, EDGE), 1, "window", (0.0, 255.0))
         spec = Spec("classification", network, preparation, classes=CLASSES)
         settings = Settings(steps=STEPS, batch=8, rate=1e-3, seed=seed, device="cpu", mixed=True)
         model = fit(Model.initial("tuberculosis", spec, seed), _cases(view, learnt), settings=settings, method="initial")
-        answers = [model.predict(case.image, "cpu").scores[CLASSES[1]] for case in _cases(view, asked)]
-        kept.write_text(json.dumps(answers), encoding="utf-8")
-    return list(json.loads(kept.read_text(encoding="utf-8")))
+        return [model.predict(case.image, "cpu").scores[CLASSES[1]] for case in _cases(view, asked)]
+
+    path = WORK / "tuberculosis" / f"{view.replace(' ', '-')}-{learnt}-{seed}.json"
+    return list(store.rows(path, answers))
 
 
 def _cases(view: str, site: str) -> list[Case]:

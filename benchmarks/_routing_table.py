@@ -1,98 +1,80 @@
-"""The routing benchmark's figures as Markdown, and its confusion matrix as a picture."""
+"""The routing benchmark's figures as tables, and its confusion matrix as a picture."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.tables import spread, table
+
 _CELL, _LEFT, _TOP = 58, 170, 40
-_LEFT_OUT = (
-    "All images of a source, by a router that never saw it. The last column is the number of patients from whom that router knew "
-    "the category. The three ProstateX rows are sequences of one patient's study and no sources: the router knew the patient by "
-    "the others."
-)
-_ASKED = {"balanced": 0.99, "unseen": 0.97, "auroc": 0.95, "calibration": 0.03, "kept": 0.97, "speed": 100.0}
+ASKED = {"balanced": 0.99, "unseen": 0.97, "auroc": 0.95, "calibration": 0.03, "kept": 0.97, "speed": 100.0}
+CLASSIFIERS = ("softmax", "svm")
 
 
-def table(result: dict[str, Any]) -> str:
-    shipped, speed = result["shipped"], result["speed"]
-    both = [(name, shipped[name]) for name in ("softmax", "svm")]
-    lines = ["## The shipped router", "", "| | asked | softmax | SVM |", "|---|---|---|---|"]
-    lines += [
-        _row(f"balanced accuracy, {both[0][1]['images']} test images", f"≥ {_ASKED['balanced']}", [_with(s) for _, s in both]),
-        _row("the same, were nothing unknown", "", [f"{s['balanced_without_unknown']:.4f}" for _, s in both]),
-        _row("test images called unknown", "about 0.01", [f"{s['called_unknown']:.4f}" for _, s in both]),
-        _row("expected calibration error", f"≤ {_ASKED['calibration']}", [f"{s['calibration_error']:.4f}" for _, s in both]),
+def tables(shipped: dict[str, Any], speed: dict[str, float], splits: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    left = {name: [row for run in splits for row in run[name]["sources"]] for name in CLASSIFIERS}
+    categories = [
+        [category, row["images"], _doubted(row), _doubted(run["svm"]["categories"][category])]
+        for run in splits
+        for category, row in run["softmax"]["categories"].items()
     ]
-    for change in both[0][1]["changes"]:
-        kept = [f"{s['changes'][change]['kept']:.4f} ({s['changes'][change]['right']:.4f} right)" for _, s in both]
-        lines.append(_row(f"keep their category: {change}", f"≥ {_ASKED['kept']}", kept))
-    for source in both[0][1]["unknown"]:
-        told = [_doubted(s["unknown"][source]) for _, s in both]
-        lines.append(_row(f"AUROC known against {source}", f"≥ {_ASKED['auroc']}", told))
+    return {
+        "shipped": _shipped(shipped, speed),
+        "sources": _sources({name: shipped[name]["by_source"] for name in CLASSIFIERS}),
+        "unseen": _sources({name: shipped[name]["unseen_sources"] for name in CLASSIFIERS}),
+        "left_out": _sources(left),
+        "categories": table(["category", "images", "softmax AUROC (called unknown)", "SVM"], categories),
+        "means": "\n".join(_means(name, left[name], splits) for name in CLASSIFIERS),
+    }
+
+
+def _shipped(shipped: dict[str, Any], speed: dict[str, float]) -> str:
+    both = [shipped[name] for name in CLASSIFIERS]
+    balanced = [spread((one["balanced"], *one["interval"]), ".4f", dash="–") for one in both]
+    lines = [
+        [f"balanced accuracy, {both[0]['images']} test images", f"≥ {ASKED['balanced']}", *balanced],
+        ["the same, were nothing unknown", "", *(f"{one['balanced_without_unknown']:.4f}" for one in both)],
+        ["test images called unknown", "about 0.01", *(f"{one['called_unknown']:.4f}" for one in both)],
+        ["expected calibration error", f"≤ {ASKED['calibration']}", *(f"{one['calibration_error']:.4f}" for one in both)],
+    ]
+    for change in both[0]["changes"]:
+        kept = [f"{one['changes'][change]['kept']:.4f} ({one['changes'][change]['right']:.4f} right)" for one in both]
+        lines.append([f"keep their category: {change}", f"≥ {ASKED['kept']}", *kept])
+    for source in both[0]["unknown"]:
+        told = [_doubted(one["unknown"][source]) for one in both]
+        lines.append([f"AUROC known against {source}", f"≥ {ASKED['auroc']}", *told])
     rate = f"{speed['images_per_second']:.0f} (load average {speed['load_average']:.1f})"
-    lines += [_row("images a second, two processes", f"≥ {_ASKED['speed']:.0f}", [rate, ""]), ""]
-    lines += ["### Test images, by category and source", "", *_sources(shipped, "by_source")]
-    lines += ["### Sources that the shipped router never saw", "", *_sources(shipped, "unseen_sources")]
-    if "splits" in result:
-        lines += ["## Sources left out in turn", "", _LEFT_OUT, ""]
-        joined = {name: {"rows": [row for run in result["splits"] for row in run[name]["sources"]]} for name in ("softmax", "svm")}
-        lines += _sources(joined, "rows")
-        lines += [
-            "## Categories left out in turn",
-            "",
-            "| category | images | softmax AUROC (called unknown) | SVM |",
-            "|---|---|---|---|",
-        ]
-        for run in result["splits"]:
-            for category, row in run["softmax"]["categories"].items():
-                lines.append(f"| {category} | {row['images']} | {_doubted(row)} | {_doubted(run['svm']['categories'][category])} |")
-        lines += ["", *_means(result)]
-    return "\n".join(lines)
-
-
-def _row(name: str, asked: str, values: list[str]) -> str:
-    return f"| {name} | {asked} | {values[0]} | {values[1]} |"
-
-
-def _with(entry: dict[str, Any]) -> str:
-    low, high = entry["interval"]
-    return f"{entry['balanced']:.4f} ({low:.4f}–{high:.4f})"
+    lines.append(["images a second, two processes", f"≥ {ASKED['speed']:.0f}", rate, ""])
+    return table(["", "asked", "softmax", "SVM"], lines)
 
 
 def _doubted(row: dict[str, Any]) -> str:
     return f"{row['auroc']:.4f} ({row['called_unknown']:.2f} called unknown)"
 
 
-def _sources(entry: dict[str, Any], key: str) -> list[str]:
-    left = "patients_left" in entry["softmax"][key][0]
-    lines = [
-        "| category | source | images | subjects | softmax right | SVM right | softmax took it for |"
-        + (" known from |" if left else ""),
-        "|---|---|---|---|---|---|---|" + ("---|" if left else ""),
-    ]
-    for row, other in zip(entry["softmax"][key], entry["svm"][key], strict=True):
-        taken = ", ".join(f"{name} {count}" for name, count in row["taken_for"].items())
-        rates = [f"{r['right'] / r['images']:.3f} ({r['interval'][0]:.2f}–{r['interval'][1]:.2f})" for r in (row, other)]
-        cells = [row["category"], row["source"], row["images"], row["subjects"], *rates, taken]
-        cells += [row["patients_left"]] if left else []
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return [*lines, ""]
-
-
-def _means(result: dict[str, Any]) -> list[str]:
+def _sources(found: dict[str, list[dict[str, Any]]]) -> str:
+    left = any("patients_left" in row for row in found["softmax"])
+    head = ["category", "source", "images", "subjects", "softmax right", "SVM right", "softmax took it for"]
     lines = []
-    for name in ("softmax", "svm"):
-        rows = [row for run in result["splits"] for row in run[name]["sources"]]
-        sources = [row for row in rows if not row["source"].startswith("prostatex")]
-        firm = [row for row in sources if row["patients_left"] > 1]
-        scores = [row["auroc"] for run in result["splits"] for row in run[name]["categories"].values()]
-        lines.append(
-            f"- {name}: of the sources left out {_shares(sources)} are right; of those whose category was known from more than one "
-            f"patient {_shares(firm)} (asked ≥ {_ASKED['unseen']}). AUROC over categories left out: mean "
-            f"{sum(scores) / len(scores):.4f}, least {min(scores):.4f} (asked ≥ {_ASKED['auroc']})."
-        )
-    return lines
+    for row, other in zip(found["softmax"], found["svm"], strict=True):
+        taken = ", ".join(f"{name} {count}" for name, count in row["taken_for"].items())
+        rates = [spread((r["right"] / r["images"], *r["interval"]), ".3f", ".2f", "–") for r in (row, other)]
+        about = [row[name] for name in ("category", "source", "images", "subjects")]
+        lines.append([*about, *rates, taken, *([row["patients_left"]] if left else [])])
+    return table([*head, *(["known from"] if left else [])], lines)
+
+
+def _means(name: str, rows: Sequence[dict[str, Any]], splits: Sequence[dict[str, Any]]) -> str:
+    sources = [row for row in rows if not row["source"].startswith("prostatex")]
+    firm = [row for row in sources if row["patients_left"] > 1]
+    scores = [row["auroc"] for run in splits for row in run[name]["categories"].values()]
+    return (
+        f"- {name}: of the sources left out {_shares(sources)} are right; of those whose category was known from more than one "
+        f"patient {_shares(firm)} (asked ≥ {ASKED['unseen']}). AUROC over categories left out: mean "
+        f"{sum(scores) / len(scores):.4f}, least {min(scores):.4f} (asked ≥ {ASKED['auroc']})."
+    )
 
 
 def _shares(rows: list[dict[str, Any]]) -> str:
@@ -101,13 +83,13 @@ def _shares(rows: list[dict[str, Any]]) -> str:
     return f"({len(rows)}, {images} images) {right / images:.4f} of the images and {mean:.4f} as their mean"
 
 
-def confusion_picture(result: dict[str, Any], path: Path) -> None:
+def confusion_picture(shipped: dict[str, Any], path: Path) -> None:
     """Rows: what the test images are. Columns: what the shipped router took them for. The darker, the larger the row's share."""
     from PIL import Image, ImageDraw
 
-    names = result["shipped"]["categories"]
+    names = shipped["categories"]
     columns = [*names, "unknown"]
-    panels = [(name, result["shipped"][name]["confusion"]) for name in ("softmax", "svm")]
+    panels = [(name, shipped[name]["confusion"]) for name in ("softmax", "svm")]
     height = _TOP + _CELL * len(names) + 130
     picture = Image.new("RGB", (2 * (_LEFT + _CELL * len(columns) + 30), height), "white")
     draw = ImageDraw.Draw(picture)

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from casewise.adaptation.label_fusion import Voting, vote
 from casewise.adaptation.refinement import REFINEMENT as REFINE
-from casewise.adaptation.refinement import Plan, judged, part
+from casewise.adaptation.refinement import Plan, judged, part, refine_on
 from casewise.case import Case, Structure
 from casewise.models import Model, Prediction, blend
 from casewise.models.averaging import between
 from casewise.training import Input, Settings, dice, fit, train_classifier, train_segmenter
 from casewise.training.samples import samples_of
 from experiments import cases as _cases
+from experiments import store
 
 K = 8
 GROWN = (5, 10, 20)
@@ -34,6 +35,7 @@ UNITS = (
     *(("mixed", group) for group in ("acdc", "hippocampus", "none")),
     *(("tuberculosis", site) for site in ("shenzhen", "montgomery")),
 )
+PARTS = ("refinements", "votes", "joined")  # votes need labels of pixels, so not tuberculosis
 
 
 @dataclass(frozen=True)
@@ -110,60 +112,114 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 class Unit:
-    """One task, one new site or group: its initial models, its queries, and every row of the table for each of them."""
+    """One task with one new site or group: its initial models, its queries, and their rows in every part of the table."""
 
-    def __init__(self, task: str, new: str, work: Path, tuning: bool) -> None:
-        torch.set_num_threads(1)
-        self.task, self.new, self.work = task, new, work / f"{task}-{new}"
+    def __init__(self, task: str, new: str, tuning: bool) -> None:
+        self.task, self.new = task, new
         self.data = load(task, new, TESTS[task])
         self.queries = self.data.tuning[:12] if tuning else self.data.tests
-        self.file = self.work / ("tuning.jsonl" if tuning else "tests.jsonl")
         self.refined: dict[tuple[str, ...], Model] = {}
 
-    def run(self, seeds: Sequence[int] = SEEDS) -> None:
-        done = {(row["query"], row["seed"]) for row in self._rows()}
-        models = [self.initial(seed) for seed in seeds]
-        for seed, model in zip(seeds, models, strict=True):
-            self.refined.clear()
-            settings = _Settings(self, model, seed)
-            for number, case in enumerate(self.queries):
-                if (case.key, seed) in done:
-                    continue
-                rows = list(settings.rows(case, number))
-                if seed == seeds[0]:
-                    ensemble = models[0].predict(case.image)
-                    for count, other in enumerate(models[1:], start=1):
-                        ensemble = blend(ensemble, other.predict(case.image), 1 / (count + 1))
-                    rows.append({"row": "average of the seeds", "archive": "known", "value": value(ensemble, case, model)})
-                common = {
-                    "task": self.task,
-                    "new": self.new,
-                    "query": case.key,
-                    "subject": case.subject,
-                    "seed": seed,
-                    "site": case.site,
-                }
-                common["truth"] = case.category
-                with self.file.open("a") as file:
-                    file.writelines(json.dumps(common | row) + "\n" for row in rows)
-
-    def _rows(self) -> list[dict]:
-        return [json.loads(line) for line in self.file.read_text().splitlines()] if self.file.is_file() else []
-
     def initial(self, seed: int) -> Model:
-        folder = self.work / f"initial-{seed}"
-        if not folder.exists():
-            settings = Settings(steps=STEPS[self.task], batch=8, seed=seed, device="cpu", validate_every=100, patience=4)
-            checkpoint = self.work / f"initial-{seed}.checkpoint"
-            if self.task == "tuberculosis":
-                model = train_classifier(
-                    self.data.known, ("normal", "tuberculosis"), "tb", input=Input(), settings=settings, checkpoint=checkpoint
-                )
-            else:
-                structures = [Structure.parse(TARGETS[self.task])]
-                model = train_segmenter(self.data.known, structures, self.task, settings=settings, checkpoint=checkpoint)
-            model.save(folder)
-        return Model.load(folder)
+        folder = store.WORK / "similar_cases" / f"{self.task}-{self.new}" / f"initial-{seed}"
+        return store.model(folder, lambda: self._trained(seed, folder.with_suffix(".checkpoint")))
+
+    def _trained(self, seed: int, checkpoint: Path) -> Model:
+        checkpoint.parent.mkdir(parents=True, exist_ok=True)
+        settings = Settings(steps=STEPS[self.task], batch=8, seed=seed, device="cpu", validate_every=100, patience=4)
+        if self.task == "tuberculosis":
+            return train_classifier(
+                self.data.known, ("normal", "tuberculosis"), "tb", input=Input(), settings=settings, checkpoint=checkpoint
+            )
+        structures = [Structure.parse(TARGETS[self.task])]
+        return train_segmenter(self.data.known, structures, self.task, settings=settings, checkpoint=checkpoint)
+
+    def refinements(self, seed: int) -> list[dict]:
+        model, first = self.initial(seed), seed == SEEDS[0]
+        others = [self.initial(other) for other in SEEDS if other != seed] if first else []
+        settings = _Settings(self, model, seed)
+        found = []
+        for number, case in enumerate(self.queries):
+            rows = list(settings.rows(case, number))
+            if first:
+                ensemble = model.predict(case.image)
+                for count, other in enumerate(others, start=1):
+                    ensemble = blend(ensemble, other.predict(case.image), 1 / (count + 1))
+                rows.append({"row": "average of the seeds", "archive": "known", "value": value(ensemble, case, model)})
+            found.append(self._query(case, seed, rows))
+        return found
+
+    def votes(self, seed: int) -> list[dict]:
+        """The labels of similar cases, or of random ones, registered to the image and averaged with the initial model's answer. The
+        archive holds what that model was trained and validated on, or 20 new cases more.
+        """
+        archives = {"known": self.data.known}
+        if len(self.data.pool) == max(GROWN):
+            archives[f"grown by {max(GROWN)}"] = self.data.known + self.data.pool
+        return self._over(archives, seed, _votes)
+
+    def joined(self, seed: int) -> list[dict]:
+        """What ``casewise analyze`` itself does where the archive has grown, with and without the vote."""
+        pool = grown_pool(self.data.pool, seed)
+        archives = {f"grown by {size}": self.data.known + pool[:size] for size in GROWN[1:] if len(pool) >= size}
+        return self._over(archives, seed, _joined)
+
+    def _over(self, archives: Mapping[str, list[Case]], seed: int, rows: Callable[..., Iterator[dict]]) -> list[dict]:
+        model, found = self.initial(seed), []
+        for name, archive in archives.items():
+            retrieval = Retrieval(model, archive)
+            for number, case in enumerate(self.queries):
+                made = [{"archive": name} | row for row in rows(model, case, retrieval, seed, number)]
+                found.append(self._query(case, seed, made))
+        return found
+
+    def _query(self, case: Case, seed: int, rows: Sequence[dict]) -> dict:
+        """A query's rows, and what is common to them."""
+        about = {"task": self.task, "new": self.new, "query": case.key, "subject": case.subject, "seed": seed, "site": case.site}
+        short = [{key: round(one, 5) if isinstance(one, float) else one for key, one in row.items()} for row in rows]
+        return about | {"truth": case.category, "rows": short}
+
+
+def _votes(model: Model, case: Case, retrieval: Retrieval, seed: int, number: int) -> Iterator[dict]:
+    archive, rng = retrieval.cases, np.random.default_rng([seed, number, 8])
+    began = time.perf_counter()
+    ranked = retrieval.ranked(retrieval.query(case), archive)
+    yield _vote("vote of similar", model, case, ranked, began)
+    yield _vote("vote of random", model, case, [archive[n] for n in rng.permutation(len(archive))], time.perf_counter())
+
+
+def _vote(name: str, model: Model, case: Case, cases: Sequence[Case], began: float) -> dict:
+    start = model.predict(case.image)
+    done = vote(model, case.image, cases)
+    answer = done.joined(start)
+    seconds = time.perf_counter() - began
+    row = {"row": name, "value": value(answer, case, model), "seconds": seconds, "initial": value(start, case, model)}
+    row |= {"used": done.used, "agreement": done.agreement, "correlation": done.correlation, "voters": len(done.cases)}
+    if done.prediction is not None:
+        row["alone"] = value(done.prediction, case, model)
+        row["ungated"] = value(blend(start, done.prediction, Voting().weight), case, model)
+    return row
+
+
+def _joined(model: Model, case: Case, retrieval: Retrieval, seed: int, number: int) -> Iterator[dict]:
+    began = time.perf_counter()
+    ranked = retrieval.ranked(retrieval.query(case), retrieval.cases)
+    plan = Plan()
+    plan = replace(plan, settings=replace(plan.settings, device="cpu", seed=seed))
+    unseen = [other for other in ranked if other.key not in model.trained_on][: plan.k + plan.held_out]
+    refinement = refine_on(model, unseen, plan, "similar")
+    answer = refinement.model.predict(case.image)
+    row = {"share": None, "followed": refinement.share}
+    yield {"row": "refined by the rule", "value": value(answer, case, model), "seconds": time.perf_counter() - began, **row}
+    ballot = vote(model, case.image, ranked)
+    joined = ballot.joined(answer)
+    yield {
+        "row": "refined by the rule, with the vote",
+        "value": value(joined, case, model),
+        "seconds": time.perf_counter() - began,
+        "used": ballot.used,
+        **row,
+    }
 
 
 class _Settings:

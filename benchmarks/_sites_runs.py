@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 
 from benchmarks._sites_data import PREPARATION, SITES, TARGETS, Site, sites
 from casewise.adaptation.sites import DEPLOYED, FURTHER
@@ -56,20 +54,11 @@ def units() -> list[Unit]:
     return found
 
 
-def run(unit: Unit, work: Path) -> Path:
-    """Writes the unit's rows, a line each, at once or not at all."""
-    target = work / f"{unit.name}.jsonl"
-    if target.exists():
-        return target
-    torch.set_num_threads(1)
+def run(unit: Unit) -> dict[str, Any]:
+    """The unit's rows and the seconds that they took."""
     began = time.perf_counter()
-    rows = list(_rows(unit))
-    work.mkdir(parents=True, exist_ok=True)
-    beside = target.with_suffix(".part")
-    lines = [json.dumps({**vars(unit), **row}) + "\n" for row in rows]
-    beside.write_text("".join(lines) + json.dumps({"seconds": time.perf_counter() - began}) + "\n")
-    beside.replace(target)
-    return target
+    rows = [{**vars(unit), **row} for row in _rows(unit)]
+    return {"seconds": time.perf_counter() - began, "rows": rows}
 
 
 def _rows(unit: Unit) -> Iterator[dict[str, object]]:

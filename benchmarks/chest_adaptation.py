@@ -8,20 +8,18 @@ the archive, those whose lungs are most similar or as many drawn at random, a th
 
 from __future__ import annotations
 
-import json
-import os
-import platform
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 
-from benchmarks.regions import base
+from benchmarks import driver
+from benchmarks.tables import spread, table
 from casewise.adaptation.refinement import REFINEMENT, Plan, refine_on
 from casewise.adaptation.regions import lungs_of, region_plan
 from casewise.archive import Archive
@@ -33,10 +31,10 @@ from casewise.image import Image
 from casewise.models import Model
 from casewise.statistics import interval, paired_p
 from casewise.training.metrics import dice
+from experiments.cases import CHEST
 from experiments.regions.cases import all_sites
-from experiments.regions.runs import WORK
+from experiments.regions.runs import base
 
-RESULTS = Path(__file__).parent / "results"
 COUNTS = (5, 10, 20)
 QUERIES = 7  # films of a site
 EDGE = 512
@@ -108,26 +106,14 @@ def lung_dice(mask: np.ndarray, film: Case) -> float:
     return dice(mask, film.load_masks["right_lung"]() | film.load_masks["left_lung"]())
 
 
-def measured(path: Path) -> list[Row]:
-    """Every film's rows, those that are lacking made now."""
-    rows: list[Row] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.is_file() else []
+def site_rows(name: str) -> list[Row]:
+    """The rows of the site's films that are outlined."""
     sites = all_sites()
     with tempfile.TemporaryDirectory() as folder:
-        for name, cases in sites.items():
-            chosen = np.random.default_rng(3).permutation(len(cases))[:QUERIES]
-            if len({row["film"] for row in rows if row["site"] == name}) == QUERIES:
-                continue
-            site = Site(name, base(sites, name), cases, Path(folder))
-            done = {row["film"] for row in rows}
-            for number in chosen:
-                if site.keys[number] in done:
-                    continue
-                new = list(site.rows(int(number)))
-                rows += new
-                with path.open("a", encoding="utf-8") as file:
-                    file.writelines(json.dumps(row) + "\n" for row in new)
-                sys.stderr.write(f"{name} {len(rows)} {new[0]['dice']:.3f}\n")
-            site.archive.close()
+        site = Site(name, base(sites, name), sites[name], Path(folder))
+        chosen = np.random.default_rng(3).permutation(len(sites[name]))[:QUERIES]
+        rows = [row for number in chosen for row in site.rows(int(number))]
+        site.archive.close()
     return rows
 
 
@@ -137,58 +123,39 @@ def values(rows: Sequence[Row], arm: str, films: int, site: str | None = None) -
     return [float(row["dice"]) for row in sorted(chosen, key=lambda row: str(row["film"]))]
 
 
-def table(rows: Sequence[Row]) -> str:
-    sites = list(dict.fromkeys(str(row["site"]) for row in rows))
+def figures(units: driver.Rows) -> Mapping[str, Any]:
+    rows, sites = [row for of in units.values() for row in of], list(units)
     start = values(rows, "unrefined", 0)
-    parts = [
-        "# Chest radiographs of a new site: the region model refined on similar films",
-        "",
-        "`python -m benchmarks.chest_adaptation`",
-        "",
-        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}; no GPU.",
-        "",
-        f"Each site in turn is new to the model, which learnt lungs from the other two; {QUERIES} of its films are outlined, one",
-        "by one, and all others of the site are the archive. Dice of both lungs on the film (512 pixels at most), mean over",
-        "patients; the difference from the unrefined model with its 95 % interval, and Wilcoxon's p by patient.",
-        "",
-        "| refined on | Dice | " + " | ".join(sites) + " | against unrefined | p | similar against random, p | refined | seconds |",
-        "|---|---|" + "---|" * len(sites) + "---|---|---|---|---|",
-        f"| nothing | {np.mean(start):.4f} | "
-        + " | ".join(f"{np.mean(values(rows, 'unrefined', 0, s)):.4f}" for s in sites)
-        + " | | | | | |",
-    ]
-    parts += [_line(rows, sites, start, arm, films) for films in COUNTS for arm in ("similar", "random")]
-    return "\n".join(
-        [*parts, "", "`refined`: of how many films the rule followed the refined weights, halfway or all the way.", ""]
-    )
+    head = ["refined on", "Dice", *sites, "against unrefined", "p", "similar against random, p", "refined", "seconds"]
+    means = [f"{np.mean(values(rows, 'unrefined', 0, site)):.4f}" for site in sites]
+    lines: list[list[object]] = [["nothing", f"{np.mean(start):.4f}", *means, "", "", "", "", ""]]
+    lines += [_line(rows, sites, start, arm, films) for films in COUNTS for arm in ("similar", "random")]
+    return {"queries": QUERIES, "table": table(head, lines)}
 
 
-def _line(rows: Sequence[Row], sites: Sequence[str], start: Sequence[float], arm: str, films: int) -> str:
+def _line(rows: Sequence[Row], sites: Sequence[str], start: Sequence[float], arm: str, films: int) -> list[object]:
     own = values(rows, arm, films)
     differences = np.array(own) - np.array(start)
-    low, high = interval(list(differences))
     of = [row for row in rows if row["arm"] == arm and row["films"] == films]
     against = ""
     if arm == "similar":
         drawn = values(rows, "random", films)
         against = f"{np.mean(np.array(own) - np.array(drawn)):+.4f}, p {paired_p(own, drawn):.2g}"
-    return (
-        f"| {films} {arm} films | {np.mean(own):.4f} | "
-        + " | ".join(f"{np.mean(values(rows, arm, films, site)):.4f}" for site in sites)
-        + f" | {differences.mean():+.4f} ({low:+.4f} to {high:+.4f}) | {paired_p(own, start):.2g} | {against} | "
-        + f"{sum(float(row['share']) > 0 for row in of)} of {len(of)} | {np.median([float(row['seconds']) for row in of]):.1f} |"
-    )
+    return [
+        f"{films} {arm} films",
+        f"{np.mean(own):.4f}",
+        *(f"{np.mean(values(rows, arm, films, site)):.4f}" for site in sites),
+        spread((float(differences.mean()), *interval(list(differences))), "+.4f"),
+        f"{paired_p(own, start):.2g}",
+        against,
+        f"{sum(float(row['share']) > 0 for row in of)} of {len(of)}",
+        f"{np.median([float(row['seconds']) for row in of]):.1f}",
+    ]
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    rows = measured(WORK / "adaptation.jsonl")
-    text = table(rows)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "chest_adaptation.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "chest_adaptation.md").write_text(text, encoding="utf-8")
-    sys.stdout.write(text)
-
+BENCHMARK = driver.Benchmark(
+    "chest_adaptation", __doc__, lambda options: [driver.Unit(name, partial(site_rows, name)) for name in CHEST], figures
+)
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(driver.run(BENCHMARK))

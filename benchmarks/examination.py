@@ -1,6 +1,4 @@
-"""Sequences brought onto one grid: ``python -m benchmarks.examination`` keeps its table in ``benchmarks/results/examination.md``.
-
-Its figures are in ``examination.json`` beside it; units that are done are not done again; delete the JSON to start anew.
+"""Sequences brought onto one grid: how far off registration is, and how long an examination takes.
 
 Accuracy: each sequence of a real brain and a real prostate examination is registered as it is, then moved by known turns and shifts
 (the file's geometry is changed, not its voxels) and registered again. ``back`` is the mean distance, over the inner part of the
@@ -12,19 +10,22 @@ Speed: ``casewise analyze`` of a brain's four sequences of 182×218×182 voxels,
 from __future__ import annotations
 
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
 import time
+from argparse import Namespace
 from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks import driver
 from benchmarks.analyze_many import resident
+from benchmarks.tables import table
 from casewise import formats
 from casewise.examination.bias_field import without_bias
 from casewise.examination.examination import DISTORTED, targets
@@ -35,7 +36,6 @@ from casewise.image import Image
 from casewise.registration.pairwise import WORTH, Registration, register
 from experiments import datasets
 
-RESULTS = Path(__file__).parent / "results"
 BRAIN = ("FLAIR", "T1", "T1POST", "T2")
 MOTIONS = ((15.0, 15.0), (10.0, 5.0), (5.0, 10.0), (3.0, 3.0))  # degrees, mm
 _FLIP = np.array([-1.0, -1.0, 1.0])
@@ -52,6 +52,7 @@ def flat(name: str, image: Image) -> Image:
     return image.with_array(without_bias(array, foreground(array), image.spacing)[None])
 
 
+@cache
 def sequences(site: str) -> tuple[dict[str, Image], str]:
     if site == "brain":
         return {name: flat(name, formats.read(path)) for name, path in brain().items()}, "FLAIR"
@@ -86,7 +87,8 @@ def taken(found: Registration, points: np.ndarray) -> np.ndarray:
     return np.asarray([found.transform.TransformPoint(point) for point in (points * _FLIP).tolist()]) * _FLIP
 
 
-def accuracy(site: str, name: str, images: dict[str, Image], reference: str) -> list[dict[str, Any]]:
+def accuracy(site: str, name: str) -> list[dict[str, Any]]:
+    images, reference = sequences(site)
     target = targets(list(images), reference)[name]
     worth = DISTORTED if kind_of(name) in ("ADC", "DWI") and target == reference else WORTH
     fixed, moving = images[target], images[name]
@@ -123,60 +125,34 @@ def speed() -> dict[str, Any]:
     return {"wall_s": wall, "memory_mib": max(memory), "steps": steps}
 
 
-def table(kept: dict[str, Any]) -> str:
-    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
-    for rows in kept["accuracy"].values():
-        for row in rows:
-            groups[row["site"], row["name"], row["to"]].append(row)
-    lines = [
-        "| examination | sequence | to | back, mm | back, voxels | worst | from the stated place, mm |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for (site, name, to), rows in groups.items():
-        back = [row["back_mm"] for row in rows]
-        voxels = [row["back_mm"] / row["voxel_mm"] for row in rows]
-        stated = np.mean([row["stated_mm"] for row in rows])
-        lines.append(f"| {site} | {name} | {to} | {np.mean(back):.2f} | {np.mean(voxels):.2f} | {max(voxels):.2f} | {stated:.2f} |")
-    for site in dict.fromkeys(key[0] for key in groups):
-        voxels = [row["back_mm"] / row["voxel_mm"] for key, rows in groups.items() if key[0] == site for row in rows]
-        lines.append(f"| **{site}, all** | | | | **{np.mean(voxels):.2f}** | {max(voxels):.2f} | |")
-    told = kept["speed"]
-    steps = ", ".join(f"{name} {seconds:.1f}" for name, seconds in told["steps"].items())
-    motions = ", ".join(f"{degrees:g}° and {mm:g} mm" for degrees, mm in MOTIONS)
-    return "\n".join(
-        [
-            "# Sequences on one grid\n",
-            "`python -m benchmarks.examination`\n",
-            f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; no GPU.\n",
-            "One brain (open-ms, four sequences of 1 mm) and one prostate (ProstateX, nine series), one patient each: what other",
-            f"scanners and patients give, these figures cannot show. Each was moved by {motions}, in directions",
-            "drawn at random.\n",
-            *lines,
-            "\nThe last column is larger where the registration moves the *unmoved* sequence too: the prostate's other T2 and its",
-            "PD were taken minutes before or after the reference, and are clearly more alike to it 2 to 4 mm from where they are",
-            "stated to lie. An ADC map stays where it is stated to lie unless much is gained; a moved one goes to where it is most",
-            "alike, which its distortion puts a voxel away.\n",
-            f"`casewise analyze` of the brain's four sequences (182×218×182): **{told['wall_s']:.0f} s**, at most",
-            f"{told['memory_mib']:.0f} MiB (seconds: {steps}).\n",
-        ]
-    )
-
-
-def main() -> None:
-    path = RESULTS / "examination.json"
-    kept: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"accuracy": {}}
+def units(options: Namespace) -> Iterator[driver.Unit]:
     for site in ("brain", "prostate"):
         images, reference = sequences(site)
-        for name in images:
-            if name != reference and f"{site} {name}" not in kept["accuracy"]:
-                kept["accuracy"][f"{site} {name}"] = accuracy(site, name, images, reference)
-                path.write_text(json.dumps(kept, indent=1))
-    if "speed" not in kept:
-        kept["speed"] = speed()
-        path.write_text(json.dumps(kept, indent=1))
-    (RESULTS / "examination.md").write_text(table(kept))
-    sys.stdout.write(table(kept))
+        yield from (driver.Unit(f"{site} {name}", partial(accuracy, site, name)) for name in images if name != reference)
+    yield driver.Unit("speed", speed)
 
+
+def figures(units: driver.Rows) -> Mapping[str, Any]:
+    groups: dict[tuple[str, str, str], list[dict[str, Any]]] = defaultdict(list)
+    for row in (row for name, rows in units.items() if name != "speed" for row in rows):
+        groups[row["site"], row["name"], row["to"]].append(row)
+    lines: list[list[object]] = []
+    for group, rows in groups.items():
+        back, voxels = [row["back_mm"] for row in rows], _voxels(rows)
+        stated = np.mean([row["stated_mm"] for row in rows])
+        lines.append([*group, f"{np.mean(back):.2f}", f"{np.mean(voxels):.2f}", f"{max(voxels):.2f}", f"{stated:.2f}"])
+    for site in dict.fromkeys(key[0] for key in groups):
+        voxels = _voxels([row for key, rows in groups.items() if key[0] == site for row in rows])
+        lines.append([f"**{site}, all**", "", "", "", f"**{np.mean(voxels):.2f}**", f"{max(voxels):.2f}", ""])
+    head = ["examination", "sequence", "to", "back, mm", "back, voxels", "worst", "from the stated place, mm"]
+    return {"motions": MOTIONS, "table": table(head, lines), "speed": units["speed"]}
+
+
+def _voxels(rows: list[dict[str, Any]]) -> list[float]:
+    return [row["back_mm"] / row["voxel_mm"] for row in rows]
+
+
+BENCHMARK = driver.Benchmark("examination", __doc__, units, figures)
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(driver.run(BENCHMARK))

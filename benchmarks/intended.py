@@ -1,4 +1,4 @@
-"""Whom the shipped applications refuse: ``python -m benchmarks.intended`` writes ``benchmarks/results/intended.md`` and ``.json``.
+"""Which images the shipped applications refuse.
 
 Own images are measured without their group (site or patient) in the bank; foreign ones by the shipped threshold, which was set so
 that about 1 % of foreign images at most are accepted.
@@ -6,42 +6,54 @@ that about 1 % of foreign images at most are accepted.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from benchmarks import driver
+from benchmarks.tables import table
 from casewise.applications.intended import Intended
 from casewise.models.shipped import FOLDER
-from experiments.intended.distances import KINDS, distances, left_out
+from experiments.intended.distances import KINDS, Kind, distances, left_out
 from experiments.intended.images import foreign, own
 
-RESULTS = Path(__file__).resolve().parent / "results"
+Rows = dict[str, dict[str, list[tuple[str, float]]]]  # side → source → (image, distance)
 
 
-def main() -> None:
-    rows: dict[str, dict[str, dict[str, list[tuple[str, float]]]]] = {}
+def measured(kind: Kind) -> Rows:
+    check = _check(kind)
+    apart = left_out(own(kind.name, kind.features), kind.every)
+    far = [(image, distances(check.bank, image.features, False)[0]) for image in foreign(kind.name)]
+    rows: Rows = {"own": {}, "foreign": {}}
+    for side, found in (("own", apart), ("foreign", far)):
+        for image, distance in found:
+            rows[side].setdefault(image.source, []).append((Path(image.name).name, round(distance, 4)))
+    return rows
+
+
+def _check(kind: Kind) -> Intended:
+    check = Intended.load(FOLDER / kind.models[0])
+    if check is None:
+        raise FileNotFoundError(f"{kind.models[0]} has no check of what it is for; run python -m recipes.intended.")
+    return check
+
+
+def figures(units: driver.Rows) -> Mapping[str, Any]:
     lines = []
     for kind in KINDS:
-        check = Intended.load(FOLDER / kind.models[0])
-        if check is None:
-            continue
-        apart = left_out(own(kind.name, kind.features), kind.every)
-        far = [(image, distances(check.bank, image.features, False)[0]) for image in foreign(kind.name)]
-        for side, found in (("own", apart), ("foreign", far)):
-            for image, distance in found:
-                by_source = rows.setdefault(kind.name, {}).setdefault(side, {})
-                by_source.setdefault(image.source, []).append((Path(image.name).name, round(distance, 4)))
-        refused = sum(distance > check.threshold for _, distance in apart)
-        taken = Counter(image.source for image, distance in far if distance <= check.threshold)
+        threshold = _check(kind).threshold
+        apart, far = ([(source, d) for source, of in units[kind.name][side].items() for _, d in of] for side in ("own", "foreign"))
+        taken = Counter(source for source, distance in far if distance <= threshold)
         named = ", ".join(f"{source} {count}" for source, count in taken.most_common()) or "none"
-        lines.append(
-            f"| {kind.what} | {', '.join(kind.models)} | {check.threshold:.4f} | {share(refused, len(apart))} | "
-            f"{share(sum(taken.values()), len(far))} | {named} |"
-        )
-    (RESULTS / "intended.json").write_text(json.dumps(rows, separators=(",", ":")) + "\n", encoding="utf-8")
-    (RESULTS / "intended.md").write_text(PAGE + "\n".join(lines) + "\n", encoding="utf-8")
+        refused = share(sum(distance > threshold for _, distance in apart), len(apart))
+        accepted = share(sum(taken.values()), len(far))
+        lines.append([kind.what, ", ".join(kind.models), f"{threshold:.4f}", refused, accepted, named])
+    head = ["for", "models", "threshold", "own refused (95 % interval)", "foreign accepted (95 % interval)", "which"]
+    return {"table": table(head, lines)}
 
 
 def share(count: int, of: int) -> str:
@@ -52,20 +64,9 @@ def share(count: int, of: int) -> str:
     return f"{count} of {of} ({100 * p:.1f} %, {100 * max(0.0, middle - half):.1f} to {100 * (middle + half):.1f})"
 
 
-PAGE = """# Which images the shipped applications refuse
-
-`python -m benchmarks.intended`; each image's distance stands in [intended.json](intended.json).
-
-- *Own refused*: images of the model's own training, each measured without its site (chest) or patient; of brains, every five
-  neighbouring slices.
-- *Foreign accepted*: images of every other kind at hand, and noise and drawn shapes. The threshold was set on them, so that images
-  of kinds that are not among them may be accepted more often.
-
-Brains are looked at further, for a skull, size and texture, which is not counted here.
-
-| for | models | threshold | own refused (95 % interval) | foreign accepted (95 % interval) | which |
-|---|---|---|---|---|---|
-"""
+BENCHMARK = driver.Benchmark(
+    "intended", __doc__, lambda options: [driver.Unit(kind.name, partial(measured, kind)) for kind in KINDS], figures
+)
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(driver.run(BENCHMARK))

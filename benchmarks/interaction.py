@@ -1,41 +1,80 @@
-"""Interactive segmentation against its peers: ``python -m benchmarks.interaction`` measures what is missing, then writes the table.
+"""Interactive segmentation against its peers.
 
-A simulated user draws a box and up to eight strokes for each method (``_interaction_runs.py``). Interrupted, it goes on where it
-was (``--work``). GrabCut needs ``pip install opencv-python-headless``. Seconds are processor seconds of one thread, so that other
-work on the machine counts little.
+A simulated user draws a box and up to eight strokes for each method. GrabCut needs ``pip install opencv-python-headless``.
+Seconds are processor seconds of one thread, so that other work on the machine counts little.
 """
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
 
-import torch
-
-from benchmarks._interaction_table import write
+from benchmarks import driver
+from benchmarks._interaction_table import Row, beaten, methods_table, over_trainings, titled
 from casewise.models import Model, shipped
-from experiments.interaction.measure import ABLATIONS, WORK, measure, others
+from experiments.interaction.measure import ABLATIONS, ANOTHER, FLAT, OURS, measured, methods
 from experiments.interaction.tasks import GROUPS
 
-RESULTS = Path(__file__).parent / "results"
+TITLES = {
+    "heart": "Short-axis heart MR (ACDC), no heart in the training",
+    "films": "Chest radiographs",
+    "lesions": "Lesions on FLAIR slices, no such lesion set in the training",
+    "hippocampus": "Hippocampus, T1, 3D, not in the training",
+    "tumour": "Glioma on FLAIR, 3D, not in the training",
+}
+_VIEWS = """### Fine-tuning on the image, part by part
+
+Where the last block is tuned, the picture is seen once, not mirrored and turned as well: its features are of one view.
+The last block is tuned at a rate of 0.01, the whole network at 0.001; each takes 20 steps a round.
+"""
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--groups", nargs="+", default=list(GROUPS), choices=list(GROUPS))
-    parser.add_argument("--methods", nargs="+", help="only these, and no table")
+def units(options: Namespace) -> Iterator[driver.Unit]:
+    given = options.model
+    model = given and (shipped.load(given) if given in shipped.names() else Model.load(given))
+    others = [Model.load(folder) for folder in options.models]
+    for group, tasks in GROUPS.items():
+        for name, (make, key) in methods(model, group).items():
+            yield driver.Unit(f"{group}, {name}", lambda t=tasks, given=(name, make, key): measured(t(), *given), key)
+        for number, other in enumerate(others if group in FLAT else [], start=1):
+            name = f"{ANOTHER} ({number})"
+            yield driver.Unit(f"{group}, {name}", partial(_other, group, name, other), other.key)
+
+
+def _other(group: str, name: str, model: Model) -> list[Row]:
+    return [row | {"method": name} for row in measured(GROUPS[group](), OURS, *methods(model, group)[OURS])]
+
+
+def figures(units: driver.Rows) -> Mapping[str, Any]:
+    rows = [row for of in units.values() for row in of]
+    main = [row for row in rows if row["method"] not in ABLATIONS]
+    groups = [_group([row for row in rows if row["group"] == group], title) for group, title in TITLES.items()]
+    return {"groups": "\n".join(part for part in groups if part), "beaten": "\n".join(beaten(main) or ["Nowhere."])}
+
+
+def _group(rows: list[Row], title: str) -> str:
+    main = [row for row in rows if row["method"] not in ABLATIONS]
+    parts = [f"## {title}\n", f"{methods_table(main)}\n", over_trainings(main)] if main else []
+    structures = list(dict.fromkeys(row["structure"] for row in main))
+    for structure in structures if len(structures) > 1 else ():
+        of_it = [row for row in main if row["structure"] == structure]
+        kind = ", seen kind of structure, other patients" if of_it[0]["seen"] else ""
+        parts += [f"### {titled(structure)}{kind}\n", f"{methods_table(of_it)}\n", over_trainings(of_it)]
+    both = {row["task"] for row in rows if row["method"] in ABLATIONS}
+    if both:
+        chosen = [row for row in rows if row["method"] in (OURS, *ABLATIONS) and row["task"] in both]
+        parts += [_VIEWS, f"{methods_table(chosen)}\n"]
+    return "\n".join(part for part in parts if part)
+
+
+def options(parser: ArgumentParser) -> None:
     parser.add_argument("--model", help="a shipped model's name or a model's folder, instead of the two that come with casewise")
     parser.add_argument("--models", nargs="+", default=[], help="folders of models of other trainings, beside the one measured")
-    parser.add_argument("--work", type=Path, default=WORK)
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    model = given.model and (shipped.load(given.model) if given.model in shipped.names() else Model.load(given.model))
-    rows = measure(model, given.groups, given.methods, given.work, given.seed)
-    rows += others([Model.load(folder) for folder in given.models], given.groups, given.work, given.seed)
-    if given.methods is None:
-        write(rows, list(ABLATIONS), RESULTS)
 
+
+BENCHMARK = driver.Benchmark("interaction", __doc__, units, figures, options)
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(driver.run(BENCHMARK))

@@ -1,7 +1,5 @@
 """One call with one to four strokes of an expert at once: how often does it make the mask worse?
 
-    python -m benchmarks.interaction_calls
-
 ACDC, end of diastole, the middle slice, 16 patients and three structures: after a box, one to four of the expert's own strokes
 (connected parts of the expert's scribbles on object and rest, drawn at random) are given in one call; then all of them. The
 threshold at which the whole answer is reconsidered was chosen on the first eight patients.
@@ -9,24 +7,30 @@ threshold at which the whole answer is reconsidered was chosen on the first eigh
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from functools import partial
+from itertools import groupby
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
 
+from benchmarks import driver
+from benchmarks.tables import table
 from casewise.interaction.session import InteractiveSegmentation
 from casewise.training.metrics import dice
 from experiments.interaction.tasks import Task, box_of, generator, heart
 
-RESULTS = Path(__file__).parent / "results"
 WORSE = 0.02
 CHOSEN_ON = 8
+STRUCTURES = ("left_ventricle", "right_ventricle", "myocardium")
 
 
 def calls(task: Task) -> list[dict[str, object]]:
     """A row a call: strokes, and the Dice before and after it."""
-    assert task.expert is not None
+    if task.expert is None:
+        return []
     parts = [
         (kind, parts == number)
         for kind, marks in enumerate(task.expert)
@@ -58,47 +62,38 @@ def _together(parts: list[tuple[int, np.ndarray]], kind: int, shape: tuple[int, 
     return np.any([np.zeros(shape, bool), *(mask for own, mask in parts if own == kind)], axis=0)
 
 
-def table(rows: list[dict[str, object]]) -> str:
-    """Markdown: by number of strokes, over all patients and over those that nothing was chosen on."""
-    patients = sorted({str(row["patient"]) for row in rows})
-    fresh = set(patients[CHOSEN_ON:])
-    lines = [
-        "# One call with an expert's strokes",
-        "",
-        "`python -m benchmarks.interaction_calls`: ACDC, middle slice at end of diastole, "
-        f"{len(patients)} patients; strokes are connected parts of the expert's scribbles, given in one call after the box.",
-        f"Worse: the Dice falls by more than {WORSE}. The rule's threshold was chosen on the first {CHOSEN_ON} patients.",
-        "Before the rule, when every call answered the whole image anew, the same 192 calls of one to four strokes went from .653 "
-        "to .770 (left ventricle .888, right .799, myocardium .622), and 43 of them (22.4 %) made the mask worse: the rule costs "
-        "some of the myocardium's gain, whose wall lies where no stroke was drawn.",
-        "",
-        "| strokes | patients | calls | Dice before | after | left ventricle | right ventricle | myocardium | worse |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    few = (1, 2, 3, 4)
+def units(options: Namespace) -> Iterator[driver.Unit]:
+    for patient, tasks in groupby(heart(16, middle_alone=True), lambda task: task.patient):
+        yield driver.Unit(patient, partial(_rows, list(tasks)))
+
+
+def _rows(tasks: list[Task]) -> list[dict[str, object]]:
+    return [row for task in tasks for row in calls(task)]
+
+
+def figures(units: driver.Rows) -> Mapping[str, Any]:
+    """By number of strokes, over all patients and over those that nothing was chosen on."""
+    rows = [row for of in units.values() for row in of]
+    patients = sorted({row["patient"] for row in rows})
+    lines, few = [], (1, 2, 3, 4)
     for name, chosen in (("1 to 4", few), *((str(n), (n,)) for n in few), ("all", ("all",))):
-        for whose, mine in (("all", set(patients)), ("fresh", fresh)):
+        for whose, mine in (("all", set(patients)), ("fresh", set(patients[CHOSEN_ON:]))):
             own = [row for row in rows if row["strokes"] in chosen and row["patient"] in mine]
-            if not own:
-                continue
-            before, after = (np.array([float(str(row[key])) for row in own]) for key in ("before", "after"))
-            by = {row["structure"]: [] for row in own}
-            for value, row in zip(after, own, strict=True):
-                by[row["structure"]].append(value)
-            means = [f"{np.mean(by[name]):.3f}" for name in ("left_ventricle", "right_ventricle", "myocardium")]
-            worse = int((after - before < -WORSE).sum())
-            told = f"{worse} ({100 * worse / len(own):.1f} %)"
-            cells = [name, whose, len(own), f"{before.mean():.3f}", f"{after.mean():.3f}", *means, told]
-            lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return "\n".join(lines) + "\n"
+            if own:
+                lines.append([name, whose, *_cells(own)])
+    head = ["strokes", "patients", "calls", "Dice before", "after", "left ventricle", "right ventricle", "myocardium", "worse"]
+    return {"table": table(head, lines), "patients": len(patients), "worse": WORSE, "chosen_on": CHOSEN_ON}
 
 
-def main() -> None:
-    rows = [row for task in heart(16, middle_alone=True) if task.expert is not None for row in calls(task)]
-    (RESULTS / "interaction_calls.json").write_text(json.dumps(rows, indent=0), encoding="utf-8")
-    (RESULTS / "interaction_calls.md").write_text(table(rows), encoding="utf-8")
-    print(table(rows))
+def _cells(own: list[dict[str, Any]]) -> list[object]:
+    before, after = (np.array([row[key] for row in own]) for key in ("before", "after"))
+    means = [np.mean([row["after"] for row in own if row["structure"] == name]) for name in STRUCTURES]
+    worse = int((after - before < -WORSE).sum())
+    told = [f"{value:.3f}" for value in (before.mean(), after.mean(), *means)]
+    return [len(own), *told, f"{worse} ({100 * worse / len(own):.1f} %)"]
 
+
+BENCHMARK = driver.Benchmark("interaction_calls", __doc__, units, figures)
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(driver.run(BENCHMARK))

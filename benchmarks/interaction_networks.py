@@ -1,114 +1,89 @@
-"""Interactive networks beside each other: ``python -m benchmarks.interaction_networks`` trains, measures, and writes the table.
+"""Interactive networks beside each other, after the same training.
 
-Each is trained from nothing for the same processor time (``_interaction_networks.py``), then measured as the shipped models are
-(``interaction.py``), pictures on the heart's MR and volumes on the hippocampus. Interrupted, it goes on where it was (``--work``).
+Each is trained from nothing for the same processor time, then measured as the shipped models are (``benchmarks.interaction``),
+pictures on the heart's MR and volumes on the hippocampus. A training that was stopped goes on.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
 from functools import partial
-from pathlib import Path
+from typing import Any
 
-import torch
-
-from benchmarks._interaction_networks import NETWORKS, Network, Trained, trained
-from benchmarks._interaction_table import OURS, differences, how_measured, table
-from benchmarks.driver import run_units
-from benchmarks.interaction import measure
+from benchmarks import driver
+from benchmarks._interaction_networks import NETWORKS, Network, trained
+from benchmarks._interaction_table import Row, differences, methods_table, titled
+from benchmarks.tables import table
+from experiments import store
+from experiments.interaction.measure import OURS, measure
 from experiments.interaction.tasks import heart, hippocampi
 
-WORK = ".work/interaction_networks"
 TUNED = "fine-tuning as in the source"
 GROUPS = {2: "heart", 3: "hippocampus"}
 TASKS = {"heart": partial(heart, 8, middle_alone=True), "hippocampus": hippocampi}
 TITLES = {2: "Pictures: short-axis heart MR (ACDC), the middle slices", 3: "Volumes: hippocampus, T1"}
-_ABOUT = """Each network sees the same prompts beside the image and is trained from nothing with the same simulated user on the
-same tasks, in bfloat16, one training each. No heart's MR, no hippocampus, no tumour, no radiograph and no lung was an object.
-P-Net (Wang et al. 2018) has the source's 64 channels, and batches of 4 instead of 16, so that it takes steps enough."""
-_NARROW = "PC-Net with the source's 64 channels takes 5.5 s a step, so that eighteen steps were all there is time for: it has 16."
-_TUNED = """The source's own use of P-Net: the last block tuned on the image after the box (unsupervised) and after each stroke
+_NARROW = "PC-Net with the source's 64 channels takes 5.5 s a step, so that eighteen steps were all there is time for: it has 16.\n"
+_TUNED = """### P-Net with its last block tuned, as in the source
+
+The source's own use of P-Net: the last block tuned on the image after the box (unsupervised) and after each stroke
 (supervised), labels and network in turn. Unlike there, the network sees the strokes as well. Where it is tuned, the picture is
-seen once, not mirrored and turned too."""
+seen once, not mirrored and turned too.
+"""
 
 
-@dataclass(frozen=True)
-class Part:
-    """Training a network, or measuring it."""
-
-    network: Network
-    measured: bool
-
-    @property
-    def name(self) -> str:
-        return f"{self.network.name} {'measured' if self.measured else 'trained'}"
+def units(options: Namespace) -> Iterator[driver.Unit]:
+    for network in NETWORKS:
+        yield driver.Unit(f"{network.name} trained", partial(training, network))
+        yield driver.Unit(f"{network.name} measured", partial(measured, network))
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    run_units(__doc__, WORK, [Part(network, done) for network in NETWORKS for done in (False, True)], run, write)
+def training(network: Network) -> dict[str, Any]:
+    one = trained(network, store.WORK / "interaction_networks" / network.name)
+    return {"steps": one.steps, "seconds": one.seconds, "weights": sum(tensor.numel() for tensor in one.model.weights.values())}
 
 
-def run(part: Part, work: Path) -> None:
-    one = trained(part.network, work / part.network.name)
-    if part.measured:
-        _rows(part.network, one, work)
+def measured(network: Network) -> list[Row]:
+    """Rows of a network; P-Net's also with its last block tuned."""
+    model = trained(network, store.WORK / "interaction_networks" / network.name).model
+    wanted = (OURS, TUNED) if network.settings["kind"] == "p_net" else (OURS,)
+    return measure(model, (GROUPS[network.dims],), wanted, TASKS)
 
 
-def _rows(network: Network, one: Trained, work: Path) -> list[dict]:
-    """Rows of a network under its own title; P-Net's also with its last block tuned."""
-    kept = work / network.name / f"{one.model.key}.json"
-    if not kept.exists():
-        wanted = (OURS, TUNED) if network.settings["kind"] == "p_net" else (OURS,)
-        kept.write_text(json.dumps(measure(one.model, (GROUPS[network.dims],), wanted, work, tasks=TASKS)))
-    names = {OURS: network.title, TUNED: f"{network.title}, tuned"}
-    return [row | {"method": names[row["method"]]} for row in json.loads(kept.read_text())]
-
-
-def write(work: Path, results: Path) -> None:
-    """``interaction_networks.md`` in ``results``, of the networks that are trained."""
-    done = {network: trained(network, work / network.name) for network in NETWORKS if (work / network.name / "model").exists()}
-    lines = ["# Interactive networks beside each other, the same training", ""]
-    lines += [*how_measured("benchmarks.interaction_networks", "the first network"), _ABOUT, "", *_trainings(done), ""]
-    for dims, title in TITLES.items():
-        of_it = [network for network in done if network.dims == dims]
-        if not of_it:
-            continue
-        rows = [row for network in of_it for row in _rows(network, done[network], work)]
-        tuned = {row["task"] for row in rows if row["method"].endswith("tuned")}
-        plain = [row for row in rows if not row["method"].endswith("tuned")]
-        first = of_it[0].title
-        lines += [f"## {title}, none in the training", "", *([_NARROW, ""] if dims == 3 else [])]
-        lines += [*table(plain, first), "", *differences(plain, first), ""]
-        structures = list(dict.fromkeys(row["structure"] for row in plain))
-        for structure in structures if len(structures) > 1 else ():
-            chosen = [row for row in plain if row["structure"] == structure]
-            lines += [f"### {structure.replace('_', ' ')}", "", *table(chosen, first), "", *differences(chosen, first), ""]
-        if tuned:
-            both = [row for row in rows if row["task"] in tuned]
-            lines += ["### P-Net with its last block tuned, as in the source", "", _TUNED, "", *table(both, first), ""]
-    (results / "interaction_networks.md").write_text("\n".join(lines), encoding="utf-8")
-
-
-def _trainings(done: dict[Network, Trained]) -> list[str]:
+def figures(units: driver.Rows) -> Mapping[str, Any]:
+    parts = [_part(dims, title, units) for dims, title in TITLES.items()]
     head = ["network", "axes", "weights", "steps", "batch", "rate", "seconds of training", "given"]
-    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    for network, one in done.items():
-        weights = sum(tensor.numel() for tensor in one.model.weights.values())
-        cells = [
-            network.title,
-            network.dims,
-            f"{weights:,}",
-            one.steps,
-            network.batch,
-            network.rate,
-            f"{one.seconds:.0f}",
-            f"{network.seconds:.0f}",
-        ]
-        lines.append("| " + " | ".join(map(str, cells)) + " |")
-    return lines
+    lines = []
+    for network in NETWORKS:
+        one = units[f"{network.name} trained"]
+        about = [network.title, network.dims, f"{one['weights']:,}", one["steps"], network.batch, network.rate]
+        lines.append([*about, f"{one['seconds']:.0f}", f"{network.seconds:.0f}"])
+    return {"trainings": table(head, lines), "parts": "\n".join(parts)}
 
+
+def _part(dims: int, title: str, units: driver.Rows) -> str:
+    of_it = [network for network in NETWORKS if network.dims == dims]
+    rows = []
+    for network in of_it:
+        names = {OURS: network.title, TUNED: f"{network.title}, tuned"}
+        rows += [row | {"method": names[row["method"]]} for row in units[f"{network.name} measured"]]
+    tuned = {row["task"] for row in rows if row["method"].endswith("tuned")}
+    plain, first = [row for row in rows if not row["method"].endswith("tuned")], of_it[0].title
+    parts = [f"## {title}, none in the training\n", *([_NARROW] if dims == 3 else []), *_compared(plain, first)]
+    structures = list(dict.fromkeys(row["structure"] for row in plain))
+    for structure in structures if len(structures) > 1 else ():
+        chosen = [row for row in plain if row["structure"] == structure]
+        parts += [f"### {titled(structure)}\n", *_compared(chosen, first)]
+    if tuned:
+        parts += [_TUNED, f"{methods_table([row for row in rows if row['task'] in tuned], first)}\n"]
+    return "\n".join(parts)
+
+
+def _compared(rows: list[Row], first: str) -> list[str]:
+    return [f"{methods_table(rows, first)}\n", f"{differences(rows, first)}\n"]
+
+
+BENCHMARK = driver.Benchmark("interaction_networks", __doc__, units, figures)
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(driver.run(BENCHMARK))

@@ -1,36 +1,36 @@
-"""Sets of images: does each accepted mask make the next one easier? ``python -m benchmarks.interaction_sets`` keeps a table.
+"""Sets of images: does each accepted mask make the next one easier?
 
 The images of one structure, one a patient, in a random order. Each is segmented by the simulated user until Dice 0.90 or eight
 strokes, and its last mask, not the truth, goes into an archive that was empty at the start. Beside it: the same network image by
 image; the accepted masks laid into the box without refining the network; and the archive that was given masks of another structure.
-What is done is kept (``--work``): a stopped run goes on.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 
+from benchmarks import driver
+from benchmarks.tables import mean, p_of, table
 from casewise.archive import Archive
 from casewise.interaction import InteractiveSegmentation
 from casewise.interaction.sets.guidance import REFINEMENT, Prepared, accept, prepare
 from casewise.interaction.simulation.user import Hand, stroke
 from casewise.models import Model, shipped
-from casewise.statistics import interval, paired_p
+from casewise.statistics import paired_p
 from casewise.training.metrics import dice
 from experiments.interaction.rounds import ROUNDS
 from experiments.interaction.tasks import Task, box_of, films, generator, heart, hippocampi
+from experiments.splits import by_patient
 
-RESULTS = Path(__file__).parent / "results"
 HEART = ("myocardium", "right_ventricle", "left_ventricle")
 STRUCTURES = (*HEART, "heart", "hippocampus", "left_lung")
 ARMS = ("image by image", "with the set", "with the set, not refined", "with masks of another structure")
@@ -40,18 +40,6 @@ TOLD = {
     "left_lung": "left lung (JSRT), by a network that saw no radiograph",
 }
 ENOUGH = 0.9
-# Tried by hand while the settings were chosen, on objects that the table does not have.
-TRIED = """
-Chosen on sets of other objects (9 images, one order, the model before the present one): the left clavicle on JSRT's
-films and the hippocampus in sagittal slices. Strokes an image there: image by image 6.0 and 6.1; the vote of crops laid
-over each other 4.8 and 3.3; of crops that are then bent 3.0 and 2.1; with the network refined 40 steps of 8 for each
-mask, going on from image to image, 2.4 and 2.0. The same on the finer grid that a session takes for large objects
-(fewer at a time) 2.7 and 2.0; 80 steps of 4, clavicle, 2.4. Objects turned, mirrored and inverted in the refinement,
-and seen so in the session: 3.6 instead of 3.0 strokes (8 images, 30 steps, crops not bent). Likeness tells another
-structure's masks from the same one's: right clavicle for left .54 against .77, posterior hippocampus for anterior .18
-against .60, a lung for the heart .31 against .80; not always a part from its whole (posterior hippocampus with masks of
-all of it: used in 4 of 8 images).
-"""
 
 
 def one(session: InteractiveSegmentation, task: Task, seed: int) -> list[float]:
@@ -91,42 +79,19 @@ def run(model: Model, tasks: list[Task], others: dict[str, Task], arm: str, seed
             yield row | {"strokes": len(scores) - 1 if scores[-1] >= ENOUGH else ROUNDS + 1}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--model",
-        nargs="+",
-        default=[],
-        metavar="[STRUCTURE=]FOLDER",
-        help="models instead of those that come with casewise; the left lung is measured with one of its own alone",
-    )
-    parser.add_argument("--structures", nargs="+", default=list(STRUCTURES), choices=STRUCTURES)
-    parser.add_argument("--arms", nargs="+", default=list(ARMS), choices=ARMS)
-    parser.add_argument("--patients", type=int, default=16)
-    parser.add_argument("--orders", type=int, default=2)
-    parser.add_argument("--work", type=Path, default=Path(".work/interaction"))
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    given.work.mkdir(parents=True, exist_ok=True)
-    file = given.work / "sets.jsonl"
-    models = {structure: model for structure in STRUCTURES if (model := _model(given.model, structure)) is not None}
-    for seed in range(given.orders):
-        for structure in given.structures:
-            for arm in given.arms:
-                if structure in models:
-                    unit(file, models[structure], structure, arm, seed, given.patients)
-    _write([row for row in _rows(file) if row["structure"] in models and row["model"] == models[row["structure"]].key])
+def units(options: Namespace) -> Iterator[driver.Unit]:
+    """One order of one arm each."""
+    models = {structure: model for structure in STRUCTURES if (model := _model(options.model, structure)) is not None}
+    for structure, model in models.items():
+        for arm in ARMS:
+            for seed in range(options.orders):
+                make = partial(unit, model, structure, arm, seed, options.patients)
+                yield driver.Unit(f"{structure}, {arm}, order {seed}", make, model.key)
 
 
-def unit(file: Path, model: Model, structure: str, arm: str, seed: int, patients: int) -> None:
-    """One order of one arm, kept in ``file`` unless it is there."""
-    if any((row["arm"], row["structure"], row["seed"], row["model"]) == (arm, structure, seed, model.key) for row in _rows(file)):
-        return
+def unit(model: Model, structure: str, arm: str, seed: int, patients: int) -> list[dict]:
     tasks, others = _tasks(structure, patients)
-    rows = [row | {"model": model.key} for row in run(model, tasks, others, arm, seed)]
-    with file.open("a", encoding="utf-8") as out:
-        out.writelines(json.dumps(row) + "\n" for row in rows)
-    sys.stderr.write(f"{structure} {arm} order {seed}: {np.mean([row['strokes'] for row in rows]):.2f} strokes an image\n")
+    return [row | {"model": model.key} for row in run(model, tasks, others, arm, seed)]
 
 
 def _model(given: list[str], structure: str) -> Model | None:
@@ -169,65 +134,43 @@ def _middle(tasks: list[Task], structure: str) -> list[Task]:
     return list({task.patient: task for task in tasks if task.structure == structure}.values())
 
 
-def _rows(file: Path) -> list[dict]:
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-
-
-def _write(rows: list[dict]) -> None:
-    lines = [
-        "# Sets of images: does each accepted mask make the next easier?",
-        "",
-        "`python -m benchmarks.interaction_sets`: structures that the model was never trained on, one image a patient (of ACDC the",
-        "middle slice); strokes until Dice 0.90 (9: not within eight). p: Wilcoxon, paired by patient (mean of orders), against",
-        "image by image in the same orders. p of halves: the same patients early and late in the set, where several orders brought",
-        "both. The control accepts true masks of another structure (of the heart's chambers another one, of the heart the lung and",
-        "of the lung the heart; of the hippocampus its own mask, moved by half its width); no row, not measured. Waiting:",
-        "processor seconds of preparing for an image. The left lung's network is trained by `python -m",
-        "benchmarks.interaction_networks` and given as `--model left_lung=.work/interaction_networks/unet_2d/model`.",
-        "",
-        "| structure | arm | patients, orders | strokes (95 %) | p | first half | second half | p of halves | Dice after the box "
-        "| last Dice | no stroke | reached | waiting, s |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
+def figures(units: driver.Rows) -> Mapping[str, Any]:
+    rows = [row for of in units.values() for row in of]
+    lines = []
     for structure in dict.fromkeys(row["structure"] for row in rows):
-        alone = [row for row in rows if (row["structure"], row["arm"]) == (structure, ARMS[0])]
+        own = [row for row in rows if row["structure"] == structure]
         for arm in ARMS:
-            mine = [row for row in rows if (row["structure"], row["arm"]) == (structure, arm)]
+            mine = [row for row in own if row["arm"] == arm]
             if mine:
                 orders = {row["seed"] for row in mine}
-                base = _by_patient([row for row in alone if row["seed"] in orders])
-                lines.append(f"| {TOLD.get(structure, structure).replace('_', ' ')} | {arm} | {_cells(mine, arm, base)} |")
-    (RESULTS / "interaction_sets.md").write_text("\n".join([*lines, TRIED]), encoding="utf-8")
-    (RESULTS / "interaction_sets.json").write_text(json.dumps(rows, indent=0) + "\n", encoding="utf-8")
+                base = by_patient([row for row in own if row["arm"] == ARMS[0] and row["seed"] in orders], "strokes")
+                lines.append([TOLD.get(structure, structure).replace("_", " "), arm, *_cells(mine, arm, base)])
+    head = ["structure", "arm", "patients, orders", "strokes (95 %)", "p", "first half", "second half", "p of halves"]
+    return {"table": table([*head, "Dice after the box", "last Dice", "no stroke", "reached", "waiting, s"], lines)}
 
 
-def _cells(mine: list[dict], arm: str, base: dict[str, float]) -> str:
-    values = _by_patient(mine)
-    low, high = interval(list(values.values()))
+def _cells(mine: list[dict], arm: str, base: dict[str, float]) -> list[str]:
+    values = dict(sorted(by_patient(mine, "strokes").items()))
     tested = arm != ARMS[0] and set(values) == set(base)
     p = f"{paired_p([values[n] for n in base], list(base.values())):.2g}" if tested else "–"
     half = max(row["place"] for row in mine) / 2
     early, late = ([row for row in mine if (row["place"] > half) == later] for later in (False, True))
-    before, after = _by_patient(early), _by_patient(late)
-    both = sorted(set(before) & set(after))
-    falling = f"{paired_p([after[n] for n in both], [before[n] for n in both]):.2g}" if len(both) >= 5 else "–"
-    cells = [
-        f"{len(values)}, {len({row['seed'] for row in mine})}",
-        f"{np.mean(list(values.values())):.2f} ({low:.2f}–{high:.2f})",
-        p,
-    ]
+    cells = [f"{len(values)}, {len({row['seed'] for row in mine})}", mean(list(values.values()), ".2f", dash="–"), p]
     cells += [f"{np.mean([row['strokes'] for row in part]):.2f}" for part in (early, late)]
-    cells += [falling, *(f"{np.mean([row['dice'][place] for row in mine]):.3f}" for place in (0, -1))]
+    cells.append(p_of(by_patient(late, "strokes"), by_patient(early, "strokes")))
+    cells += [f"{np.mean([row['dice'][place] for row in mine]):.3f}" for place in (0, -1)]
     cells += [f"{np.mean([row['strokes'] <= most for row in mine]):.0%}" for most in (0, ROUNDS)]
-    return " | ".join([*cells, f"{np.mean([row['waited'] for row in mine]):.1f}" if arm != ARMS[0] else "–"])
+    return [*cells, f"{np.mean([row['waited'] for row in mine]):.1f}" if arm != ARMS[0] else "–"]
 
 
-def _by_patient(rows: list[dict]) -> dict[str, float]:
-    found: dict[str, list[float]] = {}
-    for row in rows:
-        found.setdefault(row["patient"], []).append(row["strokes"])
-    return {patient: float(np.mean(values)) for patient, values in sorted(found.items())}
+def options(parser: ArgumentParser) -> None:
+    told = "models instead of those that come with casewise; the left lung is measured with one of its own alone"
+    parser.add_argument("--model", nargs="+", default=[], metavar="[STRUCTURE=]FOLDER", help=told)
+    parser.add_argument("--patients", type=int, default=16)
+    parser.add_argument("--orders", type=int, default=2)
 
+
+BENCHMARK = driver.Benchmark("interaction_sets", __doc__, units, figures, options)
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(driver.run(BENCHMARK))

@@ -1,4 +1,4 @@
-"""How long a round takes and how much memory a large volume needs: ``python -m benchmarks.interaction_speed`` keeps a table.
+"""How long a round takes and how much memory a large volume needs.
 
 Random boxes and strokes on images of noise over shapes; the models are loaded before, as in a session that goes on. Seconds are
 the processor's of one thread, so that other work on the machine counts little.
@@ -6,23 +6,24 @@ the processor's of one thread, so that other work on the machine counts little.
 
 from __future__ import annotations
 
-import argparse
 import json
-import platform
 import resource
 import subprocess
 import sys
 import time
-from pathlib import Path
+from argparse import Namespace
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks import driver
+from benchmarks.tables import table
 from casewise.image import Image
 from casewise.interaction import InteractiveSegmentation
-from casewise.models import shipped
 
-RESULTS = Path(__file__).parent / "results"
 LARGE = (512, 512, 300)
 MIB = 2**20
 # what, image, box, the bounds: median and 95th percentile of a round, first answer (seconds); None where none is set
@@ -62,14 +63,14 @@ def _image(shape: tuple[int, ...], rng: np.random.Generator) -> Image:
 
 def memory() -> dict[str, float]:
     """MiB that the box over a large volume, three strokes and the mask need beyond the volume, in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.interaction_speed", "--memory"], capture_output=True, text=True, check=True
-    )
+    code = "import json; from benchmarks import interaction_speed as own; print(json.dumps(own.large()))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def _measure_memory() -> dict[str, float]:
+def large() -> dict[str, float]:
+    torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     array = rng.integers(0, 1000, LARGE, dtype=np.int16)
     image = Image(array[None], np.diag([0.7, 0.7, 1.0, 1.0]))
@@ -87,48 +88,31 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--memory", action="store_true", help="print the memory's figures alone")
-    given = parser.parse_args()
-    torch.set_num_threads(1)
-    if given.memory:
-        sys.stdout.write(json.dumps(_measure_memory()) + "\n")
-        return
-    for name in shipped.names():
-        if name.startswith("interactive"):
-            shipped.load(name)
-    lines = [
-        "# How long a round takes",
-        "",
-        f"`python -m benchmarks.interaction_speed` on {platform.machine()}, one thread, no GPU; processor time.",
-        "",
-        "| what | first answer, median (longest) | round, median | 95th percentile | bounds: median, 95th, first | kept |",
-        "|---|---|---|---|---|---|",
-    ]
-    rows = []
-    for what, shape, sides, bounds in KINDS:
-        rounds(shape, sides, 1, 2)  # what is loaded once is not counted
-        found = rounds(shape, sides, 4 if len(shape) == 3 else 8, 6)
+def units(options: Namespace) -> Iterator[driver.Unit]:
+    for what, shape, sides, _ in KINDS:
+        yield driver.Unit(what, partial(_timed, shape, sides))
+    yield driver.Unit("memory", memory)
+
+
+def _timed(shape: tuple[int, ...], sides: tuple[int, ...]) -> dict[str, list[float]]:
+    rounds(shape, sides, 1, 2)  # what is loaded once is not counted
+    return rounds(shape, sides, 4 if len(shape) == 3 else 8, 6)
+
+
+def figures(units: driver.Rows) -> Mapping[str, Any]:
+    lines = []
+    for what, _, _, bounds in KINDS:
+        found = units[what]
         median, high, first = np.median(found["round"]), np.percentile(found["round"], 95), max(found["first"])
         kept = all(bound is None or value <= bound for value, bound in zip((median, high, first), bounds, strict=True))
         told = ", ".join("–" if bound is None else f"{bound:g}" for bound in bounds)
         answer = f"{np.median(found['first']):.2f} ({first:.2f})"
-        lines.append(f"| {what} | {answer} | {median:.2f} | {high:.2f} | {told} | {'yes' if kept else 'no'} |")
-        rows.append({"what": what, "first": found["first"], "round": found["round"], "kept": kept})
-    large = memory()
-    lines += [
-        "",
-        f"A volume of 512×512×300 ({large['volume']:.0f} MiB), the box over all of it, three rounds of strokes: "
-        f"{large['beyond']:.0f} MiB beyond the volume at most (the model counted in; bound 2048), "
-        f"{large['seconds']:.1f} s in all.",
-        "",
-    ]
-    (RESULTS / "interaction_speed.md").write_text("\n".join(lines), encoding="utf-8")
-    (RESULTS / "interaction_speed.json").write_text(
-        json.dumps({"rounds": rows, "memory": large}, indent=0) + "\n", encoding="utf-8"
-    )
+        lines.append([what, answer, f"{median:.2f}", f"{high:.2f}", told, "yes" if kept else "no"])
+    head = ["what", "first answer, median (longest)", "round, median", "95th percentile", "bounds: median, 95th, first", "kept"]
+    return {"table": table(head, lines), "memory": units["memory"]}
 
+
+BENCHMARK = driver.Benchmark("interaction_speed", __doc__, units, figures)
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(driver.run(BENCHMARK))

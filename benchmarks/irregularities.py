@@ -1,133 +1,221 @@
-"""Networks for nodules, compared, and tuberculosis on chest radiographs: ``python -m benchmarks.irregularities``.
+"""Networks for nodules, compared, and tuberculosis on chest radiographs.
 
 What the application reports, with the thresholds that are shipped, is measured by ``python -m benchmarks.nodules``.
-
 Nodules: JSRT, five folds by patient, three inputs with one protocol and one budget: the whole image reduced to 512 pixels,
-segments at native resolution, both; with and without a second look at what was found. If asked for, the detector refined on the
-archive's films most similar to the one at hand.
+segments at native resolution, both; with and without a second look at what was found.
 Tuberculosis: trained on one site, measured on the other, both ways.
-
-Prints tables and keeps them in ``benchmarks/results/irregularities.md``; each fold's findings are kept in ``.work/irregularities``
-so that a run that was stopped goes on. ``--similar`` refines as well.
+A row a film and input: the probabilities that hit its nodule, those that hit nothing, and the five highest. Each fold's findings
+are kept, so that a stopped run goes on.
 """
 
 from __future__ import annotations
 
-import argparse
-import os
-import platform
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-import torch
+import numpy as np
 
-from benchmarks._irregularities_judged import judged
-from benchmarks._irregularities_similar import similar_table
-from benchmarks._irregularities_table import compared, froc_table, groups_table, image_level
-from benchmarks._irregularities_tuberculosis import tuberculosis_table
-from casewise.chest.nodules.box_fusion import Detection
-from experiments.nodules.networks import ARMS, ASIDE, BATCH, FIRST, FOLDS, MEAN, THEN, crossed, folds, unseen
+from benchmarks import _irregularities_tuberculosis as tuberculosis
+from benchmarks import driver
+from benchmarks.nodules import SUBTLETY
+from benchmarks.tables import measured, spread, table
+from casewise.chest.nodules.box_fusion import Detection, noisy_or
+from casewise.chest.nodules.false_positive_reduction import CANDIDATES, cues, lungs_of
+from casewise.chest.nodules.froc import RATES, Outcome, Target, outcome, sensitivity, threshold
+from casewise.chest.nodules.views import PIXEL_MM
+from casewise.statistics import auc, paired_bootstrap
+from experiments.nodules import networks
+from experiments.nodules.networks import ARMS, MEAN, Found, crossed, folds, unseen
 from experiments.nodules.normals import chests, normals
 from experiments.nodules.radiographs import Radiograph, radiographs
+from experiments.nodules.second_look import regressed
 
-RESULTS = Path(__file__).parent / "results"
-Found = Mapping[str, Sequence[Detection]]
 NAMES = {"reduced": "whole image reduced to 512", "native": "native segments", "both": "both"}
+UNSEEN, LOOKED = "not trained on JSRT", f"{MEAN}, second look"
+PAIRS = tuple((NAMES[one], NAMES[other]) for one, other in (("both", "reduced"), ("both", "native"), ("native", "reduced")))
+COST = "cost"
+Rows = Sequence[Mapping[str, Any]]
+Arms = Mapping[str, Rows]
 
 
-UNSEEN = "not trained on JSRT"
-LOOKED = f"{MEAN}, second look"
+def units(options: Namespace) -> Iterator[driver.Unit]:
+    """Before any film of JSRT, trained on other folds besides, the same with a second look; then tuberculosis and the cost."""
+    for name in ("before", "trained", "again"):
+        yield driver.Unit(name, partial(_part, name))
+    for learnt, asked in (tuberculosis.SITES, tuberculosis.SITES[::-1]):
+        make = partial(tuberculosis.tuberculosis_rows, learnt, asked)
+        yield driver.Unit(f"{learnt.capitalize()} → {asked.capitalize()}", make)
+    yield driver.Unit(COST, cost)
 
 
-def nodules(films: Sequence[Radiograph]) -> list[str]:
-    before = dict(unseen(films))
-    before[LOOKED] = judged(films, folds(films), before[MEAN])
-    lines = ["### Before any film of JSRT was learnt from, the whole image reduced to 512; the last are the shipped networks", ""]
-    lines += [*_tables(films, before, groups=(MEAN, LOOKED)), *_differences(films, before, ((LOOKED, MEAN),)), ""]
-    found = crossed(films)
-    arms = {NAMES[arm]: found[arm] for arm in ARMS}
-    again = {name: judged(films, folds(films), here) for name, here in arms.items()}
-    pairs = [(NAMES[one], NAMES[other]) for one, other in (("both", "reduced"), ("both", "native"), ("native", "reduced"))]
-    lines += [
-        "### Trained on JSRT's other folds besides",
-        "",
-        *_tables(films, arms, groups=()),
-        *_differences(films, arms, pairs),
-        "",
-    ]
-    lines += ["With the second look:", "", *_tables(films, again, groups=tuple(again))]
+def _part(name: str) -> list[dict[str, Any]]:
+    films = radiographs()
+    if name == "before":
+        arms = unseen(films)
+        arms[LOOKED] = judged(films, arms[MEAN])
+    else:
+        arms = {NAMES[arm]: found for arm, found in crossed(films).items() if arm in ARMS}
+        arms = {arm: judged(films, found) for arm, found in arms.items()} if name == "again" else arms
+    return [_row(arm, film, found[film.name]) for arm, found in arms.items() for film in films]
+
+
+def _row(arm: str, film: Radiograph, found: Sequence[Detection]) -> dict[str, Any]:
+    told = outcome(found, [Target(t.row, t.column, t.reach) for t in film.nodules])
+    about = {"subtlety": film.nodules[0].subtlety, "diameter_mm": film.nodules[0].diameter_mm} if film.nodules else {}
+    best = sorted((one.probability for one in found), reverse=True)[:5]
+    return {"arm": arm, "film": film.name, **about, "hits": np.asarray(told.hits, float).tolist()} | {
+        "misses": np.asarray(told.misses, float).tolist(),
+        "best": best,
+    }
+
+
+def judged(films: Sequence[Radiograph], found: Found) -> Found:
+    """What was found in each film, judged by a regression that was fitted on the films of the other folds."""
+    again: Found = {}
+    for fold in folds(films):
+        others = [film for number, film in enumerate(films) if number not in fold]
+        x = np.concatenate([cues(found[film.name][:CANDIDATES], lungs_of(film.regions), PIXEL_MM) for film in others])
+        judge = regressed(x, np.concatenate([_right(film, found[film.name][:CANDIDATES]) for film in others]))
+        for film in (films[number] for number in fold):
+            again[film.name] = judge.judged(found[film.name], lungs_of(film.regions), PIXEL_MM)
+    return again
+
+
+def _right(film: Radiograph, found: Sequence[Detection]) -> np.ndarray:
+    return np.array([any(np.hypot(one.row - t.row, one.column - t.column) <= t.reach for t in film.nodules) for one in found], bool)
+
+
+def figures(units: driver.Rows) -> Mapping[str, Any]:
+    before, trained, again = (_arms(units[name]) for name in ("before", "trained", "again"))
+    films = before[MEAN]
+    nodules = [row for row in films if "subtlety" in row]
+    healthy, every = len(normals()), len(chests())
     shipped = {**again, UNSEEN: before[LOOKED]}
-    return [*lines, *_differences(films, shipped, (*pairs, (NAMES["both"], UNSEEN), (NAMES["reduced"], UNSEEN))), ""]
+    pairs = (*PAIRS, (NAMES["both"], UNSEEN), (NAMES["reduced"], UNSEEN))
+    return {
+        "networks": networks,
+        "films": len(films),
+        "nodules": len(nodules),
+        "small": sum(row["diameter_mm"] < 15 for row in nodules),
+        "healthy": healthy,
+        "ill": every - healthy,
+        "before": _tables(before, (MEAN, LOOKED)) + _differences(before, ((LOOKED, MEAN),)),
+        "trained": _tables(trained, ()) + _differences(trained, PAIRS),
+        "again": _tables(again, tuple(again)) + _differences(shipped, pairs),
+        "tuberculosis": tuberculosis,
+        "tuberculosis_table": tuberculosis.tuberculosis_table({name: rows for name, rows in units.items() if "→" in name}),
+        "cost": _cost_table(units[COST]),
+    }
 
 
-def _tables(films: Sequence[Radiograph], found: Mapping[str, Found], groups: Sequence[str]) -> list[str]:
-    lines = [*froc_table(films, found), ""]
+def _cost_table(rows: Rows) -> str:
+    head = ["`casewise analyze --application irregularities`", "seconds", "peak memory of its processes"]
+    lines = []
+    for row in rows:
+        memory = f"{row['gib']:.2f} GiB (the largest)"
+        lines.append([f"{row['films']} of 2048 × 2048", f"{statistics.median(row['seconds']):.1f}", memory])
+    return table(head, lines)
+
+
+def _arms(rows: Rows) -> dict[str, Rows]:
+    return {arm: [row for row in rows if row["arm"] == arm] for arm in dict.fromkeys(row["arm"] for row in rows)}
+
+
+def _outcomes(rows: Rows) -> list[Outcome]:
+    return [Outcome(np.array(row["hits"]), np.array(row["misses"])) for row in rows]
+
+
+def mean_sensitivity(told: Sequence[Outcome]) -> float:
+    return float(np.mean([sensitivity(told, rate) for rate in RATES]))
+
+
+def _measures(rates: Sequence[float]) -> list[Callable[[Sequence[Outcome]], float]]:
+    return [*(partial(_sensitivity, rate) for rate in rates), mean_sensitivity]
+
+
+def _sensitivity(rate: float, told: Sequence[Outcome]) -> float:
+    return sensitivity(told, rate)
+
+
+def _tables(arms: Arms, groups: Sequence[str]) -> str:
+    parts = [_froc_table(arms)]
     if groups:
-        lines += ["Hit at two false findings an image:", "", *groups_table(films, {name: found[name] for name in groups}), ""]
-    return [*lines, *image_level(films, found), ""]
+        parts += ["Hit at two false findings an image:", _groups_table({name: arms[name] for name in groups})]
+    return "\n\n".join([*parts, _image_level(arms), ""])
 
 
-def _differences(films: Sequence[Radiograph], found: Mapping[str, Found], pairs: Sequence[tuple[str, str]]) -> list[str]:
-    lines = ["| difference of sensitivity at | 1 | 2 | 4 | mean of the four |", "|---|---|---|---|---|"]
-    return lines + [compared(films, found, one, other) for one, other in pairs]
+def _froc_table(arms: Arms) -> str:
+    lines = []
+    for name, rows in arms.items():
+        told = _outcomes(rows)
+        cells = [measured(lambda drawn, m=m, of=told: m([of[n] for n in drawn]), len(told)) for m in _measures(RATES)]
+        lines.append([name, *(spread(cell, ".3f", ".2f") for cell in cells)])
+    return table(["input", *(f"{rate:g}" for rate in RATES), "mean of the four"], lines)
 
 
-REPORTED = (
-    "Networks and inputs are compared here, by the candidates that they mark. What `casewise analyze` reports, from which "
-    "thresholds, and how often in vain stands in [nodules.md](nodules.md): more films, a second look fitted anew, normal films of "
-    "other sites."
-)
+def _differences(arms: Arms, pairs: Sequence[tuple[str, str]]) -> str:
+    lines = []
+    for first, second in pairs:
+        one, other = _outcomes(arms[first]), _outcomes(arms[second])
+        cells = []
+        for measure in _measures((1.0, 2.0, 4.0)):
 
-LIMITS = (
-    "### What limits it, and what was tried",
-    "Asked was 0.70 at two false findings; 0.645 is reached, 0.419 before. What brought it is the second look: where in the "
-    "lung a mark lies, how large it is and what the other lung shows there raise 0.39 to 0.65 (p 0.001). It was tried on "
-    "the former detector's findings first (0.42 to 0.61), by the same folds, and the strength of its regression, 1, was "
-    "kept among 0.03 to 1 with these folds in view; every cue that was thought of is in it. It fits how nodules lie in this "
-    "set, and no other set has shown yet that they lie so elsewhere.",
-    "",
-    "To mark by focal cross-entropy and without the last rectifier, instead of by overlap, ended the saturation of the "
-    "marks: the area under the curve of whether a film has a nodule went from 0.46 to 0.63, with the second look to 0.70, "
-    "whose interval (0.51 to 0.86) still reaches down to chance.",
-    "",
-    "Longer training helped on synthetic nodules in the healthy films set aside (34 nodules; 0.38 at two false findings "
-    "after 1500 steps, 0.50 after 5900) and so little on JSRT that it cannot be told from chance. A film that was learnt "
-    "from is told from one with a nodule put into it without fail (1.0), one set aside hardly (0.65): 73 healthy chests are "
-    "too few, and the network knows them by heart. The films with tuberculosis raised 0.50 to 0.56 on those set aside and "
-    "lowered 0.42 to 0.32 on JSRT. The detector is the mean of both networks, no better on JSRT than the one that learnt from "
-    "healthy films alone; that this one was added to the other was decided after both had been seen on JSRT with a second look "
-    "(at two false findings 0.68, by a state before its last, against 0.58), so the figures are not untouched by that.",
-    "",
-    "Native pixels gained nothing over the reduced image, although the networks that see them learnt from synthetic nodules "
-    "put into native films: a nodule here measures 5 mm at least, seven places of the reduced image. To be trained on JSRT's "
-    "other folds gained nothing either, so the shipped networks see the reduced image alone: no native pixel reaches them. In "
-    "those three rows with a second "
-    "look, the judge was fitted on findings of networks that had learnt from the film judged, which the shipped row is free of.",
-    "",
-    "Eight nodules of 31 stand out of the ring around them by a third of a local standard deviation at most, and ten are "
-    "very or extremely subtle: four of these are hit. Averaging the answers at three scales changed nothing on the films "
-    "set aside. Crops of the likeliest false findings shown more often (the focal loss weighs them already), a second "
-    "network as the second look, bone suppression and further seeds were not tried. Refinement on similar films "
-    "(`--similar`) changed nothing that could be measured in the former detector and was not repeated.",
-    "",
-)
+            def difference(drawn: np.ndarray, m: Callable = measure, a: list = one, b: list = other) -> float:
+                return float(np.nan_to_num(m([a[n] for n in drawn]) - m([b[n] for n in drawn])))
+
+            low, high, p = paired_bootstrap(difference, len(one))
+            cells.append(f"{difference(np.arange(len(one))):+.3f} ({low:+.3f} to {high:+.3f}), p {p:.3f}")
+        lines.append([f"{first} − {second}", *cells])
+    return table(["difference of sensitivity at", "1", "2", "4", "mean of the four"], lines)
 
 
-def cost() -> list[str]:
-    """Whole commands in processes of their own: one film of 2048 × 2048 (median of five), and ten of them in one call."""
+def _groups_table(arms: Arms, rate: float = 2.0) -> str:
+    """Hits of those there are, by subtlety and size, at the threshold that gives ``rate`` misses an image."""
+    groups: dict[str, Callable[[Mapping[str, Any]], bool]] = {
+        f"subtlety {level}, {name}": (lambda row, level=level: row["subtlety"] == level)  # type: ignore[misc]
+        for level, name in SUBTLETY.items()
+    }
+    groups |= {"under 15 mm": lambda row: row["diameter_mm"] < 15, "15 mm and over": lambda row: row["diameter_mm"] >= 15}
+    lines = []
+    for name, belongs in groups.items():
+        cells = []
+        for rows in arms.values():
+            least = threshold(_outcomes(rows), rate)
+            chosen = [row["hits"][0] > least for row in rows if "subtlety" in row and belongs(row)]
+            cells.append(f"{sum(chosen)} of {len(chosen)}")
+        lines.append([name, *cells])
+    return table(["nodules", *arms], lines)
+
+
+def _image_level(arms: Arms) -> str:
+    """How well the most probable findings of a film tell whether it has a nodule at all: their highest, and their noisy-or."""
+    lines = []
+    for name, rows in arms.items():
+        truth = ["subtlety" in row for row in rows]
+        cells = [auc([row["best"][0] for row in rows], truth), auc([noisy_or(row["best"]) for row in rows], truth)]
+        lines.append([name, *(f"{cell:.3f}" for cell in cells)])
+    return table(["film has a nodule, AUC of", "highest probability", "noisy-or of the five highest"], lines)
+
+
+def cost() -> list[dict[str, Any]]:
+    """Whole commands in processes of their own: one film of 2048 × 2048, five times, and ten of them in one call."""
     films = [film.path for film in radiographs()[:10]]
-    lines = ["| `casewise analyze --application irregularities` | seconds | peak memory of its processes |", "|---|---|---|"]
+    rows = []
     for paths, runs in ((films[:1], 5), (films, 1)):
-        seconds = statistics.median(_timed(paths) for _ in range(runs))
-        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024**2
-        lines.append(f"| {len(paths)} of 2048 × 2048 | {seconds:.1f} | {peak:.2f} GiB (the largest) |")
-    return lines
+        seconds = [_timed(paths) for _ in range(runs)]
+        rows.append(
+            {"films": len(paths), "seconds": seconds, "gib": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024**2}
+        )
+    return rows
 
 
 def _timed(paths: Sequence[Path]) -> float:
@@ -138,58 +226,7 @@ def _timed(paths: Sequence[Path]) -> float:
         return time.perf_counter() - began
 
 
-def protocol(films: Sequence[Radiograph]) -> str:
-    real = [film for film in films if film.nodules]
-    small = sum(film.nodules[0].diameter_mm < 15 for film in real)
-    healthy, every = len(normals()), len(chests())
-    return (
-        f"JSRT: {len(films)} patients, one film each, {len(real)} with one nodule ({small} under 15 mm). A network learnt, in "
-        f"{FIRST.steps} steps of {BATCH} crops, synthetic nodules in NLM's films (Shenzhen and Montgomery, {healthy} healthy, "
-        f"every {ASIDE}th of them set aside), which have 512 pixels and so show the whole image alone; a second learnt from the "
-        f"{every - healthy} with tuberculosis besides. Each of the three inputs begins with the second and is trained for "
-        f"{THEN.steps} steps on the same crops of JSRT's other folds ({FOLDS} by patient), with real and synthetic nodules in "
-        "native pixels. The second look is a logistic regression on each finding's log-odds, place in the lung, size, and what was "
-        "found at that place of the other lung, fitted on the other folds. A finding hits a nodule when its centre lies within the "
-        "nodule's radius, or 10 mm, of the nodule's. Regions by a model that saw no film of JSRT. Sensitivity at 0.5, 1, 2 and 4 "
-        "false findings an image, with 95 % bootstrap intervals by patient. The set is small: a difference below about 0.2 cannot "
-        "be told from chance."
-    )
-
-
-def main() -> None:
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--similar", action="store_true", help="also refine the detector for each film on its most similar ones")
-    given = asked.parse_args()
-    torch.set_num_threads(1)
-    films = radiographs()
-    text = "\n".join(
-        [
-            "# Irregularities in chest radiographs",
-            "",
-            "`python -m benchmarks.irregularities`",
-            "",
-            "## Nodules",
-            REPORTED,
-            "",
-            protocol(films),
-            "",
-            *nodules(films),
-            *LIMITS,
-            *(["## Refined on similar films", *similar_table(films, crossed(films, 0)["reduced"]), ""] if given.similar else []),
-            "## Tuberculosis from one site to the other",
-            *tuberculosis_table(),
-            "",
-            "## Cost",
-            *cost(),
-            "",
-            f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}; no GPU; other work ran beside it.",
-            "",
-        ]
-    )
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "irregularities.md").write_text(text, encoding="utf-8")
-    sys.stdout.write(text)
-
+BENCHMARK = driver.Benchmark("irregularities", __doc__, units, figures)
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(driver.run(BENCHMARK))

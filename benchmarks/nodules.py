@@ -1,129 +1,134 @@
-"""The nodules that ``irregularities`` reports: ``python -m benchmarks.nodules``.
+"""The nodules that ``irregularities`` reports.
 
 The shipped networks, which saw no film with a real nodule, mark candidates by the application's own function. The second look at
 them and the thresholds from which they are reported are chosen on four folds and measured on the fifth. Films: JSRT with and
-without nodule, and normal ones of three other sites.
-
-Writes ``benchmarks/results/nodules.md`` and, one row a film, ``nodules.json``; ``--rows`` makes the page from existing rows.
+without nodule, and normal ones of three other sites. One row a film.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import platform
 import re
-import sys
-from collections.abc import Sequence
+from argparse import Namespace
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
+from functools import cache, partial
 from typing import Any
 
-import torch
-
-from benchmarks._nodules_table import froc_table, kinds_table, reported_table, with_interval
-from casewise.chest.nodules.false_positive_reduction import CANDIDATES, MOST
-from casewise.statistics import paired_bootstrap
+from benchmarks import driver
+from benchmarks.tables import measured, spread, table
+from casewise.chest.nodules.false_positive_reduction import CANDIDATES, MOST, Judge
+from casewise.chest.nodules.froc import sensitivity
+from experiments.nodules import second_look
 from experiments.nodules.films import films
-from experiments.nodules.measured import ALONE, CROSSED, _sites, clean, false_marks, film_auc, groups, measured, reported
-from experiments.nodules.second_look import CLEAN, FALSE, FOLDS, Row
-
-RESULTS = Path(__file__).parent / "results"
-
-
-def page(rows: dict[str, list[Row]], shipped: dict[str, Any]) -> str:
-    crossed = rows[CROSSED]
-    jsrt = [one for one in crossed if one.site == "JSRT"]
-    nodules = [one for one in jsrt if one.nodule]
-    return "\n".join(
-        [
-            "# Nodules that are reported",
-            "",
-            "`python -m benchmarks.nodules`",
-            "",
-            protocol(crossed),
-            "",
-            "## What is reported",
-            *reported_table(groups(crossed)),
-            "",
-            "With the second look and the thresholds of JSRT's films alone, nothing of the other sites being known:",
-            "",
-            *reported_table(groups(rows[ALONE])),
-            "",
-            "## Candidates, whatever is reported of them",
-            f"JSRT, {len(jsrt)} films, {len(nodules)} nodules. A film has a nodule, by its likeliest candidate: area under the "
-            f"curve {with_interval(film_auc, jsrt)}.",
-            "",
-            *froc_table(jsrt),
-            "",
-            "## Which nodules are found",
-            *kinds_table(jsrt),
-            "",
-            "## What this cannot show",
-            *CANNOT,
-            "",
-            "## What is shipped",
-            "The second look fitted on all of these films but those that the networks learnt from. A film is given marks where its "
-            f"likeliest candidate reaches {shipped['film_from']:.3f}: then all candidates that reach {shipped['mark_from']:.3f}, "
-            f"at most {MOST}.",
-            "",
-        ]
-    )
-
-
-CANNOT = (
-    f"All nodules are of one set; how many are found elsewhere is not known. At most {MOST} marks and {FALSE:g} false marks a film "
-    "were chosen with four in five of these films in view: with 5 and 1 the sensitivity was the same to two digits, and there were "
-    "a third more false marks. The share of films that shall be given no mark was set when JSRT's first 45 and NIH's were seen, "
-    "no other. Many films with a nodule are given no mark at all: a film without a mark is no film without a nodule.",
+from experiments.nodules.measured import (
+    ALONE,
+    CROSSED,
+    Rows,
+    clean,
+    false_marks,
+    film_auc,
+    groups,
+    outcomes,
+    reported,
+    sites,
 )
+from experiments.nodules.measured import measured as film_rows
+from experiments.nodules.second_look import Row
+
+RATES = (0.25, 0.5, 1.0, 2.0, 4.0)
+SUBTLETY = {1: "extremely subtle", 2: "very subtle", 3: "subtle", 4: "relatively obvious", 5: "obvious"}
+SHIPPED = "shipped"
+
+
+@cache
+def _everything() -> tuple[dict[str, list[Row]], Judge]:
+    return film_rows(films())
+
+
+def units(options: Namespace) -> Iterator[driver.Unit]:
+    for protocol in (CROSSED, ALONE):
+        yield driver.Unit(protocol, partial(_rows, protocol))
+    yield driver.Unit(SHIPPED, lambda: asdict(_everything()[1]))
+
+
+def _rows(protocol: str) -> list[dict[str, Any]]:
+    return [rounded(asdict(one)) for one in _everything()[0][protocol]]
+
+
+def figures(units: driver.Rows) -> Mapping[str, Any]:
+    crossed, alone = ([read_row(one) for one in units[protocol]] for protocol in (CROSSED, ALONE))
+    jsrt = [one for one in crossed if one.site == "JSRT"]
+    fresh = {site: sum(one.site == site and not one.learnt_from for one in crossed) for site in sites()}
+    return {
+        "films": len(crossed),
+        "jsrt": len(jsrt),
+        "nodules": sum(one.nodule is not None for one in jsrt),
+        "fresh": fresh,
+        "learnt": sum(one.learnt_from for one in crossed),
+        "CANDIDATES": CANDIDATES,
+        "MOST": MOST,
+        "look": second_look,
+        "reported": reported_table(groups(crossed)),
+        "reported_alone": reported_table(groups(alone)),
+        "auc": with_interval(film_auc, jsrt),
+        "froc": froc_table(jsrt),
+        "kinds": kinds_table(jsrt),
+        "shipped": units[SHIPPED],
+    }
+
+
+def with_interval(measure: Callable[[Rows], float], rows: Rows) -> str:
+    return spread(measured(lambda drawn: measure([rows[n] for n in drawn]), len(rows)), ".2f")
+
+
+def froc_table(rows: Rows) -> str:
+    cells = [with_interval(lambda drawn, rate=rate: sensitivity(outcomes(drawn), rate), rows) for rate in RATES]  # type: ignore[misc]
+    return table(["false candidates a film", *(f"{rate:g}" for rate in RATES)], [["sensitivity", *cells]])
+
+
+def reported_table(groups: Sequence[tuple[str, Rows]]) -> str:
+    lines = []
+    for name, rows in groups:
+        if rows:
+            hit = with_interval(reported, [row for row in rows if row.nodule]) if any(row.nodule for row in rows) else "–"
+            refused = sum(row.refused for row in rows)
+            n = f"{len(rows)}" + (f", {refused} refused" if refused else "")
+            lines.append([name, n, hit, with_interval(false_marks, rows), with_interval(clean, rows)])
+    return table(["films", "n", "nodules hit", "false marks a film", "films without a mark"], lines)
+
+
+def kinds_table(rows: Rows) -> str:
+    """Hits of those there are, by subtlety and size."""
+    kinds: dict[str, Callable[[tuple[float, float, float, int]], bool]] = {
+        f"subtlety {level}, {name}": (lambda nodule, level=level: nodule[3] == level)  # type: ignore[misc]
+        for level, name in SUBTLETY.items()
+    }
+    kinds |= {"under 15 mm": lambda nodule: nodule[2] < 15, "15 mm and over": lambda nodule: nodule[2] >= 15}
+    lines = []
+    for name, belongs in kinds.items():
+        chosen = [any(mark[3] for mark in row.marks) for row in rows if row.nodule and belongs(row.nodule)]
+        lines.append([name, f"{sum(chosen)} of {len(chosen)}"])
+    return table(["nodules", "hit by a reported mark"], lines)
 
 
 def sentence(rows: Sequence[Row]) -> str:
     """What README and docs say of them."""
     jsrt = [one for one in rows if one.site == "JSRT"]
     sick = [one for one in jsrt if one.nodule]
-    low, high, _ = paired_bootstrap(lambda drawn: reported([sick[n] for n in drawn]), len(sick))
+    value, low, high = measured(lambda drawn: reported([sick[n] for n in drawn]), len(sick))
     false = [false_marks(here) for _, here in groups(rows) if here]
-    without = [(site, [one for one in rows if one.site == site and not one.nodule and not one.learnt_from]) for site in _sites()]
+    without = [(site, [one for one in rows if one.site == site and not one.nodule and not one.learnt_from]) for site in sites()]
     shares = ", ".join(f"{clean(here):.0%} of {len(here)} ({site})" for site, here in without)
-    found = f"{reported(sick):.0%} of {len(sick)} nodules (95 % interval {100 * low:.0f} to {high:.0%})"
+    found = f"{value:.0%} of {len(sick)} nodules (95 % interval {100 * low:.0f} to {high:.0%})"
     marks = f"{false_marks(jsrt):.1f} false marks a film, at most {max(false):.1f} in any set"
     text = f"it hits {found} at {marks}. Of the films without nodule it gives no mark to {shares}."
     return re.sub(r"(\d)%", r"\1 %", text)
 
 
-def protocol(rows: Sequence[Row]) -> str:
-    def count(site: str) -> int:
-        return sum(one.site == site and not one.learnt_from for one in rows)
-
-    jsrt = [one for one in rows if one.site == "JSRT"]
-    nodules = sum(one.nodule is not None for one in jsrt)
-    learnt = sum(one.learnt_from for one in rows)
-    return (
-        f"{len(rows)} films, one a patient: JSRT {len(jsrt)}, {nodules} of them with one nodule; without nodule NIH {count('NIH')} "
-        f"(by its labels, which come from reports), Shenzhen {count('Shenzhen')} and Montgomery {count('Montgomery')} that the "
-        f"networks did not learn from, and {learnt} that they did, which are measured apart. The networks learnt from drawn "
-        "nodules in films of Shenzhen and Montgomery and saw no film of JSRT. Outlines of lungs and heart come from the shipped "
-        "model, which learnt from some of these films. From the file to the marks each film goes the application's own way "
-        f"(`casewise.chest.nodules.films`). The {CANDIDATES} strongest candidates of a film are judged by a logistic regression. "
-        f"It is fitted on four folds of {FOLDS}, its two thresholds are chosen by folds within these, and both are measured on the "
-        f"fifth: the film's, by which {CLEAN:.0%} of the films without nodule are given no mark, each site counting the same, and "
-        f"the mark's, by which there are at most {FALSE:g} false marks a film. A film is given at most {MOST} marks. A mark hits a "
-        "nodule when its centre lies within the nodule's radius, or 10 mm, of the nodule's. 95 % bootstrap intervals by patient."
-    )
-
-
-def write(rows: dict[str, list[Row]], shipped: dict[str, Any]) -> None:
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "nodules.md").write_text(page(rows, shipped), encoding="utf-8")
-
-
 def kept() -> tuple[dict[str, list[Row]], dict[str, Any]]:
-    """What :func:`main` wrote as JSON."""
-    document = json.loads((RESULTS / "nodules.json").read_text(encoding="utf-8"))
-    return {name: [read_row(one) for one in rows] for name, rows in document["rows"].items()}, document["shipped"]
+    """(rows by protocol, the shipped second look), as they are kept."""
+    units = driver.read("nodules")["rows"]
+    return {protocol: [read_row(one) for one in units[protocol]] for protocol in (CROSSED, ALONE)}, units[SHIPPED]
 
 
 def read_row(one: dict[str, Any]) -> Row:
@@ -140,20 +145,7 @@ def rounded(value: Any) -> Any:
     return round(value, 5) if isinstance(value, float) else value
 
 
-def main() -> None:
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--rows", action="store_true", help="make the page of the rows that are there")
-    if not asked.parse_args().rows:
-        torch.set_num_threads(1)
-        rows, judge = measured(films())
-        machine = f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}"
-        lists = {name: [rounded(asdict(one)) for one in here] for name, here in rows.items()}
-        document = {"machine": machine, "shipped": asdict(judge), "rows": lists}
-        text = json.dumps(document, separators=(",", ":")).replace('{"film"', '\n{"film"')
-        (RESULTS / "nodules.json").write_text(text + "\n", encoding="utf-8")
-    write(*kept())
-    sys.stdout.write((RESULTS / "nodules.md").read_text(encoding="utf-8"))
-
+BENCHMARK = driver.Benchmark("nodules", __doc__, units, figures)
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(driver.run(BENCHMARK))

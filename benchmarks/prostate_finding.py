@@ -1,28 +1,29 @@
-"""Where a known finding of a prostate examination lies on each sequence: ``python -m benchmarks.prostate_finding [FOLDER]``.
+"""Where a known finding of a prostate examination lies on each sequence.
 
 The examination's DICOM folder is read, registered and brought to the grid of its T2 as ``casewise analyze FOLDER`` does. The
 finding's position is stated in the scanner's coordinates by PROSTATEx' own table (patient 0000, finding 1, peripheral zone,
-significant). The picture, written to FOLDER (``.work`` unless given; it shows a patient's images and is not kept here), has a tile
-a sequence: the transverse slice through the position, 80 mm wide, the position circled. The table says how far registration moved
-each sequence there. No outline of this prostate is at hand: whether the position lies in it is for the eye.
+significant). The picture, ``.work/prostate_finding/prostate_finding.png`` (it shows a patient's images and is not kept here), has a
+tile a sequence: the transverse slice through the position, 80 mm wide, the position circled. The table says how far registration
+moved each sequence there. No outline of this prostate is at hand: whether the position lies in it is for the eye.
 """
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw
 from scipy.ndimage import map_coordinates
 
+from benchmarks import driver
+from benchmarks.tables import table
 from casewise.examination.examination import Examination, examination
 from casewise.intensity import unit_range
-from experiments import datasets
+from experiments import datasets, store
 
 FINDING = np.array([25.7457, 31.8707, -38.511])  # LPS mm
-RESULTS = Path(__file__).parent / "results" / "prostate_finding.md"
 _HALF, _TILE = 40.0, 300  # mm, pixels
 
 
@@ -45,29 +46,36 @@ def tile(found: Examination, name: str) -> Pillow.Image:
     return picture
 
 
-def main() -> None:
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else ".work")
-    folder.mkdir(parents=True, exist_ok=True)
+def measured() -> dict[str, Any]:
+    """A row a sequence; draws the picture too."""
     found = examination(datasets.path("prostatex"))
-    tiles = [tile(found, name) for name in found.names]
-    columns = 4
+    tiles, columns = [tile(found, name) for name in found.names], 4
     sheet = Pillow.new("RGB", (columns * _TILE, -(-len(tiles) // columns) * _TILE))
     for number, picture in enumerate(tiles):
         sheet.paste(picture, (number % columns * _TILE, number // columns * _TILE))
+    folder = store.WORK / "prostate_finding"
+    folder.mkdir(parents=True, exist_ok=True)
     sheet.save(folder / "prostate_finding.png")
-    lines = ["| sequence | registered to | used | moved there, mm |", "|---|---|---|---|"]
+    rows = []
     for name in found.names:
         channel = found.channel(name)
         place = FINDING if channel.transform is None else np.array(channel.transform.TransformPoint(FINDING.tolist()))
         used = channel.registration is not None and channel.registration.used
         moved = float(np.linalg.norm(place - FINDING))
-        lines.append(f"| {name} | {channel.registered_to or '–'} | {'yes' if used else 'no'} | {moved:.1f} |")
-    title = "# A known finding on each sequence\n\n`python -m benchmarks.prostate_finding`"
-    text = "\n\n".join([title, __doc__.split("\n", 2)[2].strip(), "\n".join(lines)])
-    refused = "; ".join(f"{entry.path}: {entry.reason}" for entry in found.refused) or "none"
-    RESULTS.write_text(f"{text}\n\nRefused: {refused}.\n", encoding="utf-8")
-    sys.stdout.write(f"{folder / 'prostate_finding.png'}\n" + "\n".join(lines) + "\n")
+        rows.append({"sequence": name, "to": channel.registered_to, "used": used, "moved_mm": moved})
+    return {"sequences": rows, "refused": [f"{entry.path}: {entry.reason}" for entry in found.refused]}
 
+
+def figures(units: driver.Rows) -> Mapping[str, Any]:
+    done = units["ProstateX-0000"]
+    lines = [
+        [row["sequence"], row["to"] or "–", "yes" if row["used"] else "no", f"{row['moved_mm']:.1f}"] for row in done["sequences"]
+    ]
+    head = ["sequence", "registered to", "used", "moved there, mm"]
+    return {"table": table(head, lines), "refused": "; ".join(done["refused"]) or "none"}
+
+
+BENCHMARK = driver.Benchmark("prostate_finding", __doc__, lambda options: [driver.Unit("ProstateX-0000", measured)], figures)
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(driver.run(BENCHMARK))

@@ -1,29 +1,24 @@
 """How well the lungs and the heart of chest radiographs are outlined.
 
-    python -m benchmarks.regions            # trains eighteen times; what is done is kept, a second run goes on
-    python -m benchmarks.regions --quick    # the time an image takes and what is refused, by the shipped model alone
-
-Every figure but the times is of patients that the network measured was not trained on: JSRT five-fold by patient (with the films of
-the other sites in every training), and each site left out in turn. Settings were chosen on validation cases of the first fold's
-training part. What is refused or not found counts as Dice 0.
+Trains eighteen times; ``--only seconds refused`` measures the shipped model alone. Every figure but the times is of patients that
+the network was not trained on: JSRT five-fold by patient (with the films of the other sites in every training), and each site
+left out in turn. Settings were chosen on validation cases of the first fold's training part. What is refused or not found counts as
+Dice 0.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import platform
 import statistics
-import sys
 import time
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks._regions_table import table
+from benchmarks import driver
+from benchmarks.tables import spread, table
 from casewise import chest, formats
 from casewise.case import Case
 from casewise.errors import CasewiseError
@@ -34,10 +29,11 @@ from casewise.statistics import interval, paired_p
 from experiments import datasets
 from experiments.regions.cases import all_sites, strange_pictures
 from experiments.regions.runs import JSRT_MM, Measures, base, measured_cases, spoilt, trained
-from experiments.regions.training import finer, finished, with_heart
+from experiments.regions.training import LUNGS, finer, finished, with_heart
 from experiments.splits import folds, without
 
-RESULTS = Path(__file__).parent / "results"
+BARS = {"lungs": 0.975, "heart": 0.94}
+SITE_BAR = 0.95
 SIDES = (64, 128, 256, 512, 1024, 2048, 3000, 4000)
 STRANGE_NAMES = (
     "hand radiographs",
@@ -90,7 +86,8 @@ def summary(values: Sequence[float]) -> dict[str, float]:
     }
 
 
-def accuracy(sites: dict[str, list[Case]]) -> dict[str, object]:
+def accuracy() -> dict[str, object]:
+    sites = all_sites()
     rows, third = five_fold(sites), five_fold(sites, step="finished")
     left = sites_left_out(sites)
     names = ("lungs", "right_lung", "left_lung", "heart")
@@ -101,7 +98,7 @@ def accuracy(sites: dict[str, list[Case]]) -> dict[str, object]:
     found["ratio_error"] = summary(errors)
     found["sites"] = {site: summary([row["lungs"] for row in of]) for site, of in left.items()}
     found["cases"] = {"five_fold": rows, "sites": left}
-    replaced = json.loads((RESULTS / "regions_replaced.json").read_text(encoding="utf-8"))
+    replaced = json.loads((driver.RESULTS / "regions_replaced.json").read_text(encoding="utf-8"))
     new = [row["lungs"] for row in left["jsrt"]]
     found["replaced"] = gain(new, replaced["dice"])
     return found
@@ -113,9 +110,9 @@ def gain(new: Sequence[float], old: Sequence[float]) -> dict[str, object]:
     return {"mean": float(np.mean(old)), "difference": summary(differences), "p": paired_p(new, old)}
 
 
-def spoilt_pictures(sites: dict[str, list[Case]]) -> dict[str, object]:
+def spoilt_pictures() -> dict[str, object]:
     """The folds' own test films, inverted and turned."""
-    found = {}
+    found, sites = {}, all_sites()
     for change in ("inverted", "turned by 90°"):
         rows = five_fold(sites, change)
         found[change] = {
@@ -144,10 +141,11 @@ def refusals() -> dict[str, object]:
     return found
 
 
-def seconds(case: Case) -> dict[str, float]:
+def seconds() -> dict[str, float]:
     """Median of five after loading, for square pictures of many sizes."""
     from skimage.transform import resize
 
+    case = all_sites()["jsrt"][0]
     torch.set_num_threads(2)
     found = {}
     for side in SIDES:
@@ -164,26 +162,45 @@ def seconds(case: Case) -> dict[str, float]:
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--quick", action="store_true", help="times and refusals alone; nothing is kept")
-    quick = parser.parse_args().quick
-    torch.set_num_threads(1)
-    sites = all_sites()
-    found: dict[str, object] = {"seconds": seconds(sites["jsrt"][0]), "refused": refusals()}
-    if quick:
-        sys.stdout.write(json.dumps(found, indent=1) + "\n")
-        return
-    found |= accuracy(sites) | {"spoilt": spoilt_pictures(sites)}
-    found["machine"] = (
-        f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}, torch {torch.__version__}"
-    )
-    text = table(found)
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "regions.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    (RESULTS / "regions.md").write_text(text, encoding="utf-8")
-    sys.stdout.write(text)
+def figures(units: driver.Rows) -> Mapping[str, Any]:
+    found, spoilt_films = units["accuracy"], units["spoilt"]
+    head = ["Dice", "95 % interval", "median", "worst", "patients", "aim"]
+    five_fold = [_row(name.replace("_", " "), value, BARS.get(name)) for name, value in found["five_fold"].items()]
+    spoilt_rows = [
+        [name, f"{row['refused']} of {row['count']}", *(f"{row[key]:.3f}" for key in ("lungs", "heart", "worst"))]
+        for name, row in spoilt_films.items()
+    ]
+    refused = [[name, f"{row['refused']} of {row['count']}", row["sentence"]] for name, row in units["refused"].items()]
+    times = units["seconds"]
+    return {
+        "five_fold": table(["region", *head], five_fold),
+        "distance": _spread(found["distance_mm"], 2),
+        "ratio": _spread(found["ratio_error"], 3),
+        "gained": {name: (_spread(value["difference"], 4), f"{value['p']:.1g}") for name, value in found["gained"].items()},
+        "lungs": LUNGS,
+        "sites": table(
+            ["site that the network never saw", *head], [_row(name, value, SITE_BAR) for name, value in found["sites"].items()]
+        ),
+        "replaced": found["replaced"],
+        "replaced_by": _spread(found["replaced"]["difference"], 4),
+        "spoilt": table(["", "refused", "lungs' Dice", "heart's Dice", "worst lungs"], spoilt_rows),
+        "refused": table(["pictures", "refused", "a sentence"], refused),
+        "seconds": table(["edge in pixels", *times], [["seconds", *(f"{value:.2f}" for value in times.values())]]),
+    }
 
+
+def _row(name: str, value: dict[str, float], bar: float | None) -> list[object]:
+    aim = "" if bar is None else f"≥ {bar}: {'reached' if value['mean'] >= bar else 'missed'}"
+    middle = [f"{value['mean']:.3f}", f"{value['low']:.3f} to {value['high']:.3f}"]
+    return [name, *middle, f"{value['median']:.3f}", f"{value['worst']:.3f}", value["count"], aim]
+
+
+def _spread(value: dict[str, float], digits: int) -> str:
+    return spread((value["mean"], value["low"], value["high"]), f".{digits}f")
+
+
+PARTS = {"accuracy": accuracy, "spoilt": spoilt_pictures, "refused": refusals, "seconds": seconds}
+BENCHMARK = driver.Benchmark("regions", __doc__, lambda options: [driver.Unit(name, make) for name, make in PARTS.items()], figures)
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(driver.run(BENCHMARK))

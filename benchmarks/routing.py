@@ -1,31 +1,28 @@
-"""How well the router tells categories apart, and what is none of them.
-
-    python -m benchmarks.routing            # about half an hour on two cores
-    python -m benchmarks.routing --quick    # the shipped router alone; nothing is kept
+"""How well the router tells categories apart, and what is none of them; about half an hour on two cores.
 
 The shipped router is measured on images that it was never trained on: a fifth of each set's subjects (patients, where they are
 known), and whole sets (JSRT, BraTS, WMH) that it never saw. For sources and categories left out in turn a smaller training is done
-without them, two categories and some sources at a time, with settings fixed beforehand: {steps} steps on {pictures} pictures a
-category. Every figure is of pixels alone, without tags.
+without them, two categories and some sources at a time, with settings fixed beforehand.
+``--only shipped speed`` measures the shipped router alone.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import sys
 import time
+from argparse import Namespace
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import cache, partial
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks import driver
 from benchmarks._routing_cases import Entry, entries, training
 from benchmarks._routing_changes import CHANGES, changed
-from benchmarks._routing_table import confusion_picture, table
+from benchmarks._routing_table import confusion_picture, tables
 from casewise.routing.calibration import calibration_error
 from casewise.routing.classifiers import CLASSIFIERS
 from casewise.routing.route import UNKNOWN, Route
@@ -34,7 +31,6 @@ from casewise.routing.training import Plan, router_of
 from casewise.statistics import auc, interval
 from casewise.training import Settings
 
-RESULTS = Path(__file__).parent / "results"
 PLAN = Plan(pictures=900)
 SETTINGS = Settings(steps=900, batch=32, rate=2e-3, augmentation="light", device="cpu")
 SPLITS = (  # (categories, (category, source) pairs) that one router is trained without
@@ -47,7 +43,12 @@ SPLITS = (  # (categories, (category, source) pairs) that one router is trained 
     (("cardiac-mr", "chest-xray"), (("brain-mr", "open-ms"), ("abdomen-ct", "totalseg"))),
     (("head-ct", "prostate-mr"), (("chest-xray", "shenzhen"),)),
 )
-_found: list[Entry] = []  # read once, before the workers are forked
+
+
+@cache
+def found() -> list[Entry]:
+    """Every image of every set, read once."""
+    return list(entries())
 
 
 def routed(router: Router, of: list[Entry], classifier: str) -> list[Route]:
@@ -102,11 +103,11 @@ def by_source(of: list[Entry], routes: list[Route]) -> list[dict[str, object]]:
     return rows
 
 
-def shipped(found: list[Entry]) -> dict[str, object]:
+def shipped() -> dict[str, object]:
     router = Router.load()
-    known = [e for e in found if e.category != UNKNOWN and e.source.trained and e.part == "test"]
-    unseen = [e for e in found if e.category != UNKNOWN and not e.source.trained]
-    outside = [e for e in found if e.category == UNKNOWN]
+    known = [e for e in found() if e.category != UNKNOWN and e.source.trained and e.part == "test"]
+    unseen = [e for e in found() if e.category != UNKNOWN and not e.source.trained]
+    outside = [e for e in found() if e.category == UNKNOWN]
     result: dict[str, object] = {"categories": list(router.categories)}
     for name in CLASSIFIERS:
         routes, others = routed(router, known, name), routed(router, outside, name)
@@ -158,12 +159,12 @@ def without(number: int) -> dict[str, dict[str, Any]]:
     images of the categories and sources that it knows.
     """
     categories, sources = SPLITS[number]
-    pool, aside = training(_found, sources, categories)
+    pool, aside = training(found(), sources, categories)
     router = router_of(pool, aside, "without", plan=PLAN, settings=SETTINGS)
-    away = [entry for entry in _found if entry.key in sources]
+    away = [entry for entry in found() if entry.key in sources]
     known = [
         e
-        for e in _found
+        for e in found()
         if e.category not in {*categories, UNKNOWN} and e.key not in sources and e.source.trained and e.part == "test"
     ]
     result: dict[str, dict[str, Any]] = {}
@@ -171,7 +172,7 @@ def without(number: int) -> dict[str, dict[str, Any]]:
         inside = [doubt(route) for route in routed(router, known, name)]
         rows = {}
         for category in categories:
-            own = routed(router, [e for e in _found if e.category == category], name)
+            own = routed(router, [e for e in found() if e.category == category], name)
             scores = [doubt(route) for route in own]
             rows[category] = {
                 "images": len(own),
@@ -186,17 +187,12 @@ def without(number: int) -> dict[str, dict[str, Any]]:
 
 def speed(workers: int = 2, images: int = 400) -> dict[str, float]:
     """Images a second after decoding: views, features, both scores and the route, one image at a time, in ``workers`` processes."""
+    found()  # before the workers are forked
     with ProcessPoolExecutor(workers, get_context("fork")) as pool:
         list(pool.map(_timed, [8] * workers))
         load = os.getloadavg()[0]
         busy = list(pool.map(_timed, [images] * workers))
     return {"images_per_second": float(sum(images / seconds for seconds in busy)), "load_average": load}
-
-
-def _one_thread() -> None:
-    import torch
-
-    torch.set_num_threads(1)
 
 
 def _timed(count: int) -> float:
@@ -206,7 +202,7 @@ def _timed(count: int) -> float:
 
     torch.set_num_threads(1)
     router = Router.load()
-    pictures = [entry for entry in _found if entry.part == "test" and len(entry.views) == 1]
+    pictures = [entry for entry in found() if entry.part == "test" and len(entry.views) == 1]
     rng = np.random.default_rng(1)
     images = [Image((pictures[int(n)].views[0] * 255).astype(np.uint8)[None]) for n in rng.integers(len(pictures), size=count)]
     began = time.perf_counter()
@@ -215,25 +211,24 @@ def _timed(count: int) -> float:
     return time.perf_counter() - began
 
 
-def main() -> None:
-    text = (__doc__ or "").format(steps=SETTINGS.steps, pictures=PLAN.pictures)
-    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="the shipped router alone; nothing is kept")
-    options = parser.parse_args()
-    _found.extend(entries())
-    result: dict[str, object] = {"shipped": shipped(_found), "speed": speed()}
-    if not options.quick:
-        with ProcessPoolExecutor(2, get_context("fork"), _one_thread) as pool:  # more would wait for ever after a fork
-            result["splits"] = list(pool.map(without, range(len(SPLITS))))
-    page = f"# Routing\n\n`python -m benchmarks.routing`\n\n{text.split(chr(10) * 2, 2)[2]}\n{table(result)}"
-    print(page)
-    if not options.quick:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "routing.md").write_text(page + "\n", encoding="utf-8")
-        (RESULTS / "routing.json").write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-        confusion_picture(result, RESULTS / "routing_confusion.png")
-    sys.stdout.flush()
+def units(options: Namespace) -> Iterator[driver.Unit]:
+    yield driver.Unit("shipped", shipped)
+    yield driver.Unit("speed", speed)
+    yield from (driver.Unit(f"without {number}", partial(without, number)) for number in range(len(SPLITS)))
 
+
+def figures(units: driver.Rows) -> dict[str, Any]:
+    splits = [found for name, found in units.items() if name.startswith("without")]
+    return {"steps": SETTINGS.steps, "pictures": PLAN.pictures, **tables(units["shipped"], units["speed"], splits)}
+
+
+BENCHMARK = driver.Benchmark(
+    "routing",
+    __doc__,
+    units,
+    figures,
+    after=lambda units: confusion_picture(units["shipped"], driver.RESULTS / "routing_confusion.png"),
+)
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(driver.run(BENCHMARK))

@@ -1,32 +1,26 @@
 """How fast the archive finds similar vectors, beside plain NumPy and plain FAISS in the same run.
 
-    python benchmarks/search.py            # 100,000 and 1,000,000 vectors of 512 numbers; some minutes, 6 GiB of memory
-    python benchmarks/search.py --quick    # a tenth of each
-
-One query at a time, twenty by each method in turn (so that what else the machine does hits all of them alike), vectors of unit
-length in memory for the plain methods; casewise reads its own from memory-mapped files and brings them to unit length itself.
-Two kinds of vectors: *clustered* (200 overlapping clusters of very different size in 24 dimensions, seen through a layer of
-512 rectified units with a little noise: as networks give them) and *uniform* (independent normal numbers: no structure at
-all, the worst case of every index). Queries are new draws of the same distribution, never members of the base.
+100,000 and 1,000,000 vectors of 512 numbers; some minutes, 6 GiB of memory. ``--quick`` takes a tenth of each. What is compared and
+how stands on the page.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
-import shutil
 import statistics
-import sys
 import tempfile
 import time
-from collections.abc import Callable
+from argparse import ArgumentParser, Namespace
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import faiss
 import numpy as np
 
+from benchmarks import driver
+from benchmarks.tables import table
 from casewise.archive.retrieval import index_files
 from casewise.archive.retrieval.search import top_k
 from casewise.archive.retrieval.vectors import VectorStore
@@ -34,7 +28,6 @@ from casewise.archive.retrieval.vectors import VectorStore
 DIMENSION, K = 512, 10
 _TURN = 20  # queries that one method answers before the next has its turn
 _RECALL = 0.99  # what a method must find to be a rival: less is faster for everyone
-RESULTS = Path(__file__).parent / "results"
 Method = Callable[[np.ndarray], np.ndarray]
 
 
@@ -92,7 +85,7 @@ def reranked(cells: faiss.Index, base: np.ndarray) -> faiss.Index:
     return index
 
 
-def timed(methods: dict[str, Method], queries: np.ndarray, rounds: int) -> dict[str, dict[str, float]]:
+def timed(methods: dict[str, Method], queries: np.ndarray, rounds: int = 5) -> dict[str, dict[str, float]]:
     """Milliseconds a query: the median of all, and the lowest and highest median of a turn."""
     times: dict[str, list[list[float]]] = {name: [] for name in methods}
     cpu: dict[str, list[float]] = {name: [] for name in methods}
@@ -124,7 +117,14 @@ def recall(search: Method, truth: np.ndarray, queries: np.ndarray) -> float:
     return float(np.mean([len(np.intersect1d(a, b)) / K for a, b in zip(found, truth, strict=True)]))
 
 
-def measure(kind: str, n: int, exact: bool, folder: Path, rounds: int) -> dict[str, object]:
+def measure(kind: str, n: int, exact: bool) -> dict[str, object]:
+    """A row a method."""
+    index_files.SMALLEST = min(20_000, n)
+    with tempfile.TemporaryDirectory(prefix="casewise-search-") as folder:
+        return _measured(kind, n, exact, Path(folder))
+
+
+def _measured(kind: str, n: int, exact: bool, folder: Path) -> dict[str, object]:
     base, queries = draw(kind, n, 0), draw(kind, 100, 1)
     store = VectorStore.open(folder, "benchmark", DIMENSION)
     for first in range(0, n, 50_000):
@@ -133,7 +133,8 @@ def measure(kind: str, n: int, exact: bool, folder: Path, rounds: int) -> dict[s
     index_files.CELLS_FROM = n + 1 if exact else n
     index = index_files.current_index(store)
     seconds = time.perf_counter() - start
-    assert index is not None and index.exact == exact
+    if index is None or index.exact != exact:
+        raise RuntimeError(f"the archive made no {'exact index' if exact else 'index of cells'} of {n} vectors")
     rows = store.rows()
     start = time.perf_counter()
     index_files.load(store, rows)
@@ -156,7 +157,7 @@ def measure(kind: str, n: int, exact: bool, folder: Path, rounds: int) -> dict[s
         }
     truth = top_k(queries, rows, K)[1]
     load_before = os.getloadavg()[0]
-    times = timed(methods, queries[:40], rounds)
+    times = timed(methods, queries[:40])
     for name, row in times.items():
         row["recall_at_10"] = recall(methods[name], truth, queries)
         row["ratio_to_casewise"] = row["median_ms"] / times["casewise"]["median_ms"]
@@ -178,81 +179,37 @@ def measure(kind: str, n: int, exact: bool, folder: Path, rounds: int) -> dict[s
     }
 
 
-def machine() -> dict[str, object]:
-    model = platform.processor() or platform.machine()
-    memory = None
-    if Path("/proc/cpuinfo").exists():
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        model = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), model)
-        memory = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-    return {
-        "cores": os.cpu_count(),
-        "cpu": model,
-        "memory_gib": memory,
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "faiss": faiss.__version__,
-        "threads": faiss.omp_get_max_threads(),
-    }
-
-
-def table(results: list[dict[str, object]]) -> str:
-    lines = [
-        "| vectors | n | method | median ms (lowest–highest median of 20) | CPU ms, all threads | recall@10 | × casewise |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for result in results:
-        for name, row in result["methods"].items():
-            label = name + (" (exact)" if name == "casewise" and result["exact"] else "")
-            lines.append(
-                f"| {result['vectors']} | {result['n']:,} | {label} | {row['median_ms']:.2f} "
-                f"({row['lowest_median_ms']:.2f}–{row['highest_median_ms']:.2f}) | {row['cpu_ms']:.2f} | {row['recall_at_10']:.4f} "
-                f"| {row['ratio_to_casewise']:.2f} |"
-            )
-    lines += [
-        "",
-        "| vectors | n | casewise ÷ the fastest other with recall ≥ 0.99 | index made in s | opened in ms | MiB "
-        "| recall it measured itself | cells read | load average before, after |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
-    for result in results:
-        cells = "–" if result["exact"] else f"{result['cells_read']} of {result['cells']}"
-        load = ", ".join(f"{value:.1f}" for value in result["load_average"])
-        lines.append(
-            f"| {result['vectors']} | {result['n']:,} | {result['casewise_over_fastest']:.2f} | {result['build_s']:.1f} "
-            f"| {result['open_ms']:.0f} | {result['index_mib']:.0f} | {result['measured_recall']:.4f} | {cells} | {load} |"
-        )
-    return "\n".join(lines)
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the vectors; nothing is kept")
-    parser.add_argument("--rounds", type=int, default=5, help="times that every query is asked")
-    parser.add_argument("--only", choices=["exact", "cells"], help="one half of the table; nothing is kept")
-    options = parser.parse_args()
-    scale = 10 if options.quick else 1
-    results = []
-    for n, exact in ((100_000 // scale, True), (1_000_000 // scale, False)):
-        if options.only == ("cells" if exact else "exact"):
-            continue
+def units(options: Namespace) -> Iterator[driver.Unit]:
+    for n, exact in ((100_000, True), (1_000_000, False)):
         for kind in ("clustered", "uniform"):
-            index_files.SMALLEST = min(20_000, n)
-            folder = Path(tempfile.mkdtemp(prefix="casewise-search-"))
-            try:
-                results.append(measure(kind, n, exact, folder, options.rounds))
-            finally:
-                shutil.rmtree(folder)
-            print(table(results[-1:]), "\n", file=sys.stderr, flush=True)
-    about = machine()
-    described = ", ".join(f"{name} {value}" for name, value in about.items())
-    text = f"# Search for similar vectors\n\n`python benchmarks/search.py`\n\n{__doc__.split(chr(10) * 2, 2)[2]}\n{described}\n\n"
-    print(text + table(results))
-    if not options.quick and not options.only:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "search.md").write_text(text + table(results) + "\n", encoding="utf-8")
-        (RESULTS / "search.json").write_text(json.dumps({"machine": about, "results": results}, indent=1) + "\n")
+            count = n // 10 if options.quick else n
+            yield driver.Unit(f"{kind} {count}", partial(measure, kind, count, exact))
 
+
+def figures(units: driver.Rows) -> Mapping[str, Any]:
+    methods, indices = [], []
+    for one in units.values():
+        about = [one["vectors"], f"{one['n']:,}"]
+        for name, row in one["methods"].items():
+            label = name + (" (exact)" if name == "casewise" and one["exact"] else "")
+            times = f"{row['median_ms']:.2f} ({row['lowest_median_ms']:.2f}–{row['highest_median_ms']:.2f})"
+            rest = [f"{row['cpu_ms']:.2f}", f"{row['recall_at_10']:.4f}", f"{row['ratio_to_casewise']:.2f}"]
+            methods.append([*about, label, times, *rest])
+        cells = "–" if one["exact"] else f"{one['cells_read']} of {one['cells']}"
+        load = ", ".join(f"{value:.1f}" for value in one["load_average"])
+        made = [f"{one['casewise_over_fastest']:.2f}", f"{one['build_s']:.1f}", f"{one['open_ms']:.0f}", f"{one['index_mib']:.0f}"]
+        indices.append([*about, *made, f"{one['measured_recall']:.4f}", cells, load])
+    head = ["vectors", "n", "method", "median ms (lowest–highest median of 20)", "CPU ms, all threads", "recall@10", "× casewise"]
+    other = ["vectors", "n", "casewise ÷ the fastest other with recall ≥ 0.99", "index made in s", "opened in ms", "MiB"]
+    other += ["recall it measured itself", "cells read", "load average before, after"]
+    return {"methods": table(head, methods), "indices": table(other, indices)}
+
+
+def options(parser: ArgumentParser) -> None:
+    parser.add_argument("--quick", action="store_true", help="a tenth of the vectors; no page is written")
+
+
+BENCHMARK = driver.Benchmark("search", __doc__, units, figures, options, lambda given: not given.quick)
 
 if __name__ == "__main__":
-    main()
+    raise SystemExit(driver.run(BENCHMARK))

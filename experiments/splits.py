@@ -1,8 +1,10 @@
-"""Cases parted by subject: five folds, some set aside, all but a few."""
+"""Cases parted by subject: five folds, some set aside, all but a few; rows brought together by patient."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -41,3 +43,13 @@ def parted(cases: Sequence[Case], aside: int, seed: int = 0) -> tuple[list[Case]
 def without(cases: Sequence[Case], numbers: Sequence[int]) -> list[Case]:
     left_out = set(numbers)
     return [case for number, case in enumerate(cases) if number not in left_out]
+
+
+def by_patient(rows: Iterable[Mapping[str, Any]], measure: str | Callable[[Any], Any], key: str = "patient") -> dict[str, float]:
+    """Each patient's mean of a measure, or of the value of that name; what is None is left out."""
+    found: dict[str, list[float]] = defaultdict(list)
+    for row in rows:
+        value = row[measure] if isinstance(measure, str) else measure(row)
+        if value is not None:
+            found[str(row[key])].append(value)
+    return {patient: float(np.mean(values)) for patient, values in found.items()}

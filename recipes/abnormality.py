@@ -1,15 +1,14 @@
 """The shipped completions: ``python -m recipes.abnormality [brain] [chest]`` writes ``abnormality_brain``, ``abnormality_chest``.
 
-Each learns from all the normal images at hand. What their cards say, what counts as more than normal, and how normal images score
-was measured by ``python -m benchmarks.abnormality``, whose networks did not see the patients they judged; run it first: what it
-has finished is told on the cards.
+Each learns from all the normal images at hand. The figures on their cards, the threshold and the scores of normal images come from
+networks that did not see the patients they are measured on (``experiments.abnormality``; ``python -m benchmarks.abnormality`` keeps
+these networks, so that they are trained once).
 """
 
 from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -21,32 +20,31 @@ from experiments.abnormality.cases import chests, normal_case, patients
 from experiments.abnormality.measures import (
     OURS,
     PLAIN,
-    _auroc,
-    _count,
-    brain,
-    everything,
+    auroc,
+    clear,
     normal_limits,
+    patient_rows,
+    slice_rows,
+    tested,
+    within,
 )
-from experiments.abnormality.runs import BRAIN, CHEST, OTHER, UNITS, run
+from experiments.abnormality.runs import BRAIN, CHEST, OTHER, WORK
 from recipes._common import Card, Row, prepare_machine, progress, ship
 
-WORK = Path(".work/abnormality")
 KINDS = ("brain", "chest")
 
 
 def main() -> None:
     prepare_machine()
     for kind in sys.argv[1:] or KINDS:
-        if not any((WORK / f"{unit.name}.npz").exists() for unit in UNITS if unit.kind == kind):
-            run(next(unit for unit in UNITS if unit.kind == kind), WORK)
         cases = normal(kind)
         name = f"casewise-abnormality-{kind}"
         checkpoint = WORK / f"{kind}-shipped.checkpoint"
         model = train_completion(cases, name, BRAIN if kind == "brain" else CHEST, progress, checkpoint)
         model = calibrated(model, cases)
-        scores, threshold = normal_limits(WORK, kind)
+        scores, threshold = normal_limits(kind)
         network = {**model.spec.network, "normal": scores, "threshold": threshold}
-        ship(replace(model, spec=replace(model.spec, network=network)), f"abnormality_{kind}", rows(WORK, kind), CARDS[kind])
+        ship(replace(model, spec=replace(model.spec, network=network)), f"abnormality_{kind}", rows(kind), CARDS[kind])
 
 
 def normal(kind: str) -> list[Case]:
@@ -104,24 +102,23 @@ if __name__ == "__main__":
     main()
 
 
-def rows(work: Path, kind: str) -> list[Row]:
-    """For a model's card."""
-    found = everything(work)
+def rows(kind: str) -> list[Row]:
     if kind == "brain":
-        own = brain(found["brain"])[OURS]
-        on = f"FLAIR, three-fold, {_count(found['brain'])} patients"
-        made = [Row("AUROC, slices with lesions against those without", on, *own.slices)]
-        made.append(Row("AUROC within a patient, mean", on, float(np.mean(own.within)), *interval(own.within)))
-        made.append(Row("best Dice of the map", on, float(np.mean(own.dice)), *interval(own.dice)))
-        plain = brain(found["brain"])[PLAIN]
-        made.append(Row("AUROC of a plain intensity threshold", on, *plain.slices))
-        return [*made, Row("best Dice of a plain intensity threshold", on, float(np.mean(plain.dice)), *interval(plain.dice))]
+        found = tested("brain")
+        slices, patients = clear(slice_rows(found)), patient_rows(found)
+        on = f"FLAIR, three-fold, {len(patients)} patients"
+        apart = within(slices, OURS)
+        dices = {method: [row["dice"][method] for row in patients] for method in (OURS, PLAIN)}
+        return [
+            Row("AUROC, slices with lesions against those without", on, *auroc(slices, OURS)),
+            Row("AUROC within a patient, mean", on, float(np.mean(apart)), *interval(apart)),
+            Row("best Dice of the map", on, float(np.mean(dices[OURS])), *interval(dices[OURS])),
+            Row("AUROC of a plain intensity threshold", on, *auroc(slices, PLAIN)),
+            Row("best Dice of a plain intensity threshold", on, float(np.mean(dices[PLAIN])), *interval(dices[PLAIN])),
+        ]
     made = []
-    for site in (site for site in OTHER if site in found):
-        value = _auroc(found[site], OURS)
-        made.append(
-            Row(
-                "AUROC, tuberculosis against normal", f"{site.capitalize()}, {len(found[site])} patients, by the other site", *value
-            )
-        )
+    for site in OTHER:
+        slices = slice_rows(tested(site))
+        on = f"{site.capitalize()}, {len(slices)} patients, by the other site"
+        made.append(Row("AUROC, tuberculosis against normal", on, *auroc(slices, OURS)))
     return made

@@ -20,10 +20,11 @@ from casewise.models import Model, Preparation, Spec
 from casewise.models.networks.prompts import PROMPTS, prompts_of
 from casewise.statistics import interval
 from casewise.training import Settings, fit
-from experiments.interaction.measure import by_patient, measure
+from experiments.interaction.measure import measure
 from experiments.interactive.anatomy import Anatomy, mixed, sections_of
 from experiments.interactive.network import AS_SEEN, NETWORK, OBJECT
 from experiments.interactive.pictures import Tasks, cases_without_masks, labelled_cases, organs, plates_of
+from experiments.splits import by_patient
 from recipes._common import Card, Row, prepare_machine, progress, ship, told
 
 ALL = ((0.2, 0.27, 0.08, 0.35, 0.1), (0.45, 0.6))

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import __main__ as benchmarks
+from benchmarks import driver
 from casewise.errors import CasewiseError
-from experiments import datasets
+from experiments import datasets, store
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = {
@@ -75,3 +77,67 @@ def test_the_data_sets_at_hand_are_those_of_the_list(shared_data: Path) -> None:
         assert (shared_data / name).is_dir() and about["licence"] and about["get"]
     names = (ROOT / "benchmarks" / "datasets.files.txt").read_text(encoding="utf-8").splitlines()
     assert names and all((shared_data / name).is_file() for name in names)
+
+
+@pytest.mark.parametrize("name", benchmarks.NAMES)
+def test_a_benchmark_has_help_a_template_and_a_page(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    benchmark = importlib.import_module(f"benchmarks.{name}").BENCHMARK
+    with pytest.raises(SystemExit) as ended:
+        driver.run(benchmark, ["--help"])
+    assert ended.value.code == 0 and "--from-rows" in capsys.readouterr().out
+    assert benchmark.name == name and (driver.PAGES / f"{name}.md.j2").is_file() and (driver.RESULTS / f"{name}.md").is_file()
+
+
+@pytest.mark.parametrize("name", benchmarks.NAMES)
+def test_a_page_is_made_of_its_rows(name: str) -> None:
+    benchmark = importlib.import_module(f"benchmarks.{name}").BENCHMARK
+    try:
+        document = driver.read(name)
+    except CasewiseError as error:
+        assert name in NEVER_KEPT and f"python -m benchmarks.{name}" in str(error)
+        return
+    assert name not in NEVER_KEPT
+    assert driver.page(benchmark, document) == (driver.RESULTS / f"{name}.md").read_text(encoding="utf-8")
+
+
+# Measured before rows were kept; a rerun keeps them, and the name then goes from here.
+NEVER_KEPT = {
+    "abnormality",
+    "analyze_many",
+    "interaction_networks",
+    "irregularities",
+    "lesions",
+    "prostate_finding",
+    "similar_cases",
+    "sites",
+    "speed",
+}
+
+
+def toy(counts: dict[str, int]) -> driver.Benchmark:
+    def units(options: object) -> list[driver.Unit]:
+        return [driver.Unit(name, lambda name=name: measured(name)) for name in ("one", "two/three")]
+
+    def measured(name: str) -> list[dict[str, int]]:
+        counts[name] = counts.get(name, 0) + 1
+        return [{"patient": 1, "dice": len(name)}]
+
+    return driver.Benchmark("toy", "A toy.", units, lambda rows: {"n": sum(len(of) for of in rows.values())})
+
+
+def test_a_benchmark_goes_on_where_it_was_stopped_and_remakes_its_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for where, name in ((store, "WORK"), (driver, "RESULTS"), (driver, "PAGES")):
+        monkeypatch.setattr(where, name, tmp_path)
+    (tmp_path / "toy.md.j2").write_text("{{ machine }}: {{ n }} rows\n", encoding="utf-8")
+    counts: dict[str, int] = {}
+    assert driver.run(toy(counts), ["--only", "one"]) == 1
+    assert "Not measured yet: two/three" in capsys.readouterr().err and not (tmp_path / "toy.md").exists()
+    assert driver.run(toy(counts), []) == 0
+    assert counts == {"one": 1, "two/three": 1}
+    text = (tmp_path / "toy.md").read_text(encoding="utf-8")
+    assert text.endswith(": 2 rows\n") and text == capsys.readouterr().out
+    (tmp_path / "toy.md").unlink()
+    assert driver.run(toy(counts), ["--from-rows"]) == 0
+    assert (tmp_path / "toy.md").read_text(encoding="utf-8") == text and counts["one"] == 1

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,11 +15,13 @@ from casewise.case import Case
 from casewise.image import Image
 from casewise.models import Model, Spec
 from casewise.training import Settings, fit
+from experiments import store
 from experiments.abnormality.cases import Patient, chests, folds, normal_case, patients
 
 SETTINGS = Settings(steps=450, batch=12, rate=2e-3, augmentation="none", mixed=True, device="cpu")
 BRAIN = Plan(sign="brighter", settings=SETTINGS)
 CHEST = Plan(sign="either", settings=replace(SETTINGS, steps=300))
+WORK = store.WORK / "abnormality"
 _AUTOENCODER = Settings(steps=300, batch=12, rate=2e-3, augmentation="none", mixed=True, device="cpu")
 _LEARNT_FROM = 40  # normal slices or pictures that tell how far off a synthesis usually is
 _PIXELS = 400  # of each
@@ -43,28 +43,20 @@ UNITS = (*(Unit("brain", str(n)) for n in range(3)), *(Unit("chest", site) for s
 OTHER = {"shenzhen": "montgomery", "montgomery": "shenzhen"}
 
 
-def run(unit: Unit, work: Path) -> Path:
-    """Writes ``work/NAME.npz``: what was synthesised of every tested slice or picture."""
-    target = work / f"{unit.name}.npz"
-    if target.exists():
-        return target
-    torch.set_num_threads(1)
-    began = time.perf_counter()
-    work.mkdir(parents=True, exist_ok=True)
+def run(unit: Unit) -> dict[str, np.ndarray]:
+    """What was synthesised of every tested slice or picture, kept on disk."""
+    return store.arrays(WORK / f"{unit.name}.npz", lambda: _run(unit))
+
+
+def _run(unit: Unit) -> dict[str, np.ndarray]:
     plan = BRAIN if unit.kind == "brain" else CHEST
     training, tests = _parted(unit)
-    folder = work / f"{unit.name}-model"
-    if not folder.exists():
-        train_completion(training, unit.kind, plan, checkpoint=work / f"{unit.name}.checkpoint").save(folder)
-    model = Model.load(folder)
+    checkpoint = WORK / f"{unit.name}.checkpoint"
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    model = store.model(WORK / f"{unit.name}-model", lambda: train_completion(training, unit.kind, plan, checkpoint=checkpoint))
     other = autoencoder(training, model)
     rows = [row for case in tests for row in _seen(model, other, *case)]
-    usual = _usual(model, training)
-    arrays = {key: np.stack([row[key] for row in rows]) for key in rows[0]}
-    beside = work / f".{unit.name}.npz"
-    np.savez_compressed(beside, usual=usual, seconds=time.perf_counter() - began, **arrays)
-    beside.replace(target)
-    return target
+    return {"usual": _usual(model, training), **{key: np.stack([row[key] for row in rows]) for key in rows[0]}}
 
 
 Test = tuple[str, Image, np.ndarray | None, np.ndarray | None, bool]  # subject, image, within, lesion, ill

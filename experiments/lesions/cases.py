@@ -63,17 +63,15 @@ def _brain(files: dict[str, Path], mask: Path, category: str, site: str) -> Labe
 @cache
 def examined(files: tuple[tuple[str, Path], ...], mask: Path) -> tuple[Image, np.ndarray]:
     """(all of an examination's sequences, registered and normalised; the lesions' mask); made once and kept."""
-    kept = WORK / "brains" / f"{mask.parent.name}.npz"
-    if not kept.exists():
-        kept.parent.mkdir(parents=True, exist_ok=True)
-        made = of_study(read_named(files), workers=1)
-        truth = made.carried(files[0][0], formats.read_mask(mask, made.reference))
-        beside = kept.with_suffix(".part.npz")
-        np.savez_compressed(beside, image=made.image.array.astype(np.float16), mask=truth, affine=made.image.affine)
-        beside.replace(kept)
-    with np.load(kept) as found:
-        header = {"sequences": tuple(name for name, _ in files)}
-        return Image(found["image"].astype(np.float32), found["affine"], header), found["mask"]
+    found = store.arrays(WORK / "brains" / f"{mask.parent.name}.npz", lambda: _examined(files, mask))
+    header = Header(sequences=tuple(name for name, _ in files))
+    return Image(found["image"].astype(np.float32), found["affine"], header), found["mask"]
+
+
+def _examined(files: tuple[tuple[str, Path], ...], mask: Path) -> dict[str, np.ndarray]:
+    made = of_study(read_named(files), workers=1)
+    truth = made.carried(files[0][0], formats.read_mask(mask, made.reference))
+    return {"image": made.image.array.astype(np.float16), "mask": truth, "affine": made.image.affine}
 
 
 def without(image: Image, kept: Sequence[str]) -> Image:

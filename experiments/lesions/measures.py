@@ -6,22 +6,16 @@ from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from experiments.lesions.cases import GLIOMA, SCLEROSIS
+from experiments.splits import by_patient
 
 Rows = list[dict[str, Any]]
 
 
 def values(rows: Rows, network: str, way: str, measure: str, sequences: Callable[[dict[str, Any]], bool]) -> dict[str, float]:
     """Patient → the measure, mean over seeds and over the subsets of sequences that are asked for."""
-    found: dict[str, list[float]] = defaultdict(list)
-    for row in rows:
-        if row["network"] == network and row["way"] == way and sequences(row):
-            value = of(row, measure)
-            if value is not None:
-                found[row["patient"]].append(value)
-    return {patient: float(np.mean(own)) for patient, own in found.items()}
+    own = [row for row in rows if row["network"] == network and row["way"] == way and sequences(row)]
+    return by_patient(own, lambda row: of(row, measure))
 
 
 def of(row: dict[str, Any], measure: str) -> float | None:

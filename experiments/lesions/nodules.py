@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +18,6 @@ from casewise.lesions.nodules import PLACES, RADIOGRAPH, labelled_nodule, surrou
 from casewise.training import Settings
 from casewise.training.metrics import dice
 from experiments import datasets
-from experiments.lesions.cases import WORK
 from experiments.lesions.runs import WAYS
 from experiments.nodules.radiographs import radiographs
 
@@ -47,10 +45,7 @@ def nodules() -> list[Labelled]:
 
 
 def rows(network: str, seed: int) -> list[dict[str, Any]]:
-    """A row for each way of training and nodule, each nodule judged by a network that never saw its patient; kept on disk."""
-    kept = WORK / "rows" / f"nodules-{network}-{seed}.json"
-    if kept.exists():
-        return json.loads(kept.read_text(encoding="utf-8"))
+    """A row for each way of training and nodule, each nodule judged by a network that never saw its patient."""
     everything = nodules()
     order = sorted(range(len(everything)), key=lambda n: (str(everything[n].category), everything[n].subject))
     found: list[dict[str, Any]] = []
@@ -73,6 +68,4 @@ def rows(network: str, seed: int) -> list[dict[str, Any]]:
                         "dice": dice(told.mask, np.asarray(truth)),
                     }
                 )
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps(found), encoding="utf-8")
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
@@ -22,6 +21,7 @@ from casewise.lesions.tuning import CUTS, Choice, Cut, Pieces, chosen, pieces
 from casewise.models import Model
 from casewise.statistics import auc
 from casewise.training import Settings
+from experiments import store
 from experiments.lesions.cases import SCORES, SEQUENCES, WORK, brains, folds, without
 
 LESION = Structure.parse("lesion")
@@ -59,9 +59,10 @@ def limited(patients: Sequence[Labelled], network: str) -> list[Labelled]:
 
 def trained(patients: Sequence[Labelled], network: str, way: str, seed: int, name: str) -> Model:
     """The model of one arm, kept on disk; joint and separate begin from the same first phase."""
-    place = WORK / "models" / name
-    if (place / "model.toml").is_file():
-        return Model.load(place)
+    return store.model(WORK / "models" / name, lambda: _trained(patients, network, way, seed, name))
+
+
+def _trained(patients: Sequence[Labelled], network: str, way: str, seed: int, name: str) -> Model:
     wanted, own = plan(network, way, seed), sequences(network)
     classes = (NONE, *sorted({str(patient.category) for patient in patients}))
     described = spec(wanted, classes, own, told_by(patients, own), LESION)
@@ -73,16 +74,18 @@ def trained(patients: Sequence[Labelled], network: str, way: str, seed: int, nam
         first = plan(network, "joint", seed)
         model = train_slices(model, slices, (), cases, first, WORK / "phases", phases=todo[:1])
         todo = todo[1:]
-    model = train_slices(model, slices, (), cases, wanted, None, phases=todo)
-    model.save(place)
-    return model
+    return train_slices(model, slices, (), cases, wanted, None, phases=todo)
 
 
 def unit(network: str, fold: int, seed: int) -> list[dict[str, Any]]:
     """A row for each way of training, patient of the fold and subset of the patient's sequences; kept on disk, with its map."""
-    kept = WORK / "rows" / f"{network.replace(' ', '_')}-{fold}-{seed}.json"
-    if kept.exists():
-        return json.loads(kept.read_text(encoding="utf-8"))
+    kept: list[dict[str, Any]] = store.rows(
+        WORK / "rows" / f"{network.replace(' ', '_')}-{fold}-{seed}.json", lambda: _unit(network, fold, seed)
+    )
+    return kept
+
+
+def _unit(network: str, fold: int, seed: int) -> list[dict[str, Any]]:
     patients = limited(brains(), network)
     numbers = folds(patients)[fold]
     others = [patient for n, patient in enumerate(patients) if n not in numbers]
@@ -95,8 +98,6 @@ def unit(network: str, fold: int, seed: int) -> list[dict[str, Any]]:
         model = trained(others, network, way, seed, f"{network.replace(' ', '_')}-{way}-{fold}-{seed}")
         for n in numbers:
             rows += [common | row for row in told(model, patients[n], network, way, f"{model.name}")]
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps(rows), encoding="utf-8")
     return rows
 
 

@@ -6,7 +6,6 @@ From a file to its candidates every step is the application's own (:mod:`casewis
 from __future__ import annotations
 
 import csv
-import json
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -22,7 +21,7 @@ from casewise.hashing import file_key
 from casewise.image import Box, Image
 from casewise.models import Model, shipped
 from experiments import datasets, store
-from experiments.nodules.radiographs import LEAST_MM, Truth
+from experiments.nodules.radiographs import LEAST_MM, Truth, films_of
 
 WORK = store.WORK / "nodules"
 JSRT = ("jsrt", "jsrt-more")
@@ -71,7 +70,9 @@ def detector() -> Model:
 
 def films() -> list[Film]:
     """JSRT's with and without nodule; healthy ones of Shenzhen and Montgomery; NIH's that are reported as without finding."""
-    found = [film for folder in JSRT for film in _jsrt(folder)]
+    found = [
+        Film(folder, datasets.path(f"{folder}/images/{name}"), nodules) for folder in JSRT for name, nodules in films_of(folder)
+    ]
     with (datasets.path("nih-cxr1024/labels.csv")).open(encoding="utf-8") as file:
         names = [row["Image Index"] for row in csv.DictReader(file) if row["Finding Labels"] == "No Finding"]
     found += [Film("nih", datasets.path(f"nih-cxr1024/images/{name}")) for name in sorted(names)]
@@ -80,29 +81,9 @@ def films() -> list[Film]:
     return found
 
 
-def _jsrt(folder: str) -> list[Film]:
-    with datasets.path(f"{folder}/metadata.csv").open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return [Film(folder, datasets.path(f"{folder}/images/{row['study']}"), _truth(row)) for row in rows]
-
-
-def _truth(row: dict[str, str]) -> tuple[Truth, ...]:
-    if not row["nodule_size_mm"]:
-        return ()
-    place = float(row["y_px2048"]), float(row["x_px2048"])
-    return (Truth(*place, float(row["nodule_size_mm"]), int(row["subtlety_1to5"])),)
-
-
 def found_in(film: Film) -> Found | None:
-    """What the shipped networks mark; None where the application refuses the film."""
-    here = WORK / f"{film.folder}-{film.path.stem}.json"
-    if not here.exists():
-        WORK.mkdir(parents=True, exist_ok=True)
-        made = found(film.path)
-        beside = here.with_suffix(".part")
-        beside.write_text(json.dumps(None if made is None else asdict(made)), encoding="utf-8")
-        beside.replace(here)
-    kept = json.loads(here.read_text(encoding="utf-8"))
+    """What the shipped networks mark, kept on disk; None where the application refuses the film."""
+    kept = store.rows(WORK / f"{film.folder}-{film.path.stem}.json", lambda: (made := found(film.path)) and asdict(made))
     if kept is None:
         return None
     lungs = {name: Box(tuple(box["lower"]), tuple(box["upper"])) for name, box in kept["lungs"].items()}

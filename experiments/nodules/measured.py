@@ -34,7 +34,7 @@ def measured(every: Sequence[Film]) -> tuple[dict[str, list[Row]], Judge]:
 
 def groups(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     fresh = [one for one in rows if not one.learnt_from]
-    named = [(site, [one for one in fresh if one.site == site and not one.nodule]) for site in _sites()]
+    named = [(site, [one for one in fresh if one.site == site and not one.nodule]) for site in sites()]
     return [
         ("JSRT, all", [one for one in fresh if one.site == "JSRT"]),
         ("JSRT, with a nodule", [one for one in fresh if one.site == "JSRT" and one.nodule]),
@@ -44,7 +44,7 @@ def groups(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     ]
 
 
-def _sites() -> list[str]:
+def sites() -> list[str]:
     return list(dict.fromkeys(SITES.values()))
 
 

@@ -6,9 +6,9 @@ so it saw the whole image alone; where native pixels are seen, its first layer t
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -22,6 +22,7 @@ from casewise.chest.segments import chest_segments
 from casewise.models import Model
 from casewise.models.networks.heatmap import NATIVE
 from casewise.training import Settings, fit
+from experiments import store
 from experiments.nodules.normals import chests, normals
 from experiments.nodules.radiographs import WORK, Radiograph, bank, chest_bank
 
@@ -47,19 +48,19 @@ def first(member: str, seed: int = 0) -> Model:
 
     Every fourth healthy one is set aside.
     """
-    path = WORK / "first" / f"{member}-{seed}"
-    if not path.exists():
-        healthy, every = len(normals()), chests()
-        numbers = [n for n in range(healthy) if n % ASIDE != seed % ASIDE]
-        numbers += range(healthy, len(every)) if member == "chests" else ()
-        source = joined(chest_bank(numbers), f"{member}-{seed}")
-        start = Model.initial("casewise-irregularities", spec("reduced"), seed)
-        settings = replace(FIRST, seed=seed)
-        part = path.with_suffix(".part")
-        part.parent.mkdir(parents=True, exist_ok=True)
-        cases = [every[number] for number in numbers]
-        fit(start, cases, settings=settings, method="initial", source=source, objective=Marks(), checkpoint=part).save(path)
-    return Model.load(path)
+    return store.model(WORK / "first" / f"{member}-{seed}", lambda: _first(member, seed))
+
+
+def _first(member: str, seed: int) -> Model:
+    healthy, every = len(normals()), chests()
+    numbers = [n for n in range(healthy) if n % ASIDE != seed % ASIDE]
+    numbers += range(healthy, len(every)) if member == "chests" else ()
+    source = joined(chest_bank(numbers), f"{member}-{seed}")
+    start = Model.initial("casewise-irregularities", spec("reduced"), seed)
+    checkpoint = WORK / "first" / f"{member}-{seed}.part"
+    checkpoint.parent.mkdir(parents=True, exist_ok=True)
+    cases, settings = [every[number] for number in numbers], replace(FIRST, seed=seed)
+    return fit(start, cases, settings=settings, method="initial", source=source, objective=Marks(), checkpoint=checkpoint)
 
 
 def together(models: Sequence[Model]) -> Model:
@@ -98,51 +99,41 @@ def found_by(models: Sequence[Model], film: Radiograph) -> list[list[Detection]]
     return [fused(found)[:KEPT] for found in told([model.ready("cpu") for model in models], seen(film))]
 
 
-def keep(name: str, found: dict[str, list[Detection]]) -> None:
-    path = WORK / "found" / f"{name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({film: [asdict(one) for one in here] for film, here in found.items()}), encoding="utf-8")
+Found = dict[str, list[Detection]]  # film → what is found in it
 
 
-def kept(name: str) -> dict[str, list[Detection]] | None:
-    path = WORK / "found" / f"{name}.json"
-    if not path.exists():
-        return None
-    return {film: [Detection(**one) for one in here] for film, here in json.loads(path.read_text(encoding="utf-8")).items()}
+def _kept(name: str, make: Callable[[], Found]) -> Found:
+    rows = store.rows(
+        WORK / "found" / f"{name}.json", lambda: {film: [asdict(one) for one in here] for film, here in make().items()}
+    )
+    return {film: [Detection(**one) for one in here] for film, here in rows.items()}
 
 
-def unseen(films: Sequence[Radiograph]) -> dict[str, dict[str, list[Detection]]]:
+def unseen(films: Sequence[Radiograph]) -> dict[str, Found]:
     """What each member, and their mean, finds in every radiograph before it is trained on any of JSRT."""
     found = {words: _found(f"first-{member}", films, (member,)) for member, words in MEMBERS.items()}
     return {**found, MEAN: _found("first-mean", films, tuple(MEMBERS))}
 
 
-def _found(name: str, films: Sequence[Radiograph], members: Sequence[str]) -> dict[str, list[Detection]]:
-    if kept(name) is None:
+def _found(name: str, films: Sequence[Radiograph], members: Sequence[str]) -> Found:
+    def made() -> Found:
         models = [first(member) for member in members]
         model = together(models) if len(models) > 1 else models[0]
-        keep(name, {film.name: found_by([model], film)[0] for film in films})
-    return kept(name) or {}
+        return {film.name: found_by([model], film)[0] for film in films}
+
+    return _kept(name, made)
 
 
-def crossed(films: Sequence[Radiograph], seed: int = 0) -> dict[str, dict[str, list[Detection]]]:
+def crossed(films: Sequence[Radiograph], seed: int = 0) -> dict[str, Found]:
     """For each arm what it finds in every radiograph when trained without its fold; what is kept on disk is not done again."""
-    found: dict[str, dict[str, list[Detection]]] = {arm: {} for arm in ARMS}
+    found: dict[str, Found] = {arm: {} for arm in ARMS}
     for number, fold in enumerate(folds(films)):
-        for arm, here in crossed_fold(films, number, fold, seed).items():
-            found[arm] |= here
+        for arm in ARMS:
+            found[arm] |= _kept(f"{arm}-{seed}-{number}", partial(_crossed, films, fold, arm, seed))
     return found
 
 
-def crossed_fold(films: Sequence[Radiograph], number: int, fold: Sequence[int], seed: int) -> dict[str, dict[str, list[Detection]]]:
-    """For each arm what it finds in one fold's radiographs."""
-    names = {arm: f"{arm}-{seed}-{number}" for arm in ARMS}
-    missing = [arm for arm in ARMS if kept(names[arm]) is None]
-    if missing:
-        others = [n for n in range(len(films)) if n not in fold]
-        examples = examples_of(films, others)
-        models = [train(films, others, arm, seed, examples) for arm in missing]
-        answers = [found_by(models, films[n]) for n in fold]
-        for place, arm in enumerate(missing):
-            keep(names[arm], {films[n].name: one[place] for n, one in zip(fold, answers, strict=True)})
-    return {arm: kept(name) or {} for arm, name in names.items()}
+def _crossed(films: Sequence[Radiograph], fold: Sequence[int], arm: str, seed: int) -> Found:
+    others = [n for n in range(len(films)) if n not in fold]
+    model = train(films, others, arm, seed, examples_of(films, others))
+    return {films[n].name: found_by([model], films[n])[0] for n in fold}

@@ -20,6 +20,7 @@ from casewise.chest.segments import MARGIN_MM, chest_segments
 from casewise.image import Box, Image
 from experiments import datasets, store
 from experiments.nodules.normals import chest_crops, chests, drawn
+from experiments.nodules.regions import chest_regions
 
 WORK = store.WORK / "irregularities"
 VARIANTS, NODULES = 4, 5  # of a film; synthetic nodules in each at most
@@ -63,19 +64,17 @@ class Radiograph:
     @cached_property
     def regions(self) -> dict[str, npt.NDArray[np.bool_]]:
         """Found by the shipped model, which never saw these films; kept on disk."""
-        kept = WORK / "regions" / f"{self.name}.npz"
-        if not kept.exists():
-            from experiments.nodules.regions import chest_regions
-
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            np.savez_compressed(kept, **chest_regions(self.image))
-        return dict(np.load(kept))
+        return store.arrays(WORK / "regions" / f"{self.name}.npz", lambda: chest_regions(self.image))
 
 
 def radiographs() -> list[Radiograph]:
-    with (datasets.path("jsrt/metadata.csv")).open(encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    return [Radiograph(row["study"], _truth(row)) for row in rows]
+    return [Radiograph(name, nodules) for name, nodules in films_of("jsrt")]
+
+
+def films_of(folder: str) -> list[tuple[str, tuple[Truth, ...]]]:
+    """(file's name, nodules) of a folder of JSRT."""
+    with datasets.path(f"{folder}/metadata.csv").open(encoding="utf-8") as file:
+        return [(row["study"], _truth(row)) for row in csv.DictReader(file)]
 
 
 def _truth(row: dict[str, str]) -> tuple[Truth, ...]:
@@ -101,14 +100,8 @@ def chest_bank(numbers: Sequence[int]) -> list[Parts]:
 
 
 def _kept(path: Path, make: Callable[[], Parts]) -> Parts:
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        x, y, real = make()
-        beside = path.with_suffix(".part.npz")
-        np.savez(beside, x=x, y=y, real=real)
-        beside.replace(path)
-    with np.load(path) as found:
-        return found["x"], found["y"], found["real"]
+    found = store.arrays(path, lambda: dict(zip("xyr", make(), strict=True)))
+    return found["x"], found["y"], found["r"]
 
 
 def _crops(radiograph: Radiograph, number: int) -> Parts:

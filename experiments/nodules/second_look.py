@@ -44,8 +44,13 @@ def fitted(films: Sequence[Film], found: Founds) -> Judge:
         kept = sorted(here.found, key=lambda one: -one.probability)[:CANDIDATES]
         x.append(cues(kept, here.lungs, here.millimetres))
         right.append(np.array([_hits(one, film) for one in kept], bool))
-    scaler = StandardScaler().fit(np.concatenate(x))
-    fit = LogisticRegression(C=STRENGTH, max_iter=1000).fit(scaler.transform(np.concatenate(x)), np.concatenate(right))
+    return regressed(np.concatenate(x), np.concatenate(right))
+
+
+def regressed(x: np.ndarray, right: np.ndarray) -> Judge:
+    """A logistic regression of candidates' cues (n, cues) on whether each hits a nodule."""
+    scaler = StandardScaler().fit(x)
+    fit = LogisticRegression(C=STRENGTH, max_iter=1000).fit(scaler.transform(x), right)
     weights = fit.coef_[0] / scaler.scale_
     return Judge(tuple(float(weight) for weight in weights), float(fit.intercept_[0] - weights @ scaler.mean_))
 

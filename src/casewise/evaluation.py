@@ -15,10 +15,10 @@ from casewise.device import resolve_device
 from casewise.errors import CasewiseError, UsageError
 from casewise.models.model import Model
 from casewise.progress import Progress, silent
+from casewise.statistics import grouped, paired_bootstrap
 from casewise.training.from_archive import cases_of_sites
 from casewise.training.metrics import dice
 
-_RESAMPLES = 2000
 Statistic = Callable[[npt.NDArray[np.int64]], float | None]
 
 
@@ -203,22 +203,8 @@ def _mean(values: npt.NDArray[np.float64], numbers: npt.NDArray[np.int64]) -> fl
 
 
 def _measure(name: str, label: str, site: str | None, rows: Sequence[Evaluated], value: Statistic, seed: int) -> Measure:
-    subjects: dict[tuple[str | None, str], list[int]] = {}
-    for number, row in enumerate(rows):
-        subjects.setdefault((row.site, row.subject), []).append(number)
-    groups = [np.asarray(numbers) for numbers in subjects.values()]
+    subjects = [(row.site, row.subject) for row in rows]
+    members, count = grouped(subjects), len(set(subjects))
     whole = value(np.arange(len(rows)))
-    lower, upper = _interval(groups, value, seed) if len(groups) >= 5 else (None, None)
-    return Measure(name, label, site, float("nan") if whole is None else whole, len(rows), len(groups), lower, upper)
-
-
-def _interval(groups: Sequence[npt.NDArray[np.int64]], value: Statistic, seed: int) -> tuple[float, float]:
-    """95 % percentile interval of ``value`` over resamples of the groups (subjects), with replacement."""
-    rng = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(_RESAMPLES):
-        found = value(np.concatenate([groups[number] for number in rng.integers(len(groups), size=len(groups))]))
-        if found is not None:
-            drawn.append(found)
-    lower, upper = np.percentile(drawn, [2.5, 97.5])
-    return float(lower), float(upper)
+    lower, upper, _ = paired_bootstrap(lambda drawn: value(members(drawn)), count, seed) if count >= 5 else (None, None, None)
+    return Measure(name, label, site, float("nan") if whole is None else whole, len(rows), count, lower, upper)

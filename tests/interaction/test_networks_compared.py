@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from benchmarks import _interaction_networks as networks
-from benchmarks import interaction_networks
+from benchmarks import driver, interaction, interaction_networks
 from benchmarks._interaction_networks import NETWORKS, trained
-from benchmarks._interaction_table import differences, table, write
+from benchmarks._interaction_table import differences, methods_table
 from casewise.case import Case
 from casewise.interaction import InteractiveSegmentation
 from casewise.interaction.simulation.pictures import UserInTheLoop
@@ -88,44 +88,42 @@ def row(method, patient, dice):
     return {"method": method, "patient": patient, "dice": scores, "seconds": [0.1] * 9} | told
 
 
-def test_other_trainings_are_told_as_mean_and_range_and_are_no_peers(tmp_path):
+def page(rows):
+    return driver.page(interaction.BENCHMARK, {"machine": "a machine", "rows": {"heart, all": rows}})
+
+
+def test_other_trainings_are_told_as_mean_and_range_and_are_no_peers():
     scores = {OURS: 0.80, f"{ANOTHER} (1)": 0.84, f"{ANOTHER} (2)": 0.76, "a peer": 0.95}
     rows = [row(method, f"p{n}", dice + 0.002 * n) for method, dice in scores.items() for n in range(6)]
-    write(rows, ["an ablation"], tmp_path)
-    told = (tmp_path / "interaction.md").read_text()
+    told = page(rows)
     line = next(line for line in told.splitlines() if line.startswith("Over these 3 models"))
     assert "Dice after 2 0.805 (0.765–0.845)" in line and "NoI90 5.00 (3.00–9.00)" in line and "reached 67% (0%–100%)" in line
     beaten = told[told.index("Where a peer is better") :].partition("## What was tried")[0]
     assert "a peer" in beaten and ANOTHER not in beaten
     names = [cells.split("|")[1].strip() for cells in told.splitlines() if cells.startswith(("| casewise", "| a peer"))]
     assert names[:4] == [OURS, f"{ANOTHER} (1)", f"{ANOTHER} (2)", "a peer"]
-    alone = [one for one in rows if not one["method"].startswith(ANOTHER)]
-    write(alone, ["an ablation"], tmp_path)
-    assert "Over these" not in (tmp_path / "interaction.md").read_text()
+    assert "Over these" not in page([one for one in rows if not one["method"].startswith(ANOTHER)])
 
 
 def test_differences_are_signed_and_paired_by_patient():
     rng = np.random.default_rng(0)
     rows = [row(name, f"p{n}", base + 0.01 * rng.random()) for name, base in (("first", 0.7), ("second", 0.6)) for n in range(8)]
-    line = next(line for line in differences(rows, "first") if "second" in line)
+    line = next(line for line in differences(rows, "first").splitlines() if line.startswith("| second"))
     cells = line.split("|")[2:-1]
     assert all(cell.strip().startswith("-0.") for cell in cells) and "0.0078" in cells[0]
-    assert "| first |" in table(rows, "first")[4]
+    assert methods_table(rows, "first").splitlines()[4].startswith("| first |")
 
 
-def test_a_table_shows_what_is_trained_and_p_net_tuned(tmp_path, monkeypatch):
-    tiny = [replace(one, settings={**one.settings, "channels": TINY[one.settings["kind"]]}) for one in NETWORKS if one.dims == 2]
-    volumes = [one for one in NETWORKS if one.dims == 3]
-    monkeypatch.setattr(interaction_networks, "NETWORKS", (*tiny, *volumes))
-    for place, one in enumerate(tiny):
-        model = one.initial(0)
-        model.save(tmp_path / one.name / "model")
-        (tmp_path / one.name / "training.json").write_text(json.dumps({"steps": 7, "seconds": 5.5}))
-        rows = [row(OURS, f"p{n}", 0.7 + 0.01 * n - 0.1 * place) for n in range(6)]
+def test_a_page_has_every_network_and_p_net_tuned(monkeypatch):
+    flat = [one for one in NETWORKS if one.dims == 2]
+    monkeypatch.setattr(interaction_networks, "NETWORKS", flat)
+    monkeypatch.setattr(interaction_networks, "TITLES", {2: "Pictures"})
+    units = {}
+    for place, one in enumerate(flat):
+        units[f"{one.name} trained"] = {"steps": 7, "seconds": 5.5, "weights": 1000}
         tuned = [row(interaction_networks.TUNED, f"p{n}", 0.65) for n in range(3)] if place else []
-        (tmp_path / one.name / f"{model.key}.json").write_text(json.dumps(rows + tuned))
-    interaction_networks.write(tmp_path, tmp_path)
-    told = (tmp_path / "interaction_networks.md").read_text()
+        units[f"{one.name} measured"] = [row(OURS, f"p{n}", 0.7 + 0.01 * n - 0.1 * place) for n in range(6)] + tuned
+    told = driver.page(interaction_networks.BENCHMARK, {"machine": "a machine", "rows": units})
     assert "| P-Net | -0.100, 0.031 |" in told and "Volumes" not in told
     assert "3 tasks of 3 patients" in told and "| P-Net, tuned | 0.650 |" in told
-    assert all(f"| {one.title} | 2 |" in told for one in tiny)
+    assert all(f"| {one.title} | 2 | 1,000 | 7 |" in told for one in flat)

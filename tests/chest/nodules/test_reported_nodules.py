@@ -98,10 +98,6 @@ def kept() -> dict[str, list[Row]]:
     return nodules.kept()[0]
 
 
-def test_the_page_is_made_of_the_rows() -> None:
-    assert nodules.page(*nodules.kept()) == (ROOT / "benchmarks" / "results" / "nodules.md").read_text(encoding="utf-8")
-
-
 def test_there_are_at_most_two_false_marks_a_film_in_every_set(kept: dict[str, list[Row]]) -> None:
     for rows in kept.values():
         for _, here in measured.groups(rows):
