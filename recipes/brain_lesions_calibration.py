@@ -16,6 +16,7 @@ from scipy import ndimage
 
 from casewise import formats
 from casewise.examination.normalisation import normalised
+from casewise.header import Header
 from casewise.image import Image
 from casewise.lesions import predict
 from casewise.lesions.brightness import Brightness
@@ -105,7 +106,7 @@ def _judged(model: Model, images: Mapping[str, Image], truth: np.ndarray) -> dic
     names = ("FLAIR", "T1")
     array = np.stack([normalised(images[n].array[0].astype(np.float32), n) if n in images else nothing for n in names])
     absent = tuple(name for name in names if name not in images)
-    image = Image(array, one.affine, {"sequences": names, "absent": absent})
+    image = Image(array, one.affine, Header(sequences=names, absent=absent))
     seen = predict(model, image, each=False).map
     drawn = _BRIGHT.applied(seen, array[0], image.spacing) if "FLAIR" in images else seen
     ml = abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000
