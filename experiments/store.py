@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from casewise.files import replacing
 from casewise.models import Model
 from experiments.datasets import REPOSITORY
 
@@ -21,16 +22,22 @@ WORK = REPOSITORY / ".work"
 def rows(path: Path, make: Callable[[], Any]) -> Any:
     """The JSON value of ``make``, kept at ``path``."""
     if not path.exists():
-        _written(path, lambda beside: beside.write_text(json.dumps(make()), encoding="utf-8"))
+        found = json.dumps(make())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as beside:
+            beside.write_text(found, encoding="utf-8")
     return json.loads(path.read_text(encoding="utf-8"))
 
 
 def arrays(path: Path, make: Callable[[], Mapping[str, Any]]) -> dict[str, np.ndarray]:
     """The arrays of ``make`` by name, kept at ``path`` (.npz)."""
     if not path.exists():
-        _written(path, lambda beside: np.savez_compressed(beside, **make()))
-    with np.load(path) as found:
-        return dict(found)
+        found = make()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path, suffix=".npz") as beside:
+            np.savez_compressed(beside, **found)
+    with np.load(path) as kept:
+        return dict(kept)
 
 
 def model(folder: Path, make: Callable[[], Model]) -> Model:
@@ -38,10 +45,3 @@ def model(folder: Path, make: Callable[[], Model]) -> Model:
     if not (folder / "model.toml").is_file():
         make().save(folder)
     return Model.load(folder)
-
-
-def _written(path: Path, write: Callable[[Path], object]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}")
-    write(beside)
-    beside.replace(path)

@@ -1,31 +1,35 @@
-"""What the recipes of the small applications share: folds by subject, measures with intervals, and the card."""
+"""What recipes share: the command line, the measures of a card, and how a model is shipped with its card."""
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 
 from casewise.case import Case, Structure
+from casewise.errors import CasewiseError
 from casewise.models import Model
-from casewise.statistics import auc, interval, paired_bootstrap
+from casewise.statistics import auc, grouped, interval, paired_bootstrap
 from casewise.training.metrics import dice
-from experiments.splits import folds, without
+from experiments import datasets, store
+from experiments.splits import by_patient, folds, without
 from recipes.licences import DATA
 
 SHIPPED = Path(__file__).resolve().parents[1] / "src" / "casewise" / "models" / "shipped"
 Train = Callable[[Sequence[Case]], Model]
+MEASURED, LIMITS = "Measured when it was made", "Limits"
+Stage = TypeVar("Stage")
 Scores = list[dict[str, float]]  # one answer a case: class → probability
-
-
-def prepare_machine() -> None:
-    """One thread, so that sums are added in one order and the recipe gives the same weights again."""
-    torch.set_num_threads(1)
 
 
 def crossed(cases: Sequence[Case], train: Train, answer: Callable[[Model, Case], dict[str, float]]) -> Scores:
@@ -68,21 +72,19 @@ class Row:
 
 def dice_rows(answers: Scores, cases: Sequence[Case], on: str) -> list[Row]:
     """A row a structure: the mean over patients of the mean over each one's images; the interval by bootstrap over patients."""
-    subjects = list(dict.fromkeys(str(case.subject) for case in cases))
-    rows = []
-    for name in answers[0]:
-        values = [
-            float(np.mean([answer[name] for answer, case in zip(answers, cases, strict=True) if str(case.subject) == subject]))
-            for subject in subjects
-        ]
-        rows.append(Row(f"Dice, {name.replace('_', ' ')}", on, float(np.mean(values)), *interval(values)))
-    return rows
+    rows = [{"patient": case.subject, **answer} for answer, case in zip(answers, cases, strict=True)]
+    return [mean_row(f"Dice, {name.replace('_', ' ')}", on, list(by_patient(rows, name).values())) for name in answers[0]]
+
+
+def mean_row(what: str, on: str, values: Sequence[float]) -> Row:
+    """The mean of patients' values."""
+    return Row(what, on, float(np.mean(values)), *interval(values))
 
 
 def auc_row(scores: Scores, cases: Sequence[Case], positive: str, on: str) -> Row:
     """Area under the ROC curve of ``positive`` against all the rest; chance is 0.5."""
     values, truth = np.array([score[positive] for score in scores]), np.array([case.category == positive for case in cases])
-    low, high = _interval(lambda n: auc(values[n], truth[n]) if 0 < truth[n].sum() < len(n) else 0.5, cases)
+    low, high = _interval(lambda n: auc(values[n], truth[n]), cases)
     return Row(f"AUROC, {positive} against the rest", on, auc(values, truth), low, high)
 
 
@@ -101,9 +103,9 @@ def accuracy_row(scores: Scores, cases: Sequence[Case], on: str) -> Row:
 
 def _interval(measure: Callable[[np.ndarray], float], cases: Sequence[Case]) -> tuple[float, float]:
     """Bootstrap over subjects."""
-    subjects = list(dict.fromkeys(str(case.subject) for case in cases))
-    numbers = [np.array([n for n, case in enumerate(cases) if str(case.subject) == subject]) for subject in subjects]
-    low, high, _ = paired_bootstrap(lambda drawn: measure(np.concatenate([numbers[d] for d in drawn])), len(subjects))
+    subjects = [str(case.subject) for case in cases]
+    members = grouped(subjects)
+    low, high, _ = paired_bootstrap(lambda drawn: measure(members(drawn)), len(set(subjects)))
     return low, high
 
 
@@ -139,56 +141,78 @@ def above_half_row(scores: Scores, cases: Sequence[Case], positive: str, of: str
 
 
 @dataclass(frozen=True)
-class Card:
-    """What a card says beside what the model itself knows: licences of the data, how it was split, where the model fails."""
+class Recipe:
+    """A recipe's command: ``python -m recipes.NAME``. options : adds its own."""
 
-    command: str
-    data: Sequence[str]
-    split: str
-    fails: Sequence[str]
-    limits: str
+    about: str | None
+    main: Callable[[Namespace], object]
+    options: Callable[[ArgumentParser], object] = lambda parser: None
+
+    def run(self, arguments: Sequence[str] | None = None) -> None:
+        parser = ArgumentParser(description=self.about, formatter_class=RawDescriptionHelpFormatter)
+        parser.add_argument("--output", type=Path, default=SHIPPED, help="folder of the models (else the shipped ones)")
+        parser.add_argument("--data", type=Path, help=f"folder of the data sets (else {datasets.VARIABLE})")
+        self.options(parser)
+        given = parser.parse_args(arguments)
+        if given.data:
+            os.environ[datasets.VARIABLE] = str(given.data)
+        torch.set_num_threads(1)  # so that sums are added in one order and the recipe gives the same weights again
+        try:
+            self.main(given)
+        except CasewiseError as error:
+            parser.exit(1, f"{error}\n")
 
 
-def ship(model: Model, folder: str, rows: Sequence[Row], card: Card, output: Path = SHIPPED) -> None:
-    """Write the model to the shipped ones, its card with the data, the split, the table and the limits."""
+def ship(model: Model, folder: str, rows: Sequence[Row], output: Path = SHIPPED) -> None:
+    """Write the model into ``output``, its card with a table of ``rows``."""
     measures = {f"{row.what} | {row.on}": round(row.value, 4) for row in rows}
     # What training itself measured chose the weights, so it is no result; what stands in the table is.
     lineage = replace(model.lineage, measures={}, training_data=DATA[folder])
     model = Model(model.name, model.spec, model.weights, lineage.measured(**measures))
-    shutil.rmtree(output / folder, ignore_errors=True)
-    path = model.save(output / folder) / "card.md"
-    settings = path.read_text(encoding="utf-8").partition("## Settings")[2].partition("## Limits")[0]
-    generated = path.read_text(encoding="utf-8").partition("## Measured")[0] + "## Settings" + settings
-    text = [
-        generated.rstrip(),
-        "",
-        "## Data, split, command",
-        f"`{card.command}` remakes the weights and the table below. Trained on:",
-        "",
-        *(f"- {line}" for line in card.data),
-        "",
-        card.split,
-        "",
-        "## Measured when it was made",
-        "| measure | on | value | 95 % interval |",
-        "|---|---|---|---|",
-        *map(str, rows),
-        "",
-        "## Where it fails",
-        *(f"- {line}" for line in card.fails),
-        "",
-        "## Limits",
-        f"Not a medical device; for research. {card.limits}",
-        "",
-    ]
-    path.write_text("\n".join(text), encoding="utf-8")
-    (path.parent / "weights.safetensors").chmod(0o644)
+    table = ["| measure | on | value | 95 % interval |", "|---|---|---|---|", *map(str, rows)]
+    with_card(folder, model.save, output, {MEASURED: "\n".join(table)})
+    (output / folder / "weights.safetensors").chmod(0o644)
     if output == SHIPPED:
         from recipes.intended import write
 
         write(folder)
     for row in rows:
         told(str(row))
+
+
+def with_card(folder: str, save: Callable[[Path], object], output: Path = SHIPPED, made: Mapping[str, str] | None = None) -> None:
+    """Save into ``output``, and put what people wrote on the shipped card (data, split, where it fails, limits) on the new one.
+
+    The card's order of sections stays; those that ``save`` or ``made`` (heading → text) give are new.
+    """
+    shipped = SHIPPED / folder / "card.md"
+    known = sections(shipped.read_text(encoding="utf-8")) if shipped.is_file() else {}
+    shutil.rmtree(output / folder, ignore_errors=True)
+    save(output / folder)
+    path = output / folder / "card.md"
+    new = {**sections(path.read_text(encoding="utf-8")), **(made or {})}
+    kept = {heading: text for heading, text in known.items() if heading not in new or heading == LIMITS}
+    both = {**dict.fromkeys(known or new, ""), **new, **kept}
+    path.write_text("\n\n".join(f"## {name}\n{text}" if name else text for name, text in both.items()) + "\n", encoding="utf-8")
+
+
+def sections(card: str) -> dict[str, str]:
+    """A card's sections by heading; what comes first under ""."""
+    parts = re.split(r"^## (.*)\n", card, flags=re.MULTILINE)
+    return dict(zip(["", *parts[1::2]], map(str.strip, parts[::2]), strict=True))
+
+
+def staged(start: Model, stages: Sequence[Stage], done: Callable[[Model, Stage, int], Model], folder: Path | None) -> Model:
+    """The model after every stage, each of which goes on from the one before; ``folder`` keeps what each came to."""
+    model = start
+    for number, stage in enumerate(stages, start=1):
+        model = kept_in(folder and folder / str(number), partial(done, model, stage, number))
+    return model
+
+
+def kept_in(folder: Path | None, make: Callable[[], Model]) -> Model:
+    """The model of ``make``, kept where there is a place for it."""
+    return store.model(folder, make) if folder else make()
 
 
 def told(text: str) -> None:

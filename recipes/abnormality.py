@@ -7,7 +7,7 @@ these networks, so that they are trained once).
 
 from __future__ import annotations
 
-import sys
+from argparse import Namespace
 from dataclasses import replace
 
 import numpy as np
@@ -29,14 +29,13 @@ from experiments.abnormality.measures import (
     within,
 )
 from experiments.abnormality.runs import BRAIN, CHEST, OTHER, WORK
-from recipes._common import Card, Row, prepare_machine, progress, ship
+from recipes._common import Recipe, Row, progress, ship
 
 KINDS = ("brain", "chest")
 
 
-def main() -> None:
-    prepare_machine()
-    for kind in sys.argv[1:] or KINDS:
+def main(options: Namespace) -> None:
+    for kind in options.kinds or KINDS:
         cases = normal(kind)
         name = f"casewise-abnormality-{kind}"
         checkpoint = WORK / f"{kind}-shipped.checkpoint"
@@ -44,7 +43,7 @@ def main() -> None:
         model = calibrated(model, cases)
         scores, threshold = normal_limits(kind)
         network = {**model.spec.network, "normal": scores, "threshold": threshold}
-        ship(replace(model, spec=replace(model.spec, network=network)), f"abnormality_{kind}", rows(kind), CARDS[kind])
+        ship(replace(model, spec=replace(model.spec, network=network)), f"abnormality_{kind}", rows(kind), options.output)
 
 
 def normal(kind: str) -> list[Case]:
@@ -52,54 +51,6 @@ def normal(kind: str) -> list[Case]:
     if kind == "brain":
         return [normal_case(patient) for patient in patients() if patient.normal()]
     return [case for site in ("shenzhen", "montgomery") for case in chests(site) if case.category == "normal"]
-
-
-CARDS = {
-    "brain": Card(
-        command="python -m recipes.abnormality brain",
-        data=(
-            "BraTS 2018, FLAIR of 3 patients with glioma (Pennsylvania), lesion-free slices; research use only",
-            "WMH of Shanghai, FLAIR of 5 patients, lesion-free slices; no licence stated",
-            "open-ms, FLAIR of 1 patient with multiple sclerosis (Ljubljana), lesion-free slices; CC BY 4.0",
-        ),
-        split=(
-            "The table is by three networks, each trained on the lesion-free slices of two thirds of the patients and judging the "
-            "others. The weights shipped were made in the same way from all nine. A plain threshold on the intensities stands "
-            "beside it, because on FLAIR lesions are bright: it is the simpler way."
-        ),
-        fails=(
-            "Lesion-free slices lie mostly at the brain's top and bottom: it hardly knows what is normal at the ventricles.",
-            "What is darker than usual is never called abnormal, and another sequence than FLAIR is not judged.",
-            "It takes a brain without its skull; an image with more than that is refused.",
-            "Field inhomogeneity and other contrasts than those of three scanners are called abnormal.",
-        ),
-        limits="Nine patients. A difference says that something is unlike nine patients' normal slices, not that it is disease.",
-    ),
-    "chest": Card(
-        command="python -m recipes.abnormality chest",
-        data=(
-            "NLM Shenzhen chest X-rays, public, the normal ones of 80 patients",
-            "NLM Montgomery County chest X-rays, public, the normal ones of 60 patients",
-        ),
-        split=(
-            "The table is by a network trained on one site's normal radiographs and judging all of the other's. The "
-            "weights shipped were made in the same way from the normal ones of both."
-        ),
-        fails=(
-            "**Its score does not tell ill from healthy at a new site**: by Montgomery's normal films alone Shenzhen's normal "
-            "films scored higher than the ill ones (0.351). What is unlike the films it learnt from may be the site's own way.",
-            "It judges what lies in the lungs as casewise outlines them: what hides a lung's border is left out with it.",
-            "Pixels of about 3 mm: nodules and fine reticulation are smaller.",
-            "How normal films score was measured at a site that its network had not seen: films of the two sites of the shipped "
-            "one score lower, and then seem more normal than they are.",
-            "Devices, tubes, collapsed lungs and children were in no normal radiograph it saw.",
-        ),
-        limits="A difference says that something is unlike some eighty normal films of two sources, not that it is disease.",
-    ),
-}
-
-if __name__ == "__main__":
-    main()
 
 
 def rows(kind: str) -> list[Row]:
@@ -122,3 +73,9 @@ def rows(kind: str) -> list[Row]:
         on = f"{site.capitalize()}, {len(slices)} patients, by the other site"
         made.append(Row("AUROC, tuberculosis against normal", on, *auroc(slices, OURS)))
     return made
+
+
+RECIPE = Recipe(__doc__, main, lambda parser: parser.add_argument("kinds", nargs="*", metavar="brain|chest"))
+
+if __name__ == "__main__":
+    RECIPE.run()

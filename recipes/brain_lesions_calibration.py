@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from casewise.models import Model
 from experiments import datasets
 from experiments.lesions.cases import WORK, brains, folds
 from experiments.lesions.runs import SHIPPED, limited
+from recipes._common import Recipe
 
 RESULTS = Path(__file__).resolve().parents[1] / "benchmarks" / "results" / "lesion_probability.json"
 FREE, WITH, WHOLE = "free", "lesion", "whole"
@@ -121,11 +123,13 @@ def _judged(model: Model, images: Mapping[str, Image], truth: np.ndarray) -> dic
     return {"sequences": list(images), "lesion_ml": round(float(truth.sum() * ml), 3), "candidates": found}
 
 
-def main() -> None:
+def main(options: Namespace) -> None:
     rows = slab_rows()
     RESULTS.write_text(json.dumps(rows, separators=(",", ":")).replace('},{"patient"', '},\n{"patient"') + "\n", encoding="utf-8")
     sys.stderr.write(f"{calibrations(rows)}\n")
 
 
+RECIPE = Recipe(__doc__, main)
+
 if __name__ == "__main__":
-    main()
+    RECIPE.run()

@@ -6,6 +6,7 @@ BUSI holds several pictures of one lesion and does not say which: pictures that 
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from casewise.models import Model
 from casewise.training import Settings
 from casewise.training.initial import Input, train_classifier
 from experiments import datasets
-from recipes._common import Card, Scores, above_half_row, accuracy_row, auc_row, crossed, prepare_machine, progress, scores_of, ship
+from recipes._common import Recipe, Scores, above_half_row, accuracy_row, auc_row, crossed, progress, scores_of, ship
 
 CLASSES = ("normal", "benign", "malignant")
 SETTINGS = Settings(steps=400, batch=8, rate=1e-3, validate_every=50, patience=4, device="cpu")
@@ -54,8 +55,7 @@ def train(chosen: Sequence[Case]) -> Model:
     return train_classifier(chosen, CLASSES, "casewise-breast-ultrasound", input=INPUT, settings=SETTINGS, progress=progress)
 
 
-def main() -> None:
-    prepare_machine()
+def main(options: Namespace) -> None:
     everything = cases()
     scores = crossed(everything, train, scores_of)
     groups = len({case.subject for case in everything})
@@ -78,7 +78,7 @@ def main() -> None:
     RESULTS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     model = train(everything)
     weights = {**model.weights, "head.bias": model.weights["head.bias"] - torch.tensor([0.0, 0.0, shift])}
-    ship(replace(model, weights=weights), "breast_ultrasound_class", rows, CARD)
+    ship(replace(model, weights=weights), "breast_ultrasound_class", rows, options.output)
 
 
 def malignant_shift(scores: Scores, pictures: Sequence[Case]) -> float:
@@ -94,28 +94,7 @@ def moved(score: dict[str, float], shift: float) -> dict[str, float]:
     return {name: round(chance / sum(raised.values()), 4) for name, chance in raised.items()}
 
 
-CARD = Card(
-    command="python -m recipes.breast_ultrasound_class",
-    data=("BUSI (Al-Dhabyani 2020, Cairo), CC BY 4.0, 120 pictures: 40 normal, 40 benign, 40 malignant",),
-    split=(
-        "Five folds; pictures that are nearly the same stay together, but BUSI does not name its patients, so that other "
-        "pictures of one patient may stand on both sides and the figures may flatter. Of each training's groups 15 % chose "
-        "among its states. The weights shipped were made in the same way from all 120."
-    ),
-    fails=(
-        "On 90 pictures of the same set kept apart, an outside check of the shipped model came to a balanced accuracy of 0.556 "
-        "and an AUROC for malignant of 0.74; 7 of the 30 normal ones were called malignant. Expect that of new pictures, not the "
-        "table's figure.",
-        "Readers' callipers and letters are burnt into some pictures, more often where there is a lesion: it may have learnt them.",
-        "The copy it learnt from is squeezed to 256×256, whatever the shape was.",
-        "Probes, depths and machines of other makers: not measured.",
-        "Small lesions, and malignant ones that look like benign ones.",
-        "Malignant counts for less than the network says, so that at most a tenth of the normal pictures of the five folds are "
-        "called malignant; the shift was chosen on these very rows (`benchmarks/results/breast_ultrasound.json`). A third of the "
-        "training was malignant, far more than in any clinic.",
-    ),
-    limits="Trained on 120 pictures of one hospital. It is an example of an application; no patient's care may rest on it.",
-)
+RECIPE = Recipe(__doc__, main)
 
 if __name__ == "__main__":
-    main()
+    RECIPE.run()

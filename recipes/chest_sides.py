@@ -7,6 +7,8 @@ all films.
 
 from __future__ import annotations
 
+import re
+from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -22,7 +24,7 @@ from casewise.chest.region_sides import Evidence
 from casewise.formats import read
 from casewise.models.shipped import load
 from experiments import datasets
-from recipes._common import prepare_machine, told
+from recipes._common import Recipe, told
 
 SITES = {
     "JSRT (Japan)": ("jsrt/images/*.png", "jsrt-more/images/*.jpg"),
@@ -96,8 +98,7 @@ def table(found: Films, scores: Sequence[Floats]) -> list[str]:
     return lines
 
 
-def main() -> None:
-    prepare_machine()
+def main(options: Namespace) -> None:
     found = films()
     kinds = (found.features, found.outlines)
     raw = [left_out(values, found.site, strength) for values, strength in zip(kinds, STRENGTHS, strict=True)]
@@ -107,38 +108,13 @@ def main() -> None:
     told(f"deviation of both scores' sum: {np.std(scores[0] + scores[1]):.2f}")
     WEIGHTS.parent.mkdir(exist_ok=True)
     save_file({"features": weights[0].astype(np.float16), "outlines": weights[1].astype(np.float32)}, WEIGHTS)
-    card = CARD.format(films=len(found.site), table="\n".join(table(found, scores)), levels=LEVELS, cells=CELLS)
-    (WEIGHTS.parent / "card.md").write_text(card, encoding="utf-8")
+    path = WEIGHTS.parent / "card.md"
+    card = re.sub(r"(\|.*\n)+", "\n".join(table(found, scores)) + "\n", path.read_text(encoding="utf-8"), count=1)
+    path.write_text(re.sub(r"fitted to: \d+ films", f"fitted to: {len(found.site)} films", card), encoding="utf-8")
     told(card)
 
 
-CARD = """# casewise-chest-sides
-
-- task: whether an upright chest radiograph is displayed with the patient's right on its left, or mirrored
-- method: two logistic regressions on differences between a film and its mirror image: of the features of `chest_regions` (its
-  {levels} coarsest levels, {cells}×{cells} cells) and of its outlines
-- fitted to: {films} films as their sets store them, none of them mirrored as far as is known
-- made by: `python -m recipes.chest_sides`
-- **weights for research only**, by their training data (JSRT (Shiraishi 2000), masks of SCR (van Ginneken
-  2006): free for research use)
-
-## Measured, each site left out of the fit in turn
-*Named as displayed*: the share of films whose lungs get their sides where the file states nothing. *Mirrored, named wrongly*: the
-same films mirrored, with the sides of a film that is not. *Shown beyond doubt*: the share whose sides the pixels alone determine,
-where a film lies otherwise than usual.
-
-{table}
-
-The region network itself learnt from most films of JSRT, Montgomery and Shenzhen.
-
-## Where it fails
-- A heart that is pushed to the other side, a white lung, an operated lung: such a film usually gets no sides; a few get wrong ones.
-- A heart on the right by nature cannot be distinguished from a mirrored film: neither gets sides.
-
-## Limits
-Not a medical device; for research.
-"""
-
+RECIPE = Recipe(__doc__, main)
 
 if __name__ == "__main__":
-    main()
+    RECIPE.run()

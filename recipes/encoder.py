@@ -7,11 +7,9 @@ plain thumbnails.
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import re
-import shutil
-import sys
+from argparse import ArgumentParser, Namespace
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -26,18 +24,18 @@ from casewise.models import Model, Preparation, Spec
 from casewise.training import Settings, fit
 from casewise.training.samples import samples_of
 from experiments import datasets
+from recipes._common import Recipe, progress, told, with_card
 from recipes.licences import DATA
 
-TARGET = Path(__file__).resolve().parents[1] / "src" / "casewise" / "models" / "shipped" / "encoder"
-SETS = {  # pattern → licence
-    "mednist/*/*.jpeg": "MedNIST, CC BY-SA 4.0",
-    "montgomery/images/*.png": "NLM Montgomery County chest X-rays, public",
-    "shenzhen/images/*.png": "NLM Shenzhen chest X-rays, public",
-    "hippocampus/images/*.nii.gz": "Medical Segmentation Decathlon, task 4, CC BY-SA 4.0",
-    "busi/*/*.png": "BUSI breast ultrasound, CC BY 4.0",
-    "open-ms/*/*_regtoMNI.nii.gz": "open-ms (Ljubljana), CC BY 4.0",
-    "pyradiomics-mr/*_image.nrrd": "pyradiomics examples, BSD-3-Clause",
-}
+SETS = (  # those that may be used so
+    "mednist/*/*.jpeg",
+    "montgomery/images/*.png",
+    "shenzhen/images/*.png",
+    "hippocampus/images/*.nii.gz",
+    "busi/*/*.png",
+    "open-ms/*/*_regtoMNI.nii.gz",
+    "pyradiomics-mr/*_image.nrrd",
+)
 SPEC = Spec("encoding", {"kind": "autoencoder", "channels": [8, 16, 32, 32]}, Preparation(size=(64, 64)))
 _MOST = 400  # files of one folder, so that no set drowns the others
 
@@ -77,20 +75,15 @@ def precision(vectors: np.ndarray, labels: Sequence[str], queries: Sequence[int]
     return float(np.mean(hits))
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--device", default="auto")
-    parser.add_argument("--output", type=Path, default=TARGET)
-    options = parser.parse_args()
+def main(given: Namespace) -> None:
     everything = cases()
     aside = [int(hashlib.blake2b(str(case.subject).encode()).hexdigest(), 16) % 10 == 0 for case in everything]
     training = [case for case, held in zip(everything, aside, strict=True) if not held]
     held_out = [case for case, held in zip(everything, aside, strict=True) if held]
-    sys.stderr.write(f"{len(training)} images to train on, {len(held_out)} held out: {Counter(c.category for c in held_out)}\n")
+    told(f"{len(training)} images to train on, {len(held_out)} held out: {Counter(c.category for c in held_out)}")
     start = Model.initial("casewise-encoder", SPEC)
-    settings = Settings(steps=options.steps, batch=16, rate=2e-3, device=options.device)
-    model = fit(start, training, settings=settings, method="initial", progress=_told)
+    settings = Settings(steps=given.steps, batch=16, rate=2e-3, device=given.device)
+    model = fit(start, training, settings=settings, method="initial", progress=progress)
     labels = [str(case.category) for case in held_out]
     vectors = model.encoder().encode([case.image for case in held_out])
     thumbs = np.stack([samples_of(case, SPEC)[0].x.float().numpy()[0, ::4, ::4].ravel() for case in held_out])
@@ -102,26 +95,17 @@ def main() -> None:
         "precision_at_10_of_thumbnails": precision(thumbs, labels, numbers),
         "held_out_images": float(len(held_out)),
     }
-    sys.stderr.write(f"{measures}\n")
+    told(str(measures))
     model = Model(model.name, model.spec, model.weights, replace(model.lineage.measured(**measures), training_data=DATA["encoder"]))
-    shutil.rmtree(options.output, ignore_errors=True)
-    model.save(options.output)
-    card = options.output / "card.md"
-    card.write_text(card.read_text() + _DATA + "".join(f"- {licence}\n" for licence in SETS.values()))
+    with_card("encoder", model.save, given.output)
 
 
-_DATA = """
-## Data, split, command
-`python -m recipes.encoder`; a tenth of the subjects, chosen by a hash of their names, is held out and measured on: the share of
-the ten most similar held-out images that are of the query's own category (twelve of them, some with fewer than ten). Trained on:
-
-"""
+def options(parser: ArgumentParser) -> None:
+    parser.add_argument("--steps", type=int, default=1500)
+    parser.add_argument("--device", default="auto")
 
 
-def _told(step: int, total: int, loss: float) -> None:
-    if step % 100 == 0:
-        sys.stderr.write(f"{step}/{total} {loss:.4f}\n")
-
+RECIPE = Recipe(__doc__, main, options)
 
 if __name__ == "__main__":
-    main()
+    RECIPE.run()

@@ -9,6 +9,7 @@ So it begins with the structures' pixels weighted up, and goes on with all pixel
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
@@ -21,7 +22,7 @@ from casewise.models import Model, Preparation, Spec
 from casewise.training import Settings, fit
 from experiments.cases import cardiac
 from experiments.splits import parted
-from recipes._common import Card, dice_of, dice_rows, prepare_machine, progress, ship
+from recipes._common import Recipe, dice_of, dice_rows, progress, ship
 
 STRUCTURES = [Structure.parse(name) for name in ("right_ventricle", "myocardium", "left_ventricle")]
 FIRST = Settings(steps=300, batch=4, rate=3e-3, augmentation="light", device="cpu")
@@ -62,8 +63,7 @@ def train(cases: Sequence[Case]) -> Model:
     return fit(first, cases, settings=THEN, method="initial", progress=progress)
 
 
-def main() -> None:
-    prepare_machine()
+def main(options: Namespace) -> None:
     cases = [replace(case, load_masks={name: cache(load) for name, load in case.load_masks.items()}) for case in cardiac()]
     training, unseen = parted(cases, ASIDE)
     model = train([turned(case, *turn) for case in training for turn in TURNS])
@@ -74,31 +74,10 @@ def main() -> None:
         return upright | {f"{name}, turned or mirrored": float(np.mean([other[name] for other in others])) for name in upright}
 
     rows = dice_rows([answer(case) for case in unseen], unseen, f"ACDC, {ASIDE} patients never seen")
-    ship(model, "heart_chambers", rows, CARD)
+    ship(model, "heart_chambers", rows, options.output)
 
 
-CARD = Card(
-    command="python -m recipes.heart_chambers",
-    data=(
-        "ACDC, 11 patients at end of diastole and of systole: **research use, cited as Bernard 2018; later releases are "
-        "CC BY-NC-SA 4.0**. No freely usable set was at hand: for anything but research, train your own with this recipe.",
-    ),
-    split=(
-        f"{ASIDE} of the 16 patients at hand, drawn by a seed, were used for nothing but the table; so few make wide intervals. No "
-        "case chose among the training's states. Dice is over a whole volume's slices. Training begins with "
-        f"{FIRST.steps} lightly changed steps in which a pixel of a structure counts ten times one of the background; the settings "
-        "above are those of the steps that follow."
-    ),
-    fails=(
-        "Slices beyond the base and the apex, where even readers differ; the right ventricle most of all.",
-        "It sees a slice at 128 pixels: a thin myocardium is two to four of them, and borders are blocky. That, more than the few "
-        "patients, holds it back: it outlines those it was trained on little better. Its volumes are too rough for an ejection "
-        "fraction.",
-        "Long-axis views, late enhancement, T1 maps, perfusion: not measured, and not what it was trained for.",
-        "One hospital (Dijon, two Siemens scanners); other makers' images were not measured.",
-    ),
-    limits="Trained on 22 volumes of 11 patients of one hospital. Volumes in ml need a voxel size in the file.",
-)
+RECIPE = Recipe(__doc__, main)
 
 if __name__ == "__main__":
-    main()
+    RECIPE.run()

@@ -8,7 +8,7 @@ model remakes its bank too. ``python -m benchmarks.intended`` measures on groups
 
 from __future__ import annotations
 
-import argparse
+from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from casewise.models.shipped import FOLDER, load
 from casewise.routing.out_of_distribution import unit
 from experiments.intended.distances import KINDS, Kind, distances, left_out
 from experiments.intended.images import Shown, foreign, own
+from recipes._common import Recipe
 
 OWN_REFUSED, FOREIGN_ACCEPTED = 0.02, 0.01
 
@@ -43,15 +44,14 @@ def write(model: str, folder: Path = FOLDER) -> None:
             intended(kind).save(folder / model)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=FOLDER)
-    options = parser.parse_args()
+def main(options: Namespace) -> None:
     for kind in KINDS:
         made = intended(kind)
         for model in kind.models:
             made.save(options.output / model)
 
 
+RECIPE = Recipe(__doc__, main)
+
 if __name__ == "__main__":
-    main()
+    RECIPE.run()

@@ -6,26 +6,24 @@ the heart's MR, no hippocampus and no tumour is ever its object, so that benchma
 
 from __future__ import annotations
 
-import argparse
+from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from casewise.interaction.simulation.pictures import Habits, UserInTheLoop
 from casewise.models import Model, Preparation, Spec
 from casewise.models.networks.prompts import PROMPTS, prompts_of
-from casewise.statistics import interval
 from casewise.training import Settings, fit
 from experiments.interaction.measure import measure
 from experiments.interactive.anatomy import Anatomy, mixed, sections_of
 from experiments.interactive.network import AS_SEEN, NETWORK, OBJECT
 from experiments.interactive.pictures import Tasks, cases_without_masks, labelled_cases, organs, plates_of
 from experiments.splits import by_patient
-from recipes._common import Card, Row, prepare_machine, progress, ship, told
+from recipes._common import Recipe, Row, kept_in, mean_row, progress, ship, staged, told
 
 ALL = ((0.2, 0.27, 0.08, 0.35, 0.1), (0.45, 0.6))
 MORE_WALLS = ((0.17, 0.25, 0.07, 0.41, 0.1), (0.55, 0.65))  # walls around cavities are what most strokes are spent on
@@ -84,30 +82,20 @@ def trained(seed: int = 0, folder: Path | None = None, stages: Sequence[Stage] =
     plates = [made for case in cases for made in plates_of(case)]
     told(f"{len(cases)} images, {len(plates)} pictures, {sum(bool(one.objects) for one in plates)} of them labelled")
     anatomy = Anatomy([section for case in organs() for section in sections_of(case)])
-    model = Model.initial("casewise-interactive-2d", SPEC, seed)
-    for number, stage in enumerate(stages, start=1):
-        done = folder / str(number) if folder else None
-        if done is not None and done.exists():
-            model = Model.load(done)
-            continue
+
+    def stage_done(model: Model, stage: Stage, number: int) -> Model:
         model = widened(model, tuple(name for name in PROMPTS if name in (*FIRST, *LATER[: stage.told])))
         tasks = mixed(Tasks(plates, *stage.tasks), anatomy, stage.anatomy)
         source = UserInTheLoop(tasks, "casewise-interactive-2d", SIZE, stage.habits, prompts_of(model.spec.network))
         begin = partial(fit, model, cases, method="initial", progress=progress, source=source)
-        model = averaged([_way(begin, stage.settings(seed + draw), folder and folder / f"{number}-{draw}") for draw in stage.draws])
-        if done is not None:
-            model.save(done)
-    return model
+        return averaged([_way(begin, stage.settings(seed + draw), folder and folder / f"{number}-{draw}") for draw in stage.draws])
+
+    return staged(Model.initial("casewise-interactive-2d", SPEC, seed), stages, stage_done, folder)
 
 
 def _way(begin: Callable[..., Model], settings: Settings, kept: Path | None) -> Model:
     """One draw of a stage, kept where there is a place for it."""
-    if kept is not None and kept.exists():
-        return Model.load(kept)
-    model = begin(settings=settings, checkpoint=kept and kept.with_suffix(".pt"))
-    if kept is not None:
-        model.save(kept)
-    return model
+    return kept_in(kept, lambda: begin(settings=settings, checkpoint=kept and kept.with_suffix(".pt")))
 
 
 def averaged(models: Sequence[Model]) -> Model:
@@ -134,14 +122,14 @@ def widened(model: Model, prompts: Sequence[str]) -> Model:
     return Model(model.name, spec, {**model.weights, name: new}, model.lineage)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def main(given: Namespace) -> None:
+    model = trained(given.seed, given.folder)
+    ship(model, "interactive_2d", tables(model, TOLD), given.output)
+
+
+def options(parser: ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--folder", type=Path, help="where an interrupted training finds what it had done")
-    given = parser.parse_args()
-    prepare_machine()
-    model = trained(given.seed, given.folder)
-    ship(model, "interactive_2d", tables(model, TOLD), CARD)
 
 
 def tables(model: Model, groups: Mapping[str, str]) -> list[Row]:
@@ -160,34 +148,11 @@ def _table(rows: list[dict], group: str, title: str) -> list[Row]:
     for count in (0, 1, 2, 4, 8):
         values = list(by_patient(mine, partial(_after, count)).values())
         what = "Dice after the box" if count == 0 else f"Dice after {count} stroke{'s' if count > 1 else ''}"
-        told_rows.append(
-            Row(what, f"{title}, {len(mine)} tasks of {len(values)} patients", float(np.mean(values)), *interval(values))
-        )
+        told_rows.append(mean_row(what, f"{title}, {len(mine)} tasks of {len(values)} patients", values))
     return told_rows
 
 
-CARD = Card(
-    command="python -m recipes.interactive_2d",
-    data=(
-        "NLM Shenzhen and Montgomery County chest X-rays, public, two of three patients: lungs",
-        "open MS data, Ljubljana, CC BY 4.0, one patient: lesions on FLAIR; T1 and T2 without masks",
-        "TotalSegmentator's example CT, Apache-2.0: organs as a network outlined them, the heart left out",
-        "without masks, for objects that need none: MedNIST (CC BY-SA 4.0), BUSI (CC BY 4.0), photographs of food that a public "
-        "set (MIT) holds in place of brain MR slices, a ProstateX examination (CC BY 3.0), PyRadiomics' images (BSD-3-Clause)",
-    ),
-    split=(
-        "No cardiac MR, no hippocampus and no tumour was an object in training; ACDC, the FLAIR sets, JSRT and each third patient "
-        "of the other radiographs were kept apart. benchmarks/results/interaction.md has the peers and each structure."
-    ),
-    fails=(
-        "After the box alone it takes what stands out: a wall around a cavity (myocardium) needs strokes, and many of them.",
-        "Objects of many parts all over the image (white-matter lesions) need a stroke for nearly each part.",
-        "It sees the box on 64×64 to 128×128 pixels: vessels thinner than a hundredth of the box are lost.",
-        "Volumes are for interactive_3d: this one answers plane by plane, and only the distances see the third axis.",
-    ),
-    limits="One training (one seed) of about two hours on one core, from 306 images; the steps above are "
-    "those of the last of its six stages; in the fifth the weights of two draws were averaged.",
-)
+RECIPE = Recipe(__doc__, main, options)
 
 if __name__ == "__main__":
-    main()
+    RECIPE.run()

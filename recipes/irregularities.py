@@ -8,7 +8,7 @@ saw, and in normal films of other sites; what is measured comes from second look
 
 from __future__ import annotations
 
-import argparse
+from argparse import Namespace
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -20,19 +20,16 @@ from casewise.models import Model
 from casewise.statistics import paired_bootstrap
 from experiments.nodules.films import detector, films
 from experiments.nodules.measured import CROSSED, clean, false_marks, film_auc, groups, measured, outcomes, reported
-from experiments.nodules.networks import BATCH, FIRST, MEMBERS, first, together
+from experiments.nodules.networks import MEMBERS, first, together
 from experiments.nodules.second_look import Row as FilmRow
-from recipes._common import Card, Row, prepare_machine, ship, told
+from recipes._common import Recipe, Row, ship, told
 
 
-def main() -> None:
-    asked = argparse.ArgumentParser(description=__doc__)
-    asked.add_argument("--networks", action="store_true", help="train the networks anew")
-    model = together([first(member) for member in MEMBERS]) if asked.parse_args().networks else detector()
-    prepare_machine()
+def main(options: Namespace) -> None:
+    model = together([first(member) for member in MEMBERS]) if options.networks else detector()
     found, judge = measured(films())
     told(f"marks where a film reaches {judge.film_from:.3f}, from {judge.mark_from:.3f} on")
-    ship(with_judge(model, judge), "irregularities", rows(found[CROSSED]), CARD)
+    ship(with_judge(model, judge), "irregularities", rows(found[CROSSED]), options.output)
 
 
 def with_judge(model: Model, judge: Judge) -> Model:
@@ -61,36 +58,13 @@ def rows(found: Sequence[FilmRow]) -> list[Row]:
 
 
 def _row(what: str, on: str, measure: Callable[[Sequence[FilmRow]], float], found: Sequence[FilmRow]) -> Row:
-    low, high, _ = paired_bootstrap(lambda drawn: np.nan_to_num(measure([found[n] for n in drawn])), len(found))
+    low, high, _ = paired_bootstrap(lambda drawn: float(np.nan_to_num(measure([found[n] for n in drawn]))), len(found))
     return Row(what, on, measure(found), low, high)
 
 
-CARD = Card(
-    command="python -m recipes.irregularities",
-    data=(
-        "NLM's Shenzhen and Montgomery films, public, with synthetic nodules put into them: three in four of the 73 healthy for "
-        "both networks, the 67 with tuberculosis for one",
-        "The second look (nine numbers and two thresholds) alone: what the networks mark in 148 films of JSRT, 11 of NIH "
-        "ChestX-ray14 without finding, and the healthy of Shenzhen and Montgomery that they did not learn from",
-    ),
-    split=(
-        f"{FIRST.steps} steps of {BATCH} crops each; their log-odds are averaged. Every film was measured with a second look and "
-        "thresholds chosen on the other four folds; the page of the benchmark has all tables, its JSON one row a film "
-        "(benchmarks/results/nodules.md). The shipped model outlined lungs and heart; it learnt from some of these films."
-    ),
-    fails=(
-        "It sees 0.7 mm a pixel, whatever the film's own pixels measure; no native pixel reaches it.",
-        "It misses nearly half of the nodules; a film without a mark is no film without a nodule.",
-        "Whether a film has a nodule at all is detected poorly: area under the curve 0.74.",
-        "What is very subtle is mostly missed; by subtlety and size: benchmarks/results/nodules.md.",
-        "Its probability holds for a set in which three films of five have a nodule; where nodules are rare it is far too high.",
-        "The second look expects nodules where JSRT's are, away from the hila; one in a hilum or beside the mediastinum ranks low.",
-        "Pixels larger than 1 mm: a warning is given, and small nodules are lost.",
-        "Digital films, portable ones, children: not measured. It learnt from drawn nodules and was measured on those of one set.",
-        "It knows round opacities; it does not tell a nodule from a nipple, a calcified one from another, or a lesion's kind.",
-    ),
-    limits="Made from films of four sources. No patient's care may rest on it.",
+RECIPE = Recipe(
+    __doc__, main, lambda parser: parser.add_argument("--networks", action="store_true", help="train the networks anew")
 )
 
 if __name__ == "__main__":
-    main()
+    RECIPE.run()

@@ -6,6 +6,7 @@ Measured three ways: by folds within both sites, and from each site to the other
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,12 +18,11 @@ from casewise.training import Settings
 from casewise.training.initial import Input, train_classifier
 from experiments.cases import chest
 from recipes._common import (
-    Card,
+    Recipe,
     above_half_row,
     accuracy_row,
     auc_row,
     crossed,
-    prepare_machine,
     progress,
     scores_of,
     ship,
@@ -41,8 +41,7 @@ def train(cases: Sequence[Case]) -> Model:
     return train_classifier(cases, CLASSES, "casewise-tuberculosis", input=INPUT, settings=SETTINGS, progress=progress)
 
 
-def main() -> None:
-    prepare_machine()
+def main(options: Namespace) -> None:
     sites = {"Shenzhen": chest("shenzhen"), "Montgomery": chest("montgomery")}
     cases = [case for site in sites.values() for case in site]
     scores = crossed(cases, train, scores_of)
@@ -63,7 +62,7 @@ def main() -> None:
         on = f"each site by the other alone, {said}"
         rows += [above_half_row(answers, apart_cases, CLASSES[1], name, on) for name in CLASSES]
     keep_rows(apart_cases, apart, after)
-    ship(with_calibration(train(cases), slope, shift), "tuberculosis", rows, CARD)
+    ship(with_calibration(train(cases), slope, shift), "tuberculosis", rows, options.output)
 
 
 def _moved(chance: float, slope: float, shift: float) -> float:
@@ -80,23 +79,7 @@ def keep_rows(cases: Sequence[Case], before: Sequence[dict[str, float]], after: 
     RESULTS.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
-CARD = Card(
-    command="python -m recipes.tuberculosis",
-    data=("NLM Shenzhen chest X-rays, public, 80 patients", "NLM Montgomery County chest X-rays, public, 60 patients"),
-    split=(
-        "Five folds of patients over both sites; then trained on one site alone and measured on the other, which is what a third "
-        "hospital must expect. Of each training's patients 15 % chose among its states. The weights shipped were made in the same "
-        "way from all 140."
-    ),
-    fails=(
-        "A site's films differ from another's in more than disease; see the rows from one site to the other.",
-        "It tells tuberculosis from healthy chests and from nothing else: pneumonia, tumour and scars were never shown to it.",
-        "Its probability is calibrated so that of the normal films of a hospital that it did not see about one in five is above "
-        "one half; of the ill ones only about half then are. Both sets hold far more tuberculosis than any clinic.",
-        "Small or early disease is lost at 128 pixels.",
-    ),
-    limits="Trained on 140 films of two sources. It is an example of an application; no patient's care may rest on it.",
-)
+RECIPE = Recipe(__doc__, main)
 
 if __name__ == "__main__":
-    main()
+    RECIPE.run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,9 @@ import pytest
 from benchmarks import __main__ as benchmarks
 from benchmarks import driver
 from casewise.errors import CasewiseError
+from casewise.models import Model, shipped
 from experiments import datasets, store
+from recipes._common import MEASURED, sections, with_card
 
 ROOT = Path(__file__).resolve().parents[1]
 MODULES = {
@@ -40,6 +43,33 @@ def test_it_imports_nothing_that_stands_beside_or_above_it(name: str) -> None:
 @pytest.mark.parametrize("name", MODULES)
 def test_it_has_at_most_400_lines(name: str) -> None:
     assert len(MODULES[name].read_text(encoding="utf-8").splitlines()) <= 400
+
+
+RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("[a-z]*.py") if "RECIPE = " in path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_recipe_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        importlib.import_module(f"recipes.{name}").RECIPE.run(["--help"])
+    told = capsys.readouterr().out
+    assert ended.value.code == 0 and "--output" in told and "--data" in told
+
+
+@pytest.mark.parametrize("name", [name for name in shipped.names() if name != "router"])
+def test_a_recipe_keeps_what_people_wrote_on_a_card(name: str, tmp_path: Path) -> None:
+    card = (shipped.FOLDER / name / "card.md").read_text(encoding="utf-8")
+    model = Model.load(shipped.FOLDER / name)
+    table = sections(card)[MEASURED]
+    with_card(name, model.save, tmp_path, {MEASURED: table} if table.startswith("|") else {})
+    assert (tmp_path / name / "card.md").read_text(encoding="utf-8") == card
+    other = replace(model, lineage=model.lineage.measured(new=0.5))
+    with_card(name, other.save, tmp_path, {MEASURED: "| new table |"})
+    again = sections((tmp_path / name / "card.md").read_text(encoding="utf-8"))
+    assert again[MEASURED] == "| new table |"
+    assert {key: text for key, text in again.items() if key != MEASURED} == {
+        key: text for key, text in sections(card).items() if key != MEASURED
+    }
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ class State:
 
     def save(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as beside:
+        with replacing(path, suffix=".pt") as beside:  # torch takes no name that is all suffix
             torch.save(vars(self), beside)
 
     @classmethod
