@@ -115,8 +115,8 @@ def test_files_stay_small() -> None:
     assert sum(path.stat().st_size for path in weights) < 60_000_000
     for path in FILES:
         assert path.suffix == ".safetensors" or path.stat().st_size < 4 << 20, name_of(path)
-        if path.suffix == ".py" and path.is_relative_to(ROOT / "src"):
-            assert len(path.read_text(encoding="utf-8").splitlines()) <= 450, name_of(path)
+        if path.suffix == ".py" and path.relative_to(ROOT).parts[0] in {"src", "benchmarks", "recipes"}:
+            assert len(path.read_text(encoding="utf-8").splitlines()) <= 400, name_of(path)
 
 
 def test_every_direct_dependency_is_pinned_within_its_range() -> None:

@@ -49,7 +49,7 @@ class Structure:
         name, _, parts = text.partition("=")
         names = tuple(part.strip() for part in (parts or name).split("+"))
         if not name.strip() or not all(names):
-            msg = f"A structure is NAME or NAME=PART+PART…; given was {text!r}."
+            msg = f"A structure is NAME or NAME=PART+PART…; got {text!r}."
             raise CasewiseError(msg)
         return cls(name.strip(), names)
 

@@ -10,7 +10,7 @@ DEVICES = ("auto", "cpu", "cuda")
 def resolve_device(name: str) -> str:
     """``cpu`` or ``cuda`` from ``auto``, ``cpu`` or ``cuda``; a UsageError where CUDA is asked for and absent."""
     if name not in DEVICES:
-        msg = f"The device is one of {', '.join(DEVICES)}; given was {name!r}."
+        msg = f"The device is one of {', '.join(DEVICES)}; got {name!r}."
         raise UsageError(msg)
     if name == "cpu":
         return name

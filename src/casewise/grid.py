@@ -132,7 +132,7 @@ class Resampling:
         wide = array.astype(np.uint8) if kind == np.bool_ else array if order == 0 else array.astype(np.float64)
         found = affine_transform(wide, self._matrix, self._offset, self._target, order=order, mode="nearest")
         found[~self._inside()] = 0
-        return np.rint(found).astype(kind) if order and kind.kind in "iu" else found.astype(kind)
+        return np.asarray(np.rint(found).astype(kind) if order and kind.kind in "iu" else found.astype(kind))
 
     def _inside(self) -> npt.NDArray[np.bool_]:
         inside = np.ones(self._target, bool)

@@ -26,7 +26,7 @@ def rescaled(values: npt.NDArray[Any], low: npt.ArrayLike, high: npt.ArrayLike) 
     """
     low, high = np.asarray(low), np.asarray(high)
     spread = np.where(high > low, high - low, 1).astype(np.float32)
-    return np.clip((values.astype(np.float32, copy=False) - low.astype(np.float32)) / spread, 0, 1)
+    return np.asarray(np.clip((values.astype(np.float32, copy=False) - low.astype(np.float32)) / spread, 0, 1))
 
 
 def unit_range(values: npt.NDArray[Any], tails: tuple[float, float] = TAILS) -> Floats:

@@ -95,7 +95,7 @@ class Segments(Sequence[Segment]):
         Raises CasewiseError for another choice and for an array on another grid.
         """
         if outside not in OUTSIDE:
-            msg = f"What lies outside a region is one of {', '.join(OUTSIDE)}; given was {outside!r}."
+            msg = f"What lies outside a region is one of {', '.join(OUTSIDE)}; got {outside!r}."
             raise CasewiseError(msg)
         grid = self.regions[segment.region].shape
         if array.shape[1:] != grid:
@@ -265,7 +265,7 @@ def _checked_scale(scale: float | Sequence[float], axes: int) -> tuple[float, ..
     factors = tuple(float(s) for s in scale) if isinstance(scale, Sequence) else (float(scale),) * axes
     if len(factors) != axes or not all(LEAST_SCALE <= factor <= 1 for factor in factors):
         msg = (
-            f"A segment keeps {LEAST_SCALE} to 1 of the image's resolution on each of {axes} axes; given was {scale}: "
+            f"A segment keeps {LEAST_SCALE} to 1 of the image's resolution on each of {axes} axes; got {scale}: "
             "cut smaller segments instead (longest=…)."
         )
         raise CasewiseError(msg)
@@ -274,7 +274,7 @@ def _checked_scale(scale: float | Sequence[float], axes: int) -> tuple[float, ..
 
 def _checked_masks(regions: Mapping[str, Mask], grid: tuple[int, ...]) -> dict[str, Mask]:
     if len(grid) not in (2, 3) or not regions:
-        msg = f"Segments are cut from one region or more of 2 or 3 axes; given were {len(regions)} regions on a grid of {grid}."
+        msg = f"Segments are cut from one region or more of 2 or 3 axes; got {len(regions)} regions on a grid of {grid}."
         raise CasewiseError(msg)
     for name, mask in regions.items():
         if mask.shape != grid:

@@ -84,7 +84,7 @@ def test_an_image_of_one_value_cannot_be_registered() -> None:
 
 
 def test_an_unknown_way_is_named_with_those_that_there_are() -> None:
-    with pytest.raises(UsageError, match=r"none, rigid, deformable; given was 'affine'"):
+    with pytest.raises(UsageError, match=r"none, rigid, deformable; got 'affine'"):
         register(head("T1"), head("T2"), "affine")
 
 

@@ -57,12 +57,12 @@ class Plan:
 
     def __post_init__(self) -> None:
         if not self.holes or not all(0.02 < share < 0.8 for share in self.holes):
-            raise UsageError(f"A removed part's edge is between 0.02 and 0.8 of the picture's; given was {self.holes}.")
+            raise UsageError(f"A removed part's edge is between 0.02 and 0.8 of the picture's; got {self.holes}.")
         if self.turns < 1 or not 0 <= self.verdict < 10:
-            msg = f"A completion is trained in at least one turn, with a verdict's weight of 0 or more; given was {self}."
+            msg = f"A completion is trained in at least one turn, with a verdict's weight of 0 or more; got {self}."
             raise UsageError(msg)
         if self.sign not in SIGNS:
-            raise UsageError(f"What is abnormal differs by {' or '.join(SIGNS)}; given was {self.sign!r}.")
+            raise UsageError(f"What is abnormal differs by {' or '.join(SIGNS)}; got {self.sign!r}.")
 
     def edges(self) -> tuple[int, ...]:
         """The removed squares' edges in pixels."""

@@ -68,7 +68,7 @@ class Adapter:
         progress: Progress = silent,
     ) -> None:
         if adapt not in ADAPT:
-            msg = f"A model is adapted by one of {', '.join(ADAPT)}; given was {adapt!r}."
+            msg = f"A model is adapted by one of {', '.join(ADAPT)}; got {adapt!r}."
             raise UsageError(msg)
         if adapt != "none" and archive is None:
             msg = f"Adapting by {adapt!r} needs an archive of labelled cases; name one with --archive, or choose --adapt none."

@@ -63,9 +63,9 @@ class Plan:
             ("choice", self.choice, CHOICES),
         ):
             if given not in allowed:
-                raise UsageError(f"The {name} of cases is one of {', '.join(allowed)}; given was {given!r}.")
+                raise UsageError(f"The {name} of cases is one of {', '.join(allowed)}; got {given!r}.")
         if self.annotated is not None and self.annotated < 1:
-            raise UsageError(f"At least one annotated case is used; given was {self.annotated}.")
+            raise UsageError(f"At least one annotated case is used; got {self.annotated}.")
 
 
 @dataclass(frozen=True)

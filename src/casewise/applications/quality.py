@@ -160,4 +160,4 @@ def _median(planes: list[View], measured: Callable[[View], float]) -> float:
 
 
 def _is_small(planes: list[View]) -> bool:
-    return max(planes[0].native.shape) < _SMALLEST
+    return bool(max(planes[0].native.shape) < _SMALLEST)

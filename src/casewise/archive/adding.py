@@ -135,7 +135,7 @@ def _suffix(image: Image) -> str:
         return ".png" if colour or (image.channels == 1 and image.array.dtype in _PNG_TYPES) else ".tif"
     if image.channels != 1 and not colour:
         given = f"{image.channels} channels of {image.array.dtype}"
-        msg = f"An archive keeps images of one channel, or RGB of 8 bits; given was {given}: add each channel by itself."
+        msg = f"An archive keeps images of one channel, or RGB of 8 bits; got {given}: add each channel by itself."
         raise ArchiveError(msg)
     return ".nii.gz" if image.channels == 1 and image.spatial_dims == 3 else ".nrrd"
 

@@ -154,7 +154,7 @@ def _postgresql(url: str) -> Catalogue:
         given = sa.make_url(url)
         if given.get_backend_name() != "postgresql":
             shown = given.render_as_string(hide_password=True)
-            msg = f"A catalogue is SQLite (no URL) or PostgreSQL (postgresql+psycopg://user@host/database); given was {shown}."
+            msg = f"A catalogue is SQLite (no URL) or PostgreSQL (postgresql+psycopg://user@host/database); got {shown}."
             raise ArchiveError(msg)
         if given.drivername == "postgresql":
             given = given.set(drivername="postgresql+psycopg")

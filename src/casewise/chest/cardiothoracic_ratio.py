@@ -116,8 +116,8 @@ def _midline(right_lung: Mask, left_lung: Mask, heart: Mask, both: npt.NDArray[n
 
 def _first(mask: Mask) -> npt.NDArray[np.intp]:
     """Column of the first pixel of each row; of no meaning in an empty row."""
-    return mask.argmax(axis=1)
+    return np.asarray(mask.argmax(axis=1))
 
 
 def _last(mask: Mask) -> npt.NDArray[np.intp]:
-    return mask.shape[1] - 1 - mask[:, ::-1].argmax(axis=1)
+    return np.asarray(mask.shape[1] - 1 - mask[:, ::-1].argmax(axis=1))

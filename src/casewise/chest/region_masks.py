@@ -44,7 +44,7 @@ def cleaned(chances: Chances) -> Chances:
             hole = ndimage.binary_fill_holes(kept) & ~kept
             chances[:, hole] = 0
             chances[number, hole] = 1
-    return chances / chances.sum(axis=0, keepdims=True)
+    return np.asarray(chances / chances.sum(axis=0, keepdims=True))
 
 
 def largest_piece(mask: Mask, weight: npt.NDArray[np.float32] | None = None) -> Mask:

@@ -25,7 +25,7 @@ def pixel_mm(image: Image, regions: Masks) -> float:
     lungs = [Box.around(mask) for name, mask in regions.items() if name.endswith("lung")]
     boxes = [box for box in lungs if box is not None]
     height = max(box.upper[0] for box in boxes) - min(box.lower[0] for box in boxes)
-    return min(LUNGS_MM / height, FILM_MM / max(next(iter(regions.values())).shape))
+    return float(min(LUNGS_MM / height, FILM_MM / max(next(iter(regions.values())).shape)))
 
 
 def chest_segments(regions: Masks, millimetres: float, irregularities: tuple[Box, ...] = ()) -> Segments:

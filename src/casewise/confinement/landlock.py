@@ -69,7 +69,7 @@ def confine(folders: Sequence[Path], devices: bool = True) -> bool:
                 _allow(libc, ruleset, _SHARED_MEMORY, everything)
             if _OWN_ENTRIES.is_dir():
                 _allow(libc, ruleset, _OWN_ENTRIES, content)
-        return libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) == 0 and libc.syscall(_RESTRICT, ruleset, 0) == 0
+        return bool(libc.prctl(_NO_NEW_PRIVILEGES, 1, 0, 0, 0) == 0 and libc.syscall(_RESTRICT, ruleset, 0) == 0)
     finally:
         os.close(ruleset)
 

@@ -134,7 +134,7 @@ def _has_mark(pid: int, mark: str) -> bool:
     import psutil
 
     with suppress(psutil.Error, OSError):
-        return psutil.Process(pid).environ().get(MARK) == mark
+        return bool(psutil.Process(pid).environ().get(MARK) == mark)
     return False
 
 

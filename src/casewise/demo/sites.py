@@ -134,7 +134,7 @@ def _smooth(rng: np.random.Generator, shape: tuple[int, ...], spacing: float) ->
     knots = tuple(int(np.ceil(n * spacing / _KNOT_MM)) + 3 for n in shape)
     where = np.meshgrid(*(1 + np.arange(n) * spacing / _KNOT_MM for n in shape), indexing="ij")
     # A cubic B-spline averages its knots: 1.5 brings the standard deviation back to about 1.
-    return 1.5 * ndimage.map_coordinates(rng.standard_normal(knots), where, order=3, prefilter=False, output=np.float32)
+    return np.asarray(1.5 * ndimage.map_coordinates(rng.standard_normal(knots), where, order=3, prefilter=False, output=np.float32))
 
 
 def _contrast(t1: Plane, grey: Plane, white: Plane, site: Site) -> Plane:
@@ -144,20 +144,20 @@ def _contrast(t1: Plane, grey: Plane, white: Plane, site: Site) -> Plane:
     shares = np.stack([fluid, grey, white])
     expected = np.tensordot(np.array(_TEMPLATE_SIGNAL, np.float32), shares, axes=1)
     wanted = np.tensordot(np.array(site.tissue, np.float32), shares, axes=1)
-    return np.clip(wanted + site.texture * brain * (t1 - expected), 0, 1) ** site.gamma
+    return np.asarray(np.clip(wanted + site.texture * brain * (t1 - expected), 0, 1) ** site.gamma)
 
 
 _TEMPLATE_SIGNAL = (0.39, 0.65, 0.84)  # mean of fluid, grey and white matter in the template
 
 
 def _bias_field(rng: np.random.Generator, shape: tuple[int, ...], site: Site) -> Plane:
-    return np.exp(site.bias * _smooth(rng, shape, site.spacing))
+    return np.asarray(np.exp(site.bias * _smooth(rng, shape, site.spacing)))
 
 
 def _magnitude(signal: Plane, noise: float, rng: np.random.Generator) -> Plane:
     """The magnitude of a complex signal with normal noise in both parts (Rician noise), as MR scanners give it."""
     real, imaginary = rng.normal(0, noise, (2, *signal.shape))
-    return np.hypot(signal + real, imaginary)
+    return np.asarray(np.hypot(signal + real, imaginary))
 
 
 def _resample(plane: Plane, shape: tuple[int, ...], step: float) -> Plane:
@@ -167,7 +167,7 @@ def _resample(plane: Plane, shape: tuple[int, ...], step: float) -> Plane:
         *((np.arange(n) - (n - 1) / 2) * step + (old - 1) / 2 for n, old in zip(shape, plane.shape, strict=True)),
         indexing="ij",
     )
-    return ndimage.map_coordinates(covered, where, order=1, mode="nearest", output=np.float32)
+    return np.asarray(ndimage.map_coordinates(covered, where, order=1, mode="nearest", output=np.float32))
 
 
 def _affine(shape: tuple[int, ...], spacing: float, level: float) -> npt.NDArray[np.float64]:

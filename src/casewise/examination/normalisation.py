@@ -33,7 +33,7 @@ def foreground(array: Array) -> npt.NDArray[np.bool_]:
         return np.zeros(array.shape, bool)
     lowest = sample.min()
     if np.mean(sample == lowest) >= _EMPTY:
-        return np.isfinite(array) & (array > lowest)
+        return np.asarray(np.isfinite(array) & (array > lowest))
     from skimage.filters import threshold_otsu
 
     low, high = percentile_range(sample)
@@ -53,7 +53,7 @@ def normalised(array: Array, kind: str, shown: npt.NDArray[np.bool_] | None = No
     5 deviations.
     """
     if kind in QUANTITATIVE:
-        return np.clip(array.astype(np.float32) * np.float32(_ADC_SCALE), 0, _FURTHEST).astype(np.float32)
+        return np.asarray(np.clip(array.astype(np.float32) * np.float32(_ADC_SCALE), 0, _FURTHEST).astype(np.float32))
     shown = foreground(array) if shown is None else shown
     values = _sample(array[shown])
     if values.size == 0:
@@ -62,7 +62,7 @@ def normalised(array: Array, kind: str, shown: npt.NDArray[np.bool_] | None = No
     inner = values[(values >= low) & (values <= high)].astype(np.float64)
     deviation = float(inner.std())
     scaled = (array.astype(np.float32) - np.float32(inner.mean())) / np.float32(deviation if deviation > 0 else 1.0)
-    return np.clip(scaled, -_FURTHEST, _FURTHEST)
+    return np.asarray(np.clip(scaled, -_FURTHEST, _FURTHEST))
 
 
 def check_unit(array: Array, name: str) -> None:

@@ -14,7 +14,7 @@ from casewise.examination.normalisation import check_unit
 from casewise.examination.sequences import canonical, kind_of, named, reference_of
 from casewise.formats import Found, Rejected
 from casewise.formats.dicom.acquisition import Acquisition, acquisition
-from casewise.formats.dicom.series import headers
+from casewise.formats.dicom.instances import headers
 from casewise.formats.dicom.stacks import stacks_of
 from casewise.formats.found import Kind
 from casewise.hashing import image_key
@@ -91,7 +91,7 @@ def named_files(options: Sequence[str]) -> tuple[tuple[str, Path], ...]:
     for option in options:
         name, separator, path = option.partition("=")
         if not separator or not path:
-            raise UsageError(f"A sequence is given as NAME=IMAGE, such as FLAIR=flair.nii.gz; given was {option!r}.")
+            raise UsageError(f"A sequence is given as NAME=IMAGE, such as FLAIR=flair.nii.gz; got {option!r}.")
         name = canonical(name)
         if name in files:
             raise UsageError(_both(name, files[name], Path(path)))

@@ -66,7 +66,7 @@ def canonical(name: str) -> str:
     """
     tidy = re.sub(r"[\s_]+", " ", name).strip()
     if not tidy or len(tidy) > 40 or not re.fullmatch(r"[\w .+*-]+", tidy):
-        raise UsageError(f"A sequence has a name of letters and digits, such as FLAIR or 'DWI b800'; given was {name[:60]!r}.")
+        raise UsageError(f"A sequence has a name of letters and digits, such as FLAIR or 'DWI b800'; got {name[:60]!r}.")
     kind = of_description(tidy)
     if kind == "DWI":
         number = re.search(r"b ?[=-]? ?(\d+)", tidy, re.IGNORECASE)

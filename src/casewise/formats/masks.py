@@ -173,7 +173,7 @@ def _of_dicom(path: Path, like: Image, member: str | None, value: int | None) ->
         if value not in masks:
             raise UnreadableImageError(f"{path} has no segment {value}; it has {listed([str(number) for number in masks])}.")
         return masks[value]
-    return np.logical_or.reduce(list(masks.values()))
+    return np.asarray(np.logical_or.reduce(list(masks.values())))
 
 
 def _of_slicer(path: Path, like: Image, member: str | None, value: int | None) -> Mask:

@@ -78,7 +78,7 @@ def _colours(path: Path, page: Any, array: Array, header: dict[str, object]) -> 
         array = array.astype(np.uint8) * np.uint8(255)
     if page.photometric == _PALETTE and array.ndim == 2 and page.colormap is not None:
         colours = np.asarray(page.colormap).T
-        return (colours >> 8).astype(np.uint8)[array]
+        return np.asarray((colours >> 8).astype(np.uint8)[array])
     if page.photometric == _MINISWHITE and array.dtype.kind == "u":
         header["inverted"] = True
         array = (1 << page.bitspersample) - 1 - array.astype(np.uint64)

@@ -57,7 +57,7 @@ def write_mask(path: str | os.PathLike[str], mask: Array, like: Image) -> Path:
     if tuple(mask.shape) != like.spatial_shape:
         raise CasewiseError(f"The mask's shape {tuple(mask.shape)} is not that of the image, {like.spatial_shape}.")
     if mask.dtype.kind not in "biu" or (mask.size and (mask.min() < 0 or mask.max() > 255)):
-        raise CasewiseError(f"A mask is boolean or holds whole numbers from 0 to 255; given was {mask.dtype}.")
+        raise CasewiseError(f"A mask is boolean or holds whole numbers from 0 to 255; got {mask.dtype}.")
     labels = mask.astype(np.uint8)
     if mask.dtype == bool and suffix_of(path) in _PICTURES:
         labels *= np.uint8(255)

@@ -60,10 +60,10 @@ class FineTuning:
 
     def __post_init__(self) -> None:
         if self.rounds < 1 or self.steps < 1 or not 0 < self.rate < 1 or self.omega < 0 or self.smoothness < 0 or self.sigma <= 0:
-            msg = f"Fine-tuning needs a round, a step, a rate between 0 and 1, and weights of 0 or more; given was {self}."
+            msg = f"Fine-tuning needs a round, a step, a rate between 0 and 1, and weights of 0 or more; got {self}."
             raise UsageError(msg)
         if self.trainable not in ("last", "all"):
-            msg = f"Fine-tuning trains the 'last' block or 'all' of the network; given was {self.trainable!r}."
+            msg = f"Fine-tuning trains the 'last' block or 'all' of the network; got {self.trainable!r}."
             raise UsageError(msg)
 
     def wanted(self, guide: Guide) -> bool:
@@ -141,7 +141,7 @@ def labelled(guide: Guide, probability: Floats, how: FineTuning) -> Mask:
         outside = background | ~guide.box[0]
         spread = {"smoothness": how.smoothness, "sigma": how.sigma}
         return least_energy(guide.images[0], within, foreground & guide.box[0], outside, guide.spacing, **spread)
-    return ((within > 0.5) | foreground) & ~background
+    return np.asarray(((within > 0.5) | foreground) & ~background)
 
 
 def _weights(guide: Guide, probability: Floats, how: FineTuning) -> Floats:
@@ -156,7 +156,7 @@ def _weights(guide: Guide, probability: Floats, how: FineTuning) -> Floats:
         weights[foreground | background] = how.omega
     else:
         weights[foreground | background] = 1
-    return weights if weights.any() else guide.box[0].astype(np.float32)
+    return np.asarray(weights if weights.any() else guide.box[0].astype(np.float32))
 
 
 def _head_model(head: Mapping[str, Tensor], flat: Tensor) -> Model:

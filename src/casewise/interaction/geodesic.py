@@ -74,8 +74,8 @@ def _costs(planes: Floats, shift: tuple[int, ...], step: float) -> Floats:
     here, there = _windows(planes.shape[3:], shift)
     change = planes[(slice(1, None), slice(None), slice(None), *here)] - planes[(slice(None, -1), slice(None), slice(None), *there)]
     if change.shape[2] == 1:
-        return np.abs(change[:, :, 0]) + np.float32(step)
-    return np.sqrt(np.mean(change**2, axis=2)) + np.float32(step)
+        return np.asarray(np.abs(change[:, :, 0]) + np.float32(step))
+    return np.asarray(np.sqrt(np.mean(change**2, axis=2)) + np.float32(step))
 
 
 def _lower(target: Floats, source: Floats, shifts: list[tuple[int, ...]], costs: list[Floats], *, forward: bool) -> None:

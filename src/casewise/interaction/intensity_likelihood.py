@@ -22,7 +22,7 @@ def histogram(image: Floats, where: Mask) -> npt.NDArray[np.float64] | None:
     places = np.minimum((image[:, where] * _BINS).astype(np.int64), _BINS - 1)
     counts = np.stack([np.bincount(row, minlength=_BINS) for row in places]).astype(float)
     smooth = gaussian_filter1d(counts, _SPREAD, axis=1, mode="nearest")
-    return (1 - _LEAST) * smooth / smooth.sum(axis=1, keepdims=True) + _LEAST / _BINS
+    return np.asarray((1 - _LEAST) * smooth / smooth.sum(axis=1, keepdims=True) + _LEAST / _BINS)
 
 
 def log_ratio(image: Floats, inner: npt.NDArray[np.float64] | None, outer: npt.NDArray[np.float64] | None) -> Floats:

@@ -86,7 +86,7 @@ class Answering:
         if keep and self.fine_tuning.trainable == "all":
             return wholly_tuned(self.model, x, guide, logits, self.fine_tuning)
         if keep and features is not None:
-            head = {name: tensor.cpu() for name, tensor in self._network.head.state_dict().items()}  # type: ignore[union-attr, operator]
+            head = {name: tensor.cpu() for name, tensor in self._network.head.state_dict().items()}  # type: ignore[union-attr]
             return tuned(head, features, guide, logits, self.fine_tuning)
         return logits
 
@@ -118,8 +118,8 @@ class Answering:
     def _run(self, x: Tensor, keep: bool) -> tuple[Tensor | None, Floats]:
         """(features (N, F + 1, *grid) where they are wanted, logits (N, *grid))."""
         with torch.inference_mode():
-            features = self._network.features(x.contiguous().to(self.device))  # type: ignore[operator, union-attr]
-            answer = self._network.head(features)  # type: ignore[operator, union-attr]
+            features = self._network.features(x.contiguous().to(self.device))  # type: ignore[operator]
+            answer = self._network.head(features)  # type: ignore[operator]
         logits: Floats = (answer[:, 1] - answer[:, 0]).float().cpu().numpy()
         return (features.float().cpu().clone() if keep else None), logits
 

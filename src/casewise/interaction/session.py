@@ -112,7 +112,7 @@ class InteractiveSegmentation:
             msg = "Only an object outlined in one slice of a volume can grow; give it a box of one voxel along one axis."
             raise UsageError(msg)
         if farthest is not None and farthest < 1:
-            msg = f"An object grows by at least one slice; given was {farthest}."
+            msg = f"An object grows by at least one slice; got {farthest}."
             raise UsageError(msg)
         self._do(Grew(farthest))
         return self.mask
@@ -138,7 +138,7 @@ class InteractiveSegmentation:
     def select(self, number: int) -> None:
         """Make the object ``number`` (from 0, as :meth:`add_object` returned it) the current one."""
         if not 0 <= number < len(self._objects):
-            msg = f"There are the objects 0 to {len(self._objects) - 1}; given was {number}."
+            msg = f"There are the objects 0 to {len(self._objects) - 1}; got {number}."
             raise UsageError(msg)
         self._current = number
 

@@ -51,7 +51,7 @@ def _points(image: Image, given: Given, kind: str) -> Points:
         return np.zeros((0, dims), np.int64)
     if array.ndim != 2 or array.shape[1] != dims or not np.issubdtype(array.dtype, np.integer):
         msg = (
-            f"The {kind} is a mask of the image's shape {shape} or a table of whole-number places (n, {dims}); given was an "
+            f"The {kind} is a mask of the image's shape {shape} or a table of whole-number places (n, {dims}); got an "
             f"array of shape {array.shape} and type {array.dtype}."
         )
         raise UsageError(msg)
@@ -70,7 +70,7 @@ def checked_box(image: Image, box: Box | Sequence[Sequence[int]]) -> Box:
     pairs = box.to_json() if isinstance(box, Box) else [list(pair) for pair in box]
     dims, shape = image.spatial_dims, image.spatial_shape
     if len(pairs) != dims or any(len(pair) != 2 for pair in pairs):
-        msg = f"A box of this image is {dims} pairs lower, upper (one an axis, of {shape} voxels); given was {pairs}."
+        msg = f"A box of this image is {dims} pairs lower, upper (one an axis, of {shape} voxels); got {pairs}."
         raise UsageError(msg)
     lower = tuple(max(0, int(low)) for low, _ in pairs)
     upper = tuple(min(n, int(high)) for (_, high), n in zip(pairs, shape, strict=True))

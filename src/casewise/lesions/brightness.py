@@ -45,7 +45,7 @@ class Brightness:
             or not all(isinstance(given[name], int | float) for name in names[1:])
         ):
             raise ModelError(
-                f"A lesion model's brightness has a sequence's name and the numbers trust, weight, level; given was {given!r}."
+                f"A lesion model's brightness has a sequence's name and the numbers trust, weight, level; got {given!r}."
             )
         return cls(given["sequence"], *(float(given[name]) for name in names[1:]))
 

@@ -37,7 +37,7 @@ class Rule:
         if not (0 < self.threshold <= self.peak < 1 and 0 <= self.mean < 1 and self.least_ml >= 0):
             msg = (
                 "A rule for lesions has 0 < threshold ≤ peak < 1, a mean from 0 to below 1 and least_ml of 0 or more; "
-                f"given was threshold {self.threshold}, peak {self.peak}, mean {self.mean}, least_ml {self.least_ml}."
+                f"got threshold {self.threshold}, peak {self.peak}, mean {self.mean}, least_ml {self.least_ml}."
             )
             raise ModelError(msg)
 
@@ -47,7 +47,7 @@ class Rule:
         given = network.get("rule", {})
         usual = asdict(cls())
         if not isinstance(given, Mapping) or set(given) - set(usual) or not all(isinstance(n, int | float) for n in given.values()):
-            raise ModelError(f"A lesion model's rule has the numbers {', '.join(usual)}; given was {given!r}.")
+            raise ModelError(f"A lesion model's rule has the numbers {', '.join(usual)}; got {given!r}.")
         return cls(**{**usual, **{str(name): float(value) for name, value in given.items()}})
 
 

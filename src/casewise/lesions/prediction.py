@@ -136,7 +136,7 @@ def _assembled(model: Model, parts: Sequence[Part], shown: Sequence[Part], chanc
         else np.zeros((1, *part.shape), np.float32)
         for part in parts
     ]
-    return model.spec.preparation.assemble(planes, image)[0]
+    return np.asarray(model.spec.preparation.assemble(planes, image)[0])
 
 
 def _placed(values: Floats, whole: Image, box: Box) -> Floats:
@@ -148,7 +148,7 @@ def _placed(values: Floats, whole: Image, box: Box) -> Floats:
 
 def _areas(chances: Floats, rule: Rule) -> npt.NDArray[np.float64]:
     """(N,): pixels of lesion in each slice, and a little for what is nearly one."""
-    return (chances >= rule.threshold).sum(axis=(1, 2)) + 1e-3 * chances.sum(axis=(1, 2), dtype=np.float64)
+    return np.asarray((chances >= rule.threshold).sum(axis=(1, 2)) + 1e-3 * chances.sum(axis=(1, 2), dtype=np.float64))
 
 
 def _told(model: Model, verdicts: Floats, areas: npt.NDArray[np.float64], there: Sequence[int]) -> _Told:

@@ -65,16 +65,16 @@ class Plan:
         if self.network not in NETWORKS or self.way not in WAYS:
             msg = (
                 f"A lesion network is one of {', '.join(NETWORKS)}, trained in one of the ways {', '.join(WAYS)}; "
-                f"given was {self.network!r}, {self.way!r}."
+                f"got {self.network!r}, {self.way!r}."
             )
             raise UsageError(msg)
         if len(self.steps) != 3 or min(self.steps) < 1:
-            raise UsageError(f"A lesion network is trained in three phases of at least one step; given was {self.steps}.")
+            raise UsageError(f"A lesion network is trained in three phases of at least one step; got {self.steps}.")
         if not 0 <= self.dropped < 1 or not 0 <= self.synthetic <= 0.33:
-            msg = f"A sequence is dropped with a chance from 0 to below 1, at most 0.33 of slices are synthetic; given was {self}."
+            msg = f"A sequence is dropped with a chance from 0 to below 1, at most 0.33 of slices are synthetic; got {self}."
             raise UsageError(msg)
         if not all(0 <= score <= 1 for _, score in self.scores):
-            raise UsageError(f"A score is a number from 0 to 1; given was {dict(self.scores)}.")
+            raise UsageError(f"A score is a number from 0 to 1; got {dict(self.scores)}.")
         if self.carries_score and self.network != "regression":
             msg = f"A map carries the score of a regression network; the {self.network} network tells kinds and has no scores."
             raise UsageError(msg)

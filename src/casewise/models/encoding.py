@@ -58,7 +58,7 @@ class ModelEncoder:
 
     @property
     def dimension(self) -> int:
-        return self._dimension
+        return int(self._dimension)
 
     def encode(
         self, images: Sequence[Image], regions: Sequence[npt.NDArray[np.bool_] | None] | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from casewise.image import Image
+from casewise.models.preparation import Part
 
 if TYPE_CHECKING:
     from casewise.models.model import Model
@@ -38,7 +39,7 @@ class Prediction:
         if self.probabilities is None:
             msg = "a classifier's prediction has no mask"
             raise AttributeError(msg)
-        return self.probabilities.argmax(axis=0).astype(np.uint8)
+        return np.asarray(self.probabilities.argmax(axis=0).astype(np.uint8))
 
     def masks(self) -> dict[str, npt.NDArray[np.bool_]]:
         """Structure name → (*spatial) bool; empty from a classifier."""
@@ -74,7 +75,7 @@ def blend(first: Prediction, second: Prediction, share: float = 0.5) -> Predicti
     return Prediction(first.labels, scores=scores)
 
 
-def _answers(network: nn.Module, parts: list, model: Model, device: str):  # type: ignore[no-untyped-def]
+def _answers(network: nn.Module, parts: list[Part], model: Model, device: str) -> Iterator[Tensor]:
     """Logits (N, outputs[, *network]) on the CPU, a batch at a time."""
     preparation = model.spec.preparation
     size = _BATCH if preparation.spatial_dims == 2 else 1
@@ -90,4 +91,5 @@ def _answers(network: nn.Module, parts: list, model: Model, device: str):  # typ
 def _slide(network: nn.Module, x: Tensor, size: tuple[int, ...]) -> Tensor:
     from monai.inferers import sliding_window_inference
 
-    return sliding_window_inference(x, size, 4, network, overlap=0.25, mode="gaussian").float().cpu()
+    answer: Tensor = sliding_window_inference(x, size, 4, network, overlap=0.25, mode="gaussian").float().cpu()
+    return answer

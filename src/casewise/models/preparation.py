@@ -53,10 +53,10 @@ class Preparation:
             msg = f"A model's axes, size and channels are whole numbers; given: {self.spatial_dims}, {self.size}, {self.channels}."
             raise ModelError(msg)
         if not isinstance(self.axes, str) or sorted(_PAIR.get(letter, "?") for letter in self.axes) != ["AP", "LR", "SI"]:
-            msg = f"Axes are three letters, one of each pair of L and R, A and P, S and I (such as RAS); given was {self.axes!r}."
+            msg = f"Axes are three letters, one of each pair of L and R, A and P, S and I (such as RAS); got {self.axes!r}."
             raise ModelError(msg)
         if self.spatial_dims not in (2, 3) or len(self.size) != self.spatial_dims or min(self.size) < 8:
-            msg = f"A model takes 2 or 3 axes of at least 8 voxels; given was {self.spatial_dims} axes of size {self.size}."
+            msg = f"A model takes 2 or 3 axes of at least 8 voxels; got {self.spatial_dims} axes of size {self.size}."
             raise ModelError(msg)
         bounds = self.window
         if (
@@ -66,11 +66,11 @@ class Preparation:
         ):
             msg = (
                 f"Intensity is one of {', '.join(INTENSITIES)}; 'window' alone has bounds (lower, upper); "
-                f"given was {self.intensity!r}, {self.window}."
+                f"got {self.intensity!r}, {self.window}."
             )
             raise ModelError(msg)
         if self.spacing is not None and (len(self.spacing) != self.spatial_dims or min(self.spacing) <= 0):
-            msg = f"Spacing is one positive number of mm for each of {self.spatial_dims} axes; given was {self.spacing}."
+            msg = f"Spacing is one positive number of mm for each of {self.spatial_dims} axes; got {self.spacing}."
             raise ModelError(msg)
 
     @property

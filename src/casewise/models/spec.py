@@ -31,7 +31,7 @@ class Spec:
 
     def __post_init__(self) -> None:
         if self.task not in TASKS:
-            msg = f"A model's task is one of {', '.join(TASKS)}; given was {self.task!r}."
+            msg = f"A model's task is one of {', '.join(TASKS)}; got {self.task!r}."
             raise ModelError(msg)
         outlines, tells = self.task in ("segmentation", "lesions"), self.task in ("classification", "lesions")
         if outlines != bool(self.structures) or tells != bool(self.classes):
@@ -72,7 +72,7 @@ class Spec:
         for key in ("structures", "classes"):
             names = document.get(key, [])
             if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-                msg = f'{key} in {origin} is a list of names, such as ["lung"]; given was {names!r}.'
+                msg = f'{key} in {origin} is a list of names, such as ["lung"]; got {names!r}.'
                 raise ModelError(msg)
         try:
             given: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in dict(document["input"]).items()}

@@ -136,7 +136,7 @@ def register(moving: Image, fixed: Image, way: str = "rigid", *, worth: float = 
     Raises CasewiseError for an image of one value, and UsageError for an unknown way.
     """
     if way not in WAYS:
-        raise UsageError(f"Images are registered by one of {', '.join(WAYS)}; given was {way!r}.")
+        raise UsageError(f"Images are registered by one of {', '.join(WAYS)}; got {way!r}.")
     with one_thread_each():
         return _register(moving, fixed, way, worth, seed)
 
@@ -211,7 +211,7 @@ class _Pyramid:
         return self._bins[voxel]
 
     def bins(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-        return np.clip((values - self.low) * (_BINS / (self.high - self.low)), 0, _BINS - 1).astype(np.int64)
+        return np.asarray(np.clip((values - self.low) * (_BINS / (self.high - self.low)), 0, _BINS - 1).astype(np.int64))
 
 
 def _similarity(fixed: _Pyramid, moving: _Pyramid, transform: Any, voxel: float = _MEASURED) -> tuple[float, float]:

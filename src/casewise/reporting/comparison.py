@@ -80,7 +80,7 @@ def _drawn(real: Pixels, values: Array, highest: float) -> Pixels:
     """(rows, columns, 3): the difference in orange over the picture, darkened so that it stands out."""
     share = (np.clip(values.astype(np.float32) / max(highest, 1e-6), 0, 1) ** 0.7 * _OPACITY)[..., None]
     grey = np.repeat(real[..., None].astype(np.float32), 3, axis=2) * 0.6
-    return np.rint(grey * (1 - share) + np.array(rgb(_COLOUR), np.float32) * share).astype(np.uint8)
+    return np.asarray(np.rint(grey * (1 - share) + np.array(rgb(_COLOUR), np.float32) * share).astype(np.uint8))
 
 
 def _uri(pixels: Pixels, plane: Plane) -> str:

@@ -28,7 +28,7 @@ def _corners(line: npt.NDArray[np.int_]) -> npt.NDArray[np.int_]:
     """The points (n, 2) of a closed line where it turns; its last point, the repeated first, is dropped."""
     points = line[:-1]
     before, after = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
-    return points[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]]
+    return np.asarray(points[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]])
 
 
 def _path(points: npt.NDArray[np.int_]) -> str:

@@ -50,7 +50,7 @@ def to_pixels(values: Array, low: float, high: float) -> Pixels:
     if not high > low:
         return np.full(values.shape, _MID_GREY, np.uint8)
     scaled = np.nan_to_num((values.astype(np.float32) - low) * (255.0 / (high - low)), nan=0.0, posinf=255.0, neginf=0.0)
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(scaled), 0, 255).astype(np.uint8))
 
 
 def channels_last(image: Image) -> Array:
@@ -98,7 +98,7 @@ def inner_border(mask: npt.NDArray[np.bool_], width: int = 1) -> npt.NDArray[np.
     """The mask's own pixels within ``width`` of its outside; the picture's edge counts as outside."""
     from scipy.ndimage import binary_erosion
 
-    return mask & ~binary_erosion(mask, iterations=width)
+    return np.asarray(mask & ~binary_erosion(mask, iterations=width))
 
 
 def check_grid(name: str, mask: Array, shape: tuple[int, ...]) -> None:

@@ -41,7 +41,7 @@ class SequenceView:
 def checkerboard(first: Pixels, second: Pixels, tiles: int = _TILES) -> Pixels:
     """uint8 (rows, columns): square tiles of the two pictures (rows, columns) in turn, ``tiles`` along the longer edge."""
     if first.shape != second.shape:
-        raise CasewiseError(f"A checkerboard is of two pictures of one size; given were {first.shape} and {second.shape}.")
+        raise CasewiseError(f"A checkerboard is of two pictures of one size; got {first.shape} and {second.shape}.")
     edge = max(1, round(max(first.shape) / tiles))
     rows, columns = (np.arange(n) // edge for n in first.shape)
     return np.where((rows[:, None] + columns[None, :]) % 2 == 0, first, second)

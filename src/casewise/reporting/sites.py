@@ -8,7 +8,7 @@ from typing import Any
 
 from casewise import wording
 from casewise.reporting.chart import LineChart
-from casewise.reporting.report import environment, write_page
+from casewise.reporting.page import environment, write_page
 
 _MOST = 50
 

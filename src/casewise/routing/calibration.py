@@ -14,7 +14,7 @@ def chances(scores: Matrix, temperature: float = 1.0) -> npt.NDArray[np.float64]
     z = scores.astype(np.float64) / temperature
     z -= z.max(axis=1, keepdims=True)
     powers = np.exp(z)
-    return powers / powers.sum(axis=1, keepdims=True)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def fit_temperature(scores: Matrix, labels: npt.NDArray[np.int64]) -> float:

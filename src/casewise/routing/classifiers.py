@@ -21,7 +21,7 @@ _COST = 10.0
 def check_classifier(name: str) -> str:
     """``name``, where it is one of the two; a UsageError where it is not."""
     if name not in CLASSIFIERS:
-        msg = f"The classifier is one of {', '.join(CLASSIFIERS)}; given was {name!r}."
+        msg = f"The classifier is one of {', '.join(CLASSIFIERS)}; got {name!r}."
         raise UsageError(msg)
     return name
 
@@ -49,7 +49,7 @@ class Svm:
             return np.asarray(x @ self.vectors.T @ self.coefficients.T + self.intercepts, np.float32)
         vectors = self.vectors.astype(np.float32, copy=False)
         squares = (x**2).sum(axis=1)[:, None] + (vectors**2).sum(axis=1)[None] - 2 * x @ vectors.T
-        return np.exp(-self.gamma * np.maximum(squares, 0)) @ self.coefficients.T + self.intercepts
+        return np.asarray(np.exp(-self.gamma * np.maximum(squares, 0)) @ self.coefficients.T + self.intercepts)
 
     def arrays(self) -> dict[str, npt.NDArray[np.generic]]:
         """What is written to a file; half precision is enough for the support vectors."""
@@ -92,7 +92,7 @@ def fit_svm(features: Matrix, labels: npt.NDArray[np.int64], categories: int, ke
     from sklearn.svm import SVC
 
     if kernel not in KERNELS:
-        msg = f"The support vector machine's kernel is one of {', '.join(KERNELS)}; given was {kernel!r}."
+        msg = f"The support vector machine's kernel is one of {', '.join(KERNELS)}; got {kernel!r}."
         raise UsageError(msg)
     mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
     x = ((features - mean) / scale).astype(np.float16).astype(np.float32)  # as it will be read back

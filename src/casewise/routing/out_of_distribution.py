@@ -91,4 +91,4 @@ def _spread(values: Array, share: float) -> float:
 
 
 def unit(features: Matrix) -> Matrix:
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-6)
+    return np.asarray(features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-6))

@@ -120,7 +120,9 @@ def _warped(views: Sequence[View], rng: np.random.Generator) -> View:
     square = _square(_one(views, rng))
     moves = [ndimage.zoom(rng.standard_normal((5, 5)), _EDGE / 5, order=3) * rng.uniform(12, 24) for _ in range(2)]
     rows, columns = np.meshgrid(np.arange(_EDGE), np.arange(_EDGE), indexing="ij")
-    return ndimage.map_coordinates(square, [rows + moves[0], columns + moves[1]], order=1, mode="reflect").astype(np.float32)
+    return np.asarray(
+        ndimage.map_coordinates(square, [rows + moves[0], columns + moves[1]], order=1, mode="reflect").astype(np.float32)
+    )
 
 
 def _unit(values: np.ndarray) -> View:

@@ -74,7 +74,7 @@ def _reduced(plane: View) -> View:
         return plane
     rows, columns = (n - n % factor for n in plane.shape)
     blocks = plane[:rows, :columns].reshape(rows // factor, factor, columns // factor, factor)
-    return blocks.mean(axis=(1, 3), dtype=np.float32)
+    return np.asarray(blocks.mean(axis=(1, 3), dtype=np.float32))
 
 
 def _stretched(plane: View, window: tuple[float, float] | None) -> View:

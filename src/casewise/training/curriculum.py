@@ -35,7 +35,7 @@ def likeness(vectors: Vectors, first: Vectors, mean: npt.NDArray[np.floating]) -
     centre = first.mean(axis=0, dtype=np.float64) - mean
     centred = vectors.astype(np.float64) - mean
     lengths = np.linalg.norm(centred, axis=1) * np.linalg.norm(centre)
-    return (centred @ centre) / np.maximum(lengths, 1e-12)
+    return np.asarray((centred @ centre) / np.maximum(lengths, 1e-12))
 
 
 def ranked(scores: Sequence[float] | npt.NDArray[np.floating], how: str, seed: int = 0) -> list[int]:
@@ -50,7 +50,7 @@ def ranked(scores: Sequence[float] | npt.NDArray[np.floating], how: str, seed: i
         return [int(n) for n in np.argsort(values, kind="stable")]
     if how == "random":
         return [int(n) for n in np.random.default_rng([seed, 23]).permutation(len(values))]
-    raise UsageError(f"Cases are ordered by one of {', '.join((*ORDERS, *CHOICES[:2]))}; given was {how!r}.")
+    raise UsageError(f"Cases are ordered by one of {', '.join((*ORDERS, *CHOICES[:2]))}; got {how!r}.")
 
 
 def paced(order: Sequence[int], pace: str, steps: int, batch: int, seed: int = 0) -> list[int]:
@@ -62,7 +62,7 @@ def paced(order: Sequence[int], pace: str, steps: int, batch: int, seed: int = 0
     if pace == "rounds" or not order:
         return list(order)
     if pace != "growing":
-        raise UsageError(f"The pace of an order is one of {', '.join(PACES)}; given was {pace!r}.")
+        raise UsageError(f"The pace of an order is one of {', '.join(PACES)}; got {pace!r}.")
     rng = np.random.default_rng([seed, 29])
     shown: list[int] = []
     for step in range(steps):

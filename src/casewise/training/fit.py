@@ -55,13 +55,13 @@ class Settings:
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 1 or not 0 < self.rate < 1:
-            msg = f"Training needs at least one step, one sample a batch and a rate between 0 and 1; given was {self}."
+            msg = f"Training needs at least one step, one sample a batch and a rate between 0 and 1; got {self}."
             raise UsageError(msg)
         if min(self.validate_every, self.patience, self.checkpoint_every) < 1:
-            msg = f"Validation, patience and checkpoints are counted from 1; given was {self}."
+            msg = f"Validation, patience and checkpoints are counted from 1; got {self}."
             raise UsageError(msg)
         if self.augmentation not in LEVELS:
-            msg = f"Augmentation is one of {', '.join(LEVELS)}; given was {self.augmentation!r}."
+            msg = f"Augmentation is one of {', '.join(LEVELS)}; got {self.augmentation!r}."
             raise UsageError(msg)
 
 
@@ -321,7 +321,7 @@ def _weighted_samples(
             raise UsageError(msg)
         maps = [np.asarray(weight, np.float32) for weight in weights]
         return [weighted(case, spec, values) for case, values in zip(cases, maps, strict=True)], [1.0] * len(cases)
-    plain = [float(weight) for weight in weights] if weights is not None else [1.0] * len(cases)  # type: ignore[arg-type]
+    plain = [float(weight) for weight in weights] if weights is not None else [1.0] * len(cases)
     return prepare(cases, spec), plain
 
 
@@ -330,7 +330,7 @@ def _checked_order(order: str | Sequence[int], count: int) -> list[int] | None:
         return None
     numbers = list(order) if not isinstance(order, str) else []
     if not numbers or not all(isinstance(n, int | np.integer) and 0 <= n < count for n in numbers):
-        msg = f"The order is 'shuffled' or numbers of cases from 0 to {count - 1}; given was {order!r}."
+        msg = f"The order is 'shuffled' or numbers of cases from 0 to {count - 1}; got {order!r}."
         raise UsageError(msg)
     return [int(n) for n in numbers]
 

@@ -52,11 +52,14 @@ def per_case(
 
 
 def answer_of(network: nn.Module, x: torch.Tensor, spec: Spec) -> torch.Tensor:
+    answer: torch.Tensor
     if spec.preparation.spacing is None:
-        return network(x).float()
-    from monai.inferers import sliding_window_inference
+        answer = network(x)
+    else:
+        from monai.inferers import sliding_window_inference
 
-    return sliding_window_inference(x, spec.preparation.size, 4, network).float()
+        answer = sliding_window_inference(x, spec.preparation.size, 4, network)
+    return answer.float()
 
 
 def _case_dice(network: nn.Module, spec: Spec, case: Case, device: str, partial: bool) -> tuple[float, float]:

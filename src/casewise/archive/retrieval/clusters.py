@@ -92,7 +92,7 @@ def nearest(vector: npt.ArrayLike, centroids: Vectors) -> tuple[int, float]:
 def _units(vectors: npt.ArrayLike) -> Vectors:
     given = np.asarray(vectors, np.float32)
     if given.ndim != 2 or not len(given):
-        msg = f"Clusters are made of vectors (n, d), at least one; given was an array of shape {given.shape}."
+        msg = f"Clusters are made of vectors (n, d), at least one; got an array of shape {given.shape}."
         raise ArchiveError(msg)
     if not np.isfinite(given).all():
         msg = "Some of the vectors hold values that are not finite (NaN or infinity); import their images again."

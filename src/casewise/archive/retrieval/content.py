@@ -89,7 +89,7 @@ class ContentTable:
         self.fields = DEFAULT_FIELDS if fields is None else tuple(fields)
         if len({field.name for field in self.fields}) < len(self.fields):
             names = ", ".join(field.name for field in self.fields)
-            msg = f"Each field of content is compared once; given were {names}."
+            msg = f"Each field of content is compared once; got {names}."
             raise ArchiveError(msg)
         self.size = len(rows)
         self._numeric: dict[str, _Column] = {}

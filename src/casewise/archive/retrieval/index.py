@@ -96,10 +96,10 @@ class Index:
             known = places[0] >= 0
             rows = self.rows[places[0][known]]
             if not known.all():  # fewer may be found than were asked for: these are all of them
-                return rows
+                return np.asarray(rows)
             kth = np.partition(cosines(unit, base, rows), wanted - k)[wanted - k]
             if kth >= scores[0, -1] + self.error + rounding(self.dimension):
-                return rows
+                return np.asarray(rows)
             wanted *= 4
         return None
 

@@ -62,7 +62,7 @@ def top_k(
     """
     units = unit_queries(queries, base.shape[1])
     if k < 1:
-        msg = f"At least one similar vector must be asked for; given was k = {k}."
+        msg = f"At least one similar vector must be asked for; got k = {k}."
         raise ArchiveError(msg)
     allowed = _allowed(len(base), rows, exclude)
     total = len(base) if allowed is None else int(np.count_nonzero(allowed))
@@ -186,7 +186,7 @@ def _allowed(n: int, rows: npt.ArrayLike | None, exclude: Sequence[int] | Rows) 
         allowed = np.ones(n, bool)
     elif given.dtype == bool:
         if given.shape != (n,):
-            msg = f"A mask of rows has one value a row, ({n},); given was {given.shape}."
+            msg = f"A mask of rows has one value a row, ({n},); got {given.shape}."
             raise ArchiveError(msg)
         allowed = given.copy() if len(left_out) else given
     else:
@@ -200,7 +200,7 @@ def _row_numbers(rows: npt.ArrayLike, n: int) -> Rows:
     numbers = np.asarray(rows, np.int64).reshape(-1)
     if numbers.size and (numbers.min() < 0 or numbers.max() >= n):
         msg = (
-            f"Rows are numbered from 0 to {n - 1} here; given were rows from {numbers.min()} to "
+            f"Rows are numbered from 0 to {n - 1} here; got rows from {numbers.min()} to "
             f"{numbers.max()}: the vectors' file was cut off or is another archive's."
         )
         raise ArchiveError(msg)

@@ -98,7 +98,7 @@ def find_similar(
 
 def _check(k: int, by: tuple[str, ...], encoder: Encoder | None, region: object) -> None:
     if not by or any(name not in WEIGHTS for name in by):
-        msg = f"Similarity is by latent, content or both; given was {', '.join(by) or 'nothing'}."
+        msg = f"Similarity is by latent, content or both; got {', '.join(by) or 'nothing'}."
         raise UsageError(msg)
     if "latent" in by and encoder is None:
         msg = "Similarity by latent needs an encoder (a model's); give one, or ask by content alone."
@@ -107,7 +107,7 @@ def _check(k: int, by: tuple[str, ...], encoder: Encoder | None, region: object)
         msg = "A region limits what is looked at, so it needs similarity by latent; ask by latent, or leave the region out."
         raise UsageError(msg)
     if k < 1:
-        msg = f"At least one similar case must be asked for; given was k = {k}."
+        msg = f"At least one similar case must be asked for; got k = {k}."
         raise UsageError(msg)
 
 

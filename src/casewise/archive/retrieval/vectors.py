@@ -51,11 +51,11 @@ class VectorStore:
         if not _SAFE_KEY.fullmatch(encoder_key):
             msg = (
                 "An encoder's key names a file: up to 128 letters, digits, dots, dashes and underscores, the "
-                f"first a letter or digit; given was {encoder_key!r}."
+                f"first a letter or digit; got {encoder_key!r}."
             )
             raise ArchiveError(msg)
         if dimension < 1:
-            msg = f"A vector has at least one dimension; given was {dimension}."
+            msg = f"A vector has at least one dimension; got {dimension}."
             raise ArchiveError(msg)
         store = cls(Path(folder), encoder_key, int(dimension))
         store._check_description()
@@ -83,7 +83,7 @@ class VectorStore:
         """
         rows = self._checked(vectors)
         if first_row < 0:
-            msg = f"Rows of vectors are numbered from 0; given was {first_row}."
+            msg = f"Rows of vectors are numbered from 0; got {first_row}."
             raise ArchiveError(msg)
         if not len(rows):
             return
@@ -133,7 +133,7 @@ class VectorStore:
         if rows.ndim != 2 or rows.shape[1] != self.dimension:
             msg = (
                 f"This store holds vectors of {self.dimension} numbers, given as (n, {self.dimension}); "
-                f"given was an array of shape {rows.shape}."
+                f"got an array of shape {rows.shape}."
             )
             raise ArchiveError(msg)
         finite = np.isfinite(rows).all(axis=1)

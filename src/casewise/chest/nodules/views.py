@@ -79,7 +79,7 @@ def whole(array: npt.NDArray[np.generic], step: float = COARSE) -> Floats:
 def evened(plane: Floats) -> Floats:
     """A plane of places in local standard deviations from the local mean, −3 to 3."""
     mean, deviation = _statistics(plane, np.ones(plane.shape, bool))
-    return np.clip((plane - mean) / deviation, -_RANGE, _RANGE).astype(np.float32)
+    return np.asarray(np.clip((plane - mean) / deviation, -_RANGE, _RANGE).astype(np.float32))
 
 
 def reduced_by(pixels: Floats, step: float) -> Floats:
@@ -123,13 +123,13 @@ def _native(pixels: Floats, inside: npt.NDArray[np.bool_]) -> Floats:
     rows, columns = coarse.shape
     even = np.pad(pixels, ((0, rows * COARSE - pixels.shape[0]), (0, columns * COARSE - pixels.shape[1])), mode="edge")
     blocks = even.reshape(rows, COARSE, columns, COARSE).transpose(1, 3, 0, 2).reshape(COARSE**2, rows, columns)
-    return np.clip((blocks - mean) / deviation, -_RANGE, _RANGE) * inside
+    return np.asarray(np.clip((blocks - mean) / deviation, -_RANGE, _RANGE) * inside)
 
 
 def _middles(origin: float, count: int, step: float, lower: int, length: int) -> npt.NDArray[np.intp]:
     """The pixel of a segment that begins at ``lower`` in the middle of each of ``count`` places from ``origin`` on."""
     middles = np.floor(origin - lower + (np.arange(count) + 0.5) * step + 1e-9).astype(int)
-    return np.clip(middles, 0, length - 1)
+    return np.asarray(np.clip(middles, 0, length - 1))
 
 
 def _statistics(coarse: Floats, inside: npt.NDArray[np.bool_]) -> tuple[Floats, Floats]:

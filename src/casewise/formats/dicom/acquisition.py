@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from casewise.errors import UnreadableImageError
+from casewise.formats.dicom.elements import text, whole
 from casewise.formats.dicom.file import dataset_of
 from casewise.formats.dicom.header import about, pseudonym
 from casewise.formats.dicom.identity import patient_of
 from casewise.formats.dicom.private import number
 from casewise.formats.dicom.sequence_words import derived_word, description_words
-from casewise.formats.dicom.slices import TRAITS, Slice, slices_of, text, whole
+from casewise.formats.dicom.slices import TRAITS, Slice, slices_of
 from casewise.formats.dicom.stacks import stacks_of
 from casewise.formats.found import Found, Kind
 from casewise.formats.guard import one_sentence

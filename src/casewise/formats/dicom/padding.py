@@ -64,7 +64,7 @@ def _float_padding(array: npt.NDArray[Any], layers: Sequence[Any]) -> Mask | Non
     if value is None:
         return None
     if np.isnan(value):
-        return np.isnan(array)
+        return np.asarray(np.isnan(array))
     limit = _number(_element(layers, _FLOAT_LIMITS))
     low, high = sorted((value, value if limit is None else limit))
     kind = array.dtype.type

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from casewise.errors import CasewiseError, UnreadableImageError
 from casewise.formats.dicom.codestreams import check_streams
 from casewise.formats.dicom.dose import dose_scaling
-from casewise.formats.dicom.slices import whole
+from casewise.formats.dicom.elements import whole
 from casewise.formats.guard import check_claim
 from casewise.image import Array
 
@@ -76,7 +76,7 @@ def _by_first_able(path: Path, dataset: Any, frame: int | None) -> Array:
     failure: BaseException | None = None
     for plugin in (name for name in ("", *_DECODERS) if name in able):
         try:
-            return pixel_array(dataset, index=frame, raw=False, decoding_plugin=plugin)
+            return np.asarray(pixel_array(dataset, index=frame, raw=False, decoding_plugin=plugin))
         except MemoryError:
             raise
         except BaseException as error:

@@ -14,7 +14,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from casewise.errors import CasewiseError
-from casewise.formats.dicom.slices import Slice, text, vector
+from casewise.formats.dicom.elements import text, vector
+from casewise.formats.dicom.slices import Slice
 
 _PLACED, _UNPLACED = "1.2.840.10008.5.1.4.1.1.4", "1.2.840.10008.5.1.4.1.1.1"  # MR Image, Computed Radiography Image
 _SEXES = ("M", "F", "O")

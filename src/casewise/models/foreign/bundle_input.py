@@ -150,7 +150,9 @@ def _numbers(value: Any) -> bool:
 def _to_unit(arguments: Mapping[str, Any], low: float | None) -> bool:
     """Whether the transform ends in 0…1 (``low``: MONAI's default for the lower end)."""
     high = None if low is None else 1.0
-    return arguments.get("b_min", arguments.get("minv", low)) == 0 and arguments.get("b_max", arguments.get("maxv", high)) == 1
+    return bool(
+        arguments.get("b_min", arguments.get("minv", low)) == 0 and arguments.get("b_max", arguments.get("maxv", high)) == 1
+    )
 
 
 def _plain_normal(arguments: Mapping[str, Any]) -> bool:

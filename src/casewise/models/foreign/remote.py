@@ -67,7 +67,7 @@ class RemoteNetwork(nn.Module):
         """The network's answer on the device of ``x``; where it is no tensor, an empty value of its kind."""
         trained = [(name, p) for name, p in self._names.items() if isinstance(p, nn.Parameter) and p.requires_grad]
         if torch.is_grad_enabled() and (x.requires_grad or trained):
-            return _Remote.apply(self, x, [name for name, _ in trained], *(p for _, p in trained))
+            return _Remote.apply(self, x, [name for name, _ in trained], *(p for _, p in trained))  # type: ignore[no-untyped-call]
         return self._ask_forward(x, [], None)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> RemoteNetwork:

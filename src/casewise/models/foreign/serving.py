@@ -177,7 +177,8 @@ def _loaded(path: str) -> nn.Module:
     found = forbidden(_functions(unit))
     if found is not None:
         raise _RefusedError(found)
-    return wrap_cpp_module(module)
+    network: nn.Module = wrap_cpp_module(module)
+    return network
 
 
 def _functions(unit: Any) -> Any:

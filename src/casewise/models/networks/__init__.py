@@ -78,7 +78,7 @@ def _interactive(kind: str, spatial_dims: int, in_channels: int, outputs: int, s
 
         return PromptUNet(spatial_dims, in_channels, outputs, _channels(settings), prompts)
     if spatial_dims != {"p_net": 2, "pc_net": 3}[kind]:
-        msg = f"P-Net is for pictures and PC-Net for volumes; given was {kind} for {spatial_dims} axes."
+        msg = f"P-Net is for pictures and PC-Net for volumes; got {kind} for {spatial_dims} axes."
         raise ModelError(msg)
     if kind == "p_net":
         from casewise.models.networks.p_net import PNet
@@ -94,10 +94,10 @@ def _lesions(kind: str, spatial_dims: int, in_channels: int, outputs: int, setti
     told = settings.get("told_by", list(range(in_channels)))
     mapped = settings.get("mapped", True)
     if not isinstance(told, list | tuple) or not told or not all(isinstance(n, int) and 0 <= n < in_channels for n in told):
-        msg = f"A lesion network's told_by are numbers of its {in_channels} sequences, from 0; given was {told!r}."
+        msg = f"A lesion network's told_by are numbers of its {in_channels} sequences, from 0; got {told!r}."
         raise ModelError(msg)
     if spatial_dims != 2 or not isinstance(mapped, bool):
-        msg = f"A lesion network takes slices, and mapped is true or false; given was {spatial_dims} axes and mapped {mapped!r}."
+        msg = f"A lesion network takes slices, and mapped is true or false; got {spatial_dims} axes and mapped {mapped!r}."
         raise ModelError(msg)
     channels, patch = _channels(settings), _patch(settings)
     if kind == "lesion_multitask":
@@ -116,7 +116,7 @@ def _lesions(kind: str, spatial_dims: int, in_channels: int, outputs: int, setti
 def _channels(settings: Mapping[str, object]) -> tuple[int, ...]:
     given = settings.get("channels", (8, 16, 32, 64))
     if not isinstance(given, list | tuple) or not 2 <= len(given) <= 8 or not all(isinstance(n, int) and n > 0 for n in given):
-        msg = f"A network's channels are 2 to 8 positive numbers, finest level first; given was {given!r}."
+        msg = f"A network's channels are 2 to 8 positive numbers, finest level first; got {given!r}."
         raise ModelError(msg)
     return tuple(given)
 
@@ -124,6 +124,6 @@ def _channels(settings: Mapping[str, object]) -> tuple[int, ...]:
 def _patch(settings: Mapping[str, object]) -> int:
     given = settings.get("patch", 1)
     if not isinstance(given, int) or given not in (1, 2, 4):
-        msg = f"A network's patch is 1, 2 or 4 voxels an axis; given was {given!r}."
+        msg = f"A network's patch is 1, 2 or 4 voxels an axis; got {given!r}."
         raise ModelError(msg)
     return given

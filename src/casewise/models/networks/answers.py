@@ -16,7 +16,7 @@ def as_logits(network: nn.Module, settings: Mapping[str, object]) -> nn.Module:
     """``network``, wrapped where its settings say ``answers`` other than ``logits`` (softmax still to come, background first)."""
     answers = settings.get("answers", "logits")
     if answers not in ANSWERS:
-        msg = f"A network's answers are one of {', '.join(ANSWERS)}; given was {answers!r}."
+        msg = f"A network's answers are one of {', '.join(ANSWERS)}; got {answers!r}."
         raise ModelError(msg)
     return network if answers == "logits" else Logits(network, str(answers))
 

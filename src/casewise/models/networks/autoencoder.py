@@ -27,4 +27,5 @@ class Autoencoder(nn.Module):
         x = self.encoder(x)
         for level in self.decoder:
             x = level(nn.functional.interpolate(x, scale_factor=2, mode="nearest"))
-        return self.head(x)
+        answer: Tensor = self.head(x)
+        return answer

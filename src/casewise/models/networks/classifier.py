@@ -31,4 +31,5 @@ class Classifier(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         features = self.encoder(x).flatten(2)
-        return self.head(self.dropout(torch.cat([features.mean(dim=2), features.amax(dim=2)], dim=1)))
+        answer: Tensor = self.head(self.dropout(torch.cat([features.mean(dim=2), features.amax(dim=2)], dim=1)))
+        return answer

@@ -30,7 +30,7 @@ class Spots(nn.Module):
     def __init__(self, outputs: int, channels: Sequence[int] = (16, 32, 64, 96), branch: str = "both") -> None:
         super().__init__()
         if branch not in BRANCHES:
-            msg = f"A network of spots has a branch, one of {', '.join(BRANCHES)}; given was {branch!r}."
+            msg = f"A network of spots has a branch, one of {', '.join(BRANCHES)}; got {branch!r}."
             raise ModelError(msg)
         self.seen = BRANCHES[branch]
         self.native = branch != "reduced"

@@ -64,7 +64,8 @@ def build_monai(settings: Mapping[str, object]) -> nn.Module:
         arguments = json.loads(str(settings.get("arguments", "{}")))
         if "pretrained" in inspect.signature(factory).parameters:
             arguments["pretrained"] = False  # its own weights follow; nothing is fetched
-        return factory(**arguments)
+        network: nn.Module = factory(**arguments)
+        return network
     except Exception as error:  # each network checks its arguments in its own way
         detail = " ".join(str(error).split())[:200]
         msg = f"MONAI's {name} cannot be built from its settings: {detail}; compare network_def with MONAI's documentation."

@@ -35,7 +35,7 @@ def prompts_of(settings: Mapping[str, object]) -> tuple[str, ...]:
     """The prompts that a network takes, by the ``prompts`` of its settings. Raises ModelError for others than :data:`PROMPTS`."""
     given = settings.get("prompts", DEFAULT)
     if not isinstance(given, list | tuple) or not set(given) <= set(PROMPTS) or not given or given[-1] != "distances":
-        msg = f"An interactive network's prompts are some of {', '.join(PROMPTS)}, distances last; given was {given!r}."
+        msg = f"An interactive network's prompts are some of {', '.join(PROMPTS)}, distances last; got {given!r}."
         raise ModelError(msg)
     return tuple(given)
 

@@ -49,7 +49,8 @@ class UNet(nn.Module):
             x = nn.functional.interpolate(x, size=skip.shape[2:], mode="nearest")
             x = level(torch.cat([skip, x], dim=1))
         answer = self.head(x)
-        return answer[(..., *(slice(n) for n in shape))] if answer.shape[2:] != shape else answer
+        cropped: Tensor = answer[(..., *(slice(n) for n in shape))] if answer.shape[2:] != shape else answer
+        return cropped
 
 
 class Encoder(nn.Module):
