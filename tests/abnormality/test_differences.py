@@ -166,7 +166,7 @@ def test_empty_pictures_teach_nothing() -> None:
 
 @pytest.mark.parametrize("wrong", [{"holes": ()}, {"holes": (0.9,)}, {"sign": "darker"}, {"turns": 0}, {"verdict": -1.0}])
 def test_a_plan_that_cannot_be_gets_its_sentence(wrong: dict[str, object]) -> None:
-    with pytest.raises(UsageError, match="given was"):
+    with pytest.raises(UsageError, match="got"):
         Plan(**wrong)  # type: ignore[arg-type]
 
 

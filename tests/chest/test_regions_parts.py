@@ -15,6 +15,7 @@ from casewise.chest.region import HEART, LEFT_LUNG, RIGHT_LUNG, Region, Regions
 from casewise.chest.region_masks import cleaned, filled_outline, hidden_lung, on_grid
 from casewise.chest.region_pose import Pose, is_side_view, pose_of
 from casewise.errors import CasewiseError
+from casewise.header import Header
 from casewise.image import Box
 
 POSES = [Pose(turns, mirrored, dark) for turns, mirrored, dark in itertools.product(range(4), (False, True), (False, True))]
@@ -46,14 +47,14 @@ def test_dicom_directions_tell_the_pose(pose: Pose) -> None:
         return str(letter)
 
     directions = (direction(shown[0, 0], shown[0, 1]), direction(shown[0, 0], shown[1, 0]))
-    found = pose_of({"directions": directions})
+    found = pose_of(Header(directions=directions))
     assert found is not None and np.array_equal(found.upright(shown), upright)
 
 
 def test_a_side_view_is_known_by_its_header() -> None:
-    assert is_side_view({"directions": ("A", "F")}) and pose_of({"directions": ("A", "F")}) is None
-    assert is_side_view({"view": "LL"}) and not is_side_view({"view": "PA", "directions": ("L", "F")})
-    assert not is_side_view({}) and pose_of({}) is None
+    assert is_side_view(Header(directions=("A", "F"))) and pose_of(Header(directions=("A", "F"))) is None
+    assert is_side_view(Header(view="LL")) and not is_side_view(Header(view="PA", directions=("L", "F")))
+    assert not is_side_view(Header()) and pose_of(Header()) is None
 
 
 @given(seed=st.integers(0, 100_000))
