@@ -52,5 +52,5 @@ def write_segments(folder: Path, found: Segments, image: Image, *, outside: str 
 def _as_kind(pixels: npt.NDArray[np.floating[Any]], kind: np.dtype[Any]) -> Array:
     """Replaced pixels are means: rounded where the image holds whole numbers."""
     if kind.kind in "iu":
-        return np.clip(np.rint(pixels), np.iinfo(kind).min, np.iinfo(kind).max).astype(kind)
+        return np.asarray(np.clip(np.rint(pixels), np.iinfo(kind).min, np.iinfo(kind).max).astype(kind))
     return (pixels > 0.5) if kind.kind == "b" else pixels.astype(kind)
