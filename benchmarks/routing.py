@@ -135,13 +135,18 @@ def _unknown(outside: list[Entry], routes: list[Route], known: list[Route]) -> d
     rows = {}
     for source in sorted({entry.source.name for entry in outside}):
         own = [route for entry, route in zip(outside, routes, strict=True) if entry.source.name == source]
-        scores = [doubt(route) for route in own]
-        rows[source] = {
-            "images": len(own),
-            "auroc": auc(inside + scores, [False] * len(inside) + [True] * len(scores)),
-            "called_unknown": float(np.mean([route.category == UNKNOWN for route in own])),
-        }
+        rows[source] = _apart(inside, own)
     return rows
+
+
+def _apart(inside: list[float], outside: list[Route]) -> dict[str, Any]:
+    """How well doubt tells images of another kind from known ones (whose doubts are ``inside``)."""
+    scores = [doubt(route) for route in outside]
+    return {
+        "images": len(outside),
+        "auroc": auc(inside + scores, [False] * len(inside) + [True] * len(scores)),
+        "called_unknown": float(np.mean([route.category == UNKNOWN for route in outside])),
+    }
 
 
 def _kept(router: Router, of: list[Entry], before: list[Route], change: str, classifier: str) -> dict[str, float]:
@@ -173,12 +178,7 @@ def without(number: int) -> dict[str, dict[str, Any]]:
         rows = {}
         for category in categories:
             own = routed(router, [e for e in found() if e.category == category], name)
-            scores = [doubt(route) for route in own]
-            rows[category] = {
-                "images": len(own),
-                "auroc": auc(inside + scores, [False] * len(inside) + [True] * len(scores)),
-                "called_unknown": float(np.mean([route.category == UNKNOWN for route in own])),
-            }
+            rows[category] = _apart(inside, own)
         result[name] = {"sources": by_source(away, routed(router, away, name)), "categories": rows}
         for row in result[name]["sources"]:
             row["patients_left"] = len({entry.subject.split("/", 1)[-1] for entry in pool if entry.category == row["category"]})

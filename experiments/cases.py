@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from casewise import formats
 from casewise.case import Case
+from casewise.errors import CasewiseError
 from casewise.hashing import file_key
 from casewise.image import Image
 from experiments import datasets
@@ -51,16 +52,32 @@ def hippocampus() -> list[Case]:
 
 
 def lesions() -> list[Case]:
-    """FLAIR and T1 with ``lesion``: glioma (Pennsylvania), white-matter lesions (Shanghai), multiple sclerosis (Ljubljana)."""
+    """FLAIR with ``lesion``: glioma (Pennsylvania), white-matter lesions (Shanghai), multiple sclerosis (Ljubljana)."""
+    return [_case(files["FLAIR"], {"lesion": mask}, site, mask.parent.name) for site, files, mask in brain_files()]
+
+
+def brain_files() -> list[tuple[str, dict[str, Path], Path]]:
+    """(site, a patient's files by sequence, the mask of its lesions): three with FLAIR and T1, five with FLAIR, one with four."""
     found = []
-    for path in datasets.files("brats-cbica/*/FLAIR.nii.gz"):
-        found.append(_case(path, {"lesion": path.with_name("GT_W.nii.gz")}, "brats-cbica", path.parent.name))
-    for path in datasets.files("wmh/*/t2flair-stripped.nii.gz"):
-        found.append(_case(path, {"lesion": path.with_name("gt.nii.gz")}, "wmh", path.parent.name))
-    for path in datasets.files("open-ms/*/FLAIR*.nii.gz"):
-        mask = next(path.parent.glob("GOLD_STANDARD*.nii.gz"))
-        found.append(_case(path, {"lesion": mask}, "open-ms", path.parent.name))
+    for mask in datasets.files("brats-cbica/*/GT_W.nii.gz"):
+        found.append(("brats-cbica", {name: mask.with_name(f"{name}.nii.gz") for name in ("FLAIR", "T1")}, mask))
+    for mask in datasets.files("wmh/*/gt.nii.gz"):
+        found.append(("wmh", {"FLAIR": mask.with_name("t2flair-stripped.nii.gz")}, mask))
+    for mask in datasets.files("open-ms/*/GOLD_STANDARD*.nii.gz"):
+        words = {"FLAIR": "FLAIR", "T1": "T1", "T1 post": "T1POST", "T2": "T2"}
+        found.append(("open-ms", {name: next(mask.parent.glob(f"{word}_N4*.nii.gz")) for name, word in words.items()}, mask))
     return found
+
+
+def series_without_masks() -> Iterator[Case]:
+    """Brain and breast MR, and the series of a prostate study."""
+    for path in datasets.files("pyradiomics-mr/*_image.nrrd"):
+        yield Case.of(formats.read(path), name=datasets.name_of(path))
+    for folder in datasets.files("prostatex/*/*/*"):
+        try:
+            yield Case.of(formats.read(folder), name=folder.parent.name)
+        except CasewiseError:  # a study's derived series that holds several grids
+            continue
 
 
 MaskPlace = Path | tuple[Path, str, int]

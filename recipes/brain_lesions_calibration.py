@@ -23,7 +23,7 @@ from casewise.lesions import predict
 from casewise.lesions.brightness import Brightness
 from casewise.lesions.calibration import Candidate, calibrated
 from casewise.models import Model
-from experiments import datasets
+from experiments.cases import brain_files
 from experiments.lesions.cases import WORK, brains, folds
 from experiments.lesions.runs import SHIPPED, limited
 from recipes._common import Recipe
@@ -67,11 +67,8 @@ def slab_rows() -> list[dict[str, Any]]:
 
 
 def _read(subject: str) -> tuple[dict[str, Image], np.ndarray]:
-    folder = datasets.path(subject)
-    files = {"FLAIR": next(iter([*folder.glob("t2flair-stripped*"), *folder.glob("FLAIR*")]))}
-    files.update(("T1", path) for path in folder.glob("T1*") if not path.name.startswith("T1POST"))
-    images = {name: formats.read(path) for name, path in files.items()}
-    mask = next(iter([*folder.glob("gt*"), *folder.glob("GT_W*"), *folder.glob("GOLD*")]))
+    files, mask = next((files, mask) for site, files, mask in brain_files() if subject == f"{site}/{mask.parent.name}")
+    images = {name: formats.read(files[name]) for name in ("FLAIR", "T1") if name in files}
     return images, formats.read_mask(mask, images["FLAIR"]) > 0
 
 

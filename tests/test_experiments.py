@@ -137,7 +137,6 @@ NEVER_KEPT = {
     "interaction_networks",
     "irregularities",
     "lesions",
-    "prostate_finding",
     "similar_cases",
     "sites",
     "speed",

@@ -14,12 +14,11 @@ from skimage.segmentation import felzenszwalb
 
 from casewise import formats
 from casewise.case import Case
-from casewise.errors import CasewiseError
 from casewise.image import Image
 from casewise.intensity import percentile_range, rescaled, unit_range
 from casewise.routing.views import views
 from experiments import datasets
-from experiments.cases import chest
+from experiments.cases import chest, series_without_masks
 from experiments.interactive.shapes import in_one_grey, painted, recoloured, ringed
 
 EDGE = 192
@@ -145,13 +144,7 @@ def cases_without_masks() -> Iterator[Case]:
         paths = datasets.files(pattern)
         for number in sorted(rng.choice(len(paths), min(count, len(paths)), replace=False)):
             yield Case.of(formats.read(paths[number]), name=datasets.name_of(paths[number]))
-    for path in datasets.files("pyradiomics-mr/*_image.nrrd"):
-        yield Case.of(formats.read(path), name=datasets.name_of(path))
-    for folder in datasets.files("prostatex/*/*/*"):
-        try:
-            yield Case.of(formats.read(folder), name=folder.parent.name)
-        except CasewiseError:  # a study's derived series that holds several grids
-            continue
+    yield from series_without_masks()
 
 
 def labelled_cases(held_out: int = 3) -> tuple[list[Case], list[Case]]:

@@ -19,11 +19,9 @@ from skimage.feature import peak_local_max
 from skimage.filters import threshold_multiotsu
 from skimage.segmentation import watershed
 
-from casewise import formats
 from casewise.case import Case
-from casewise.errors import CasewiseError
 from casewise.intensity import percentile_range, rescaled
-from experiments import datasets
+from experiments.cases import series_without_masks
 from experiments.interactive.pictures import organs, sclerosis
 from experiments.interactive.synthetic_shapes_3d import body, painted_faintly, scene, told
 
@@ -310,15 +308,7 @@ def volumes() -> Iterator[Case]:
     """A CT with its organs, a FLAIR with its lesions, and MR without masks."""
     yield from organs()
     yield from sclerosis()
-    for path in datasets.files("pyradiomics-mr/*_image.nrrd"):
-        yield Case.of(formats.read(path), name=datasets.name_of(path))
-    for folder in datasets.files("prostatex/*/*/*"):
-        try:
-            case = Case.of(formats.read(folder), name=folder.parent.name)
-        except CasewiseError:  # a study's derived series that holds several grids
-            continue
-        if min(case.image.spatial_shape) >= 16:
-            yield case
+    yield from (case for case in series_without_masks() if min(case.image.spatial_shape) >= 16)
 
 
 def blocks(cases: Sequence[Case]) -> list[Block]:

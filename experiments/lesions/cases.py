@@ -16,28 +16,20 @@ from casewise.hashing import file_key
 from casewise.header import Header
 from casewise.image import Image
 from casewise.lesions import Labelled
-from experiments import datasets, store
+from experiments import store
+from experiments.cases import brain_files
 
 WORK = store.WORK / "lesions"
 SEQUENCES = ("FLAIR", "T1", "T1 post", "T2")
 GLIOMA, SCLEROSIS, HYPERINTENSITY = "glioma", "multiple sclerosis", "white-matter hyperintensity"
 SCORES = ((GLIOMA, 1.0), (SCLEROSIS, 0.5), (HYPERINTENSITY, 0.5))  # how suspicious of a tumour
+CATEGORIES = {"brats-cbica": GLIOMA, "wmh": HYPERINTENSITY, "open-ms": SCLEROSIS}
 FOLDS = 3
 
 
 def brains() -> list[Labelled]:
     """Nine patients: three with glioma (FLAIR, T1), five with white-matter hyperintensities (FLAIR), one with MS (all four)."""
-    found = []
-    for path in datasets.files("brats-cbica/*/FLAIR.nii.gz"):
-        files = {"FLAIR": path, "T1": path.with_name("T1.nii.gz")}
-        found.append(_brain(files, path.with_name("GT_W.nii.gz"), GLIOMA, "brats-cbica"))
-    for path in datasets.files("wmh/*/t2flair-stripped.nii.gz"):
-        found.append(_brain({"FLAIR": path}, path.with_name("gt.nii.gz"), HYPERINTENSITY, "wmh"))
-    for folder in sorted(path for path in datasets.files("open-ms/*") if path.is_dir()):
-        words = {"FLAIR": "FLAIR", "T1": "T1", "T1 post": "T1POST", "T2": "T2"}
-        files = {name: next(folder.glob(f"{word}_N4*.nii.gz")) for name, word in words.items()}
-        found.append(_brain(files, next(folder.glob("GOLD_STANDARD*.nii.gz")), SCLEROSIS, "open-ms"))
-    return found
+    return [_brain(files, mask, CATEGORIES[site], site) for site, files, mask in brain_files()]
 
 
 def folds(examinations: Sequence[Labelled]) -> list[list[int]]:
@@ -52,7 +44,6 @@ def _brain(files: dict[str, Path], mask: Path, category: str, site: str) -> Labe
     def load(wanted: Sequence[str]) -> tuple[Image, np.ndarray]:
         image, truth = examined(tuple(files.items()), mask)
         names = image.header.sequences
-        assert isinstance(names, tuple)
         parts = [image.array[names.index(name)] if name in names else np.zeros(image.spatial_shape, np.float32) for name in wanted]
         absent = tuple(name for name in wanted if name not in names)
         return Image(np.stack(parts), image.affine, Header(sequences=tuple(wanted), absent=absent)), truth
@@ -77,7 +68,6 @@ def _examined(files: tuple[tuple[str, Path], ...], mask: Path) -> dict[str, np.n
 def without(image: Image, kept: Sequence[str]) -> Image:
     """The image with only the ``kept`` of its sequences; the others are missing."""
     names = image.header.sequences
-    assert isinstance(names, tuple)
     nothing = np.zeros(image.spatial_shape, np.float32)
     array = np.stack([channel if name in kept else nothing for name, channel in zip(names, image.array, strict=True)])
     return replace(image, array=array, header=replace(image.header, absent=tuple(name for name in names if name not in kept)))
