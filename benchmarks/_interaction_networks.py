@@ -76,20 +76,22 @@ class Trained:
 
 def trained(network: Network, folder: Path, seed: int = 0, make: Make | None = None) -> Trained:
     """The trained network; ``folder`` keeps it, or how far its training came, which then goes on from there."""
-    done, told = folder / "model", folder / "training.json"
+    done, record = folder / "model", folder / "training.json"
     if done.exists():
-        known = json.loads(told.read_text())
+        known = json.loads(record.read_text())
         return Trained(Model.load(done), known["steps"], known["seconds"])
     folder.mkdir(parents=True, exist_ok=True)
     cases, source = (make or _made)(network)
     model = network.initial(seed)
-    known = json.loads(told.read_text()) if told.exists() else {"steps": _affordable(network, cases, source, seed), "seconds": 0.0}
-    told.write_text(json.dumps(known))
-    clock = _Clock(told, known)
+    known = (
+        json.loads(record.read_text()) if record.exists() else {"steps": _affordable(network, cases, source, seed), "seconds": 0.0}
+    )
+    record.write_text(json.dumps(known))
+    clock = _Clock(record, known)
     settings, checkpoint = network.training(known["steps"], seed), folder / "checkpoint.pt"
     model = fit(model, cases, settings=settings, method="initial", checkpoint=checkpoint, progress=clock, source=source)
     model.save(done)
-    return Trained(model, known["steps"], json.loads(told.read_text())["seconds"])
+    return Trained(model, known["steps"], json.loads(record.read_text())["seconds"])
 
 
 def _affordable(network: Network, cases: list[Case], source: Source, seed: int) -> int:

@@ -40,8 +40,8 @@ def beaten(rows: list[Row]) -> list[str]:
                 values = shared(ours, by_patient([row for row in kept if row["method"] == method], measure))
                 p = paired_p(*values) if len(values[0]) >= 5 else 1.0
                 if p < 0.05 and np.mean(values[0]) < np.mean(values[1]):
-                    told = " and ".join(f"{abs(float(np.mean(side))):.3f}" for side in values)
-                    found.append(f"- {titled(structure)}, {what}: casewise and {method} {told}, p {p:.2g}")
+                    parts = " and ".join(f"{abs(float(np.mean(side))):.3f}" for side in values)
+                    found.append(f"- {titled(structure)}, {what}: casewise and {method} {parts}, p {p:.2g}")
     return found
 
 
@@ -114,9 +114,9 @@ def over_trainings(rows: list[Row]) -> str:
         "worse": lambda mine: float(np.mean(np.array(_changes(mine)) < -0.02)),
     }
     forms = {"NoI90": ".2f", "reached": ".0%", "worse": ".1%"}
-    told = []
+    parts = []
     for what, measure in measures.items():
         values = [measure(mine) for mine in models]
         mean, low, high = (format(value, forms.get(what, ".3f")) for value in (np.mean(values), min(values), max(values)))
-        told.append(f"{what} {mean} ({low}–{high})")
-    return f"Over these {len(models)} models, mean (range): {', '.join(told)}.\n"
+        parts.append(f"{what} {mean} ({low}–{high})")
+    return f"Over these {len(models)} models, mean (range): {', '.join(parts)}.\n"

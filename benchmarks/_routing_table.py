@@ -43,8 +43,8 @@ def _shipped(shipped: dict[str, Any], speed: dict[str, float]) -> str:
         kept = [f"{one['changes'][change]['kept']:.4f} ({one['changes'][change]['right']:.4f} right)" for one in both]
         lines.append([f"keep their category: {change}", f"≥ {ASKED['kept']}", *kept])
     for source in both[0]["unknown"]:
-        told = [_doubted(one["unknown"][source]) for one in both]
-        lines.append([f"AUROC known against {source}", f"≥ {ASKED['auroc']}", *told])
+        cells = [_doubted(one["unknown"][source]) for one in both]
+        lines.append([f"AUROC known against {source}", f"≥ {ASKED['auroc']}", *cells])
     rate = f"{speed['images_per_second']:.0f} (load average {speed['load_average']:.1f})"
     lines.append(["images a second, two processes", f"≥ {ASKED['speed']:.0f}", rate, ""])
     return table(["", "asked", "softmax", "SVM"], lines)

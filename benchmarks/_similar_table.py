@@ -117,11 +117,11 @@ def _scores(rows: Iterable[Row]) -> dict[tuple[str, int], float]:
 
 
 def _cells(figure: Mapping) -> list[str]:
-    def told(name: str, form: str = ".3f") -> str:
+    def cell(name: str, form: str = ".3f") -> str:
         return "–" if figure[name] is None else format(figure[name], form)
 
     forms = {"p_initial": ".1g", "p_random": ".1g", "worst": "+.3f", "hardest": ".3f", "seconds": ".1f"}
-    return [told("mean"), f"{told('low')}–{told('high')}", *(told(name, form) for name, form in forms.items())]
+    return [cell("mean"), f"{cell('low')}–{cell('high')}", *(cell(name, form) for name, form in forms.items())]
 
 
 def rule_table(rows: list[Row]) -> str:

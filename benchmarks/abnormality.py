@@ -64,7 +64,7 @@ def figures(units: driver.Rows) -> Mapping[str, Any]:
         "flair_differences": "\n".join(_against(flair, patients, other) for other in OTHERS),
         "chests": table(["method", *columns], lines),
         "chest_differences": "\n\n".join(
-            f"{site.capitalize()}: *synthesis* against *{other}*: AUROC {_told(difference(rows, OURS, other))}."
+            f"{site.capitalize()}: *synthesis* against *{other}*: AUROC {_change(difference(rows, OURS, other))}."
             for site, rows in chests.items()
             for other in OTHERS
         ),
@@ -83,10 +83,10 @@ def _flair_table(rows: Sequence[Row], patients: Sequence[Row]) -> str:
 def _against(rows: Sequence[Row], patients: Sequence[Row], other: str) -> str:
     ours, theirs = ([row["dice"][method] for row in patients] for method in (OURS, other))
     apart, p = float(np.mean(ours) - np.mean(theirs)), paired_p(ours, theirs)
-    return f"*Synthesis* against *{other}*: AUROC {_told(difference(rows, OURS, other))}, best Dice {apart:+.3f} (p {p:.2g})."
+    return f"*Synthesis* against *{other}*: AUROC {_change(difference(rows, OURS, other))}, best Dice {apart:+.3f} (p {p:.2g})."
 
 
-def _told(value: tuple[float, float, float, float]) -> str:
+def _change(value: tuple[float, float, float, float]) -> str:
     change, low, high, p = value
     return f"{change:+.3f} ({low:+.3f} to {high:+.3f}, p {p:.2g})"
 

@@ -73,15 +73,15 @@ def call(count: int, among: int) -> dict[str, Any]:
         declared.write_text(_SECOND)
         words = ["analyze", *map(str, images[:count]), "--applications", str(declared), "--output", str(folder / "out"), "--json"]
         before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-        told, memory = folder / "told.txt", []
-        with told.open("w") as said:
-            process = subprocess.Popen([sys.executable, "-m", "casewise", *words], stdout=subprocess.DEVNULL, stderr=said)
+        log, memory = folder / "log.txt", []
+        with log.open("w") as stream:
+            process = subprocess.Popen([sys.executable, "-m", "casewise", *words], stdout=subprocess.DEVNULL, stderr=stream)
         while process.poll() is None:
             memory.append(resident(process.pid))
             time.sleep(1)
         seconds = time.perf_counter() - began
         if process.returncode not in (0, 1):  # 1: an application refused some pictures of 64 pixels, with its reason
-            raise RuntimeError(told.read_text())
+            raise RuntimeError(log.read_text())
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     processor = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"images": count, "seconds": seconds, "processor": processor, "memory": memory}

@@ -107,8 +107,8 @@ def write(name: str, document: Mapping[str, Any]) -> None:
     """``results/NAME.json``, one row a line."""
     units = []
     for unit, rows in document["rows"].items():
-        told = json.dumps(rows, ensure_ascii=False) if not isinstance(rows, list) else _lines(rows)
-        units.append(f"{json.dumps(unit, ensure_ascii=False)}: {told}")
+        line = json.dumps(rows, ensure_ascii=False) if not isinstance(rows, list) else _lines(rows)
+        units.append(f"{json.dumps(unit, ensure_ascii=False)}: {line}")
     text = f'{{"machine": {json.dumps(document["machine"])},\n"rows": {{\n' + ",\n".join(units) + "\n}}\n"
     (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")
 

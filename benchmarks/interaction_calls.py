@@ -89,8 +89,8 @@ def _cells(own: list[dict[str, Any]]) -> list[object]:
     before, after = (np.array([row[key] for row in own]) for key in ("before", "after"))
     means = [np.mean([row["after"] for row in own if row["structure"] == name]) for name in STRUCTURES]
     worse = int((after - before < -WORSE).sum())
-    told = [f"{value:.3f}" for value in (before.mean(), after.mean(), *means)]
-    return [len(own), *told, f"{worse} ({100 * worse / len(own):.1f} %)"]
+    cells = [f"{value:.3f}" for value in (before.mean(), after.mean(), *means)]
+    return [len(own), *cells, f"{worse} ({100 * worse / len(own):.1f} %)"]
 
 
 BENCHMARK = driver.Benchmark("interaction_calls", __doc__, units, figures)

@@ -34,7 +34,7 @@ from experiments.splits import by_patient
 HEART = ("myocardium", "right_ventricle", "left_ventricle")
 STRUCTURES = (*HEART, "heart", "hippocampus", "left_lung")
 ARMS = ("image by image", "with the set", "with the set, not refined", "with masks of another structure")
-TOLD = {
+TITLES = {
     "heart": "heart on radiographs (JSRT)",
     "hippocampus": "hippocampus, T1, 3D",
     "left_lung": "left lung (JSRT), by a network that saw no radiograph",
@@ -144,7 +144,7 @@ def figures(units: driver.Rows) -> Mapping[str, Any]:
             if mine:
                 orders = {row["seed"] for row in mine}
                 base = by_patient([row for row in own if row["arm"] == ARMS[0] and row["seed"] in orders], "strokes")
-                lines.append([TOLD.get(structure, structure).replace("_", " "), arm, *_cells(mine, arm, base)])
+                lines.append([TITLES.get(structure, structure).replace("_", " "), arm, *_cells(mine, arm, base)])
     head = ["structure", "arm", "patients, orders", "strokes (95 %)", "p", "first half", "second half", "p of halves"]
     return {"table": table([*head, "Dice after the box", "last Dice", "no stroke", "reached", "waiting, s"], lines)}
 
@@ -164,8 +164,8 @@ def _cells(mine: list[dict], arm: str, base: dict[str, float]) -> list[str]:
 
 
 def options(parser: ArgumentParser) -> None:
-    told = "models instead of those that come with casewise; the left lung is measured with one of its own alone"
-    parser.add_argument("--model", nargs="+", default=[], metavar="[STRUCTURE=]FOLDER", help=told)
+    about = "models instead of those that come with casewise; the left lung is measured with one of its own alone"
+    parser.add_argument("--model", nargs="+", default=[], metavar="[STRUCTURE=]FOLDER", help=about)
     parser.add_argument("--patients", type=int, default=16)
     parser.add_argument("--orders", type=int, default=2)
 

@@ -105,9 +105,9 @@ def figures(units: driver.Rows) -> Mapping[str, Any]:
         found = units[what]
         median, high, first = np.median(found["round"]), np.percentile(found["round"], 95), max(found["first"])
         kept = all(bound is None or value <= bound for value, bound in zip((median, high, first), bounds, strict=True))
-        told = ", ".join("–" if bound is None else f"{bound:g}" for bound in bounds)
+        limits = ", ".join("–" if bound is None else f"{bound:g}" for bound in bounds)
         answer = f"{np.median(found['first']):.2f} ({first:.2f})"
-        lines.append([what, answer, f"{median:.2f}", f"{high:.2f}", told, "yes" if kept else "no"])
+        lines.append([what, answer, f"{median:.2f}", f"{high:.2f}", limits, "yes" if kept else "no"])
     head = ["what", "first answer, median (longest)", "round, median", "95th percentile", "bounds: median, 95th, first", "kept"]
     return {"table": table(head, lines), "memory": units["memory"]}
 

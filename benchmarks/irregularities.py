@@ -69,11 +69,11 @@ def _part(name: str) -> list[dict[str, Any]]:
 
 
 def _row(arm: str, film: Radiograph, found: Sequence[Detection]) -> dict[str, Any]:
-    told = outcome(found, [Target(t.row, t.column, t.reach) for t in film.nodules])
+    own = outcome(found, [Target(t.row, t.column, t.reach) for t in film.nodules])
     about = {"subtlety": film.nodules[0].subtlety, "diameter_mm": film.nodules[0].diameter_mm} if film.nodules else {}
     best = sorted((one.probability for one in found), reverse=True)[:5]
-    return {"arm": arm, "film": film.name, **about, "hits": np.asarray(told.hits, float).tolist()} | {
-        "misses": np.asarray(told.misses, float).tolist(),
+    return {"arm": arm, "film": film.name, **about, "hits": np.asarray(own.hits, float).tolist()} | {
+        "misses": np.asarray(own.misses, float).tolist(),
         "best": best,
     }
 
@@ -134,16 +134,16 @@ def _outcomes(rows: Rows) -> list[Outcome]:
     return [Outcome(np.array(row["hits"]), np.array(row["misses"])) for row in rows]
 
 
-def mean_sensitivity(told: Sequence[Outcome]) -> float:
-    return float(np.mean([sensitivity(told, rate) for rate in RATES]))
+def mean_sensitivity(outcomes: Sequence[Outcome]) -> float:
+    return float(np.mean([sensitivity(outcomes, rate) for rate in RATES]))
 
 
 def _measures(rates: Sequence[float]) -> list[Callable[[Sequence[Outcome]], float]]:
     return [*(partial(_sensitivity, rate) for rate in rates), mean_sensitivity]
 
 
-def _sensitivity(rate: float, told: Sequence[Outcome]) -> float:
-    return sensitivity(told, rate)
+def _sensitivity(rate: float, outcomes: Sequence[Outcome]) -> float:
+    return sensitivity(outcomes, rate)
 
 
 def _tables(arms: Arms, groups: Sequence[str]) -> str:
@@ -156,8 +156,8 @@ def _tables(arms: Arms, groups: Sequence[str]) -> str:
 def _froc_table(arms: Arms) -> str:
     lines = []
     for name, rows in arms.items():
-        told = _outcomes(rows)
-        cells = [measured(lambda drawn, m=m, of=told: m([of[n] for n in drawn]), len(told)) for m in _measures(RATES)]
+        outcomes = _outcomes(rows)
+        cells = [measured(lambda drawn, m=m, of=outcomes: m([of[n] for n in drawn]), len(outcomes)) for m in _measures(RATES)]
         lines.append([name, *(spread(cell, ".3f", ".2f") for cell in cells)])
     return table(["input", *(f"{rate:g}" for rate in RATES), "mean of the four"], lines)
 

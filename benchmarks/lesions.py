@@ -1,4 +1,4 @@
-"""Lesions localised and classified, and nodules told malignant from benign.
+"""Lesions localised and classified, and nodules classified as malignant or benign.
 
 Three networks, each trained jointly, separately and without a map, measured on patients it never saw, with every subset of their
 sequences; the plan of the shipped model; and a plain threshold. Trainings and maps are kept one by one, so that a stopped run goes
@@ -46,7 +46,7 @@ def units(options: Namespace) -> Iterator[driver.Unit]:
 def _brains(seeds: int) -> dict[str, Any]:
     todo = [(network, fold, seed) for seed in range(seeds) for network in (THRESHOLD, SHIPPED, *NETWORKS) for fold in range(FOLDS)]
     rows, choices = judged([row for one in todo for row in unit(*one)])
-    return {"rows": rows, "choices": {arm: [_told(one) for one in made] for arm, made in choices.items()}, "seeds": seeds}
+    return {"rows": rows, "choices": {arm: [_words(one) for one in made] for arm, made in choices.items()}, "seeds": seeds}
 
 
 def figures(units: driver.Rows) -> Mapping[str, Any]:
@@ -83,13 +83,13 @@ def _main_table(rows: Rows, full: _Chosen) -> str:
 
 def _shipped_against_threshold(rows: Rows, full: _Chosen) -> str:
     """What the network adds to the brightness alone, by patient."""
-    told = []
+    parts = []
     for measure in OF_MAPS:
         one, two = shared(*(values(rows, network, "joint", measure, full) for network in (SHIPPED, THRESHOLD)))
         gains = [a - b for a, b in zip(one, two, strict=True)]
         low, high = interval(gains)
-        told.append(f"{TITLES[measure]} {np.mean(gains):+.3f} ({low:+.3f} to {high:+.3f}, p {paired_p(one, two):.2f})")
-    return "; ".join(told)
+        parts.append(f"{TITLES[measure]} {np.mean(gains):+.3f} ({low:+.3f} to {high:+.3f}, p {paired_p(one, two):.2f})")
+    return "; ".join(parts)
 
 
 def _sites_table(rows: Rows, full: _Chosen) -> str:
@@ -138,11 +138,11 @@ def _verdicts(rows: Rows, full: _Chosen) -> list[str]:
             gain = float(np.mean(first) - np.mean(second)) * (-1 if measure == "false" else 1)
             if paired_p(first, second) < _SURE:
                 (better if gain > 0 else worse).append(title)
-        told = [f"better in {', '.join(better)}"] if better else []
-        told += [f"worse in {', '.join(worse)}"] if worse else []
+        parts = [f"better in {', '.join(better)}"] if better else []
+        parts += [f"worse in {', '.join(worse)}"] if worse else []
         rest = seen - len(better) - len(worse)
-        told += [f"not to be told from separate training in {rest} of {seen} measures"] if rest else []
-        lines.append(f"- {network}: joint training is {'; '.join(told)}.")
+        parts += [f"not to be told from separate training in {rest} of {seen} measures"] if rest else []
+        lines.append(f"- {network}: joint training is {'; '.join(parts)}.")
     return lines
 
 
@@ -220,7 +220,7 @@ def _glioma(rows: Rows, network: str, way: str, full: _Chosen) -> str:
     return spread(measured(lambda drawn: auc(scores[drawn], truth[drawn]), len(order)), ".2f")
 
 
-def _told(choice: Choice) -> str:
+def _words(choice: Choice) -> str:
     bright, rule = choice.brightness, choice.rule
     drawn = "the map" if bright is None else f"{bright.trust:g} · map + {bright.weight:g} · (FLAIR − {bright.level:g})"
     return f"{drawn} from {rule.threshold:g}, peak {rule.peak:g}, mean {rule.mean:g}, {rule.least_ml:g} ml"

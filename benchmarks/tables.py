@@ -12,8 +12,8 @@ from casewise.statistics import interval, paired_bootstrap, paired_p
 def table(head: Sequence[object], rows: Iterable[Sequence[object]]) -> str:
     """A Markdown table; no line end behind it."""
     lines = [head, ["---"] * len(head), *rows]
-    told = ["| " + " | ".join(map(str, line)) + " |" for line in lines]
-    return "\n".join([told[0], "|" + "---|" * len(head), *told[2:]])
+    texts = ["| " + " | ".join(map(str, line)) + " |" for line in lines]
+    return "\n".join([texts[0], "|" + "---|" * len(head), *texts[2:]])
 
 
 def mean(values: Sequence[float], form: str = ".3f", ends: str | None = None, dash: str = " to ") -> str:

@@ -85,11 +85,13 @@ def main() -> int:
     for name in chosen:
         try:
             same = digest(name) == listed()[name]["sha256"]
-            told = "complete" if same else "complete, but not the files that the figures were measured on (names or content differ)"
+            state = (
+                "complete" if same else "complete, but not the files that the figures were measured on (names or content differ)"
+            )
         except DatasetError as error:
-            same, told = False, str(error)
+            same, state = False, str(error)
         wrong += not same
-        sys.stdout.write(f"{name}: {told}\n")
+        sys.stdout.write(f"{name}: {state}\n")
     return int(wrong > 0)
 
 

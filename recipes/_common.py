@@ -38,7 +38,7 @@ def crossed(cases: Sequence[Case], train: Train, answer: Callable[[Model, Case],
     for count, fold in enumerate(folds(cases), start=1):
         model = train(without(cases, fold))
         found |= {number: answer(model, cases[number]) for number in fold}
-        told(f"fold {count}: {means([found[number] for number in fold])}")
+        report(f"fold {count}: {means([found[number] for number in fold])}")
     return [found[number] for number in range(len(cases))]
 
 
@@ -177,7 +177,7 @@ def ship(model: Model, folder: str, rows: Sequence[Row], output: Path = SHIPPED)
 
         write(folder)
     for row in rows:
-        told(str(row))
+        report(str(row))
 
 
 def with_card(folder: str, save: Callable[[Path], object], output: Path = SHIPPED, made: Mapping[str, str] | None = None) -> None:
@@ -215,11 +215,11 @@ def kept_in(folder: Path | None, make: Callable[[], Model]) -> Model:
     return store.model(folder, make) if folder else make()
 
 
-def told(text: str) -> None:
+def report(text: str) -> None:
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
 
 def progress(step: int, total: int, loss: float) -> None:
     if step % 100 == 0:
-        told(f"{step}/{total} {loss:.4f}")
+        report(f"{step}/{total} {loss:.4f}")

@@ -26,26 +26,26 @@ def main(options: Namespace) -> None:
     model = train_lesions(
         patients, "casewise-brain-lesions", plan(SHIPPED, "joint", 0), lesion=LESION, kept=kept, progress=progress
     )
-    told = [row for fold in range(len(folds(patients))) for row in unit(SHIPPED, fold, 0)]
+    measured = [row for fold in range(len(folds(patients))) for row in unit(SHIPPED, fold, 0)]
     # In half precision, which is half as large.
-    model = replace(best(told).given_to(model), weights={name: tensor.half() for name, tensor in model.weights.items()})
+    model = replace(best(measured).given_to(model), weights={name: tensor.half() for name, tensor in model.weights.items()})
     network = {**model.spec.network, "calibration": calibrations(slab_rows())}
     model = replace(model, spec=replace(model.spec, network=network))
-    ship(model, "brain_lesions", rows(judged(told)[0]), options.output)
+    ship(model, "brain_lesions", rows(judged(measured)[0]), options.output)
     shutil.rmtree(kept, ignore_errors=True)
 
 
-def rows(told: list[dict[str, Any]]) -> list[Row]:
+def rows(measured: list[dict[str, Any]]) -> list[Row]:
     """By patient, all sequences that the patient has, joint training."""
-    full, made = everything(told), []
-    kinds = {row["patient"]: row["category"] for row in told}
+    full, made = everything(measured), []
+    kinds = {row["patient"]: row["category"] for row in measured}
     for title, measure in (
         ("Dice of the map", "dice"),
         (f"share of lesions of {LEAST_ML} ml or more that are found", "sensitivity"),
         ("false pieces a patient", "false"),
         ("AUROC, slices with a lesion against those without, within a patient", "slice_auc"),
     ):
-        found = values(told, SHIPPED, "joint", measure, full)
+        found = values(measured, SHIPPED, "joint", measure, full)
         made.append(mean_row(title, f"{len(found)} patients, three-fold", list(found.values())))
         if measure != "slice_auc":
             for kind in (GLIOMA, HYPERINTENSITY, SCLEROSIS):

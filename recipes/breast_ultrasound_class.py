@@ -63,8 +63,8 @@ def main(options: Namespace) -> None:
     rows = [accuracy_row(scores, everything, on), auc_row(scores, everything, "malignant", on)]
     lesions = [number for number, case in enumerate(everything) if case.category != "normal"]
     both = [everything[number] for number in lesions]
-    told = [{"malignant": scores[n]["malignant"] / (scores[n]["malignant"] + scores[n]["benign"])} for n in lesions]
-    rows.append(auc_row(told, both, "malignant", f"the {len(both)} pictures with a lesion, five-fold"))
+    odds = [{"malignant": scores[n]["malignant"] / (scores[n]["malignant"] + scores[n]["benign"])} for n in lesions]
+    rows.append(auc_row(odds, both, "malignant", f"the {len(both)} pictures with a lesion, five-fold"))
     shift = malignant_shift(scores, everything)
     after = [moved(score, shift) for score in scores]
     for answers, said in ((scores, "as trained"), (after, "calibrated")):

@@ -31,14 +31,14 @@ def main(options: Namespace) -> None:
 def rows() -> list[Row]:
     """What ``python -m benchmarks.regions`` kept: every figure of patients that the network measured was not trained on."""
     found = json.loads(RESULTS.read_text(encoding="utf-8"))
-    told = [
+    found_rows = [
         _row(f"Dice, {name.replace('_', ' ')}", "JSRT (Japan), five-fold, 45 patients", value)
         for name, value in found["five_fold"].items()
     ]
     names = {"jsrt": "JSRT (Japan)", "shenzhen": "Shenzhen (China)", "montgomery": "Montgomery (USA)"}
     for site, value in found["sites"].items():
-        told.append(_row("Dice, lungs", f"{names[site]}, its {value['count']} patients left out of training", value))
-    return told
+        found_rows.append(_row("Dice, lungs", f"{names[site]}, its {value['count']} patients left out of training", value))
+    return found_rows
 
 
 def _row(what: str, on: str, value: Mapping[str, float]) -> Row:

@@ -24,7 +24,7 @@ from casewise.chest.region_sides import Evidence
 from casewise.formats import read
 from casewise.models.shipped import load
 from experiments import datasets
-from recipes._common import Recipe, told
+from recipes._common import Recipe, report
 
 SITES = {
     "JSRT (Japan)": ("jsrt/images/*.png", "jsrt-more/images/*.jpg"),
@@ -55,7 +55,7 @@ def films() -> Films:
         for path in paths:
             features, outlines = differences(model, seen_by(model, read(path)), Pose(), "cpu")
             rows.append((site, features, np.zeros(9) if outlines is None else outlines))
-        told(f"{site}: {len(paths)} films")
+        report(f"{site}: {len(paths)} films")
     return Films(np.array([row[0] for row in rows]), *(np.array([row[k] for row in rows], np.float64) for k in (1, 2)))
 
 
@@ -105,13 +105,13 @@ def main(options: Namespace) -> None:
     scales = [float(np.std(scores)) for scores in raw]
     scores = [values / scale for values, scale in zip(raw, scales, strict=True)]
     weights = [fitted(values, found.site, c) / scale for values, c, scale in zip(kinds, STRENGTHS, scales, strict=True)]
-    told(f"deviation of both scores' sum: {np.std(scores[0] + scores[1]):.2f}")
+    report(f"deviation of both scores' sum: {np.std(scores[0] + scores[1]):.2f}")
     WEIGHTS.parent.mkdir(exist_ok=True)
     save_file({"features": weights[0].astype(np.float16), "outlines": weights[1].astype(np.float32)}, WEIGHTS)
     path = WEIGHTS.parent / "card.md"
     card = re.sub(r"(\|.*\n)+", "\n".join(table(found, scores)) + "\n", path.read_text(encoding="utf-8"), count=1)
     path.write_text(re.sub(r"fitted to: \d+ films", f"fitted to: {len(found.site)} films", card), encoding="utf-8")
-    told(card)
+    report(card)
 
 
 RECIPE = Recipe(__doc__, main)

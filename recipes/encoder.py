@@ -24,7 +24,7 @@ from casewise.models import Model, Preparation, Spec
 from casewise.training import Settings, fit
 from casewise.training.samples import samples_of
 from experiments import datasets
-from recipes._common import Recipe, progress, told, with_card
+from recipes._common import Recipe, progress, report, with_card
 from recipes.licences import DATA
 
 SETS = (  # those that may be used so
@@ -80,7 +80,7 @@ def main(given: Namespace) -> None:
     aside = [int(hashlib.blake2b(str(case.subject).encode()).hexdigest(), 16) % 10 == 0 for case in everything]
     training = [case for case, held in zip(everything, aside, strict=True) if not held]
     held_out = [case for case, held in zip(everything, aside, strict=True) if held]
-    told(f"{len(training)} images to train on, {len(held_out)} held out: {Counter(c.category for c in held_out)}")
+    report(f"{len(training)} images to train on, {len(held_out)} held out: {Counter(c.category for c in held_out)}")
     start = Model.initial("casewise-encoder", SPEC)
     settings = Settings(steps=given.steps, batch=16, rate=2e-3, device=given.device)
     model = fit(start, training, settings=settings, method="initial", progress=progress)
@@ -95,7 +95,7 @@ def main(given: Namespace) -> None:
         "precision_at_10_of_thumbnails": precision(thumbs, labels, numbers),
         "held_out_images": float(len(held_out)),
     }
-    told(str(measures))
+    report(str(measures))
     model = Model(model.name, model.spec, model.weights, replace(model.lineage.measured(**measures), training_data=DATA["encoder"]))
     with_card("encoder", model.save, given.output)
 

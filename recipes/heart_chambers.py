@@ -30,7 +30,7 @@ THEN = replace(FIRST, steps=2700, augmentation="strong")
 WEIGHT = 10  # of a structure's pixel against one of the background, at first
 NETWORK = {"kind": "unet", "channels": [8, 16, 32, 64], "patch": 2}
 TURNS = [(quarters, mirrored) for quarters in range(4) for mirrored in (False, True)]
-TOLD = [(1, False), (0, True), (3, True)]
+TESTED = [(1, False), (0, True), (3, True)]
 ASIDE = 5  # patients whom the model never sees
 
 
@@ -70,7 +70,7 @@ def main(options: Namespace) -> None:
 
     def answer(case: Case) -> dict[str, float]:
         upright = dice_of(model, case, STRUCTURES)
-        others = [dice_of(model, turned(case, *turn), STRUCTURES) for turn in TOLD]
+        others = [dice_of(model, turned(case, *turn), STRUCTURES) for turn in TESTED]
         return upright | {f"{name}, turned or mirrored": float(np.mean([other[name] for other in others])) for name in upright}
 
     rows = dice_rows([answer(case) for case in unseen], unseen, f"ACDC, {ASIDE} patients never seen")

@@ -23,7 +23,7 @@ from experiments.interactive.anatomy import Anatomy, mixed, sections_of
 from experiments.interactive.network import AS_SEEN, NETWORK, OBJECT
 from experiments.interactive.pictures import Tasks, cases_without_masks, labelled_cases, organs, plates_of
 from experiments.splits import by_patient
-from recipes._common import Recipe, Row, kept_in, mean_row, progress, ship, staged, told
+from recipes._common import Recipe, Row, kept_in, mean_row, progress, report, ship, staged
 
 ALL = ((0.2, 0.27, 0.08, 0.35, 0.1), (0.45, 0.6))
 MORE_WALLS = ((0.17, 0.25, 0.07, 0.41, 0.1), (0.55, 0.65))  # walls around cavities are what most strokes are spent on
@@ -43,7 +43,7 @@ class Stage:
 
     tasks : what :class:`Tasks` is given. anatomy : share of tasks that are organs, or shaped as they are. habits : of the simulated
     user. draws : added to the seed, so that later stages see other tasks; of several, the weights that each leads to are averaged.
-    told : how many of the prompts in ``LATER`` it is given.
+    later : how many of the prompts in ``LATER`` it is given.
     """
 
     steps: int
@@ -51,7 +51,7 @@ class Stage:
     tasks: tuple[tuple[float, ...], tuple[float, float]] | tuple[tuple[float, ...], tuple[float, float], float]
     habits: Habits
     draws: tuple[int, ...] = (0,)
-    told: int = 0
+    later: int = 0
     anatomy: float = 0.0
 
     def settings(self, seed: int) -> Settings:
@@ -67,10 +67,10 @@ STAGES = (
     Stage(2600, 8e-4, HOLLOW, Habits(6, 0.15, prior=0.25, grids=FINER, narrow=0.45, best=1.0, bias=0.4), (7,), 2, 0.2),
 )
 SIZE = (64, 64)
-LATER = ("prior", "slack")  # what the first stage is not told
+LATER = ("prior", "slack")  # what the first stage does not get
 FIRST = tuple(name for name in PROMPTS if name not in LATER)
 SPEC = Spec("segmentation", NETWORK | {"prompts": list(FIRST)}, Preparation(2, SIZE), structures=(OBJECT,))
-TOLD = {"heart": "ACDC, heart MR, unseen structures", "lesions": "lesions on FLAIR, unseen", "films": "radiographs"}
+TITLES = {"heart": "ACDC, heart MR, unseen structures", "lesions": "lesions on FLAIR, unseen", "films": "radiographs"}
 
 
 def trained(seed: int = 0, folder: Path | None = None, stages: Sequence[Stage] = STAGES) -> Model:
@@ -80,11 +80,11 @@ def trained(seed: int = 0, folder: Path | None = None, stages: Sequence[Stage] =
     labelled, _ = labelled_cases()
     cases = [*labelled, *cases_without_masks()]
     plates = [made for case in cases for made in plates_of(case)]
-    told(f"{len(cases)} images, {len(plates)} pictures, {sum(bool(one.objects) for one in plates)} of them labelled")
+    report(f"{len(cases)} images, {len(plates)} pictures, {sum(bool(one.objects) for one in plates)} of them labelled")
     anatomy = Anatomy([section for case in organs() for section in sections_of(case)])
 
     def stage_done(model: Model, stage: Stage, number: int) -> Model:
-        model = widened(model, tuple(name for name in PROMPTS if name in (*FIRST, *LATER[: stage.told])))
+        model = widened(model, tuple(name for name in PROMPTS if name in (*FIRST, *LATER[: stage.later])))
         tasks = mixed(Tasks(plates, *stage.tasks), anatomy, stage.anatomy)
         source = UserInTheLoop(tasks, "casewise-interactive-2d", SIZE, stage.habits, prompts_of(model.spec.network))
         begin = partial(fit, model, cases, method="initial", progress=progress, source=source)
@@ -124,7 +124,7 @@ def widened(model: Model, prompts: Sequence[str]) -> Model:
 
 def main(given: Namespace) -> None:
     model = trained(given.seed, given.folder)
-    ship(model, "interactive_2d", tables(model, TOLD), given.output)
+    ship(model, "interactive_2d", tables(model, TITLES), given.output)
 
 
 def options(parser: ArgumentParser) -> None:
@@ -144,12 +144,12 @@ def _after(strokes: int, row: dict) -> float:
 
 def _table(rows: list[dict], group: str, title: str) -> list[Row]:
     mine = [row for row in rows if row["group"] == group]
-    told_rows = []
+    found = []
     for count in (0, 1, 2, 4, 8):
         values = list(by_patient(mine, partial(_after, count)).values())
         what = "Dice after the box" if count == 0 else f"Dice after {count} stroke{'s' if count > 1 else ''}"
-        told_rows.append(mean_row(what, f"{title}, {len(mine)} tasks of {len(values)} patients", values))
-    return told_rows
+        found.append(mean_row(what, f"{title}, {len(mine)} tasks of {len(values)} patients", values))
+    return found
 
 
 RECIPE = Recipe(__doc__, main, options)

@@ -21,11 +21,11 @@ from casewise.models.networks.prompts import prompts_of
 from casewise.training import Settings, fit
 from experiments.interactive.volumes import GRID, Block, VolumeTasks, blocks, volumes
 from recipes import interactive_2d
-from recipes._common import Recipe, progress, ship, staged, told
+from recipes._common import Recipe, progress, report, ship, staged
 from recipes.interactive_2d import OBJECT, options, tables
 from recipes.interactive_2d import trained as begun_with
 
-TOLD = {"hippocampus": "hippocampus, T1, unseen", "tumour": "glioma on FLAIR, unseen"}
+TITLES = {"hippocampus": "hippocampus, T1, unseen", "tumour": "glioma on FLAIR, unseen"}
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def trained(pictures: Model, seed: int = 0, folder: Path | None = None, made: Se
     """The trained model; ``folder`` keeps what each stage came to."""
     cases = list(volumes())
     draw = VolumeTasks(made or blocks(cases))
-    told(f"{len(draw.blocks)} volumes, {sum(len(one.objects) for one in draw.blocks)} objects")
+    report(f"{len(draw.blocks)} volumes, {sum(len(one.objects) for one in draw.blocks)} objects")
 
     def stage_done(model: Model, stage: Stage, number: int) -> Model:
         prompts = prompts_of(model.spec.network)
@@ -78,7 +78,7 @@ def trained(pictures: Model, seed: int = 0, folder: Path | None = None, made: Se
 def main(given: Namespace) -> None:
     pictures = begun_with(given.seed, given.folder and given.folder / "pictures", interactive_2d.STAGES[:BEGUN])
     model = trained(pictures, given.seed, given.folder)
-    ship(model, "interactive_3d", tables(model, TOLD), given.output)
+    ship(model, "interactive_3d", tables(model, TITLES), given.output)
 
 
 RECIPE = Recipe(__doc__, main, options)

@@ -22,13 +22,13 @@ from experiments.nodules.films import detector, films
 from experiments.nodules.measured import CROSSED, clean, false_marks, film_auc, groups, measured, outcomes, reported
 from experiments.nodules.networks import MEMBERS, first, together
 from experiments.nodules.second_look import Row as FilmRow
-from recipes._common import Recipe, Row, ship, told
+from recipes._common import Recipe, Row, report, ship
 
 
 def main(options: Namespace) -> None:
     model = together([first(member) for member in MEMBERS]) if options.networks else detector()
     found, judge = measured(films())
-    told(f"marks where a film reaches {judge.film_from:.3f}, from {judge.mark_from:.3f} on")
+    report(f"marks where a film reaches {judge.film_from:.3f}, from {judge.mark_from:.3f} on")
     ship(with_judge(model, judge), "irregularities", rows(found[CROSSED]), options.output)
 
 

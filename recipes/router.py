@@ -13,7 +13,7 @@ from dataclasses import replace
 from casewise.case import Case
 from casewise.routing.training import SETTINGS, Plan, train_router
 from experiments.routing import SOURCES, cases, parts
-from recipes._common import Recipe, progress, told, with_card
+from recipes._common import Recipe, progress, report, with_card
 from recipes.licences import DATA
 
 
@@ -31,7 +31,7 @@ def parted() -> tuple[list[Case], list[Case]]:
 
 def main(options: Namespace) -> None:
     training, validation = parted()
-    told(f"{len(training)} images to train on: {Counter((c.site, c.category) for c in training)}")
+    report(f"{len(training)} images to train on: {Counter((c.site, c.category) for c in training)}")
     router = train_router(
         training,
         "casewise-router",
@@ -40,7 +40,7 @@ def main(options: Namespace) -> None:
         settings=replace(SETTINGS, steps=options.steps, device="cpu"),
         progress=progress,
     )
-    told(f"{dict(router.measures)}")
+    report(f"{dict(router.measures)}")
     model = replace(router.model, lineage=replace(router.model.lineage, training_data=DATA["router"]))
     with_card("router", replace(router, model=model).save, options.output)
 

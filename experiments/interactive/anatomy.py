@@ -18,7 +18,7 @@ from experiments.interactive.shapes import in_one_grey, recoloured
 Draw = Callable[[np.random.Generator], tuple[np.ndarray, np.ndarray]]
 _EDGE = 192  # pixels that a slice's longer side is brought to
 _LEAST = 24  # pixels of an organ in a slice
-_TOLD = 0.07  # by which an organ's grey differs from what is around it, at least
+_CONTRAST = 0.07  # by which an organ's grey differs from what is around it, at least
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class Anatomy:
             if len(near):
                 mask = mask | (section.parts == int(rng.choice(near)))
         picture = recoloured(section.picture, section.parts, rng) if rng.random() < self.scenes else section.picture
-        return (picture if _told(picture, mask) else in_one_grey(picture, mask, rng)), mask
+        return (picture if _visible(picture, mask) else in_one_grey(picture, mask, rng)), mask
 
 
 def mixed(tasks: Draw, anatomy: Draw, share: float) -> Draw:
@@ -81,6 +81,6 @@ def _section(plane: np.ndarray, masks: dict[int, np.ndarray]) -> Section:
     return Section(picture, renumbered, tuple(int(renumbered[parts == n][0]) for n in organs))
 
 
-def _told(picture: np.ndarray, mask: np.ndarray) -> bool:
+def _visible(picture: np.ndarray, mask: np.ndarray) -> bool:
     around = binary_dilation(mask, iterations=3) & ~mask
-    return bool(mask.any() and around.any() and abs(picture[mask].mean() - picture[around].mean()) >= _TOLD)
+    return bool(mask.any() and around.any() and abs(picture[mask].mean() - picture[around].mean()) >= _CONTRAST)

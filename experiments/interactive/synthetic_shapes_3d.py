@@ -11,8 +11,8 @@ from scipy.ndimage import affine_transform, binary_dilation, gaussian_filter
 
 Volume = np.ndarray  # (row, column, plane) float32, 0…1
 Mask = np.ndarray  # (row, column, plane) bool
-_TOLD = 0.045  # by which a voxel beside an object differs from it, where its border can be seen
-_SEEN = 0.35  # of the border, at least
+_CONTRAST = 0.045  # by which a voxel beside an object differs from it, where its border can be seen
+_SHARE = 0.35  # of the border, at least
 
 
 def body(shape: tuple[int, ...], rng: np.random.Generator) -> tuple[Mask, Mask]:
@@ -109,17 +109,17 @@ def painted_faintly(picture: Volume, mask: Mask, rng: np.random.Generator, inner
     return np.clip(mixed + _grain(mask.shape, 0.04, rng), 0, 1).astype(np.float32)
 
 
-def seen(picture: Volume, mask: Mask) -> float:
+def visible_share(picture: Volume, mask: Mask) -> float:
     """The share of an object's border at which its grey ends."""
     around = binary_dilation(mask, iterations=2) & ~mask
     if not around.any() or not mask.any():
         return 0.0
-    return float((np.abs(gaussian_filter(picture, 0.7)[around] - picture[mask].mean()) >= _TOLD).mean())
+    return float((np.abs(gaussian_filter(picture, 0.7)[around] - picture[mask].mean()) >= _CONTRAST).mean())
 
 
-def told(picture: Volume, mask: Mask) -> bool:
+def visible(picture: Volume, mask: Mask) -> bool:
     """Whether enough of its border can be seen."""
-    return seen(picture, mask) >= _SEEN
+    return visible_share(picture, mask) >= _SHARE
 
 
 def _levels(count: int, rng: np.random.Generator) -> np.ndarray:
@@ -139,7 +139,7 @@ def _own_grey(grey: Volume, mask: Mask, levels: np.ndarray, rng: np.random.Gener
     around = grey[binary_dilation(mask, iterations=2) & ~mask]
     for _ in range(6):
         own = float(rng.choice(levels)) + float(rng.choice((0.0, rng.normal(0, 0.08))))
-        if (np.abs(around - own) >= _TOLD).mean() >= _SEEN:
+        if (np.abs(around - own) >= _CONTRAST).mean() >= _SHARE:
             return own
     return float(np.median(around)) + float(rng.choice((-1, 1))) * rng.uniform(0.06, 0.2)
 

@@ -23,7 +23,7 @@ from casewise.case import Case
 from casewise.intensity import percentile_range, rescaled
 from experiments.cases import series_without_masks
 from experiments.interactive.pictures import organs, sclerosis
-from experiments.interactive.synthetic_shapes_3d import body, painted_faintly, scene, told
+from experiments.interactive.synthetic_shapes_3d import body, painted_faintly, scene, visible
 
 Task = tuple[np.ndarray, np.ndarray]
 EDGE = 144  # voxels of a volume's longest side that are kept
@@ -178,7 +178,7 @@ class VolumeTasks:
         parts = _labels(one, window)
         picture, mask = one.picture[window], mask[window]
         made = scene(picture, parts, mask, rng)
-        return (made if told(made, mask) else painted_faintly(picture, mask, rng)), mask
+        return (made if visible(made, mask) else painted_faintly(picture, mask, rng)), mask
 
 
 def _any(blocks: Sequence[Block], rng: np.random.Generator) -> Block:

@@ -58,14 +58,14 @@ def rows(network: str, seed: int) -> list[dict[str, Any]]:
             model = train_lesions(others, "nodules", plan)
             for n in aside:
                 image, truth = everything[n].load((RADIOGRAPH,))
-                told = predict(model, replace(image, header=Header(sequences=(RADIOGRAPH,))), each=False)
-                chance = told.score if told.score is not None else told.classes["malignant"]
+                answer = predict(model, replace(image, header=Header(sequences=(RADIOGRAPH,))), each=False)
+                chance = answer.score if answer.score is not None else answer.classes["malignant"]
                 found.append(
                     {"network": network, "way": way, "seed": seed, "patient": everything[n].subject}
                     | {
                         "malignant": everything[n].category == "malignant",
                         "chance": chance,
-                        "dice": dice(told.mask, np.asarray(truth)),
+                        "dice": dice(answer.mask, np.asarray(truth)),
                     }
                 )
     return found

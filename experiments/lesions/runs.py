@@ -97,11 +97,11 @@ def _unit(network: str, fold: int, seed: int) -> list[dict[str, Any]]:
             continue
         model = trained(others, network, way, seed, f"{network.replace(' ', '_')}-{way}-{fold}-{seed}")
         for n in numbers:
-            rows += [common | row for row in told(model, patients[n], network, way, f"{model.name}")]
+            rows += [common | row for row in patient_rows(model, patients[n], network, way, f"{model.name}")]
     return rows
 
 
-def told(model: Model, patient: Labelled, network: str, way: str, name: str) -> list[dict[str, Any]]:
+def patient_rows(model: Model, patient: Labelled, network: str, way: str, name: str) -> list[dict[str, Any]]:
     """A row for each subset of the sequences that the patient has; but for joint training only all together."""
     names = sequences(network)
     image, _ = patient.load(names)

@@ -44,27 +44,27 @@ FINE = Preparation(2, (192, 192))
 NAME = "casewise-chest-regions"
 
 
-def with_lungs(cases: Sequence[Case], told: Progress | None = None) -> Model:
+def with_lungs(cases: Sequence[Case], progress: Progress | None = None) -> Model:
     """The first step: every film's lungs; a seventh of the cases chooses among the states of the training."""
     training, validation = split(cases)
     start = Model.initial(NAME, SPEC, LUNGS.seed)
-    return fit(start, training, settings=LUNGS, validation=validation, method="initial", progress=told)
+    return fit(start, training, settings=LUNGS, validation=validation, method="initial", progress=progress)
 
 
-def with_heart(model: Model, films: Sequence[Case], told: Progress | None = None) -> Model:
+def with_heart(model: Model, films: Sequence[Case], progress: Progress | None = None) -> Model:
     """The second step: ``model`` continued on films of which some have a heart's outline, and on what is no upright chest."""
-    return _continued(model, films, REGIONS, "h-hx", told)
+    return _continued(model, films, REGIONS, "h-hx", progress)
 
 
-def finished(model: Model, films: Sequence[Case], told: Progress | None = None) -> Model:
+def finished(model: Model, films: Sequence[Case], progress: Progress | None = None) -> Model:
     """The third step: as the second, at a lower rate and with more of the films that have a heart's outline."""
-    return _continued(model, films, FINISH, "hhh-hhhx", told)
+    return _continued(model, films, FINISH, "hhh-hhhx", progress)
 
 
-def finer(model: Model, films: Sequence[Case], told: Progress | None = None) -> Model:
+def finer(model: Model, films: Sequence[Case], progress: Progress | None = None) -> Model:
     """The fourth step: a finer grid, and hearts as ``model`` outlines them where nobody did."""
     start = Model(model.name, replace(model.spec, preparation=FINE), model.weights, model.lineage)
-    return _continued(start, films, FINER, "hh-hh-hx", told, [with_guessed_heart(film, model) for film in films])
+    return _continued(start, films, FINER, "hh-hh-hx", progress, [with_guessed_heart(film, model) for film in films])
 
 
 def with_guessed_heart(film: Case, model: Model) -> Case:
@@ -84,13 +84,13 @@ def _continued(
     films: Sequence[Case],
     settings: Settings,
     row: str,
-    told: Progress | None,
+    progress: Progress | None,
     shown: Sequence[Case] | None = None,
 ) -> Model:
     """``shown`` : the films as they are shown, where that is not as they are drawn."""
     others = no_chests(films)
     order = mixture([*films, *others], len(films), settings, row)
-    return fit(model, [*(shown or films), *others], order, settings=settings, progress=told)
+    return fit(model, [*(shown or films), *others], order, settings=settings, progress=progress)
 
 
 def mixture(cases: Sequence[Case], films: int, settings: Settings, row: str) -> list[int]:

@@ -14,7 +14,7 @@ from casewise.image import Image
 from casewise.interaction.simulation.pictures import Habits
 from casewise.interaction.simulation.volumes import VolumesInTheLoop
 from casewise.models.networks.prompts import PROMPTS
-from experiments.interactive.synthetic_shapes_3d import body, scene, seen
+from experiments.interactive.synthetic_shapes_3d import body, scene, visible_share
 from experiments.interactive.volumes import Block, VolumeTasks, block
 from tests.interaction.conftest import ball_volume
 
@@ -71,7 +71,7 @@ def test_some_of_a_scenes_object_can_be_seen_and_often_some_of_it_not(made):
         rng = np.random.default_rng(seed)
         mask, inner = body(parts.shape, rng)
         if mask.sum() >= 60:
-            shares.append(seen(scene(made.picture[:44, :44, :44], parts, mask, rng, inner), mask))
+            shares.append(visible_share(scene(made.picture[:44, :44, :44], parts, mask, rng, inner), mask))
     assert len(shares) >= 8 and np.median(shares) > 0.3 and min(shares) < 0.9
 
 
