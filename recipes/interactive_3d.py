@@ -69,8 +69,8 @@ def trained(pictures: Model, seed: int = 0, folder: Path | None = None, made: Se
     def stage_done(model: Model, stage: Stage, number: int) -> Model:
         prompts = prompts_of(model.spec.network)
         source = VolumesInTheLoop(draw, "casewise-interactive-3d", stage.size, HABITS, prompts, planes=stage.planes)
-        kept = {"checkpoint": folder / f"{number}.pt" if folder else None, "progress": progress}
-        return fit(model, cases, settings=stage.settings(seed), method="continued", source=source, **kept)
+        checkpoint, settings = folder and folder / f"{number}.pt", stage.settings(seed)
+        return fit(model, cases, settings=settings, method="continued", checkpoint=checkpoint, progress=progress, source=source)
 
     return staged(begun(pictures), STAGES, stage_done, folder)
 
