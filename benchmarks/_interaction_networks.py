@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from casewise.case import Case
-from casewise.interaction.simulation.pictures import Habits, UserInTheLoop
-from casewise.interaction.simulation.volumes import VolumesInTheLoop
+from casewise.interaction.simulation.pictures import Habits, SimulatedUser
+from casewise.interaction.simulation.volumes import SimulatedUserInVolumes
 from casewise.models import Model, Preparation, Spec
 from casewise.models.networks.prompts import PROMPTS
-from casewise.training import Settings, fit
+from casewise.training import Batches, Settings, fit
 from experiments.interactive.network import AS_SEEN, NETWORK, OBJECT
 from experiments.interactive.pictures import Tasks, cases_without_masks, organs, plates_of, sclerosis
 from experiments.interactive.volumes import GRID, VolumeTasks, blocks, volumes
@@ -31,8 +31,7 @@ _FILMS = "mednist/Hand"  # radiographs too
 _TRIED = 30  # steps that say how many there is time for
 _KEPT = 50  # steps after which a training is kept
 
-Source = UserInTheLoop
-Make = Callable[["Network"], tuple[list[Case], Source]]
+Make = Callable[["Network"], Batches]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,28 +80,25 @@ def trained(network: Network, folder: Path, seed: int = 0, make: Make | None = N
         known = json.loads(record.read_text())
         return Trained(Model.load(done), known["steps"], known["seconds"])
     folder.mkdir(parents=True, exist_ok=True)
-    cases, source = (make or _made)(network)
+    batches = (make or _made)(network)
     model = network.initial(seed)
-    known = (
-        json.loads(record.read_text()) if record.exists() else {"steps": _affordable(network, cases, source, seed), "seconds": 0.0}
-    )
+    known = json.loads(record.read_text()) if record.exists() else {"steps": _affordable(network, batches, seed), "seconds": 0.0}
     record.write_text(json.dumps(known))
     clock = _Clock(record, known)
     settings, checkpoint = network.training(known["steps"], seed), folder / "checkpoint.pt"
-    model = fit(model, cases, settings=settings, method="initial", checkpoint=checkpoint, progress=clock, source=source)
+    model = fit(model, batches, settings=settings, method="initial", checkpoint=checkpoint, progress=clock)
     model.save(done)
     return Trained(model, known["steps"], json.loads(record.read_text())["seconds"])
 
 
-def _affordable(network: Network, cases: list[Case], source: Source, seed: int) -> int:
+def _affordable(network: Network, batches: Batches, seed: int) -> int:
     """Steps that the network's seconds are enough for, by a trial's."""
     ends: list[float] = []
     fit(
         network.initial(seed),
-        cases,
+        batches,
         settings=network.training(_TRIED, seed),
         progress=lambda step, total, loss: ends.append(time.process_time()),
-        source=source,
     )
     rounds = HABITS.rounds  # the first ones prepare the libraries
     return max(1, round(network.seconds * (len(ends) - rounds) / (ends[-1] - ends[rounds - 1])))
@@ -121,14 +117,15 @@ class _Clock:
             self._file.write_text(json.dumps(self._known | {"seconds": round(spent, 1)}))
 
 
-def _made(network: Network) -> tuple[list[Case], Source]:
+def _made(network: Network) -> Batches:
     if network.dims == 3:
         cases = [_without_lungs(case) for case in volumes()]
         draw = VolumeTasks(blocks(cases))
-        return cases, VolumesInTheLoop(draw, "networks for volumes", _SIZE[3], prompts=PROMPTS)
+        return SimulatedUserInVolumes(draw, "networks for volumes", _SIZE[3], prompts=PROMPTS, cases=[case.key for case in cases])
     cases = list(pictures())
     plates = [made for case in cases for made in plates_of(case)]
-    return cases, UserInTheLoop(Tasks(plates, *TASKS), "networks for pictures", _SIZE[2], HABITS, PROMPTS)
+    keys = [case.key for case in cases]
+    return SimulatedUser(Tasks(plates, *TASKS), "networks for pictures", _SIZE[2], HABITS, PROMPTS, keys)
 
 
 def pictures() -> Iterator[Case]:

@@ -16,6 +16,7 @@ from casewise.adaptation.refinement import Plan, judged, part, refine_on
 from casewise.case import Case, Structure
 from casewise.models import Model, Prediction, blend
 from casewise.models.averaging import between
+from casewise.models.tasks import Classification
 from casewise.training import Input, Settings, dice, fit, train_classifier, train_segmenter
 from casewise.training.samples import samples_of
 from experiments import cases as _cases
@@ -324,7 +325,7 @@ def value(prediction: Prediction, case: Case, model: Model) -> float:
 
 def transferred(model: Model, case: Case, similar: Sequence[Case]) -> float:
     """The answer of the similar cases' labels alone: their mean mask above one half, or the share of tuberculosis."""
-    if model.task == "classification":
+    if isinstance(model.kind, Classification):
         return float(np.mean([other.category == "tuberculosis" for other in similar]))
     middle = [samples_of(other, model.spec, everything=True) for other in similar]
     mean = torch.stack([samples[len(samples) // 2].target.float() for samples in middle]).mean(dim=0)

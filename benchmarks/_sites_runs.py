@@ -95,9 +95,9 @@ def _continued(
     settings = replace(SECOND, seed=unit.seed)
     for how in ORDERS:
         shown = paced(ranked(scores, how, unit.seed), "growing", settings.steps, settings.batch, unit.seed)
-        yield how, fit(start, second, shown, settings=settings)
+        yield how, fit(start, second, order=shown, settings=settings)
         mixed = rehearsed(shown, len(second), len(first), settings.steps * settings.batch, unit.seed)
-        yield f"{how}, first site in between", fit(start, [*second, *first], mixed, settings=settings)
+        yield f"{how}, first site in between", fit(start, [*second, *first], order=mixed, settings=settings)
 
 
 def _deployed(model: Model, site: Site, unit: Unit) -> Iterator[dict[str, object]]:
@@ -109,7 +109,7 @@ def _deployed(model: Model, site: Site, unit: Unit) -> Iterator[dict[str, object
     for how, count in itertools.product(CHOICES, COUNTS):
         chosen = [site.training[n] for n in ranked(scores, how, unit.seed)[:count]]
         order = paced(range(count), "rounds", settings.steps, settings.batch, unit.seed)
-        tuned = fit(model, chosen, order, settings=settings)
+        tuned = fit(model, chosen, order=order, settings=settings)
         yield from _tested(tuned, site, {**common, "arm": how, "count": count})
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 
 from casewise.abnormality.differences import calibrated
-from casewise.abnormality.inpainting import train_completion
+from casewise.abnormality.inpainting import train_inpainting
 from casewise.case import Case
 from casewise.statistics import interval
 from experiments.abnormality.cases import chests, normal_case, patients
@@ -39,7 +39,7 @@ def main(options: Namespace) -> None:
         cases = normal(kind)
         name = f"casewise-abnormality-{kind}"
         checkpoint = WORK / f"{kind}-shipped.checkpoint"
-        model = train_completion(cases, name, BRAIN if kind == "brain" else CHEST, progress, checkpoint)
+        model = train_inpainting(cases, name, BRAIN if kind == "brain" else CHEST, progress, checkpoint)
         model = calibrated(model, cases)
         scores, threshold = normal_limits(kind)
         network = {**model.spec.network, "normal": scores, "threshold": threshold}

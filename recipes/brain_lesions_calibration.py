@@ -20,9 +20,9 @@ from casewise.examination.normalisation import normalised
 from casewise.header import Header
 from casewise.image import Image
 from casewise.lesions import predict
-from casewise.lesions.brightness import Brightness
 from casewise.lesions.calibration import Candidate, calibrated
 from casewise.models import Model
+from casewise.models.tasks.lesions import Brightness
 from experiments.cases import brain_files
 from experiments.lesions.cases import WORK, brains, folds
 from experiments.lesions.runs import SHIPPED, limited

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import torch
 
-from casewise.interaction.simulation.pictures import Habits, UserInTheLoop
+from casewise.interaction.simulation.pictures import Habits, SimulatedUser
 from casewise.models import Model, Preparation, Spec
 from casewise.models.networks.prompts import PROMPTS, prompts_of
 from casewise.training import Settings, fit
@@ -86,8 +86,9 @@ def trained(seed: int = 0, folder: Path | None = None, stages: Sequence[Stage] =
     def stage_done(model: Model, stage: Stage, number: int) -> Model:
         model = widened(model, tuple(name for name in PROMPTS if name in (*FIRST, *LATER[: stage.later])))
         tasks = mixed(Tasks(plates, *stage.tasks), anatomy, stage.anatomy)
-        source = UserInTheLoop(tasks, "casewise-interactive-2d", SIZE, stage.habits, prompts_of(model.spec.network))
-        begin = partial(fit, model, cases, method="initial", progress=progress, source=source)
+        prompts, keys = prompts_of(model.spec.network), [case.key for case in cases]
+        users = SimulatedUser(tasks, "casewise-interactive-2d", SIZE, stage.habits, prompts, keys)
+        begin = partial(fit, model, users, method="initial", progress=progress)
         return averaged([_way(begin, stage.settings(seed + draw), folder and folder / f"{number}-{draw}") for draw in stage.draws])
 
     return staged(Model.initial("casewise-interactive-2d", SPEC, seed), stages, stage_done, folder)

@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 
 from casewise.interaction.simulation.pictures import Habits
-from casewise.interaction.simulation.volumes import WARP, VolumesInTheLoop
+from casewise.interaction.simulation.volumes import WARP, SimulatedUserInVolumes
 from casewise.models import Model, Preparation, Spec
 from casewise.models.networks.prompts import prompts_of
 from casewise.training import Settings, fit
@@ -68,9 +68,10 @@ def trained(pictures: Model, seed: int = 0, folder: Path | None = None, made: Se
 
     def stage_done(model: Model, stage: Stage, number: int) -> Model:
         prompts = prompts_of(model.spec.network)
-        source = VolumesInTheLoop(draw, "casewise-interactive-3d", stage.size, HABITS, prompts, planes=stage.planes)
+        name, keys = "casewise-interactive-3d", [case.key for case in cases]
+        users = SimulatedUserInVolumes(draw, name, stage.size, HABITS, prompts, planes=stage.planes, cases=keys)
         checkpoint, settings = folder and folder / f"{number}.pt", stage.settings(seed)
-        return fit(model, cases, settings=settings, method="continued", checkpoint=checkpoint, progress=progress, source=source)
+        return fit(model, users, settings=settings, method="continued", checkpoint=checkpoint, progress=progress)
 
     return staged(begun(pictures), STAGES, stage_done, folder)
 

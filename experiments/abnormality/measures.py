@@ -11,7 +11,7 @@ import torch
 
 from casewise.abnormality.differences import difference_map, score_of
 from casewise.abnormality.differences import smoothed as smooth
-from casewise.abnormality.residual_calibration import Usual
+from casewise.abnormality.residual_calibration import ResidualCalibration
 from casewise.statistics import auc, grouped, paired_bootstrap
 from experiments.abnormality.runs import BRAIN, CHEST, OTHER, UNITS, Unit, run
 
@@ -55,11 +55,11 @@ def _slices(unit: Unit) -> list[Slice]:
     return [_one({name: stored[name][n] for name in names}, usual, sign) for n in range(len(stored["ill"]))]
 
 
-def usual_of(pixels: Array, sign: str) -> Usual:
-    return Usual.learnt([{"synthesised": made, "spread": spread, "off": off} for made, spread, off in pixels], sign)
+def usual_of(pixels: Array, sign: str) -> ResidualCalibration:
+    return ResidualCalibration.learnt([{"synthesised": made, "spread": spread, "off": off} for made, spread, off in pixels], sign)
 
 
-def _one(row: Mapping[str, Array], usual: Usual, sign: str) -> Slice:
+def _one(row: Mapping[str, Array], usual: ResidualCalibration, sign: str) -> Slice:
     x = torch.from_numpy(row["real"].astype(np.float32))[None]
     made, spread = (torch.from_numpy(row[name].astype(np.float32)) for name in ("synthesised", "spread"))
     mask = torch.from_numpy(row["looked_at"])
@@ -70,7 +70,7 @@ def _one(row: Mapping[str, Array], usual: Usual, sign: str) -> Slice:
         return difference.clamp_min(0) if sign == "brighter" else difference.abs()
 
     def alone(size: int) -> torch.Tensor:
-        part = Usual(usual.levels[[size]], usual.spreads[[size]], usual.values[[size]])
+        part = ResidualCalibration(usual.levels[[size]], usual.spreads[[size]], usual.values[[size]])
         return difference_map(x, made[[size]], spread[[size]], part, sign)
 
     maps = {

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from casewise.abnormality.differences import completed
-from casewise.abnormality.inpainting import WITHIN, Plan, framed, pictures_of, train_completion
+from casewise.abnormality.differences import completed, settings_of
+from casewise.abnormality.inpainting import WITHIN, Plan, framed, pictures_of, train_inpainting
 from casewise.case import Case
 from casewise.image import Image
 from casewise.models import Model, Spec
+from casewise.models.tasks import Batch
 from casewise.training import Settings, fit
 from experiments import store
 from experiments.abnormality.cases import Patient, chests, folds, normal_case, patients
@@ -53,7 +54,7 @@ def _run(unit: Unit) -> dict[str, np.ndarray]:
     training, tests = _parted(unit)
     checkpoint = WORK / f"{unit.name}.checkpoint"
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    model = store.model(WORK / f"{unit.name}-model", lambda: train_completion(training, unit.kind, plan, checkpoint=checkpoint))
+    model = store.model(WORK / f"{unit.name}-model", lambda: train_inpainting(training, unit.kind, plan, checkpoint=checkpoint))
     other = autoencoder(training, model)
     rows = [row for case in tests for row in _seen(model, other, *case)]
     return {"usual": _usual(model, training), **{key: np.stack([row[key] for row in rows]) for key in rows[0]}}
@@ -84,23 +85,19 @@ def autoencoder(cases: Sequence[Case], model: Model) -> Model:
     """An autoencoder of the same pictures at the same size: the plain way to learn what normal images look like."""
     network = {"kind": "autoencoder", "channels": [16, 32, 64, 96]}
     spec = Spec("encoding", network, model.spec.preparation)
-    return fit(
-        Model.initial("autoencoder", spec), cases, settings=_AUTOENCODER, source=_Same(pictures_of(cases, spec)), method="initial"
-    )
+    same = _Same(pictures_of(cases, spec), [case.key for case in cases])
+    return fit(Model.initial("autoencoder", spec), same, settings=_AUTOENCODER, method="initial")
 
 
 class _Same:
     """Batches whose target is the picture itself."""
 
-    def __init__(self, pictures: Tensor) -> None:
-        self._pictures, self.key = pictures, f"same {len(pictures)}"
+    def __init__(self, pictures: Tensor, cases: Sequence[str]) -> None:
+        self._pictures, self.cases, self.key = pictures, cases, f"same {len(pictures)}"
 
-    def batch(self, step: int, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def batch(self, step: int, size: int, rng: np.random.Generator, previous: Tensor | None = None) -> Batch:
         x = self._pictures[torch.from_numpy(rng.integers(len(self._pictures), size=size))]
-        return x, x, torch.ones_like(x[:, 0])
-
-    def answered(self, step: int, logits: Tensor) -> None:
-        """Nothing depends on the answers."""
+        return Batch(x, x, voxel_weights=torch.ones_like(x[:, 0]))
 
 
 def _seen(
@@ -163,4 +160,4 @@ def _usual(model: Model, cases: Sequence[Case]) -> np.ndarray:
 
 
 def _edges(model: Model) -> list[int]:
-    return [int(n) for n in model.spec.network["holes"]]
+    return list(settings_of(model).holes)

@@ -13,12 +13,13 @@ import torch
 
 from casewise.case import Structure
 from casewise.lesions import Labelled, Plan, predict
-from casewise.lesions.brightness import Brightness
+from casewise.lesions.prediction import settings_of
 from casewise.lesions.prepared import Slices, prepared
 from casewise.lesions.slices import NONE, only
-from casewise.lesions.training import as_case, spec, told_by, train_slices
+from casewise.lesions.training import spec, told_by, train_slices
 from casewise.lesions.tuning import CUTS, Choice, Cut, Pieces, chosen, pieces
 from casewise.models import Model
+from casewise.models.tasks.lesions import Brightness
 from casewise.statistics import auc
 from casewise.training import Settings
 from experiments import store
@@ -67,14 +68,14 @@ def _trained(patients: Sequence[Labelled], network: str, way: str, seed: int, na
     classes = (NONE, *sorted({str(patient.category) for patient in patients}))
     described = spec(wanted, classes, own, told_by(patients, own), LESION)
     slices = prepared(patients, own, wanted.size, WORK / "slices")
-    cases = [as_case(patient, key) for patient in patients for key in patient.keys]
+    keys = [key for patient in patients for key in patient.keys]
     model = Model.initial(name, described, seed)
     todo = wanted.phases()
     if way != "unmapped":
         first = plan(network, "joint", seed)
-        model = train_slices(model, slices, (), cases, first, WORK / "phases", phases=todo[:1])
+        model = train_slices(model, slices, (), keys, first, WORK / "phases", phases=todo[:1])
         todo = todo[1:]
-    return train_slices(model, slices, (), cases, wanted, None, phases=todo)
+    return train_slices(model, slices, (), keys, wanted, None, phases=todo)
 
 
 def unit(network: str, fold: int, seed: int) -> list[dict[str, Any]]:
@@ -195,7 +196,7 @@ def table(name: str, subject: str, cuts: tuple[Cut, ...]) -> dict[Cut, Pieces]:
 
 def slice_auc(model: Model, slices: Slices, kept: Sequence[int]) -> float | None:
     """How well the verdict tells the patient's slices with lesions from those without; None where the verdict sees nothing."""
-    if not set(kept) & set(model.spec.network["told_by"]) or not slices.filled or not slices.empty:
+    if not set(kept) & set(settings_of(model).telling) or not slices.filled or not slices.empty:
         return None
     scores = []
     with torch.inference_mode():

@@ -16,7 +16,7 @@ from torch import Tensor
 from casewise.case import Case
 from casewise.chest.nodules.box_fusion import Detection, fused
 from casewise.chest.nodules.detector import told
-from casewise.chest.nodules.training import Examples, Marks, joined, spec
+from casewise.chest.nodules.training import Examples, FocalObjective, joined, spec
 from casewise.chest.nodules.views import PIXEL_MM, View, views
 from casewise.chest.segments import chest_segments
 from casewise.models import Model
@@ -55,12 +55,12 @@ def _first(member: str, seed: int) -> Model:
     healthy, every = len(normals()), chests()
     numbers = [n for n in range(healthy) if n % ASIDE != seed % ASIDE]
     numbers += range(healthy, len(every)) if member == "chests" else ()
-    source = joined(chest_bank(numbers), f"{member}-{seed}")
+    examples = joined(chest_bank(numbers), f"{member}-{seed}", cases=[every[number].key for number in numbers])
     start = Model.initial("casewise-irregularities", spec("reduced"), seed)
     checkpoint = WORK / "first" / f"{member}-{seed}.part"
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    cases, settings = [every[number] for number in numbers], replace(FIRST, seed=seed)
-    return fit(start, cases, settings=settings, method="initial", source=source, objective=Marks(), checkpoint=checkpoint)
+    settings = replace(FIRST, seed=seed)
+    return fit(start, examples, FocalObjective(), settings=settings, method="initial", checkpoint=checkpoint)
 
 
 def together(models: Sequence[Model]) -> Model:
@@ -82,12 +82,12 @@ def widened(model: Model, arm: str) -> Model:
 
 
 def examples_of(films: Sequence[Radiograph], numbers: Sequence[int]) -> Examples:
-    return joined([bank(films[n], n) for n in numbers], ",".join(films[n].name for n in numbers))
+    keys = [Case.of(films[n].image, name=films[n].name, site="jsrt").key for n in numbers]
+    return joined([bank(films[n], n) for n in numbers], ",".join(films[n].name for n in numbers), cases=keys)
 
 
 def train(films: Sequence[Radiograph], numbers: Sequence[int], arm: str, seed: int, examples: Examples) -> Model:
-    cases = [Case.of(films[n].image, name=films[n].name, site="jsrt") for n in numbers]
-    return fit(widened(first("chests", seed), arm), cases, settings=replace(THEN, seed=seed), source=examples, objective=Marks())
+    return fit(widened(first("chests", seed), arm), examples, FocalObjective(), settings=replace(THEN, seed=seed))
 
 
 def seen(film: Radiograph) -> list[View]:

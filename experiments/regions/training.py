@@ -90,7 +90,7 @@ def _continued(
     """``shown`` : the films as they are shown, where that is not as they are drawn."""
     others = no_chests(films)
     order = mixture([*films, *others], len(films), settings, row)
-    return fit(model, [*(shown or films), *others], order, settings=settings, progress=progress)
+    return fit(model, [*(shown or films), *others], order=order, settings=settings, progress=progress)
 
 
 def mixture(cases: Sequence[Case], films: int, settings: Settings, row: str) -> list[int]:

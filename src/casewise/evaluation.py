@@ -14,6 +14,7 @@ from casewise.case import Case
 from casewise.device import resolve_device
 from casewise.errors import CasewiseError, UsageError
 from casewise.models.model import Model
+from casewise.models.tasks import Classification, Segmentation
 from casewise.progress import Progress, silent
 from casewise.statistics import grouped, paired_bootstrap
 from casewise.training.from_archive import cases_of_sites
@@ -120,7 +121,7 @@ def evaluate(
     Dice is 1 where both masks are empty. ``failed`` is called with a case that cannot be read or predicted, and the reason.
     Raises UsageError for a model that neither segments nor classifies, and where no case has such a label.
     """
-    if model.task not in ("segmentation", "classification"):
+    if not isinstance(model.kind, Segmentation | Classification):
         msg = f"Model {model.name} is for {model.task}; segmenters (Dice) and classifiers (AUC) can be evaluated."
         raise UsageError(msg)
     known = [case for case in cases if model.spec.labelled(case)]
@@ -148,14 +149,14 @@ def measures_of(model: Model, rows: Sequence[Evaluated], seed: int = 0) -> list[
     found = []
     for site in places:
         own = [row for row in rows if site is None or row.site == site]
-        found += (_class_measures if model.task == "classification" else _dice_measures)(model, own, site, seed)
+        found += (_class_measures if isinstance(model.kind, Classification) else _dice_measures)(model, own, site, seed)
     return found
 
 
 def _evaluated(model: Model, case: Case, device: str) -> Evaluated:
     prediction = model.predict(case.image, device)
     origin = (case.name or case.key, case.site, case.subject or case.key, case.key in model.trained_on)
-    if model.task == "classification":
+    if isinstance(model.kind, Classification):
         return Evaluated(*origin, category=case.category, scores={name: float(p) for name, p in prediction.scores.items()})
     masks = prediction.masks()
     found = {

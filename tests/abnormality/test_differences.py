@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from casewise.abnormality.differences import Abnormality, _sliding, abnormality, calibrated, findings, threshold_of
-from casewise.abnormality.inpainting import REMOVED, Plan, Removed, drawn, grid_of_squares, train_completion, without
-from casewise.abnormality.residual_calibration import Usual
+from casewise.abnormality.inpainting import REMOVED, InpaintingBatches, Plan, drawn, grid_of_squares, train_inpainting, without
+from casewise.abnormality.residual_calibration import ResidualCalibration
 from casewise.case import Case
 from casewise.errors import CasewiseError, ModelError, UsageError
 from casewise.image import Image
 from casewise.models import Model
-from casewise.training.fit import Settings
+from casewise.training.settings import Settings
 
 SIZE = 40
 
@@ -37,7 +37,7 @@ def picture(seed: int, lesion: tuple[int, int] | None = None) -> Image:
 def model() -> Model:
     cases = [Case.of(picture(seed), subject=str(seed)) for seed in range(24)]
     plan = Plan(SIZE, (8, 16, 32), 1, (0.15, 0.3), turns=2, settings=Settings(steps=150, batch=8, rate=4e-3, augmentation="none"))
-    return calibrated(train_completion(cases, "completion", plan), cases[:8])
+    return calibrated(train_inpainting(cases, "completion", plan), cases[:8])
 
 
 def test_a_spot_that_is_in_no_normal_picture_stands_out(model: Model) -> None:
@@ -74,15 +74,14 @@ def test_a_volume_is_judged_slice_by_slice(model: Model) -> None:
 
 
 def test_what_was_not_removed_teaches_little_and_the_hole_counts() -> None:
-    source = Removed(torch.rand(5, 1, SIZE, SIZE), (6, 10), None, 0.1)
-    x, target, weights = source.batch(0, 4, np.random.default_rng(0))
+    batch = InpaintingBatches(torch.rand(5, 1, SIZE, SIZE), (6, 10)).batch(0, 4, np.random.default_rng(0))
+    x, target, weights = batch.x, batch.target, batch.voxel_weights
     gone = x == REMOVED
+    assert torch.equal(gone, batch.removed) and weights is not None
     assert torch.equal(x[~gone], target[~gone])
     assert all(int(n) % 36 == 0 or int(n) % 100 == 0 for n in gone.flatten(1).sum(dim=1))
     assert (weights[gone[:, 0] & (target[:, 0] > 0)] == 1).all()
     assert (weights[~gone[:, 0]] < 0.1).all()
-    with pytest.raises(CasewiseError, match="no discriminator yet"):
-        source.verdict(target, target)
 
 
 @given(size=st.integers(16, 64), shares=st.lists(st.floats(0.1, 0.6), min_size=1, max_size=3))
@@ -125,17 +124,17 @@ def test_four_in_five_normal_differences_count_less_than_one(seed: int) -> None:
     rng = np.random.default_rng(seed)
     made, spread = rng.uniform(0, 1, 4000).astype(np.float32), rng.uniform(0, 0.2, 4000).astype(np.float32)
     off = (rng.normal(0, 1, 4000) * (0.05 + spread)).astype(np.float32)
-    usual = Usual.learnt([{"synthesised": made, "spread": spread, "off": off}], "either")
+    usual = ResidualCalibration.learnt([{"synthesised": made, "spread": spread, "off": off}], "either")
     counted = np.abs(off) / usual.of(0, made, spread)
     assert abs(float(np.mean(counted < 1)) - 0.8) < 0.03
     assert usual.of(0, made[:1], np.float32([0.19])) > usual.of(0, made[:1], np.float32([0.01]))
-    again = Usual.from_numbers(usual.to_numbers(), 1)
+    again = ResidualCalibration.from_numbers(usual.to_numbers(), 1)
     assert np.allclose(again.values, usual.values, atol=1e-4)
 
 
 def test_numbers_that_are_no_usual_differences_are_refused() -> None:
     with pytest.raises(ModelError, match="42 numbers for 1 sizes"):
-        Usual.from_numbers([1.0], 1)
+        ResidualCalibration.from_numbers([1.0], 1)
 
 
 def test_the_same_seed_removes_the_same_parts() -> None:
@@ -147,7 +146,7 @@ def test_the_same_seed_removes_the_same_parts() -> None:
 def test_training_the_same_gives_the_same_model() -> None:
     cases = [Case.of(picture(seed)) for seed in range(3)]
     plan = Plan(SIZE, (4, 8), turns=2, settings=Settings(steps=3, batch=2, augmentation="none"))
-    assert train_completion(cases, "a", plan).key == train_completion(cases, "b", plan).key
+    assert train_inpainting(cases, "a", plan).key == train_inpainting(cases, "b", plan).key
 
 
 def test_a_model_that_completes_nothing_is_named(model: Model) -> None:
@@ -161,7 +160,7 @@ def test_a_model_that_completes_nothing_is_named(model: Model) -> None:
 
 def test_empty_pictures_teach_nothing() -> None:
     with pytest.raises(CasewiseError, match="shows anything"):
-        train_completion([Case.of(Image(np.zeros((1, SIZE, SIZE), np.float32)))], "none", Plan(SIZE))
+        train_inpainting([Case.of(Image(np.zeros((1, SIZE, SIZE), np.float32)))], "none", Plan(SIZE))
 
 
 @pytest.mark.parametrize("wrong", [{"holes": ()}, {"holes": (0.9,)}, {"sign": "darker"}, {"turns": 0}, {"verdict": -1.0}])

@@ -15,7 +15,7 @@ from benchmarks._interaction_networks import NETWORKS, trained
 from benchmarks._interaction_table import differences, methods_table
 from casewise.case import Case
 from casewise.interaction import InteractiveSegmentation
-from casewise.interaction.simulation.pictures import UserInTheLoop
+from casewise.interaction.simulation.pictures import SimulatedUser
 from casewise.models.networks.prompts import PROMPTS
 from experiments.interaction.measure import ANOTHER, OURS
 from tests.interaction.conftest import disc_picture
@@ -28,7 +28,7 @@ def discs(network):
         image, truth = disc_picture(60, float(rng.uniform(8, 18)))
         return image.array[0], truth
 
-    return [Case.of(disc_picture()[0])], UserInTheLoop(draw, "discs", (32, 32), networks.HABITS, PROMPTS)
+    return SimulatedUser(draw, "discs", (32, 32), networks.HABITS, PROMPTS, [Case.of(disc_picture()[0]).key])
 
 
 @pytest.mark.parametrize("network", [one for one in NETWORKS if one.dims == 2], ids=lambda one: one.name)
@@ -41,16 +41,16 @@ def test_an_interrupted_training_goes_on_and_is_made_once(network, tmp_path, mon
     monkeypatch.setattr(networks, "_KEPT", 6)
 
     def once(made):
-        cases, source = discs(made)
-        answered = source.answered
+        batches = discs(made)
+        original = batches.batch
 
-        def stop(step, logits):
-            answered(step, logits)
+        def stop(step, *given):
             if step == 8:
                 raise StoppedHereError
+            return original(step, *given)
 
-        source.answered = stop
-        return cases, source
+        batches.batch = stop
+        return batches
 
     with pytest.raises(StoppedHereError):
         trained(tiny, tmp_path / "one", make=once)
@@ -70,7 +70,7 @@ def test_an_interrupted_training_goes_on_and_is_made_once(network, tmp_path, mon
 
 def test_the_steps_are_those_that_there_is_time_for(monkeypatch):
     tiny = replace(NETWORKS[0], settings={"kind": "prompt_unet", "channels": [4, 4]}, batch=2)
-    few, many = (networks._affordable(replace(tiny, seconds=s), *discs(tiny), 0) for s in (1.0, 100.0))
+    few, many = (networks._affordable(replace(tiny, seconds=s), discs(tiny), 0) for s in (1.0, 100.0))
     assert many > 10 * few >= 10
 
 

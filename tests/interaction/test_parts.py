@@ -14,7 +14,7 @@ from casewise.errors import ModelError
 from casewise.image import Box, Image
 from casewise.interaction.crop import Region
 from casewise.interaction.graph_cut import least_energy
-from casewise.interaction.simulation.pictures import Habits, UserInTheLoop
+from casewise.interaction.simulation.pictures import Habits, SimulatedUser
 from casewise.interaction.simulation.user import Hand, stroke
 from casewise.models import Model, Preparation, Spec
 from casewise.training import Settings, fit
@@ -119,9 +119,8 @@ def tasks(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def trained(model: Model, steps: int, **options) -> Model:
-    case = Case.of(disc_picture()[0])
-    source = UserInTheLoop(tasks, "discs", (32, 32))
-    return fit(model, [case], settings=Settings(steps=steps, batch=4, rate=2e-3, checkpoint_every=5), source=source, **options)
+    batches = SimulatedUser(tasks, "discs", (32, 32), cases=[Case.of(disc_picture()[0]).key])
+    return fit(model, batches, settings=Settings(steps=steps, batch=4, rate=2e-3, checkpoint_every=5), **options)
 
 
 def test_training_with_a_user_in_the_loop_learns_and_repeats(model):
@@ -132,16 +131,17 @@ def test_training_with_a_user_in_the_loop_learns_and_repeats(model):
     assert first.trained_on == {Case.of(disc_picture()[0]).key}
 
 
-def disc_source(habits: Habits) -> UserInTheLoop:
+def disc_source(habits: Habits) -> SimulatedUser:
     image, mask = disc_picture()
-    return UserInTheLoop(lambda rng: (image.array[0] / image.array.max(), mask), "discs", (32, 32), habits)
+    return SimulatedUser(lambda rng: (image.array[0] / image.array.max(), mask), "discs", (32, 32), habits)
 
 
 def test_a_border_that_is_off_is_off_inwards_and_outwards():
     still = {"warp": Augmentation(), "far_off": 0.0, "many": 0.0, "start": 0.0}
     off = {}
     for bias in (0.0, 1.0):
-        x, truth, _ = disc_source(Habits(bias=bias, **still)).batch(0, 32, np.random.default_rng(3))
+        batch = disc_source(Habits(bias=bias, **still)).batch(0, 32, np.random.default_rng(3))
+        x, truth = batch.x, batch.target
         seen = (x[:, 0] - x[:, :1].flatten(1).median(dim=1).values[:, None, None]).abs() > 0.3
         surplus = (truth.bool() & ~seen).flatten(1).sum(dim=1) - (seen & ~truth.bool()).flatten(1).sum(dim=1)
         off[bias] = surplus / truth.flatten(1).sum(dim=1)
@@ -150,13 +150,12 @@ def test_a_border_that_is_off_is_off_inwards_and_outwards():
 
 def test_the_user_sees_the_mask_of_greatest_expected_dice_after_the_box_alone():
     source = disc_source(Habits(best=1.0, many=0.0, start=0.0, prior=0.0))
-    x, _, _ = source.batch(0, 4, np.random.default_rng(0))
+    x = source.batch(0, 4, np.random.default_rng(0)).x
     unsure = torch.full((4, 2, *x.shape[2:]), 0.0)
     unsure[:, 1] = -1.0 + x[:, 0]  # nowhere more likely than not
     seen = []
     for step in range(2):
-        source.answered(step, unsure)
-        previous = source.batch(step + 1, 4, np.random.default_rng(0))[0][:, 4]
+        previous = source.batch(step + 1, 4, np.random.default_rng(0), unsure).x[:, 4]
         seen.append((previous > 0.5).any().item())
     assert seen == [True, False]
 

@@ -12,8 +12,8 @@ from casewise.errors import ModelError
 from casewise.interaction.crop import Region
 from casewise.interaction.intensity_likelihood import histogram, log_ratio
 from casewise.interaction.prompt_maps import Guide
-from casewise.interaction.simulation.pictures import Habits, UserInTheLoop, guessed
-from casewise.interaction.simulation.volumes import VolumesInTheLoop
+from casewise.interaction.simulation.pictures import Habits, SimulatedUser, guessed
+from casewise.interaction.simulation.volumes import SimulatedUserInVolumes
 from casewise.models import Model, Preparation, Spec
 from casewise.models.networks.prompts import DEFAULT, PROMPTS, prompts_of
 from casewise.training import Settings, fit
@@ -110,11 +110,11 @@ def volume_model() -> Model:
 @pytest.mark.parametrize("turned", [True, False])
 def test_training_on_volumes_with_a_user_learns_and_repeats(turned):
     model, losses = volume_model(), []
-    case = Case.of(disc_picture()[0])
+    cases = [Case.of(disc_picture()[0]).key]
 
     def trained(steps: int, **options) -> Model:
-        source = VolumesInTheLoop(balls, "balls", (32, 32, 12), prompts=PROMPTS, turned=turned)
-        return fit(model, [case], settings=Settings(steps=steps, batch=2, rate=2e-3), source=source, **options)
+        batches = SimulatedUserInVolumes(balls, "balls", (32, 32, 12), prompts=PROMPTS, turned=turned, cases=cases)
+        return fit(model, batches, settings=Settings(steps=steps, batch=2, rate=2e-3), **options)
 
     trained(30, progress=lambda step, total, loss: losses.append(loss))
     assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:10])
@@ -122,9 +122,10 @@ def test_training_on_volumes_with_a_user_learns_and_repeats(turned):
 
 
 def test_batches_of_volumes_hold_the_object_within_the_box():
-    source = VolumesInTheLoop(balls, "balls", (32, 32, 12), prompts=PROMPTS)
+    source = SimulatedUserInVolumes(balls, "balls", (32, 32, 12), prompts=PROMPTS)
     for seed in range(6):
-        x, truth, weights = source.batch(0, 3, np.random.default_rng(seed))
+        batch = source.batch(0, 3, np.random.default_rng(seed))
+        x, truth, weights = batch.x, batch.target, batch.voxel_weights
         assert x.shape == (3, 1 + len(PROMPTS), 32, 32, 12) and truth.shape == weights.shape == (3, 32, 32, 12)
         inside = x[:, 1].numpy() > 0
         assert truth.numpy().any(axis=(1, 2, 3)).all() and not (truth.numpy().astype(bool) & ~inside).any()
@@ -136,8 +137,8 @@ def test_batches_of_pictures_come_on_the_grids_of_the_habits():
         return image.array[0], truth
 
     habits = Habits(grids=((1.0, 16.0, 60.0, 0.5), (2.0, 60.0, 200.0, 0.5)))
-    source = UserInTheLoop(draw, "discs", (24, 24), habits)
-    shapes = {source.batch(0, 8, np.random.default_rng(seed))[0].shape for seed in range(12)}
+    source = SimulatedUser(draw, "discs", (24, 24), habits)
+    shapes = {source.batch(0, 8, np.random.default_rng(seed)).x.shape for seed in range(12)}
     assert shapes == {(8, 1 + len(DEFAULT), 24, 24), (2, 1 + len(DEFAULT), 48, 48)}
 
 
@@ -165,11 +166,11 @@ def test_a_guess_from_other_images_is_told_in_every_round():
         image, truth = disc_picture(60, 14)
         return image.array[0], truth
 
-    source = UserInTheLoop(draw, "discs", (24, 24), habits, PROMPTS)
+    source = SimulatedUser(draw, "discs", (24, 24), habits, PROMPTS)
     place = 1 + PROMPTS.index("prior")
-    x, truth, _ = source.batch(0, 6, np.random.default_rng(0))
-    source.answered(0, torch.zeros(6, 2, 24, 24))
-    later, _, _ = source.batch(1, 6, np.random.default_rng(1))
+    first = source.batch(0, 6, np.random.default_rng(0))
+    x, truth = first.x, first.target
+    later = source.batch(1, 6, np.random.default_rng(1), torch.zeros(6, 2, 24, 24)).x
     assert x[:, place].sum() > 0 and torch.equal(x[:, place], later[:, place])
     assert np.median([dice(p > 0.5, t > 0) for p, t in zip(x[:, place].numpy(), truth.numpy(), strict=True)]) > 0.5
 

@@ -6,11 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec.structs import asdict
 
 from casewise.errors import ModelError
 from casewise.lesions import predict
-from casewise.lesions.brightness import Brightness
 from casewise.models import Model
+from casewise.models.documents import read
+from casewise.models.tasks.lesions import Brightness, LesionSettings
+from casewise.models.tasks.settings import with_settings
 from tests.lesions.conftest import LARGE, brain
 
 SHARP = Brightness("FLAIR", 0.2, 2.0, 1.0)
@@ -33,7 +36,7 @@ def test_what_the_network_says_shifts_how_bright_is_bright_enough() -> None:
 
 
 def test_a_model_without_that_sequence_at_hand_keeps_its_map(model: Model) -> None:
-    bright = replace(model, spec=replace(model.spec, network={**model.spec.network, "brightness": SHARP.settings()}))
+    bright = replace(model, spec=with_settings(model.spec, {"brightness": SHARP}))
     image, _ = brain(11, LARGE)
     assert not np.allclose(predict(bright, image, each=False).map, predict(model, image, each=False).map)
     gone = replace(image, header=replace(image.header, absent=("FLAIR",)))
@@ -45,10 +48,9 @@ def test_a_model_without_that_sequence_at_hand_keeps_its_map(model: Model) -> No
 
 @pytest.mark.parametrize(
     "settings",
-    [{"sequence": "FLAIR"}, {**SHARP.settings(), "sequence": 1}, {**SHARP.settings(), "trust": "much"}, [0.2, 2.0, 1.0]],
+    [{"sequence": "FLAIR"}, {**asdict(SHARP), "sequence": 1}, {**asdict(SHARP), "trust": "much"}, [0.2, 2.0, 1.0]],
 )
 def test_settings_that_are_none_are_refused(settings: object) -> None:
-    with pytest.raises(ModelError, match="brightness has a sequence's name"):
-        Brightness.of({"brightness": settings})
-    assert Brightness.of({}) is None
-    assert Brightness.of({"brightness": SHARP.settings()}) == SHARP
+    with pytest.raises(ModelError, match=r"lacks or misspells a setting .*brightness"):
+        read({"sequences": ["FLAIR"], "brightness": settings}, LesionSettings, "It", "so much is allowed.")
+    assert read({"sequences": ["FLAIR"], "brightness": asdict(SHARP)}, LesionSettings, "", "").brightness == SHARP

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from casewise.lesions.batches import Batches, Shown
+from casewise.lesions.batches import LesionBatch, LesionObjective, SliceSampling
 from casewise.lesions.prepared import Slices
 from casewise.models.networks.lesion_localiser import Localiser
 from casewise.models.networks.lesion_parts import LesionAnswer
@@ -53,11 +53,13 @@ def test_before_any_training_nearly_nothing_is_a_lesion() -> None:
 def test_a_small_lesion_missed_weighs_although_a_large_one_beside_it_is_right() -> None:
     x, mask = np.full((2, 1, SIZE, SIZE), 0.5, np.float16), np.zeros((2, SIZE, SIZE), np.uint8)
     mask[0, 4:28, 4:28], mask[1, 10:13, 10:13] = 1, 1
-    batches = Batches([Slices(x, mask, "kind", (0, 1), ())], Shown(("no lesion", "kind"), ("FLAIR",), (0,), part="localise"))
+    shown = SliceSampling(("no lesion", "kind"), ("FLAIR",), (0,), part="localise")
+    objective = LesionObjective(shown, [Slices(x, mask, "kind", (0, 1), ())])
     target = torch.from_numpy(mask).float()
 
     def loss(told: torch.Tensor) -> float:
-        return float(batches.loss(LesionAnswer(torch.logit(told.clamp(1e-4, 1 - 1e-4)), torch.zeros(2, 2)), target, torch.ones(2)))
+        batch = LesionBatch(torch.from_numpy(x), target, verdicts=torch.ones(2).long(), there=torch.ones(2, 1, dtype=torch.bool))
+        return float(objective.loss(LesionAnswer(torch.logit(told.clamp(1e-4, 1 - 1e-4)), torch.zeros(2, 2)), batch))
 
     missed = target.clone()
     missed[1] = 0

@@ -15,8 +15,10 @@ from casewise.errors import CasewiseError, ModelError
 from casewise.image import Image
 from casewise.lesions import predict
 from casewise.lesions.calibration import Candidate, calibrated
-from casewise.lesions.postprocessing import MOST, Calibration, Rule, outlined
+from casewise.lesions.postprocessing import MOST, outlined
 from casewise.models import Model
+from casewise.models.documents import read
+from casewise.models.tasks.lesions import Calibration, LesionSettings, Rule
 from tests.lesions.conftest import LARGE, brain
 
 
@@ -64,7 +66,7 @@ def test_every_piece_kept_keeps_the_rule_and_no_other_is_left_out(chances: np.nd
 )
 def test_a_rule_that_is_none_is_refused(given_rule: object) -> None:
     with pytest.raises(ModelError, match="rule"):
-        Rule.of({"rule": given_rule})
+        read({"sequences": ["FLAIR"], "rule": given_rule}, LesionSettings, "It", "so much is allowed.")
 
 
 def test_a_model_brings_its_rule_along(model: Model) -> None:
@@ -120,5 +122,5 @@ def test_a_calibration_keeps_lesion_free_examinations_below_half() -> None:
 def test_a_calibration_that_is_none_is_refused() -> None:
     for given_table in ({"bright": {"intercept": 1.0}}, 3.0, {"bright": {"intercept": "x", "mean": 1.0, "volume": 1.0}}):
         with pytest.raises(ModelError, match="calibration"):
-            Calibration.of({"calibration": given_table}, True)
-    assert Calibration.of({}, True) is None
+            read({"sequences": ["FLAIR"], "calibration": given_table}, LesionSettings, "It", "so much is allowed.")
+    assert LesionSettings(("FLAIR",)).calibration_of(["FLAIR"]) is None

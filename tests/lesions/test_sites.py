@@ -15,7 +15,7 @@ from casewise.archive import Archive
 from casewise.errors import CasewiseError, UsageError
 from casewise.image import Image
 from casewise.lesions import Labelled, train_lesions
-from casewise.lesions.batches import Batches, Shown
+from casewise.lesions.batches import LesionBatches, SliceSampling
 from casewise.lesions.prepared import prepared
 from casewise.lesions.sites import LesionLearning, case_of, gathered, vectors_of_examinations
 from casewise.models import Model
@@ -101,15 +101,15 @@ def test_batches_follow_the_order_and_take_examinations_without_lesions_in(patie
     image, mask = brain(0, LARGE)
     empty = Labelled.of(image.with_array(image.array[:, :, :, ::-1]), np.zeros_like(mask), LARGE, "healthy")
     slices = prepared([patients[0], empty], ("FLAIR", "T1"), 48, tmp_path)
-    shown = Shown(("no lesion", LARGE, SMALL), ("FLAIR", "T1"), (0,), augmentation="none", dropped=0.0)
-    batches = Batches(slices, shown, order=[1, 1, 1, 0])
+    shown = SliceSampling(("no lesion", LARGE, SMALL), ("FLAIR", "T1"), (0,), augmentation="none", dropped=0.0)
+    batches = LesionBatches(slices, shown, order=[1, 1, 1, 0])
     seen = []
     for step in range(6):
-        _, target, _ = batches.batch(step, 4, np.random.default_rng(step))
+        target = batches.batch(step, 4, np.random.default_rng(step)).target
         assert not target[:3].any()
         seen.append(bool(target[3].any()))
     assert any(seen)
-    assert batches.key != Batches(slices, shown, order=[0, 1, 1, 1]).key
+    assert batches.key != LesionBatches(slices, shown, order=[0, 1, 1, 1]).key
 
 
 def test_examinations_are_gathered_and_what_is_left_out_is_named(start: Model) -> None:

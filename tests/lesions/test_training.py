@@ -13,9 +13,8 @@ from casewise.errors import CasewiseError, ModelError, UsageError
 from casewise.header import Header
 from casewise.image import Image
 from casewise.lesions import Labelled, Plan, predict, train_lesions
-from casewise.lesions.batches import Batches, Shown
-from casewise.lesions.brightness import Brightness
-from casewise.lesions.postprocessing import Rule
+from casewise.lesions.batches import LesionBatches, LesionObjective, SliceSampling
+from casewise.lesions.prediction import settings_of
 from casewise.lesions.prepared import prepared
 from casewise.lesions.slices import scaled
 from casewise.lesions.synthetic import drawn
@@ -23,6 +22,7 @@ from casewise.lesions.training import told_by
 from casewise.lesions.tuning import Choice, fitted
 from casewise.models import Model
 from casewise.models.networks.lesion_parts import LesionAnswer, present, shape_of
+from casewise.models.tasks.lesions import Brightness, Rule
 from casewise.training.metrics import dice
 from tests.lesions.conftest import LARGE, SMALL, brain, patient, plan
 
@@ -170,7 +170,7 @@ def test_three_volumes_set_aside_choose_what_of_the_map_counts(model: Model) -> 
 
     assert merit(chosen) > merit(model) - 0.2  # Dice is half of what it is chosen by
     strict = Choice(Brightness("FLAIR", 0.2, 2.0, 1.0), Rule(0.6, 0.9, 0.4, 0.1)).given_to(model)
-    assert (Brightness.of(strict.spec.network), Rule.of(strict.spec.network)) == (
+    assert (settings_of(strict).brightness, settings_of(strict).rule) == (
         Brightness("FLAIR", 0.2, 2.0, 1.0),
         Rule(0.6, 0.9, 0.4, 0.1),
     )
@@ -179,7 +179,7 @@ def test_three_volumes_set_aside_choose_what_of_the_map_counts(model: Model) -> 
 @pytest.mark.parametrize("carries", [False, True])
 def test_the_map_can_carry_the_score(patients: list[Labelled], tmp_path: Path, carries: bool) -> None:
     slices = prepared(patients, ("FLAIR", "T1"), 48, tmp_path)
-    shown = Shown(
+    shown = SliceSampling(
         ("no lesion", LARGE, SMALL),
         ("FLAIR", "T1"),
         (0,),
@@ -190,36 +190,36 @@ def test_the_map_can_carry_the_score(patients: list[Labelled], tmp_path: Path, c
     )
     wanted = {LARGE: 1.0, SMALL: 0.5 if carries else 1.0}
     for kind, own in ((LARGE, slices[:3]), (SMALL, slices[3:])):
-        batches = Batches(own, shown)
-        _, target, _ = batches.batch(0, 12, np.random.default_rng(0))
+        batch, objective = LesionBatches(own, shown).batch(0, 12, np.random.default_rng(0)), LesionObjective(shown)
+        target = batch.target
         assert set(target.unique().tolist()) == {0.0, wanted[kind]}
         flat = torch.zeros((12, 48, 48))
         right = LesionAnswer(torch.logit(target.clamp(1e-4, 1 - 1e-4)), torch.zeros(12, 1))
         wrong = LesionAnswer(flat, torch.zeros(12, 1))
-        assert batches.loss(right, target, torch.ones(12)) < batches.loss(wrong, target, torch.ones(12))
+        assert objective.loss(right, batch) < objective.loss(wrong, batch)
 
 
 def test_a_map_that_carries_the_score_is_cut_at_half_of_the_lowest(patients: list[Labelled]) -> None:
     made = train_lesions(patients, "m", plan("regression", steps=(2, 1, 1), carries_score=True))
     assert made.spec.network["map_score"] is True
-    assert Rule.of(made.spec.network) == Rule(threshold=0.25, peak=0.25)
+    assert settings_of(made).rule == Rule(threshold=0.25, peak=0.25)
     plain = train_lesions(patients, "m", plan("regression", steps=(2, 1, 1)))
     assert "rule" not in plain.spec.network and "map_score" not in plain.spec.network
 
 
 def test_a_kind_of_score_0_is_trained_as_such_and_not_as_1(patients: list[Labelled], tmp_path: Path) -> None:
     slices = prepared(patients[3:], ("FLAIR", "T1"), 48, tmp_path)
-    shown = Shown(("no lesion", LARGE, SMALL), ("FLAIR", "T1"), (0,), (0.0, 1.0, 0.0), carries_score=True, part="localise")
-    _, target, _ = Batches(slices, shown).batch(0, 12, np.random.default_rng(0))
-    assert not target.any()
+    shown = SliceSampling(("no lesion", LARGE, SMALL), ("FLAIR", "T1"), (0,), (0.0, 1.0, 0.0), carries_score=True, part="localise")
+    assert not LesionBatches(slices, shown).batch(0, 12, np.random.default_rng(0)).target.any()
 
 
 def test_sequences_are_left_out_at_random_and_never_all(patients: list[Labelled], tmp_path: Path) -> None:
     slices = prepared(patients, ("FLAIR", "T1"), 48, tmp_path)
-    batches = Batches(slices, Shown(("no lesion", LARGE, SMALL), ("FLAIR", "T1"), (0,), dropped=0.5, synthetic=0.2))
+    batches = LesionBatches(slices, SliceSampling(("no lesion", LARGE, SMALL), ("FLAIR", "T1"), (0,), dropped=0.5, synthetic=0.2))
     seen: set[tuple[bool, ...]] = set()
     for step in range(12):
-        x, target, _ = batches.batch(step, 8, np.random.default_rng(step))
+        batch = batches.batch(step, 8, np.random.default_rng(step))
+        x, target = batch.x, batch.target
         there = present(x)
         assert bool(there.any(dim=1).all())
         assert float(x.min()) >= 0 and float(x.max()) <= 1

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from casewise.image import Image
-from casewise.lesions.postprocessing import Rule
 from casewise.lesions.tuning import PLAIN, Pieces, chosen, pieces
+from casewise.models.tasks.lesions import Rule
 
 
 def table(sizes: list[int], peaks: list[float], hits: list[int], lesion: int) -> Pieces:

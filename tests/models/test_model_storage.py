@@ -178,7 +178,7 @@ def edited(folder: Path, **changes: object) -> Path:
     [
         ({"format": 2}, "of format 2 and this casewise reads format 1; update casewise"),
         ({"format": None}, "of format None"),
-        ({"task": None}, "lacks or misspells a setting ('task')"),
+        ({"task": None}, "lacks or misspells a setting (Object missing required field `task`)"),
         ({"task": "guessing"}, "task is one of segmentation"),
         ({"structures": None}, "names its structures"),
         ({"structures": "disc"}, "list of names"),

@@ -168,11 +168,11 @@ def test_a_missing_description_is_shown_what_to_write(tmp_path: Path) -> None:
     ("changes", "words"),
     [
         ({"structures": ["disc", "ring"]}, "must be (2, 3, 16, 16)"),
-        ({"structures": "disc"}, "list of names"),
+        ({"structures": "disc"}, "Expected `array | null`, got `str` - at `structures`"),
         ({"structures": None}, "names its structures"),
         ({"task": "guessing"}, "task is one of"),
         ({"answers": "maybe"}, "answers are one of"),
-        ({"nework": {}}, "unknown setting 'nework'"),
+        ({"nework": {}}, "unknown field `nework`"),
         ({"input": {"size": [16, 16]}}, "spatial_dims, channels, intensity, axes"),
         (
             {"input": {"spatial_dims": 2, "size": [16, 16], "channels": 3, "intensity": "none", "axes": "RAS"}},
@@ -182,7 +182,10 @@ def test_a_missing_description_is_shown_what_to_write(tmp_path: Path) -> None:
             {"input": {"spatial_dims": 2, "size": [16, 16], "channels": 1, "intensity": "none", "axes": "XYZ"}},
             "Axes are three letters",
         ),
-        ({"input": {"spatial_dims": 2, "size": ["a", 16], "channels": 1, "intensity": "none", "axes": "RAS"}}, "whole numbers"),
+        (
+            {"input": {"spatial_dims": 2, "size": ["a", 16], "channels": 1, "intensity": "none", "axes": "RAS"}},
+            "Expected `int`, got `str`",
+        ),
         ({"input": {"spatial_dims": 2, "size": [16, 16], "channels": 1, "intensity": "window", "axes": "RAS"}}, "bounds"),
         ({"input": {"spatial_dims": 2, "size": 16, "channels": 1, "intensity": "none", "axes": "RAS"}}, "net.ts.toml"),
     ],

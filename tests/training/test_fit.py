@@ -7,17 +7,19 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from casewise.abnormality.inpainting import Adversarial, InpaintingBatches
 from casewise.case import Case
 from casewise.errors import CasewiseError, UsageError
 from casewise.image import Image
 from casewise.models import Model
-from casewise.training import Settings, fit
+from casewise.training import CaseBatches, Settings, TaskObjective, fit
 from casewise.training.metrics import measure, per_case
 from tests.discs import autoencoder, classifier, disc, disc_case, segmenter
 
@@ -137,7 +139,7 @@ def test_another_trainings_checkpoint_is_refused(tmp_path: Path) -> None:
         fit(segmenter(), CASES, settings=QUICK, checkpoint=checkpoint, progress=stop_at(3))
     others = (
         {"settings": Settings(**{**vars(QUICK), "rate": 1e-3})},
-        {"cases": CASES[:3]},
+        {"batches": CASES[:3]},
         {"order": [0, 1, 2, 3]},
         {"weights": [1.0, 1.0, 1.0, 0.5]},
         {"trainable": "last"},
@@ -146,8 +148,48 @@ def test_another_trainings_checkpoint_is_refused(tmp_path: Path) -> None:
     )
     for change in others:
         with pytest.raises(CasewiseError, match="of a training with other"):
-            fit(**({"model": segmenter(), "cases": CASES, "settings": QUICK, "checkpoint": checkpoint} | change))
+            fit(**({"model": segmenter(), "batches": CASES, "settings": QUICK, "checkpoint": checkpoint} | change))
     assert checkpoint.exists()
+
+
+def test_a_checkpoint_of_another_loss_is_refused(tmp_path: Path) -> None:
+    """All that changes the loss is in the key: the objective's own key, a discriminator and its weight, the batches' key."""
+    model, pictures, checkpoint = autoencoder(), torch.rand(6, 1, 32, 32), tmp_path / "state.pt"
+    critics = [Model.initial("critic", replace(classifier().spec, classes=("completed", "real")), seed) for seed in (0, 1)]
+
+    def batches(edges: tuple[int, ...] = (6, 10), cases: tuple[str, ...] = ("a", "b")) -> InpaintingBatches:
+        return InpaintingBatches(pictures, edges, cases)
+
+    usual = {
+        "batches": batches(),
+        "objective": Adversarial(model.spec, critics[0], 0.1),
+        "settings": QUICK,
+        "checkpoint": checkpoint,
+    }
+    with pytest.raises(StopNow):
+        fit(model, **usual, progress=stop_at(3))
+    for change in (
+        {"objective": Adversarial(model.spec, critics[0], 0.2)},
+        {"objective": Adversarial(model.spec, critics[1], 0.1)},
+        {"objective": TaskObjective(model.spec)},
+        {"batches": batches(edges=(6,))},
+        {"batches": batches(cases=("a", "c"))},
+        {"settings": replace(QUICK, rate=1e-3)},
+    ):
+        with pytest.raises(CasewiseError, match="of a training with other"):
+            fit(model, **(usual | change))
+    assert fit(model, **usual).trained_on == {"a", "b"}
+
+
+def test_batches_of_cases_know_their_own_order_weights_and_augmentation() -> None:
+    keys = {
+        CaseBatches(CASES, segmenter().spec, settings=settings, **more).key
+        for settings in (QUICK, replace(QUICK, augmentation="none"), replace(QUICK, seed=5), replace(QUICK, partial=True))
+        for more in ({}, {"order": [0, 1]}, {"weights": [1.0, 1.0, 1.0, 0.5]})
+    }
+    assert len(keys) == 12
+    made = CaseBatches(CASES, segmenter().spec, weights=[1.0, 1.0, 1.0, 0.5], settings=QUICK)
+    assert same(fit(segmenter(), made, settings=QUICK), fit(segmenter(), CASES, weights=[1.0, 1.0, 1.0, 0.5], settings=QUICK))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.9])
@@ -190,16 +232,14 @@ def test_without_validation_the_last_weights_come_back() -> None:
 
 
 def test_the_order_given_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    from casewise.training.fit import _Loop
-
     shown: list[int] = []
-    original = _Loop._case_at
+    original = CaseBatches._case_at
 
-    def record(self: _Loop, place: int) -> int:
+    def record(self: CaseBatches, place: int) -> int:
         shown.append(original(self, place))
         return shown[-1]
 
-    monkeypatch.setattr(_Loop, "_case_at", record)
+    monkeypatch.setattr(CaseBatches, "_case_at", record)
     fit(segmenter(), CASES, order=[3, 0, 0, 1], settings=QUICK)
     assert shown == ([3, 0, 0, 1] * 5)[:18]
     shown.clear()
@@ -291,6 +331,8 @@ def test_refinement_leaves_the_parent_as_it_was() -> None:
     ("call", "words"),
     [
         (lambda: fit(segmenter(), [], settings=QUICK), "no cases to train on"),
+        (lambda: fit(segmenter(), CaseBatches(CASES, segmenter().spec), order=[0], settings=QUICK), "have their own"),
+        (lambda: fit(segmenter(), CASES, TaskObjective(segmenter().spec), validation=CASES), "measures by itself"),
         (lambda: fit(segmenter(), CASES, order="random", settings=QUICK), "numbers of cases from 0 to 3"),
         (lambda: fit(segmenter(), CASES, order=[4], settings=QUICK), "numbers of cases from 0 to 3"),
         (lambda: fit(segmenter(), CASES, order=[], settings=QUICK), "numbers of cases from 0 to 3"),

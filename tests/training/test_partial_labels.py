@@ -11,8 +11,8 @@ from scipy import ndimage
 
 from casewise.case import Case, Structure
 from casewise.models import Model, Preparation, Spec
+from casewise.models.tasks.losses import segmentation_loss
 from casewise.training import Settings, fit
-from casewise.training.losses import segmentation_loss
 from casewise.training.metrics import per_case
 from tests.discs import disc
 

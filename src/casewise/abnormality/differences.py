@@ -16,12 +16,15 @@ import torch
 from torch import Tensor
 
 from casewise.abnormality.inpainting import WITHIN, framed, grid_of_squares, scale_of, without
-from casewise.abnormality.residual_calibration import Usual
+from casewise.abnormality.residual_calibration import ResidualCalibration
 from casewise.case import Case
 from casewise.errors import ModelError
 from casewise.finding import Finding
 from casewise.image import Box, Image
 from casewise.models.model import Model
+from casewise.models.tasks import Inpainting
+from casewise.models.tasks.inpainting import InpaintingSettings
+from casewise.models.tasks.settings import with_settings
 
 Floats = npt.NDArray[np.float32]
 NAME = "abnormality"
@@ -67,13 +70,14 @@ def abnormality(
     within: npt.NDArray[np.bool_] | None = None,
     apart_mm: float = 0.0,
 ) -> Abnormality:
-    """Judge a picture, or a volume slice by slice, with a model of :func:`casewise.abnormality.inpainting.train_completion`.
+    """Judge a picture, or a volume slice by slice, with a model of :func:`casewise.abnormality.inpainting.train_inpainting`.
 
     within (*spatial) : what is looked at; without it whatever the image shows. apart_mm : between the slices of a volume that are
     judged; thinner ones in between are given what the one before is. Raises ModelError for a model that completes nothing.
     """
-    edges, sign = _edges(model), str(model.spec.network["sign"])
-    usual = Usual.from_numbers(model.spec.network.get("usual"), len(edges))
+    settings = settings_of(model)
+    edges, sign = settings.holes, settings.sign
+    usual = ResidualCalibration.from_numbers(settings.usual, len(edges))
     cut, shown, place = framed(image, within)
     preparation = model.spec.preparation
     parts = preparation.parts(cut)
@@ -99,7 +103,8 @@ def abnormality(
 
 def calibrated(model: Model, cases: Sequence[Case], device: str = "cpu", seed: int = 0) -> Model:
     """The model with the differences that are usual in normal images, learnt from ``cases``."""
-    edges = _edges(model)
+    settings = settings_of(model)
+    edges = settings.holes
     network = model.ready(device)
     rng = np.random.default_rng(seed)
     found: list[list[Floats]] = [[] for _ in edges]
@@ -116,8 +121,8 @@ def calibrated(model: Model, cases: Sequence[Case], device: str = "cpu", seed: i
                 found[number].append(torch.stack([made, spread[number][rows, columns], x[0, rows, columns] - made]).numpy())
     joined = [np.concatenate(pieces, axis=1) for pieces in found]
     normal = [{"synthesised": made, "spread": spread, "off": off} for made, spread, off in joined]
-    usual = Usual.learnt(normal, str(model.spec.network["sign"]))
-    return replace(model, spec=replace(model.spec, network={**model.spec.network, "usual": usual.to_numbers()}))
+    usual = ResidualCalibration.learnt(normal, settings.sign)
+    return replace(model, spec=with_settings(model.spec, {"usual": usual.to_numbers()}))
 
 
 def findings(judged: Abnormality, threshold: float, least: int = 4, most: int = 20) -> list[Finding]:
@@ -165,7 +170,7 @@ def completed(network: torch.nn.Module, x: Tensor, edges: Sequence[int], device:
     return torch.stack(means), torch.stack(spreads)
 
 
-def difference_map(x: Tensor, synthesised: Tensor, spread: Tensor, usual: Usual, sign: str) -> Tensor:
+def difference_map(x: Tensor, synthesised: Tensor, spread: Tensor, usual: ResidualCalibration, sign: str) -> Tensor:
     """(1, row, column), 0 or more: the difference in units of the usual one, its mean over the sizes of the removed part.
 
     x : (1, row, column). synthesised, spread : (sizes, row, column) of :func:`completed`. sign : ``brighter`` or ``either``.
@@ -207,12 +212,12 @@ def _pasted(cut: Floats, place: tuple[slice, ...], image: Image) -> Floats:
     return whole
 
 
-def _edges(model: Model) -> tuple[int, ...]:
-    edges = model.spec.network.get("holes")
-    if model.task != "encoding" or not isinstance(edges, list):
+def settings_of(model: Model) -> InpaintingSettings:
+    """The settings of an inpainting model. Raises ModelError for another kind."""
+    if not isinstance(model.kind, Inpainting):
         msg = f"Model {model.name} completes no pictures; give one that was trained to."
         raise ModelError(msg)
-    return tuple(int(edge) for edge in edges)
+    return model.kind.settings
 
 
 def _sliding(size: int, edge: int) -> Iterator[Tensor]:

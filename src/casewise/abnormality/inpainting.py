@@ -24,13 +24,16 @@ from casewise.image import Array, Box, Image
 from casewise.models.model import Model
 from casewise.models.preparation import Preparation
 from casewise.models.spec import Spec
+from casewise.models.tasks import Batch
+from casewise.models.tasks.inpainting import SIGNS
 from casewise.training.augmentation import Augmentation, augment
-from casewise.training.fit import Progress, Settings, fit
-from casewise.training.samples import prepare
+from casewise.training.fit import Progress, fit
+from casewise.training.objectives import TaskObjective
+from casewise.training.samples import samples_of
+from casewise.training.settings import Settings
 
 REMOVED = -1.0  # what a removed pixel holds: pictures lie in 0…1
 WITHIN = "within"  # a case's mask of this name says where it is looked at; without it, wherever it shows something
-SIGNS = ("brighter", "either")
 _SEEN = 0.05  # the weight of what was not removed: it only has to stay about as it was
 _SHOWS = 0.1  # a slice less filled than this teaches nothing
 _JUDGES = ("completed", "real")
@@ -69,7 +72,7 @@ class Plan:
         return tuple(max(2, round(share * self.size)) for share in self.holes)
 
 
-def train_completion(
+def train_inpainting(
     cases: Sequence[Case],
     name: str,
     plan: Plan | None = None,
@@ -92,72 +95,78 @@ def train_completion(
         "sign": plan.sign,
     }
     spec = Spec("encoding", network, preparation)
-    pictures = pictures_of(cases, spec)
+    pictures, keys = pictures_of(cases, spec), tuple(case.key for case in cases)
     generator, critic = Model.initial(name, spec, plan.settings.seed), None
     for turn in range(plan.turns):
         settings = replace(plan.settings, seed=plan.settings.seed + turn)
-        source = Removed(pictures, plan.edges(), critic, plan.verdict)
         generator = fit(
             generator,
-            cases,
+            InpaintingBatches(pictures, plan.edges(), keys),
+            TaskObjective(spec) if critic is None else Adversarial(spec, critic, plan.verdict),
             settings=settings,
-            source=source,
-            penalty=source.verdict if critic is not None else None,
             method="initial" if turn == 0 else "continued",
             name=name,
             progress=progress,
             checkpoint=checkpoint,
         )
         if turn + 1 < plan.turns:
-            critic = _critic(pictures, cases, generator, critic, plan, settings)
+            critic = _critic(DiscriminatorBatches(pictures, plan.edges(), keys, generator), critic, plan, settings)
     return replace(generator, lineage=replace(generator.lineage, method="initial", parent=None, parent_name=None))
 
 
-class Removed:
+@dataclass(frozen=True, eq=False)
+class InpaintingBatch(Batch):
+    """removed : (N, 1, row, column) bool, what of the picture was removed."""
+
+    removed: Tensor = field(kw_only=True)
+
+
+class InpaintingBatches:
     """Batches of pictures with squares removed; the target is the whole picture, and the squares count most."""
 
-    def __init__(self, pictures: Tensor, edges: Sequence[int], critic: Model | None, weight: float) -> None:
-        self._pictures, self._edges, self._weight = pictures, tuple(edges), weight
-        self._critic = critic.ready() if critic is not None else None
-        self.key = f"removed {self._edges} {len(pictures)} {critic.key if critic else ''}"
-        self._gone: Tensor | None = None
+    def __init__(self, pictures: Tensor, edges: Sequence[int], cases: Sequence[str] = ()) -> None:
+        self._pictures, self._edges, self.cases = pictures, tuple(edges), tuple(cases)
+        self.key = f"removed {self._edges} {len(pictures)}"
 
-    def batch(self, step: int, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def batch(self, step: int, size: int, rng: np.random.Generator, previous: Tensor | None = None) -> InpaintingBatch:
         whole = _changed(self._pictures, size, rng)
-        self._gone = drawn(whole.shape[-1], self._edges, size, rng)
+        gone = drawn(whole.shape[-1], self._edges, size, rng)
         # Where a picture shows nothing there is nothing to be learnt.
-        weights = torch.where(self._gone & (_blurred(whole) > 0), 1.0, _SEEN)
-        return without(whole, self._gone), whole, weights[:, 0]
-
-    def answered(self, step: int, logits: Tensor) -> None:
-        """Nothing depends on the answers."""
-
-    def verdict(self, answer: Tensor, target: Tensor) -> Tensor:
-        """How sure the discriminator is that the completed pictures are not real."""
-        if self._critic is None or self._gone is None:
-            raise CasewiseError("There is no discriminator yet to judge the pictures.")
-        completed = torch.where(self._gone.to(answer.device), answer, target)
-        real = torch.ones(len(answer), dtype=torch.long, device=answer.device)
-        return self._weight * functional.cross_entropy(self._critic.to(answer.device)(completed), real)
+        weights = torch.where(gone & (_blurred(whole) > 0), 1.0, _SEEN)
+        return InpaintingBatch(without(whole, gone), whole, voxel_weights=weights[:, 0], removed=gone)
 
 
-class _Judged:
+class Adversarial(TaskObjective):
+    """The task's loss, and ``weight`` times how sure the discriminator ``critic`` is that the completed pictures are not real."""
+
+    def __init__(self, spec: Spec, critic: Model, weight: float) -> None:
+        super().__init__(spec)
+        self._critic, self._weight = critic.ready(), weight
+        self.key = f"{self.key} adversarial {critic.key} {weight}"
+
+    def loss(self, answer: object, batch: Batch) -> Tensor:
+        loss = super().loss(answer, batch)
+        if not isinstance(batch, InpaintingBatch) or not isinstance(answer, Tensor):
+            raise TypeError("A discriminator sees completed pictures: batches say what was removed.")
+        completed = torch.where(batch.removed, answer.float(), batch.target)
+        real = torch.ones(len(completed), dtype=torch.long, device=completed.device)
+        return loss + self._weight * functional.cross_entropy(self._critic.to(completed.device)(completed), real)
+
+
+class DiscriminatorBatches:
     """Batches for the discriminator: half real pictures, half of which the generator completed parts."""
 
-    def __init__(self, pictures: Tensor, edges: Sequence[int], generator: Model) -> None:
-        self._pictures, self._edges, self._generator = pictures, tuple(edges), generator
-        self.key = f"judged {generator.key}"
+    def __init__(self, pictures: Tensor, edges: Sequence[int], cases: Sequence[str], generator: Model) -> None:
+        self._pictures, self._edges, self.cases, self.generator = pictures, tuple(edges), tuple(cases), generator
+        self.key = f"completed {self._edges} {len(pictures)} {generator.key}"
 
-    def batch(self, step: int, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
+    def batch(self, step: int, size: int, rng: np.random.Generator, previous: Tensor | None = None) -> Batch:
         whole = _changed(self._pictures, size, rng)
         real = torch.arange(size) % 2
         gone = drawn(whole.shape[-1], self._edges, size, rng) & (real == 0)[:, None, None, None]
         with torch.inference_mode():
-            answer = self._generator.ready()(without(whole, gone))
-        return torch.where(gone, answer, whole).clone(), real, torch.ones(size)
-
-    def answered(self, step: int, logits: Tensor) -> None:
-        """Nothing depends on the answers."""
+            answer = self.generator.ready()(without(whole, gone))
+        return Batch(torch.where(gone, answer, whole).clone(), real)
 
 
 def drawn(size: int, edges: Sequence[int], count: int, rng: np.random.Generator) -> Tensor:
@@ -229,7 +238,7 @@ def framed(image: Image, within: npt.NDArray[np.bool_] | None = None) -> tuple[I
 def pictures_of(cases: Sequence[Case], spec: Spec) -> Tensor:
     """(n, 1, size, size) float32 in 0…1: the slices and pictures that show something."""
     brought = [replace(case, load_image=partial(_loaded, case)) for case in cases]
-    planes = [sample.x.float() for samples in prepare(brought, spec, everything=True) for sample in samples]
+    planes = [sample.x.float() for case in brought for sample in samples_of(case, spec, everything=True)]
     shown = [plane for plane in planes if float((plane > _SHOWS).float().mean()) >= _SHOWS]
     if not shown:
         raise CasewiseError("None of the cases shows anything to be completed; give normal images of the kind to be judged.")
@@ -252,15 +261,8 @@ def _blurred(whole: Tensor) -> Tensor:
     return functional.max_pool2d(whole, 5, stride=1, padding=2)
 
 
-def _critic(
-    pictures: Tensor, cases: Sequence[Case], generator: Model, before: Model | None, plan: Plan, settings: Settings
-) -> Model:
-    spec = Spec(
-        "classification",
-        {"kind": "classifier", "channels": list(plan.channels), "patch": 2},
-        generator.spec.preparation,
-        classes=_JUDGES,
-    )
-    start = before or Model.initial(f"{generator.name} discriminator", spec, settings.seed)
-    shorter = replace(settings, steps=max(1, settings.steps // 3))
-    return fit(start, cases, settings=shorter, source=_Judged(pictures, plan.edges(), generator))
+def _critic(batches: DiscriminatorBatches, before: Model | None, plan: Plan, settings: Settings) -> Model:
+    network = {"kind": "classifier", "channels": list(plan.channels), "patch": 2}
+    spec = Spec("classification", network, batches.generator.spec.preparation, classes=_JUDGES)
+    start = before or Model.initial(f"{batches.generator.name} discriminator", spec, settings.seed)
+    return fit(start, batches, settings=replace(settings, steps=max(1, settings.steps // 3)))

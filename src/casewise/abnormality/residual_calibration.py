@@ -18,7 +18,7 @@ _LEAST = 0.02  # of the range of intensities: no synthesis is better than this
 
 
 @dataclass(frozen=True, eq=False)
-class Usual:
+class ResidualCalibration:
     """For each size of the removed part the difference that ``QUANTILE`` of normal pixels stay below.
 
     levels : (sizes, 7) limits of what was synthesised, 0 to 1. spreads : (sizes, 3) limits of how far several syntheses of a pixel
@@ -40,12 +40,12 @@ class Usual:
         return [round(float(n), 5) for part in parts for n in part.reshape(-1)]
 
     @classmethod
-    def from_numbers(cls, numbers: object, sizes: int) -> Usual:
+    def from_numbers(cls, numbers: Sequence[float] | None, sizes: int) -> ResidualCalibration:
         """Of a model's settings; where they say nothing every difference counts as it is. Raises ModelError for other numbers."""
         if numbers is None:
             return cls(np.zeros((sizes, _LEVELS - 1)), np.zeros((sizes, _SPREADS - 1)), np.ones((sizes, _LEVELS, _SPREADS)))
         wanted = sizes * (_LEVELS - 1 + _SPREADS - 1 + _LEVELS * _SPREADS)
-        if not isinstance(numbers, list) or len(numbers) != wanted or not all(isinstance(n, int | float) for n in numbers):
+        if len(numbers) != wanted:
             raise ModelError(f"A completion's usual differences are {wanted} numbers for {sizes} sizes; train the model anew.")
         first, second = sizes * (_LEVELS - 1), sizes * (_LEVELS + _SPREADS - 2)
         flat = np.asarray(numbers, np.float64)
@@ -54,7 +54,7 @@ class Usual:
         )
 
     @classmethod
-    def learnt(cls, normal: Sequence[Mapping[str, Floats]], sign: str) -> Usual:
+    def learnt(cls, normal: Sequence[Mapping[str, Floats]], sign: str) -> ResidualCalibration:
         """From normal pixels, a mapping a size: ``synthesised``, ``spread`` and ``off`` (real − synthesised), each (n,).
 
         sign : ``brighter`` (what is darker counts as 0) or ``either``.

@@ -18,9 +18,9 @@ from casewise.case import Case
 from casewise.chest.upright import UprightEncoder
 from casewise.errors import ArchiveError, UsageError
 from casewise.image import Image
-from casewise.models.encoding import encoder_for, has_encoder
 from casewise.models.model import Model
 from casewise.models.prediction import Prediction
+from casewise.models.shipped import encoder_for
 from casewise.progress import Progress, silent
 from casewise.result import ModelUse, SimilarCase
 
@@ -111,7 +111,7 @@ class Adapter:
         """The region in which similar cases are compared, (*spatial) bool, and what the report says of the comparison."""
         if self.archive is None:
             return None, ()
-        notes = () if has_encoder(self.model) else (_OTHER_ENCODER.format(model=self.model.name),)
+        notes = () if self.model.has_encoder else (_OTHER_ENCODER.format(model=self.model.name),)
         if self.region is None:
             return None, notes
         mask = self.model.predict(image, self.device).masks()[self.region]
@@ -135,8 +135,8 @@ class Adapter:
 
 
 def _check_region(region: str, model: Model, archive: Archive | None, adapt: str) -> None:
-    if model.task != "segmentation" or region not in model.labels:
-        has = ", ".join(model.labels) if model.task == "segmentation" else "no structures"
+    if not model.kind.dense or region not in model.labels:
+        has = ", ".join(model.labels) if model.kind.dense else "no structures"
         msg = f"Model {model.name} cannot outline the region {region!r}; it outlines {has}."
         raise UsageError(msg)
     if archive is None:

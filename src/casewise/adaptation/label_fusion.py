@@ -75,7 +75,7 @@ def vote(model: Model, image: Image, cases: Sequence[Case], settings: Voting | N
     model's structures are passed over. The same input gives the same vote; the model is not run.
     """
     settings = settings or Voting()
-    if model.task != "segmentation":
+    if not model.kind.dense:
         return Vote(False, "Similar cases vote on structures, and this model finds none, so it was used alone.")
     voters = list(islice((case for case in cases if _can_vote(case, model, image)), settings.k))
     if not voters:

@@ -9,8 +9,9 @@ from casewise.adaptation.acceptance import HALFWAY, Rule
 from casewise.case import Case
 from casewise.models.averaging import between
 from casewise.models.model import Model
-from casewise.training.fit import Progress, Settings, fit
+from casewise.training.fit import Progress, fit
 from casewise.training.metrics import measure
+from casewise.training.settings import Settings
 
 # Chosen by benchmarks/similar_cases.py on validation cases.
 REFINEMENT = Settings(steps=20, batch=4, rate=5e-4, augmentation="light")

@@ -13,8 +13,9 @@ from casewise.adaptation.refinement import Plan, Refinement, refine_on
 from casewise.case import Case
 from casewise.chest.upright import UprightEncoder
 from casewise.image import Image
-from casewise.models.encoding import encoder_for
 from casewise.models.model import Model
+from casewise.models.shipped import encoder_for
+from casewise.models.tasks import Classification
 from casewise.progress import Progress, silent
 from casewise.result import SimilarCase
 
@@ -118,7 +119,7 @@ def refine(
 
 def _ballot(model: Model, image: Image, cases: Sequence[Case], progress: Progress) -> Vote | None:
     """The similar cases' labels, registered to the image; None for a model that finds no structures."""
-    if model.task != "segmentation" or not cases:
+    if not model.kind.dense or not cases:
         return None
     from casewise.adaptation.label_fusion import vote  # MONAI's losses take a second to import
 
@@ -130,7 +131,7 @@ def _joined(reason: str, ballot: Vote | None) -> str:
 
 
 def _advice(model: Model, unseen: int) -> str:
-    task = "segmenter" if model.task == "segmentation" else "classifier"
+    task = "segmenter" if model.kind.dense else "classifier"
     return (
         f"The archive has {unseen} labelled cases that {model.name} was not trained on; training it on once with them does as "
         f"well as refining it for each image and costs nothing afterwards: casewise train {task} ARCHIVE --from MODEL --output DIR."
@@ -139,5 +140,5 @@ def _advice(model: Model, unseen: int) -> str:
 
 def usable_cases(model: Model, archive: Archive) -> list[Case]:
     """The archive's cases that carry what the model is trained for."""
-    cases = archive.cases(category=True) if model.task == "classification" else archive.cases()
+    cases = archive.cases(category=True) if isinstance(model.kind, Classification) else archive.cases()
     return [case for case in cases if model.spec.labelled(case)]

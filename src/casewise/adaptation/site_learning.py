@@ -9,8 +9,10 @@ from typing import Protocol
 from casewise.adaptation.refinement import Plan, judged
 from casewise.case import Case
 from casewise.models.model import Model
+from casewise.models.tasks import Classification
 from casewise.training.curriculum import uncertainties
-from casewise.training.fit import Progress, Settings, fit
+from casewise.training.fit import Progress, fit
+from casewise.training.settings import Settings
 
 
 class Learning(Protocol):
@@ -47,7 +49,7 @@ class ImageLearning:
 
     def __init__(self, model: Model, settings: Settings) -> None:
         self._settings = settings
-        self.measure = "accuracy" if model.task == "classification" else "dice"
+        self.measure = "accuracy" if isinstance(model.kind, Classification) else "dice"
 
     def accuracy(self, model: Model, cases: Sequence[Case]) -> float:
         return judged(model, cases, Plan(settings=self._settings))[self.measure]
@@ -64,4 +66,4 @@ class ImageLearning:
         checkpoint: Path | None,
         progress: Progress | None,
     ) -> Model:
-        return fit(model, cases, shown, settings=settings, name=model.name, checkpoint=checkpoint, progress=progress)
+        return fit(model, cases, order=shown, settings=settings, name=model.name, checkpoint=checkpoint, progress=progress)

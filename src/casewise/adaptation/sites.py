@@ -21,7 +21,7 @@ from casewise.models.model import Model
 from casewise.progress import Progress as Moved
 from casewise.progress import silent
 from casewise.training.curriculum import CHOICES, ORDERS, PACES, Vectors, likeness, paced, ranked, rehearsed
-from casewise.training.fit import Settings
+from casewise.training.settings import Settings
 from casewise.training.split import split
 
 if TYPE_CHECKING:

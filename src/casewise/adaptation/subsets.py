@@ -20,10 +20,11 @@ from casewise.adaptation.similar import usable_cases
 from casewise.case import Case
 from casewise.errors import ArchiveError, CasewiseError
 from casewise.image import Image
-from casewise.models.encoding import encoder_for
 from casewise.models.model import Model
+from casewise.models.shipped import encoder_for
 from casewise.progress import Progress, silent
-from casewise.training.fit import Settings, fit
+from casewise.training.fit import fit
+from casewise.training.settings import Settings
 from casewise.training.split import split
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from casewise.errors import CasewiseError, UsageError
+from casewise.errors import CasewiseError, ModelError, UsageError
 from casewise.finding import Finding
 from casewise.image import Image
 
@@ -94,16 +94,21 @@ class Abnormality:
         return replace(turned, scale=(-slope, ends - shift) if pose.inverted else (slope, shift))
 
     def _whole(self, judged: Judged, model: Model, path: Path | None) -> Finding:
-        usual = model.spec.network.get("normal")
+        from casewise.abnormality.differences import settings_of
+
+        usual = settings_of(model).normal
         measures = {"difference_times": round(judged.score, 3)}
-        if isinstance(usual, list) and usual:
+        if usual:
             measures["normal_images_below_percent"] = round(100 * float(np.mean(np.asarray(usual) < judged.score)), 1)
         return Finding(self.name, NAME, map=path, measures=measures)
 
     def _parts(self, judged: Judged, model: Model) -> list[Finding]:
-        from casewise.abnormality.differences import findings
+        from casewise.abnormality.differences import findings, settings_of
 
-        return findings(judged, float(model.spec.network["threshold"]))
+        threshold = settings_of(model).threshold
+        if threshold is None:
+            raise ModelError(f"Model {model.name} has no threshold above which a part is abnormal; train it by its recipe.")
+        return findings(judged, threshold)
 
     def _written(self, judged: Judged, image: Image) -> Path | None:
         """The map and, beside it, the synthesised image; a picture's map in grey levels, 255 the largest difference."""

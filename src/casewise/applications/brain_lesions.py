@@ -61,7 +61,7 @@ class BrainLesions:
         is unlike those that it was trained on.
         """
         from casewise.lesions.findings import findings_of
-        from casewise.lesions.prediction import predict, sequences_of
+        from casewise.lesions.prediction import predict, sequences_of, settings_of
 
         self.notes = []
         if image.spatial_dims != 3:
@@ -78,7 +78,7 @@ class BrainLesions:
             self.notes.append(f"Judged by {', '.join(found.sequences)}; missing: {', '.join(found.missing)}.")
         if found.lesions and not found.classes and found.score is None:
             self.notes.append(f"What the lesions are is told by {', '.join(self._telling(wanted))} alone, which is not there.")
-        if found.lesions and self._model.spec.network.get("map_score") is True:
+        if found.lesions and settings_of(self._model).map_score:
             self.notes.append(SCORED)
         if found.lesions and self._folder is None:
             self.notes.append(ROUGH)
@@ -127,7 +127,9 @@ class BrainLesions:
         return load(MODEL) if self._folder is None else Model.load(self._folder)
 
     def _telling(self, names: tuple[str, ...]) -> list[str]:
-        return [names[number] for number in self._model.spec.network["told_by"]]
+        from casewise.lesions.prediction import settings_of
+
+        return [names[number] for number in settings_of(self._model).telling]
 
     def _written(self, found: Lesions, image: Image) -> tuple[Path | None, dict[str, Path]]:
         if self._maps is None:

@@ -14,6 +14,7 @@ from casewise.applications.measures import measure
 from casewise.errors import CasewiseError
 from casewise.finding import ABSENT, FINDING, MEASURE, Finding
 from casewise.image import Box, Image
+from casewise.models.tasks import Classification
 
 if TYPE_CHECKING:
     from casewise.models import Model, Prediction
@@ -107,7 +108,7 @@ def class_findings(scores: Mapping[str, float], application: str = NAME) -> list
 
 def detected_by(model: Model) -> tuple[str, ...]:
     """The signs of disease that a model finds: a classifier's classes but the normal one, structures that are named so."""
-    if model.task == "classification":
+    if isinstance(model.kind, Classification):
         return tuple(label for label in model.labels if label.casefold().replace("_", " ") not in _NORMAL)
     return tuple(label for label in model.labels if names_disease(label))
 

@@ -59,7 +59,7 @@ def evaluate(
 
 
 def _wanted(model: Model) -> str:
-    return " or ".join(str(structure) for structure in model.spec.structures) if model.task == "segmentation" else model.name
+    return " or ".join(str(structure) for structure in model.spec.structures) if model.kind.dense else model.name
 
 
 def _line(measure: Measure) -> str:

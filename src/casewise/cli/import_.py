@@ -53,7 +53,7 @@ def import_images(
         from casewise.chest.upright import UprightEncoder
         from casewise.device import resolve_device
         from casewise.models import load
-        from casewise.models.encoding import encoder_for
+        from casewise.models.shipped import encoder_for
         from casewise.models.shipped.waiting import WaitingEncoder
 
         if device == "cuda":

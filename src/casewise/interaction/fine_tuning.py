@@ -23,7 +23,9 @@ from casewise.interaction.prompt_maps import Guide
 from casewise.models.model import Model
 from casewise.models.preparation import Preparation
 from casewise.models.spec import Spec
-from casewise.training.fit import Settings, fit
+from casewise.models.tasks import Batch
+from casewise.training.fit import fit
+from casewise.training.settings import Settings
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -101,13 +103,14 @@ def wholly_tuned(model: Model, x: Tensor, guide: Guide, logits: Floats, how: Fin
     def batched(tensor: Tensor) -> Tensor:
         return tensor.movedim(-1, 0) if planar else tensor[None]
 
-    case = Case.of(Image(np.zeros((1, *grid), np.float32)))  # the source alone knows what is learnt from
     for _ in range(how.rounds):
         probability = expit(logits)
         labels = torch.from_numpy(labelled(guide, probability, how).astype(np.uint8))
-        source = _OneCrop(batched(x), batched(labels), batched(torch.from_numpy(_weights(guide, probability, how))))
+        crop = _OneCrop(
+            Batch(batched(x), batched(labels), voxel_weights=batched(torch.from_numpy(_weights(guide, probability, how))))
+        )
         settings = Settings(how.steps, 1, how.rate, weight_decay=0.0, augmentation="none", device="cpu", mixed=True)
-        model = fit(model, [case], settings=settings, method="continued", source=source)
+        model = fit(model, crop, settings=settings)
         with torch.inference_mode():
             answer = model.ready("cpu")(batched(x).float())
         found = answer[:, 1] - answer[:, 0]
@@ -117,20 +120,14 @@ def wholly_tuned(model: Model, x: Tensor, guide: Guide, logits: Floats, how: Fin
 
 @dataclass(frozen=True, eq=False)
 class _OneCrop:
-    """The same crop, or all its planes, at every step: a :class:`casewise.training.source.Source`."""
+    """The same crop, or all its planes, at every step: :class:`casewise.training.batches.Batches` that keep no checkpoint."""
 
-    x: Tensor
-    labels: Tensor
-    weights: Tensor
+    crop: Batch
+    key: str = "one crop"
+    cases: tuple[str, ...] = ()
 
-    @property
-    def key(self) -> str:
-        return "one crop"
-
-    def batch(self, step: int, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        return self.x, self.labels, self.weights
-
-    def answered(self, step: int, logits: Tensor) -> None: ...
+    def batch(self, step: int, size: int, rng: np.random.Generator, previous: Tensor | None = None) -> Batch:
+        return self.crop
 
 
 def labelled(guide: Guide, probability: Floats, how: FineTuning) -> Mask:

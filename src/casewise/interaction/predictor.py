@@ -17,7 +17,7 @@ from casewise.interaction.fine_tuning import FineTuning, labelled, tuned, wholly
 from casewise.interaction.prompt_maps import Guide
 from casewise.models.model import Model
 from casewise.models.networks import INTERACTIVE
-from casewise.models.networks.prompts import prompts_of
+from casewise.models.tasks import Interactive
 
 Floats = npt.NDArray[np.float32]
 
@@ -43,12 +43,16 @@ class Answering:
     best: bool = True
 
     def __post_init__(self) -> None:
-        if self.model.spec.network.get("kind") not in INTERACTIVE:
+        if not isinstance(self.model.kind, Interactive):
             msg = (
                 f"Model {self.model.name} takes no box and no strokes; interactive networks are of the kinds "
                 f"{', '.join(INTERACTIVE)}, and one comes with casewise: interactive_2d."
             )
             raise ModelError(msg)
+
+    @cached_property
+    def _kind(self) -> Interactive:
+        return Interactive(self.model.spec)
 
     @property
     def size(self) -> tuple[int, ...]:
@@ -77,7 +81,7 @@ class Answering:
         return logits
 
     def _channel(self, guide: Guide, previous: Floats, channel: int) -> Floats:
-        x = torch.from_numpy(guide.channels(previous[None], prompts_of(self.model.spec.network))[0])
+        x = torch.from_numpy(guide.channels(previous[None], self._kind.prompts)[0])
         prompts = guide.images.shape[1]
         x = torch.cat([x[channel : channel + 1], x[prompts:]])
         keep = self.fine_tuning.wanted(guide)
@@ -91,7 +95,7 @@ class Answering:
         return logits
 
     def _whole(self, x: Tensor, keep: bool) -> tuple[Floats, Tensor | None]:
-        if self.mirrored and not self.model.spec.network.get("upright") and x.ndim == 3 and not keep:
+        if self.mirrored and not self._kind.settings.upright and x.ndim == 3 and not keep:
             # On a finer grid, where a view costs four times as much, four of the eight do.
             on_its_side = x.shape[-1] == x.shape[-2] <= _FEWER * self.size[-1]
             turned = [x, x.transpose(1, 2)] if on_its_side else [x]

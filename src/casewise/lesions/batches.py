@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -16,10 +16,11 @@ from casewise.errors import CasewiseError
 from casewise.lesions.prepared import Slices
 from casewise.lesions.synthetic import drawn
 from casewise.models.networks.lesion_parts import LesionAnswer, present
+from casewise.models.tasks import Batch
+from casewise.models.tasks.losses import classification_loss
 from casewise.training.augmentation import LEVELS, augment
-from casewise.training.losses import classification_loss
 
-FILLED = 0.67  # of the slices shown have lesions
+FILLED = 0.67  # of the slices in a batch have lesions
 _EACH = 0.5  # the weight of the sequences' own maps beside the combined one
 _UNTOLD = -1
 _SEEN = 24  # slices of an examination set aside that it is measured on
@@ -28,11 +29,11 @@ _CHANGED = 0.05  # chance of each change of intensity
 
 
 @dataclass(frozen=True)
-class Shown:
-    """What the batches are made of. classes : the first is none; sequences, told_by : of the model; scores : of each class.
+class SliceSampling:
+    """How slices are sampled. classes : the first is none; sequences, told_by : of the model; scores : of each class.
 
-    dropped : chance that a sequence is left out. synthetic : share of the slices that get lesions that never were. carries_score :
-    the map's target is the score of the lesion instead of 1. part : what is lowered: ``localise``, ``classify`` or ``together``.
+    dropped : chance that a sequence is left out. synthetic : share of the slices that get false lesions drawn in. carries_score :
+    the map's target is the score of the lesion instead of 1. part : what is minimised: ``localise``, ``classify`` or ``together``.
     """
 
     classes: tuple[str, ...]
@@ -46,42 +47,47 @@ class Shown:
     augmentation: str = "strong"
     mirror: bool = True
 
+    def class_of(self, own: Slices) -> int:
+        """The class of an examination's slices with lesions; −1 where it is unknown."""
+        return self.classes.index(own.category) if own.category in self.classes else _UNTOLD if len(self.classes) > 2 else 1
 
-class Batches:
-    """Source and objective of one phase (:mod:`casewise.training.source`).
 
-    For the map every examination comes up alike often; for the class the categories do, and of each its examinations. aside :
-    examinations that the network is measured on. order : numbers of the examinations, place by place of the batches and again from
-    the start where they end, instead of drawing them.
+@dataclass(frozen=True, eq=False)
+class LesionBatch(Batch):
+    """target : (N, row, column) 0…1, of the map. verdicts : (N,) class of each slice, −1 where it is unknown.
+
+    there : (N, sequences) bool, which of them the network is given.
+    """
+
+    verdicts: Tensor = field(kw_only=True)
+    there: Tensor = field(kw_only=True)
+
+
+class LesionBatches:
+    """The slices of one phase: implements :class:`casewise.training.batches.Batches`.
+
+    For the map every examination comes up alike often; for the class the categories do, and of each its examinations.
+    order : numbers of the examinations, place by place of the batches and again from the start where they end, instead of drawing
+    them. cases : keys of the images that the slices come from.
     Raises CasewiseError where no slice of the examinations has a lesion.
     """
 
     def __init__(
-        self, slices: Sequence[Slices], shown: Shown, aside: Sequence[Slices] = (), order: Sequence[int] | None = None
+        self, slices: Sequence[Slices], shown: SliceSampling, *, order: Sequence[int] | None = None, cases: Sequence[str] = ()
     ) -> None:
         self._ordered = None if order is None else [slices[number] for number in order]
-        self._shown, self._aside = shown, [own for own in aside if len(own.x)]
+        self._shown, self.cases = shown, tuple(cases)
         self._groups: dict[object, list[Slices]] = defaultdict(list)
         for number, own in enumerate(slices):
             if own.filled:
                 self._groups[number if shown.part == "localise" else own.category].append(own)
         if not self._groups:
             raise CasewiseError("No slice of the examinations has a lesion large enough to be seen at the network's scale.")
-        digest = hashlib.blake2b(repr(shown).encode(), digest_size=12)
-        for own in (*slices, *self._aside):
-            digest.update(f"{own.category}{own.x.shape}{int(own.mask.sum())}".encode())
-        if order is not None:
-            digest.update(repr([int(number) for number in order]).encode())
-        self.key = f"lesions {digest.hexdigest()}"
-        self._verdicts = torch.zeros(0, dtype=torch.long)
-        self._there = torch.zeros(0, dtype=torch.bool)
+        numbers = None if order is None else [int(number) for number in order]
+        self.key = f"lesions {shown} {_digest(slices)} {numbers}"
 
-    @property
-    def measured(self) -> str:
-        return {"localise": "dice", "classify": "log_likelihood"}.get(self._shown.part, "merit") if self._aside else ""
-
-    def batch(self, step: int, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """(x (N, sequences, row, column), the map's target (N, row, column) 0…1, ones)."""
+    def batch(self, step: int, size: int, rng: np.random.Generator, previous: Tensor | None = None) -> LesionBatch:
+        """X (N, sequences, row, column) and its targets."""
         xs, targets, verdicts = [], [], []
         for place in range(step * size, (step + 1) * size):
             x, mask, verdict = self._one(self._at(place, rng), rng)
@@ -104,47 +110,10 @@ class Batches:
                 mirror=self._shown.mirror,
             )
             planes, (target,) = augment(planes, [(target, "nearest")], level, generator)
-        planes = planes * kept[:, :, None, None]
-        self._verdicts, self._there = torch.tensor(verdicts), kept
         wanted = target.float()
         if self._shown.carries_score:
             wanted = wanted * torch.tensor([self._score(verdict) for verdict in verdicts])[:, None, None]
-        return planes, wanted, torch.ones(size)
-
-    def answered(self, step: int, logits: Tensor) -> None:
-        """Nothing depends on the answers."""
-
-    def loss(self, answer: object, target: Tensor, spread: Tensor) -> Tensor:
-        if not isinstance(answer, LesionAnswer):
-            raise CasewiseError("These batches are for a lesion network; build one by casewise.lesions.Plan.")
-        total = spread.new_zeros(())
-        if self._shown.part != "classify" and answer.map is not None:
-            total = total + _map_loss(answer.map, target, self._shown.carries_score)
-            if answer.maps is not None:
-                total = total + _EACH * _each_loss(answer.maps, target, self._there.to(target.device), self._shown.carries_score)
-        if self._shown.part != "localise":
-            total = total + self._verdict_loss(answer.verdict.float())
-        return total
-
-    def measure(self, network: nn.Module) -> float:
-        """Over the examinations set aside: mean Dice; minus the mean −ln of the true class's probability; or the first minus a
-        tenth of the second.
-        """
-        device = next(network.parameters()).device
-        dices, losses = [], []
-        for own in self._aside:
-            numbers = [*own.filled[:: max(1, len(own.filled) // _SEEN)], *own.empty[:: max(1, len(own.empty) // (_SEEN // 2))]]
-            with torch.inference_mode():
-                answer: LesionAnswer = network(torch.from_numpy(np.stack([own.x[n] for n in numbers])).float().to(device))
-            truth = torch.from_numpy(np.stack([own.mask[n] for n in numbers]))
-            if answer.map is not None:
-                chance = answer.map.float().sigmoid().cpu()
-                dices.append(float(2 * (chance * truth).sum() / (chance.sum() + truth.sum()).clamp_min(1)))
-            self._verdicts = torch.tensor([self._class_of(own) if own.mask[n].any() else 0 for n in numbers])
-            self._there = torch.from_numpy(np.repeat(own.there[None], len(numbers), axis=0))
-            losses.append(float(self._verdict_loss(answer.verdict.float())))
-        dice, loss = float(np.mean(dices)) if dices else 0.0, float(np.mean(losses))
-        return {"localise": dice, "classify": -loss}.get(self._shown.part, dice - 0.1 * loss)
+        return LesionBatch(planes * kept[:, :, None, None], wanted, verdicts=torch.tensor(verdicts), there=kept)
 
     def _at(self, place: int, rng: np.random.Generator) -> Slices:
         """The examination at a place of the endless row of batches."""
@@ -161,25 +130,72 @@ class Batches:
         if not filled and rng.random() < self._shown.synthetic / (1 - FILLED):
             x, mask = drawn(x, self._shown.sequences, rng)
             return x, mask, _UNTOLD if mask.any() else 0
-        return x, mask, self._class_of(own) if filled else 0
-
-    def _class_of(self, own: Slices) -> int:
-        classes = self._shown.classes
-        return classes.index(own.category) if own.category in classes else _UNTOLD if len(classes) > 2 else 1
+        return x, mask, self._shown.class_of(own) if filled else 0
 
     def _score(self, verdict: int) -> float:
         """1 where it is not known of which kind the lesion is."""
         return self._shown.scores[verdict] if verdict >= 0 and self._shown.scores else 1.0
 
-    def _verdict_loss(self, verdict: Tensor) -> Tensor:
-        """Of the slices of which it is known what they show, and that still have a sequence by which the class can be told."""
-        told = (self._verdicts >= 0) & self._there[:, list(self._shown.told_by)].any(dim=1)
-        weights, classes = told.float().to(verdict.device), self._verdicts.clamp_min(0).to(verdict.device)
+
+class LesionObjective:
+    """The loss of one phase, of map and class: implements :class:`casewise.training.objectives.Objective`.
+
+    aside : examinations that the network is measured on.
+    """
+
+    def __init__(self, shown: SliceSampling, aside: Sequence[Slices] = ()) -> None:
+        self._shown, self._aside = shown, [own for own in aside if len(own.x)]
+        self.measured = {"localise": "dice", "classify": "log_likelihood"}.get(shown.part, "merit") if self._aside else ""
+        self.key = f"lesions {shown} {_digest(self._aside)}"
+
+    def loss(self, answer: object, batch: Batch) -> Tensor:
+        if not isinstance(answer, LesionAnswer) or not isinstance(batch, LesionBatch):
+            raise CasewiseError("This objective is for a lesion network and its batches; build one by casewise.lesions.Plan.")
+        total = batch.target.new_zeros(())
+        if self._shown.part != "classify" and answer.map is not None:
+            total = total + _map_loss(answer.map, batch.target, self._shown.carries_score)
+            if answer.maps is not None:
+                total = total + _EACH * _each_loss(answer.maps, batch.target, batch.there, self._shown.carries_score)
+        if self._shown.part != "localise":
+            total = total + self._verdict_loss(answer.verdict.float(), batch.verdicts, batch.there)
+        return total
+
+    def measure(self, network: nn.Module) -> float:
+        """Over the examinations set aside: mean Dice; minus the mean −ln of the true class's probability; or the first minus a
+        tenth of the second.
+        """
+        device = next(network.parameters()).device
+        dices, losses = [], []
+        for own in self._aside:
+            numbers = [*own.filled[:: max(1, len(own.filled) // _SEEN)], *own.empty[:: max(1, len(own.empty) // (_SEEN // 2))]]
+            with torch.inference_mode():
+                answer: LesionAnswer = network(torch.from_numpy(np.stack([own.x[n] for n in numbers])).float().to(device))
+            truth = torch.from_numpy(np.stack([own.mask[n] for n in numbers]))
+            if answer.map is not None:
+                chance = answer.map.float().sigmoid().cpu()
+                dices.append(float(2 * (chance * truth).sum() / (chance.sum() + truth.sum()).clamp_min(1)))
+            verdicts = torch.tensor([self._shown.class_of(own) if own.mask[n].any() else 0 for n in numbers])
+            there = torch.from_numpy(np.repeat(own.there[None], len(numbers), axis=0))
+            losses.append(float(self._verdict_loss(answer.verdict.float(), verdicts.to(device), there.to(device))))
+        dice, loss = float(np.mean(dices)) if dices else 0.0, float(np.mean(losses))
+        return {"localise": dice, "classify": -loss}.get(self._shown.part, dice - 0.1 * loss)
+
+    def _verdict_loss(self, verdict: Tensor, verdicts: Tensor, there: Tensor) -> Tensor:
+        """Of the slices whose class is known, and that still have a sequence by which it can be told."""
+        told = (verdicts >= 0) & there[:, list(self._shown.told_by)].any(dim=1)
+        weights, classes = told.float(), verdicts.clamp_min(0)
         if not self._shown.scores:
             return classification_loss(verdict, classes, weights)
         wanted = torch.tensor(self._shown.scores, device=verdict.device)[classes]
         losses = functional.binary_cross_entropy_with_logits(verdict[:, 0], wanted, reduction="none")
         return (losses * weights).sum() / weights.sum().clamp_min(1e-6)
+
+
+def _digest(slices: Sequence[Slices]) -> str:
+    digest = hashlib.blake2b(digest_size=12)
+    for own in slices:
+        digest.update(f"{own.category}{own.x.shape}{int(own.mask.sum())}".encode())
+    return digest.hexdigest()
 
 
 def _kept(there: np.ndarray, dropped: float, rng: np.random.Generator) -> np.ndarray:

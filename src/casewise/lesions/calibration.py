@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from casewise.errors import CasewiseError
-from casewise.lesions.postprocessing import Calibration
+from casewise.models.tasks.lesions import Calibration
 
 FALSE = 0.05  # share of examinations without a lesion that may have one that is more probable than not
 

@@ -3,94 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
-from casewise.errors import ModelError
 from casewise.image import Box, Image
-from casewise.probability import logistic
+from casewise.models.tasks.lesions import Calibration, Rule
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 MOST = 50
-SUREST = 0.004  # a network's chance is taken as no nearer to 0 and 1: what it never saw makes it too sure
 _HALF, _BELOW = 0.5, 0.49
-
-
-@dataclass(frozen=True)
-class Rule:
-    """What of a map counts as a lesion: connected pieces of at least ``threshold`` that come up to ``peak`` somewhere, over which
-    the network's own chance is ``mean`` or more, and whose volume is at least ``least_ml`` (a picture's have none). A model's own
-    is in the settings of its network, as ``rule``.
-    """
-
-    threshold: float = 0.5
-    peak: float = 0.5
-    mean: float = 0.0
-    least_ml: float = 0.02
-
-    def __post_init__(self) -> None:
-        if not (0 < self.threshold <= self.peak < 1 and 0 <= self.mean < 1 and self.least_ml >= 0):
-            msg = (
-                "A rule for lesions has 0 < threshold ≤ peak < 1, a mean from 0 to below 1 and least_ml of 0 or more; "
-                f"got threshold {self.threshold}, peak {self.peak}, mean {self.mean}, least_ml {self.least_ml}."
-            )
-            raise ModelError(msg)
-
-    @classmethod
-    def of(cls, network: Mapping[str, object]) -> Rule:
-        """The rule in a model's settings of its network; the usual one where there is none. Raises ModelError for another thing."""
-        given = network.get("rule", {})
-        usual = asdict(cls())
-        if not isinstance(given, Mapping) or set(given) - set(usual) or not all(isinstance(n, int | float) for n in given.values()):
-            raise ModelError(f"A lesion model's rule has the numbers {', '.join(usual)}; got {given!r}.")
-        return cls(**{**usual, **{str(name): float(value) for name, value in given.items()}})
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """The probability that a connected piece is a lesion: σ(intercept + mean · logit of the network's mean chance over it +
-    volume · ln of its ml). Neither weight is negative, so that a larger or surer piece is never the less probable.
-
-    A network of few patients is too sure of everything; this is fitted on pieces in patients that it never saw
-    (:mod:`casewise.lesions.calibration`). A model's own are in the settings of its network, as ``calibration``: ``bright`` where
-    the sequence is there whose brightness counts, ``plain`` where it is not.
-    """
-
-    intercept: float
-    mean: float
-    volume: float
-
-    def __post_init__(self) -> None:
-        if self.mean < 0 or self.volume < 0:
-            raise ModelError(f"A lesion model's calibration has weights of 0 or more; got mean {self.mean}, volume {self.volume}.")
-
-    @classmethod
-    def of(cls, network: Mapping[str, object], bright: bool) -> Calibration | None:
-        """As a model's settings have it; None where they have none. Raises ModelError for another thing."""
-        table = network.get("calibration")
-        if table is None:
-            return None
-        given = table.get("bright" if bright else "plain") if isinstance(table, Mapping) else table
-        names = set(cls.__dataclass_fields__)
-        if not isinstance(given, Mapping) or set(given) != names or not all(isinstance(n, int | float) for n in given.values()):
-            msg = f"A lesion model's calibration has, for bright and for plain, the numbers {', '.join(names)}; got {given!r}."
-            raise ModelError(msg)
-        return cls(**{str(name): float(value) for name, value in given.items()})
-
-    def probabilities(self, means: npt.NDArray[np.floating], volumes: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        """(n,) of pieces. means : the network's mean chance over each. volumes : ml."""
-        kept = np.clip(means, SUREST, 1 - SUREST)
-        score = self.intercept + self.mean * np.log(kept / (1 - kept)) + self.volume * np.log(np.maximum(volumes, 1e-6))
-        return np.asarray(logistic(score))
-
-    def settings(self) -> dict[str, float]:
-        """As a model's settings hold it."""
-        return {name: round(value, 4) for name, value in asdict(self).items()}
 
 
 class Outlined(NamedTuple):

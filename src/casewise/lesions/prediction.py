@@ -13,12 +13,13 @@ from scipy.ndimage import gaussian_filter1d
 from casewise.device import resolve_device
 from casewise.errors import CasewiseError, ModelError
 from casewise.image import Box, Image
-from casewise.lesions.brightness import Brightness
-from casewise.lesions.postprocessing import Calibration, Lesions, Rule, outlined
+from casewise.lesions.postprocessing import Lesions, outlined
 from casewise.lesions.slices import only, scaled, shows, window
+from casewise.models import tasks
 from casewise.models.model import Model
 from casewise.models.networks.lesion_parts import LesionAnswer
 from casewise.models.preparation import Part
+from casewise.models.tasks.lesions import LesionSettings, Rule
 from casewise.probability import logistic
 
 Floats = npt.NDArray[np.float32]
@@ -28,10 +29,14 @@ _THIN_MM, _ACROSS_MM = 2.5, 1.0  # slices thinner than the first are smoothed wi
 
 def sequences_of(model: Model) -> tuple[str, ...]:
     """The sequences that a lesion model takes, in the order of its channels. Raises ModelError for another kind of model."""
-    names = model.spec.network.get("sequences")
-    if model.task != "lesions" or not isinstance(names, list):
-        raise ModelError(f"Model {model.name} is for {model.task}; lesions are found by one that `casewise train lesions` made.")
-    return tuple(str(name) for name in names)
+    return settings_of(model).sequences
+
+
+def settings_of(model: Model) -> LesionSettings:
+    """The settings of a lesion model. Raises ModelError for another kind."""
+    if not isinstance(model.kind, tasks.Lesions):
+        raise ModelError(f"Model {model.name} is for {model.kind}; lesions are found by one that `casewise train lesions` made.")
+    return model.kind.settings
 
 
 def predict(model: Model, image: Image, device: str = "cpu", *, each: bool = True) -> Lesions:
@@ -41,7 +46,8 @@ def predict(model: Model, image: Image, device: str = "cpu", *, each: bool = Tru
     in ``header.absent``. each : whether the map of each sequence alone is made as well.
     Raises CasewiseError for another number of channels, and where no sequence is there.
     """
-    names = sequences_of(model)
+    settings = settings_of(model)
+    names = settings.sequences
     if image.channels != len(names):
         msg = f"The model takes {len(names)} sequences ({', '.join(names)}) and was given {image.channels}; a missing one is all 0."
         raise CasewiseError(msg)
@@ -60,11 +66,9 @@ def predict(model: Model, image: Image, device: str = "cpu", *, each: bool = Tru
     grids = {name: _placed(_assembled(model, parts, shown, found, ready), whole, box) for name, found in maps.items()}
     seen = grids[names[there[0]]] if len(there) == 1 else _placed(_assembled(model, parts, shown, together, ready), whole, box)
     combined, grids = _bright(model, seen, grids, image, [names[n] for n in there], box)
-    rule = Rule.of(model.spec.network)
-    told = _told(model, verdicts, _areas(together, rule), there)
-    bright = Brightness.of(model.spec.network)
-    calibration = Calibration.of(model.spec.network, bright is None or bright.sequence in [names[n] for n in there])
-    mask, lesions, any_lesion = outlined(combined, image, rule, seen, calibration)
+    told = _told(model, verdicts, _areas(together, settings.rule), there)
+    calibration = settings.calibration_of([names[n] for n in there])
+    mask, lesions, any_lesion = outlined(combined, image, settings.rule, seen, calibration)
     return Lesions(
         tuple(names[n] for n in there),
         tuple(name for n, name in enumerate(names) if n not in there),
@@ -82,7 +86,7 @@ def _bright(
     model: Model, seen: Floats, grids: dict[str, Floats], image: Image, there: Sequence[str], box: Box
 ) -> tuple[Floats, dict[str, Floats]]:
     """The combined map, and those by each sequence, drawn out to where the model's settings say that it is bright."""
-    brightness = Brightness.of(model.spec.network)
+    brightness = settings_of(model).brightness
     if brightness is None or brightness.sequence not in there:
         return seen, grids
     values = image.array[sequences_of(model).index(brightness.sequence)][box.slices]
@@ -153,12 +157,11 @@ def _areas(chances: Floats, rule: Rule) -> npt.NDArray[np.float64]:
 
 def _told(model: Model, verdicts: Floats, areas: npt.NDArray[np.float64], there: Sequence[int]) -> _Told:
     """Of all slices together. A slice says what the lesion is as far as it says that there is one."""
-    settings = model.spec.network
-    told_by = settings.get("told_by")
-    seen = not isinstance(told_by, list) or any(number in there for number in told_by)
+    seen = any(number in there for number in settings_of(model).telling)
+    regression = model.spec.architecture == "lesion_regression"
     if len(verdicts) == 0:
-        return _Told({}, 0.0 if settings.get("kind") == "lesion_regression" else None)
-    if settings.get("kind") == "lesion_regression":
+        return _Told({}, 0.0 if regression else None)
+    if regression:
         scores = logistic(verdicts[:, 0].astype(np.float64))
         score = float((scores * areas).sum() / areas.sum()) if areas.sum() > 0 else float(scores.max())
         return _Told({}, score if seen else None)

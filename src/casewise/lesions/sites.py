@@ -17,16 +17,16 @@ import torch
 
 from casewise.case import Case
 from casewise.errors import CasewiseError
-from casewise.lesions.batches import Batches, Shown
+from casewise.lesions.batches import LesionBatches, LesionObjective, SliceSampling
 from casewise.lesions.examinations import Labelled, labelled_cases, unlabelled_cases
-from casewise.lesions.postprocessing import Rule
-from casewise.lesions.prediction import sequences_of
+from casewise.lesions.prediction import sequences_of, settings_of
 from casewise.lesions.prepared import Slices, prepared
 from casewise.lesions.training import as_case
 from casewise.models.model import Model
 from casewise.models.networks.lesion_parts import LesionAnswer
 from casewise.training.curriculum import views
-from casewise.training.fit import Progress, Settings, fit
+from casewise.training.fit import Progress, fit
+from casewise.training.settings import Settings
 
 _BATCH = 16
 
@@ -85,7 +85,7 @@ class LesionLearning:
         reading: Callable[[int, int], None] | None = None,
         failed: Callable[[str], None] | None = None,
     ) -> None:
-        if model.spec.network.get("mapped") is False:
+        if not settings_of(model).mapped:
             raise CasewiseError(f"Model {model.name} has no map of lesions, by which it could be measured at each site.")
         self._device, self._settings = device, dict(model.lineage.settings)
         size = model.spec.preparation.size[0]
@@ -101,7 +101,7 @@ class LesionLearning:
         return [case for case in cases if case.key in self._of]
 
     def accuracy(self, model: Model, cases: Sequence[Case]) -> float:
-        threshold = Rule.of(model.spec.network).threshold
+        threshold = settings_of(model).rule.threshold
         return float(np.mean([self._dice(model, self._of[case.key][1], threshold) for case in cases]))
 
     def uncertainties(self, model: Model, cases: Sequence[Case]) -> list[float]:
@@ -120,26 +120,25 @@ class LesionLearning:
         progress: Progress | None,
     ) -> Model:
         """Map and class are trained together."""
-        network = model.spec.network
-        how = Shown(
+        own = settings_of(model)
+        how = SliceSampling(
             model.spec.classes,
-            sequences_of(model),
-            tuple(int(number) for number in network["told_by"]),
-            tuple(float(score) for score in network.get("scores", ())),
-            carries_score=bool(network.get("map_score", False)),
+            own.sequences,
+            own.telling,
+            own.scores,
+            carries_score=own.map_score,
             augmentation=settings.augmentation,
             mirror=bool(self._settings.get("mirror", True)),
         )
-        batches = Batches([self._of[case.key][1] for case in cases], how, order=shown)
-        images = [as_case(self._of[case.key][0], key) for case in cases for key in self._of[case.key][0].keys]
+        keys = [key for case in cases for key in self._of[case.key][0].keys]
+        batches = LesionBatches([self._of[case.key][1] for case in cases], how, order=shown, cases=keys)
         return fit(
             model,
-            images,
+            batches,
+            LesionObjective(how),
             trainable=("localiser", "classifier"),
             settings=settings,
             name=model.name,
-            source=batches,
-            objective=batches,
             checkpoint=checkpoint,
             progress=progress,
         )

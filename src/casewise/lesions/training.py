@@ -14,15 +14,18 @@ from typing import NamedTuple
 from casewise.case import Case, Structure
 from casewise.errors import CasewiseError, UsageError
 from casewise.image import Image
-from casewise.lesions.batches import Batches, Shown
+from casewise.lesions.batches import LesionBatches, LesionObjective, SliceSampling
 from casewise.lesions.examinations import Labelled
-from casewise.lesions.postprocessing import Rule
+from casewise.lesions.prediction import settings_of
 from casewise.lesions.prepared import Slices, prepared
 from casewise.lesions.slices import NONE, preparation
 from casewise.lesions.tuning import fitted
 from casewise.models.model import Model
 from casewise.models.spec import Spec
-from casewise.training.fit import Progress, Settings, fit
+from casewise.models.tasks.lesions import Rule
+from casewise.models.tasks.settings import with_settings
+from casewise.training.fit import Progress, fit
+from casewise.training.settings import Settings
 
 NETWORKS = ("multitask", "fusion", "regression")
 WAYS = ("joint", "separate", "unmapped")
@@ -46,7 +49,7 @@ class Plan:
     way : ``joint``; ``separate``, in which the localiser goes on alone and the classifier learns from its fixed map for as many
     steps; or ``unmapped``, a classifier without map. steps : of the phases localise, classify, together. size : of the network's
     square input. scores : category → 0 to 1, for a regression network. carries_score : the map's target within a lesion is the
-    lesion's score, not 1; for a regression network alone. dropped, synthetic : see :class:`casewise.lesions.batches.Shown`.
+    lesion's score, not 1; for a regression network alone. dropped, synthetic : see :class:`casewise.lesions.batches.SliceSampling`.
     """
 
     network: str = "multitask"
@@ -126,8 +129,8 @@ def train_lesions(
         slices = prepared([*examinations, *validation], sequences, plan.size, folder / "slices", reading, failed)
         training, aside = slices[: len(examinations)], slices[len(examinations) :]
         usable = [examination for examination, own in zip(examinations, training, strict=False) if len(own.x)]
-        cases = [as_case(examination, key) for examination in usable for key in examination.keys]
-        model = train_slices(Model.initial(name, described, plan.settings.seed), training, aside, cases, plan, folder, progress)
+        keys = [key for examination in usable for key in examination.keys]
+        model = train_slices(Model.initial(name, described, plan.settings.seed), training, aside, keys, plan, folder, progress)
     if plan.carries_score:
         return by_score(model)
     return model if plan.way == "unmapped" else fitted(model, validation)
@@ -138,10 +141,8 @@ def by_score(model: Model) -> Model:
 
     It comes up to the score of a lesion, and to half of the lowest one at its edge.
     """
-    network = model.spec.network
-    half = min(float(score) for score in network["scores"] if score > 0) / 2
-    changed = {**network, "map_score": True, "rule": asdict(Rule(threshold=half, peak=half))}
-    return replace(model, spec=replace(model.spec, network=changed))
+    half = min(score for score in settings_of(model).scores if score > 0) / 2
+    return replace(model, spec=with_settings(model.spec, {"map_score": True, "rule": Rule(threshold=half, peak=half)}))
 
 
 def spec(plan: Plan, classes: Sequence[str], sequences: Sequence[str], told: Sequence[int], lesion: Structure) -> Spec:
@@ -163,7 +164,7 @@ def train_slices(
     start: Model,
     slices: Sequence[Slices],
     aside: Sequence[Slices],
-    cases: Sequence[Case],
+    keys: Sequence[str],
     plan: Plan,
     folder: Path | None = None,
     progress: Progress | None = None,
@@ -171,14 +172,15 @@ def train_slices(
 ) -> Model:
     """``start`` trained through the phases of ``plan`` (or ``phases``), each by :func:`casewise.training.fit`.
 
-    folder : finished phases and the checkpoint of the one under way are kept there; None keeps nothing.
+    keys : of the images that the slices come from. folder : finished phases and the checkpoint of the one under way are kept there;
+    None keeps nothing.
     """
-    network = start.spec.network
-    shown = Shown(
+    network = settings_of(start)
+    shown = SliceSampling(
         start.spec.classes,
-        tuple(str(name) for name in network["sequences"]),
-        tuple(int(number) for number in network["told_by"]),
-        tuple(float(score) for score in network.get("scores", ())),
+        network.sequences,
+        network.telling,
+        network.scores,
         plan.dropped,
         plan.synthetic,
         plan.carries_score,
@@ -189,14 +191,17 @@ def train_slices(
     todo = tuple(phases if phases is not None else plan.phases())
     total = sum(phase.steps for phase in todo)
     for number, phase in enumerate(todo, start=1):
-        batches = Batches(slices, replace(shown, part=phase.part), aside)
-        place = None if folder is None else folder / f"phase-{number}-{_digest(model, batches, plan, phase)}"
+        part = replace(shown, part=phase.part)
+        batches, objective = LesionBatches(slices, part, cases=keys), LesionObjective(part, aside)
+        digest = hashlib.blake2b(f"{model.key}{batches.key}{objective.key}{plan}{phase}".encode(), digest_size=8).hexdigest()
+        place = None if folder is None else folder / f"phase-{number}-{digest}"
         if place is not None and (place / "model.toml").is_file():
             model = Model.load(place)
         else:
             model = fit(
                 model,
-                cases,
+                batches,
+                objective,
                 trainable=phase.trainable,
                 settings=replace(
                     plan.settings,
@@ -206,8 +211,6 @@ def train_slices(
                     seed=plan.settings.seed + number,
                 ),
                 method="initial",
-                source=batches,
-                objective=batches,
                 checkpoint=None if place is None else place.with_suffix(".checkpoint"),
                 progress=_moved(progress, done, total),
             )
@@ -218,7 +221,7 @@ def train_slices(
     settings = {key: value for key, value in asdict(plan).items() if key not in ("settings", "scores")}
     own = {key: value for key, value in asdict(plan.settings).items() if key not in ("device", "steps")}
     flat = {key: list(value) if isinstance(value, tuple) else value for key, value in (settings | own).items()}
-    return replace(model, name=start.name, lineage=replace(model.lineage, settings=flat | {"cases": len(cases)}))
+    return replace(model, name=start.name, lineage=replace(model.lineage, settings=flat | {"cases": len(keys)}))
 
 
 def told_by(examinations: Sequence[Labelled], sequences: Sequence[str]) -> tuple[int, ...]:
@@ -260,11 +263,6 @@ def _scores(plan: Plan, classes: Sequence[str]) -> tuple[float, ...]:
     if missing:
         raise UsageError(f"A regression network needs a score from 0 to 1 for each category; {', '.join(missing)} has none.")
     return (0.0, *(given[name] for name in classes[1:]))
-
-
-def _digest(model: Model, batches: Batches, plan: Plan, phase: Phase) -> str:
-    text = f"{model.key}{batches.key}{plan}{phase}"
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
 
 def _moved(progress: Progress | None, done: int, total: int) -> Progress | None:

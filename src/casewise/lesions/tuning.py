@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 
 import numpy as np
@@ -12,11 +12,11 @@ from scipy import ndimage
 
 from casewise.errors import CasewiseError
 from casewise.image import Box, Image
-from casewise.lesions.brightness import Brightness
 from casewise.lesions.examinations import Labelled
-from casewise.lesions.postprocessing import Rule
 from casewise.lesions.prediction import predict, sequences_of
 from casewise.models.model import Model
+from casewise.models.tasks.lesions import Brightness, Rule
+from casewise.models.tasks.settings import with_settings
 
 LEAST_ML = 0.05  # a lesion that counts, and a false piece that does
 COVERED = 0.1  # of a lesion's voxels that have to be in the mask for it to be found
@@ -46,10 +46,10 @@ class Choice:
 
     def given_to(self, model: Model) -> Model:
         """The model with this in the settings of its network."""
-        network = {**model.spec.network, "rule": asdict(self.rule)}
+        chosen: dict[str, object] = {"rule": self.rule}
         if self.brightness is not None:
-            network["brightness"] = self.brightness.settings()
-        return replace(model, spec=replace(model.spec, network=network))
+            chosen["brightness"] = self.brightness
+        return replace(model, spec=with_settings(model.spec, chosen))
 
 
 @dataclass(frozen=True, eq=False)

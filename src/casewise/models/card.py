@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from casewise.models.model import Model
+from casewise.models.stored import StoredModel
+from casewise.models.tasks import task_of
 
 
-def card(model: Model) -> str:
+def card(model: StoredModel) -> str:
     """Markdown, made from the model's own settings and lineage; a person adds to it what no program knows."""
     lineage, preparation = model.lineage, model.spec.preparation
     size = sum(int(tensor.numel()) for tensor in model.weights.values())
@@ -16,8 +14,8 @@ def card(model: Model) -> str:
     lines = [
         f"# {model.name}",
         "",
-        f"- task: {_task(model)}",
-        f"- network: {model.spec.network.get('kind')}, {size:,} weights, for {kind}",
+        f"- task: {task_of(model.spec).described()}",
+        f"- network: {model.spec.architecture}, {size:,} weights, for {kind}",
         f"- input: {'×'.join(map(str, preparation.size))}, intensity by {preparation.intensity}",
         f"- made by: {lineage.method}" + (f", from {lineage.parent_name} ({lineage.parent[:12]})" if lineage.parent else ""),
         f"- trained on: {len(lineage.trained_on)} cases (their content hashes are in trained_on.txt)",
@@ -36,13 +34,6 @@ def card(model: Model) -> str:
     return "\n".join(lines)
 
 
-def _use(model: Model) -> list[str]:
+def _use(model: StoredModel) -> list[str]:
     limiting = [f"{one.name}: {one.licence}" for one in model.lineage.training_data if one.research_only]
     return [f"- **weights for research only**, by their training data ({'; '.join(limiting)})"] if limiting else []
-
-
-def _task(model: Model) -> str:
-    if model.task == "lesions":
-        sequences = ", ".join(map(str, model.spec.network.get("sequences", ())))
-        return f"where {model.spec.structures[0].name} is and what it is ({', '.join(model.spec.classes[1:])}), by {sequences}"
-    return f"{model.task} of {', '.join(model.labels)}" if model.labels else model.task

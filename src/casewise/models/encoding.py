@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,50 +10,31 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from casewise.errors import ModelError
 from casewise.image import Box, Image
-
-if TYPE_CHECKING:
-    from casewise.models.model import Model
+from casewise.models.preparation import Preparation
 
 CELLS = {
     2: 4,
     3: 2,
 }  # the grid that the last level is pooled to: coarse enough to forgive a shift, fine enough to see the anatomy
 _SLICES = (0.35, 0.5, 0.65)  # where a volume is looked at by a 2D network, as a share of its slices
-_ENCODING = ("unet", "classifier", "autoencoder")  # kinds of network whose part `encoder` gives a latent space
 _MARGIN = 0.1
 _BATCH = 32
 
 
-def has_encoder(model: Model) -> bool:
-    """Whether casewise knows the model's latent space: its own segmenters, classifiers and autoencoders have one."""
-    return model.spec.network.get("kind") in _ENCODING
-
-
-def encoder_for(model: Model, device: str = "cpu") -> ModelEncoder:
-    """What compares images for this model: its own encoder, or casewise's where it has none (TorchScript, a MONAI bundle)."""
-    from casewise.models.shipped import default_encoder
-
-    return model.encoder(device) if has_encoder(model) else default_encoder(device)
-
-
 class ModelEncoder:
-    """Implements :class:`casewise.encoder.Encoder` for any network with a part named ``encoder``."""
+    """Implements :class:`casewise.encoder.Encoder` by the encoding part of a network (:meth:`casewise.models.Model.encoder`).
 
-    def __init__(self, model: Model, device: str) -> None:
-        encoder = getattr(model.ready(device), "encoder", None) if has_encoder(model) else None
-        if not isinstance(encoder, nn.Module):
-            msg = f"Model {model.name} has no encoder that casewise knows; compare images with casewise's own encoder instead."
-            raise ModelError(msg)
-        self._model, self._device, self._encoder = model, device, encoder
+    preparation, key : of the model.
+    """
+
+    ARCHITECTURES = ("unet", "classifier", "autoencoder")  # whose part ``encoder`` gives a latent space
+
+    def __init__(self, encoder: nn.Module, preparation: Preparation, key: str, device: str) -> None:
+        self._encoder, self._preparation, self.key, self._device = encoder, preparation, key, device
         channels = list(encoder.parameters())[-1].shape[0]
-        self._cells = CELLS[model.spec.preparation.spatial_dims]
-        self._dimension = int(channels) * self._cells**model.spec.preparation.spatial_dims
-
-    @property
-    def key(self) -> str:
-        return self._model.key
+        self._cells = CELLS[preparation.spatial_dims]
+        self._dimension = int(channels) * self._cells**preparation.spatial_dims
 
     @property
     def dimension(self) -> int:
@@ -73,7 +53,7 @@ class ModelEncoder:
         vectors = np.zeros((len(images), self._dimension), np.float32)
         counts = np.bincount(owners, minlength=len(images))
         with torch.inference_mode():
-            batch = _BATCH if self._model.spec.preparation.spacing is None else 1  # at a given spacing each has its own size
+            batch = _BATCH if self._preparation.spacing is None else 1  # at a given spacing each has its own size
             for start in range(0, len(tensors), batch):
                 features = self._encoder(torch.stack(tensors[start : start + batch]).to(self._device))
                 pool = functional.adaptive_avg_pool2d if features.ndim == 4 else functional.adaptive_avg_pool3d
@@ -82,7 +62,7 @@ class ModelEncoder:
         return (vectors / counts[:, None]).astype(np.float32)
 
     def _views(self, image: Image) -> list[torch.Tensor]:
-        preparation = self._model.spec.preparation
+        preparation = self._preparation
         parts = preparation.parts(image)
         if len(parts) > len(_SLICES):
             parts = [parts[int(share * len(parts))] for share in _SLICES]

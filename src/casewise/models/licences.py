@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -21,21 +21,6 @@ class TrainingData:
 
     def to_toml(self) -> dict[str, Any]:
         return asdict(self)
-
-
-def training_data(document: Mapping[str, Any]) -> tuple[TrainingData, ...]:
-    """The ``[[training_data]]`` tables in a ``model.toml``'s lineage; none for a model that does not state them.
-
-    Raises TypeError or ValueError for a table that is none.
-    """
-    found = []
-    for table in document.get("training_data", []):
-        one = TrainingData(**table)
-        if not (isinstance(one.name, str) and isinstance(one.licence, str) and isinstance(one.research_only, bool)):
-            msg = f"training_data has name (text), licence (text) and research_only (true or false); got {table!r}"
-            raise ValueError(msg)
-        found.append(one)
-    return tuple(found)
 
 
 def research_only(data: Iterable[TrainingData]) -> bool:

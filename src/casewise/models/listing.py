@@ -6,8 +6,11 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from casewise.errors import ModelError
-from casewise.models.licences import research_only, training_data
+from casewise.models.documents import read
+from casewise.models.licences import TrainingData, research_only
 
 SHIPPED = Path(__file__).parent / "shipped"
 _DEPTH = 3
@@ -35,27 +38,44 @@ def describe_model(folder: Path) -> dict[str, object]:
 
     Raises ModelError, one sentence, for a folder whose ``model.toml`` is damaged.
     """
+    mend = "copy the model again from where it was made."
     try:
         document = tomllib.loads((folder / "model.toml").read_text(encoding="utf-8"))
         cases = folder / "trained_on.txt"
         count = len(cases.read_text(encoding="utf-8").split()) if cases.is_file() else 0
-        lineage = document.get("lineage", {})
-        # A structure is written NAME or NAME=PART+PART.
-        data = training_data(lineage)
-        structures = [text.partition("=")[0] for text in document.get("structures", [])]
-        return {
-            "name": document.get("name", folder.name),
-            "path": str(folder),
-            "key": document.get("key"),
-            "task": document["task"],
-            "labels": structures or document.get("classes", []),
-            "method": lineage.get("method", "initial"),
-            "parent": lineage.get("parent_name"),
-            "trained_on": count,
-            "measures": lineage.get("measures", {}),
-            "licences": [one.to_toml() for one in data],
-            "research_only": research_only(data),
-        }
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError, KeyError, AttributeError, TypeError, ValueError) as error:
-        msg = f"Its model.toml cannot be read ({error}); copy the model again from where it was made."
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        msg = f"Its model.toml cannot be read ({error}); {mend}"
         raise ModelError(msg) from error
+    listed = read(document, _Listed, "Its model.toml", mend)
+    lineage = listed.lineage
+    # A structure is written NAME or NAME=PART+PART.
+    structures = [text.partition("=")[0] for text in listed.structures]
+    return {
+        "name": listed.name or folder.name,
+        "path": str(folder),
+        "key": listed.key,
+        "task": listed.task,
+        "labels": structures or listed.classes,
+        "method": lineage.method,
+        "parent": lineage.parent_name,
+        "trained_on": count,
+        "measures": lineage.measures,
+        "licences": [one.to_toml() for one in lineage.training_data],
+        "research_only": research_only(lineage.training_data),
+    }
+
+
+class _Lineage(msgspec.Struct):
+    method: str = "initial"
+    parent_name: str | None = None
+    measures: dict[str, float | int] = {}
+    training_data: list[TrainingData] = []
+
+
+class _Listed(msgspec.Struct):
+    task: str
+    name: str | None = None
+    key: str | None = None
+    structures: list[str] = []
+    classes: list[str] = []
+    lineage: _Lineage = msgspec.field(default_factory=_Lineage)

@@ -2,42 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from casewise.device import resolve_device
 from casewise.errors import ModelError
 from casewise.image import Image
+from casewise.models.encoding import ModelEncoder
+from casewise.models.foreign import foreign_network
 from casewise.models.networks import build
 from casewise.models.networks.answers import as_logits
-from casewise.models.prediction import Prediction, predict
-from casewise.models.spec import Lineage, Spec
-
-if TYPE_CHECKING:
-    from casewise.models.encoding import ModelEncoder
+from casewise.models.prediction import Prediction
+from casewise.models.spec import Spec
+from casewise.models.storage import load, save
+from casewise.models.stored import StoredModel
+from casewise.models.tasks import Task, task_of
 
 
 @dataclass(frozen=True, eq=False)
-class Model:
-    """A network's description, weights and origin. Nothing changes a model: training gives a new one.
-
-    weights : parameter name → tensor, on the CPU.
-    foreign : a TorchScript file, where casewise cannot build the network from ``spec``; the weights in it are replaced by
-        ``weights`` before it is used.
-    """
-
-    name: str
-    spec: Spec
-    weights: Mapping[str, Tensor]
-    lineage: Lineage = field(default_factory=Lineage)
-    foreign: Path | None = None
+class Model(StoredModel):
+    """A network's description, weights and origin. Nothing changes a model: training gives a new one."""
 
     @classmethod
     def initial(cls, name: str, spec: Spec, seed: int = 0) -> Model:
@@ -50,19 +38,22 @@ class Model:
     @classmethod
     def load(cls, path: str | Path) -> Model:
         """A casewise model's folder, a MONAI bundle's folder, or a TorchScript file. Raises ModelError, one sentence."""
-        from casewise.models.storage import load
-
-        return load(Path(path))
+        stored = load(Path(path))
+        return cls(stored.name, stored.spec, stored.weights, stored.lineage, stored.foreign)
 
     def save(self, folder: str | Path) -> Path:
         """Write the model to ``folder``, which must not exist yet (a model is immutable); beside first, then renamed."""
-        from casewise.models.storage import save
-
         return save(self, Path(folder))
 
     @property
     def task(self) -> str:
+        """The name of :attr:`kind`, as ``model.toml`` has it."""
         return self.spec.task
+
+    @cached_property
+    def kind(self) -> Task:
+        """What kind of model it is: its samples, loss, measures, prediction and settings (:mod:`casewise.models.tasks`)."""
+        return task_of(self.spec)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -73,20 +64,9 @@ class Model:
         """Keys of every case that this model or an ancestor was trained on."""
         return self.lineage.trained_on
 
-    @cached_property
-    def key(self) -> str:
-        """Content hash (hex): equal for equal settings and weights, whatever the name."""
-        digest = hashlib.blake2b(repr(sorted(self.spec.to_toml().items())).encode(), digest_size=16)
-        for name in sorted(self.weights):
-            digest.update(name.encode())
-            digest.update(self.weights[name].contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
-
     def network(self, device: str = "cpu") -> nn.Module:
         """A fresh network with this model's weights, in evaluation mode; the caller may train it without touching the model."""
         if self.foreign is not None:
-            from casewise.models.foreign import foreign_network
-
             network = foreign_network(self.foreign, self.spec)
         else:
             preparation = self.spec.preparation
@@ -116,23 +96,26 @@ class Model:
         return self._ready[device]
 
     def predict(self, image: Image, device: str = "cpu") -> Prediction:
-        """Segment or classify ``image``: probabilities and labels on its own grid."""
-        if self.task == "encoding":
-            msg = f"Model {self.name} compares images and answers nothing about one; choose a segmenter or classifier."
+        """Segment or classify ``image``: probabilities and labels on its own grid. Raises ModelError for another kind of model."""
+        if self.kind.refusal:
+            msg = f"Model {self.name} {self.kind.refusal}"
             raise ModelError(msg)
-        if self.task == "lesions":
-            msg = (
-                f"Model {self.name} takes an examination's sequences together; declare it as an application "
-                "(docs/how-to/lesions.md), or give it to casewise.lesions.predict."
-            )
-            raise ModelError(msg)
-        return predict(self, image, resolve_device(device))
+        device = resolve_device(device)
+        return self.kind.predict(self.ready(device), image, device)
+
+    @property
+    def has_encoder(self) -> bool:
+        """Whether casewise knows the model's latent space: its own segmenters, classifiers and autoencoders have one."""
+        return self.spec.architecture in ModelEncoder.ARCHITECTURES
 
     def encoder(self, device: str = "cpu") -> ModelEncoder:
         """This model's latent space, as an archive asks for it. Raises ModelError for a network that gives none."""
-        from casewise.models.encoding import ModelEncoder
-
-        return ModelEncoder(self, resolve_device(device))
+        device = resolve_device(device)
+        encoder = getattr(self.ready(device), "encoder", None) if self.has_encoder else None
+        if not isinstance(encoder, nn.Module):
+            msg = f"Model {self.name} has no encoder that casewise knows; compare images with casewise's own encoder instead."
+            raise ModelError(msg)
+        return ModelEncoder(encoder, self.spec.preparation, self.key, device)
 
     def renamed(self, name: str) -> Model:
         return replace(self, name=name)

@@ -2,22 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor, nn
-
-from casewise.image import Image
-from casewise.models.preparation import Part
-
-if TYPE_CHECKING:
-    from casewise.models.model import Model
-
-_BATCH = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,23 +38,6 @@ class Prediction:
         return {name: mask == number for number, name in enumerate(self.labels, start=1)}
 
 
-def predict(model: Model, image: Image, device: str) -> Prediction:
-    """Segment or classify ``image`` with ``model``; slices of a volume go through a 2D network in batches."""
-    parts = model.spec.preparation.parts(image)
-    network = model.ready(device)
-    if model.task == "classification":
-        if len(parts) > 3:  # the ends of a volume show little of what its class is about
-            parts = parts[len(parts) // 4 : -(len(parts) // 4)]
-        answers = torch.cat(list(_answers(network, parts, model, device)))
-        mean = answers.softmax(dim=1).mean(dim=0)
-        return Prediction(model.labels, scores={name: float(p) for name, p in zip(model.labels, mean, strict=True)})
-    planes: list[npt.NDArray[np.float32]] = []
-    for batch in _answers(network, parts, model, device):
-        for answer in batch.softmax(dim=1):
-            planes.append(parts[len(planes)].restore(answer))
-    return Prediction(model.labels, probabilities=model.spec.preparation.assemble(planes, image))
-
-
 def blend(first: Prediction, second: Prediction, share: float = 0.5) -> Prediction:
     """The mean of two predictions of one image: ``share`` of the second, the rest of the first."""
     if first.probabilities is not None and second.probabilities is not None:
@@ -73,23 +45,3 @@ def blend(first: Prediction, second: Prediction, share: float = 0.5) -> Predicti
         return Prediction(first.labels, probabilities=mixed.astype(np.float32))
     scores = {name: (1 - share) * first.scores[name] + share * second.scores[name] for name in first.labels}
     return Prediction(first.labels, scores=scores)
-
-
-def _answers(network: nn.Module, parts: list[Part], model: Model, device: str) -> Iterator[Tensor]:
-    """Logits (N, outputs[, *network]) on the CPU, a batch at a time."""
-    preparation = model.spec.preparation
-    size = _BATCH if preparation.spatial_dims == 2 else 1
-    with torch.inference_mode():
-        for start in range(0, len(parts), size):
-            if preparation.spacing is None:
-                yield (network(torch.stack([part.tensor() for part in parts[start : start + size]]).to(device)).float().cpu())
-            else:
-                for part in parts[start : start + size]:
-                    yield _slide(network, part.tensor()[None].to(device), preparation.size)
-
-
-def _slide(network: nn.Module, x: Tensor, size: tuple[int, ...]) -> Tensor:
-    from monai.inferers import sliding_window_inference
-
-    answer: Tensor = sliding_window_inference(x, size, 4, network, overlap=0.25, mode="gaussian").float().cpu()
-    return answer

@@ -50,7 +50,7 @@ class Preparation:
 
     def __post_init__(self) -> None:
         if not all(isinstance(n, int) for n in (self.spatial_dims, self.channels, *self.size)) or self.channels < 1:
-            msg = f"A model's axes, size and channels are whole numbers; given: {self.spatial_dims}, {self.size}, {self.channels}."
+            msg = f"A model's axes, size and channels are whole numbers; got {self.spatial_dims}, {self.size}, {self.channels}."
             raise ModelError(msg)
         if not isinstance(self.axes, str) or sorted(_PAIR.get(letter, "?") for letter in self.axes) != ["AP", "LR", "SI"]:
             msg = f"Axes are three letters, one of each pair of L and R, A and P, S and I (such as RAS); got {self.axes!r}."

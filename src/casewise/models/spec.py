@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
+
+import msgspec
 
 from casewise.case import Case, Structure
 from casewise.errors import ModelError
-from casewise.models.licences import TrainingData, training_data
+from casewise.models.documents import read
+from casewise.models.licences import TrainingData
 from casewise.models.preparation import Preparation
 
 FORMAT = 1
-TASKS = ("segmentation", "classification", "encoding", "lesions")
+_ALLOWED = "it has task, network, input, and structures or classes, each a list of names."
+TASKS = {  # whether such a model names structures, and classes
+    "segmentation": (True, False),
+    "classification": (False, True),
+    "encoding": (False, False),
+    "lesions": (True, True),
+}
 
 
 @dataclass(frozen=True)
@@ -33,8 +42,7 @@ class Spec:
         if self.task not in TASKS:
             msg = f"A model's task is one of {', '.join(TASKS)}; got {self.task!r}."
             raise ModelError(msg)
-        outlines, tells = self.task in ("segmentation", "lesions"), self.task in ("classification", "lesions")
-        if outlines != bool(self.structures) or tells != bool(self.classes):
+        if TASKS[self.task] != (bool(self.structures), bool(self.classes)):
             msg = f"A segmenter names its structures, a classifier its classes; this {self.task} model does not."
             raise ModelError(msg)
         # Lists, as TOML gives them back: a model's key must not change by being written and read.
@@ -47,15 +55,18 @@ class Spec:
         return tuple(structure.name for structure in self.structures) or self.classes
 
     @property
+    def architecture(self) -> str:
+        """The kind of network: one of casewise's own (``unet``, …), ``monai`` or ``torchscript``."""
+        return str(self.network.get("kind"))
+
+    @property
     def outputs(self) -> int:
         """Channels of the network's answer."""
-        return len(self.structures) + 1 if self.task == "segmentation" else len(self.classes) or self.preparation.channels
+        return len(self.classes) or (len(self.structures) + 1 if self.structures else self.preparation.channels)
 
     def labelled(self, case: Case) -> bool:
         """Whether a case carries a label of the kind that the model predicts: one of its classes, or a mask of a structure."""
-        if self.task == "classification":
-            return case.category in self.classes
-        return any(case.has(structure) for structure in self.structures)
+        return any(case.has(structure) for structure in self.structures) if self.structures else case.category in self.classes
 
     def to_toml(self) -> dict[str, Any]:
         preparation = self.preparation.to_toml()
@@ -69,23 +80,25 @@ class Spec:
     @classmethod
     def from_toml(cls, document: Mapping[str, Any], origin: str = "model.toml") -> Spec:
         """Raises ModelError, one sentence, for a document that is no model's; ``origin`` is the file it names."""
-        for key in ("structures", "classes"):
-            names = document.get(key, [])
-            if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-                msg = f'{key} in {origin} is a list of names, such as ["lung"]; got {names!r}.'
-                raise ModelError(msg)
-        try:
-            given: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in dict(document["input"]).items()}
-            return cls(
-                task=document["task"],
-                network=dict(document["network"]),
-                preparation=Preparation(**given),
-                structures=tuple(Structure.parse(text) for text in document.get("structures", ())),
-                classes=tuple(document.get("classes", ())),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            msg = f"{origin} lacks or misspells a setting ({error}); it has task, network, input, and structures or classes."
-            raise ModelError(msg) from error
+        described = read(document, _Document, origin, _ALLOWED)
+        read(described.input, Preparation, f"[input] in {origin}", _ALLOWED)
+        # As they are written, and not as msgspec converts them: a key is made of the numbers' own kinds.
+        given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in described.input.items()}
+        strange = sorted(set(given) - {one.name for one in fields(Preparation)})
+        if strange:
+            raise ModelError(f"[input] in {origin} lacks or misspells a setting (unknown field `{strange[0]}`); {_ALLOWED}")
+        structures = tuple(Structure.parse(text) for text in described.structures)
+        return cls(described.task, described.network, Preparation(**given), structures, described.classes)
+
+
+class _Document(msgspec.Struct):
+    """What a ``model.toml`` or a foreign model's description says of the model itself."""
+
+    task: str
+    network: dict[str, Any]
+    input: dict[str, Any]
+    structures: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,16 +136,3 @@ class Lineage:
         if self.training_data:
             document["training_data"] = [one.to_toml() for one in self.training_data]
         return document
-
-    @classmethod
-    def from_toml(cls, document: Mapping[str, Any], trained_on: frozenset[str]) -> Lineage:
-        return cls(
-            method=str(document.get("method", "initial")),
-            parent=document.get("parent"),
-            parent_name=document.get("parent_name"),
-            trained_on=trained_on,
-            refined_on=tuple(document.get("refined_on", ())),
-            settings=dict(document.get("settings", {})),
-            measures={key: float(value) for key, value in document.get("measures", {}).items()},
-            training_data=training_data(document),
-        )

@@ -14,20 +14,20 @@ from safetensors.torch import load_file, save_file
 from casewise.errors import ModelError
 from casewise.files import replacing
 from casewise.models.card import card
-from casewise.models.model import Model
+from casewise.models.documents import read
+from casewise.models.foreign import ensure_network, load_foreign
 from casewise.models.spec import FORMAT, Lineage, Spec
+from casewise.models.stored import StoredModel
 
 _FOREIGN = "network.ts"
 
 
-def save(model: Model, folder: Path) -> Path:
+def save(model: StoredModel, folder: Path) -> Path:
     """Write the whole folder or nothing; an existing one is never overwritten."""
     if folder.exists():
         msg = f"{folder} exists and a model is never overwritten; choose another folder."
         raise ModelError(msg)
     if model.foreign is not None:
-        from casewise.models.foreign import ensure_network
-
         ensure_network(model.foreign, model.spec)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -45,7 +45,7 @@ def save(model: Model, folder: Path) -> Path:
     return folder
 
 
-def _write(model: Model, folder: Path) -> None:
+def _write(model: StoredModel, folder: Path) -> None:
     document: dict[str, Any] = {"format": FORMAT, "name": model.name, "key": model.key}
     document |= model.spec.to_toml() | {"lineage": model.lineage.to_toml()}
     save_file({name: tensor.contiguous() for name, tensor in model.weights.items()}, folder / "weights.safetensors")
@@ -53,23 +53,21 @@ def _write(model: Model, folder: Path) -> None:
         shutil.copyfile(model.foreign, folder / _FOREIGN)
         document["foreign"] = _FOREIGN
     (folder / "model.toml").write_text(tomli_w.dumps(document), encoding="utf-8")
-    (folder / "trained_on.txt").write_text("".join(f"{key}\n" for key in sorted(model.trained_on)), encoding="utf-8")
+    (folder / "trained_on.txt").write_text("".join(f"{key}\n" for key in sorted(model.lineage.trained_on)), encoding="utf-8")
     (folder / "card.md").write_text(card(model), encoding="utf-8")
 
 
-def load(path: Path) -> Model:
+def load(path: Path) -> StoredModel:
     """A casewise model, a MONAI bundle or a TorchScript file, told apart by what lies there."""
     if (path / "model.toml").is_file():
         return _read(path)
     if not path.exists():
         msg = f"There is no model at {path}; `casewise models` lists the models that are there."
         raise ModelError(msg)
-    from casewise.models.foreign import load_foreign
-
     return load_foreign(path)
 
 
-def _read(folder: Path) -> Model:
+def _read(folder: Path) -> StoredModel:
     try:
         document = tomllib.loads((folder / "model.toml").read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
@@ -87,7 +85,7 @@ def _read(folder: Path) -> Model:
     if foreign not in (None, _FOREIGN):
         msg = f"{folder / 'model.toml'} names a foreign network {foreign!r}; it can only be {_FOREIGN}."
         raise ModelError(msg)
-    model = Model(
+    model = StoredModel(
         name=str(document.get("name", folder.name)),
         spec=Spec.from_toml(document),
         weights=weights,
@@ -101,10 +99,9 @@ def _read(folder: Path) -> Model:
 
 
 def _lineage(folder: Path, document: dict[str, Any]) -> Lineage:
-    known = folder / "trained_on.txt"
+    known, what, mend = folder / "trained_on.txt", f"The lineage of {folder}", "copy the model again from where it was made."
     try:
-        trained_on = frozenset(known.read_text(encoding="utf-8").split()) if known.is_file() else frozenset()
-        return Lineage.from_toml(document.get("lineage", {}), trained_on)
-    except (AttributeError, TypeError, ValueError, OSError) as error:  # a UnicodeDecodeError is a ValueError
-        msg = f"The lineage of {folder} cannot be read ({error}); copy the model again from where it was made."
-        raise ModelError(msg) from error
+        keys = known.read_text(encoding="utf-8").split() if known.is_file() else []
+    except (OSError, UnicodeDecodeError) as error:
+        raise ModelError(f"{what} cannot be read ({error}); {mend}") from error
+    return read(read(document.get("lineage", {}), dict[str, Any], what, mend) | {"trained_on": keys}, Lineage, what, mend)

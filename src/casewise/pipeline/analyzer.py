@@ -23,7 +23,7 @@ from casewise.files import claim
 from casewise.image import Image
 from casewise.label_map import LabelMap
 from casewise.models import Model
-from casewise.models.encoding import encoder_for
+from casewise.models.shipped import encoder_for
 from casewise.pipeline.prepared import Clock, Prepared
 from casewise.pipeline.writing import FileNames, ResultWriter, make_folder
 from casewise.prefetch import MANY, LoadedImage, prefetch

@@ -118,7 +118,7 @@ def open_analyzer(
             )
             raise UsageError(msg)
         # Classifiers gained nothing from refinement where it was measured (benchmarks/results/similar_cases.md).
-        adapt = adapt or ("similar" if opened and network and network.task == "segmentation" else "none")
+        adapt = adapt or ("similar" if opened and network and network.kind.dense else "none")
         if opened and network and adapt == "subset":
             subsets.load(subsets.default_folder(opened, network))  # none were made: an error now, not one for every image
         router = _router() if application is None else None

@@ -17,8 +17,7 @@ from casewise.device import resolve_device
 from casewise.errors import UsageError
 from casewise.image import Image
 from casewise.models import Model, load
-from casewise.models.encoding import encoder_for
-from casewise.models.shipped import default_encoder
+from casewise.models.shipped import default_encoder, encoder_for
 from casewise.progress import Progress, silent
 from casewise.reporting.sheet import SimilarPicture, contact_sheet
 from casewise.result import SimilarCase
@@ -88,8 +87,8 @@ def write_sheet(path: Path, archive: Archive, image: Image, search: Search) -> N
 
 def _outlined(model: Model, image: Image, name: str, device: str) -> npt.NDArray[np.bool_]:
     """The structure ``name`` in ``image``, (*spatial) bool, as the model outlines it."""
-    if model.task != "segmentation" or name not in model.labels:
-        has = ", ".join(model.labels) if model.task == "segmentation" else "no structures"
+    if not model.kind.dense or name not in model.labels:
+        has = ", ".join(model.labels) if model.kind.dense else "no structures"
         msg = f"Model {model.name} cannot outline {name!r}; it knows {has}."
         raise UsageError(msg)
     mask = model.predict(image, device).masks()[name]

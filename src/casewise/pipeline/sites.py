@@ -19,6 +19,7 @@ from casewise.hashing import combined_key
 from casewise.lesions.sites import Gathered, LesionLearning, case_of, gathered, vectors_of_examinations
 from casewise.models import Model
 from casewise.models.shipped import default_encoder
+from casewise.models.tasks import Lesions
 from casewise.progress import Progress, silent
 from casewise.training import Input, Settings, train_segmenter
 
@@ -87,7 +88,7 @@ class SiteTraining:
         site that is not there, and for both or neither of model and structures.
         """
         _check(model, structures)
-        examinations = self._examinations(model, deployment) if model is not None and model.task == "lesions" else None
+        examinations = self._examinations(model, deployment) if model is not None and isinstance(model.kind, Lesions) else None
         cases = self._labelled(model, structures, examinations)
         start = first if first is not None else first_site(deployment, model, cases)
         check_sites({case.site: None for case in cases if case.site}, start, deployment)

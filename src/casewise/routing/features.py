@@ -13,6 +13,7 @@ from torch import nn
 from casewise.errors import ModelError
 from casewise.image import Image
 from casewise.models.model import Model
+from casewise.models.tasks import Classification
 from casewise.routing.views import View
 
 Matrix = npt.NDArray[np.float32]
@@ -26,7 +27,7 @@ def features(model: Model, views: Sequence[View], device: str = "cpu") -> tuple[
     """
     network = model.ready(device)
     head = getattr(network, "head", None)
-    if model.task != "classification" or not isinstance(head, nn.Linear):
+    if not isinstance(model.kind, Classification) or not isinstance(head, nn.Linear):
         msg = f"Model {model.name} does not end in a linear layer over features, so that no router can be made of it."
         raise ModelError(msg)
     caught: list[torch.Tensor] = []

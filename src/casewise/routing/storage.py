@@ -15,7 +15,6 @@ from safetensors.numpy import load_file, save_file
 from casewise.errors import ModelError
 from casewise.files import replacing
 from casewise.models.model import Model
-from casewise.models.storage import load as load_model
 from casewise.routing.classifiers import CLASSIFIERS, Svm
 from casewise.routing.out_of_distribution import Doubt, Neighbours
 from casewise.routing.route import UNKNOWN
@@ -93,7 +92,7 @@ def load(folder: Path) -> Parts:
     if document.get("format") != FORMAT:
         msg = f"{folder} is a router of format {document.get('format')!r} and this casewise reads format {FORMAT}; update casewise."
         raise ModelError(msg)
-    model = load_model(folder)
+    model = Model.load(folder)
     if document.get("network") != model.key:
         msg = f"The network of {folder} is not the one its router was made on; copy the router again from where it was made."
         raise ModelError(msg)

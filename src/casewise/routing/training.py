@@ -23,7 +23,8 @@ from casewise.routing.out_of_distribution import Doubt, Neighbours, odds
 from casewise.routing.route import UNKNOWN
 from casewise.routing.router import Router
 from casewise.routing.views import View
-from casewise.training.fit import Progress, Settings, fit
+from casewise.training.fit import Progress, fit
+from casewise.training.settings import Settings
 from casewise.training.split import split
 
 Matrix = npt.NDArray[np.float32]

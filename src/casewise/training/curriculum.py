@@ -14,7 +14,7 @@ from casewise.case import Case
 from casewise.device import resolve_device
 from casewise.errors import UsageError
 from casewise.models.model import Model
-from casewise.training.metrics import answer_of
+from casewise.models.tasks.task import whole_answer
 
 Vectors = npt.NDArray[np.float32]
 ORDERS = ("similar", "dissimilar", "random")  # which of a further site's cases come first
@@ -102,10 +102,10 @@ def uncertainties(
 
 
 def _entropy(network: torch.nn.Module, x: Tensor, model: Model, device: str) -> float:
-    segmenter = model.task == "segmentation"
+    segmenter = model.kind.dense
     answers = []
     for view, back in views(x, model.spec.preparation.unit_range):
-        chances = answer_of(network, view[None].to(device), model.spec).softmax(dim=1).cpu()
+        chances = whole_answer(network, view[None].to(device), model.spec).softmax(dim=1).cpu()
         answers.append(torch.roll(chances, back, tuple(range(2, chances.ndim))) if segmenter and any(back) else chances)
     mean = torch.stack(answers).mean(dim=0)
     entropy = -(mean * mean.clamp_min(1e-6).log()).sum(dim=1) / math.log(mean.shape[1])

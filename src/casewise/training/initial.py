@@ -12,9 +12,11 @@ from casewise.errors import CasewiseError, UsageError
 from casewise.models.model import Model
 from casewise.models.preparation import Preparation
 from casewise.models.spec import Spec
+from casewise.models.tasks import Classification, Segmentation
 from casewise.training.empty_labels import split_with_drawn
-from casewise.training.fit import Progress, Settings, fit
+from casewise.training.fit import Progress, fit
 from casewise.training.metrics import measure
+from casewise.training.settings import Settings
 from casewise.training.split import split
 
 CHANNELS = {"segmentation": (16, 32, 64), "classification": (16, 32, 64, 128)}
@@ -54,7 +56,7 @@ def train_segmenter(
     Measures of the model returned: ``validation_dice`` over subjects set aside, and ``before_dice`` of the parent on the same.
     Raises CasewiseError where no case is labelled, or all masks of a structure are empty.
     """
-    if parent is not None and parent.task != "segmentation":
+    if parent is not None and not isinstance(parent.kind, Segmentation):
         msg = f"Model {parent.name} is for {parent.task}; a segmenter can only be continued from a segmenter."
         raise UsageError(msg)
     wanted = tuple(structures) or (parent.spec.structures if parent else ())
@@ -88,7 +90,7 @@ def train_classifier(
     progress: Progress | None = None,
 ) -> Model:
     """A classifier of ``categories`` (all that the cases have, when empty), rare ones weighted up; or ``parent`` continued."""
-    if parent is not None and parent.task != "classification":
+    if parent is not None and not isinstance(parent.kind, Classification):
         msg = f"Model {parent.name} is for {parent.task}; a classifier can only be continued from a classifier."
         raise UsageError(msg)
     classes = parent.spec.classes if parent else tuple(categories) or tuple(sorted({c.category for c in cases if c.category}))

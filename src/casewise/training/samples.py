@@ -1,63 +1,61 @@
-"""Cases made ready for a network: cut, scaled, resized once, and remembered while the case itself is alive."""
+"""Cases made ready for a network: cut, scaled and resized once, and kept while there is room and the case itself is alive."""
 
 from __future__ import annotations
 
+import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from casewise.case import Case
 from casewise.errors import CasewiseError
-from casewise.models.preparation import Part
 from casewise.models.spec import Spec
+from casewise.models.tasks import Sample, task_of
 
-_EMPTY_SHARE = 3  # of a volume's slices without any structure, one in so many is trained on
 
+class SampleCache:
+    """Samples by case and way of preparing, at most ``budget`` bytes of them; the least recently used go first.
 
-@dataclass(frozen=True, eq=False)
-class Sample:
-    """One thing a network is shown: ``x`` (C, *network) float16 (float32 where intensities do not lie in 0…1); ``target``
-    (*network) uint8, or a 0-d int64 class.
-
-    voxel_weights : (*network) float16 or None. labelled : (structures,) bool: which of them the case has a mask of; None: all.
+    budget : may be set at any time and holds from the next case on; 0 keeps nothing. size : bytes of what is kept.
     """
 
-    x: Tensor
-    target: Tensor
-    voxel_weights: Tensor | None = None
-    labelled: Tensor | None = None
+    def __init__(self, budget: int) -> None:
+        self.budget, self.size = budget, 0
+        self._kept: OrderedDict[tuple[int, str], tuple[Sample, ...]] = OrderedDict()
+        self._ways: dict[int, set[str]] = {}
+
+    def of(self, case: Case, way: str, make: Callable[[], tuple[Sample, ...]]) -> tuple[Sample, ...]:
+        """The samples of ``case`` prepared in this way; made where they are not kept."""
+        key = (id(case), way)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        samples = make()
+        if id(case) not in self._ways:
+            self._ways[id(case)] = set()
+            weakref.finalize(case, self._forget, id(case)).atexit = False
+        self._ways[id(case)].add(way)
+        self._kept[key] = samples
+        self.size += _bytes(samples)
+        while self.size > self.budget:
+            self.size -= _bytes(self._kept.popitem(last=False)[1])
+        return samples
+
+    def _forget(self, number: int) -> None:
+        for way in self._ways.pop(number):
+            self.size -= _bytes(self._kept.pop((number, way), ()))
 
 
-_prepared: WeakKeyDictionary[Case, dict[str, tuple[Sample, ...]]] = WeakKeyDictionary()
+CACHE = SampleCache(budget=2 << 30)
 
 
 def samples_of(case: Case, spec: Spec, everything: bool = False) -> tuple[Sample, ...]:
-    """The samples of one case, prepared once for each way of preparing. ``everything``: all slices (to measure), not a share."""
-    fingerprint = f"{spec.preparation}{spec.structures}{spec.classes}{spec.task}{everything}"
-    known = _prepared.setdefault(case, {})
-    if fingerprint not in known:
-        known[fingerprint] = _prepare(case, spec, everything)
-    return known[fingerprint]
-
-
-def prepare(
-    cases: Sequence[Case],
-    spec: Spec,
-    everything: bool = False,
-    progress: Callable[[int, int], None] | None = None,
-) -> list[tuple[Sample, ...]]:
-    """The samples of each case, in the order of ``cases``."""
-    prepared = []
-    for number, case in enumerate(cases, start=1):
-        prepared.append(samples_of(case, spec, everything))
-        if progress is not None:
-            progress(number, len(cases))
-    return prepared
+    """The samples of one case, from :data:`CACHE` where it has them. ``everything``: all slices (to measure), not a share."""
+    way = f"{spec.preparation}{spec.structures}{spec.classes}{spec.task}{everything}"
+    return CACHE.of(case, way, lambda: task_of(spec).samples(case, everything))
 
 
 def weighted(case: Case, spec: Spec, voxel_weights: npt.NDArray[np.float32]) -> tuple[Sample, ...]:
@@ -81,37 +79,5 @@ def weighted(case: Case, spec: Spec, voxel_weights: npt.NDArray[np.float32]) -> 
     )
 
 
-def _prepare(case: Case, spec: Spec, everything: bool) -> tuple[Sample, ...]:
-    image = case.image
-    parts = spec.preparation.parts(image)
-    if spec.task != "segmentation":
-        target = torch.tensor(_class_number(case, spec))
-        middle = parts if everything or len(parts) < 4 else parts[len(parts) // 4 : -(len(parts) // 4)]
-        return tuple(Sample(_kept(part), target) for part in middle)
-    labels = case.label_map(spec.structures)
-    if labels.shape != image.spatial_shape:
-        msg = f"The mask of {case.name or case.key} is {labels.shape} and its image {image.spatial_shape}; they must be the same."
-        raise CasewiseError(msg)
-    pieces = spec.preparation.label_parts(labels, image)
-    chosen = range(len(parts)) if everything else _chosen([bool(piece.any()) for piece in pieces])
-    labelled = torch.tensor([case.has(structure) for structure in spec.structures])
-    return tuple(Sample(_kept(parts[k]), parts[k].labels(pieces[k]), labelled=labelled) for k in chosen)
-
-
-def _kept(part: Part) -> Tensor:
-    tensor = part.tensor()
-    return tensor.half() if part.preparation.unit_range else tensor  # half precision is exact enough for 0…1 alone
-
-
-def _chosen(filled: Sequence[bool]) -> list[int]:
-    empty = [k for k, full in enumerate(filled) if not full]
-    return sorted([k for k, full in enumerate(filled) if full] + empty[:: _EMPTY_SHARE if any(filled) else 1])
-
-
-def _class_number(case: Case, spec: Spec) -> int:
-    if spec.task == "encoding":
-        return 0
-    if case.category not in spec.classes:
-        msg = f"Case {case.name or case.key[:12]} is of category {case.category!r} and the model knows {', '.join(spec.classes)}."
-        raise CasewiseError(msg)
-    return spec.classes.index(case.category)
+def _bytes(samples: Sequence[Sample]) -> int:
+    return sum(sample.size for sample in samples)

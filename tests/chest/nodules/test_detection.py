@@ -13,11 +13,12 @@ from casewise.chest.nodules.box_fusion import Detection, fused, noisy_or, overla
 from casewise.chest.nodules.detector import EDGE_MM, peaks, told
 from casewise.chest.nodules.froc import Target, outcome, sensitivity, threshold
 from casewise.chest.nodules.synthetic import Nodule, disc, insert
-from casewise.chest.nodules.training import CHANNELS, EDGE, Marks, crops, joined, spec
+from casewise.chest.nodules.training import CHANNELS, EDGE, FocalObjective, crops, joined, spec
 from casewise.chest.nodules.views import COARSE, PIXEL_MM, View, flipped, reduced_by, views, whole
 from casewise.image import Image
 from casewise.models import Model
 from casewise.models.spec import Spec
+from casewise.models.tasks import Batch
 from casewise.segments import segments
 from casewise.training import Settings, fit
 
@@ -178,10 +179,11 @@ def test_crops_show_what_is_marked_and_real_nodules_in_their_share(seen: list[Vi
     assert x.shape == (5, CHANNELS, EDGE, EDGE) and y.shape == (5, EDGE, EDGE) and of.tolist() == [1, 1, 0, 0, 0]
     assert all(121 <= one.sum() <= 185 for one in y[:2]) and (y[2:].sum(axis=(1, 2)) == 64).all()
     source = joined([shown, other], "test", share=1.0)
-    pictures, targets, weights = source.batch(0, 6, np.random.default_rng(0))
+    batch = source.batch(0, 6, np.random.default_rng(0))
+    pictures, targets, weights = batch.x, batch.target, batch.voxel_weights
     assert pictures.shape == (6, CHANNELS, EDGE, EDGE) and targets.shape == weights.shape == (6, EDGE, EDGE)
     assert (targets.sum(dim=(1, 2)) >= 121).all()
-    assert torch.equal(pictures, source.batch(0, 6, np.random.default_rng(0))[0])
+    assert torch.equal(pictures, source.batch(0, 6, np.random.default_rng(0)).x)
     assert (weights[targets == 0] == 1).all() and (weights[targets == 1] > 1).all()  # small ones count as much as large ones
 
 
@@ -193,12 +195,14 @@ def test_the_objective_asks_most_of_what_is_told_wrong() -> None:
     def loss(odds: float) -> float:
         answer = torch.zeros(1, 2, 4, 4)
         answer[:, 1] = torch.where(target > 0, odds, -odds)
-        return float(Marks().loss(answer, target, ones))
+        return float(FocalObjective().loss(answer, Batch(answer, target, voxel_weights=ones)))
 
     assert loss(-4) > 10 * loss(0) > 100 * loss(4) > 0
     heavy = ones.clone()
     heavy[0, 0, 0] = 5
-    assert Marks().loss(torch.zeros(1, 2, 4, 4), target, heavy) > Marks().loss(torch.zeros(1, 2, 4, 4), target, ones)
+    flat = torch.zeros(1, 2, 4, 4)
+    one, other = (FocalObjective().loss(flat, Batch(flat, target, voxel_weights=weights)) for weights in (heavy, ones))
+    assert one > other
 
 
 def test_peaks_are_told_in_the_images_pixels(seen: list[View]) -> None:
@@ -248,7 +252,7 @@ def test_a_detector_learns_through_the_one_training_loop(seen: list[View]) -> No
     case = Case.of(Image(np.zeros((1, 8, 8))))
     start = Model.initial("nodules", spec("both", (8, 16, 16)), 0)
     quick = Settings(steps=40, batch=4, rate=5e-3, device="cpu", augmentation="none")
-    made = fit(start, [case], settings=quick, method="initial", source=joined([parts], "test"), objective=Marks())
+    made = fit(start, joined([parts], "test", cases=[case.key]), FocalObjective(), settings=quick, method="initial")
     x = torch.from_numpy((parts[0].astype(np.float32) - 128) / 42)
     y = torch.from_numpy(parts[1]) > 0
     with torch.inference_mode():

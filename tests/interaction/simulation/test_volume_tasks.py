@@ -12,7 +12,7 @@ from scipy.ndimage import gaussian_filter, label
 from casewise.case import Case
 from casewise.image import Image
 from casewise.interaction.simulation.pictures import Habits
-from casewise.interaction.simulation.volumes import VolumesInTheLoop
+from casewise.interaction.simulation.volumes import SimulatedUserInVolumes
 from casewise.models.networks.prompts import PROMPTS
 from experiments.interactive.synthetic_shapes_3d import body, scene, visible_share
 from experiments.interactive.volumes import Block, VolumeTasks, block
@@ -81,25 +81,27 @@ def balls(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_batches_may_have_other_numbers_of_planes_but_as_many_in_all():
-    source = VolumesInTheLoop(balls, "balls", (32, 32, 12), prompts=PROMPTS, planes=(6, 12, 24))
+    source = SimulatedUserInVolumes(balls, "balls", (32, 32, 12), prompts=PROMPTS, planes=(6, 12, 24))
     found = set()
     for seed in range(24):
-        x, truth, _ = source.batch(0, 2, np.random.default_rng(seed))
-        assert truth.numpy().any(axis=(1, 2, 3)).all()
-        source.answered(0, torch.zeros(len(x), 2, *x.shape[2:]))
+        batch = source.batch(0, 2, np.random.default_rng(seed))
+        x = batch.x
+        assert batch.target.numpy().any(axis=(1, 2, 3)).all()
+        assert source.batch(1, 2, np.random.default_rng(seed), torch.zeros(len(x), 2, *x.shape[2:])).x.shape == x.shape
         found.add((x.shape[0], x.shape[-1]))
     assert found == {(4, 6), (2, 12), (1, 24)}
-    assert source.key != VolumesInTheLoop(balls, "balls", (32, 32, 12), prompts=PROMPTS).key
+    assert source.key != SimulatedUserInVolumes(balls, "balls", (32, 32, 12), prompts=PROMPTS).key
 
 
 def test_an_annotators_border_is_off_by_little_and_within_the_box():
     habits = Habits(rounds=2, bias=0.0)
     sizes = {}
     for bias in (0.0, 1.0):
-        source = VolumesInTheLoop(balls, "balls", (32, 32, 16), replace(habits, bias=bias), PROMPTS)
+        source = SimulatedUserInVolumes(balls, "balls", (32, 32, 16), replace(habits, bias=bias), PROMPTS)
         sizes[bias] = []
         for seed in range(12):
-            x, truth, _ = source.batch(0, 2, np.random.default_rng(seed))
+            batch = source.batch(0, 2, np.random.default_rng(seed))
+            x, truth = batch.x, batch.target
             assert not (truth.numpy().astype(bool) & ~(x[:, 1].numpy() > 0)).any()
             sizes[bias].append(truth.float().mean().item())
     assert not np.allclose(sizes[0.0], sizes[1.0])

@@ -16,6 +16,7 @@ from casewise.case import Structure
 from casewise.chest.nodules.views import Floats, flipped
 from casewise.models.preparation import Preparation
 from casewise.models.spec import Spec
+from casewise.models.tasks import Batch
 
 NODULE = "nodule"
 CHANNELS = 17
@@ -34,20 +35,21 @@ def spec(branch: str = "both", channels: tuple[int, ...] = (16, 32, 64, 96)) -> 
 
 
 @dataclass(frozen=True)
-class Marks:
-    """The objective of ``training.fit(objective=…)``: focal cross-entropy, a place's weight given by the examples.
+class FocalObjective:
+    """Implements :class:`casewise.training.objectives.Objective`: focal cross-entropy, a place's weight given by the examples.
 
     The overlap that a segmenter is trained on drives every mark to 0 or 1, so that no order is left among the doubtful.
     """
 
     measured: str = ""
+    key: str = f"focal {_FOCUS}"
 
-    def loss(self, answer: object, target: Tensor, spread: Tensor) -> Tensor:
-        if not isinstance(answer, Tensor):
-            raise TypeError("Marks are learnt from one tensor of logits, (N, 2, rows, columns).")
+    def loss(self, answer: object, batch: Batch) -> Tensor:
+        if not isinstance(answer, Tensor) or batch.voxel_weights is None:
+            raise TypeError("A heat map is learnt from one tensor of logits, (N, 2, rows, columns), and a weight for every place.")
         odds = (answer[:, 1] - answer[:, 0]).float()
-        wrong = torch.where(target > 0, -odds, odds)
-        return (torch.sigmoid(wrong) ** _FOCUS * functional.softplus(wrong) * spread).mean()
+        wrong = torch.where(batch.target > 0, -odds, odds)
+        return (torch.sigmoid(wrong) ** _FOCUS * functional.softplus(wrong) * batch.voxel_weights).mean()
 
     def measure(self, network: nn.Module) -> float:
         """Nothing is set aside while it trains."""
@@ -56,10 +58,12 @@ class Marks:
 
 @dataclass(frozen=True, eq=False)
 class Examples:
-    """Batches for ``training.fit(source=…)``. x : (N, channels, EDGE, EDGE) uint8, 42 a local standard deviation about 128.
+    """Implements :class:`casewise.training.batches.Batches`.
+
+    x : (N, channels, EDGE, EDGE) uint8, 42 a local standard deviation about 128.
 
     y : (N, EDGE, EDGE) uint8, 1 where a nodule is. real : (N,) bool, of crops that show a real nodule, which make ``share`` of a
-    batch. name : what they were made from.
+    batch. name : what they were made from. cases : keys of the cases they were made from.
     """
 
     x: npt.NDArray[np.uint8]
@@ -67,13 +71,14 @@ class Examples:
     real: npt.NDArray[np.bool_]
     name: str
     share: float = 0.3
+    cases: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
         return f"examples:{self.name}:{len(self.y)}:{self.share}"
 
-    def batch(self, step: int, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """(x (size, 17, EDGE, EDGE), y, weights): mirrored or not, contrast and noise a little changed."""
+    def batch(self, step: int, size: int, rng: np.random.Generator, previous: Tensor | None = None) -> Batch:
+        """X (size, 17, EDGE, EDGE), y and weights: mirrored or not, contrast and noise a little changed."""
         count = int(rng.binomial(size, self.share)) if self.real.any() else 0
         count = size if self.real.all() else count
         numbers = np.concatenate(
@@ -90,10 +95,7 @@ class Examples:
         if x.shape[1] == 1:  # of the whole image alone: what is not known of native pixels is never looked at
             x = np.concatenate([np.zeros((size, CHANNELS - 1, *x.shape[2:]), np.float32), x], axis=1)
         weights = np.stack([_weights(one) for one in y])
-        return torch.from_numpy(x), torch.from_numpy(y), torch.from_numpy(weights)
-
-    def answered(self, step: int, logits: Tensor) -> None:
-        """The examples stay the same whatever the network answers."""
+        return Batch(torch.from_numpy(x), torch.from_numpy(y), voxel_weights=torch.from_numpy(weights))
 
 
 def crops(
@@ -119,9 +121,9 @@ def crops(
     return x, y, shown
 
 
-def joined(parts: Sequence[Parts], name: str, share: float = 0.3) -> Examples:
+def joined(parts: Sequence[Parts], name: str, share: float = 0.3, cases: Sequence[str] = ()) -> Examples:
     x, y, real = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-    return Examples(x, y, real.astype(bool), name, share)
+    return Examples(x, y, real.astype(bool), name, share, tuple(cases))
 
 
 def _weights(marked: npt.NDArray[np.int64]) -> Floats:

@@ -28,7 +28,7 @@ from casewise.models.model import Model
 from casewise.models.preparation import Preparation
 from casewise.models.spec import Spec
 from casewise.progress import Progress, silent
-from casewise.training.fit import Settings
+from casewise.training.settings import Settings
 
 __all__ = ["REFINEMENT", "Prepared", "accept", "accepted", "guessed", "prepare", "refine_on"]
 

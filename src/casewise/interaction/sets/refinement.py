@@ -1,6 +1,6 @@
-"""Refinement of an interactive model on accepted masks of one structure, a simulated user in the loop.
+"""Refinement of an interactive model on accepted masks of one structure, with a simulated user.
 
-What is shown is what a session on the next image will show: the objects as they lie, and as large, in pixels, as the accepted ones.
+Batches look as a session on the next image will: the objects as they lie, and as large, in pixels, as the accepted ones.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ import numpy.typing as npt
 from casewise.case import Case, Structure
 from casewise.image import Box
 from casewise.intensity import unit_range
-from casewise.interaction.simulation.pictures import Habits, Task, UserInTheLoop
-from casewise.interaction.simulation.volumes import VolumesInTheLoop
+from casewise.interaction.simulation.pictures import Habits, SimulatedUser, Task
+from casewise.interaction.simulation.volumes import SimulatedUserInVolumes
 from casewise.models.model import Model
-from casewise.models.networks.prompts import prompts_of
+from casewise.models.tasks import Interactive
+from casewise.models.tasks.settings import with_settings
 from casewise.training.augmentation import Augmentation
-from casewise.training.fit import Progress, Settings, fit
-from casewise.training.source import Source
+from casewise.training.batches import Batches
+from casewise.training.fit import Progress, fit
+from casewise.training.settings import Settings
 
 Mask = npt.NDArray[np.bool_]
 
@@ -58,19 +60,20 @@ def refine_on(
     def draw(rng: np.random.Generator) -> Task:
         return tasks[int(rng.choice(len(tasks), p=chances))]
 
-    prompts, size = prompts_of(model.spec.network), model.spec.preparation.size
+    prompts, size = Interactive(model.spec).prompts, model.spec.preparation.size
     rows, columns = size[:2]
-    told = f"accepted {structure}"
+    told, keys = f"accepted {structure}", [case.key for case in cases]
     settings = replace(settings, device=device)
     if volumes:
-        source: Source = VolumesInTheLoop(draw, told, (rows, columns, _PLANES), replace(_HABITS, rounds=4), prompts, turned=False)
+        habits = replace(_HABITS, rounds=4)
+        batches: Batches = SimulatedUserInVolumes(draw, told, (rows, columns, _PLANES), habits, prompts, turned=False, cases=keys)
         settings = replace(settings, batch=2, steps=max(1, settings.steps // 4))
     else:
-        model = replace(model, spec=replace(model.spec, network={**model.spec.network, "upright": True}))
+        model = replace(model, spec=with_settings(model.spec, {"upright": True}))
         habits = replace(_HABITS, grids=_grids([mask for _, mask in tasks]), warp=_WARP)
-        source = UserInTheLoop(draw, told, (rows, columns), habits, prompts)
+        batches = SimulatedUser(draw, told, (rows, columns), habits, prompts, keys)
     name = model.name if model.name.endswith(f"+{structure}") else f"{model.name}+{structure}"
-    return fit(model, cases, settings=settings, method="similar", name=name, source=source, progress=progress)
+    return fit(model, batches, settings=settings, method="similar", name=name, progress=progress)
 
 
 def _grids(masks: Sequence[Mask]) -> tuple[tuple[float, float, float, float], ...]:

@@ -1,4 +1,4 @@
-"""Training with a user in the loop: each batch is shown over several rounds, with strokes on what the network got wrong."""
+"""Training with a simulated user on pictures: each batch comes in several rounds, with strokes on what the network got wrong."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from casewise.interaction.expected_dice import decided
 from casewise.interaction.prompt_maps import Guide
 from casewise.interaction.simulation.user import Hand, largest, middle_line, stroke
 from casewise.models.networks.prompts import DEFAULT
+from casewise.models.tasks import Batch
 from casewise.training.augmentation import Augmentation, augment
 
 Mask = npt.NDArray[np.bool_]
@@ -60,9 +61,10 @@ class Habits:
     warp: Augmentation = field(default_factory=lambda: _WARP)
 
 
-class UserInTheLoop:
-    """Implements :class:`casewise.training.source.Source` for pictures. ``draw`` gives a task: a picture (row, column), 0…1, and
-    the object in it; ``name`` says which tasks these are. ``size`` : the network's grid.
+class SimulatedUser:
+    """Implements :class:`casewise.training.batches.Batches` for pictures. ``draw`` gives a task: a picture (row, column), 0…1, and
+    the object in it; ``name`` says which tasks these are. ``size`` : the network's grid. ``cases`` : keys of the cases that the
+    tasks come from.
     """
 
     def __init__(
@@ -72,8 +74,10 @@ class UserInTheLoop:
         size: tuple[int, ...],
         habits: Habits | None = None,
         prompts: Sequence[str] = DEFAULT,
+        cases: Sequence[str] = (),
     ) -> None:
         self._draw, self._name, self._base, self._prompts = draw, name, size, tuple(prompts)
+        self.cases = tuple(cases)
         self._habits = habits or Habits()
         self._size, self._sides = (size[0], size[1]), (16.0, 300.0)
         self._guide: Guide | None = None
@@ -86,21 +90,26 @@ class UserInTheLoop:
     def key(self) -> str:
         return f"{self._name}{self._base}{self._habits}{self._prompts}"
 
-    def batch(self, step: int, size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:
-        """New tasks every ``rounds`` steps; a training that is resumed between two of these begins with new ones."""
+    def batch(self, step: int, size: int, rng: np.random.Generator, previous: Tensor | None = None) -> Batch:
+        """New tasks every ``rounds`` steps, and strokes on what the previous answer got wrong in between; a training that is
+        resumed between two of these begins with new tasks.
+        """
+        begin = step % self._habits.rounds == 0 or self._guide is None or previous is None
+        if not begin and previous is not None:
+            self._correct(previous.float().cpu())
         self._rng = rng
-        if step % self._habits.rounds == 0 or self._guide is None:
+        if begin:
             self._begin(size)
         guide = self._guide
         if guide is None:  # never: the line above makes one
             raise RuntimeError
         x = torch.from_numpy(guide.channels(self._previous, self._prompts))
         weights = torch.from_numpy(np.where(guide.box, 1.0, 0.02).astype(np.float32))
-        return x, torch.from_numpy(self._truth.astype(np.uint8)), weights
+        return Batch(x, torch.from_numpy(self._truth.astype(np.uint8)), voxel_weights=weights)
 
-    def answered(self, step: int, logits: Tensor) -> None:
-        """Draw the next round's strokes on what this answer got wrong."""
-        if self._guide is None or (step + 1) % self._habits.rounds == 0:
+    def _correct(self, logits: Tensor) -> None:
+        """Draw strokes on what the answer (N, 2, *grid) got wrong, by the random numbers of the step that it answered."""
+        if self._guide is None:
             return
         chances = logits.softmax(dim=1)[:, 1].numpy().copy()
         unmarked = ~(self._guide.foreground | self._guide.background).reshape(len(chances), -1).any(axis=1)

@@ -1,4 +1,4 @@
-"""Training with a user in the loop on volumes: boxes, strokes in single planes, and voxels from even to very thick."""
+"""Training with a simulated user on volumes: boxes, strokes in single planes, and voxels from even to very thick."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch.nn import functional
 from casewise.intensity import unit_range
 from casewise.interaction.crop import WIDENED, Sides, cut
 from casewise.interaction.prompt_maps import Guide
-from casewise.interaction.simulation.pictures import Draw, Habits, UserInTheLoop
+from casewise.interaction.simulation.pictures import Draw, Habits, SimulatedUser
 from casewise.interaction.simulation.user import Hand
 from casewise.models.networks.prompts import DEFAULT
 from casewise.training.augmentation import Augmentation, augment
@@ -30,8 +30,8 @@ _THICK = 0.35  # of the batches have planes much thicker than their pixels
 WARP = Augmentation(rotation=20, scale=0.12, shift=0.0, bend=0.015, intensity=0.35, mirror=True)
 
 
-class VolumesInTheLoop(UserInTheLoop):
-    """As :class:`~casewise.interaction.simulation.pictures.UserInTheLoop`; ``draw`` gives a volume (row, column, plane), 0…1, and
+class SimulatedUserInVolumes(SimulatedUser):
+    """As :class:`~casewise.interaction.simulation.pictures.SimulatedUser`; ``draw`` gives a volume (row, column, plane), 0…1, and
     the object in it. ``size`` : the network's grid, planes last. ``turned`` : whether its voxels are even, so that its axes may be
     exchanged. ``planes`` : other numbers of planes that a batch may have; those of a batch are then as many in all as usual.
     """
@@ -45,15 +45,16 @@ class VolumesInTheLoop(UserInTheLoop):
         prompts: Sequence[str] = DEFAULT,
         turned: bool = True,
         planes: Sequence[int] = (),
+        cases: Sequence[str] = (),
     ) -> None:
-        super().__init__(draw, name, size, habits or Habits(rounds=6, warp=WARP, prior=0.25, best=0.6), prompts)
+        super().__init__(draw, name, size, habits or Habits(rounds=6, warp=WARP, prior=0.25, best=0.6), prompts, cases)
         self._volume, self._turned, self._planes = size, turned, tuple(planes)
         self._spacing = (1.0, 1.0, 1.0)
         self._voxels: list[Voxels] = []
 
     @property
     def key(self) -> str:
-        return f"{super().key}{self._planes}"
+        return f"{super().key}{self._planes}{self._turned}"
 
     def _across(self) -> tuple[float, ...]:
         """Thick planes are drawn in; in even voxels any plane may be."""

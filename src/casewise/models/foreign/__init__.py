@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from torch import nn
 
 from casewise.errors import ModelError
-
-if TYPE_CHECKING:
-    from torch import nn
-
-    from casewise.models.model import Model
-    from casewise.models.spec import Spec
+from casewise.models.spec import Spec
+from casewise.models.stored import StoredModel
 
 
-def load_foreign(path: Path) -> Model:
+def load_foreign(path: Path) -> StoredModel:
     """A TorchScript file with its description beside it, or a MONAI bundle's folder.
 
     Raises ModelError, one sentence (and what to write where a description is missing), for everything else.

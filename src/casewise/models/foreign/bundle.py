@@ -19,13 +19,13 @@ from casewise.models.foreign.bundle_input import described, ensure_certain
 from casewise.models.foreign.config import Config, read_mapping
 from casewise.models.foreign.description import checked, read_description, spec_of
 from casewise.models.foreign.torchscript import ensure_not_inflated, settings_of, torchscript_model
-from casewise.models.model import Model
 from casewise.models.networks.answers import as_logits
 from casewise.models.networks.monai_net import build_monai
 from casewise.models.spec import Lineage
+from casewise.models.stored import StoredModel
 
 
-def load_bundle(folder: Path) -> Model:
+def load_bundle(folder: Path) -> StoredModel:
     """The bundle's network with its weights; ``casewise.toml`` in the folder says what its files leave open, or overrides them.
 
     Where the bundle has TorchScript and no weights beside, that is used and its ``network_def`` is not looked at.
@@ -38,7 +38,7 @@ def load_bundle(folder: Path) -> Model:
         raise ModelError(msg) from error
 
 
-def _loaded(folder: Path) -> Model:
+def _loaded(folder: Path) -> StoredModel:
     config = Config.read(folder)
     scripted = folder / "models" / "model.ts"
     weights_file = _weights_file(folder)
@@ -57,8 +57,9 @@ def _loaded(folder: Path) -> Model:
     with _bounded_by(found, weights_file):
         network = build_monai(settings)
     _fill(network, found, weights_file)
-    weights = {key: value.detach().clone() for key, value in as_logits(network, spec.network).state_dict().items()}
-    return checked(Model(str(document.get("name", folder.name)), spec, weights, Lineage(method="foreign")))
+    network = as_logits(network, spec.network)
+    weights = {key: value.detach().clone() for key, value in network.state_dict().items()}
+    return checked(StoredModel(str(document.get("name", folder.name)), spec, weights, Lineage(method="foreign")), network)
 
 
 def _network(config: Config) -> tuple[str, dict[str, Any]]:

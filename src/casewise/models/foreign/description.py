@@ -8,12 +8,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
+from torch import nn
 
 from casewise.errors import CasewiseError, ModelError
+from casewise.models.documents import read
 from casewise.models.foreign.remote import NetworkError
-from casewise.models.model import Model
 from casewise.models.spec import Spec
+from casewise.models.stored import StoredModel
+from casewise.models.tasks import task_of
 
 TEMPLATE = """\
 task = "segmentation"          # or "classification"
@@ -30,7 +34,6 @@ axes = "PLS"                   # where rows, columns and slices run to: Posterio
 """
 
 _LARGEST_TRIAL = 1 << 28  # values
-_KEYS = {"name", "task", "structures", "classes", "answers", "input"}
 _INPUT = ("spatial_dims", "size", "channels", "intensity", "axes")
 
 
@@ -41,14 +44,19 @@ def read_description(path: Path) -> dict[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         msg = f"{path} cannot be read: {error}; docs/how-to/bring-your-own-model.md has a template."
         raise ModelError(msg) from error
-    strange = sorted(set(document) - _KEYS)
-    if strange:
-        msg = f"{path} has the unknown setting {strange[0]!r}; a model's description has {', '.join(sorted(_KEYS))}."
-        raise ModelError(msg)
-    if not isinstance(document.get("input", {}), dict):
-        msg = f"{path} has no table [input]; docs/how-to/bring-your-own-model.md has a template."
-        raise ModelError(msg)
+    read(document, _Description, str(path), "docs/how-to/bring-your-own-model.md has a template.")
     return document
+
+
+class _Description(msgspec.Struct, forbid_unknown_fields=True):
+    """In a bundle's folder it may leave out what the bundle's own files say."""
+
+    name: str | None = None
+    task: str | None = None
+    structures: list[str] | None = None
+    classes: list[str] | None = None
+    answers: str | None = None
+    input: dict[str, Any] | None = None
 
 
 def spec_of(document: Mapping[str, Any], network: Mapping[str, Any], origin: Path) -> Spec:
@@ -62,19 +70,19 @@ def spec_of(document: Mapping[str, Any], network: Mapping[str, Any], origin: Pat
     return Spec.from_toml({**document, "network": settings}, origin=str(origin))
 
 
-def checked(model: Model) -> Model:
-    """``model``, once its network has answered a trial input in the shape that its description promises."""
+def checked(model: StoredModel, network: nn.Module) -> StoredModel:
+    """``model``, once its network, which holds its weights, has answered a trial input in the shape that its description says."""
     preparation = model.spec.preparation
     batch = 2 if preparation.spatial_dims == 2 else 1  # slices go through in batches; a traced network may take one alone
     if batch * preparation.channels * math.prod(preparation.size) > _LARGEST_TRIAL:
         msg = f"The network of {model.name} is said to take {preparation.channels} x {preparation.size}; state a smaller size."
         raise ModelError(msg)
     trial = torch.rand((batch, preparation.channels, *preparation.size), generator=torch.Generator().manual_seed(0))
-    wanted = (batch, model.spec.outputs, *(preparation.size if model.task == "segmentation" else ()))
-    network = model.ready("cpu")
+    dense = task_of(model.spec).dense
+    wanted = (batch, model.spec.outputs, *(preparation.size if dense else ()))
     try:
         with torch.inference_mode():
-            answer = network(trial)
+            answer = network.eval()(trial)
     except NetworkError as error:
         raise _not_taken(model, trial, error) from error
     except CasewiseError:
@@ -85,7 +93,7 @@ def checked(model: Model) -> Model:
         found = tuple(answer.shape) if isinstance(answer, torch.Tensor) else type(answer).__name__
         msg = (
             f"The network of {model.name} answers {found} to an input of {tuple(trial.shape)}; for its task and its labels "
-            f"({', '.join(model.labels)}{', after background' if model.task == 'segmentation' else ''}) that must be {wanted}."
+            f"({', '.join(model.spec.labels)}{', after background' if dense else ''}) that must be {wanted}."
         )
         raise ModelError(msg)
     if model.spec.network.get("answers") == "logits" and _are_probabilities(answer):
@@ -94,7 +102,7 @@ def checked(model: Model) -> Model:
     return model
 
 
-def _not_taken(model: Model, trial: torch.Tensor, error: Exception) -> ModelError:
+def _not_taken(model: StoredModel, trial: torch.Tensor, error: Exception) -> ModelError:
     detail = " ".join(str(error).split())[-200:]
     shape = tuple(trial.shape)
     return ModelError(f"The network of {model.name} does not take a batch of shape {shape}, as its description says: {detail}")

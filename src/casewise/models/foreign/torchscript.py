@@ -13,9 +13,9 @@ from casewise.errors import ModelError
 from casewise.hashing import file_key
 from casewise.models.foreign.description import TEMPLATE, checked, read_description, spec_of
 from casewise.models.foreign.remote import NetworkError, RemoteNetwork
-from casewise.models.model import Model
 from casewise.models.networks.answers import as_logits
 from casewise.models.spec import Lineage, Spec
+from casewise.models.stored import StoredModel
 
 _MOST_PICKLE = 64 << 20
 _SMALL = 1 << 24
@@ -25,7 +25,7 @@ _PLAIN = re.compile(
 )
 
 
-def load_torchscript(path: Path) -> Model:
+def load_torchscript(path: Path) -> StoredModel:
     """The model in ``path``, described by ``<path>.toml`` beside it."""
     _check_kind(path)
     description = path.with_name(f"{path.name}.toml")
@@ -41,11 +41,11 @@ def settings_of(path: Path) -> dict[str, str]:
     return {"kind": "torchscript", "content": file_key(path)}
 
 
-def torchscript_model(path: Path, spec: Spec, name: str) -> Model:
+def torchscript_model(path: Path, spec: Spec, name: str) -> StoredModel:
     """The model of a TorchScript file whose description is known; its network is tried once."""
     network = as_logits(network_of(path, spec), spec.network)
     weights = {key: value.detach().clone() for key, value in network.state_dict().items()}
-    return checked(Model(name, spec, weights, Lineage(method="foreign"), path))
+    return checked(StoredModel(name, spec, weights, Lineage(method="foreign"), path), network)
 
 
 def network_of(path: Path, spec: Spec) -> nn.Module:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
 
 from casewise.errors import ModelError
+from casewise.models.documents import read
 
 if TYPE_CHECKING:
     from torch import nn
@@ -14,6 +17,30 @@ if TYPE_CHECKING:
 INTERACTIVE = ("prompt_unet", "p_net", "pc_net")
 LESIONS = ("lesion_multitask", "lesion_fusion", "lesion_regression")
 NETWORKS = ("unet", "classifier", "autoencoder", *INTERACTIVE, "head", "spots", *LESIONS)
+_ALLOWED = "channels are 2 to 8 positive numbers, finest level first, and patch is 1, 2 or 4 voxels an axis."
+_Width = Annotated[int, msgspec.Meta(gt=0)]
+_Number = Annotated[int, msgspec.Meta(ge=0)]
+_Probability = Annotated[float, msgspec.Meta(ge=0, le=1)]
+
+
+class _Plain(msgspec.Struct):
+    channels: Annotated[tuple[_Width, ...], msgspec.Meta(min_length=2, max_length=8)] = (8, 16, 32, 64)
+    patch: Literal[1, 2, 4] = 1
+
+
+class _Spots(_Plain):
+    branch: str = "both"
+    members: _Width = 1
+    cues: _Number = 0
+    film_from: _Probability = 0.0
+    mark_from: _Probability = 0.0
+
+
+class _Lesions(_Plain):
+    """told_by : numbers of the channels that the class is told from; all without it."""
+
+    told_by: tuple[_Number, ...] | None = None
+    mapped: bool = True
 
 
 def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, outputs: int) -> nn.Module:
@@ -22,108 +49,79 @@ def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, o
     outputs : channels of the logits: background and structures for a segmenter, classes for a classifier.
     """
     kind = settings.get("kind")
-    channels = _channels(settings)
-    if kind == "unet":
-        from casewise.models.networks.unet import UNet
-
-        return UNet(spatial_dims, in_channels, outputs, channels, _patch(settings))
-    if kind == "classifier":
-        from casewise.models.networks.classifier import Classifier
-
-        return Classifier(spatial_dims, in_channels, outputs, channels, _patch(settings))
-    if kind == "autoencoder":
-        from casewise.models.networks.autoencoder import Autoencoder
-
-        return Autoencoder(spatial_dims, in_channels, outputs, channels)
-    if kind in INTERACTIVE or kind == "head":
-        return _interactive(str(kind), spatial_dims, in_channels, outputs, settings)
-    if kind in LESIONS:
-        return _lesions(str(kind), spatial_dims, in_channels, outputs, settings)
-    if kind == "spots":
-        from casewise.models.networks.heatmap import spots
-
-        members, cues = settings.get("members", 1), settings.get("cues", 0)
-        if not isinstance(members, int) or not isinstance(cues, int) or members < 1 or cues < 0:
-            msg = f"A network of spots has whole numbers of members and cues; got {members!r} and {cues!r}."
-            raise ModelError(msg)
-        thresholds = _probability(settings, "film_from"), _probability(settings, "mark_from")
-        return spots(outputs, channels, str(settings.get("branch", "both")), members, cues, thresholds)
+    what = f"A network of the kind {kind!r}"
     if kind == "monai":
         from casewise.models.networks.monai_net import build_monai
 
         return build_monai(settings)
-    msg = f"The network kind {kind!r} is unknown; casewise's own are {', '.join(NETWORKS)}."
-    raise ModelError(msg)
+    if kind in INTERACTIVE or kind == "head":
+        return _interactive(str(kind), spatial_dims, in_channels, outputs, settings, read(settings, _Plain, what, _ALLOWED))
+    if kind in LESIONS:
+        return _lesions(str(kind), spatial_dims, in_channels, outputs, read(settings, _Lesions, what, _ALLOWED))
+    if kind == "spots":
+        from casewise.models.networks.heatmap import heatmap_network
 
-
-def _probability(settings: Mapping[str, object], name: str) -> float:
-    value = settings.get(name, 0.0)
-    if not isinstance(value, int | float) or not 0 <= value <= 1:
-        msg = f"{name} of a network of spots is a probability from 0 to 1; got {value!r}."
+        own = read(settings, _Spots, what, f"{_ALLOWED} members are 1 or more, cues 0 or more, the rest probabilities.")
+        return heatmap_network(outputs, own.channels, own.branch, own.members, own.cues, (own.film_from, own.mark_from))
+    if kind not in NETWORKS:
+        msg = f"The network kind {kind!r} is unknown; casewise's own are {', '.join(NETWORKS)}."
         raise ModelError(msg)
-    return float(value)
+    plain = read(settings, _Plain, what, _ALLOWED)
+    if kind == "unet":
+        from casewise.models.networks.unet import UNet
+
+        return UNet(spatial_dims, in_channels, outputs, plain.channels, plain.patch)
+    if kind == "classifier":
+        from casewise.models.networks.classifier import Classifier
+
+        return Classifier(spatial_dims, in_channels, outputs, plain.channels, plain.patch)
+    from casewise.models.networks.autoencoder import Autoencoder
+
+    return Autoencoder(spatial_dims, in_channels, outputs, plain.channels)
 
 
-def _interactive(kind: str, spatial_dims: int, in_channels: int, outputs: int, settings: Mapping[str, object]) -> nn.Module:
+def _interactive(
+    kind: str, spatial_dims: int, in_channels: int, outputs: int, settings: Mapping[str, object], plain: _Plain
+) -> nn.Module:
     """P-Net and PC-Net take one width for all blocks: the first of ``channels``."""
     if kind == "head":
         from casewise.models.networks.head import Head
 
-        return Head(spatial_dims, in_channels - 1, outputs, hidden=_channels(settings)[0])
+        return Head(spatial_dims, in_channels - 1, outputs, hidden=plain.channels[0])
     from casewise.models.networks.prompts import prompts_of
 
     prompts = len(prompts_of(settings))
     if kind == "prompt_unet":
         from casewise.models.networks.prompt_unet import PromptUNet
 
-        return PromptUNet(spatial_dims, in_channels, outputs, _channels(settings), prompts)
+        return PromptUNet(spatial_dims, in_channels, outputs, plain.channels, prompts)
     if spatial_dims != {"p_net": 2, "pc_net": 3}[kind]:
         msg = f"P-Net is for pictures and PC-Net for volumes; got {kind} for {spatial_dims} axes."
         raise ModelError(msg)
     if kind == "p_net":
         from casewise.models.networks.p_net import PNet
 
-        return PNet(in_channels, outputs, _channels(settings)[0], prompts)
+        return PNet(in_channels, outputs, plain.channels[0], prompts)
     from casewise.models.networks.pc_net import PCNet
 
-    return PCNet(in_channels, outputs, _channels(settings)[0], prompts)
+    return PCNet(in_channels, outputs, plain.channels[0], prompts)
 
 
-def _lesions(kind: str, spatial_dims: int, in_channels: int, outputs: int, settings: Mapping[str, object]) -> nn.Module:
-    """``told_by`` : numbers of the channels that the class is told from; all without it."""
-    told = settings.get("told_by", list(range(in_channels)))
-    mapped = settings.get("mapped", True)
-    if not isinstance(told, list | tuple) or not told or not all(isinstance(n, int) and 0 <= n < in_channels for n in told):
-        msg = f"A lesion network's told_by are numbers of its {in_channels} sequences, from 0; got {told!r}."
+def _lesions(kind: str, spatial_dims: int, in_channels: int, outputs: int, own: _Lesions) -> nn.Module:
+    told = tuple(range(in_channels)) if own.told_by is None else own.told_by
+    if not told or max(told) >= in_channels:
+        msg = f"A lesion network's told_by are numbers of its {in_channels} sequences, from 0; got {told}."
         raise ModelError(msg)
-    if spatial_dims != 2 or not isinstance(mapped, bool):
-        msg = f"A lesion network takes slices, and mapped is true or false; got {spatial_dims} axes and mapped {mapped!r}."
-        raise ModelError(msg)
-    channels, patch = _channels(settings), _patch(settings)
+    if spatial_dims != 2:
+        raise ModelError(f"A lesion network takes slices, which have two axes; got {spatial_dims}.")
     if kind == "lesion_multitask":
         from casewise.models.networks.lesion_multitask import MultiTask
 
-        return MultiTask(in_channels, outputs, channels, patch, told, mapped)
+        return MultiTask(in_channels, outputs, own.channels, own.patch, told, own.mapped)
     if kind == "lesion_fusion":
         from casewise.models.networks.lesion_fusion import Fusion
 
-        return Fusion(in_channels, outputs, channels, patch, told, mapped)
+        return Fusion(in_channels, outputs, own.channels, own.patch, told, own.mapped)
     from casewise.models.networks.lesion_regression import Regression
 
-    return Regression(in_channels, channels, patch, told, mapped)
-
-
-def _channels(settings: Mapping[str, object]) -> tuple[int, ...]:
-    given = settings.get("channels", (8, 16, 32, 64))
-    if not isinstance(given, list | tuple) or not 2 <= len(given) <= 8 or not all(isinstance(n, int) and n > 0 for n in given):
-        msg = f"A network's channels are 2 to 8 positive numbers, finest level first; got {given!r}."
-        raise ModelError(msg)
-    return tuple(given)
-
-
-def _patch(settings: Mapping[str, object]) -> int:
-    given = settings.get("patch", 1)
-    if not isinstance(given, int) or given not in (1, 2, 4):
-        msg = f"A network's patch is 1, 2 or 4 voxels an axis; got {given!r}."
-        raise ModelError(msg)
-    return given
+    return Regression(in_channels, own.channels, own.patch, told, own.mapped)

@@ -1,4 +1,4 @@
-"""A network that marks small round spots in what a detector shows it of a radiograph."""
+"""A heat-map detector: a network that marks small findings in segments of a radiograph."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ NATIVE = 16  # channels: a block of 4 × 4 native pixels
 BRANCHES = {"reduced": slice(NATIVE, NATIVE + 1), "native": slice(0, NATIVE), "both": slice(0, NATIVE + 1)}
 
 
-class Spots(nn.Module):
+class HeatmapNetwork(nn.Module):
     """Input (N, 17, rows, columns) as :func:`casewise.chest.nodules.views.views` makes it; output (N, outputs, rows, columns)
     logits.
 
     branch : which of the 17 channels it sees: ``native`` pixels in blocks of 4 × 4, the ``reduced`` whole image, or ``both``. One
     that sees the reduced image alone takes (N, 1, rows, columns) too.
-    native : whether it sees native pixels. thresholds : see :func:`spots`.
+    native : whether it sees native pixels. thresholds : see :func:`heatmap_network`.
     A residual U-Net without normalisation, which would take out how strong a contrast is.
     """
 
@@ -30,7 +30,7 @@ class Spots(nn.Module):
     def __init__(self, outputs: int, channels: Sequence[int] = (16, 32, 64, 96), branch: str = "both") -> None:
         super().__init__()
         if branch not in BRANCHES:
-            msg = f"A network of spots has a branch, one of {', '.join(BRANCHES)}; got {branch!r}."
+            msg = f"A heat-map network has a branch, one of {', '.join(BRANCHES)}; got {branch!r}."
             raise ModelError(msg)
         self.seen = BRANCHES[branch]
         self.native = branch != "reduced"
@@ -80,7 +80,7 @@ class Residual(nn.Module):
         return functional.relu(x) if self.rectified else x
 
 
-class ManySpots(nn.Module):
+class HeatmapEnsemble(nn.Module):
     """Several such networks whose logits are averaged."""
 
     thresholds: tuple[float, float] = (0.0, 0.0)
@@ -88,13 +88,13 @@ class ManySpots(nn.Module):
     def __init__(self, members: int, outputs: int, channels: Sequence[int], branch: str) -> None:
         super().__init__()
         self.native = branch != "reduced"
-        self.members = nn.ModuleList(Spots(outputs, channels, branch) for _ in range(members))
+        self.members = nn.ModuleList(HeatmapNetwork(outputs, channels, branch) for _ in range(members))
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.stack([member(x) for member in self.members]).mean(dim=0)
 
 
-def spots(
+def heatmap_network(
     outputs: int,
     channels: Sequence[int],
     branch: str,
@@ -106,8 +106,8 @@ def spots(
     thresholds (of a film, of a mark) from which they are reported, which its own answers do not depend on
     (:class:`casewise.chest.nodules.false_positive_reduction.Judge`).
     """
-    network: Spots | ManySpots
-    network = ManySpots(members, outputs, channels, branch) if members > 1 else Spots(outputs, channels, branch)
+    network: HeatmapNetwork | HeatmapEnsemble
+    network = HeatmapEnsemble(members, outputs, channels, branch) if members > 1 else HeatmapNetwork(outputs, channels, branch)
     if cues:
         network.judge = nn.Linear(cues, 1)
         network.thresholds = thresholds

@@ -1,4 +1,4 @@
-"""What training lowers: one loss a task, each with weights for cases and voxels."""
+"""What training minimises: one loss a task, each with weights for cases and voxels (None: 1)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.nn import functional
 def segmentation_loss(
     logits: Tensor,
     target: Tensor,
-    case_weights: Tensor,
+    case_weights: Tensor | None = None,
     voxel_weights: Tensor | None = None,
     labelled: Tensor | None = None,
 ) -> Tensor:
@@ -50,12 +50,14 @@ def _marginal(logits: Tensor, labelled: Tensor) -> Tensor:
     return logits.index_copy(0, lacking, changed)
 
 
-def classification_loss(logits: Tensor, target: Tensor, case_weights: Tensor) -> Tensor:
+def classification_loss(logits: Tensor, target: Tensor, case_weights: Tensor | None = None) -> Tensor:
     """Cross-entropy −ln a_y. logits : (N, classes). target : (N,) integer. case_weights : (N,)."""
     return _weighted_mean(functional.cross_entropy(logits, target, reduction="none", label_smoothing=0.05), case_weights)
 
 
-def reconstruction_loss(output: Tensor, clean: Tensor, case_weights: Tensor, voxel_weights: Tensor | None = None) -> Tensor:
+def reconstruction_loss(
+    output: Tensor, clean: Tensor, case_weights: Tensor | None = None, voxel_weights: Tensor | None = None
+) -> Tensor:
     """Mean absolute difference of the rebuilt and the unspoilt image, both (N, C, *spatial); ``voxel_weights`` (N, *spatial)."""
     difference = (output - clean).abs().mean(dim=1).flatten(1)
     if voxel_weights is None:
@@ -64,5 +66,6 @@ def reconstruction_loss(output: Tensor, clean: Tensor, case_weights: Tensor, vox
     return _weighted_mean((difference * spread).sum(dim=1) / spread.sum(dim=1).clamp_min(1e-6), case_weights)
 
 
-def _weighted_mean(losses: Tensor, weights: Tensor) -> Tensor:
+def _weighted_mean(losses: Tensor, weights: Tensor | None) -> Tensor:
+    weights = torch.ones_like(losses) if weights is None else weights
     return (losses * weights).sum() / weights.sum().clamp_min(1e-6)
