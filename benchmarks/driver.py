@@ -46,7 +46,7 @@ class Benchmark:
 
     units : what is to be measured, by the command line's options. figures : the template's slots, from the rows. options : adds a
     benchmark's own. published : whether options are those of the page; else it is printed and not kept. after : what else is made
-    of the rows.
+    of the rows. threads : torch's; one for processor seconds and for sums in one order, None for all.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Benchmark:
     options: Callable[[argparse.ArgumentParser], object] = lambda parser: None
     published: Callable[[argparse.Namespace], bool] = lambda options: True
     after: Callable[[Rows], object] = lambda rows: None
+    threads: int | None = 1
 
 
 def run(benchmark: Benchmark, arguments: Sequence[str] | None = None) -> int:
@@ -137,7 +138,8 @@ def _parser(benchmark: Benchmark) -> argparse.ArgumentParser:
 
 def _measured(benchmark: Benchmark, options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     """(the document, the names of units that are not measured)."""
-    torch.set_num_threads(1)
+    if benchmark.threads:
+        torch.set_num_threads(benchmark.threads)
     began, rows, missing = time.perf_counter(), {}, []
     for unit in benchmark.units(options):
         kept = store.WORK / benchmark.name / "units" / f"{unit.name.replace('/', '_')} {unit.key[:12]}".strip()

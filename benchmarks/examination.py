@@ -152,7 +152,7 @@ def _voxels(rows: list[dict[str, Any]]) -> list[float]:
     return [row["back_mm"] / row["voxel_mm"] for row in rows]
 
 
-BENCHMARK = driver.Benchmark("examination", __doc__, units, figures)
+BENCHMARK = driver.Benchmark("examination", __doc__, units, figures, threads=None)
 
 if __name__ == "__main__":
     raise SystemExit(driver.run(BENCHMARK))

@@ -209,7 +209,7 @@ def options(parser: ArgumentParser) -> None:
     parser.add_argument("--quick", action="store_true", help="a tenth of the vectors; no page is written")
 
 
-BENCHMARK = driver.Benchmark("search", __doc__, units, figures, options, lambda given: not given.quick)
+BENCHMARK = driver.Benchmark("search", __doc__, units, figures, options, lambda given: not given.quick, threads=None)
 
 if __name__ == "__main__":
     raise SystemExit(driver.run(BENCHMARK))

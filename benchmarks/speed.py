@@ -113,7 +113,7 @@ def figures(units: driver.Rows) -> Mapping[str, Any]:
 
 
 UNITS = [driver.Unit("start-up", start_up), driver.Unit("imports", imports), driver.Unit("adapted", adapted)]
-BENCHMARK = driver.Benchmark("speed", __doc__, lambda options: UNITS, figures)
+BENCHMARK = driver.Benchmark("speed", __doc__, lambda options: UNITS, figures, threads=None)
 
 if __name__ == "__main__":
     raise SystemExit(driver.run(BENCHMARK))
