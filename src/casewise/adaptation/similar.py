@@ -1,4 +1,4 @@
-"""Similar cases (claims 1–4, 8–10 of the similar-cases source): the model refined for one image on the cases most like it."""
+"""Similar cases: the model refined for one image on the archived cases most like it (after EP 3 696 821 A1)."""
 
 from __future__ import annotations
 

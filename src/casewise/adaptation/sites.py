@@ -1,4 +1,4 @@
-"""Several sites and the deployment site (paragraph 0006 of the lesions source): site after site from a pretrained model.
+"""Several sites and the deployment site: site after site from a pretrained model.
 
 The further sites' cases are ordered by their similarity to the first site's, and training goes on from the pretrained model; at the
 deployment site its annotated cases are ordered by how uncertain the model is of them. What each stage did for every site is kept.

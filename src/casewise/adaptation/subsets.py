@@ -1,4 +1,4 @@
-"""Precomputed subsets (claim 5 of the similar-cases source): clusters of the archive, a model for each, the choice among them."""
+"""Precomputed subsets: clusters of the archive, a model for each, the choice among them (after EP 3 696 821 A1)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lesion networks over several sites (paragraph 0006 of the lesions source): what :mod:`casewise.adaptation.sites` needs of them.
+"""Lesion networks over several sites: what :mod:`casewise.adaptation.sites` needs of them.
 
 A case stands for an examination; its slices are made ready once. Accuracy is the Dice of the network's map with the lesions' mask
 over an examination's slices, at the network's scale: registering the sequences again after every stage would take hours.

@@ -17,7 +17,7 @@ _DILATIONS = (1, 2, 4, 8, 16)
 class PNet(nn.Module):
     """Five blocks of 2, 2, 3, 3, 3 convolutions 3×3, dilation 1, 2, 4, 8, 16, without pooling; block 6 is ``head``.
 
-    Input (N, in_channels + prompts, row, column), any size; output (N, 2, row, column). The source gives the network the image
+    Input (N, in_channels + prompts, row, column), any size; output (N, 2, row, column). Wang et al. 2018 give the network the image
     alone and uses the strokes to tune it; the prompts are casewise's addition, the same for each interactive network.
     """
 
