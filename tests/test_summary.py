@@ -95,7 +95,7 @@ def test_parts_of_a_finding_are_not_counted_twice() -> None:
     assert found.summary.headline == "Lesions, 0.99"
 
 
-def test_names_of_disease_are_told_from_names_of_anatomy() -> None:
+def test_names_of_disease_are_distinguished_from_names_of_anatomy() -> None:
     assert all(map(names_disease, ("Tumor", "whole_tumour", "WM lesions", "pleural effusion", "liver metastases", "GTV nodule")))
     assert not any(map(names_disease, ("left_lung", "myocardium", "hippocampus", "grey matter", "liver", "左肺", "object")))
 

@@ -69,7 +69,7 @@ class Summary:
     @property
     def not_looked_for_sentence(self) -> str:
         if not self.not_looked_for:
-            return "Whatever else may be seen in this image: no application here reads it."
+            return "No application here reads this image for anything else."
         named = ", ".join(self.not_looked_for)
         return f"{named[:1].upper()}{named[1:]}, and whatever is not named here: no application here reads these."
 

@@ -19,7 +19,7 @@ _UNITS = {
     "voxels": "voxels",
     "hu": "HU",
     "percent": "%",
-    "times": "× usual",
+    "times": "× normal",
     "s": "s",
 }
 # A figure that reads better in the next larger unit: from this amount on, divided by that.

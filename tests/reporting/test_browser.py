@@ -31,34 +31,34 @@ OPTIONS = (
     "--dump-dom",
 )
 
-# What a person would do, and what is to be seen after each step.
+# What a person would do, and what is visible after each step.
 ACTIONS = """{
-const seen = [];
+const checked = [];
 const hidden = (e) => e !== null && (getComputedStyle(e).display === "none" || hidden(e.parentElement));
-const shown = (selector) => [...document.querySelectorAll(selector)].filter((e) => !hidden(e)).length;
-seen.push(["findings alone at first", shown("main path.mask") === 0 && shown("main .frame.alone") > 0]);
+const visible = (selector) => [...document.querySelectorAll(selector)].filter((e) => !hidden(e)).length;
+checked.push(["findings alone at first", visible("main path.mask") === 0 && visible("main .frame.alone") > 0]);
 document.querySelector(".structure").click();
-seen.push(["outline on request", shown("main path.mask") > 0]);
+checked.push(["outline on request", visible("main path.mask") > 0]);
 document.getElementById("overlay").click();
-seen.push(["overlay off", shown("main path.mask") === 0 && shown("main .frame") === 0]);
+checked.push(["overlay off", visible("main path.mask") === 0 && visible("main .frame") === 0]);
 document.dispatchEvent(new KeyboardEvent("keydown", {key: "o"}));
-seen.push(["overlay on", shown("main path.mask") > 0]);
+checked.push(["overlay on", visible("main path.mask") > 0]);
 document.querySelector(".structure").click();
-seen.push(["structure off", shown("main path.m0") === 0 && shown("main .frame.alone") > 0]);
+checked.push(["structure off", visible("main path.m0") === 0 && visible("main .frame.alone") > 0]);
 document.querySelector(".structure").click();
 const fill = document.getElementById("fill");
 fill.value = 80; fill.dispatchEvent(new Event("input"));
-seen.push(["fill", getComputedStyle(document.querySelector("path.mask")).fillOpacity === "0.8"]);
+checked.push(["fill", getComputedStyle(document.querySelector("path.mask")).fillOpacity === "0.8"]);
 document.querySelectorAll(".show")[1].click();
 const drawing = document.querySelector("#stage svg"), stage = document.getElementById("stage");
-seen.push(["viewer", document.getElementById("viewer").open && drawing.querySelector("use") !== null]);
+checked.push(["viewer", document.getElementById("viewer").open && drawing.querySelector("use") !== null]);
 document.querySelector('[data-zoom="8"]').click();
-seen.push(["8:1", Math.abs(drawing.getBoundingClientRect().width - 128 * 8 / devicePixelRatio) < 1]);
+checked.push(["8:1", Math.abs(drawing.getBoundingClientRect().width - 128 * 8 / devicePixelRatio) < 1]);
 document.querySelector(".show[data-finding='0']").click();
-seen.push(["lungs' box", document.querySelectorAll("#stage .frame:not(.off)").length === 2]);
+checked.push(["lungs' box", document.querySelectorAll("#stage .frame:not(.off)").length === 2]);
 document.getElementById("close").click();
-seen.push(["closed", !document.getElementById("viewer").open]);
-document.body.dataset.seen = seen.filter(([, right]) => !right).map(([name]) => name).join(";") || "all";
+checked.push(["closed", !document.getElementById("viewer").open]);
+document.body.dataset.checked = checked.filter(([, right]) => !right).map(([name]) => name).join(";") || "all";
 }"""
 
 
@@ -92,4 +92,4 @@ def test_the_controls_do_what_they_say(report, tmp_path):
     report.write_text(open_page.replace("</body>", f"<script>{ACTIONS}</script></body>"))
     page, console = browse(report, tmp_path / "profile")
     assert console == []
-    assert re.findall(r'data-seen="([^"]*)"', page) == ["all"]
+    assert re.findall(r'data-checked="([^"]*)"', page) == ["all"]

@@ -30,11 +30,11 @@ def volume() -> tuple[Image, np.ndarray, np.ndarray]:
     return Image(array[None], np.diag([1.0, 1.0, 5.0, 1.0])), synthesised, np.abs(array - synthesised) / 20
 
 
-def test_the_slice_with_the_largest_difference_is_shown() -> None:
+def test_the_slice_with_the_largest_difference_is_displayed() -> None:
     image, synthesised, difference = volume()
-    (shown,) = comparisons(image, [Synthesis("abnormality", synthesised, difference)])
-    assert shown.caption == "slice 3"
-    real, made, apart = (pixels(uri) for uri in (shown.real, shown.synthesised, shown.difference))
+    (comparison,) = comparisons(image, [Synthesis("abnormality", synthesised, difference)])
+    assert comparison.caption == "slice 3"
+    real, made, apart = (pixels(uri) for uri in (comparison.real, comparison.synthesised, comparison.difference))
     assert real.shape == made.shape == apart.shape
     assert real.max() > made.max() + 60
     orange = apart[..., 0] - apart[..., 2]
@@ -42,13 +42,13 @@ def test_the_slice_with_the_largest_difference_is_shown() -> None:
     assert np.median(orange) == 0
 
 
-def test_a_picture_is_shown_whole() -> None:
+def test_a_picture_is_displayed_whole() -> None:
     array = np.full((30, 50), 80, np.uint8)
     difference = np.zeros((30, 50), np.float32)
     difference[3, 4] = 2
-    (shown,) = comparisons(Image(array[None]), [Synthesis("abnormality", array, difference)])
-    assert shown.caption == ""
-    assert pixels(shown.real).shape[1] > pixels(shown.real).shape[0]
+    (comparison,) = comparisons(Image(array[None]), [Synthesis("abnormality", array, difference)])
+    assert comparison.caption == ""
+    assert pixels(comparison.real).shape[1] > pixels(comparison.real).shape[0]
 
 
 def test_what_is_off_the_grid_is_refused() -> None:
@@ -72,4 +72,4 @@ def test_the_report_has_the_three_side_by_side(tmp_path: Path) -> None:
     page = write_report(result, image, {}, tmp_path, maps=maps, syntheses=made).read_text(encoding="utf-8")
     for what in ("Real", "Synthesised", "Difference"):
         assert f'alt="{what}, slice 3"' in page
-    assert "What was looked at" not in page
+    assert "Application maps" not in page

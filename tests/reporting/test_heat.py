@@ -34,10 +34,10 @@ def test_a_map_off_the_grid_is_refused_and_a_volume_has_none() -> None:
     assert heats(Image(np.zeros((1, 8, 8, 8))), {"nodules": np.zeros((8, 8, 8))}) == ()
 
 
-def test_the_report_shows_a_map(tmp_path: Path) -> None:
+def test_the_report_displays_a_map(tmp_path: Path) -> None:
     image = Image(np.random.default_rng(0).integers(0, 255, (1, 50, 40), np.uint8))
     result = Result("x.png", ModelUse("none", method="route"))
-    told = write_report(result, image, {}, tmp_path, maps={"nodules": np.eye(50, 40)}).read_text(encoding="utf-8")
-    assert "What was looked at" in told and "Map of nodules" in told
+    page = write_report(result, image, {}, tmp_path, maps={"nodules": np.eye(50, 40)}).read_text(encoding="utf-8")
+    assert "Application maps" in page and "Map of nodules" in page
     without = write_report(result, image, {}, tmp_path, name="y").read_text(encoding="utf-8")
-    assert "What was looked at" not in without
+    assert "Application maps" not in without

@@ -22,9 +22,9 @@ def grey(array, **header):
 
 def test_the_headers_window_is_used_for_ct():
     ct = np.linspace(-1000, 2000, 3001).reshape(1, -1)
-    shown = window(grey(ct, modality="CT", window=(40, 400)))
+    displayed = window(grey(ct, modality="CT", window=(40, 400)))
     assert display_range(grey(ct, modality="CT", window=(40, 400))) == (-160, 240)
-    assert shown[0, 840] == 0 and shown[0, 1240] == 255 and shown[0, 1040] in (127, 128)
+    assert displayed[0, 840] == 0 and displayed[0, 1240] == 255 and displayed[0, 1040] in (127, 128)
 
 
 @pytest.mark.parametrize(
@@ -46,8 +46,8 @@ def test_without_a_window_that_means_something_percentiles_are(header):
 def test_a_constant_image_is_mid_grey_without_warnings(value, shape):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        shown = window(grey(np.full(shape, value, np.float32)))
-    assert shown.shape == shape and (shown == 128).all()
+        displayed = window(grey(np.full(shape, value, np.float32)))
+    assert displayed.shape == shape and (displayed == 128).all()
 
 
 def test_a_few_bright_pixels_are_not_lost():
@@ -59,8 +59,8 @@ def test_a_few_bright_pixels_are_not_lost():
 def test_nan_is_black_and_does_not_disturb_the_window():
     array = np.arange(100.0).reshape(10, 10)
     array[0, 0], array[9, 9] = np.nan, np.inf
-    shown = window(grey(array))
-    assert shown[0, 0] == 0 and shown[9, 9] == 255 and 100 < shown[5, 0] < 150
+    displayed = window(grey(array))
+    assert displayed[0, 0] == 0 and displayed[9, 9] == 255 and 100 < displayed[5, 0] < 150
 
 
 def test_eight_bit_colour_is_unchanged():
@@ -70,9 +70,9 @@ def test_eight_bit_colour_is_unchanged():
 
 
 @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int16, np.uint32, np.float16, np.float64])
-def test_every_kind_of_number_is_shown(dtype):
-    shown = window(grey((np.arange(64).reshape(8, 8) % 2).astype(dtype)))
-    assert set(np.unique(shown)) == {0, 255}
+def test_every_kind_of_number_is_displayed(dtype):
+    displayed = window(grey((np.arange(64).reshape(8, 8) % 2).astype(dtype)))
+    assert set(np.unique(displayed)) == {0, 255}
 
 
 def loops(path: str) -> list[np.ndarray]:
@@ -125,7 +125,7 @@ def test_empty_masks_change_nothing_and_foreign_grids_are_named():
         overlay(picture, {"a": np.zeros((4, 3), bool)})
 
 
-def test_colours_are_told_apart_in_brightness_or_hue_by_dichromats():
+def test_colours_are_distinguishable_in_brightness_or_hue_by_dichromats():
     # Viénot's matrices for protanopia and deuteranopia, on linear light.
     matrices = (
         np.array([[0.11238, 0.88762, 0], [0.11238, 0.88762, 0], [0.00401, -0.00401, 1]]),
@@ -133,8 +133,8 @@ def test_colours_are_told_apart_in_brightness_or_hue_by_dichromats():
     )
     linear = np.array([(np.array(rgb(colour)) / 255) ** 2.2 for colour in COLOURS])
     for matrix in matrices:
-        seen = np.clip(linear @ matrix.T, 0, 1) ** (1 / 2.2) * 255
-        apart = np.linalg.norm(seen[:, None] - seen[None], axis=-1) + 1000 * np.eye(len(seen))
+        perceived = np.clip(linear @ matrix.T, 0, 1) ** (1 / 2.2) * 255
+        apart = np.linalg.norm(perceived[:, None] - perceived[None], axis=-1) + 1000 * np.eye(len(perceived))
         assert apart.min() > 25
 
 

@@ -55,9 +55,9 @@ grids = st.tuples(
 def test_right_is_at_the_left_anterior_and_superior_are_up(grid):
     order, signs, angles, spacing = grid
     image = volume(rotation(angles) @ signed_permutation(order, signs), spacing)
-    shown = planes(image)
-    assert {plane.name for plane in shown} == set(EXPECTED)
-    for plane in shown:
+    cuts = planes(image)
+    assert {plane.name for plane in cuts} == set(EXPECTED)
+    for plane in cuts:
         across, down = EXPECTED[plane.name]
         cut = plane.cut(np.moveaxis(image.array, 0, -1))
         assert (np.diff(cut[..., across], axis=1) < 0).all()
@@ -67,7 +67,7 @@ def test_right_is_at_the_left_anterior_and_superior_are_up(grid):
         assert plane.spacing == pytest.approx((steps[0].mean(), steps[1].mean()))
 
 
-def test_an_axial_dicom_series_is_shown_as_its_slices_are_stored():
+def test_an_axial_dicom_series_is_displayed_as_its_slices_are_stored():
     # (row, column, slice): rows run to posterior, columns to the patient's left, slices to superior.
     affine = np.array([[0, -0.7, 0, 0], [-0.7, 0, 0, 0], [0, 0, 5, 0], [0, 0, 0, 1.0]])
     array = np.arange(16 * 18 * 20, dtype=np.int16).reshape(16, 18, 20)
@@ -93,7 +93,7 @@ def test_stripes_and_unknown_spacing_leave_one_plane():
     assert len(planes(unknown)) == 1
 
 
-def test_a_picture_is_shown_as_it_is():
+def test_a_picture_is_displayed_as_it_is():
     array = np.arange(12).reshape(3, 4)
     (plane,) = planes(Image(array[None], np.diag([-0.5, -0.25, 1, 1])))
     np.testing.assert_array_equal(plane.cut(array), array)
@@ -137,7 +137,7 @@ def test_the_slice_with_most_of_the_mask_is_chosen():
     assert strip(axial, nothing, 4) == (0, 9, 18, 27)
 
 
-def test_slices_of_unknown_orientation_are_shown_as_stored():
+def test_slices_of_unknown_orientation_are_displayed_as_stored():
     array = np.arange(24 * 30 * 5).reshape(24, 30, 5)
     (plane,) = planes(Image(array[None], header=Header(spacing_known=False, format="HDF5")))
     np.testing.assert_array_equal(plane.at(3).cut(array), array[:, :, 3])

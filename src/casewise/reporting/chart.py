@@ -84,17 +84,16 @@ class BarChart:
         finite = [end for end in ends if math.isfinite(end)]
         low, high = min(finite), max(finite)
         span = (high - low) or 1.0
-        room = _WIDTH - _NAMES_WIDTH - 80
+        available = _WIDTH - _NAMES_WIDTH - 80
 
         def place(value: float) -> float:
-            return _NAMES_WIDTH + (value - low) / span * room
+            return _NAMES_WIDTH + (value - low) / span * available
 
         height = 30 + _ROW * len(self.values) + 8
         parts = [_head(self.title or "Bar chart", height), _text(0, 16, self.title, weight=600)]
         for row, (name, value) in enumerate(self.values.items()):
             middle = 30 + _ROW * row + _ROW / 2
-            shown = value if math.isfinite(value) else self.start
-            left, right = sorted((place(self.start), place(shown)))
+            left, right = sorted((place(self.start), place(value if math.isfinite(value) else self.start)))
             parts.append(_text(_NAMES_WIDTH - 10, middle + 4, name, anchor="end"))
             parts.append(
                 f'<rect x="{left:.1f}" y="{middle - 8:.1f}" width="{max(right - left, 1):.1f}" height="16" rx="2" '
@@ -158,7 +157,7 @@ def _runs(points: Sequence[tuple[float, float]]) -> list[list[tuple[float, float
 
 def _polyline(points: Sequence[tuple[float, float]]) -> str:
     start = f"M{points[0][0]:.1f} {points[0][1]:.1f}"
-    # A line of no length, with a round cap, shows a single point.
+    # A line of no length, with a round cap, is a single point.
     return start + ("".join(f"L{x:.1f} {y:.1f}" for x, y in points[1:]) or "h0")
 
 

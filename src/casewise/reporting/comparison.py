@@ -30,7 +30,7 @@ class Synthesis:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Three pictures of one size as ``data:`` URIs. caption : which slice they show."""
+    """Three pictures of one size as ``data:`` URIs. caption : which slice they are of."""
 
     title: str
     caption: str

@@ -36,16 +36,16 @@ def maps_of(findings: Sequence[Finding], image: Image) -> dict[str, npt.NDArray[
     An application's first is under its name, the others under ``APPLICATION: LABEL``.
     """
     maps: dict[str, npt.NDArray[np.generic]] = {}
-    seen: set[Path] = set()
+    read: set[Path] = set()
     for finding in findings:
-        if finding.map is None or finding.map in seen:
+        if finding.map is None or finding.map in read:
             continue
-        seen.add(finding.map)
+        read.add(finding.map)
         title = finding.application if finding.application not in maps else f"{finding.application}: {finding.label}"
         with suppress(CasewiseError):
-            read = formats.read(finding.map)
-            if read.spatial_shape == image.spatial_shape:
-                maps[title] = read.array[0]
+            values = formats.read(finding.map)
+            if values.spatial_shape == image.spatial_shape:
+                maps[title] = values.array[0]
     return maps
 
 

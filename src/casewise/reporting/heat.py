@@ -1,4 +1,4 @@
-"""What an application looked at: its map, drawn over a picture."""
+"""An application's map, drawn over a picture."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lesions of an examination in its report: each sequence with its own map, the combined map, and the chance of each class."""
+"""Lesions of an examination in its report: each sequence with its own map, the combined map, and the probability of each class."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _HALF = 0.5
 def lesion_parts(
     image: Image, findings: Sequence[Finding], maps: Mapping[str, Array], sequences: Sequence[SequenceView]
 ) -> list[dict[str, object]]:
-    """What the report's template shows of each application that made maps of a volume; none of a picture.
+    """What the report's template displays of each application that made maps of a volume; none of a picture.
 
     maps : ``APPLICATION`` → its combined map; ``APPLICATION: … on SEQUENCE`` → the map of that sequence alone, drawn over it. Each
     (*spatial) on the image's grid, 0 to 1. classes are the application's findings that have a probability and no place.
@@ -59,33 +59,33 @@ def _classes(findings: Sequence[Finding]) -> list[dict[str, object]]:
     ]
 
 
-def _through_the_finding(image: Image, chances: Array, findings: Sequence[Finding]) -> Plane:
-    """The first cut of the image, where it shows most of the map within the box of the application's first finding that has one.
+def _through_the_finding(image: Image, probabilities: Array, findings: Sequence[Finding]) -> Plane:
+    """The first cut of the image, where it has most of the map within the box of the application's first finding that has one.
 
-    Without a box it shows most of the whole map, unless the first finding is less probable than not: what is highest on the map
+    Without a box it has most of the whole map, unless the first finding is less probable than not: what is highest on the map
     is then no finding, and the cut goes through the middle.
     """
     plane = planes(image)[0]
     if plane.through is None:
         return plane
     box = next((f.box for f in findings if f.box is not None and len(f.box.lower) == 3), None)
-    told = next((f.probability for f in findings if f.probability is not None), None)
-    if box is None and told is not None and told < _HALF:
+    probability = next((f.probability for f in findings if f.probability is not None), None)
+    if box is None and probability is not None and probability < _HALF:
         return plane
     box = box or Box((0, 0, 0), image.spatial_shape)
-    values = np.asarray(chances[box.slices], np.float32)
+    values = np.asarray(probabilities[box.slices], np.float32)
     others = tuple(axis for axis in range(3) if axis != plane.through)
     held = np.where(values >= _HALF, values, 0).sum(axis=others)
     held = held if held.any() else values.sum(axis=others)
     return plane.at(box.lower[plane.through] + int(np.argmax(held))) if held.any() else plane
 
 
-def _figure(title: str, image: Image, chances: Array, plane: Plane) -> dict[str, object]:
+def _figure(title: str, image: Image, probabilities: Array, plane: Plane) -> dict[str, object]:
     picture = to_pixels(plane.cut(image.array[0]), *display_range(image))
-    heat = plane.cut(np.asarray(chances)).astype(np.float32)
+    heat = plane.cut(np.asarray(probabilities)).astype(np.float32)
     plain = data_uri(thumbnail(picture, {}, plane.spacing, _SIDE), _BYTES)[0]
     drawn = data_uri(thumbnail_of(_heated(picture, heat), plane, heat >= _HALF), _BYTES)[0]
-    return {"title": title, "plain": plain, "drawn": drawn, "highest": score(float(np.max(chances, initial=0.0)))}
+    return {"title": title, "plain": plain, "drawn": drawn, "highest": score(float(np.max(probabilities, initial=0.0)))}
 
 
 def thumbnail_of(coloured: Pixels, plane: Plane, outlined: Array) -> Pixels:

@@ -67,14 +67,14 @@ class Frame:
     traced: bool
 
     @property
-    def told(self) -> str:
-        """What it is and how probable."""
+    def caption(self) -> str:
+        """The label and, in per cent, the probability."""
         return self.label if self.probability is None else f"{self.label} {100 * self.probability:.0f} %"
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A cut of the image: size in pixels (width, height) and in mm (or pixels) as shown (shown_width, shown_height)."""
+    """A cut of the image: size in pixels (width, height) and in mm (or pixels) as displayed (displayed_width, displayed_height)."""
 
     ident: str
     caption: str
@@ -87,27 +87,27 @@ class Panel:
     frames: tuple[Frame, ...]
 
     @property
-    def shown_width(self) -> float:
+    def displayed_width(self) -> float:
         return round(self.width * self.plane.spacing[1], 4)
 
     @property
-    def shown_height(self) -> float:
+    def displayed_height(self) -> float:
         return round(self.height * self.plane.spacing[0], 4)
 
     @property
     def whole(self) -> str:
         """The whole cut as an SVG view box."""
-        return f"0 0 {self.shown_width} {self.shown_height}"
+        return f"0 0 {self.displayed_width} {self.displayed_height}"
 
     @property
     def letter(self) -> float:
         """A size of letters that can be read beside the picture's details."""
-        return round(max(self.shown_width, self.shown_height) / 40, 4)
+        return round(max(self.displayed_width, self.displayed_height) / 40, 4)
 
 
 @dataclass(frozen=True)
 class CloseUp:
-    """A small part of a panel, enlarged. view : SVG view box, in mm (or pixels). span : the larger side of what it shows."""
+    """A small part of a panel, enlarged. view : SVG view box, in mm (or pixels). span : the larger side of the enlarged part."""
 
     panel: Panel
     label: str
@@ -117,13 +117,13 @@ class CloseUp:
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of the legend. remark : why the mask cannot be seen, if so. shown : whether it is drawn before anybody asks for it."""
+    """A line of the legend. remark : why no picture displays the mask, if so. visible : whether it is drawn when the page opens."""
 
     name: str
     colour: str
     dash: str
     remark: str
-    shown: bool = True
+    visible: bool = True
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def pictures_of(image: Image, masks: Mapping[str, Array], findings: Sequence[Fin
     signs = worst_first([finding for finding in findings if finding.kind == FINDING])
     boxes = [finding.box for finding in signs if finding.box is not None and len(finding.box.lower) == len(shape)]
     outlined = [held[finding.label] for finding in signs if finding.label in held and held[finding.label].any()]
-    # The worst finding is what has to be seen; outlines of anatomy choose the slices only where there is none.
+    # The slices are those of the worst finding; outlines of anatomy choose them only where there is none.
     where = spread(outlined[:1] if outlined else [] if boxes else held.values(), shape)
     cuts = [plane.at(best_index(plane, where, boxes)) for plane in planes(image)]
     further = [cuts[0].at(index) for index in strip(cuts[0], where, _STRIP)]
@@ -170,16 +170,16 @@ def pictures_of(image: Image, masks: Mapping[str, Array], findings: Sequence[Fin
     maker = _Maker(image, held, findings, len(cuts) + len(further))
     main = tuple(maker.panel(f"p{number}", plane) for number, plane in enumerate(cuts))
     rest = tuple(maker.panel(f"s{number}", plane) for number, plane in enumerate(further))
-    seen = {layer.number for panel in (*main, *rest) for layer in panel.layers}
+    displayed = {layer.number for panel in (*main, *rest) for layer in panel.layers}
     signs_outlined = {finding.label for finding in signs}
-    return Pictures(main, rest, _close_ups(main[0], held, image, signs_outlined), legend(held, seen, signs_outlined))
+    return Pictures(main, rest, _close_ups(main[0], held, image, signs_outlined), legend(held, displayed, signs_outlined))
 
 
-def legend(masks: Mapping[str, Array], seen: set[int], signs: Collection[str]) -> tuple[Entry, ...]:
-    """A line for each mask; ``seen``: the numbers of those that some panel shows. signs : names of those that outline a finding."""
+def legend(masks: Mapping[str, Array], displayed: set[int], signs: Collection[str]) -> tuple[Entry, ...]:
+    """A line for each mask; ``displayed``: the numbers of those in some panel. signs : names of those that outline a finding."""
     entries = []
     for number, (name, colour) in enumerate(colours(list(masks)).items()):
-        remark = "" if number in seen else "not in the slices shown" if np.any(masks[name]) else "nothing outlined"
+        remark = "" if number in displayed else "not in the displayed slices" if np.any(masks[name]) else "nothing outlined"
         entries.append(Entry(name, colour, _DASHES[number // len(COLOURS) % len(_DASHES)], remark, name in signs))
     return tuple(entries)
 
@@ -243,25 +243,25 @@ def _close_ups(panel: Panel, masks: Mapping[str, Array], image: Image, signs: Co
     """Of each box without a mask, the most probable first, then of the largest part of each mask in ``signs``, the largest first:
     the first few that are small in their panel.
 
-    What another close-up shows already is named there.
+    A part that lies in another close-up is named there.
     """
     framed = sorted((frame for frame in panel.frames if not frame.traced), key=lambda frame: -(frame.probability or 0))
     names = [list(masks)[layer.number] for layer in panel.layers if list(masks)[layer.number] in signs]
     parts = [(name, panel.plane.cut(masks[name])) for name in names]
     outlined = sorted(((name, *_largest_part(cut)) for name, cut in parts), key=lambda spot: -max(spot[3:]))
-    spots = [(frame.told, frame.left, frame.top, frame.width, frame.height) for frame in framed] + outlined
+    spots = [(frame.caption, frame.left, frame.top, frame.width, frame.height) for frame in framed] + outlined
     down, across = panel.plane.spacing
     scaled = [(label, x * across, y * down, width * across, height * down) for label, x, y, width, height in spots]
-    shown: list[tuple[list[str], float, float, float, float]] = []
+    squares: list[tuple[list[str], float, float, float, float]] = []
     for label, x, y, width, height in scaled:
         span = max(width, height)
-        holders = (labels for labels, left, top, side, _ in shown if _holds(left, top, side, (x, y, width, height)))
+        holders = (labels for labels, left, top, side, _ in squares if _holds(left, top, side, (x, y, width, height)))
         holder = next(holders, None)
         if holder is not None:
             holder.append(label)
-        elif span <= _SMALL * min(panel.shown_width, panel.shown_height) and len(shown) < _MOST_CLOSE_UPS:
+        elif span <= _SMALL * min(panel.displayed_width, panel.displayed_height) and len(squares) < _MOST_CLOSE_UPS:
             side = max(_MARGIN * span, _LEAST_CLOSE_UP * max(down, across))
-            shown.append(([label], x + width / 2 - side / 2, y + height / 2 - side / 2, side, span))
+            squares.append(([label], x + width / 2 - side / 2, y + height / 2 - side / 2, side, span))
     unit = "mm" if image.header.spacing_known else "pixels"
     return tuple(
         CloseUp(
@@ -270,12 +270,12 @@ def _close_ups(panel: Panel, masks: Mapping[str, Array], image: Image, signs: Co
             f"{left:.3f} {top:.3f} {side:.3f} {side:.3f}",
             f"{wording.number(span)} {unit}",
         )
-        for labels, left, top, side, span in shown
+        for labels, left, top, side, span in squares
     )
 
 
 def _holds(left: float, top: float, side: float, spot: tuple[float, float, float, float]) -> bool:
-    """Whether a square view shows the whole of a spot (x, y, width, height), and large enough to be seen."""
+    """Whether a square view shows the whole of a spot (x, y, width, height), and large enough to be visible."""
     x, y, width, height = spot
     inside = left <= x and x + width <= left + side and top <= y and y + height <= top + side
     return inside and max(width, height) >= side / 10

@@ -1,4 +1,4 @@
-"""From intensities to pixels that can be seen, and masks drawn over them at the image's own resolution."""
+"""From intensities to pixels for display, and masks drawn over them at the image's own resolution."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ _SAMPLES = 2_000_000
 
 
 def display_range(image: Image) -> tuple[float, float]:
-    """(low, high): the intensities shown black and white.
+    """(low, high): the intensities displayed as black and as white.
 
     The header's ``window`` (centre, width) where the modality is one whose windows mean something and the window holds part of the
     image's values; else the 0.5 and 99.5 percentiles of the finite values (of two million at most, evenly spread); all values where
-    those two agree. 8-bit colour is shown as it is.
+    those two agree. 8-bit colour is displayed as it is.
     """
     if image.channels == 3 and image.array.dtype == np.uint8:
         return 0.0, 255.0
@@ -64,7 +64,7 @@ def window(image: Image) -> Pixels:
 
 
 def colours(names: Sequence[str]) -> dict[str, str]:
-    """A colour (#RRGGBB) for each name, in order, told apart by colour-blind readers up to six; then they repeat."""
+    """A colour (#RRGGBB) for each name, in order, distinguishable to colour-blind readers up to six; then they repeat."""
     return {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(names)}
 
 

@@ -1,8 +1,8 @@
-"""Which cuts through an image are shown, and which way up: as radiologists expect them.
+"""Which cuts through an image are displayed, and which way up: as radiologists expect them.
 
-Seen from the patient's feet (axial) and from the front (coronal), the patient's right is on the viewer's left; anterior is up in an
-axial cut, superior in the two others; a sagittal cut looks to the viewer's left. Cuts follow the voxel grid, never interpolated: an
-oblique grid is shown along its own axes, under the name of the anatomical plane nearest to each.
+Viewed from the feet (axial) and from the front (coronal), the patient's right is on the viewer's left; anterior is up in an axial
+cut, superior in the two others; a sagittal cut looks to the viewer's left. Cuts follow the voxel grid, never interpolated: an
+oblique grid is displayed along its own axes, under the name of the anatomical plane nearest to each.
 """
 
 from __future__ import annotations
@@ -74,16 +74,16 @@ class Plane:
 
 
 def planes(image: Image) -> tuple[Plane, ...]:
-    """The cuts worth showing, through the middle, the one of the finest voxels first; a picture has one, as it is displayed.
+    """The cuts worth displaying, through the middle, the one of the finest voxels first; a picture has one, as it is displayed.
 
     Of a volume, the cut across its thickest voxels (else the axial one) always; the two others where they are no mere
     stripes. A volume whose orientation is not known (``header.orientation_known``) has its
     slices as they are stored, and no sides are named.
     """
     if image.spatial_dims == 2:
-        shown = displayed(image)
-        rows, columns = (image.spacing[axis] for axis in shown.axes)
-        return (Plane("", shown.axes, shown.flipped, None, 0, (rows, columns)),)
+        view = displayed(image)
+        rows, columns = (image.spacing[axis] for axis in view.axes)
+        return (Plane("", view.axes, view.flipped, None, 0, (rows, columns)),)
     if not image.header.orientation_known:
         return (_stored(image),)
     cuts = [_plane(image, name) for name in _PLANES]
@@ -109,7 +109,7 @@ def spread(masks: Iterable[Array], shape: tuple[int, ...]) -> Spread:
 
 
 def best_index(plane: Plane, held: Spread, boxes: Sequence[Box] = ()) -> int:
-    """Where along its axis a plane shows most of the masks (see :func:`spread`); else the middle of the first box, or of all."""
+    """Where along its axis a plane has most of the masks (see :func:`spread`); else the middle of the first box, or of all."""
     if plane.through is None:
         return 0
     areas = held[plane.through]

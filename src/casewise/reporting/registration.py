@@ -1,6 +1,6 @@
 """How well the sequences of an examination lie on each other: a picture of each, and checkerboards with the reference.
 
-In a checkerboard the tiles show the reference and the other sequence in turn: edges that run on from tile to tile are aligned.
+In a checkerboard tiles of the reference and of the other sequence alternate: edges that run on from tile to tile are aligned.
 """
 
 from __future__ import annotations
@@ -64,14 +64,14 @@ def write_checkerboards(views: Sequence[SequenceView], folder: Path, name: str) 
             Pillow.fromarray(np.concatenate(pair, axis=1)).save(path)
             wrote(path)
         except OSError as error:
-            msg = f"The picture {path} cannot be written ({error.strerror}); give a folder that is writable and has room."
+            msg = f"The picture {path} cannot be written ({error.strerror}); give a folder that is writable and has free space."
             raise CasewiseError(msg) from error
         written[view.name] = path
     return written
 
 
 def sequence_rows(views: Sequence[SequenceView]) -> list[dict[str, object]]:
-    """What the report's template shows of each sequence, the reference first."""
+    """What the report's template displays of each sequence, the reference first."""
     if not views:
         return []
     plane = _plane(views[0].image)
@@ -82,7 +82,7 @@ def sequence_rows(views: Sequence[SequenceView]) -> list[dict[str, object]]:
             {
                 "name": view.name,
                 "told_by": view.about.get("told_by", ""),
-                "uri": _uri(_shown(view.image, plane), plane),
+                "uri": _uri(_displayed(view.image, plane), plane),
                 "boards": [_uri(board, plane) for board in boards],
                 "check": _check(view.about.get("registration")),
             }
@@ -105,7 +105,7 @@ def _check(registration: Mapping[str, Any] | None) -> dict[str, str] | None:
 
 def _boards(reference: SequenceView, view: SequenceView, plane: Plane) -> list[Pixels]:
     """The checkerboards before and after; the same window for both."""
-    still = _shown(reference.image, plane)
+    still = _displayed(reference.image, plane)
     window = display_range(view.image)
     return [
         checkerboard(still, to_pixels(plane.cut(image.array[0]), *window))
@@ -114,7 +114,7 @@ def _boards(reference: SequenceView, view: SequenceView, plane: Plane) -> list[P
     ]
 
 
-def _shown(image: Image, plane: Plane) -> Pixels:
+def _displayed(image: Image, plane: Plane) -> Pixels:
     return to_pixels(plane.cut(image.array[0]), *display_range(image))
 
 

@@ -69,13 +69,13 @@ def write_report(
     """Write ``folder/NAME.html`` and return its path; a report of that name is replaced, at once or not at all.
 
     masks : by name, each (*spatial) bool on the image's grid; a finding whose label is a mask's name takes its colour.
-    similar_images : the cases of ``result.similar`` whose pictures are at hand, in any order (24 are shown).
+    similar_images : the cases of ``result.similar`` whose pictures are at hand, in any order (24 are displayed).
     common : sentences on what the similar cases have in common. examples : images of ``result.examples``, by key, that are at hand.
     extra : further sections, at the end.
-    maps : what applications looked at, by name, each (*spatial) on the image's grid, 0 or more; drawn over a picture, or over the
+    maps : of applications, by name, each (*spatial) on the image's grid, 0 or more; drawn over a picture, or over the
     sequences of a volume (:func:`casewise.reporting.lesions.lesion_parts`).
     sequences : of the examination that the image is the reference of, that one first: how they lie on each other.
-    syntheses : what applications synthesised of the image, shown beside it and the difference; their maps are not shown again.
+    syntheses : what applications synthesised of the image, displayed beside it and the difference, their maps only there.
     name : the file's name without suffix; of the image's, if none is given: give one where two images of a folder share theirs.
 
     Raises CasewiseError for a mask off the image's grid and for a folder that cannot be written to.
@@ -114,7 +114,7 @@ def write_report(
             refined_on=[(wording.base_name(case), case) for case in result.model.refined_on],
             route=_route(result.route),
             scores=_scores(result.route),
-            route_told=_route_told(result.route),
+            route_sentences=_route_sentences(result.route),
             ran=_ran(result.applications),
             steps=_steps(result.seconds),
             total=wording.number(sum(result.seconds.values())),
@@ -163,9 +163,9 @@ def _finding_rows(findings: Sequence[Finding], every: Sequence[Finding], picture
     """Every : all findings of the result, by whose numbers the pictures know them."""
     numbers = {id(finding): number for number, finding in enumerate(every)}
     swatches = {entry.name: entry.colour for entry in pictures.legend}
-    shown: dict[int, Panel] = {}
+    panels: dict[int, Panel] = {}
     for panel in (*pictures.strip[::-1], *pictures.main[::-1]):
-        shown.update({frame.finding: panel for frame in panel.frames})
+        panels.update({frame.finding: panel for frame in panel.frames})
     return [
         {
             "finding": finding,
@@ -175,7 +175,7 @@ def _finding_rows(findings: Sequence[Finding], every: Sequence[Finding], picture
             "measures": [wording.measure(name, value) for name, value in finding.measures.items()],
             "box": wording.box_text(finding.box) if finding.box else "",
             "scores": [(name, wording.score(value)) for name, value in finding.scores.items()],
-            "panel": shown[number].ident if number in shown else "",
+            "panel": panels[number].ident if number in panels else "",
             "number": number,
         }
         for finding in findings[:_MOST_ROWS]
@@ -245,12 +245,12 @@ def _scores(route: Mapping[str, Any] | None) -> list[dict[str, object]]:
     ]
 
 
-def _route_told(route: Mapping[str, Any] | None) -> str:
-    """What the pixels and the tags said, in a sentence each."""
+def _route_sentences(route: Mapping[str, Any] | None) -> str:
+    """What the pixels and the tags say, in a sentence each."""
     if not route:
         return ""
     views = route.get("views", 1)
-    pixels = f"The pixels show {_kind(route)}" + (f", judged on {views} slices." if views and views > 1 else ".")
+    pixels = f"The pixels show {_kind(route)}" + (f", classified on {views} slices." if views and views > 1 else ".")
     return " ".join(part for part in (pixels, (route.get("prior") or {}).get("sentence")) if part)
 
 

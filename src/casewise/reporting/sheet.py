@@ -42,7 +42,7 @@ def contact_sheet(
 ) -> Path:
     """Write a PNG: the image at the left, the similar cases in the order given beside it, what they have in common below.
 
-    masks : of the query, by name, each (*spatial) bool on its grid; outlined like those of the cases. A volume is shown by
+    masks : of the query, by name, each (*spatial) bool on its grid; outlined like those of the cases. A volume is displayed by
     the slice that holds most of its masks (the middle one without any).
 
     Raises CasewiseError for a mask off its image's grid and for a path that cannot be written.

@@ -1,4 +1,4 @@
-"""A similar case together with its picture, as sheets and reports show it."""
+"""A similar case together with its picture, as sheets and reports display it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class SimilarPicture:
 
 
 def tile(image: Image, masks: Mapping[str, Array], side: int, palette: Mapping[str, str] | None = None) -> Pixels:
-    """(rows, columns, 3), at most ``side`` × ``side``: the image's first plane where it shows most of its masks, contours drawn.
+    """(rows, columns, 3), at most ``side`` × ``side``: the image's first plane where it has most of its masks, contours drawn.
 
     palette : mask name → #RRGGBB; by the masks' own order without it.
     """

@@ -1,4 +1,4 @@
-"""A page on a training over several sites: the accuracy of each before and after, in a table and a chart, and what was shown."""
+"""A page on a training over several sites: accuracy before and after, in a table and a chart, and the curriculum."""
 
 from __future__ import annotations
 
