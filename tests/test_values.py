@@ -181,3 +181,13 @@ def test_a_header_survives_json_and_another_process() -> None:
     assert Header(spacing_known=False, orientation_known=True).to_json() == {"spacing_known": False, "orientation_known": True}
     image = Image(np.zeros((1, 3, 3)), header={"modality": "DX", "window": [1, 2]})  # type: ignore[arg-type]
     assert image.header == Header(modality="DX", window=(1, 2))
+
+
+def test_label_maps_join_on_one_grid_alone() -> None:
+    one = LabelMap({"a": np.eye(3, dtype=bool)}, np.diag([2.0, 2, 1, 1]))
+    both = one | LabelMap({"b": np.ones((3, 3), bool)}, one.affine)
+    assert (both.names, both.spacing) == (("a", "b"), (2.0, 2.0))
+    assert (LabelMap() | one).names == (one | LabelMap()).names == ("a",)
+    with pytest.raises(CasewiseError, match="not on the image's grid"):
+        one | LabelMap({"b": np.ones((3, 3), bool)})
+    assert LabelMap() == {} and repr(LabelMap()).endswith("no structure)")

@@ -26,6 +26,7 @@ from casewise.image import Box
 
 Mask = npt.NDArray[np.bool_]
 _NAMED = 8  # structures in a repr
+_SAME_MM = 1e-3  # what an affine loses in a NIfTI file's 32-bit numbers
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -33,12 +34,12 @@ class LabelMap(Mapping[str, Mask]):
     """Structures by name, each a boolean mask (*spatial); masks may overlap. A mapping: ``label_map["heart"]`` is a mask.
 
     masks : name → (*spatial), boolean or numbers (then what is above 0); all of one shape, with 2 or 3 spatial axes in the order of
-        ``Image.array``'s. At least one, unless ``shape`` is given.
+        ``Image.array``'s.
     affine : (4, 4), as of :class:`casewise.image.Image`: voxel indices to RAS in mm.
-    shape : of the grid, where there may be no structure.
+    shape : of the grid, where there may be no structure; without either, the map is empty and of no grid.
     """
 
-    masks: Mapping[str, Mask]
+    masks: Mapping[str, Mask] = field(default_factory=dict)
     affine: Affine = field(default_factory=lambda: np.eye(4))
     shape: tuple[int, ...] | None = None
 
@@ -46,8 +47,9 @@ class LabelMap(Mapping[str, Mask]):
         masks = {str(name): np.asarray(mask) for name, mask in self.masks.items()}
         masks = {name: mask if mask.dtype == np.bool_ else mask > 0 for name, mask in masks.items()}
         shapes = {mask.shape for mask in masks.values()} | ({tuple(self.shape)} if self.shape is not None else set())
-        if len(shapes) != 1 or len(next(iter(shapes))) not in (2, 3):
-            got = ", ".join(map(str, sorted(shapes))) or "no mask and no shape"
+        shapes = shapes or {()}
+        if len(shapes) != 1 or (masks and len(next(iter(shapes))) not in (2, 3)):
+            got = ", ".join(map(str, sorted(shapes)))
             raise CasewiseError(f"The masks of a label map have one shape with 2 or 3 spatial axes; got {got}.")
         object.__setattr__(self, "masks", masks)
         object.__setattr__(self, "affine", checked_affine(self.affine, "A label map's"))
@@ -113,6 +115,24 @@ class LabelMap(Mapping[str, Mask]):
     def overlaps(self) -> tuple[tuple[str, str], ...]:
         """The pairs of names whose masks share a voxel."""
         return tuple((a, b) for a, b in combinations(self.masks, 2) if np.logical_and(self[a], self[b]).any())
+
+    def __or__(self, other: Mapping[str, Mask]) -> LabelMap:
+        """With the masks of another on the same grid, which replace those of the same names."""
+        if isinstance(other, LabelMap) and self.shape and other.shape:
+            other.check_grid(self)
+        elif isinstance(other, LabelMap) and not self.shape:
+            return other
+        return LabelMap({**self, **other}, self.affine, self.shape or None)
+
+    def check_grid(self, grid: Grid) -> None:
+        """Raises CasewiseError where the masks do not lie on the grid of an image or of another label map."""
+        apart = float(np.abs(self.affine - grid.affine).max())
+        if self.spatial_shape != grid.spatial_shape or apart > _SAME_MM:
+            msg = (
+                f"The label map is not on the image's grid: {self.spatial_shape} against {grid.spatial_shape} voxels, affines that "
+                f"differ by up to {apart:.3g}; bring it there by resample_like(image)."
+            )
+            raise CasewiseError(msg)
 
     def box(self, name: str) -> Box | None:
         """The smallest box around a structure, in voxels; None for an empty one."""

@@ -130,7 +130,7 @@ class Result:
     examination: Mapping[str, Any] | None = None
     segmentation: Path | None = None
     detects: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
-    masks: LabelMap | None = field(default=None, repr=False, compare=False)
+    masks: LabelMap = field(default_factory=LabelMap, repr=False, compare=False)
 
     def __str__(self) -> str:
         """The result as a person reads it: headline, findings, looked for and not found, not looked for, measures, the model."""
@@ -153,7 +153,7 @@ class Result:
 
     def mask_of(self, finding: Finding) -> Mask | None:
         """(*spatial) bool: the finding's mask in memory; None where it has none."""
-        if finding.box is None or self.masks is None:
+        if finding.box is None:
             return None
         return self.masks.get(f"{finding.application}: {finding.label}", self.masks.get(finding.label))
 

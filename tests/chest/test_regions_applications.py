@@ -28,7 +28,7 @@ def film(shared_data: Path, step: float | None = None) -> Image:
 
 
 def test_they_are_registered_for_chest_radiographs() -> None:
-    names = default_registry().names_for("chest-xray", {})
+    names = default_registry().names_for("chest-xray")
     assert {"chest-regions", "cardiothoracic-ratio"} <= set(names)
 
 

@@ -58,7 +58,6 @@ def test_findings_have_their_masks_in_memory_and_nothing_is_written(
     mask = result.mask_of(spot)
     assert mask is not None
     assert mask.sum() == 16 * 22 and mask[4:20, 8:30].all()
-    assert result.masks is not None
     assert result.masks["disc"].shape == result.masks.spatial_shape == (64, 64)
     assert not any(entry["files"] for entry in result.applications)
     assert sorted(tmp_path.iterdir()) == before
@@ -114,6 +113,5 @@ def test_an_output_never_replaces_what_casewise_did_not_write(picture: Path, tmp
 def test_masks_are_equal_with_and_without_an_output(picture: Path, model: Path, tmp_path: Path) -> None:
     first = casewise.analyze(picture, model=model)
     second = casewise.analyze(picture, model=model, output=tmp_path / "out")
-    assert first.masks is not None and second.masks is not None
     assert first.masks.keys() == second.masks.keys()
     assert all(np.array_equal(mask, second.masks[name]) for name, mask in first.masks.items())

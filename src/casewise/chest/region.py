@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from casewise.chest.region_pose import Pose
 from casewise.image import Box
+from casewise.label_map import LabelMap
 
 Mask = npt.NDArray[np.bool_]
 RIGHT_LUNG, LEFT_LUNG, HEART, OVERLAP = "right_lung", "left_lung", "heart", "heart_lung_overlap"
@@ -52,11 +53,13 @@ class Regions:
     Where nothing tells left from right, the lungs bear the names of ``UNSIDED``, and the remark ``sides_unknown`` says why.
     found : name → region. remarks : empty for an upright picture with bright bones in which everything was found.
     pose : how the picture was turned to be upright; :meth:`casewise.chest.region_pose.Pose.upright` turns a mask so.
+    affine : the picture's.
     """
 
     found: Mapping[str, Region]
     remarks: tuple[Remark, ...] = ()
     pose: Pose = field(default_factory=Pose)
+    affine: npt.NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
 
     def __getitem__(self, name: str) -> Region:
         return self.found[name]
@@ -65,17 +68,17 @@ class Regions:
         return name in self.found
 
     @cached_property
-    def masks(self) -> Mapping[str, Mask]:
-        """Name → (row, column) bool on the image's grid, of each region that was found."""
-        return MappingProxyType({name: region.mask for name, region in self.found.items()})
+    def masks(self) -> LabelMap:
+        """Each region that was found, (row, column) on the image's grid."""
+        return LabelMap({name: region.mask for name, region in self.found.items()}, self.affine)
 
     @cached_property
-    def by_place(self) -> Mapping[str, Mask]:
+    def by_place(self) -> LabelMap:
         """The same masks by where they lie in the upright picture, whether the sides are known or not.
 
         ``right_lung`` is the lung on its left. For what is measured or detected there; no name for a person to read.
         """
-        return MappingProxyType({_PLACES.get(name, name): mask for name, mask in self.masks.items()})
+        return LabelMap({_PLACES.get(name, name): mask for name, mask in self.masks.items()}, self.affine)
 
     @property
     def sides_known(self) -> bool:

@@ -43,7 +43,7 @@ def regions(image: Image, device: str = "cpu", *, model: Model | None = None) ->
     refuse(image)
     best, sides = best_outline(model or load(MODEL), image, resolve_device(device))
     remarks = remarks_on(best, image, sides)
-    return Regions(_found(best, image, sides.known), remarks, best.pose)
+    return Regions(_found(best, image, sides.known), remarks, best.pose, image.affine)
 
 
 def best_outline(model: Model, image: Image, device: str) -> tuple[Outline, Sides]:

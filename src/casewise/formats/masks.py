@@ -25,6 +25,7 @@ from casewise.formats.reading import kind_of, listed, read
 from casewise.formats.slicer_segmentation import is_slicer_segmentation, read_slicer_segmentation
 from casewise.header import Header
 from casewise.image import Image
+from casewise.label_map import LabelMap
 
 Mask = npt.NDArray[np.bool_]
 PICTURES = (Kind.PNG, Kind.JPEG, Kind.TIFF, Kind.BMP)
@@ -88,6 +89,19 @@ def read_mask(
     else:
         chosen = np.asarray(numbers > (_levels(path, numbers, lossy).above or 0.5))
     return on_grid(path, chosen, grid, like)
+
+
+def read_label_map(path: str | os.PathLike[str], like: Image) -> LabelMap:
+    """All structures of a mask's file, on the grid of ``like``: by their own names, else ``label_n``, or ``mask`` of a single one.
+
+    As :func:`read_mask` reads each. Raises UnreadableImageError where the file does not say which structures it holds.
+    """
+    drawn = drawn_in(path).structures
+    masks = {}
+    for number, one in enumerate(drawn, start=1):
+        name = one.name or ("mask" if len(drawn) == 1 else f"label_{one.value if one.value is not None else number}")
+        masks[name if name not in masks else f"{name} ({number})"] = read_mask(path, like, one.member, one.value)
+    return LabelMap.like(masks, like)
 
 
 def drawn_in(path: str | os.PathLike[str], member: str | None = None) -> Contents:

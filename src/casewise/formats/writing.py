@@ -16,20 +16,24 @@ from casewise.formats.single_axis import with_single_axis
 from casewise.formats.sniffing import suffix_of
 from casewise.header import Header
 from casewise.image import Array, Image
+from casewise.label_map import LabelMap
 from casewise.orientation import column_first
 
 _VOLUMES = (".nii.gz", ".nii", ".nrrd", ".mha")
 _PICTURES = (".png", ".tif", ".tiff")
 
 
-def write(path: str | os.PathLike[str], image: Image) -> Path:
-    """Write an image by its suffix: .nii.gz, .nii, .nrrd, .mha (any), .png (pictures of 8 or 16 bits), .tif (pictures).
+def write(path: str | os.PathLike[str], image: Image | LabelMap) -> Path:
+    """Write an image, or the labels of a label map, by its suffix: .nii.gz, .nii, .nrrd, .mha (any), .png (pictures of 8 or 16
+    bits), .tif (pictures).
 
     Voxels, their type and the affine come back by ``read`` as they are (a NIfTI's affine as 32-bit floats). A missing folder is
     made; a file that is there is replaced in one step. A picture that was read from a volume of one plane becomes that
-    volume again.
+    volume again. A label map's structures are numbered from 1 in the order of its names; overlapping ones are refused.
     """
     path = Path(path)
+    if isinstance(image, LabelMap):
+        image = Image(image.labels(overlap=False)[None], image.affine)
     suffix = suffix_of(path)
     if suffix not in _VOLUMES + _PICTURES:
         allowed = ", ".join(_VOLUMES + _PICTURES)
@@ -48,12 +52,16 @@ def write(path: str | os.PathLike[str], image: Image) -> Path:
     return path
 
 
-def write_mask(path: str | os.PathLike[str], mask: Array, like: Image) -> Path:
-    """Write a mask or label map (*spatial) as uint8, exactly on the grid of ``like``.
+def write_mask(path: str | os.PathLike[str], mask: Array | LabelMap, like: Image) -> Path:
+    """Write a mask or labels (*spatial) as uint8, exactly on the grid of ``like``.
 
-    Labels keep their numbers. A boolean mask is 0 and 1, in a PNG or TIFF 0 and 255, so that it can be seen.
+    Labels keep their numbers; a label map's structures are numbered from 1. A boolean mask is 0 and 1, in a PNG or TIFF 0 and 255,
+    so that it can be seen.
     """
     path = Path(path)
+    if isinstance(mask, LabelMap):
+        mask.check_grid(like)
+        mask = mask.labels(overlap=False)
     if tuple(mask.shape) != like.spatial_shape:
         raise CasewiseError(f"The mask's shape {tuple(mask.shape)} is not that of the image, {like.spatial_shape}.")
     if mask.dtype.kind not in "biu" or (mask.size and (mask.min() < 0 or mask.max() > 255)):

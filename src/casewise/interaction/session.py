@@ -18,6 +18,7 @@ from casewise.interaction.history import Began, Event, Grew, History, Marked
 from casewise.interaction.predictor import Answering
 from casewise.interaction.state import State
 from casewise.interaction.strokes import Given, Strokes, checked_box
+from casewise.label_map import LabelMap
 from casewise.models.model import Model
 
 Mask = npt.NDArray[np.bool_]
@@ -77,6 +78,12 @@ class InteractiveSegmentation:
     def rounds(self) -> int:
         """How many rounds of strokes the current object has had."""
         return self._history.state.rounds
+
+    @property
+    def label_map(self) -> LabelMap:
+        """All objects, ``object_1``, … in their order, on the image's grid; they may overlap."""
+        masks = {f"object_{number}": history.state.mask for number, history in enumerate(self._objects, start=1)}
+        return LabelMap.like(masks, self.image)
 
     @property
     def labels(self) -> npt.NDArray[np.uint8]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from casewise.label_map import LabelMap
+
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
@@ -15,12 +17,13 @@ class Prediction:
 
     labels : names of the structures or classes.
     probabilities : (1 + structures, *spatial) float32, background first, summing to 1; None from a classifier.
-    scores : class name → probability; empty from a segmenter.
+    scores : class name → probability; empty from a segmenter. affine : the image's.
     """
 
     labels: tuple[str, ...]
     probabilities: npt.NDArray[np.float32] | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
+    affine: npt.NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
 
     @property
     def mask(self) -> npt.NDArray[np.uint8]:
@@ -30,18 +33,15 @@ class Prediction:
             raise AttributeError(msg)
         return np.asarray(self.probabilities.argmax(axis=0).astype(np.uint8))
 
-    def masks(self) -> dict[str, npt.NDArray[np.bool_]]:
-        """Structure name → (*spatial) bool; empty from a classifier."""
-        if self.probabilities is None:
-            return {}
-        mask = self.mask
-        return {name: mask == number for number, name in enumerate(self.labels, start=1)}
+    def masks(self) -> LabelMap:
+        """The structures, each (*spatial) bool, on the image's grid; empty from a classifier."""
+        return LabelMap() if self.probabilities is None else LabelMap.from_labels(self.mask, self.labels, self.affine)
 
 
 def blend(first: Prediction, second: Prediction, share: float = 0.5) -> Prediction:
     """The mean of two predictions of one image: ``share`` of the second, the rest of the first."""
     if first.probabilities is not None and second.probabilities is not None:
         mixed = (1 - share) * first.probabilities + share * second.probabilities
-        return Prediction(first.labels, probabilities=mixed.astype(np.float32))
+        return Prediction(first.labels, probabilities=mixed.astype(np.float32), affine=first.affine)
     scores = {name: (1 - share) * first.scores[name] + share * second.scores[name] for name in first.labels}
     return Prediction(first.labels, scores=scores)

@@ -136,7 +136,7 @@ class Analyzer:
             if isinstance(answer, Failure):
                 failures.append(answer)
             else:
-                results.append(answer if self.output is None else replace(answer, masks=None))
+                results.append(answer if self.output is None else replace(answer, masks=LabelMap()))
             self.progress(_STEP, number, len(paths), Path(answer.image).name)
         if self.output is not None and index:
             write_index(results, self.output, [(failure.image, failure.reason) for failure in failures])
@@ -217,13 +217,13 @@ class Analyzer:
         adapted: Adapted = adapter.fit(image, prepared.clock.step)
         with prepared.clock.step("predict"):
             prediction = adapted.predict(image, self.device)
-        masks = dict(prediction.masks())
+        masks = prediction.masks()
         files = self._writer.write_masks(masks, image, prepared.name) if self._writer is not None else {}
         return replace(
             prepared,
             use=adapted.use,
             findings=tuple(findings_of(prediction, image, ORGANS, files)),
-            masks=masks,
+            label_map=masks,
             similar=adapted.similar,
             notes=(*prepared.notes, *adapted.notes, *_given_alone(adapter.model, prepared.examination)),
         )
@@ -262,7 +262,7 @@ class Analyzer:
             examples=prepared.examples,
             examination=prepared.examination.to_json() if prepared.examination is not None else None,
             detects=self._detects(ran.job.applications),
-            masks=LabelMap.like(prepared.masks | masks_of(ran.findings, image, prepared.masks), image),
+            masks=prepared.label_map | masks_of(ran.findings, image, prepared.label_map),
         )
 
     def _detects(self, applications: Sequence[Declared]) -> dict[str, tuple[str, ...] | None]:

@@ -9,17 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-import numpy.typing as npt
-
 from casewise.finding import Finding
+from casewise.label_map import LabelMap
 from casewise.result import ModelUse, SimilarCase
 
 if TYPE_CHECKING:
     from casewise.examination.examination import Examination
     from casewise.routing.route import Route
-
-Masks = dict[str, npt.NDArray[np.bool_]]
 
 
 @dataclass
@@ -39,7 +35,7 @@ class Clock:
 class Prepared:
     """An image's route, and what the model says of it.
 
-    name : the stem of its results' files. use : which model answered. masks : label → (*spatial) bool. similar : the cases most
+    name : the stem of its results' files. use : which model answered. label_map : the model's masks. similar : the cases most
     like the image. examples : the archive's cases of its category. notes : sentences for the report.
     """
 
@@ -48,7 +44,7 @@ class Prepared:
     clock: Clock
     use: ModelUse
     findings: tuple[Finding, ...] = ()
-    masks: Masks = field(default_factory=dict)
+    label_map: LabelMap = field(default_factory=LabelMap)
     similar: Sequence[SimilarCase] = ()
     notes: tuple[str, ...] = ()
     route: Route | None = None

@@ -16,6 +16,7 @@ from casewise.chest.upright import UprightEncoder
 from casewise.device import resolve_device
 from casewise.errors import UsageError
 from casewise.image import Image
+from casewise.label_map import LabelMap
 from casewise.models import Model, load
 from casewise.models.shipped import default_encoder, encoder_for
 from casewise.progress import Progress, silent
@@ -28,13 +29,13 @@ _ALONE = "Nothing is known of the image beside its pixels that is known of the a
 
 @dataclass(frozen=True, eq=False)
 class Search:
-    """cases : most similar first. masks : the region within which they were compared, by its name, (*spatial) bool.
+    """cases : most similar first. label_map : the region within which they were compared, by its name.
 
     notes : sentences on how they were compared.
     """
 
     cases: tuple[SimilarCase, ...]
-    masks: dict[str, npt.NDArray[np.bool_]]
+    label_map: LabelMap
     notes: tuple[str, ...]
 
 
@@ -61,7 +62,8 @@ def find_similar(
         raise UsageError(msg)
     where = resolve_device(device)
     network = model if isinstance(model, Model) or model is None else load(model, archive=archive)
-    masks = {region: _outlined(network, image, region, where)} if network is not None and region is not None else {}
+    outlined = {region: _outlined(network, image, region, where)} if network is not None and region is not None else {}
+    masks = LabelMap.like(outlined, image)
     encoder = None
     if "latent" in by:
         encoder = UprightEncoder(encoder_for(network, where) if network is not None else default_encoder(where), where)
@@ -82,7 +84,7 @@ def write_sheet(path: Path, archive: Archive, image: Image, search: Search) -> N
     cases = {case.key: case for case in archive.cases(keys=[entry.key for entry in search.cases])}
     pictures = [SimilarPicture(entry, cases[entry.key].image) for entry in search.cases]
     shared = common([dict(cases[entry.key].content) for entry in search.cases]) if len(search.cases) > 1 else []
-    contact_sheet(image, pictures, path, shared, masks=search.masks)
+    contact_sheet(image, pictures, path, shared, masks=search.label_map)
 
 
 def _outlined(model: Model, image: Image, name: str, device: str) -> npt.NDArray[np.bool_]:

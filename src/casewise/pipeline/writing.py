@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,9 @@ from casewise.applications.outcome import Ran
 from casewise.errors import UsageError
 from casewise.files import claim, wrote
 from casewise.formats.dicom.write_segmentation import SUFFIX, segmentation_of
-from casewise.image import Array, Image
+from casewise.image import Image
 from casewise.json_safe import dumps
+from casewise.label_map import LabelMap
 from casewise.pipeline.prepared import Prepared
 from casewise.reporting.finding_files import maps_of, syntheses_of
 from casewise.reporting.registration import SequenceView, write_checkerboards
@@ -68,8 +69,8 @@ class ResultWriter:
         for path in (self.folder / f"{name}.html", self.folder / f"{name}.json", self.folder / f"{name}-files"):
             claim(path)
 
-    def write_masks(self, masks: Mapping[str, Array], image: Image, name: str) -> dict[str, Path]:
-        """A file for each mask, (*spatial), on the image's grid; label → path."""
+    def write_masks(self, masks: LabelMap, image: Image, name: str) -> dict[str, Path]:
+        """A file for each mask, on the image's grid; label → path."""
         written = {}
         for label, mask in masks.items():
             path = self.folder / f"{name}-{file_stem(label)}{formats.mask_suffix(image)}"
@@ -79,10 +80,9 @@ class ResultWriter:
     def write(self, result: Result, prepared: Prepared, ran: Ran) -> Result:
         """Write the DICOM SEG, the report and the JSON; the result with their paths."""
         image, clock, name = ran.job.image, prepared.clock, prepared.name
-        masks = dict(result.masks or {})
         views, about = self._write_sequences(prepared)
         with clock.step("write_segmentation"):
-            segmentation, without = segmentation_of(self.folder / f"{name}{SUFFIX}", masks, image)
+            segmentation, without = segmentation_of(self.folder / f"{name}{SUFFIX}", result.masks, image)
         with clock.step("report"):
             result = replace(
                 result,
@@ -95,7 +95,7 @@ class ResultWriter:
             report = write_report(
                 result,
                 image,
-                masks,
+                result.masks,
                 self.folder,
                 self._pictures(prepared.similar),
                 common=self._common(prepared.similar),

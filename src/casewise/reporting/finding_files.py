@@ -13,10 +13,11 @@ from casewise import formats
 from casewise.errors import CasewiseError
 from casewise.finding import Finding
 from casewise.image import Image
+from casewise.label_map import LabelMap
 from casewise.reporting.comparison import Synthesis, synthesised_beside
 
 
-def masks_of(findings: Sequence[Finding], image: Image, taken: Mapping[str, object]) -> dict[str, npt.NDArray[np.bool_]]:
+def masks_of(findings: Sequence[Finding], image: Image, taken: Mapping[str, object]) -> LabelMap:
     """The masks that applications wrote, by label, for the pictures; one off the image's grid is left to its file."""
     masks: dict[str, npt.NDArray[np.bool_]] = {}
     for finding in findings:
@@ -27,7 +28,7 @@ def masks_of(findings: Sequence[Finding], image: Image, taken: Mapping[str, obje
             masks[label] = formats.read_mask(finding.mask, image)
         except CasewiseError:
             continue
-    return masks
+    return LabelMap.like(masks, image)
 
 
 def maps_of(findings: Sequence[Finding], image: Image) -> dict[str, npt.NDArray[np.generic]]:

@@ -21,6 +21,7 @@ from casewise.formats.dicom.segment_descriptions import described_segment, uniqu
 from casewise.formats.dicom.slices import Slice
 from casewise.formats.dicom.source_planes import check_identified, name_sources, slice_thickness, stand_ins
 from casewise.image import Image
+from casewise.label_map import LabelMap
 
 SUFFIX = ".seg.dcm"
 
@@ -47,6 +48,8 @@ def write_segmentation(
 ) -> Path:
     """Write masks (*spatial), by name, as one binary DICOM SEG on the planes that ``image`` was read from.
 
+    masks : a label map on the image's grid, or a mapping of arrays.
+
     A plane's position and orientation are those of its own instance, so that no axis can come out turned. Masks may overlap; empty
     ones are left out. by_hand : whether a person's strokes took part (DICOM's SEMIAUTOMATIC). The same masks of the same images get
     the same UIDs. The object names the patient as its source does, in UTF-8: it is for the PACS that the source came from. What a
@@ -57,6 +60,8 @@ def write_segmentation(
     ``path`` is one of the image's own files.
     """
     path = Path(path)
+    if isinstance(masks, LabelMap):
+        masks.check_grid(image)
     wrong = [name for name, mask in masks.items() if tuple(mask.shape) != image.spatial_shape]
     if wrong:
         raise CasewiseError(f"The mask {wrong[0]!r} is not on the image's grid {image.spatial_shape}.")
