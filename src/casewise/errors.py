@@ -1,6 +1,6 @@
 """What casewise says to its users when something cannot be done.
 
-Every message is one sentence (or two) that says what was given, what is allowed, and how to mend it. The command line prints the
+Every message is one sentence (or two) that says what is wrong, what is allowed, and how to mend it. The command line prints the
 message alone, never a traceback, for any :class:`CasewiseError`.
 """
 

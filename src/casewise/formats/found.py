@@ -28,7 +28,7 @@ class Found:
     path : a file, or the folder of a DICOM series of several files.
     member : names one image of several inside ``path``; None where there is only one.
     files : every file that the image is made of, in the order of its slices.
-    notes : what the reader may want to know (a dropped duplicate, a stack told apart from another).
+    notes : what the reader may want to know (a dropped duplicate, a stack separated from another).
     series : UID of the DICOM series that it is of, "" where there is none.
     """
 

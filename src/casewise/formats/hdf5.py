@@ -25,7 +25,7 @@ _DEEPEST = 64
 def read_hdf5(path: Path, member: str | None) -> Image:
     """(1, row, column, slice), or (1, row, column) if there is one slice, of a data set stored as ([z,] y, x).
 
-    member : the data set's name; ``image`` unless told, or the only one there is.
+    member : the data set's name; ``image`` by default, or the only one there is.
     Its voxel size is not stored: the affine counts voxels. Data kept in other files is refused.
     """
     import h5py

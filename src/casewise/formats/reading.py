@@ -17,7 +17,7 @@ from casewise.image import Image
 def read(path: str | os.PathLike[str], member: str | None = None) -> Image:
     """Read one image: array (C, *spatial), affine to RAS mm, header (see :class:`casewise.image.Image`).
 
-    path : a file of any kind that :func:`scan` finds, or the folder of a DICOM series. The kind is told by content, not by name.
+    path : a file of any kind that :func:`scan` finds, or the folder of a DICOM series. The content decides the kind, not the name.
     member : which image, where a file or folder holds several: a DICOM series' UID (``UID#2`` for the second stack in it),
         ``frame=3`` of a DICOM file, ``volume=3`` of a 4D file, ``page=3`` of a TIFF (all from 0), an HDF5 data set's name.
 

@@ -18,10 +18,9 @@ _VOXEL_FILES = {".img": (".hdr",), ".raw": (".mhd", ".nhdr"), ".zraw": (".mhd",)
 def scan(path: str | os.PathLike[str], recursive: bool = True) -> Iterator[Found | Rejected]:
     """Yield every image and every file that is none, folder by folder in the order of names.
 
-    Only DICOM headers are read (to tell series apart and to see gaps); other files are told by their first bytes, so that ``read``
-    may still refuse one that is found. Hidden files and links to folders are passed over.
-
-    Raises :class:`~casewise.errors.UnreadableImageError` if ``path`` itself does not exist or may not be read.
+    Only DICOM headers are read (to tell series apart and to see gaps); other files are recognised by their first bytes, so that
+    ``read`` may still refuse one that is found. Hidden files and links to folders are passed over. Raises
+    :class:`~casewise.errors.UnreadableImageError` if ``path`` itself does not exist or may not be read.
     """
     path = Path(path)
     if not path.is_dir():

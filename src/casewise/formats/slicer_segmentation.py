@@ -35,7 +35,7 @@ class Segment:
 
 @dataclass(frozen=True, eq=False)
 class SlicerSegmentation:
-    """layers : (layer, i, j, k). affine : of the stored part, to RAS mm. offset : of its first voxel in the image, if told."""
+    """layers : (layer, i, j, k). affine : of the stored part, to RAS mm. offset : of its first voxel in the image, if stated."""
 
     segments: tuple[Segment, ...]
     layers: npt.NDArray[Any]

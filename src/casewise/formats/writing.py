@@ -100,10 +100,10 @@ def _write_nifti(path: Path, image: Image) -> None:
     if np.abs(nifti.get_qform() - image.affine).max() > 1e-3:
         nifti.header["qform_code"] = 0
     nifti.header.set_xyzt_units("mm")
-    told = [UNKNOWN_SPACING] if not image.header.spacing_known else []
-    told += [ROWS_FIRST] if image.header.rows_first else []
-    if told:
-        nifti.header["descrip"] = b"; ".join(told)
+    stated = [UNKNOWN_SPACING] if not image.header.spacing_known else []
+    stated += [ROWS_FIRST] if image.header.rows_first else []
+    if stated:
+        nifti.header["descrip"] = b"; ".join(stated)
     nifti.to_filename(path)
 
 

@@ -21,9 +21,9 @@ _GE_COMPONENT = {0: "M", 1: "P", 2: "R", 3: "I"}
 
 def b_value(dataset: Any, standard: str, sequence_name: str) -> float | None:
     """s/mm²: from the standard's element, else a maker's own, else the sequence's name; None where none says it."""
-    told = number(standard)
-    if told is not None:
-        return told
+    stated = number(standard)
+    if stated is not None:
+        return stated
     for tag, maker in _B_VALUES:
         value = private_number(dataset, tag, maker)
         if value is not None and value >= 0:
@@ -37,8 +37,8 @@ def component(dataset: Any, image_type: str) -> str:
 
     GE writes the same ImageType for all parts, and the part into an element of its own.
     """
-    told = private_number(dataset, (0x0043, 0x102F), "GEMS")
-    parts = [_GE_COMPONENT[int(told)]] if told is not None and told in _GE_COMPONENT else []
+    stated = private_number(dataset, (0x0043, 0x102F), "GEMS")
+    parts = [_GE_COMPONENT[int(stated)]] if stated is not None and stated in _GE_COMPONENT else []
     return "\\".join(parts + [word for word in image_type.upper().split("\\")[2:] if word in _COMPONENTS])
 
 
@@ -67,7 +67,7 @@ def private_number(dataset: Any, tag: tuple[int, int], maker: str) -> float | No
 def number(value: str) -> float | None:
     """A finite number from text; None if it is none."""
     try:
-        told = float(value)
+        stated = float(value)
     except ValueError:
         return None
-    return told if np.isfinite(told) else None
+    return stated if np.isfinite(stated) else None

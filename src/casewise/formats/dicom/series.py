@@ -113,7 +113,7 @@ def read_files(path: Path, files: Sequence[Path], notes: Iterable[str] = ()) -> 
 
 
 def find(folder: Path, files: Iterable[Path]) -> list[Found | Rejected]:
-    """The DICOM images among the files of one folder, series told apart; a stack that forms no grid is rejected with its reason."""
+    """The DICOM images among the files of one folder, one a series; a stack that forms no grid is rejected with its reason."""
     slices, rejected = headers(files)
     results: list[Found | Rejected] = list(rejected)
     stacks = stacks_of(slices)
@@ -144,7 +144,7 @@ def find(folder: Path, files: Iterable[Path]) -> list[Found | Rejected]:
 def _lost(stack: Stack, stacks: Sequence[Stack], rejected: Mapping[Rejected, str]) -> list[Rejected]:
     """Files that were refused and are slices of this stack of several files.
 
-    One whose series cannot be told counts where the folder has a single series; among several it only has its own reason.
+    One whose series is not known counts where the folder has a single series; among several it only has its own reason.
     """
     if len(stack.files) == 1:
         return []

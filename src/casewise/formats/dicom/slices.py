@@ -190,12 +190,12 @@ def _slice(path: Path, dataset: Any, layers: list[Any], frame: int | None, owner
 
 
 def _traits(dataset: Any, layers: list[Any]) -> tuple[str, ...]:
-    told = {keyword: _trait(layers, keyword) for keyword in TRAITS if keyword[0].isupper()}
-    value = b_value(dataset, told["DiffusionBValue"], told["SequenceName"])
-    told["b value"] = "" if value is None else f"{value:g}"
-    told["component"] = component(dataset, told["FrameType"] or told["ImageType"]) or told["ComplexImageComponent"]
-    told["other dimensions"] = _other_dimensions(dataset, layers)
-    return tuple(told[name] for name in TRAITS)
+    traits = {keyword: _trait(layers, keyword) for keyword in TRAITS if keyword[0].isupper()}
+    value = b_value(dataset, traits["DiffusionBValue"], traits["SequenceName"])
+    traits["b value"] = "" if value is None else f"{value:g}"
+    traits["component"] = component(dataset, traits["FrameType"] or traits["ImageType"]) or traits["ComplexImageComponent"]
+    traits["other dimensions"] = _other_dimensions(dataset, layers)
+    return tuple(traits[name] for name in TRAITS)
 
 
 def _other_dimensions(dataset: Any, layers: list[Any]) -> str:

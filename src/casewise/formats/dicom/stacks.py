@@ -1,4 +1,4 @@
-"""Slices told apart into stacks that form one grid each, and the affine of a stack from the true positions of its slices."""
+"""Slices separated into stacks that form one grid each, and the affine of a stack from the true positions of its slices."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 class Stack:
     """Slices of one series, shape and orientation, in the order of their positions along the normal (or of their numbers).
 
-    member : the name that ``read(folder, member)`` takes. notes : what was left out or told apart.
+    member : the name that ``read(folder, member)`` takes. notes : what was left out or separated.
     loop : frames of one file that no position tells apart, or that each lie elsewhere: they form no volume.
     copies : files left out because they hold the same instance with the same pixels as one of ``slices``.
     doubt : why these slices may not be joined, though nothing in their headers tells which belong together; empty if they may.
@@ -56,7 +56,7 @@ class Stack:
 
 
 def stacks_of(slices: list[Slice]) -> list[Stack]:
-    """Tell slices apart by whose they are, series, shape, colour, pixel size, orientation and what kind of image they are, and, at
+    """Separate slices by whose they are, series, shape, colour, pixel size, orientation and what kind of image they are, and, at
     one position, by what else differs between them.
 
     Copies of one instance count once. The stacks come by series, then by their first slice's number.
@@ -71,7 +71,7 @@ def stacks_of(slices: list[Slice]) -> list[Stack]:
         copies += again
         notes = (f"{len(copies)} of its files are copies of others and were left out",) if copies else ()
         if len(parts) > 1:
-            notes = (*notes, f"{len(parts)} stacks at the same positions were told apart")
+            notes = (*notes, f"{len(parts)} stacks at the same positions were separated")
         for part in parts:
             own = tuple(copy for copy, original in copies if original in part)
             stacks.append(Stack(part[0].series, tuple(sorted(part, key=_along)), notes=notes, copies=own, doubt=doubt))
