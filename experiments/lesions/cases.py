@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 
 from casewise import formats
+from casewise.case import Case, chosen
 from casewise.examination.examination import of_study
 from casewise.examination.reading import read_named
 from casewise.hashing import file_key
 from casewise.header import Header
 from casewise.image import Image
-from casewise.lesions import Labelled
+from casewise.label_map import LabelMap
 from experiments import store
 from experiments.cases import brain_files
 
@@ -27,28 +28,26 @@ CATEGORIES = {"brats-cbica": GLIOMA, "wmh": HYPERINTENSITY, "open-ms": SCLEROSIS
 FOLDS = 3
 
 
-def brains() -> list[Labelled]:
+def brains() -> list[Case]:
     """Nine patients: three with glioma (FLAIR, T1), five with white-matter hyperintensities (FLAIR), one with MS (all four)."""
     return [_brain(files, mask, CATEGORIES[site], site) for site, files, mask in brain_files()]
 
 
-def folds(examinations: Sequence[Labelled]) -> list[list[int]]:
+def folds(examinations: Sequence[Case]) -> list[list[int]]:
     """Numbers of each fold's patients: each category is spread over all."""
     order = sorted(range(len(examinations)), key=lambda n: (str(examinations[n].category), examinations[n].subject))
     return [sorted(order[start::FOLDS]) for start in range(FOLDS)]
 
 
-def _brain(files: dict[str, Path], mask: Path, category: str, site: str) -> Labelled:
+def _brain(files: dict[str, Path], mask: Path, category: str, site: str) -> Case:
     subject = f"{site}/{mask.parent.name}"
 
-    def load(wanted: Sequence[str]) -> tuple[Image, np.ndarray]:
+    def load(wanted: Sequence[str]) -> tuple[Image, LabelMap]:
         image, truth = examined(tuple(files.items()), mask)
-        names = image.header.sequences
-        parts = [image.array[names.index(name)] if name in names else np.zeros(image.spatial_shape, np.float32) for name in wanted]
-        absent = tuple(name for name in wanted if name not in names)
-        return Image(np.stack(parts), image.affine, Header(sequences=tuple(wanted), absent=absent)), truth
+        return chosen(image, image.header.sequences, wanted), LabelMap.like({"lesion": truth}, image)
 
-    return Labelled(load, tuple(files), category, tuple(file_key(path) for path in files.values()), subject, site, subject)
+    keys = [file_key(path) for path in files.values()]
+    return Case.examined(load, tuple(files), keys, ["lesion"], category=category, subject=subject, site=site, name=subject)
 
 
 @cache

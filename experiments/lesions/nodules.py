@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from casewise.case import Case
 from casewise.chest.nodules.views import PIXEL_MM
 from casewise.chest.segments import chest_segments
 from casewise.errors import CasewiseError
 from casewise.header import Header
 from casewise.image import Box
-from casewise.lesions import Labelled, Plan, predict, train_lesions
+from casewise.lesions import Plan, predict, train_lesions
 from casewise.lesions.nodules import PLACES, RADIOGRAPH, labelled_nodule, surroundings
 from casewise.training import Settings
 from casewise.training.metrics import dice
@@ -26,7 +27,7 @@ STEPS = (80, 50, 50)
 SCORES = (("benign", 0.5), ("malignant", 1.0))
 
 
-def nodules() -> list[Labelled]:
+def nodules() -> list[Case]:
     with (datasets.path("jsrt/metadata.csv")).open(encoding="utf-8") as file:
         state = {row["study"]: row["state"] for row in csv.DictReader(file)}
     found = []
@@ -57,7 +58,8 @@ def rows(network: str, seed: int) -> list[dict[str, Any]]:
             plan = Plan(network, way, STEPS, PLACES, (16, 32, 64), SCORES, mirror=True, settings=settings)
             model = train_lesions(others, "nodules", plan)
             for n in aside:
-                image, truth = everything[n].load((RADIOGRAPH,))
+                image, masks = everything[n].loaded((RADIOGRAPH,))
+                truth = masks.union()
                 answer = predict(model, replace(image, header=Header(sequences=(RADIOGRAPH,))), each=False)
                 chance = answer.score if answer.score is not None else answer.classes["malignant"]
                 found.append(

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from casewise.case import Structure
-from casewise.lesions import Labelled, Plan, predict
+from casewise.case import Case, Structure
+from casewise.lesions import Plan, predict
 from casewise.lesions.prediction import settings_of
 from casewise.lesions.prepared import Slices, prepared
 from casewise.lesions.slices import NONE, only
@@ -49,7 +49,7 @@ def sequences(network: str) -> tuple[str, ...]:
     return KEPT if network == SHIPPED else SEQUENCES
 
 
-def limited(patients: Sequence[Labelled], network: str) -> list[Labelled]:
+def limited(patients: Sequence[Case], network: str) -> list[Case]:
     """The patients with no other sequences than the network takes."""
     wanted, found = sequences(network), []
     for patient in patients:
@@ -58,12 +58,12 @@ def limited(patients: Sequence[Labelled], network: str) -> list[Labelled]:
     return found
 
 
-def trained(patients: Sequence[Labelled], network: str, way: str, seed: int, name: str) -> Model:
+def trained(patients: Sequence[Case], network: str, way: str, seed: int, name: str) -> Model:
     """The model of one arm, kept on disk; joint and separate begin from the same first phase."""
     return store.model(WORK / "models" / name, lambda: _trained(patients, network, way, seed, name))
 
 
-def _trained(patients: Sequence[Labelled], network: str, way: str, seed: int, name: str) -> Model:
+def _trained(patients: Sequence[Case], network: str, way: str, seed: int, name: str) -> Model:
     wanted, own = plan(network, way, seed), sequences(network)
     classes = (NONE, *sorted({str(patient.category) for patient in patients}))
     described = spec(wanted, classes, own, told_by(patients, own), LESION)
@@ -102,10 +102,10 @@ def _unit(network: str, fold: int, seed: int) -> list[dict[str, Any]]:
     return rows
 
 
-def patient_rows(model: Model, patient: Labelled, network: str, way: str, name: str) -> list[dict[str, Any]]:
+def patient_rows(model: Model, patient: Case, network: str, way: str, name: str) -> list[dict[str, Any]]:
     """A row for each subset of the sequences that the patient has; but for joint training only all together."""
     names = sequences(network)
-    image, _ = patient.load(names)
+    image, _ = patient.loaded(names)
     (slices,) = prepared([patient], names, model.spec.preparation.size[0], WORK / "slices")
     rows = []
     for count in range(1, len(patient.sequences) + 1):
@@ -122,9 +122,9 @@ def patient_rows(model: Model, patient: Labelled, network: str, way: str, name: 
     return rows
 
 
-def _bare(patient: Labelled) -> dict[str, Any]:
+def _bare(patient: Case) -> dict[str, Any]:
     """Where there is no network, there is the brightness of FLAIR alone."""
-    image, _ = patient.load(("FLAIR",))
+    image, _ = patient.loaded(("FLAIR",))
     row = {"patient": patient.subject, "category": patient.category, "sequences": list(patient.sequences)}
     nothing = np.zeros(image.spatial_shape, np.float32)
     return row | {"any": 1.0, "classes": {}, "score": None, "map": _stored(nothing, f"threshold-{patient.subject}")}
@@ -180,7 +180,7 @@ def _taken(row: dict[str, Any]) -> int:
 
 
 @cache
-def _patients() -> tuple[Labelled, ...]:
+def _patients() -> tuple[Case, ...]:
     return tuple(brains())
 
 
@@ -188,7 +188,8 @@ def _patients() -> tuple[Labelled, ...]:
 def table(name: str, subject: str, cuts: tuple[Cut, ...]) -> dict[Cut, Pieces]:
     """The pieces of a stored map at each cut."""
     patient = next(own for own in _patients() if own.subject == subject)
-    image, truth = patient.load(("FLAIR",))
+    image, masks = patient.loaded(("FLAIR",))
+    truth = masks.union()
     with np.load(WORK / "maps" / name) as found:
         values = found["map"]
     return pieces(values.astype(np.float32) / 250, truth > 0, image, cuts)

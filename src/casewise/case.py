@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from casewise.errors import CasewiseError
 from casewise.image import Array, Image
+from casewise.label_map import LabelMap
 from casewise.names import same_structure
+
+UNNAMED = "image"  # the one sequence of pictures and volumes of which nothing says what they are
 
 
 class MaskLoaders(Mapping[str, Callable[[], npt.NDArray[np.bool_]]]):
@@ -59,14 +62,16 @@ class Structure:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """An image, its labels and its origin; image and masks are read when first asked for (each time: nothing is kept here).
+    """An image of one or several sequences, its labels and its origin; they are read when asked for (each time: nothing is kept).
 
     key : content hash of the image (hex), the identity by which models remember what they were trained on.
-    load_image : returns the image.
+    load_image : returns the image; of several sequences, on one grid, a channel each.
     load_masks : mask name → function returning a boolean array (*spatial) on the image's grid.
     category : class of the whole image, if known.
     subject : who it is of (pseudonymous); cases of one subject never stand on both sides of a split.
     content : what is known beside the pixels (age, sex, modality, sequence, scanner, pathology, …), for content similarity.
+    sequences : what the channels are (``FLAIR``, ``T1``); ``image`` where nothing says it. keys : content hashes of the images that
+    they come from, ``key`` among them. load_sequences : what :meth:`loaded` gives, where image and masks are made together.
     """
 
     key: str
@@ -77,10 +82,26 @@ class Case:
     site: str | None = None
     content: Mapping[str, object] = field(default_factory=dict)
     name: str = ""
+    sequences: tuple[str, ...] = (UNNAMED,)
+    keys: tuple[str, ...] = ()
+    load_sequences: Callable[[Sequence[str]], tuple[Image, LabelMap]] | None = None
+
+    def __post_init__(self) -> None:
+        if not self.keys:
+            object.__setattr__(self, "keys", (self.key,))
 
     @property
     def image(self) -> Image:
         return self.load_image()
+
+    def loaded(self, sequences: Sequence[str]) -> tuple[Image, LabelMap]:
+        """(the image (sequences, *spatial) float32, one that the case has not 0 and in ``header.absent``; its masks)."""
+        if self.load_sequences is not None:
+            return self.load_sequences(sequences)
+        image = self.image
+        return chosen(image, self.sequences, sequences), LabelMap.like(
+            {name: load() for name, load in self.load_masks.items()}, image
+        )
 
     def has(self, structure: Structure) -> bool:
         """Whether at least one of the structure's parts is labelled in this case."""
@@ -102,10 +123,46 @@ class Case:
         return labels
 
     @classmethod
+    def examined(
+        cls,
+        load: Callable[[Sequence[str]], tuple[Image, LabelMap]],
+        sequences: Sequence[str],
+        keys: Sequence[str],
+        structures: Sequence[str],
+        **origin: str | None,
+    ) -> Case:
+        """An examination of several sequences. load : as :meth:`loaded`. keys : of its images. structures : names of its masks.
+
+        ``origin``: category, subject, site, name.
+        """
+        own = tuple(sequences)
+        return cls(
+            key=keys[0],
+            load_image=lambda: load(own)[0],
+            load_masks=MaskLoaders({name: lambda name=name: load(own)[1][name] for name in structures}),  # type: ignore[misc]
+            category=origin.get("category"),
+            subject=origin.get("subject"),
+            site=origin.get("site"),
+            name=origin.get("name") or "",
+            sequences=own,
+            keys=tuple(keys),
+            load_sequences=load,
+        )
+
+    @classmethod
     def of(cls, image: Image, masks: Mapping[str, Array] | None = None, **origin: str | None) -> Case:
-        """A case held in memory; its key is the hash of its pixels and geometry. ``origin``: category, subject, site, name."""
+        """A case held in memory; its key is the hash of its pixels and geometry. ``origin``: category, subject, site, name.
+
+        An image of several sequences names them in ``header.sequences``. Raises CasewiseError where a mask is on another grid.
+        """
         from casewise.hashing import image_key
 
+        sequences, name = image.header.sequences or (UNNAMED,), origin.get("name") or ""
+        if image.header.sequences and len(sequences) != image.channels:
+            msg = f"The image has {image.channels} channels and its header names {len(sequences)} sequences; name each."
+            raise CasewiseError(msg)
+        for structure, mask in (masks or {}).items():
+            check_grid(mask, image, name or structure)
         loaders = {name: _constant(np.greater(mask, 0)) for name, mask in (masks or {}).items()}
         return cls(
             key=image_key(image),
@@ -114,9 +171,27 @@ class Case:
             category=origin.get("category"),
             subject=origin.get("subject"),
             site=origin.get("site"),
-            name=origin.get("name") or "",
+            name=name,
+            sequences=sequences,
             content=image.header.to_json(),
         )
+
+
+def chosen(image: Image, own: Sequence[str], wanted: Sequence[str]) -> Image:
+    """(wanted, *spatial) float32 of an image whose channels are ``own``; a missing one is 0 and in ``header.absent``."""
+    if image.channels != len(own):
+        raise CasewiseError(f"The image has {image.channels} channels and its header names {len(own)} sequences; name each.")
+    nothing = np.zeros(image.spatial_shape, np.float32)
+    parts = [image.array[list(own).index(name)].astype(np.float32) if name in own else nothing for name in wanted]
+    absent = tuple(name for name in wanted if name not in own)
+    return Image(np.stack(parts), image.affine, replace(image.header, sequences=tuple(wanted), absent=absent), image.source)
+
+
+def check_grid(mask: Array, image: Image, name: str) -> None:
+    """Raises CasewiseError for a mask (*spatial) of another shape than its image; ``name``: of the case."""
+    if tuple(mask.shape) != image.spatial_shape:
+        msg = f"The mask of {name} has the shape {tuple(mask.shape)} and its image {image.spatial_shape}; bring it onto its grid."
+        raise CasewiseError(msg)
 
 
 def _constant(mask: npt.NDArray[np.bool_]) -> Callable[[], npt.NDArray[np.bool_]]:

@@ -112,6 +112,10 @@ class LabelMap(Mapping[str, Mask]):
             found[mask] = number
         return found
 
+    def union(self) -> Mask:
+        """(*spatial) bool: where any structure is."""
+        return np.logical_or.reduce([np.zeros(self.spatial_shape, bool), *self.masks.values()])
+
     def overlaps(self) -> tuple[tuple[str, str], ...]:
         """The pairs of names whose masks share a voxel."""
         return tuple((a, b) for a, b in combinations(self.masks, 2) if np.logical_and(self[a], self[b]).any())

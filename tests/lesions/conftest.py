@@ -7,9 +7,10 @@ from functools import cache
 import numpy as np
 import pytest
 
+from casewise.case import Case
 from casewise.examination.normalisation import normalised
 from casewise.image import Image
-from casewise.lesions import Labelled, Plan, train_lesions
+from casewise.lesions import Plan, labelled, train_lesions
 from casewise.models import Model
 from casewise.training import Settings
 from tests.cli.conftest import call  # noqa: F401
@@ -40,8 +41,8 @@ def brain(number: int, kind: str, sequences: tuple[str, ...] = ("FLAIR", "T1")) 
     return Image(np.stack(parts), plain.affine, {"sequences": sequences}), mask
 
 
-def patient(number: int, kind: str, sequences: tuple[str, ...] = ("FLAIR", "T1")) -> Labelled:
-    return Labelled.of(*brain(number, kind, sequences), kind, f"patient{number}", "here")
+def patient(number: int, kind: str, sequences: tuple[str, ...] = ("FLAIR", "T1")) -> Case:
+    return labelled(*brain(number, kind, sequences), kind, f"patient{number}", "here")
 
 
 def plan(network: str = "multitask", way: str = "joint", steps: tuple[int, int, int] = (60, 60, 60), **more: object) -> Plan:
@@ -50,11 +51,11 @@ def plan(network: str = "multitask", way: str = "joint", steps: tuple[int, int, 
 
 
 @pytest.fixture(scope="session")
-def patients() -> list[Labelled]:
+def patients() -> list[Case]:
     """Six; the small-lesioned ones have no T1."""
     return [patient(n, LARGE) for n in range(3)] + [patient(n, SMALL, ("FLAIR",)) for n in range(3, 6)]
 
 
 @pytest.fixture(scope="session", params=["multitask", "fusion", "regression"])
-def model(request: pytest.FixtureRequest, patients: list[Labelled]) -> Model:
+def model(request: pytest.FixtureRequest, patients: list[Case]) -> Model:
     return train_lesions(patients, "tiny", plan(request.param))

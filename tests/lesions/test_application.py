@@ -11,11 +11,12 @@ import pytest
 
 from casewise import formats
 from casewise.applications.brain_lesions import BrainLesions
+from casewise.case import Case
 from casewise.errors import CasewiseError, ModelError
 from casewise.finding import Finding
 from casewise.header import Header
 from casewise.image import Box, Image
-from casewise.lesions import Labelled, train_lesions
+from casewise.lesions import train_lesions
 from casewise.training.metrics import dice
 from tests.cli.conftest import Call
 from tests.lesions.conftest import LARGE, brain, plan
@@ -23,7 +24,7 @@ from tests.lesions.test_archives import volume
 
 
 @pytest.fixture(scope="module")
-def folder(patients: list[Labelled], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(patients: list[Case], tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train_lesions(patients, "tiny", plan()).save(tmp_path_factory.mktemp("model") / "m")
 
 

@@ -15,7 +15,7 @@ from casewise.case import Case, Structure
 from casewise.errors import CasewiseError
 from casewise.header import Header
 from casewise.image import Image
-from casewise.lesions import Labelled, labelled_cases, predict, train_lesions
+from casewise.lesions import labelled_cases, predict, train_lesions
 from casewise.models import Model
 from tests.cli.conftest import Call
 from tests.examination.phantom import head
@@ -56,7 +56,8 @@ def test_one_patients_sequences_are_one_examination_with_the_mask_of_either() ->
     assert found[0].keys == ("0largeFLAIRa", "0largeT1a")
     (sentence,) = left_out
     assert sentence == "FLAIR.nii.gz has no mask of lesion and was left out."
-    image, mask = found[0].load(("T1", "T2", "FLAIR"))
+    image, masks = found[0].loaded(("T1", "T2", "FLAIR"))
+    mask = masks.union()
     assert image.header.sequences == ("T1", "T2", "FLAIR")
     assert image.header.absent == ("T2",)
     assert not image.array[1].any()
@@ -78,7 +79,8 @@ def test_pictures_are_examinations_of_their_own() -> None:
     mask[10:20, 10:20] = True
     found, _ = labelled_cases([Case.of(picture, {"lesion": mask}, category="cyst", subject="p"), Case.of(picture)], LESION)
     (own,) = found
-    image, drawn = own.load(own.sequences)
+    image, masks = own.loaded(own.sequences)
+    drawn = masks.union()
     assert image.array.shape == (1, 40, 30)
     assert 0.5 < float(image.array[image.array > -2].std()) < 2
     assert np.array_equal(drawn, mask)
@@ -96,11 +98,11 @@ def with_sequence(told: str) -> Case:
     return Case(plain.key, plain.load_image, plain.load_masks, LARGE, "p", "here", {"sequence": told}, plain.name)
 
 
-def test_an_examination_that_cannot_be_used_is_named_and_the_others_teach(patients: list[Labelled]) -> None:
+def test_an_examination_that_cannot_be_used_is_named_and_the_others_teach(patients: list[Case]) -> None:
     def broken(wanted: object) -> tuple[Image, np.ndarray]:
         raise CasewiseError("its file is gone.")
 
-    lost = replace(patients[0], load=broken, keys=("lost",))
+    lost = replace(patients[0], load_sequences=broken, keys=("lost",))
     told: list[str] = []
     model = train_lesions([lost, *patients[1:]], "m", plan(steps=(2, 1, 1)), failed=told.append)
     assert told == ["its file is gone."]
@@ -112,9 +114,11 @@ def test_an_examination_that_cannot_be_used_is_named_and_the_others_teach(patien
 
 def test_a_picture_with_a_mask_of_another_grid_is_refused() -> None:
     picture = Image(np.random.default_rng(0).normal(100, 20, (1, 40, 30)).astype(np.float32))
-    (own,), _ = labelled_cases([Case.of(picture, {"lesion": np.ones((40, 29), bool)}, subject="p", name="x.png")], LESION)
-    with pytest.raises(CasewiseError, match=r"The mask of x\.png has the shape \(40, 29\) and its image \(40, 30\)"):
-        own.load(own.sequences)
+    fitting = Case.of(picture, {"lesion": np.ones((40, 30), bool)}, subject="p", name="x.png")
+    (own,), _ = labelled_cases([replace(fitting, load_masks={"lesion": lambda: np.ones((40, 29), bool)})], LESION)
+    for refused in (lambda: own.loaded(own.sequences), lambda: Case.of(picture, {"m": np.ones((40, 29), bool)}, name="x.png")):
+        with pytest.raises(CasewiseError, match=r"The mask of x\.png has the shape \(40, 29\) and its image \(40, 30\)"):
+            refused()
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,8 @@ def test_a_nodule_lies_in_the_middle_at_its_own_size(film: tuple[np.ndarray, Seg
     assert picture.array.shape == (1, PLACES, PLACES)
     assert picture.header.sequences == (RADIOGRAPH,)
     own = labelled_nodule(picture, 14.0, "benign", "p")
-    image, disc = own.load((RADIOGRAPH,))
+    image, masks = own.loaded((RADIOGRAPH,))
+    disc = masks.union()
     bright = image.array[0] > np.percentile(image.array[0], 95.5) * 0.5
     inside = slice(PLACES // 2 - 14, PLACES // 2 + 14)
     shared = (bright & disc)[inside, inside].sum() * 2 / (bright[inside, inside].sum() + disc.sum())

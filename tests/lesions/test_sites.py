@@ -12,9 +12,10 @@ import torch
 
 from casewise.adaptation.sites import Plan, train_sites
 from casewise.archive import Archive
+from casewise.case import Case
 from casewise.errors import CasewiseError, UsageError
 from casewise.image import Image
-from casewise.lesions import Labelled, train_lesions
+from casewise.lesions import labelled, train_lesions
 from casewise.lesions.batches import LesionBatches, SliceSampling
 from casewise.lesions.prepared import prepared
 from casewise.lesions.sites import LesionLearning, case_of, gathered, vectors_of_examinations
@@ -28,34 +29,34 @@ QUICK = Settings(steps=2, batch=2, rate=1e-3, augmentation="none", device="cpu")
 PLAN = Plan(further=QUICK, deployed=QUICK)
 
 
-def at(site: str, number: int, kind: str = LARGE) -> Labelled:
+def at(site: str, number: int, kind: str = LARGE) -> Case:
     return replace(patient(number, kind), site=site, subject=f"{site}/{number}", name=f"{site}-{number}")
 
 
 @pytest.fixture(scope="module")
-def start(patients: list[Labelled]) -> Model:
+def start(patients: list[Case]) -> Model:
     return train_lesions(patients[:2], "start", plan(steps=(2, 1, 1)))
 
 
 @pytest.fixture(scope="module")
-def examinations(patients: list[Labelled]) -> list[Labelled]:
+def examinations(patients: list[Case]) -> list[Case]:
     """Two that the model knows; four of a further site and four of the deployment site."""
     known = [replace(own, site="first") for own in patients[:2]]
     return [*known, *(at("further", n) for n in range(40, 44)), *(at("here", n) for n in range(50, 54))]
 
 
 @pytest.fixture(scope="module")
-def vectors(start: Model, examinations: list[Labelled]) -> dict[str, np.ndarray]:
+def vectors(start: Model, examinations: list[Case]) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     images = {key: rng.normal(size=4).astype(np.float32) for own in examinations for key in own.keys}
     return vectors_of_examinations(start, examinations, images)
 
 
 def test_a_lesion_network_goes_from_site_to_site(
-    start: Model, examinations: list[Labelled], vectors: dict[str, np.ndarray], tmp_path: Path
+    start: Model, examinations: list[Case], vectors: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
     image, mask = brain(60, SMALL)
-    unlabelled = replace(Labelled.of(image, np.zeros_like(mask), None, "new", "here"), name="new")
+    unlabelled = replace(labelled(image, np.zeros_like(mask), None, "new", "here"), name="new")
     learning = LesionLearning(start, [*examinations, unlabelled], tmp_path, "cpu")
     done = train_sites(
         start,
@@ -85,7 +86,7 @@ def test_a_lesion_network_goes_from_site_to_site(
 
 
 def test_accuracy_is_the_dice_of_the_map_and_training_goes_on_from_the_model(
-    start: Model, patients: list[Labelled], examinations: list[Labelled], tmp_path: Path
+    start: Model, patients: list[Case], examinations: list[Case], tmp_path: Path
 ) -> None:
     learning = LesionLearning(start, examinations[:3], tmp_path, "cpu")
     cases = [case_of(start, own) for own in examinations[:3]]
@@ -97,9 +98,9 @@ def test_accuracy_is_the_dice_of_the_map_and_training_goes_on_from_the_model(
     assert any(not torch.equal(weights, start.weights[name]) for name, weights in trained.weights.items())
 
 
-def test_batches_follow_the_order_and_take_examinations_without_lesions_in(patients: list[Labelled], tmp_path: Path) -> None:
+def test_batches_follow_the_order_and_take_examinations_without_lesions_in(patients: list[Case], tmp_path: Path) -> None:
     image, mask = brain(0, LARGE)
-    empty = Labelled.of(image.with_array(image.array[:, :, :, ::-1]), np.zeros_like(mask), LARGE, "healthy")
+    empty = labelled(image.with_array(image.array[:, :, :, ::-1]), np.zeros_like(mask), LARGE, "healthy")
     slices = prepared([patients[0], empty], ("FLAIR", "T1"), 48, tmp_path)
     shown = SliceSampling(("no lesion", LARGE, SMALL), ("FLAIR", "T1"), (0,), augmentation="none", dropped=0.0)
     batches = LesionBatches(slices, shown, order=[1, 1, 1, 0])
@@ -123,7 +124,8 @@ def test_examinations_are_gathered_and_what_is_left_out_is_named(start: Model) -
     assert [own.sequences for own in found.unlabelled] == [("FLAIR",)]
     assert any("has none of the sequences FLAIR, T1 and was left out" in sentence for sentence in found.left_out)
     assert gathered(start, cases, None).unlabelled == ()
-    image, mask = found.unlabelled[0].load(("FLAIR", "T1"))
+    image, masks = found.unlabelled[0].loaded(("FLAIR", "T1"))
+    mask = masks.union()
     assert isinstance(image, Image) and not mask.any()
     with pytest.raises(CasewiseError, match="No image has a mask of lesion"):
         gathered(start, cases[2:], "here")
@@ -136,7 +138,7 @@ def test_a_network_without_a_map_is_refused(start: Model, tmp_path: Path) -> Non
 
 
 def test_a_site_without_labelled_examinations_is_refused(
-    start: Model, examinations: list[Labelled], vectors: dict[str, np.ndarray], tmp_path: Path
+    start: Model, examinations: list[Case], vectors: dict[str, np.ndarray], tmp_path: Path
 ) -> None:
     learning = LesionLearning(start, examinations[:3], tmp_path, "cpu")
     with pytest.raises(UsageError, match="no labelled cases of site 'there'"):

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from casewise.case import Case
 from casewise.errors import CasewiseError, ModelError, UsageError
 from casewise.header import Header
 from casewise.image import Image
-from casewise.lesions import Labelled, Plan, predict, train_lesions
+from casewise.lesions import Plan, labelled, predict, train_lesions
 from casewise.lesions.batches import LesionBatches, LesionObjective, SliceSampling
 from casewise.lesions.prediction import settings_of
 from casewise.lesions.prepared import prepared
@@ -68,7 +69,7 @@ def test_a_missing_sequence_is_named_and_does_little_harm(model: Model) -> None:
     assert dice(found.mask, mask) > 0.4
 
 
-def test_a_sequence_that_one_kind_never_has_does_not_tell_the_kind(model: Model, patients: list[Labelled]) -> None:
+def test_a_sequence_that_one_kind_never_has_does_not_tell_the_kind(model: Model, patients: list[Case]) -> None:
     assert model.spec.network["sequences"] == ["FLAIR", "T1"]
     assert model.spec.network["told_by"] == [0]
     assert told_by(patients[:3], ("FLAIR", "T1")) == (0, 1)
@@ -101,10 +102,10 @@ def test_a_model_comes_back_from_its_folder_as_it_was(model: Model, tmp_path: Pa
 def test_a_mask_on_another_grid_is_refused() -> None:
     image, mask = brain(0, LARGE)
     with pytest.raises(CasewiseError, match=r"The mask of p has the shape \(40, 44, 9\) and its image \(40, 44, 10\)"):
-        Labelled.of(image, mask[..., :-1], LARGE, "p")
+        labelled(image, mask[..., :-1], LARGE, "p")
 
 
-def test_the_classifier_leaves_the_map_alone_until_both_are_trained(patients: list[Labelled]) -> None:
+def test_the_classifier_leaves_the_map_alone_until_both_are_trained(patients: list[Case]) -> None:
     phases = plan().phases()
     assert [(part, trainable) for part, trainable, *_ in phases] == [
         ("localise", ("localiser",)),
@@ -126,7 +127,7 @@ class _Enough(Exception):
     pass
 
 
-def test_an_interrupted_training_goes_on_to_the_same_weights(patients: list[Labelled], tmp_path: Path) -> None:
+def test_an_interrupted_training_goes_on_to_the_same_weights(patients: list[Case], tmp_path: Path) -> None:
     chosen = plan(steps=(4, 3, 3))
     chosen = replace(chosen, settings=replace(chosen.settings, checkpoint_every=2))
     straight = train_lesions(patients, "m", chosen)
@@ -147,7 +148,7 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(patients: list[Labe
     assert again.key == straight.key
 
 
-def test_examinations_set_aside_choose_the_weights(patients: list[Labelled]) -> None:
+def test_examinations_set_aside_choose_the_weights(patients: list[Case]) -> None:
     chosen = plan(steps=(4, 2, 4))
     chosen = replace(chosen, settings=replace(chosen.settings, validate_every=2))
     model = train_lesions(patients, "m", chosen, validation=[patient(20, LARGE), patient(21, SMALL)])
@@ -164,7 +165,8 @@ def test_three_volumes_set_aside_choose_what_of_the_map_counts(model: Model) -> 
     def merit(own: Model) -> float:
         told = []
         for examination in unseen:
-            image, mask = examination.load(("FLAIR", "T1"))
+            image, masks = examination.loaded(("FLAIR", "T1"))
+            mask = masks.union()
             told.append(dice(predict(own, image, each=False).mask, mask))
         return float(np.mean(told))
 
@@ -177,7 +179,7 @@ def test_three_volumes_set_aside_choose_what_of_the_map_counts(model: Model) -> 
 
 
 @pytest.mark.parametrize("carries", [False, True])
-def test_the_map_can_carry_the_score(patients: list[Labelled], tmp_path: Path, carries: bool) -> None:
+def test_the_map_can_carry_the_score(patients: list[Case], tmp_path: Path, carries: bool) -> None:
     slices = prepared(patients, ("FLAIR", "T1"), 48, tmp_path)
     shown = SliceSampling(
         ("no lesion", LARGE, SMALL),
@@ -199,7 +201,7 @@ def test_the_map_can_carry_the_score(patients: list[Labelled], tmp_path: Path, c
         assert objective.loss(right, batch) < objective.loss(wrong, batch)
 
 
-def test_a_map_that_carries_the_score_is_cut_at_half_of_the_lowest(patients: list[Labelled]) -> None:
+def test_a_map_that_carries_the_score_is_cut_at_half_of_the_lowest(patients: list[Case]) -> None:
     made = train_lesions(patients, "m", plan("regression", steps=(2, 1, 1), carries_score=True))
     assert made.spec.network["map_score"] is True
     assert settings_of(made).rule == Rule(threshold=0.25, peak=0.25)
@@ -207,13 +209,13 @@ def test_a_map_that_carries_the_score_is_cut_at_half_of_the_lowest(patients: lis
     assert "rule" not in plain.spec.network and "map_score" not in plain.spec.network
 
 
-def test_a_kind_of_score_0_is_trained_as_such_and_not_as_1(patients: list[Labelled], tmp_path: Path) -> None:
+def test_a_kind_of_score_0_is_trained_as_such_and_not_as_1(patients: list[Case], tmp_path: Path) -> None:
     slices = prepared(patients[3:], ("FLAIR", "T1"), 48, tmp_path)
     shown = SliceSampling(("no lesion", LARGE, SMALL), ("FLAIR", "T1"), (0,), (0.0, 1.0, 0.0), carries_score=True, part="localise")
     assert not LesionBatches(slices, shown).batch(0, 12, np.random.default_rng(0)).target.any()
 
 
-def test_sequences_are_left_out_at_random_and_never_all(patients: list[Labelled], tmp_path: Path) -> None:
+def test_sequences_are_left_out_at_random_and_never_all(patients: list[Case], tmp_path: Path) -> None:
     slices = prepared(patients, ("FLAIR", "T1"), 48, tmp_path)
     batches = LesionBatches(slices, SliceSampling(("no lesion", LARGE, SMALL), ("FLAIR", "T1"), (0,), dropped=0.5, synthetic=0.2))
     seen: set[tuple[bool, ...]] = set()
@@ -257,7 +259,7 @@ def test_a_plan_that_cannot_be_is_refused(wrong: dict[str, object], said: str) -
         Plan(**wrong)  # type: ignore[arg-type]
 
 
-def test_what_cannot_be_learnt_from_is_said(patients: list[Labelled]) -> None:
+def test_what_cannot_be_learnt_from_is_said(patients: list[Case]) -> None:
     with pytest.raises(CasewiseError, match="no examination with a mask"):
         train_lesions([], "m", plan())
     with pytest.raises(CasewiseError, match="1 of 6 examinations have no category"):
@@ -265,7 +267,7 @@ def test_what_cannot_be_learnt_from_is_said(patients: list[Labelled]) -> None:
     with pytest.raises(UsageError, match="score from 0 to 1 for each category; small has none"):
         train_lesions(patients, "m", replace(plan("regression"), scores=((LARGE, 1.0),)))
     image, mask = brain(0, LARGE)
-    empty = Labelled.of(image, np.zeros_like(mask), LARGE, "p")
+    empty = labelled(image, np.zeros_like(mask), LARGE, "p")
     with pytest.raises(CasewiseError, match="No slice"):
         train_lesions([empty], "m", plan())
 

@@ -13,7 +13,8 @@ from casewise.cli.train_job import KEPT, Job, OutputOption, measure_lines, say_l
 from casewise.errors import UsageError
 
 if TYPE_CHECKING:
-    from casewise.lesions import Labelled, Plan
+    from casewise.case import Case
+    from casewise.lesions import Plan
 
 _STRUCTURE = "The lesions' mask, or a name for the union of several masks."
 _NETWORK = "multitask: one encoder; fusion: a network for each sequence; regression: a score instead of kinds."
@@ -112,11 +113,8 @@ def _parted(plan: Plan, steps: int) -> tuple[int, int, int]:
     return first, second, max(1, steps - first - second)
 
 
-def _split(examinations: Sequence[Labelled], seed: int) -> tuple[list[Labelled], list[Labelled]]:
+def _split(examinations: Sequence[Case], seed: int) -> tuple[list[Case], list[Case]]:
     """(training, set aside), by subject, as every training here parts its cases."""
-    from casewise.lesions.training import as_case
     from casewise.training.split import split
 
-    cases = {as_case(examination): examination for examination in examinations}
-    training, aside = split(list(cases), seed=seed)
-    return [cases[case] for case in training], [cases[case] for case in aside]
+    return split(list(examinations), seed=seed)

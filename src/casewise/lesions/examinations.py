@@ -3,58 +3,35 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path, PurePath
 
 import numpy as np
 import numpy.typing as npt
 
-from casewise.case import Case, Structure
+from casewise.case import UNNAMED, Case, Structure, check_grid, chosen
 from casewise.errors import CasewiseError, UsageError
 from casewise.examination.examination import of_study
 from casewise.examination.normalisation import normalised
 from casewise.examination.reading import Given, Study
 from casewise.examination.sequences import canonical, of_description, reference_of
 from casewise.image import Image
+from casewise.label_map import LabelMap
 
 Mask = npt.NDArray[np.bool_]
-Load = Callable[[Sequence[str]], tuple[Image, Mask]]
-UNNAMED = "image"  # the one sequence of pictures and volumes of which nothing says what they are
+LESION = "lesion"
 
 
-@dataclass(frozen=True, eq=False)
-class Labelled:
-    """An examination with the mask of its lesions.
+def labelled(image: Image, mask: Mask, category: str | None, subject: str, site: str | None = None) -> Case:
+    """An examination at hand, whose header names its channels as ``sequences``, with the mask (*spatial) of its lesions.
 
-    load : gives, for the names of sequences asked for, (image (sequences, *spatial), normalised, a missing one 0 and in
-    ``header.absent``; mask (*spatial)). sequences : those that it has. category : what its lesions are. keys : content hashes of
-    its images.
+    Raises CasewiseError for another grid's mask.
     """
-
-    load: Load
-    sequences: tuple[str, ...]
-    category: str | None
-    keys: tuple[str, ...]
-    subject: str
-    site: str | None = None
-    name: str = ""
-
-    @classmethod
-    def of(cls, image: Image, mask: Mask, category: str | None, subject: str, site: str | None = None) -> Labelled:
-        """Of an image at hand, whose header names its channels as ``sequences``. Raises CasewiseError for another grid's mask."""
-        from casewise.hashing import image_key
-
-        names = image.header.sequences or (UNNAMED,)
-        own = tuple(str(name) for name in names) if isinstance(names, tuple) else (UNNAMED,)
-        if len(own) != image.channels:
-            raise CasewiseError(f"The image has {image.channels} channels and its header names {len(own)} sequences; name each.")
-        _check_grid(mask, image.spatial_shape, subject)
-        return cls(lambda wanted: (_chosen(image, own, wanted), mask), own, category, (image_key(image),), subject, site, subject)
+    return Case.of(image, {LESION: mask}, category=category, subject=subject, site=site, name=subject)
 
 
-def labelled_cases(cases: Sequence[Case], lesion: Structure) -> tuple[list[Labelled], list[str]]:
+def labelled_cases(cases: Sequence[Case], lesion: Structure) -> tuple[list[Case], list[str]]:
     """(the examinations of which at least one image has a mask of ``lesion``, a sentence for each image that is left out).
 
     Images of one subject and site are one examination; where a sequence would be twice, those of one folder are.
@@ -73,7 +50,7 @@ def labelled_cases(cases: Sequence[Case], lesion: Structure) -> tuple[list[Label
     return found, left_out
 
 
-def unlabelled_cases(cases: Sequence[Case], lesion: Structure) -> list[Labelled]:
+def unlabelled_cases(cases: Sequence[Case], lesion: Structure) -> list[Case]:
     """The examinations of which no image has a mask of ``lesion``: theirs is empty, which says nothing of them."""
     groups = [own for own, _ in map(_named, _groups(cases))]
     return [_labelled(own, None) for own in groups if not any(case.has(lesion) for case in own.values())]
@@ -92,16 +69,17 @@ def _named(group: Sequence[Case]) -> tuple[dict[str, Case], list[str]]:
     return own, repeated
 
 
-def _labelled(own: dict[str, Case], lesion: Structure | None) -> Labelled:
+def _labelled(own: dict[str, Case], lesion: Structure | None) -> Case:
     first = next(iter(own.values()))
-    return Labelled(
+    return Case.examined(
         partial(_loaded, own, lesion),
         tuple(own),
-        next((case.category for case in own.values() if case.category), None),
-        tuple(case.key for case in own.values()),
-        f"{first.site}/{first.subject or first.key}",
-        first.site,
-        first.name or first.key[:12],
+        [case.key for case in own.values()],
+        [lesion.name] if lesion is not None else [],
+        category=next((case.category for case in own.values() if case.category), None),
+        subject=f"{first.site}/{first.subject or first.key}",
+        site=first.site,
+        name=first.name or first.key[:12],
     )
 
 
@@ -136,9 +114,10 @@ def _spoken(case: Case) -> str:
     return PurePath(case.name).name or case.key[:12]
 
 
-def _loaded(own: dict[str, Case], lesion: Structure | None, wanted: Sequence[str]) -> tuple[Image, Mask]:
-    """An examination's sequences and mask; the mask is that of the reference, or else of the first sequence that has one. Without
-    ``lesion`` it is empty.
+def _loaded(own: dict[str, Case], lesion: Structure | None, wanted: Sequence[str]) -> tuple[Image, LabelMap]:
+    """An examination's sequences, normalised, and mask: that of the reference, else of the first sequence that has one.
+
+    No mask without ``lesion``.
     """
     images = {name: case.image for name, case in own.items()}
     reference = reference_of(list(images))
@@ -148,29 +127,18 @@ def _loaded(own: dict[str, Case], lesion: Structure | None, wanted: Sequence[str
     given = tuple(Given(name, image, Path(own[name].name)) for name, image in images.items())
     made = of_study(Study(given, ()), workers=1)
     if lesion is None:
-        return made.stacked(wanted), np.zeros(made.image.spatial_shape, bool)
+        return made.stacked(wanted), LabelMap.like({}, made.image)
     outlined = next((name for name in made.names if own[name].has(lesion)), None)
     if outlined is None:
         raise CasewiseError(f"{_spoken(own[reference])}: the sequence with the mask could not be registered, so it is left out.")
     drawn = own[outlined].label_map([lesion]) > 0
-    return made.stacked(wanted), made.carried(outlined, drawn)
+    return made.stacked(wanted), LabelMap.like({lesion.name: made.carried(outlined, drawn)}, made.image)
 
 
-def _picture(case: Case, image: Image, lesion: Structure | None, wanted: Sequence[str]) -> tuple[Image, Mask]:
+def _picture(case: Case, image: Image, lesion: Structure | None, wanted: Sequence[str]) -> tuple[Image, LabelMap]:
     grey = image.array.astype(np.float32).mean(axis=0)
-    mask = case.label_map([lesion]) > 0 if lesion is not None else np.zeros(image.spatial_shape, bool)
-    _check_grid(mask, image.spatial_shape, _spoken(case))
-    return _chosen(Image(normalised(grey, UNNAMED)[None], image.affine, image.header), (_sequence(case),), wanted), mask
-
-
-def _chosen(image: Image, own: Sequence[str], wanted: Sequence[str]) -> Image:
-    nothing = np.zeros(image.spatial_shape, np.float32)
-    parts = [image.array[list(own).index(name)].astype(np.float32) if name in own else nothing for name in wanted]
-    absent = tuple(name for name in wanted if name not in own)
-    return Image(np.stack(parts), image.affine, replace(image.header, sequences=tuple(wanted), absent=absent), image.source)
-
-
-def _check_grid(mask: Mask, shape: tuple[int, ...], name: str) -> None:
-    if tuple(mask.shape) != shape:
-        msg = f"The mask of {name} has the shape {tuple(mask.shape)} and its image {shape}; bring it onto the image's grid."
-        raise CasewiseError(msg)
+    masks = {lesion.name: case.label_map([lesion])} if lesion is not None else {}
+    for mask in masks.values():
+        check_grid(mask, image, _spoken(case))
+    ready = Image(normalised(grey, UNNAMED)[None], image.affine, image.header)
+    return chosen(ready, (_sequence(case),), wanted), LabelMap.like(masks, image)

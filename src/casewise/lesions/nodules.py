@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from casewise.case import Case
 from casewise.errors import CasewiseError
 from casewise.examination.normalisation import normalised
 from casewise.header import Header
 from casewise.image import Image
-from casewise.lesions.examinations import Labelled
+from casewise.lesions.examinations import labelled
 from casewise.segments import Segment, Segments
 
 RADIOGRAPH = "radiograph"
@@ -48,12 +49,12 @@ def surroundings(array: npt.NDArray[np.generic], segments: Segments, row: float,
     return Image(normalised(cut, RADIOGRAPH)[None], affine, Header(sequences=(RADIOGRAPH,), modality="DX"))
 
 
-def labelled_nodule(picture: Image, diameter_mm: float, category: str, subject: str, site: str | None = None) -> Labelled:
+def labelled_nodule(picture: Image, diameter_mm: float, category: str, subject: str, site: str | None = None) -> Case:
     """A nodule to train on: a disc of its diameter in the middle of its :func:`surroundings`."""
     middle = (PLACES - 1) / 2
     rows, columns = np.ogrid[:PLACES, :PLACES]
     disc = np.hypot(rows - middle, columns - middle) <= max(1.5, diameter_mm / 2 / PLACE_MM)
-    return Labelled.of(picture, np.asarray(disc), category, subject, site)
+    return labelled(picture, np.asarray(disc), category, subject, site)
 
 
 def _shows(segments: Segments, segment: Segment, row: float, column: float) -> bool:

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from casewise.case import Case
 from casewise.errors import CasewiseError
-from casewise.lesions.examinations import Labelled
 from casewise.lesions.slices import preparation, scaled, shows, window
 
 MOST = 64  # slices of an examination with lesions; half as many without
@@ -39,7 +39,7 @@ class Slices:
 
 
 def prepared(
-    examinations: Sequence[Labelled],
+    examinations: Sequence[Case],
     sequences: Sequence[str],
     size: int,
     folder: Path,
@@ -68,8 +68,9 @@ def prepared(
     return found
 
 
-def _make(examination: Labelled, sequences: Sequence[str], size: int, place: Path) -> None:
-    image, mask = examination.load(sequences)
+def _make(examination: Case, sequences: Sequence[str], size: int, place: Path) -> None:
+    image, lesions = examination.loaded(sequences)
+    mask = lesions.union()
     whole, way = scaled(image), preparation(len(sequences), size)
     box = window(whole)
     ready = whole.crop(box)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,10 +18,9 @@ import torch
 from casewise.case import Case
 from casewise.errors import CasewiseError
 from casewise.lesions.batches import LesionBatches, LesionObjective, SliceSampling
-from casewise.lesions.examinations import Labelled, labelled_cases, unlabelled_cases
+from casewise.lesions.examinations import labelled_cases, unlabelled_cases
 from casewise.lesions.prediction import sequences_of, settings_of
 from casewise.lesions.prepared import Slices, prepared
-from casewise.lesions.training import as_case
 from casewise.models.model import Model
 from casewise.models.networks.lesion_parts import LesionAnswer
 from casewise.training.curriculum import views
@@ -35,8 +34,8 @@ _BATCH = 16
 class Gathered:
     """An archive's examinations for a lesion model. unlabelled : of the deployment site. left_out : a sentence for each that is."""
 
-    labelled: tuple[Labelled, ...]
-    unlabelled: tuple[Labelled, ...]
+    labelled: tuple[Case, ...]
+    unlabelled: tuple[Case, ...]
     left_out: tuple[str, ...]
 
 
@@ -60,9 +59,9 @@ def gathered(model: Model, cases: Sequence[Case], deployment: str | None) -> Gat
     )
 
 
-def case_of(model: Model, examination: Labelled) -> Case:
+def case_of(model: Model, examination: Case) -> Case:
     """What stands for an examination; by the key of an image that the model was trained on, where it was on any."""
-    return as_case(examination, next((key for key in examination.keys if key in model.trained_on), examination.keys[0]))
+    return replace(examination, key=next((key for key in examination.keys if key in model.trained_on), examination.key))
 
 
 class LesionLearning:
@@ -79,7 +78,7 @@ class LesionLearning:
     def __init__(
         self,
         model: Model,
-        examinations: Sequence[Labelled],
+        examinations: Sequence[Case],
         folder: Path,
         device: str,
         reading: Callable[[int, int], None] | None = None,
@@ -174,7 +173,7 @@ class LesionLearning:
 
 
 def vectors_of_examinations(
-    model: Model, examinations: Sequence[Labelled], vectors: Mapping[str, npt.NDArray[np.float32]]
+    model: Model, examinations: Sequence[Case], vectors: Mapping[str, npt.NDArray[np.float32]]
 ) -> dict[str, npt.NDArray[np.float32]]:
     """By the key of each examination's case, the mean vector (dimension,) of its images; vectors : of images, by key."""
     found = {}

@@ -13,9 +13,7 @@ from typing import NamedTuple
 
 from casewise.case import Case, Structure
 from casewise.errors import CasewiseError, UsageError
-from casewise.image import Image
 from casewise.lesions.batches import LesionBatches, LesionObjective, SliceSampling
-from casewise.lesions.examinations import Labelled
 from casewise.lesions.prediction import settings_of
 from casewise.lesions.prepared import Slices, prepared
 from casewise.lesions.slices import NONE, preparation
@@ -100,12 +98,12 @@ class Plan:
 
 
 def train_lesions(
-    examinations: Sequence[Labelled],
+    examinations: Sequence[Case],
     name: str,
     plan: Plan | None = None,
     *,
     lesion: Structure | None = None,
-    validation: Sequence[Labelled] = (),
+    validation: Sequence[Case] = (),
     kept: Path | None = None,
     progress: Progress | None = None,
     reading: Callable[[int, int], None] | None = None,
@@ -224,7 +222,7 @@ def train_slices(
     return replace(model, name=start.name, lineage=replace(model.lineage, settings=flat | {"cases": len(keys)}))
 
 
-def told_by(examinations: Sequence[Labelled], sequences: Sequence[str]) -> tuple[int, ...]:
+def told_by(examinations: Sequence[Case], sequences: Sequence[str]) -> tuple[int, ...]:
     """Numbers of the sequences that examinations of every category have; all where no sequence is so common.
 
     One that a category never has would tell the category by being there.
@@ -236,7 +234,7 @@ def told_by(examinations: Sequence[Labelled], sequences: Sequence[str]) -> tuple
     return tuple(common or range(len(sequences)))
 
 
-def _classes(examinations: Sequence[Labelled]) -> tuple[str, ...]:
+def _classes(examinations: Sequence[Case]) -> tuple[str, ...]:
     named = sorted({examination.category for examination in examinations if examination.category})
     if named and any(not examination.category for examination in examinations):
         count = sum(not examination.category for examination in examinations)
@@ -247,7 +245,7 @@ def _classes(examinations: Sequence[Labelled]) -> tuple[str, ...]:
     return (NONE, *(named or ["lesion"]))
 
 
-def _sequences(examinations: Sequence[Labelled]) -> tuple[str, ...]:
+def _sequences(examinations: Sequence[Case]) -> tuple[str, ...]:
     """All that there are, the most frequent first."""
     counts = Counter(name for examination in examinations for name in examination.sequences)
     if not counts:
@@ -269,13 +267,3 @@ def _moved(progress: Progress | None, done: int, total: int) -> Progress | None:
     if progress is None:
         return None
     return lambda step, _, loss: progress(done + step, total, loss)
-
-
-def as_case(examination: Labelled, key: str | None = None) -> Case:
-    """What a training remembers of an examination's image (the first, or the one of a key): not its pixels, which lie in slices."""
-
-    def gone() -> Image:
-        raise CasewiseError("The images of a lesion training are read before it begins.")
-
-    own = key or examination.keys[0]
-    return Case(own, gone, category=examination.category, subject=examination.subject, site=examination.site, name=examination.name)

@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from casewise.case import Case
 from casewise.errors import CasewiseError
 from casewise.image import Box, Image
-from casewise.lesions.examinations import Labelled
 from casewise.lesions.prediction import predict, sequences_of
 from casewise.models.model import Model
 from casewise.models.tasks.lesions import Brightness, Rule
@@ -134,7 +134,7 @@ def chosen(patients: Sequence[Mapping[Cut, Pieces]]) -> Choice:
     return max(choices, key=merit)
 
 
-def fitted(model: Model, examinations: Sequence[Labelled]) -> Model:
+def fitted(model: Model, examinations: Sequence[Case]) -> Model:
     """``model`` with what is best on examinations that it was not trained on; as it is where there are fewer than three volumes.
 
     An examination that cannot be read is left out.
@@ -144,7 +144,8 @@ def fitted(model: Model, examinations: Sequence[Labelled]) -> Model:
     tables: list[dict[Cut, Pieces]] = []
     for examination in examinations:
         try:
-            image, mask = examination.load(names)
+            image, masks = examination.loaded(names)
+            mask = masks.union()
             if image.spatial_dims != 3 or not mask.any() or len(tables) == _MOST:
                 continue
             found = predict(model, image, each=False)

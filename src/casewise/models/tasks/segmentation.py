@@ -37,7 +37,7 @@ class Segmentation(Task):
         for batch in answers(network, parts, self.spec, device):
             for answer in batch.softmax(dim=1):
                 planes.append(parts[len(planes)].restore(answer))
-        return Prediction(self.spec.labels, probabilities=self.spec.preparation.assemble(planes, image))
+        return Prediction(self.spec.labels, probabilities=self.spec.preparation.assemble(planes, image), affine=image.affine)
 
     def samples(self, case: Case, everything: bool = False) -> tuple[Sample, ...]:
         """Slices without any structure are thinned out, unless ``everything`` is asked for."""
