@@ -114,7 +114,7 @@ class Result:
     detects : application → the signs of disease that it looks for, of each that was given the image; None where it does not say.
     segmentation : of a DICOM image, the DICOM SEG that holds all the masks; None where there is none.
     masks : on the image's grid, by name: a finding's label, or ``APPLICATION: LABEL`` where the model outlines a structure of the
-    same label; see :meth:`mask_of`. None where the masks are left to their files.
+    same label; see :meth:`mask_of`. Empty where the masks are left to their files.
     """
 
     image: str
