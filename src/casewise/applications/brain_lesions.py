@@ -93,7 +93,7 @@ class BrainLesions:
 
         absent = image.header.absent
         for number, name in enumerate(wanted):
-            if isinstance(absent, tuple) and name not in absent:
+            if name not in absent:
                 one = Image(image.array[[number]], image.affine, image.header)
                 self._intended.check(one, self.name)
                 check_brain(one, self.name)
@@ -137,7 +137,7 @@ class BrainLesions:
         from casewise import formats
 
         grid = Image(np.zeros((1, *image.spatial_shape), np.uint8), image.affine, image.header)
-        mask = formats.write_mask(self._maps / "lesions.nii.gz", found.mask.astype(np.uint8), grid) if found.lesions else None
+        mask = formats.write_mask(self._maps / "lesions.nii.gz", found.label_map, grid) if found.lesions else None
         files = {}
         for name, values in {"": found.map, **found.maps}.items():
             stem = f"map-{name.replace(' ', '-')}" if name else "map"

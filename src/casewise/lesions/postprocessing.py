@@ -11,6 +11,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from casewise.image import Box, Image
+from casewise.label_map import LabelMap
 from casewise.models.tasks.lesions import Calibration, Rule
 
 Floats = npt.NDArray[np.float32]
@@ -45,8 +46,8 @@ class Lesion:
 class Lesions:
     """sequences : that were there; missing : that the model knows and were not.
 
-    map : (*spatial) float32, 0 to 1, by all sequences together. maps : the same by each sequence alone. mask : (*spatial) bool,
-    what of the map counts as lesions.
+    map : (*spatial) float32, 0 to 1, by all sequences together. maps : the same by each sequence alone. label_map : ``lesions``,
+    what of the map counts as such.
     classes : class → probability, given that there is a lesion, the likeliest first; empty from a regression network, and where no
     sequence that tells the class was there. score : 0 to 1, from a regression network alone. any : the probability of a lesion.
     lesions : the largest first.
@@ -55,12 +56,17 @@ class Lesions:
     sequences: tuple[str, ...]
     missing: tuple[str, ...]
     map: Floats
-    mask: Mask
+    label_map: LabelMap
     maps: Mapping[str, Floats]
     any: float
     classes: Mapping[str, float]
     score: float | None
     lesions: tuple[Lesion, ...]
+
+    @property
+    def mask(self) -> Mask:
+        """(*spatial) bool, on the image's grid."""
+        return self.label_map.union()
 
 
 def outlined(

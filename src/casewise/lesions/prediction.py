@@ -13,6 +13,7 @@ from scipy.ndimage import gaussian_filter1d
 from casewise.device import resolve_device
 from casewise.errors import CasewiseError, ModelError
 from casewise.image import Box, Image
+from casewise.label_map import LabelMap
 from casewise.lesions.postprocessing import Lesions, outlined
 from casewise.lesions.slices import only, scaled, shows, window
 from casewise.models import tasks
@@ -73,7 +74,7 @@ def predict(model: Model, image: Image, device: str = "cpu", *, each: bool = Tru
         tuple(names[n] for n in there),
         tuple(name for n, name in enumerate(names) if n not in there),
         combined,
-        mask,
+        LabelMap.like({"lesions": mask}, image),
         grids if each else {},
         any_lesion,
         told.classes,
