@@ -62,10 +62,12 @@ class LabelMap(Mapping[str, Mask]):
         Raises CasewiseError for a number without a name.
         """
         named = dict(names) if isinstance(names, Mapping) else dict(enumerate(names, start=1))
-        unnamed = sorted(set(np.unique(labels).tolist()) - {0, *named})
-        if unnamed or labels.dtype.kind not in "biu":
-            got = f"the labels {', '.join(map(str, unnamed[:5]))} without a name" if unnamed else f"{labels.dtype}"
-            raise CasewiseError(f"A label map is made of whole numbers, each with a name but 0; got {got}.")
+        if labels.dtype.kind not in "biu":
+            raise CasewiseError(f"A label map is made of whole numbers; got {labels.dtype}.")
+        outside = ~np.isin(labels, [0, *named])
+        if outside.any():
+            unnamed = ", ".join(map(str, np.unique(labels[outside])[:5]))
+            raise CasewiseError(f"Every label of a label map but 0 has a name; got the labels {unnamed} without a name.")
         return cls({name: np.asarray(labels == number) for number, name in named.items()}, affine, labels.shape)
 
     @classmethod
@@ -114,7 +116,8 @@ class LabelMap(Mapping[str, Mask]):
 
     def union(self) -> Mask:
         """(*spatial) bool: where any structure is."""
-        return np.logical_or.reduce([np.zeros(self.spatial_shape, bool), *self.masks.values()])
+        found: Mask = np.logical_or.reduce([np.zeros(self.spatial_shape, bool), *self.masks.values()])
+        return found
 
     def overlaps(self) -> tuple[tuple[str, str], ...]:
         """The pairs of names whose masks share a voxel."""
