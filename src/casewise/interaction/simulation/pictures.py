@@ -12,6 +12,7 @@ from scipy.special import expit
 from torch import Tensor
 from torch.nn import functional
 
+from casewise.image import Box
 from casewise.intensity import unit_range
 from casewise.interaction.crop import WIDENED, Sides, cut
 from casewise.interaction.expected_dice import decided
@@ -219,8 +220,8 @@ class SimulatedUser:
         boxes, factors, voxels = [], [], []
         low, high = np.log(self._sides)
         for mask in truth.numpy():
-            rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-            height, width = float(rows[-1] - rows[0] + 1), float(columns[-1] - columns[0] + 1)
+            around = Box.around(mask) or Box.whole(mask.shape)
+            height, width = (float(side) for side in around.shape)
             native = float(np.exp(self._rng.uniform(low, high)))  # the side, in voxels, that this box is taken to have
             scale = max(height, width) / native
             scales = np.array([scale, scale])
@@ -230,7 +231,8 @@ class SimulatedUser:
             if self._rng.random() < self._habits.far_off:
                 off = self._rng.uniform(0.1, 0.5, 4) * np.array([height, height, width, width])
             off = np.minimum(off, 0.6 * np.array([height, height, width, width]))
-            box = (rows[0] - off[0], rows[-1] + 1 + off[1], columns[0] - off[2], columns[-1] + 1 + off[3])
+            (top, left), (bottom, right) = around.lower, around.upper
+            box = (top - off[0], bottom + off[1], left - off[2], right + off[3])
             boxes.append(tuple(float(side) for side in box))
             factors.append(self._size[0] / (WIDENED * max(box[1] - box[0], box[3] - box[2]) / scale))
             voxels.append([WIDENED * (box[2 * n + 1] - box[2 * n]) / self._size[n] / scales[n] for n in range(2)])
@@ -241,11 +243,9 @@ def _wide(image: npt.NDArray[np.float32], mask: Mask, wide: int, rng: np.random.
     """((1, wide, wide), (wide, wide)): twice the object's box, turned or mirrored, perhaps with its intensities exchanged; as it
     lies without ``rng``.
     """
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
-    windows = []
-    for hits, full in ((rows, mask.shape[0]), (columns, mask.shape[1])):
-        margin = max(6, round(0.5 * (hits[-1] - hits[0] + 1)))
-        windows.append((int(hits[0]) - margin, int(hits[-1]) + 1 + margin, full))
+    box = Box.around(mask) or Box.whole(mask.shape)
+    margins = [max(6, round(0.5 * side)) for side in box.shape]
+    windows = [(lo - n, hi + n, full) for lo, hi, n, full in zip(box.lower, box.upper, margins, mask.shape, strict=True)]
     pads = [(max(0, -low), max(0, high - full)) for low, high, full in windows]
     window = tuple(slice(max(0, low), min(full, high)) for low, high, full in windows)
     picture, labels = np.pad(image[window], pads, mode="edge"), np.pad(mask[window], pads)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from casewise.image import Box
 from casewise.intensity import unit_range
 from casewise.interaction.crop import WIDENED, Sides, cut
 from casewise.interaction.prompt_maps import Guide
@@ -123,14 +124,14 @@ class SimulatedUserInVolumes(SimulatedUser):
         """
         sides: list[float] = []
         longest = 2 if thick else int(self._rng.integers(3))
+        around = Box.around(mask) or Box.whole(mask.shape)
         for axis in range(3):
-            hits = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
-            side = float(hits[-1] - hits[0] + 1)
+            side = float(around.shape[axis])
             # A voxel of the image in those of the wide grid, whose crop of the box becomes the network's grid.
             unit = voxels[axis] * WIDENED * side / grid[axis]
             off = self._rng.integers(0, 3 if axis == longest else 6, 2) * unit
             off = np.minimum(off, 0.4 * side)
-            sides += [float(hits[0] - off[0]), float(hits[-1] + 1 + off[1])]
+            sides += [float(around.lower[axis] - off[0]), float(around.upper[axis] + off[1])]
         return tuple(sides)
 
 
@@ -157,11 +158,10 @@ def _around(
     image: npt.NDArray[np.float32], mask: Mask, wide: tuple[int, int, int], rng: np.random.Generator, turned: bool
 ) -> tuple[Tensor, Tensor, tuple[int, ...]]:
     """((1, *wide), (*wide), voxels a side): twice the object's box, mirrored, perhaps its axes or intensities exchanged."""
-    windows, pads = [], []
+    windows, pads, box = [], [], Box.around(mask) or Box.whole(mask.shape)
     for axis in range(3):
-        hits = np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis)))
-        margin = max(3, round((1 / _FILLED - 1) / 2 * (hits[-1] - hits[0] + 1)))
-        low, high = int(hits[0]) - margin, int(hits[-1]) + 1 + margin
+        margin = max(3, round((1 / _FILLED - 1) / 2 * box.shape[axis]))
+        low, high = box.lower[axis] - margin, box.upper[axis] + margin
         windows.append(slice(max(0, low), min(mask.shape[axis], high)))
         pads.append((max(0, -low), max(0, high - mask.shape[axis])))
     picture, labels = np.pad(image[tuple(windows)], pads, mode="edge"), np.pad(mask[tuple(windows)], pads)
@@ -173,12 +173,12 @@ def _around(
     x = torch.from_numpy(np.ascontiguousarray(scaled))[None, None]
     y = torch.from_numpy(np.ascontiguousarray(labels).astype(np.uint8))[None, None]
     x = functional.interpolate(x, size=wide, mode="trilinear", align_corners=False)[0]
-    found = np.nonzero(labels)
-    return x, functional.interpolate(y, size=wide, mode="nearest-exact")[0, 0], tuple(int(np.ptp(hits)) + 1 for hits in found)
+    sides = (Box.around(labels) or Box.whole(labels.shape)).shape
+    return x, functional.interpolate(y, size=wide, mode="nearest-exact")[0, 0], sides
 
 
 def _scale(mask: Mask, sides: Sides, voxels: Voxels) -> tuple[float, float]:
     """The image's pixels to one of the grid along rows and columns, once the box has the sides it was drawn with."""
-    tight = [int(np.ptp(np.flatnonzero(mask.any(axis=tuple(other for other in range(3) if other != axis))))) + 1 for axis in (0, 1)]
+    tight = (Box.around(mask) or Box.whole(mask.shape)).shape
     rows, columns = ((sides[2 * axis + 1] - sides[2 * axis]) / (tight[axis] * voxels[axis]) for axis in (0, 1))
     return rows, columns
