@@ -1,4 +1,4 @@
-"""What the routing benchmark shows a router: the sets' images as views, each with its source and its part of the split."""
+"""What the routing benchmark gives a router: the sets' images as views, each with its source and its part of the split."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from casewise.routing.degradation import resized
-from casewise.routing.image_sampling import Shown, shown
+from casewise.routing.image_sampling import CaseViews, case_views
 from casewise.routing.views import View, views
 from experiments.routing import SOURCES, Source, cases, parts
 
@@ -18,7 +18,7 @@ class Entry:
     source: Source
     part: str
     name: str
-    trained: Shown
+    trained: CaseViews
     views: list[View]
 
     @property
@@ -41,18 +41,18 @@ def entries(most: int = 1000) -> Iterator[Entry]:
             counts[part] = counts.get(part, 0) + 1
             if counts[part] <= most:
                 image = case.image
-                seen = [resized(view, 256) if max(view.shape) > 256 else view for view in views(image)]
-                yield Entry(source, part, case.name, shown(case, across=True), seen)
+                own = [resized(view, 256) if max(view.shape) > 256 else view for view in views(image)]
+                yield Entry(source, part, case.name, case_views(case, across=True), own)
 
 
 def training(
     found: list[Entry], sources: Collection[tuple[str, str]], categories: Collection[str]
-) -> tuple[list[Shown], list[Shown]]:
+) -> tuple[list[CaseViews], list[CaseViews]]:
     """(training, validation) without the (category, source) pairs ``sources`` and without ``categories``.
 
     Sets whose licence keeps them out of the shipped router are learnt from too: without some sources the others are too few.
     """
-    parted: tuple[list[Shown], list[Shown]] = ([], [])
+    parted: tuple[list[CaseViews], list[CaseViews]] = ([], [])
     for entry in found:
         if entry.key in sources or entry.category in {*categories, "unknown"}:
             continue

@@ -1,7 +1,7 @@
 """The shipped router: ``python -m recipes.router`` trains it and writes ``src/casewise/models/shipped/router``.
 
 Data: only sets that may be used so, but for cardiac MR, of which there is no other (see the card). Of each set a fifth of the
-subjects is kept for ``benchmarks/routing.py`` and never seen here, and a tenth calibrates the probabilities and the threshold.
+subjects is kept for ``benchmarks/routing.py`` and never used here, and a tenth calibrates the probabilities and the threshold.
 """
 
 from __future__ import annotations

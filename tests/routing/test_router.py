@@ -134,8 +134,8 @@ def test_wrong_tags_are_contradicted_visibly(router: Router) -> None:
     assert route.category == "chest-xray"
     assert route.prior.contradicted
     assert "CT HEAD" in route.prior.sentence and "chest-xray" in route.prior.sentence
-    told = route.to_json()["prior"]
-    assert isinstance(told, dict) and told["contradicted"] is True and told["fits"] == ["head-ct"]
+    prior = route.to_json()["prior"]
+    assert isinstance(prior, dict) and prior["contradicted"] is True and prior["fits"] == ["head-ct"]
     assert route.probability < router.route(image("disc", 7), tags=False).probability
 
 

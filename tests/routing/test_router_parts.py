@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from casewise.header import Header
 from casewise.image import Image
-from casewise.routing.calibration import calibration_error, chances, fit_temperature
+from casewise.routing.calibration import calibration_error, fit_temperature, probabilities
 from casewise.routing.classifiers import fit_svm
 from casewise.routing.degradation import degrade
 from casewise.routing.dicom_prior import prior_of
@@ -89,8 +89,8 @@ def test_the_temperature_brings_confidence_to_accuracy() -> None:
     scores[np.arange(4000), labels] += 1.5
     scores *= 7  # far too sure of itself
     right = scores.argmax(axis=1) == labels
-    before = calibration_error(chances(scores).max(axis=1), right)
-    after = calibration_error(chances(scores, fit_temperature(scores, labels)).max(axis=1), right)
+    before = calibration_error(probabilities(scores).max(axis=1), right)
+    after = calibration_error(probabilities(scores, fit_temperature(scores, labels)).max(axis=1), right)
     assert before > 0.15
     assert after < 0.03
 
@@ -99,10 +99,10 @@ def test_one_known_image_in_a_hundred_is_doubted_at_most() -> None:
     rng = np.random.default_rng(0)
     distances, beside, best = rng.gamma(2, 0.05, 2000), rng.normal(-5, 1, 2000), rng.uniform(0.6, 1, 2000)
     doubt = Doubt.fit(distances, beside, best, 2000)
-    chances_of_unknown = np.array([doubt.chance(s) for s in doubt.strangeness(distances, beside)])
-    assert 0.005 <= np.mean(chances_of_unknown > (1 - chances_of_unknown) * best) <= 0.011
-    assert np.median(chances_of_unknown) < 0.05
-    assert doubt.chance(1e9) == pytest.approx(1)
+    probabilities_of_unknown = np.array([doubt.probability(s) for s in doubt.strangeness(distances, beside)])
+    assert 0.005 <= np.mean(probabilities_of_unknown > (1 - probabilities_of_unknown) * best) <= 0.011
+    assert np.median(probabilities_of_unknown) < 0.05
+    assert doubt.probability(1e9) == pytest.approx(1)
 
 
 def test_few_held_out_images_make_a_wider_bound() -> None:
@@ -117,8 +117,8 @@ def test_either_score_alone_can_make_an_image_unknown() -> None:
     distances, beside = rng.gamma(2, 0.05, 2000), rng.normal(-5, 1, 2000)
     doubt = Doubt.fit(distances, beside, np.full(2000, 0.9), 2000)
     far, noise = doubt.strangeness(np.array([2.0, 0.1]), np.array([-5.0, 20.0]))
-    assert doubt.chance(float(far)) > 0.9
-    assert doubt.chance(float(noise)) > 0.9
+    assert doubt.probability(float(far)) > 0.9
+    assert doubt.probability(float(noise)) > 0.9
 
 
 def test_the_networks_odds_are_of_its_last_class_against_the_others() -> None:

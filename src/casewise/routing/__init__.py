@@ -1,4 +1,4 @@
-"""Routing: the pixels say what an image shows, and so which applications look at it."""
+"""Routing: from the pixels, what kind of image it is, and so which applications run on it."""
 
 import lazy_loader
 

@@ -9,7 +9,7 @@ Matrix = npt.NDArray[np.float32]
 _BINS = 15
 
 
-def chances(scores: Matrix, temperature: float = 1.0) -> npt.NDArray[np.float64]:
+def probabilities(scores: Matrix, temperature: float = 1.0) -> npt.NDArray[np.float64]:
     """Softmax of ``scores`` (n, categories) ÷ ``temperature``; every row sums to 1."""
     z = scores.astype(np.float64) / temperature
     z -= z.max(axis=1, keepdims=True)
@@ -25,7 +25,7 @@ def fit_temperature(scores: Matrix, labels: npt.NDArray[np.int64]) -> float:
         return 1.0
 
     def loss(log_temperature: float) -> float:
-        return float(-np.log(chances(scores, np.exp(log_temperature))[np.arange(len(labels)), labels] + 1e-12).mean())
+        return float(-np.log(probabilities(scores, np.exp(log_temperature))[np.arange(len(labels)), labels] + 1e-12).mean())
 
     return float(np.exp(minimize_scalar(loss, bounds=(-4, 3), method="bounded").x))
 

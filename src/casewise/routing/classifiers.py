@@ -1,6 +1,6 @@
 """The two classifiers over a network's features: softmax, the network's own last layer, and a support vector machine.
 
-Both answer scores (n, categories) that :func:`casewise.routing.calibration.chances` turns into probabilities.
+Both give scores (n, categories) that :func:`casewise.routing.calibration.probabilities` turns into probabilities.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Random change of the pictures that a router is trained on, so that it knows anatomy and not a source's size or compression.
 
-Each training picture is brought to a random size, compressed as JPEG of random quality, padded, cropped, turned, inverted and shown
-in another window. ``training.augmentation`` then bends it and changes its brightness anew in every step.
+Each training picture is brought to a random size, compressed as JPEG of random quality, padded, cropped, turned, inverted and
+displayed in another window. ``training.augmentation`` then bends it and changes its brightness anew in every step.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from casewise.routing.views import View, normalised
 
 @dataclass(frozen=True)
 class Degradation:
-    """The chances and bounds of each change.
+    """The probability and bounds of each change.
 
     sizes : the longer edge in pixels, drawn evenly on a log scale. quality : of JPEG. crop : the least share of an edge that is
     left. pad : the largest share of an edge that is added. curve : how far a random curve moves grey values.

@@ -1,4 +1,4 @@
-"""What an image's DICOM tags say that it shows: a prior, which the pixels may contradict.
+"""What kind of image its DICOM tags say it is: a prior, which the pixels may contradict.
 
 Tags are typed by people and copied by machines; a wrong one must not send an image to the wrong applications. A category that the
 tags do not fit keeps ``DISBELIEF`` of its probability, so that pixels that are sure win over tags that are wrong.
@@ -59,13 +59,13 @@ class Prior:
         """The same with the sentence that says whether ``category``, which the router decided for, is what the tags say."""
         if self.fits is None:
             return self
-        told = " ".join(part for part in (self.modality, self.body_part) if part)
+        stated = " ".join(part for part in (self.modality, self.body_part) if part)
         if category == unknown:
-            sentence = f"The tags say {told}; the pixels are unlike any category."
+            sentence = f"The tags say {stated}; the pixels are unlike any category."
             return Prior(self.modality, self.body_part, self.fits, bool(self.fits), sentence)
         if category in self.fits:
-            return Prior(self.modality, self.body_part, self.fits, False, f"The tags say {told}, and the pixels agree.")
-        sentence = f"The tags say {told} and the pixels show {category}: the pixels decided, and the tags may be wrong."
+            return Prior(self.modality, self.body_part, self.fits, False, f"The tags say {stated}, and the pixels agree.")
+        sentence = f"The tags say {stated} and the pixels show {category}: the pixels decided, and the tags may be wrong."
         return Prior(self.modality, self.body_part, self.fits, True, sentence)
 
     def to_json(self) -> dict[str, object]:
@@ -81,7 +81,7 @@ class Prior:
 def prior_of(header: Header, categories: Sequence[str]) -> Prior:
     """What ``modality`` and ``body_part`` of an image's header say about ``categories``.
 
-    A category's name tells its modality and its part (``chest-xray``); of one that does not, the tags say nothing.
+    A category's name gives its modality and its part (``chest-xray``); of one that does not, the tags say nothing.
     """
     modality = _tag(header.modality)
     part = _tag(header.body_part)

@@ -52,7 +52,7 @@ class Examples:
 
     @cached_property
     def _members(self) -> dict[str, set[str]]:
-        """Keys of the archive's images by category, asked once: a call's images are routed to a few of them again and again."""
+        """Keys of the archive's images by category, read once: a call's images are routed to a few of them again and again."""
         members: dict[str, set[str]] = {}
         for record in self._archive.images():
             if record.category is not None:

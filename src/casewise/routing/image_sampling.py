@@ -14,15 +14,15 @@ from casewise.routing.outliers import outlier
 from casewise.routing.route import UNKNOWN
 from casewise.routing.views import View, views
 
-_EDGE = 160  # pixels that are kept of a view in memory; the network sees fewer
+_EDGE = 160  # pixels that are kept of a view in memory; the network takes fewer
 _SLICES = 15
 _AS_IT_IS = 4
 _LEAST = 12  # voxels a slice along another axis needs
 
 
 @dataclass(frozen=True, eq=False)
-class Shown:
-    """What one case shows: its views, and what a split and a balance need to know of it."""
+class CaseViews:
+    """The views of one case, and what a split and a balance need to know of it."""
 
     key: str
     category: str
@@ -31,17 +31,17 @@ class Shown:
     views: tuple[View, ...]
 
 
-def shown(case: Case, across: bool = False) -> Shown:
+def case_views(case: Case, across: bool = False) -> CaseViews:
     """The views of ``case``; with ``across`` those of a volume's two other axes too, since pictures of it may be cut along them."""
     image = case.image
-    seen = views(image, _SLICES)
+    cut = views(image, _SLICES)
     for turned in _turned(image) if across and image.spatial_dims == 3 else ():
-        seen += views(turned, _SLICES // 3)
-    kept = tuple(resized(view, _EDGE) if max(view.shape) > _EDGE else view for view in seen)
-    return Shown(case.key, str(case.category), case.site or "", case.subject or case.key, kept)
+        cut += views(turned, _SLICES // 3)
+    kept = tuple(resized(view, _EDGE) if max(view.shape) > _EDGE else view for view in cut)
+    return CaseViews(case.key, str(case.category), case.site or "", case.subject or case.key, kept)
 
 
-def drawn(pool: Sequence[Shown], classes: Sequence[str], count: int, seed: int, mild: bool = False) -> list[Case]:
+def sampled(pool: Sequence[CaseViews], classes: Sequence[str], count: int, seed: int, mild: bool = False) -> list[Case]:
     """``count`` changed pictures of every class, in turn from each site and within it from each subject; ``unknown`` is made up.
 
     A picture is made when it is first asked for, from its number and ``seed`` alone. One in ``_AS_IT_IS`` is left as it is, since a
@@ -74,9 +74,9 @@ def _maker(given: Sequence[View], real: bool, seed: list[int], mild: bool) -> Ca
     return make
 
 
-def _in_turn(own: Sequence[Shown], count: int, rng: np.random.Generator) -> list[Shown]:
+def _in_turn(own: Sequence[CaseViews], count: int, rng: np.random.Generator) -> list[CaseViews]:
     """Sites weigh by the root of how many subjects they have: a small one is not drowned, nor are its few images all there is."""
-    sites: dict[str, dict[str, list[Shown]]] = {}
+    sites: dict[str, dict[str, list[CaseViews]]] = {}
     for entry in own:
         sites.setdefault(entry.site, {}).setdefault(entry.subject, []).append(entry)
     names = sorted(sites)

@@ -60,7 +60,7 @@ class Doubt:
     def strangeness(self, distance: Array, odds: Array) -> Array:
         return np.asarray(distance + self.weight * np.maximum(0, odds - self.highest))
 
-    def chance(self, strangeness: float) -> float:
+    def probability(self, strangeness: float) -> float:
         return float(logistic((strangeness - self.middle) / self.width))
 
     @classmethod

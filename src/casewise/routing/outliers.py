@@ -1,6 +1,6 @@
 """Pictures of no category, made from the training pictures themselves: they teach a network what *unknown* looks like.
 
-No real image of another kind is used, so that what a router says of one is said of something it has never seen (outlier exposure,
+No real image of another kind is used, so that every such image is new to a router (outlier exposure,
 Hendrycks 2019, with made-up outliers).
 """
 
@@ -46,7 +46,7 @@ def _shuffled(views: Sequence[View], rng: np.random.Generator) -> View:
 
 
 def _crop(views: Sequence[View], rng: np.random.Generator) -> View:
-    """A piece of a picture, too small to tell what it is of."""
+    """A piece of a picture, too small to recognise what it is of."""
     view = resized(_one(views, rng), 256)
     rows, columns = (max(12, round(n * rng.uniform(0.12, 0.3))) for n in view.shape)
     best = None
@@ -58,7 +58,7 @@ def _crop(views: Sequence[View], rng: np.random.Generator) -> View:
 
 
 def _joined(views: Sequence[View], rng: np.random.Generator) -> View:
-    """Two pictures in one: side by side, one above the other, or one seen through the other."""
+    """Two pictures in one: side by side, one above the other, or one blended with the other."""
     first, second = _square(_one(views, rng)), _square(_one(views, rng))
     way = int(rng.integers(3))
     if way == 0:

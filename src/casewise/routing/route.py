@@ -29,7 +29,7 @@ class Route:
     strangeness : how far the image lies from the known ones, of which the probability of ``unknown`` is made; at 1
         it wins over a category that is certain.
     prior : what the DICOM tags said, and whether the pixels contradict them. classifier : ``softmax`` or ``svm``.
-    views : on how many pictures it was judged: 1, or the slices of a volume.
+    views : how many pictures were classified: 1, or the slices of a volume.
     """
 
     category: str

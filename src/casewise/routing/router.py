@@ -13,7 +13,7 @@ import numpy.typing as npt
 from casewise.errors import CasewiseError
 from casewise.image import Image
 from casewise.models.model import Model
-from casewise.routing.calibration import chances
+from casewise.routing.calibration import probabilities
 from casewise.routing.classifiers import Svm, check_classifier
 from casewise.routing.dicom_prior import Prior, prior_of
 from casewise.routing.features import features
@@ -29,8 +29,8 @@ _BLANK = 10.0  # strangeness of an image that shows nothing; from 1 on an image 
 
 
 @dataclass(frozen=True, eq=False)
-class Judgement:
-    """What pictures came to, before tags are asked. known : (n, categories), each row sums to 1. strangeness : (n,)."""
+class PictureScores:
+    """Of pictures, before the tags. known : (n, categories), each row sums to 1. strangeness : (n,)."""
 
     known: npt.NDArray[np.float64]
     strangeness: npt.NDArray[np.float64]
@@ -41,8 +41,8 @@ class Router:
     """A network's features, two classifiers on them, and what is known of the features of known images.
 
     model : a classifier whose classes are the categories and, last, ``unknown``: what it learnt from made-up pictures of nothing.
-    temperatures, doubts : one a classifier, fitted on held-out images. classifier : the one that is asked where none is named.
-    Nothing changes a router; it may be asked by several threads.
+    temperatures, doubts : one a classifier, fitted on held-out images. classifier : the default one.
+    A router is immutable; several threads may use it.
     """
 
     model: Model
@@ -65,7 +65,7 @@ class Router:
 
     @property
     def categories(self) -> tuple[str, ...]:
-        """What it tells apart, ``unknown`` left out."""
+        """The categories that it distinguishes, without ``unknown``."""
         return tuple(name for name in self.model.labels if name != UNKNOWN)
 
     def route(self, image: Image, classifier: str | None = None, *, tags: bool = True, device: str = "cpu") -> Route:
@@ -89,34 +89,34 @@ class Router:
         name = check_classifier(classifier or self.classifier)
         if not images:
             return []
-        pictures = [view for seen in images for view in seen]
+        pictures = [view for own in images for view in own]
         with one_thread() if len(pictures) <= _FEW else nullcontext():
-            judged = self.judge(*features(self.model, pictures, device), name)
-        ends = np.cumsum([len(seen) for seen in images])
+            scored = self.score(*features(self.model, pictures, device), name)
+        ends = np.cumsum([len(own) for own in images])
         routes = []
-        for number, (seen, end) in enumerate(zip(images, ends, strict=True)):
-            own = slice(end - len(seen), end)
-            known, strangeness = judged.known[own].mean(axis=0), float(np.median(judged.strangeness[own]))
-            if not any(float(np.ptp(view)) > 0 for view in seen):  # one value throughout: there is nothing to recognise
+        for number, (own, end) in enumerate(zip(images, ends, strict=True)):
+            place = slice(end - len(own), end)
+            known, strangeness = scored.known[place].mean(axis=0), float(np.median(scored.strangeness[place]))
+            if not any(float(np.ptp(view)) > 0 for view in own):  # one value throughout: there is nothing to recognise
                 strangeness = _BLANK * self.doubts[name].middle
-            routes.append(self._decided(known, strangeness, priors[number] if priors else Prior(), name, len(seen)))
+            routes.append(self._decided(known, strangeness, priors[number] if priors else Prior(), name, len(own)))
         return routes
 
-    def judge(self, found: Matrix, logits: Matrix, classifier: str) -> Judgement:
+    def score(self, found: Matrix, logits: Matrix, classifier: str) -> PictureScores:
         """From features (n, features) and logits (n, classes) of pictures."""
         scores = logits[:, : len(self.categories)] if classifier == "softmax" else self.svm.scores(found)
         strangeness = self.doubts[classifier].strangeness(self.neighbours.distances(found), odds(logits))
-        return Judgement(chances(scores, self.temperatures[classifier]), strangeness)
+        return PictureScores(probabilities(scores, self.temperatures[classifier]), strangeness)
 
     def _decided(self, known: npt.NDArray[np.float64], strangeness: float, prior: Prior, classifier: str, count: int) -> Route:
         doubt = self.doubts[classifier]
-        unknown = doubt.chance(strangeness)
+        unknown = doubt.probability(strangeness)
         raw = {UNKNOWN: unknown} | {
-            name: float((1 - unknown) * chance) * prior.weight(name) for name, chance in zip(self.categories, known, strict=True)
+            name: float((1 - unknown) * share) * prior.weight(name) for name, share in zip(self.categories, known, strict=True)
         }
         total = sum(raw.values())
         if not np.isfinite(total) or total <= 0:
-            msg = "The router's network answers no numbers for this image; it is damaged, or the image's values are far too large."
+            msg = "The router's network gives no numbers for this image; it is damaged, or the image's values are far too large."
             raise CasewiseError(msg)
         scores = [Score(name, value / total) for name, value in raw.items()]
         return Route.of(scores, strangeness / doubt.middle, prior, classifier, count)

@@ -15,10 +15,10 @@ from casewise.errors import CasewiseError
 from casewise.models.model import Model
 from casewise.models.preparation import Preparation
 from casewise.models.spec import Spec
-from casewise.routing.calibration import calibration_error, chances, fit_temperature
+from casewise.routing.calibration import calibration_error, fit_temperature, probabilities
 from casewise.routing.classifiers import CLASSIFIERS, check_classifier, fit_svm
 from casewise.routing.features import features
-from casewise.routing.image_sampling import Shown, drawn, shown
+from casewise.routing.image_sampling import CaseViews, case_views, sampled
 from casewise.routing.out_of_distribution import Doubt, Neighbours, odds
 from casewise.routing.route import UNKNOWN
 from casewise.routing.router import Router
@@ -33,10 +33,10 @@ SETTINGS = Settings(steps=3000, batch=32, rate=2e-3, augmentation="light")
 
 @dataclass(frozen=True)
 class Plan:
-    """size : edge of the network's input. channels : of its levels. pictures : changed pictures drawn of each category.
+    """size : edge of the network's input. channels : of its levels. pictures : changed pictures sampled of each category.
 
     bank : pictures of each category whose features are kept, half of them unchanged. held_out : pictures of each category
-    that temperatures and thresholds are fitted on. classifier : the one asked by default. kernel : of the support vector machine.
+    that temperatures and thresholds are fitted on. classifier : the default one. kernel : of the support vector machine.
     """
 
     size: int = 64
@@ -76,8 +76,8 @@ def train_router(
 
 
 def router_of(
-    pool: Sequence[Shown],
-    aside: Sequence[Shown],
+    pool: Sequence[CaseViews],
+    aside: Sequence[CaseViews],
     name: str,
     *,
     plan: Plan,
@@ -100,17 +100,17 @@ def _categories(cases: Sequence[Case]) -> tuple[str, ...]:
     return tuple(sorted(counts))
 
 
-def _read(cases: Sequence[Case], categories: Sequence[str], across: bool, told: Callable[[int], None]) -> list[Shown]:
-    seen = []
+def _read(cases: Sequence[Case], categories: Sequence[str], across: bool, progress: Callable[[int], None]) -> list[CaseViews]:
+    read = []
     for number, case in enumerate(cases, start=1):
         if case.category in categories:
-            seen.append(shown(case, across))
-        told(number)
-    return seen
+            read.append(case_views(case, across))
+        progress(number)
+    return read
 
 
 def _network(
-    pool: Sequence[Shown],
+    pool: Sequence[CaseViews],
     categories: Sequence[str],
     name: str,
     plan: Plan,
@@ -121,14 +121,14 @@ def _network(
     classes = (*categories, UNKNOWN)
     network = {"kind": "classifier", "channels": list(plan.channels), "patch": 2}
     start = Model.initial(name, Spec("classification", network, Preparation(size=(plan.size,) * 2), classes=classes), settings.seed)
-    seen = -(-settings.steps * settings.batch // len(classes))  # no more than the network will be shown
-    pictures = drawn(pool, classes, min(plan.pictures, seen), settings.seed)
+    needed = -(-settings.steps * settings.batch // len(classes))  # no more than the steps take
+    pictures = sampled(pool, classes, min(plan.pictures, needed), settings.seed)
     made = fit(start, pictures, settings=settings, method="initial", name=name, checkpoint=checkpoint, progress=progress)
     keys = frozenset(entry.key for entry in pool)  # the made-up pictures are of nobody
     return Model(made.name, made.spec, made.weights, replace(made.lineage, trained_on=keys))
 
 
-def _assembled(model: Model, pool: Sequence[Shown], aside: Sequence[Shown], plan: Plan, settings: Settings) -> Router:
+def _assembled(model: Model, pool: Sequence[CaseViews], aside: Sequence[CaseViews], plan: Plan, settings: Settings) -> Router:
     categories = [label for label in model.labels if label != UNKNOWN]
     device = "cpu"
     known, labels = _pictures(pool, categories, plan.bank, settings.seed + 1)
@@ -143,7 +143,7 @@ def _assembled(model: Model, pool: Sequence[Shown], aside: Sequence[Shown], plan
     for name in CLASSIFIERS:
         scores = logits[:, : len(categories)] if name == "softmax" else svm.scores(found)
         temperatures[name] = fit_temperature(scores[plain], truth[plain])
-        sure = chances(scores, temperatures[name])
+        sure = probabilities(scores, temperatures[name])
         doubts[name] = Doubt.fit(distances[plain], odds(logits)[plain], sure.max(axis=1)[plain], images)
         right = sure.argmax(axis=1) == truth
         measures[f"{name}_accuracy"] = float(np.mean([right[plain & (truth == n)].mean() for n in np.unique(truth)]))
@@ -152,10 +152,12 @@ def _assembled(model: Model, pool: Sequence[Shown], aside: Sequence[Shown], plan
     return Router(model, svm, neighbours, temperatures, doubts, plan.classifier, measures)
 
 
-def _pictures(pool: Sequence[Shown], categories: Sequence[str], count: int, seed: int) -> tuple[list[View], npt.NDArray[np.int64]]:
+def _pictures(
+    pool: Sequence[CaseViews], categories: Sequence[str], count: int, seed: int
+) -> tuple[list[View], npt.NDArray[np.int64]]:
     """Pictures of each category that ``pool`` has, unchanged and changed ones in turn, and the numbers of their categories."""
     there = [name for name in categories if any(entry.category == name for entry in pool)]
-    kinds = [drawn(pool, there, count // 2, seed, mild) for mild in (True, False)]
+    kinds = [sampled(pool, there, count // 2, seed, mild) for mild in (True, False)]
     cases = [case for pair in zip(*kinds, strict=True) for case in pair]
     pictures = [np.asarray(case.image.array[0], np.float32) for case in cases]
     for number in range(2, len(pictures), 8):  # a quarter of the unchanged ones in the other polarity, which says nothing either

@@ -1,8 +1,8 @@
 """What the router looks at: an image as a few grey pictures in 0…1, freed of what says nothing about its content.
 
-Size, padding, bit depth and window differ from source to source while the anatomy stays; a router that saw them would know the
+Size, padding, bit depth and window differ from source to source while the anatomy stays; a router that took them in would know the
 source and not the image. So every view is brought to its own contrast, its empty border is cut off, and it is made no larger than
-``EDGE`` pixels before a network sees it.
+``EDGE`` pixels before a network takes it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from casewise.intensity import percentile_range, rescaled
 View = npt.NDArray[np.float32]
 SLICES = 9  # of a volume
 EDGE = 256
-HU_WINDOW = (-160.0, 240.0)  # soft tissue: what CT pictures of most kinds are shown in
+HU_WINDOW = (-160.0, 240.0)  # soft tissue: what CT pictures of most kinds are displayed in
 _ENDS = 0.15  # the share of a volume's slices at either end that shows little of what it is of
 _NOTHING_HU, _AIR_HU, _FAT_HU = -4096.0, -500.0, -100.0  # padding may lie below air; a body does not lie below fat
 _EMPTY = 0.06  # a border line whose values differ by no more than this shows nothing
