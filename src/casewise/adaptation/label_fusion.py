@@ -88,7 +88,7 @@ def vote(model: Model, image: Image, cases: Sequence[Case], settings: Voting | N
     planes = [part.restore(plane) for part, plane in zip(parts, chances.unbind(-1) if sliced else [chances], strict=True)]
     answer = model.spec.preparation.assemble(planes, image)
     used, reason = _judged(len(voters), agreement, average, bool(chances[1:].sum(dim=0).max() > _SEEN), settings)
-    prediction = Prediction(model.labels, probabilities=answer)
+    prediction = Prediction(model.labels, probabilities=answer, affine=image.affine)
     return Vote(used, reason, prediction, tuple(voters), agreement, average, settings.weight)
 
 
