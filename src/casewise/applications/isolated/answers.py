@@ -5,8 +5,13 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
 
 from casewise.applications.outcome import ApplicationError
 from casewise.errors import CasewiseError
@@ -18,6 +23,9 @@ MOST_BYTES = 8 * 1024 * 1024
 _MOST_FINDINGS, _MOST_MEASURES, _LONGEST = 10_000, 200, 200
 _NOTIFICATION = "__mercure_notification"
 _PRIVATE = "__mercure_"
+_Name = Annotated[str, Meta(min_length=1, max_length=_LONGEST)]
+_Number = Annotated[float, Meta(ge=-1e300, le=1e300)]  # neither infinite nor NaN
+_Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 def parse(content: bytes, name: str) -> object:
@@ -115,30 +123,68 @@ def place_of(path: str, folder: Path, files: Collection[tuple[str, ...]]) -> tup
     return place
 
 
+class _Answer(msgspec.Struct):
+    """A finding as an application writes it; what else it writes is passed over."""
+
+    label: Annotated[str, Meta(max_length=_LONGEST)]
+    region: Annotated[str, Meta(max_length=_LONGEST)] | None = None
+    probability: _Share | None = None
+    box: list[tuple[int, int]] | None = None
+    mask: str | None = None
+    map: str | None = None
+    measures: Annotated[dict[_Name, _Number], Meta(max_length=_MOST_MEASURES)] | None = None
+    kind: Literal["finding", "absent", "measure", "quality"] | None = None
+    scores: Annotated[dict[_Name, _Share], Meta(max_length=_MOST_MEASURES)] | None = None
+
+
+_ALLOWED = {
+    "label": f"is a text of 1 to {_LONGEST} characters",
+    "region": f"is a text of 1 to {_LONGEST} characters",
+    "probability": "is a number from 0 to 1",
+    "mask": "is the name of a file",
+    "map": "is the name of a file",
+    "measures": f"is an object of at most {_MOST_MEASURES} names, each with a finite number",
+    "kind": f"are {', '.join(KINDS)}",
+    "scores": "are names with numbers from 0 to 1",
+}
+
+
 def _finding(item: object, application: str, grid: Sequence[int], folder: Path, there: Collection[tuple[str, ...]]) -> Finding:
     if not isinstance(item, dict):
         raise ApplicationError(f"is {_kind(item)}, where an object with a label is allowed")
-    label, region = _text(item.get("label"), "label"), _text(item.get("region") or "-", "region")
-    files = {key: _file(item.get(key), key, folder, there) for key in ("mask", "map")}
+    try:
+        found = msgspec.convert(item, _Answer)
+    except msgspec.ValidationError as error:
+        place = re.search(r"(?:\$\.|field `)(\w+)", str(error))
+        raise _refused(item, place[1] if place else "label", grid) from error
+    for key, text in {"label": found.label, "region": found.region or "-"}.items():
+        if not _is_text(text) or not clean(text):
+            raise _refused(item, key, grid)
+    for key, named in {"measures": found.measures, "scores": found.scores}.items():
+        if not all(map(_is_text, named or {})):
+            raise _refused(item, key, grid)
+    box = found.box
+    if box is not None and (len(box) != len(grid) or not all(0 <= lo < hi <= n for (lo, hi), n in zip(box, grid, strict=True))):
+        raise _refused(item, "box", grid)
+    mask, heat = (None if path is None else folder.joinpath(*place_of(path, folder, there)) for path in (found.mask, found.map))
     return Finding(
         application,
-        label,
-        _probability(item.get("probability")),
-        region if item.get("region") else None,
-        _box(item.get("box"), grid),
-        files["mask"],
-        files["map"],
-        _measures(item.get("measures")),
-        _finding_kind(item.get("kind")),
-        _scores(item.get("scores")),
+        clean(found.label),
+        found.probability,
+        clean(found.region) if found.region else None,
+        None if box is None else Box(tuple(lo for lo, _ in box), tuple(hi for _, hi in box)),
+        mask,
+        heat,
+        found.measures or {},
+        found.kind or FINDING,
+        found.scores or {},
     )
 
 
-def _text(value: object, key: str) -> str:
-    """A name on one line, without signs that cannot be displayed."""
-    if not isinstance(value, str) or not _is_text(value) or len(value) > _LONGEST or not clean(value):
-        raise ApplicationError(f"has the {key} {_shown(value)}; allowed is a text of 1 to {_LONGEST} characters")
-    return clean(value)
+def _refused(item: Mapping[str, object], key: str, grid: Sequence[int]) -> ApplicationError:
+    sides = ", ".join(f"[lower, upper] within 0 to {side}" for side in grid)
+    allowed = {**_ALLOWED, "box": f"are whole numbers {sides}, lower below upper"}[key]
+    return ApplicationError(f"has the {key} {_shown(item.get(key))}; allowed {allowed}")
 
 
 def _is_text(value: str) -> bool:
@@ -148,63 +194,6 @@ def _is_text(value: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _file(value: object, key: str, folder: Path, there: Collection[tuple[str, ...]]) -> Path | None:
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        raise ApplicationError(f"has the {key} {_shown(value)}; allowed is the name of a file")
-    return folder.joinpath(*place_of(value, folder, there))
-
-
-def _probability(value: object) -> float | None:
-    if value is None:
-        return None
-    if not _is_number(value) or not 0 <= value <= 1:  # type: ignore[operator]
-        raise ApplicationError(f"has the probability {_shown(value)}; allowed is a number from 0 to 1")
-    return float(value)  # type: ignore[arg-type]
-
-
-def _box(value: object, grid: Sequence[int]) -> Box | None:
-    if value is None:
-        return None
-    wanted = ", ".join(f"[lower, upper] within 0 to {side}" for side in grid)
-    wrong = ApplicationError(f"has the box {_shown(value)}; allowed are whole numbers {wanted}, lower below upper")
-    if not isinstance(value, list) or len(value) != len(grid):
-        raise wrong
-    for pair, side in zip(value, grid, strict=True):
-        if not isinstance(pair, list) or len(pair) != 2 or not all(type(edge) is int for edge in pair):
-            raise wrong
-        if not 0 <= pair[0] < pair[1] <= side:
-            raise wrong
-    return Box(tuple(pair[0] for pair in value), tuple(pair[1] for pair in value))
-
-
-def _measures(value: object) -> dict[str, float]:
-    if value is None:
-        return {}
-    if not isinstance(value, dict) or len(value) > _MOST_MEASURES:
-        raise ApplicationError(f"has the measures {_shown(value)}; allowed is an object of at most {_MOST_MEASURES} named numbers")
-    for name, number in value.items():
-        if not isinstance(name, str) or not name or len(name) > _LONGEST or not _is_text(name) or not _is_number(number):
-            raise ApplicationError(f"has the measure {_shown(name)} = {_shown(number)}; allowed are names with finite numbers")
-    return {name: float(number) for name, number in value.items()}
-
-
-def _finding_kind(value: object) -> str:
-    if value is None:
-        return FINDING
-    if value not in KINDS:
-        raise ApplicationError(f"has the kind {_shown(value)}; allowed are {', '.join(KINDS)}")
-    return str(value)
-
-
-def _scores(value: object) -> dict[str, float]:
-    scores = _measures(value)
-    if any(not 0 <= score <= 1 for score in scores.values()):
-        raise ApplicationError(f"has the scores {_shown(value)}; allowed are names with numbers from 0 to 1")
-    return scores
 
 
 def _flatten(name: str, value: object, measures: dict[str, float], notes: list[str], depth: int = 0) -> None:
@@ -222,9 +211,10 @@ def _flatten(name: str, value: object, measures: dict[str, float], notes: list[s
 
 
 def _notes(value: object) -> list[str]:
-    if not isinstance(value, list) or not all(isinstance(note, str) for note in value):
-        raise ApplicationError(f"the notes of its {RESULT} are {_shown(value)}, where a list of texts is allowed")
-    return [clean(note) for note in value[:_MOST_MEASURES]]
+    try:
+        return [clean(note) for note in msgspec.convert(value, list[str])[:_MOST_MEASURES]]
+    except msgspec.ValidationError as error:
+        raise ApplicationError(f"the notes of its {RESULT} are {_shown(value)}, where a list of texts is allowed") from error
 
 
 def _is_number(value: object) -> bool:
