@@ -86,7 +86,7 @@ def judged(films: Sequence[Radiograph], found: Found) -> Found:
         x = np.concatenate([cues(found[film.name][:CANDIDATES], lungs_of(film.regions), PIXEL_MM) for film in others])
         judge = regressed(x, np.concatenate([_right(film, found[film.name][:CANDIDATES]) for film in others]))
         for film in (films[number] for number in fold):
-            again[film.name] = judge.judged(found[film.name], lungs_of(film.regions), PIXEL_MM)
+            again[film.name] = judge.rescored(found[film.name], lungs_of(film.regions), PIXEL_MM)
     return again
 
 

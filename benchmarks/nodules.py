@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks import driver
 from benchmarks.tables import measured, spread, table
-from casewise.chest.nodules.false_positive_reduction import CANDIDATES, MOST, Judge
+from casewise.chest.nodules.false_positive_reduction import CANDIDATES, MOST, FalsePositiveReducer
 from casewise.chest.nodules.froc import sensitivity
 from experiments.nodules import second_look
 from experiments.nodules.films import films
@@ -41,7 +41,7 @@ SHIPPED = "shipped"
 
 
 @cache
-def _everything() -> tuple[dict[str, list[Row]], Judge]:
+def _everything() -> tuple[dict[str, list[Row]], FalsePositiveReducer]:
     return film_rows(films())
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from casewise.chest.nodules.false_positive_reduction import Judge
+from casewise.chest.nodules.false_positive_reduction import FalsePositiveReducer
 from casewise.chest.nodules.froc import RATES, sensitivity
 from casewise.models import Model
 from casewise.statistics import paired_bootstrap
@@ -32,7 +32,7 @@ def main(options: Namespace) -> None:
     ship(with_judge(model, judge), "irregularities", rows(found[CROSSED]), options.output)
 
 
-def with_judge(model: Model, judge: Judge) -> Model:
+def with_judge(model: Model, judge: FalsePositiveReducer) -> Model:
     described = replace(model.spec, network={**model.spec.network, **judge.settings()})
     return replace(model, spec=described, weights={**model.weights, **judge.tensors()})
 

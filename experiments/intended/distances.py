@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from casewise.applications.intended import Matrix, features_of, shown
+from casewise.applications.intended import Matrix, features_of, informative_views
 from casewise.image import Image
 from casewise.routing.out_of_distribution import Neighbours, unit
 from casewise.routing.views import View
@@ -31,7 +31,7 @@ class Kind:
     turned: bool = False
 
     def features(self, image: Image) -> Matrix:
-        views = shown(image, self.every)
+        views = informative_views(image, self.every)
         return features_of([pose for view in views for pose in (poses(view) if self.turned else [view])])
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from casewise import formats
-from casewise.applications.intended import Matrix, features_of, shown
+from casewise.applications.intended import Matrix, features_of, informative_views
 from casewise.errors import CasewiseError
 from casewise.formats.found import Found
 from casewise.image import Image
@@ -113,7 +113,7 @@ def _foreign() -> tuple[Shown, ...]:
         found = []
         for source, name, image in foreign_images():
             try:
-                found.append((source, name, image.spatial_dims == 3, features_of(shown(image))))
+                found.append((source, name, image.spatial_dims == 3, features_of(informative_views(image))))
             except CasewiseError:
                 continue  # it shows nothing: refused by every application
         about = json.dumps([(source, name, volume, len(views)) for source, name, volume, views in found])

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from casewise.chest.nodules.false_positive_reduction import Judge
+from casewise.chest.nodules.false_positive_reduction import FalsePositiveReducer
 from casewise.chest.nodules.froc import Outcome
 from casewise.statistics import auc
 from experiments.nodules.films import SITES, Film, found_in
@@ -15,7 +15,7 @@ from experiments.nodules.second_look import Founds, Row, chosen, folds, rest, ro
 CROSSED, ALONE = "crossed", "jsrt alone"
 
 
-def measured(every: Sequence[Film]) -> tuple[dict[str, list[Row]], Judge]:
+def measured(every: Sequence[Film]) -> tuple[dict[str, list[Row]], FalsePositiveReducer]:
     """(rows by protocol, the judge that is shipped)."""
     founds: Founds = {film.name: found for film in every if (found := found_in(film)) is not None}
     known = [film for film in every if film.name in founds]

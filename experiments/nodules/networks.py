@@ -15,7 +15,7 @@ from torch import Tensor
 
 from casewise.case import Case
 from casewise.chest.nodules.box_fusion import Detection, fused
-from casewise.chest.nodules.detector import told
+from casewise.chest.nodules.detector import detections_in
 from casewise.chest.nodules.training import Examples, FocalObjective, joined, spec
 from casewise.chest.nodules.views import PIXEL_MM, View, views
 from casewise.chest.segments import chest_segments
@@ -96,7 +96,7 @@ def seen(film: Radiograph) -> list[View]:
 
 def found_by(models: Sequence[Model], film: Radiograph) -> list[list[Detection]]:
     """What each model finds in a radiograph, merged."""
-    return [fused(found)[:KEPT] for found in told([model.ready("cpu") for model in models], seen(film))]
+    return [fused(found)[:KEPT] for found in detections_in([model.ready("cpu") for model in models], seen(film))]
 
 
 Found = dict[str, list[Detection]]  # film → what is found in it

@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
 from casewise.chest.nodules.box_fusion import Detection
-from casewise.chest.nodules.false_positive_reduction import CANDIDATES, MOST, Judge, cues
+from casewise.chest.nodules.false_positive_reduction import CANDIDATES, MOST, FalsePositiveReducer, cues
 from casewise.chest.nodules.films import Marks, marks_among
 from casewise.chest.nodules.froc import outcome
 from experiments.nodules.films import Film, Found
@@ -36,7 +36,7 @@ def rest(parts: Sequence[Sequence[Film]], number: int) -> list[Film]:
     return [film for other, part in enumerate(parts) if other != number for film in part]
 
 
-def fitted(films: Sequence[Film], found: Founds) -> Judge:
+def fitted(films: Sequence[Film], found: Founds) -> FalsePositiveReducer:
     """The second look learnt from the strongest candidates of ``films``; it reports all of them."""
     x, right = [], []
     for film in films:
@@ -47,12 +47,12 @@ def fitted(films: Sequence[Film], found: Founds) -> Judge:
     return regressed(np.concatenate(x), np.concatenate(right))
 
 
-def regressed(x: np.ndarray, right: np.ndarray) -> Judge:
+def regressed(x: np.ndarray, right: np.ndarray) -> FalsePositiveReducer:
     """A logistic regression of candidates' cues (n, cues) on whether each hits a nodule."""
     scaler = StandardScaler().fit(x)
     fit = LogisticRegression(C=STRENGTH, max_iter=1000).fit(scaler.transform(x), right)
     weights = fit.coef_[0] / scaler.scale_
-    return Judge(tuple(float(weight) for weight in weights), float(fit.intercept_[0] - weights @ scaler.mean_))
+    return FalsePositiveReducer(tuple(float(weight) for weight in weights), float(fit.intercept_[0] - weights @ scaler.mean_))
 
 
 def _hits(one: Detection, film: Film) -> bool:
@@ -90,17 +90,17 @@ def crossed(films: Sequence[Film], found: Founds) -> dict[str, list[Detection]]:
     parts = folds(films)
     for number, part in enumerate(parts):
         judge = fitted(rest(parts, number), found)
-        said |= {film.name: _marks(film, found, judge).judged for film in part}
+        said |= {film.name: _marks(film, found, judge).candidates for film in part}
     return said
 
 
-def chosen(films: Sequence[Film], found: Founds) -> Judge:
+def chosen(films: Sequence[Film], found: Founds) -> FalsePositiveReducer:
     """A judge fitted on ``films``, its thresholds chosen by folds within them."""
     film_from, mark_from = thresholds(films, crossed(films, found))
     return replace(fitted(films, found), film_from=film_from, mark_from=mark_from)
 
 
-def _marks(film: Film, found: Founds, judge: Judge) -> Marks:
+def _marks(film: Film, found: Founds, judge: FalsePositiveReducer) -> Marks:
     here = found[film.name]
     return marks_among(here.found, here.lungs, here.millimetres, judge)
 
@@ -128,13 +128,13 @@ class Row:
     shipped: tuple[tuple[float, float, float], ...]
 
 
-def row(film: Film, found: Founds, judge: Judge, shipped: Judge, learnt_from: bool) -> Row:
+def row(film: Film, found: Founds, judge: FalsePositiveReducer, shipped: FalsePositiveReducer, learnt_from: bool) -> Row:
     nodule = next(((one.row, one.column, one.diameter_mm, one.subtlety) for one in film.nodules), None)
     known = (film.name, film.site, nodule, learnt_from, film.name not in found, judge.film_from, judge.mark_from)
     if film.name not in found:
         return Row(*known, None if nodule is None else -1.0, (), (), ())
     said = _marks(film, found, judge)
-    measured = outcome(said.judged, film.targets)
+    measured = outcome(said.candidates, film.targets)
     hit = float(measured.hits[0]) if len(measured.hits) else None
     marks = tuple((one.row, one.column, one.probability, _hits(one, film)) for one in said.reported)
     whole = tuple((one.row, one.column, one.probability) for one in _marks(film, found, shipped).reported)

@@ -12,7 +12,7 @@ from casewise import chest, formats
 from casewise.applications import chest_regions
 from casewise.applications.builtin import BUILT_IN
 from casewise.applications.declared import Declared, PythonRun
-from casewise.applications.outcome import Done, Job, Ran
+from casewise.applications.outcome import Done, Job, JobResult
 from casewise.applications.registry import Registry
 from casewise.applications.runner import Runner
 from casewise.chest.region_codec import packed, unpacked
@@ -28,13 +28,13 @@ def declared(name: str, target: str = "Sharing", own: bool = True, **settings: o
     return Declared(name, ("*",), ("f",), PythonRun(f"{HERE}:{target}"), "", settings, 20, own=own)
 
 
-def run(path: Path, *applications: Declared, workers: int = 2) -> Ran:
+def run(path: Path, *applications: Declared, workers: int = 2) -> JobResult:
     with Runner(workers=workers) as runner:
         (ran,) = runner.run([Job(path, formats.read(path), applications, path.parent.parent / "out")])
     return ran
 
 
-def measured(ran: Ran, name: str) -> list[float]:
+def measured(ran: JobResult, name: str) -> list[float]:
     return [finding.measures[name] for finding in ran.findings]
 
 

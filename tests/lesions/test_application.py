@@ -61,10 +61,10 @@ def test_missing_sequences_are_named_and_what_cannot_be_told_is_said(folder: Pat
     application = BrainLesions("cpu", None, folder)
     image, _ = brain(41, LARGE)
     application.analyze(Image(image.array[:1], image.affine, Header(sequences=("FLAIR",))))
-    assert application.notes == ["Judged by FLAIR; missing: T1."]
+    assert application.notes == ["Predicted from FLAIR; missing: T1."]
     array = np.stack([np.zeros_like(image.array[0]), image.array[1]])
     findings = application.analyze(replace(image, array=array, header=Header(sequences=("FLAIR", "T1"), absent=("FLAIR",))))
-    assert application.notes[0] == "Judged by T1; missing: FLAIR."
+    assert application.notes[0] == "Predicted from T1; missing: FLAIR."
     assert "large" not in [finding.label for finding in findings]
 
 
@@ -77,7 +77,7 @@ def test_a_single_volume_is_taken_for_what_its_header_says(folder: Path) -> None
     assert application.notes[0] == "Taken for FLAIR by the name of its file."
     for described in ("", "ep2d_diff_b1000"):
         assert application.analyze(replace(image, header=Header(sequence=described))) == []
-        assert application.notes == ["Which sequence this is nobody said; name it by --sequence, such as FLAIR=FILE."]
+        assert application.notes == ["The sequence of this image is not known; name it by --sequence, such as FLAIR=FILE."]
 
 
 def test_a_picture_another_model_and_none_of_the_sequences_are_refused(folder: Path, tmp_path: Path) -> None:

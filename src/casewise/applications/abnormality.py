@@ -14,13 +14,13 @@ from casewise.finding import Finding
 from casewise.image import Image
 
 if TYPE_CHECKING:
-    from casewise.abnormality.differences import Abnormality as Judged
+    from casewise.abnormality.differences import Abnormality as Compared
     from casewise.models import Model
 
 NAME = "abnormality"
 BRAIN, CHEST = "brain", "chest"
 KINDS = (BRAIN, CHEST)
-_APART_MM = 3.0  # between the slices of a volume that are judged
+_APART_MM = 3.0  # between the slices of a volume that are compared
 
 Floats = npt.NDArray[np.float32]
 
@@ -54,10 +54,10 @@ class Abnormality:
         kind = kind_of(image)
         self.notes = []
         model = load(f"{NAME}_{kind}")
-        judged = self._brain(model, image) if kind == BRAIN else self._chest(model, image)
-        return [self._whole(judged, model, self._written(judged, image)), *self._parts(judged, model)]
+        compared = self._brain(model, image) if kind == BRAIN else self._chest(model, image)
+        return [self._whole(compared, model, self._written(compared, image)), *self._parts(compared, model)]
 
-    def _brain(self, model: Model, image: Image) -> Judged:
+    def _brain(self, model: Model, image: Image) -> Compared:
         from casewise.abnormality.differences import abnormality
         from casewise.applications.brain import check_brain
         from casewise.applications.intended import Intended
@@ -72,7 +72,7 @@ class Abnormality:
             check_brain(image, self.name)
         return abnormality(model, image, self._device, apart_mm=_APART_MM)
 
-    def _chest(self, model: Model, image: Image) -> Judged:
+    def _chest(self, model: Model, image: Image) -> Compared:
         from casewise.abnormality.differences import abnormality
         from casewise.applications.chest_regions import chest_regions
         from casewise.chest.region import LEFT_LUNG, RIGHT_LUNG
@@ -88,29 +88,29 @@ class Abnormality:
         ends = float(grey.max() + grey.min())
         plane = np.ascontiguousarray(pose.upright(ends - grey if pose.inverted else grey))
         within = np.ascontiguousarray(pose.upright(np.logical_or.reduce(lungs)))
-        judged = abnormality(model, Image(plane[None]), self._device, within)
-        slope, shift = judged.scale
-        turned = judged.turned(lambda values: np.ascontiguousarray(pose.back(values)))
+        compared = abnormality(model, Image(plane[None]), self._device, within)
+        slope, shift = compared.scale
+        turned = compared.turned(lambda values: np.ascontiguousarray(pose.back(values)))
         return replace(turned, scale=(-slope, ends - shift) if pose.inverted else (slope, shift))
 
-    def _whole(self, judged: Judged, model: Model, path: Path | None) -> Finding:
+    def _whole(self, compared: Compared, model: Model, path: Path | None) -> Finding:
         from casewise.abnormality.differences import settings_of
 
         usual = settings_of(model).normal
-        measures = {"difference_times": round(judged.score, 3)}
+        measures = {"difference_times": round(compared.score, 3)}
         if usual:
-            measures["normal_images_below_percent"] = round(100 * float(np.mean(np.asarray(usual) < judged.score)), 1)
+            measures["normal_images_below_percent"] = round(100 * float(np.mean(np.asarray(usual) < compared.score)), 1)
         return Finding(self.name, NAME, map=path, measures=measures)
 
-    def _parts(self, judged: Judged, model: Model) -> list[Finding]:
+    def _parts(self, compared: Compared, model: Model) -> list[Finding]:
         from casewise.abnormality.differences import findings, settings_of
 
         threshold = settings_of(model).threshold
         if threshold is None:
             raise ModelError(f"Model {model.name} has no threshold above which a part is abnormal; train it by its recipe.")
-        return findings(judged, threshold)
+        return findings(compared, threshold)
 
-    def _written(self, judged: Judged, image: Image) -> Path | None:
+    def _written(self, compared: Compared, image: Image) -> Path | None:
         """The map and, beside it, the synthesised image; a picture's map in grey levels, 255 the largest difference."""
         if self._maps is None:
             return None
@@ -118,15 +118,15 @@ class Abnormality:
 
         suffix = mask_suffix(image)
         grid = Image(np.zeros((1, *image.spatial_shape), np.uint8), image.affine, image.header)
-        synthesised = judged.in_intensities_of(image)
+        synthesised = compared.in_intensities_of(image)
         if image.spatial_dims == 2 and suffix in (".png", ".tif"):
-            heat = np.rint(255 * judged.map / max(float(judged.map.max()), 1e-6)).astype(np.uint8)
+            heat = np.rint(255 * compared.map / max(float(compared.map.max()), 1e-6)).astype(np.uint8)
             eight = image.array.dtype == np.uint8
             kept = np.clip(np.rint(synthesised), 0, 255 if eight else 65535).astype(np.uint8 if eight else np.uint16)
             write(self._maps / f"{self.name}-synthesised{suffix}", grid.with_array(kept[None]))
             return write_mask(self._maps / f"{self.name}-map{suffix}", heat, image)
         write(self._maps / f"{self.name}-synthesised{suffix}", grid.with_array(synthesised[None]))
-        return write(self._maps / f"{self.name}-map{suffix}", grid.with_array(judged.map[None].round(2)))
+        return write(self._maps / f"{self.name}-map{suffix}", grid.with_array(compared.map[None].round(2)))
 
 
 def kind_of(image: Image) -> str:
@@ -144,6 +144,6 @@ def kind_of(image: Image) -> str:
 def _check_sequence(image: Image) -> None:
     from casewise.examination.sequences import of_description
 
-    told = of_description(image.header.sequence or "")
-    if told is not None and told != "FLAIR":
-        raise CasewiseError(f"{NAME} judges brains by FLAIR, and this image is {told}; give the FLAIR of the examination.")
+    sequence = of_description(image.header.sequence or "")
+    if sequence is not None and sequence != "FLAIR":
+        raise CasewiseError(f"{NAME} evaluates brains by FLAIR, and this image is {sequence}; give the FLAIR of the examination.")

@@ -11,9 +11,9 @@ from casewise.errors import CasewiseError
 from casewise.image import Image
 
 _EMPTY = 0.25  # of a volume at least has one and the same value where the brain was freed of its skull
-_PLAIN = 0.5  # of neighbours in what is shown that are exactly alike: so much only where it was drawn
+_PLAIN = 0.5  # of neighbours in the foreground that are exactly alike: so much only in a drawing
 _SAMPLES = 300_000
-_EDGES_MM = (60.0, 240.0)  # of what is shown, along the two axes of a slice: a child's vertex, a large brain
+_EDGES_MM = (60.0, 240.0)  # of the foreground, along the two axes of a slice: a child's vertex, a large brain
 _SHELLS = np.arange(0.04, 0.40, 0.04)  # depths below the surface, as shares of the radius of a disc as large
 _SLICES = 16
 _DIP = 1.35  # times as bright as a shell further in: scalp over bone. Brains without a skull come to 1.2
@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float32]
 def check_brain(image: Image, application: str, channel: int = 0) -> None:
     """Raises CasewiseError, one sentence that says what is wrong, for a volume that is no brain without its skull.
 
-    Judged on one channel by how much of it is empty, its size (where the voxels' is known), whether it has any texture, and how
+    Checked on one channel by how much of it is empty, its size (where the voxels' is known), whether it has any texture, and how
     bright it is below its surface: a scalp is brighter than the bone under it, a body darker or brighter than what it holds. Of a
     picture only the first is looked at.
     """
@@ -38,19 +38,19 @@ def check_brain(image: Image, application: str, channel: int = 0) -> None:
         raise CasewiseError(msg)
     if image.spatial_dims != 3:
         return
-    shown = _Shown.of(array, image.spacing)
-    if shown.plain > _PLAIN:
+    foreground = _Foreground.of(array, image.spacing)
+    if foreground.plain > _PLAIN:
         raise CasewiseError(
             f"{application} is for a brain, and this image has no texture, as one that was drawn; give an MR image."
         )
-    if image.header.spacing_known and not all(_EDGES_MM[0] <= edge <= _EDGES_MM[1] for edge in shown.edges_mm):
-        edges = " × ".join(f"{edge:.0f}" for edge in shown.edges_mm)
+    if image.header.spacing_known and not all(_EDGES_MM[0] <= edge <= _EDGES_MM[1] for edge in foreground.edges_mm):
+        edges = " × ".join(f"{edge:.0f}" for edge in foreground.edges_mm)
         msg = (
-            f"{application} is for a whole brain, and what this image shows is {edges} mm large in a slice, not from "
+            f"{application} is for a whole brain, and its content is {edges} mm large in a slice, not from "
             f"{_EDGES_MM[0]:.0f} to {_EDGES_MM[1]:.0f}; give whole slices with their voxel size."
         )
         raise CasewiseError(msg)
-    rim = shown.rim()
+    rim = foreground.rim()
     if rim is None:
         raise CasewiseError(
             f"{application} is for a brain, and there is nothing as solid as one in this image; give its FLAIR or T1."
@@ -71,9 +71,9 @@ def _empty(array: npt.NDArray[np.generic]) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class _Shown:
+class _Foreground:
     """values, inside : (row, column, slice), across the longest voxels. spacing : mm of rows and columns. plain : share of
-    neighbours that are alike. edges_mm : of what is shown.
+    neighbours that are alike. edges_mm : of the foreground.
     """
 
     values: Floats
@@ -83,7 +83,7 @@ class _Shown:
     edges_mm: tuple[float, float]
 
     @classmethod
-    def of(cls, array: npt.NDArray[np.generic], spacing: tuple[float, ...]) -> _Shown:
+    def of(cls, array: npt.NDArray[np.generic], spacing: tuple[float, ...]) -> _Foreground:
         from casewise.examination.normalisation import foreground
 
         across = int(np.argmax(spacing)) if max(spacing) > 1.2 * min(spacing) else 2
@@ -118,6 +118,6 @@ class _Shown:
 
 
 def _length(shares: npt.NDArray[np.floating]) -> int:
-    """From the first to the last line of which a hundredth is shown."""
+    """From the first to the last line of which a hundredth is foreground."""
     filled = np.flatnonzero(shares > 0.01)
     return int(filled[-1] - filled[0] + 1) if filled.size else 0

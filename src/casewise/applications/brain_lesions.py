@@ -53,10 +53,10 @@ class BrainLesions:
         self.notes: list[str] = []
 
     def analyze(self, image: Image) -> list[Finding]:
-        """Findings as :func:`casewise.lesions.findings.findings_of` tells them.
+        """Findings as :func:`casewise.lesions.findings.findings_of` gives them.
 
         image : an examination's sequences, as ``header.sequences`` names its channels, or a volume of which the header or the
-        file's name says which sequence it is. Of any other volume nothing is said, and a note tells how to name it. Raises
+        file's name says which sequence it is. Any other volume gets no findings, and a note says how to name it. Raises
         CasewiseError, one sentence, for a picture, and where the shipped model is asked for what is no brain without its skull or
         is unlike those that it was trained on.
         """
@@ -69,15 +69,16 @@ class BrainLesions:
         wanted = sequences_of(self._model)
         ready = image if image.header.sequences else self._single(image, wanted)
         if ready is None:
-            self.notes.append(f"Which sequence this is nobody said; name it by --sequence, such as {wanted[0]}=FILE.")
+            self.notes.append(f"The sequence of this image is not known; name it by --sequence, such as {wanted[0]}=FILE.")
             return []
         arranged = _arranged(ready, wanted)
         self._check(arranged, wanted)
         found = predict(self._model, arranged, self._device)
         if found.missing:
-            self.notes.append(f"Judged by {', '.join(found.sequences)}; missing: {', '.join(found.missing)}.")
+            self.notes.append(f"Predicted from {', '.join(found.sequences)}; missing: {', '.join(found.missing)}.")
         if found.lesions and not found.classes and found.score is None:
-            self.notes.append(f"What the lesions are is told by {', '.join(self._telling(wanted))} alone, which is not there.")
+            needed = ", ".join(self._for_classes(wanted))
+            self.notes.append(f"The kind of a lesion is predicted from {needed} alone, which is missing.")
         if found.lesions and settings_of(self._model).map_score:
             self.notes.append(SCORED)
         if found.lesions and self._folder is None:
@@ -111,13 +112,13 @@ class BrainLesions:
         from casewise.examination.sequences import of_description
 
         described = image.header.sequence or ""
-        told = of_description(described or (image.source.name if image.source is not None else ""))
-        if image.channels != 1 or told not in wanted:
+        sequence = of_description(described or (image.source.name if image.source is not None else ""))
+        if image.channels != 1 or sequence not in wanted:
             return None
         if not described:
-            self.notes.append(f"Taken for {told} by the name of its file.")
-        values = normalised(image.array[0].astype(np.float32), str(told))
-        return Image(values[None], image.affine, replace(image.header, sequences=(told,)), image.source)
+            self.notes.append(f"Taken for {sequence} by the name of its file.")
+        values = normalised(image.array[0].astype(np.float32), str(sequence))
+        return Image(values[None], image.affine, replace(image.header, sequences=(sequence,)), image.source)
 
     @cached_property
     def _model(self) -> Model:
@@ -126,7 +127,7 @@ class BrainLesions:
 
         return load(MODEL) if self._folder is None else Model.load(self._folder)
 
-    def _telling(self, names: tuple[str, ...]) -> list[str]:
+    def _for_classes(self, names: tuple[str, ...]) -> list[str]:
         from casewise.lesions.prediction import settings_of
 
         return [names[number] for number in settings_of(self._model).telling]

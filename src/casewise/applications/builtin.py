@@ -74,7 +74,7 @@ BUILT_IN = (
         (ON_REQUEST,),
         ("whatever normal images do not show",),
         PythonRun("casewise.applications.abnormality:Abnormality"),
-        "Where a brain's FLAIR or a chest radiograph differs from what normal ones would show; its cards say how weakly it tells.",
+        "Where a brain's FLAIR or a chest radiograph differs from normal ones; its cards say how weak a sign that is.",
         settings={"device": "cpu", "maps": "."},
         seconds=180.0,
         origin="casewise",

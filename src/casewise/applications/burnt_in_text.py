@@ -18,7 +18,7 @@ _EDGE = 0.2  # how steeply it must rise at its outline: writing has no soft edge
 
 @dataclass(frozen=True)
 class Line:
-    """A line of text: half-open rows and columns of the plane, and how many letters were told apart."""
+    """A line of text: half-open rows and columns of the plane, and how many letters were distinguished."""
 
     letters: int
     rows: tuple[int, int]

@@ -9,23 +9,23 @@ from casewise.errors import CasewiseError
 from casewise.image import Image
 
 # Of the images that this process still holds; a text is the reason for which one was refused.
-_KNOWN: WeakKeyDictionary[Image, Regions | str] = WeakKeyDictionary()
+_KEPT: WeakKeyDictionary[Image, Regions | str] = WeakKeyDictionary()
 
 
 def chest_regions(image: Image, device: str) -> Regions:
     """As :func:`casewise.chest.regions`, but computed (or refused) once for an image."""
-    known = _KNOWN.get(image)
-    if known is None:
+    found = _KEPT.get(image)
+    if found is None:
         try:
-            known = regions(image, device)
+            found = regions(image, device)
         except CasewiseError as error:
-            known = str(error)
-        keep(image, known)
-    if isinstance(known, str):
-        raise CasewiseError(known)
-    return known
+            found = str(error)
+        keep(image, found)
+    if isinstance(found, str):
+        raise CasewiseError(found)
+    return found
 
 
-def keep(image: Image, known: Regions | str) -> None:
+def keep(image: Image, found: Regions | str) -> None:
     """Let :func:`chest_regions` answer with these."""
-    _KNOWN[image] = known
+    _KEPT[image] = found

@@ -201,5 +201,5 @@ def _check_variables(names: tuple[str, ...], key: str = "environment") -> None:
 
 def _check(good: object, key: str, given: object, allowed: str) -> None:
     if not good:
-        shown = list(given) if isinstance(given, tuple) else given
-        raise UsageError(f"{key} = {shown!r} is not allowed in an application's declaration: {allowed}.")
+        printed = list(given) if isinstance(given, tuple) else given
+        raise UsageError(f"{key} = {printed!r} is not allowed in an application's declaration: {allowed}.")

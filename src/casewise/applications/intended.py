@@ -70,10 +70,10 @@ class Intended:
         return folder / FILE
 
     def distance(self, image: Image) -> float:
-        """0 to 2: how unlike the training images ``image`` is. Raises CasewiseError, one sentence, for one that shows nothing."""
+        """0 to 2: how unlike the training images ``image`` is. Raises CasewiseError, one sentence, for one of a single value."""
         from casewise.routing.out_of_distribution import Neighbours
 
-        return float(np.median(Neighbours(self.bank).distances(features_of(shown(image), self.network))))
+        return float(np.median(Neighbours(self.bank).distances(features_of(informative_views(image), self.network))))
 
     def check(self, image: Image, application: str) -> None:
         """Raises CasewiseError, one sentence, for an image that is unlike the training images."""
@@ -87,8 +87,8 @@ class Intended:
             raise CasewiseError(msg)
 
 
-def shown(image: Image, every: bool = False) -> list[View]:
-    """The views of an image that show something: as many as the router looks at, or of ``every`` slice of a volume.
+def informative_views(image: Image, every: bool = False) -> list[View]:
+    """The views of an image that are not of one value: as many as the router looks at, or of ``every`` slice of a volume.
 
     Raises CasewiseError, one sentence, where there is none.
     """

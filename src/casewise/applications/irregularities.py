@@ -47,7 +47,7 @@ class Irregularities:
         self._public: Callable[[str], str] = str
 
     def analyze(self, image: Image) -> list[Finding]:
-        """``any nodule`` with the probability of the likeliest (how well that tells whether a film has one at all stands in
+        """``any nodule`` with the probability of the likeliest (how well that predicts whether a film has one at all stands in
         benchmarks/results/nodules.md); then, where that reaches the film's threshold, each nodule that is likely enough, at
         most three, the most probable first, with its box, the lung or heart it lies in and its segment's number
         (``measures["segment"]``, from 1); ``tuberculosis``; and, where maps are written, ``segments``, whose mask is their borders,
@@ -65,8 +65,8 @@ class Irregularities:
         network = self._model.ready(resolve_device(self._device))
         self.notes.append(_sought(film.segments, network, self._public))
         found = marks(film, network)
-        path = self._written(found.judged, film, image)
-        highest = max((one.probability for one in found.judged), default=0.0)
+        path = self._written(found.candidates, film, image)
+        highest = max((one.probability for one in found.candidates), default=0.0)
         whole = Finding(self.name, ANY, highest, map=path, kind=MEASURE if found.reported else ABSENT)
         nodules = [self._finding(one, film, image, path) for one in found.reported]
         return [whole, *nodules, self._tuberculosis(film), *self._segments(film, image)]
@@ -86,7 +86,7 @@ class Irregularities:
         return Intended.load(FOLDER / TUBERCULOSIS)
 
     def _tuberculosis(self, film: Film) -> Finding:
-        """The disease that is spread over the lungs, judged on the whole picture at low resolution."""
+        """The disease that is spread over the lungs, predicted from the whole picture at low resolution."""
         from casewise.models.shipped import load
 
         scores = load(TUBERCULOSIS).predict(Image(film.array), self._device).scores
@@ -144,15 +144,15 @@ def _sought(segments: Segments, network: nn.Module, public: Callable[[str], str]
 
 
 def borders(segments: Segments) -> npt.NDArray[np.uint8]:
-    """(rows, columns), 1 along the border of what each segment shows, in lines of a seven-hundredth of the image."""
+    """(rows, columns), 1 along the border of what each segment holds, in lines of a seven-hundredth of the image."""
     from scipy.ndimage import minimum_filter
 
     shape = next(iter(segments.regions.values())).shape
     width = max(1, round(max(shape) / 700))
     drawn = np.zeros(shape, np.uint8)
     for segment in segments:
-        shown = segments.inside(segment).astype(np.uint8)
-        drawn[segment.box.slices] |= shown & ~minimum_filter(shown, 2 * width + 1, mode="constant")
+        inside = segments.inside(segment).astype(np.uint8)
+        drawn[segment.box.slices] |= inside & ~minimum_filter(inside, 2 * width + 1, mode="constant")
     return drawn
 
 

@@ -1,4 +1,4 @@
-"""The organs application: a segmenter's or classifier's prediction, told as findings with their measures."""
+"""The organs application: a segmenter's or classifier's prediction, reported as findings with their measures."""
 
 from __future__ import annotations
 

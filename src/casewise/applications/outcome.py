@@ -106,7 +106,7 @@ Outcome = Done | Failure
 
 
 @dataclass(frozen=True, eq=False)
-class Ran:
+class JobResult:
     """A job that is through: an outcome for each of its applications, in their order."""
 
     job: Job

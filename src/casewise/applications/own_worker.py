@@ -41,7 +41,7 @@ class Picture:
     regions: str | None = None
 
     def image(self) -> Image:
-        """The image, its regions known to those who ask for them."""
+        """The image, its regions kept for the applications that start from them."""
         image = mapped(Path(self.array), self.affine, self.header, self.category, Path(self.source))
         if self.regions is not None:
             from casewise.applications.chest_regions import keep

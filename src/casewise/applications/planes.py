@@ -1,4 +1,4 @@
-"""What image quality is judged on: planes of an image at a moderate size, values from 0 to 1, and what kind of image it is."""
+"""What image quality is measured on: planes of an image at a moderate size, values from 0 to 1, and what kind of image it is."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_PLANES = 5
 
 
 class Kind(StrEnum):
-    """What is known of an image's kind; it decides which defects can be told."""
+    """What is known of an image's kind; it decides which defects can be detected."""
 
     CHEST_RADIOGRAPH = "chest radiograph"
     RADIOGRAPH = "radiograph"
@@ -62,7 +62,7 @@ class View:
 
 
 def kind_of(image: Image) -> Kind:
-    """By the category that the router told (``header.category``), else by the modality."""
+    """By the category that the router predicted (``header.category``), else by the modality."""
     words = (image.header.category or "").lower().replace("x-ray", "xray").replace("x ray", "xray")
     parts = words.replace("-", " ").replace("_", " ").split()
     for word in parts:

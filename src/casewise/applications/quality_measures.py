@@ -1,4 +1,4 @@
-"""Numbers that tell of an image's quality, each from one plane; what counts as too much is decided elsewhere."""
+"""Measures of an image's quality, each from one plane; what counts as too much is decided elsewhere."""
 
 from __future__ import annotations
 

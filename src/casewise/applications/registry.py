@@ -79,7 +79,7 @@ class Registry:
         return [self._applications[name] for name in self.names_for(category, header, site)]
 
     def check_categories(self, known: Collection[str]) -> None:
-        """Raises UsageError where an application is declared for a category that no router here tells: it would never run."""
+        """Raises UsageError where an application is declared for a category that no router here predicts: it would never run."""
         for declared in self._applications.values():
             for category in declared.categories:
                 if (
@@ -92,7 +92,7 @@ class Registry:
                 guess = f" (did you mean {near[0]!r}?)" if near else ""
                 raise UsageError(
                     f"{declared.origin}: the application {declared.name!r} is declared for the category {category!r}{guess}; "
-                    f"the router tells {', '.join(sorted(known))}; '*' takes every image."
+                    f"the router predicts {', '.join(sorted(known))}; '*' takes every image."
                 )
 
     def to_json(self) -> list[dict[str, object]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from casewise.errors import UsageError
 from casewise.names import same_category
 
-# DICOM keywords by the name under which an image's header keeps them; what tells of the patient is not kept.
+# DICOM keywords by the name under which an image's header keeps them; what identifies the patient is not kept.
 FIELDS = {
     "category": "category",
     "site": "site",

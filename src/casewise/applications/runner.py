@@ -12,7 +12,7 @@ from casewise.applications.declared import Declared
 from casewise.applications.isolated.foreign import ForeignApplications
 from casewise.applications.isolated.held_process import Supervision
 from casewise.applications.isolated.voxels import Voxels
-from casewise.applications.outcome import Failure, Job, Outcome, Ran
+from casewise.applications.outcome import Failure, Job, JobResult, Outcome
 from casewise.applications.own_process import OwnApplications
 from casewise.errors import UsageError
 
@@ -50,11 +50,11 @@ class Runner:
         self._foreign.close()
         self._supervision.close()
 
-    def run(self, jobs: Iterable[Job], ahead: int | None = None) -> Iterator[Ran]:
+    def run(self, jobs: Iterable[Job], ahead: int | None = None) -> Iterator[JobResult]:
         """Each job's outcomes, in the order of the jobs.
 
         Jobs are taken from ``jobs`` as there is room: no more than ``ahead`` (4 for each worker) are under way and in memory. While
-        the caller makes the next job or deals with a ``Ran``, the applications go on.
+        the caller makes the next job or deals with a ``JobResult``, the applications go on.
         """
         room = ahead if ahead is not None else 4 * self.workers
         waiting: deque[tuple[Job, Voxels, list[tuple[tuple[Declared, ...], Answers]]]] = deque()
@@ -78,7 +78,7 @@ class Runner:
         return [self._foreign.run(job, declared, voxels)]
 
 
-def _through(job: Job, voxels: Voxels, parts: list[tuple[tuple[Declared, ...], Answers]]) -> Ran:
+def _through(job: Job, voxels: Voxels, parts: list[tuple[tuple[Declared, ...], Answers]]) -> JobResult:
     outcomes: dict[str, Outcome] = {}
     for applications, future in parts:
         try:
@@ -86,7 +86,7 @@ def _through(job: Job, voxels: Voxels, parts: list[tuple[tuple[Declared, ...], A
         except CancelledError:
             outcomes |= {one.name: Failure(one.name, f"{one.name} was stopped, because casewise was.") for one in applications}
     voxels.remove()
-    return Ran(job, tuple(outcomes[declared.name] for declared in job.applications))
+    return JobResult(job, tuple(outcomes[declared.name] for declared in job.applications))
 
 
 def _cores() -> int:

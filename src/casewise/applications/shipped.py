@@ -79,7 +79,7 @@ class ShippedApplication:
         return self.shipped.name
 
     def analyze(self, image: Image) -> list[Finding]:
-        """Findings as :func:`casewise.applications.findings_of` tells them.
+        """Findings as :func:`casewise.applications.findings_of` gives them.
 
         Raises CasewiseError, one sentence, for an image with too many or too few axes, for one much larger than what the model was
         made for, and for one unlike its training images.

@@ -17,7 +17,7 @@ from casewise.label_map import LabelMap
 Mask = npt.NDArray[np.bool_]
 RIGHT_LUNG, LEFT_LUNG, HEART, OVERLAP = "right_lung", "left_lung", "heart", "heart_lung_overlap"
 NAMES = (RIGHT_LUNG, LEFT_LUNG, HEART, OVERLAP)
-# What the lungs are called where nothing tells which is which: 1 lies on the left of the upright picture.
+# What the lungs are called where nothing distinguishes them: 1 lies on the left of the upright picture.
 UNSIDED: Mapping[str, str] = MappingProxyType({RIGHT_LUNG: "lung_side_unknown_1", LEFT_LUNG: "lung_side_unknown_2"})
 _PLACES = {unsided: name for name, unsided in UNSIDED.items()}
 
@@ -50,7 +50,7 @@ class Remark:
 class Regions:
     """What was found in a picture, in the order of ``NAMES``; a region that was not seen is missing, and a remark says so.
 
-    Where nothing tells left from right, the lungs bear the names of ``UNSIDED``, and the remark ``sides_unknown`` says why.
+    Where nothing distinguishes left from right, the lungs bear the names of ``UNSIDED``, and the remark ``sides_unknown`` says why.
     found : name → region. remarks : empty for an upright picture with bright bones in which everything was found.
     pose : how the picture was turned to be upright; :meth:`casewise.chest.region_pose.Pose.upright` turns a mask so.
     affine : the picture's.

@@ -103,10 +103,10 @@ def remarks_on(outline: Outline, image: Image, sides: Sides) -> tuple[Remark, ..
     """
     expected = stated_pose(image)
     usual = usual_poses(image) if expected is None else (expected,)
-    as_told = not outline.pose.inverted and any(outline.pose.same_way_up(pose) for pose in usual)
+    as_stated = not outline.pose.inverted and any(outline.pose.same_way_up(pose) for pose in usual)
     lungs = [outline.seen(name) for name in (RIGHT_LUNG, LEFT_LUNG)]
-    plain = as_told and all(lungs)
-    if not (any(lungs) if as_told else all(lungs)) or (not plain and _is_other(image)):
+    plain = as_stated and all(lungs)
+    if not (any(lungs) if as_stated else all(lungs)) or (not plain and _is_other(image)):
         msg = (
             f"No frontal view of the lungs can be seen in this picture{_likeness(image)}; regions are outlined in chest "
             "radiographs, also inverted or turned ones."

@@ -56,8 +56,8 @@ def differences(model: Model, plane: Plane, pose: Pose, device: str) -> tuple[Ve
     first, second = torch.cat(pooled, dim=1).numpy()
     chances = [preparation.restore(answer, shape, (1.0, 1.0)).numpy() for answer in answers]
     numbers = [numbers_of(Outline(pose, cleaned(smoothed(found)))) for found in chances]
-    told = None if numbers[0] is None or numbers[1] is None else numbers[0] - numbers[1]
-    return first - second, told
+    difference = None if numbers[0] is None or numbers[1] is None else numbers[0] - numbers[1]
+    return first - second, difference
 
 
 def numbers_of(outline: Outline) -> Vector | None:

@@ -61,14 +61,14 @@ def best_pose(model: Model, image: Image, device: str) -> tuple[float, Sides]:
     from casewise.models.shipped import load
 
     plane = seen_by(model, image)
-    told = stated_pose(image)
-    start = told or usual_poses(image)[0]
+    stated = stated_pose(image)
+    start = stated or usual_poses(image)[0]
     tried = outlines(model, plane, [start, start.then(0, inverted=True)], device)
     most = max(outline.plausibility for outline in tried)
-    if most < (2 * PLAIN if told is None else _HARDLY):
+    if most < (2 * PLAIN if stated is None else _HARDLY):
         others = [start.then(turns, inverted) for turns in (1, 2, 3) for inverted in (False, True)]
         turned = outlines(model, plane, others, device)
-        if told is None or max(outline.plausibility for outline in turned) >= 2 * PLAIN:
+        if stated is None or max(outline.plausibility for outline in turned) >= 2 * PLAIN:
             tried += turned
     best = max(tried, key=lambda outline: outline.plausibility)
     return best.plausibility, decided(image, best.pose, evidence(load(MODEL), plane, best.pose, device))

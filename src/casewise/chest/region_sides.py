@@ -32,7 +32,7 @@ class Evidence:
 
     @property
     def beyond_doubt(self) -> bool:
-        """Whether it tells the sides alone."""
+        """Whether it decides the sides alone."""
         return self.score >= _BEYOND and min(self.features, self.outlines) > 0
 
     def reversed(self) -> Evidence:
@@ -57,36 +57,36 @@ class Sides:
         return region if self.known else UNSIDED.get(region, region)
 
 
-def decided(image: Image, pose: Pose, shown: Evidence) -> Sides:
+def decided(image: Image, pose: Pose, evidence: Evidence) -> Sides:
     """The sides of a picture that ``pose`` or its mirror image brings upright.
 
-    shown : what the picture shows for the patient's right being on its left after ``pose``.
+    evidence : of the picture for the patient's right being on its left after ``pose``.
 
     A file's statement counts unless the picture plainly speaks against it; how pictures usually lie counts where the picture bears
     it out; a picture that lies otherwise must show its sides beyond doubt. A heart on the other side never names a side where the
     picture lies as stated or as usual: it can be a mirrored picture or the patient's own.
     """
-    told = stated_pose(image)
-    if told is not None and pose.same_way_up(told):
-        own = Pose.of(told, pose.inverted)
-        if _of(shown, own == pose).reversed().beyond_doubt:
+    by_file = stated_pose(image)
+    if by_file is not None and pose.same_way_up(by_file):
+        own = Pose.of(by_file, pose.inverted)
+        if _of(evidence, own == pose).reversed().beyond_doubt:
             return Sides(own, known=False, stated=True, remarks=_against("what the file states"))
         return Sides(own, known=True, stated=True)
     usual = next((one for one in usual_poses(image) if pose.same_way_up(one)), None)
-    if usual is None or told is not None:
-        likely = pose if shown.score >= 0 else pose.facing()
-        known = _of(shown, likely == pose).beyond_doubt
+    if usual is None or by_file is not None:
+        likely = pose if evidence.score >= 0 else pose.facing()
+        known = _of(evidence, likely == pose).beyond_doubt
         return Sides(likely, known, remarks=() if known else _silent())
     own = Pose.of(usual, pose.inverted)
-    favour = _of(shown, own == pose)
+    favour = _of(evidence, own == pose)
     if favour.agrees:
         return Sides(own, known=True)
     against = favour.reversed().beyond_doubt
     return Sides(own, known=False, remarks=_against("how such a picture usually lies") if against else _silent())
 
 
-def _of(shown: Evidence, same: bool) -> Evidence:
-    return shown if same else shown.reversed()
+def _of(evidence: Evidence, same: bool) -> Evidence:
+    return evidence if same else evidence.reversed()
 
 
 def _against(what: str) -> tuple[Remark, ...]:

@@ -21,8 +21,8 @@ _TURNS: WeakKeyDictionary[Image, Turn] = WeakKeyDictionary()
 def upright_turn(image: Image, device: str = "cpu") -> Turn:
     """The turn that lays ``image`` upright: by its chest where the router sees a chest radiograph, else as it is displayed.
 
-    Left and right of a chest are as :func:`casewise.chest.regions` has them, and where nothing tells them as is likeliest. A
-    volume is not turned.
+    Left and right of a chest are as :func:`casewise.chest.regions` has them, and where nothing distinguishes them as is likeliest.
+    A volume is not turned.
     """
     known = _TURNS.get(image)
     if known is None:
@@ -35,11 +35,11 @@ def _found_turn(image: Image, device: str) -> Turn:
     from casewise.chest.region_network import MODEL, best_pose
     from casewise.models.shipped import load
 
-    shown = displayed(image)
+    as_displayed = displayed(image)
     if not can_be_chest(image) or router().route(image).category != CHEST:
-        return shown
+        return as_displayed
     plausibility, sides = best_pose(load(MODEL), image, device)
-    return sides.pose.turn if plausibility >= 2 * PLAIN else shown
+    return sides.pose.turn if plausibility >= 2 * PLAIN else as_displayed
 
 
 def laid(image: Image, turn: Turn) -> Image:

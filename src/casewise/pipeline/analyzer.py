@@ -15,7 +15,7 @@ from casewise.adaptation.refinement import Plan
 from casewise.adaptation.regions import RegionAdapter
 from casewise.applications.organs import NAME as ORGANS
 from casewise.applications.organs import detected_by, findings_of
-from casewise.applications.outcome import Done, Job, Ran
+from casewise.applications.outcome import Done, Job, JobResult
 from casewise.applications.runner import Runner
 from casewise.device import resolve_device
 from casewise.errors import CasewiseError, UsageError
@@ -235,7 +235,7 @@ class Analyzer:
             return ()
         return tuple(self.registry.for_route(category, image.header, self.site))
 
-    def _finished(self, ran: Ran) -> Result | Failure:
+    def _finished(self, ran: JobResult) -> Result | Failure:
         prepared = ran.job.tag
         if not isinstance(prepared, Prepared):
             raise TypeError(type(prepared))
@@ -245,7 +245,7 @@ class Analyzer:
         except CasewiseError as error:
             return Failure(str(prepared.path), str(error))
 
-    def _result(self, prepared: Prepared, ran: Ran) -> Result:
+    def _result(self, prepared: Prepared, ran: JobResult) -> Result:
         route, image = prepared.route, ran.job.image
         names = [*([ORGANS] if self.adapter else []), *(application.name for application in ran.job.applications)]
         done = [outcome for outcome in ran.outcomes if isinstance(outcome, Done)]

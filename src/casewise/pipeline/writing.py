@@ -11,7 +11,7 @@ import numpy as np
 
 from casewise import formats
 from casewise.adaptation.adapter import SHOWN, Adapter
-from casewise.applications.outcome import Ran
+from casewise.applications.outcome import JobResult
 from casewise.errors import UsageError
 from casewise.files import claim, wrote
 from casewise.formats.dicom.write_segmentation import SUFFIX, segmentation_of
@@ -77,7 +77,7 @@ class ResultWriter:
             written[label] = formats.write_mask(path, mask.astype(np.uint8), image)
         return written
 
-    def write(self, result: Result, prepared: Prepared, ran: Ran) -> Result:
+    def write(self, result: Result, prepared: Prepared, ran: JobResult) -> Result:
         """Write the DICOM SEG, the report and the JSON; the result with their paths."""
         image, clock, name = ran.job.image, prepared.clock, prepared.name
         views, about = self._write_sequences(prepared)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from casewise.applications.declared import CommandRun, Declared, EndpointRun, PythonRun
 from casewise.applications.isolated.answers import checked, findings_of_result, parse
 from casewise.applications.isolated.directory import Directory, copied, listed
-from casewise.applications.outcome import ApplicationError, Done, Job, Ran
+from casewise.applications.outcome import ApplicationError, Done, Job, JobResult
 from casewise.applications.runner import Runner
 from casewise.confinement import processes, protections
 from casewise.formats import read
@@ -48,12 +48,12 @@ def script(source: str, name: str = "hostile", seconds: float = 20, memory_mb: f
 GOOD = script("answer([{'label': 'fine'}])", "good")
 
 
-def run(runner: Runner, path: Path, *applications: Declared) -> Ran:
+def run(runner: Runner, path: Path, *applications: Declared) -> JobResult:
     (ran,) = runner.run([Job(path, read(path), applications, path.parent.parent / "results", "chest CT")])
     return ran
 
 
-def reason(ran: Ran) -> str:
+def reason(ran: JobResult) -> str:
     (failure,) = ran.failures
     assert failure.reason.endswith(".")
     assert "\n" not in failure.reason

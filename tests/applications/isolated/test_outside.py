@@ -21,7 +21,7 @@ from pydicom.data import get_testdata_file
 
 from casewise.applications.declared import CommandRun, ContainerRun, Declared, EndpointRun, Run
 from casewise.applications.isolated.commands import command_argv, container_argv
-from casewise.applications.outcome import Done, Job, Ran
+from casewise.applications.outcome import Done, Job, JobResult
 from casewise.applications.registry import default_registry
 from casewise.applications.runner import Runner
 from casewise.formats import read
@@ -48,12 +48,12 @@ def script(source: str, name: str = "outside", seconds: float = 20, **settings: 
     return declared(CommandRun((sys.executable, "-c", head + source, "{in}", "{out}")), name, seconds, **settings)
 
 
-def run(runner: Runner, path: Path, *applications: Declared) -> Ran:
+def run(runner: Runner, path: Path, *applications: Declared) -> JobResult:
     (ran,) = runner.run([Job(path, read(path), applications, path.parent.parent / "out", "chest CT")])
     return ran
 
 
-def reason(ran: Ran) -> str:
+def reason(ran: JobResult) -> str:
     (failure,) = ran.failures
     assert failure.reason.endswith(".")
     assert "\n" not in failure.reason

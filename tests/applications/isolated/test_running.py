@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from casewise.applications.declared import Declared, PythonRun
-from casewise.applications.outcome import Done, Failure, Job, Ran
+from casewise.applications.outcome import Done, Failure, Job, JobResult
 from casewise.applications.runner import Runner
 from casewise.confinement import processes as table
 from casewise.formats import read, read_mask
@@ -37,12 +37,12 @@ def job(path: Path, *applications: Declared, category: str = "chest X-ray") -> J
     return Job(path, read(path), applications, path.parent.parent / "out" / path.stem, category)
 
 
-def one(runner: Runner, path: Path, *applications: Declared) -> Ran:
+def one(runner: Runner, path: Path, *applications: Declared) -> JobResult:
     (ran,) = runner.run([job(path, *applications)])
     return ran
 
 
-def reason(ran: Ran, name: str) -> str:
+def reason(ran: JobResult, name: str) -> str:
     (failure,) = [failure for failure in ran.failures if failure.application == name]
     assert failure.reason.startswith(f"{name} ")
     assert failure.reason.endswith(".")

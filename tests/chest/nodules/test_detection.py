@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from casewise.case import Case
 from casewise.chest.nodules.box_fusion import Detection, fused, noisy_or, overlap
-from casewise.chest.nodules.detector import EDGE_MM, peaks, told
+from casewise.chest.nodules.detector import EDGE_MM, detections_in, peaks
 from casewise.chest.nodules.froc import Target, outcome, sensitivity, threshold
 from casewise.chest.nodules.synthetic import Nodule, disc, insert
 from casewise.chest.nodules.training import CHANNELS, EDGE, FocalObjective, crops, joined, spec
@@ -259,5 +259,5 @@ def test_a_detector_learns_through_the_one_training_loop(seen: list[View]) -> No
         chances = made.network()(x).softmax(dim=1)[:, 1]
     assert chances[y].mean() > 1.5 * chances[~y].mean()
     assert made.trained_on == {case.key}
-    (found,) = told([made.network()], seen)
+    (found,) = detections_in([made.network()], seen)
     assert {one.segment for one in found} <= set(range(len(seen))) and found

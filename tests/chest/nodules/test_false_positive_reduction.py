@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from casewise.chest.nodules.box_fusion import Detection
-from casewise.chest.nodules.false_positive_reduction import CUES, Judge, cues, log_odds, lungs_of
+from casewise.chest.nodules.false_positive_reduction import CUES, FalsePositiveReducer, cues, log_odds, lungs_of
 from casewise.chest.nodules.training import spec
 from casewise.errors import ModelError
 from casewise.models import Model
@@ -56,21 +56,21 @@ def test_one_lung_is_judged_as_if_the_other_were_its_mirror_image(regions: dict[
 def test_a_judge_orders_anew_and_changes_nothing_else(regions: dict[str, np.ndarray]) -> None:
     weights = [0.0] * len(CUES)
     weights[CUES.index("outwards")] = 4.0
-    judge = Judge(tuple(weights), -1.0)
+    judge = FalsePositiveReducer(tuple(weights), -1.0)
     central, lateral = at(200, 190, 0.9), at(200, 60, 0.2)
-    first, second = judge.judged([central, lateral], lungs_of(regions), 0.7)
+    first, second = judge.rescored([central, lateral], lungs_of(regions), 0.7)
     assert (first.column, second.column) == (60, 190) and 0 < second.probability < first.probability < 1
     assert (first.row, first.edge, first.region, first.segment) == (lateral.row, lateral.edge, lateral.region, lateral.segment)
-    assert judge.judged([], lungs_of(regions), 0.7) == []
+    assert judge.rescored([], lungs_of(regions), 0.7) == []
 
 
 def test_a_network_brings_its_judge_along_and_one_without_is_refused() -> None:
-    judge = Judge(tuple(0.1 * n for n in range(len(CUES))), -0.5)
+    judge = FalsePositiveReducer(tuple(0.1 * n for n in range(len(CUES))), -0.5)
     plain = Model.initial("nodules", spec("both", (8, 16)), 0)
-    with pytest.raises(ModelError, match="judge"):
-        Judge.of(plain.network())
+    with pytest.raises(ModelError, match="false positives"):
+        FalsePositiveReducer.of(plain.network())
     described = Spec(plain.spec.task, {**plain.spec.network, "cues": len(CUES)}, plain.spec.preparation, plain.spec.structures)
-    kept = Judge.of(Model("nodules", described, {**plain.weights, **judge.tensors()}).network())
+    kept = FalsePositiveReducer.of(Model("nodules", described, {**plain.weights, **judge.tensors()}).network())
     assert np.allclose(kept.weights, judge.weights) and kept.shift == pytest.approx(judge.shift)
 
 

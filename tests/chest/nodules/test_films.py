@@ -15,7 +15,7 @@ from casewise.applications.chest_regions import chest_regions
 from casewise.applications.irregularities import NODULE, Irregularities, box_of
 from casewise.chest.nodules.box_fusion import Detection
 from casewise.chest.nodules.detector import odds, seen_mm
-from casewise.chest.nodules.false_positive_reduction import CANDIDATES, CUES, MOST, Judge, lungs_of
+from casewise.chest.nodules.false_positive_reduction import CANDIDATES, CUES, MOST, FalsePositiveReducer, lungs_of
 from casewise.chest.nodules.films import Film, film_of, marks_among
 from casewise.chest.nodules.training import spec
 from casewise.chest.nodules.views import PIXEL_MM, PLACE_MM, reduced_by, views, whole
@@ -39,13 +39,15 @@ def test_the_application_reports_what_the_benchmark_measures(name: str, shared_d
     findings = application.analyze(image)
     regions = chest_regions(image, "cpu")
     here = nodule_films.found_on(image, regions)
-    measured = marks_among(here.found, here.lungs, here.millimetres, Judge.of(shipped.load("irregularities").ready("cpu")))
+    measured = marks_among(
+        here.found, here.lungs, here.millimetres, FalsePositiveReducer.of(shipped.load("irregularities").ready("cpu"))
+    )
     told = [finding for finding in findings if finding.label == NODULE]
     assert len(told) == len(measured.reported)
     for finding, mark in zip(told, measured.reported, strict=True):
         assert finding.box == box_of(mark, regions.pose, image.spatial_shape) and finding.region == mark.region
         assert finding.probability == pytest.approx(mark.probability, abs=1e-6)
-    assert findings[0].probability == pytest.approx(measured.judged[0].probability, abs=1e-6)
+    assert findings[0].probability == pytest.approx(measured.candidates[0].probability, abs=1e-6)
     (kept,) = (row.shipped for row in nodules.kept()[0][measuring.CROSSED] if row.film == name)
     assert len(kept) == len(told)
     for (row, column, probability), mark in zip(kept, measured.reported, strict=True):
@@ -153,7 +155,7 @@ def at(probability: float, row: float = 100) -> Detection:
     return Detection(row, 60, 20, probability, "right_lung", 0)
 
 
-JUDGE = Judge((1.0, *[0.0] * (len(CUES) - 1)), 0.0, film_from=0.6, mark_from=0.3)
+JUDGE = FalsePositiveReducer((1.0, *[0.0] * (len(CUES) - 1)), 0.0, film_from=0.6, mark_from=0.3)
 
 
 def test_a_film_whose_likeliest_candidate_falls_short_is_given_no_mark() -> None:
@@ -166,14 +168,14 @@ def test_a_film_whose_likeliest_candidate_falls_short_is_given_no_mark() -> None
 def test_the_strongest_candidates_alone_are_judged() -> None:
     found = [at(0.01 + n / 100, row=20 + 5 * n) for n in range(66)]
     masks = lungs(400, 300)
-    judged = JUDGE.judged(found, lungs_of(masks), 0.7)
+    judged = JUDGE.rescored(found, lungs_of(masks), 0.7)
     assert len(judged) == CANDIDATES
     assert {one.row for one in judged} == {one.row for one in found[-CANDIDATES:]}
 
 
 @given(st.lists(st.floats(0, 1), max_size=40), st.floats(0, 1), st.floats(0, 1))
 def test_what_is_reported_keeps_to_its_thresholds(chances: list[float], film_from: float, mark_from: float) -> None:
-    judge = Judge(JUDGE.weights, 0.0, film_from, mark_from)
+    judge = FalsePositiveReducer(JUDGE.weights, 0.0, film_from, mark_from)
     told = [one.probability for one in judge.reported([at(chance) for chance in chances])]
     assert told == sorted(told, reverse=True) and len(told) <= MOST
     assert all(one >= mark_from for one in told)

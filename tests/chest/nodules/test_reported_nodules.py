@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import nodules
 from casewise.chest.nodules.box_fusion import Detection
-from casewise.chest.nodules.false_positive_reduction import Judge
+from casewise.chest.nodules.false_positive_reduction import FalsePositiveReducer
 from casewise.image import Box
 from casewise.models import shipped
 from experiments.nodules import measured
@@ -60,7 +60,7 @@ def test_thresholds_leave_films_clean_and_false_marks_few(drawn: tuple[list[Film
     films, founds = drawn
     said = {name: here.found for name, here in founds.items()}
     film_from, mark_from = thresholds(films, said)
-    judge = Judge((), 0.0, film_from, mark_from)
+    judge = FalsePositiveReducer((), 0.0, film_from, mark_from)
     shown = {name: judge.reported(here) for name, here in said.items()}
     for site in ("JSRT", "NIH"):
         without = [one for one in films if one.site == site and not one.nodules]
@@ -106,7 +106,7 @@ def test_there_are_at_most_two_false_marks_a_film_in_every_set(kept: dict[str, l
 
 def test_the_model_reports_from_the_thresholds_of_the_page() -> None:
     _, told = nodules.kept()
-    judge = Judge.of(shipped.load("irregularities").ready("cpu"))
+    judge = FalsePositiveReducer.of(shipped.load("irregularities").ready("cpu"))
     assert judge.film_from == told["film_from"] and judge.mark_from == told["mark_from"]
     assert np.allclose(judge.weights, told["weights"], atol=1e-5) and judge.shift == pytest.approx(told["shift"], abs=1e-5)
 

@@ -43,7 +43,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     if len(found) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the key {_shown(twice)} is there twice in one object")
+        raise ValueError(f"the key {_printed(twice)} is there twice in one object")
     return found
 
 
@@ -116,10 +116,10 @@ def place_of(path: str, folder: Path, files: Collection[tuple[str, ...]]) -> tup
     root = os.path.normpath(folder.absolute())
     asked = os.path.normpath(os.path.join(root, path))  # noqa: PTH118 nothing of it is looked at on disk
     if not asked.startswith(root + os.sep):
-        raise ApplicationError(f"names the file {_shown(path)}, which lies outside its folder")
+        raise ApplicationError(f"names the file {_printed(path)}, which lies outside its folder")
     place = Path(asked[len(root) + 1 :]).parts
     if place not in files:
-        raise ApplicationError(f"names the file {_shown(path)}, which it did not write, or as a link; links are not taken")
+        raise ApplicationError(f"names the file {_printed(path)}, which it did not write, or as a link; links are not taken")
     return place
 
 
@@ -184,7 +184,7 @@ def _finding(item: object, application: str, grid: Sequence[int], folder: Path, 
 def _refused(item: Mapping[str, object], key: str, grid: Sequence[int]) -> ApplicationError:
     sides = ", ".join(f"[lower, upper] within 0 to {side}" for side in grid)
     allowed = {**_ALLOWED, "box": f"are whole numbers {sides}, lower below upper"}[key]
-    return ApplicationError(f"has the {key} {_shown(item.get(key))}; allowed {allowed}")
+    return ApplicationError(f"has the {key} {_printed(item.get(key))}; allowed {allowed}")
 
 
 def _is_text(value: str) -> bool:
@@ -214,7 +214,7 @@ def _notes(value: object) -> list[str]:
     try:
         return [clean(note) for note in msgspec.convert(value, list[str])[:_MOST_MEASURES]]
     except msgspec.ValidationError as error:
-        raise ApplicationError(f"the notes of its {RESULT} are {_shown(value)}, where a list of texts is allowed") from error
+        raise ApplicationError(f"the notes of its {RESULT} are {_printed(value)}, where a list of texts is allowed") from error
 
 
 def _is_number(value: object) -> bool:
@@ -227,7 +227,7 @@ def clean(text: str, longest: int = _LONGEST) -> str:
     return line if len(line) <= longest else line[: longest - 1] + "…"
 
 
-def _shown(value: object) -> str:
+def _printed(value: object) -> str:
     try:
         text = clean(repr(value))
     except (RecursionError, ValueError):  # nested too deeply; a number of more digits than Python writes

@@ -86,7 +86,7 @@ def _file(task: Task, send: str) -> Path:
 
 
 def _multipart(path: Path, task: Mapping[str, object]) -> tuple[bytes, str]:
-    """The file goes under a neutral name: its own may tell who it is of."""
+    """The file goes under a neutral name: its own may name the patient."""
     boundary = uuid.uuid4().hex
     suffix = "".join(path.suffixes[-2:]) if path.name.endswith(".gz") else path.suffix
     parts = (

@@ -57,7 +57,7 @@ class Supervision:
 class HeldProcess:
     """Runs ``target`` confined to a new folder ``name`` in the supervision's home, the only one in which it may write.
 
-    label : words that ``ps`` shows. variables : names of this process's variables that it is given besides the usual ones.
+    label : words that ``ps`` displays. variables : names of this process's variables that it is given besides the usual ones.
     confine : False: it is only supervised.
     """
 

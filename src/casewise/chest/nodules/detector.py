@@ -17,7 +17,7 @@ from casewise.segments import Segments
 MOST = 20  # of a segment
 EDGE_MM = (12.0, 40.0)  # of a finding's box
 _APART = 11  # places: peaks are at least 4 mm apart
-_SMOOTH = 3.0  # places: what is marked saturates, so that its extent tells more than its height
+_SMOOTH = 3.0  # places: what is marked saturates, so that its extent says more than its height
 MIRRORED = ((), (1,), (2,), (1, 2))  # one network alone sees things in one of them that it does not see in the others
 _REACH = round(EDGE_MM[1] / 2 / PLACE_MM)
 
@@ -26,7 +26,7 @@ def marked(
     networks: Sequence[nn.Module], segments: Segments, array: npt.NDArray[np.generic], millimetres: float
 ) -> list[list[Detection]]:
     """For each network what it marks in a radiograph's array (1, rows, columns), segment by segment, unmerged."""
-    return told(networks, views(segments, array, millimetres, any(sees_native(network) for network in networks)))
+    return detections_in(networks, views(segments, array, millimetres, any(sees_native(network) for network in networks)))
 
 
 def sees_native(network: nn.Module) -> bool:
@@ -39,7 +39,7 @@ def seen_mm(network: nn.Module) -> float | None:
     return None if sees_native(network) else round(PLACE_MM, 3)
 
 
-def told(networks: Sequence[nn.Module], seen: Iterable[View]) -> list[list[Detection]]:
+def detections_in(networks: Sequence[nn.Module], seen: Iterable[View]) -> list[list[Detection]]:
     """The same of views that are at hand."""
     found: list[list[Detection]] = [[] for _ in networks]
     for number, view in enumerate(seen):

@@ -1,4 +1,4 @@
-"""A second look at what a network marked: where in the chest it lies, how large it is, and what the other lung shows at that place.
+"""Fewer false positives, by a second score of each mark: where in the chest it lies, its size, what the other lung shows there.
 
 A round shadow that the other lung shows as well is a nipple, a rib's crossing or a vessel of the hilum rather than a nodule, which
 radiologists know and contralateral subtraction (Yoshida 2004) uses.
@@ -23,14 +23,14 @@ from casewise.probability import logistic
 RIGHT, LEFT, HEART = "right_lung", "left_lung", "heart"
 CUES = ("log-odds", "of the other side", "outwards", "outwards²", "downwards", "downwards²", "extent", "heart")
 NEAR_MM = 15.0  # of the mirrored place
-CANDIDATES = 30  # of a film that are judged: those that the network marked most strongly
+CANDIDATES = 30  # of a film that are scored again: those that the network marked most strongly
 MOST = 3  # marks that a film is given
 _LEAST = 1e-6
 Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Judge:
+class FalsePositiveReducer:
     """A logistic regression over :data:`CUES`, one weight a cue, and a shift; and the thresholds above which it reports marks.
 
     film_from : probability that a film's best candidate must reach for any to be reported. mark_from : what each must reach then.
@@ -42,12 +42,12 @@ class Judge:
     mark_from: float = 0.0
 
     @classmethod
-    def of(cls, network: nn.Module) -> Judge:
+    def of(cls, network: nn.Module) -> FalsePositiveReducer:
         """The one that a detector's network brings along (:func:`casewise.models.networks.heatmap.spots`)."""
         kept = getattr(network, "judge", None)
         if not isinstance(kept, nn.Linear) or kept.in_features != len(CUES):
             raise ModelError(
-                f"This detector's network does not bring {len(CUES)} weights to judge findings by; take the shipped one."
+                f"This detector's network does not bring {len(CUES)} weights to reduce false positives by; take the shipped one."
             )
         film_from, mark_from = getattr(network, "thresholds", (0.0, 0.0))
         return cls(tuple(kept.weight[0].tolist()), float(kept.bias.detach()[0]), film_from, mark_from)
@@ -60,7 +60,7 @@ class Judge:
         """The same by the names of a network's weights."""
         return {"judge.weight": torch.tensor([self.weights]), "judge.bias": torch.tensor([self.shift])}
 
-    def judged(self, found: Sequence[Detection], lungs: Mapping[str, Box], millimetres: float) -> list[Detection]:
+    def rescored(self, found: Sequence[Detection], lungs: Mapping[str, Box], millimetres: float) -> list[Detection]:
         """The :data:`CANDIDATES` most probable of ``found`` with their probability after the second look, highest first."""
         kept = sorted(found, key=lambda one: -one.probability)[:CANDIDATES]
         odds = cues(kept, lungs, millimetres) @ np.array(self.weights) + self.shift
@@ -68,11 +68,11 @@ class Judge:
         again = [replace(one, probability=float(chance)) for one, chance in zip(kept, chances, strict=True)]
         return sorted(again, key=lambda one: -one.probability)
 
-    def reported(self, judged: Sequence[Detection]) -> list[Detection]:
-        """Which of a film's judged candidates are reported as marks, highest first; none where none reaches ``film_from``."""
-        if not judged or max(one.probability for one in judged) < self.film_from:
+    def reported(self, scored: Sequence[Detection]) -> list[Detection]:
+        """Which of a film's rescored candidates are reported as marks, highest first; none where none reaches ``film_from``."""
+        if not scored or max(one.probability for one in scored) < self.film_from:
             return []
-        likely = [one for one in judged if one.probability >= self.mark_from]
+        likely = [one for one in scored if one.probability >= self.mark_from]
         return sorted(likely, key=lambda one: -one.probability)[:MOST]
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from casewise.chest.nodules.box_fusion import Detection, fused
 from casewise.chest.nodules.detector import marked
-from casewise.chest.nodules.false_positive_reduction import Judge, lungs_of
+from casewise.chest.nodules.false_positive_reduction import FalsePositiveReducer, lungs_of
 from casewise.chest.region import HEART, OVERLAP, Regions
 from casewise.chest.region_pose import Pose
 from casewise.chest.segments import chest_segments, pixel_mm
@@ -59,24 +59,24 @@ def film_of(image: Image, found: Regions) -> Film:
 
 @dataclass(frozen=True, eq=False)
 class Marks:
-    """judged : a film's candidates with their probability after the second look. reported : those of them that are reported.
+    """candidates : of a film, with their probability after the reduction of false positives. reported : those that are reported.
 
     Both the most probable first.
     """
 
-    judged: list[Detection]
+    candidates: list[Detection]
     reported: list[Detection]
 
 
 def marks(film: Film, network: nn.Module) -> Marks:
-    """What a detector's network, which brings its judge along, says of a film."""
-    return marks_among(candidates(film, network), lungs_of(film.regions), film.millimetres, Judge.of(network))
+    """What a detector's network, which brings its false-positive reduction along, reports of a film."""
+    return marks_among(candidates(film, network), lungs_of(film.regions), film.millimetres, FalsePositiveReducer.of(network))
 
 
-def marks_among(found: Sequence[Detection], lungs: Mapping[str, Box], millimetres: float, judge: Judge) -> Marks:
+def marks_among(found: Sequence[Detection], lungs: Mapping[str, Box], millimetres: float, reducer: FalsePositiveReducer) -> Marks:
     """The same of candidates that are at hand. lungs : boxes of the upright film's. millimetres : of its pixels."""
-    again = judge.judged(found, lungs, millimetres)
-    return Marks(again, judge.reported(again))
+    again = reducer.rescored(found, lungs, millimetres)
+    return Marks(again, reducer.reported(again))
 
 
 def candidates(film: Film, network: nn.Module) -> list[Detection]:

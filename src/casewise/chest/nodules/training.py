@@ -23,12 +23,12 @@ CHANNELS = 17
 EDGE = 112  # places of a crop: 78 mm
 _STEP = 42.0  # grey values a local standard deviation, in what is kept
 _WEIGHT = 300.0  # places that every nodule counts as, whatever its size
-_FOCUS = 2.0  # how little what is told well already counts (Lin 2017)
+_FOCUS = 2.0  # the focusing parameter of the focal loss (Lin 2017)
 Parts = tuple[npt.NDArray[np.uint8], ...]
 
 
 def spec(branch: str = "both", channels: tuple[int, ...] = (16, 32, 64, 96)) -> Spec:
-    """Of a network that marks nodules in what :func:`casewise.chest.nodules.views.views` shows."""
+    """Of a network that marks nodules in the views of :func:`casewise.chest.nodules.views.views`."""
     network = {"kind": "spots", "branch": branch, "channels": list(channels)}
     preparation = Preparation(2, (EDGE, EDGE), CHANNELS, "none")
     return Spec("segmentation", network, preparation, structures=(Structure.parse(NODULE),))
@@ -62,7 +62,7 @@ class Examples:
 
     x : (N, channels, EDGE, EDGE) uint8, 42 a local standard deviation about 128.
 
-    y : (N, EDGE, EDGE) uint8, 1 where a nodule is. real : (N,) bool, of crops that show a real nodule, which make ``share`` of a
+    y : (N, EDGE, EDGE) uint8, 1 where a nodule is. real : (N,) bool, of crops with a real nodule, which make ``share`` of a
     batch. name : what they were made from. cases : keys of the cases they were made from.
     """
 
@@ -112,13 +112,13 @@ def crops(
     """
     shape = marked.shape
     x = np.zeros((len(centres), len(seen), EDGE, EDGE), np.uint8)
-    y, shown = np.zeros((len(centres), EDGE, EDGE), np.uint8), np.zeros(len(centres), np.uint8)
+    y, holds_real = np.zeros((len(centres), EDGE, EDGE), np.uint8), np.zeros(len(centres), np.uint8)
     for number, centre in enumerate(centres):
         window = tuple(_window(int(at), n, rng) for at, n in zip(centre, shape, strict=True))
         x[number] = np.clip(np.rint(_filled(seen, window) * _STEP + 128), 0, 255)
         y[number] = _filled(marked | real, window)
-        shown[number] = _filled(real, window).any()
-    return x, y, shown
+        holds_real[number] = _filled(real, window).any()
+    return x, y, holds_real
 
 
 def joined(parts: Sequence[Parts], name: str, share: float = 0.3, cases: Sequence[str] = ()) -> Examples:

@@ -104,7 +104,7 @@ def heatmap_network(
 ) -> nn.Module:
     """One such network or several; with ``cues``, beside it the weights by which its findings are looked at a second time and the
     thresholds (of a film, of a mark) from which they are reported, which its own answers do not depend on
-    (:class:`casewise.chest.nodules.false_positive_reduction.Judge`).
+    (:class:`casewise.chest.nodules.false_positive_reduction.FalsePositiveReducer`).
     """
     network: HeatmapNetwork | HeatmapEnsemble
     network = HeatmapEnsemble(members, outputs, channels, branch) if members > 1 else HeatmapNetwork(outputs, channels, branch)
