@@ -2,96 +2,90 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from casewise.applications.brain_lesions import SEQUENCES
 from casewise.applications.declared import ANY, ON_REQUEST, Declared, PythonRun
 from casewise.applications.shipped import CATALOGUE
 
+
+def _own(name: str, categories: tuple[str, ...], features: tuple[str, ...], target: str, about: str, **more: Any) -> Declared:
+    return Declared(
+        name, categories, features, PythonRun(f"casewise.applications.{target}"), about, origin="casewise", own=True, **more
+    )
+
+
+_MASKS, _MAPS = {"device": "cpu", "masks": "."}, {"device": "cpu", "maps": "."}
 BUILT_IN = (
-    Declared(
+    _own(
         "quality",
         (ANY,),
         ("clipping", "blur", "noise", "cropped anatomy", "wrong polarity", "burnt-in text"),
-        PythonRun("casewise.applications.quality:Quality"),
+        "quality:Quality",
         "What makes the image itself doubtful, before anything is read from it.",
-        seconds=60.0,
-        memory_mb=4096.0,
-        origin="casewise",
-        own=True,
         detects=(),
     ),
     *(
-        Declared(
+        _own(
             shipped.name,
             shipped.categories,
             (shipped.feature,),
-            PythonRun("casewise.applications.shipped:ShippedApplication"),
+            "shipped:ShippedApplication",
             f"By the small model {shipped.model} that comes with casewise; its card says how good it is, and on how few images.",
-            settings={"name": shipped.name, "device": "cpu", "masks": "."},
-            origin="casewise",
-            own=True,
+            settings={"name": shipped.name, **_MASKS},
             detects=shipped.detects,
         )
         for shipped in CATALOGUE.values()
     ),
-    Declared(
+    _own(
         "chest-regions",
         ("chest-xray",),
         ("lungs", "heart"),
-        PythonRun("casewise.applications.cardiothoracic:ChestRegions"),
+        "cardiothoracic:ChestRegions",
         "Both lungs, the heart and the lung behind it, outlined in any frontal chest radiograph.",
-        settings={"device": "cpu", "masks": "."},
-        origin="casewise",
-        own=True,
+        settings=_MASKS,
         detects=(),
         regions=True,
     ),
-    Declared(
+    _own(
         "cardiothoracic-ratio",
         ("chest-xray",),
         ("heart size",),
-        PythonRun("casewise.applications.cardiothoracic:CardiothoracicRatio"),
+        "cardiothoracic:CardiothoracicRatio",
         "The heart's width over the thorax's, with the lines drawn as a radiologist would.",
-        settings={"device": "cpu", "masks": "."},
-        origin="casewise",
-        own=True,
+        settings=_MASKS,
         detects=(),
         regions=True,
     ),
-    Declared(
+    _own(
         "irregularities",
         ("chest-xray",),
         ("nodules", "tuberculosis"),
-        PythonRun("casewise.applications.irregularities:Irregularities"),
+        "irregularities:Irregularities",
         "Nodules, looked for in segments of lungs and heart at 0.7 mm a pixel; its card says how many it misses.",
-        settings={"device": "cpu", "maps": "."},
-        origin="casewise",
-        own=True,
+        settings=_MAPS,
         detects=("nodule", "tuberculosis"),
         regions=True,
     ),
-    Declared(
+    _own(
         "abnormality",
         (ON_REQUEST,),
         ("whatever normal images do not show",),
-        PythonRun("casewise.applications.abnormality:Abnormality"),
+        "abnormality:Abnormality",
         "Where a brain's FLAIR or a chest radiograph differs from normal ones; its cards say how weak a sign that is.",
-        settings={"device": "cpu", "maps": "."},
+        settings=_MAPS,
         seconds=180.0,
-        origin="casewise",
-        own=True,
         detects=("abnormality",),
     ),
-    Declared(
+    _own(
         "brain-lesions",
         ("brain-mr",),
         ("glioma", "multiple sclerosis", "white-matter hyperintensity"),
-        PythonRun("casewise.applications.brain_lesions:BrainLesions"),
+        "brain_lesions:BrainLesions",
         "Lesions by FLAIR and T1 together, or by either; its card says on how few patients it was made.",
-        settings={"device": "cpu", "maps": "."},
+        settings=_MAPS,
         seconds=120.0,
         sequences=SEQUENCES,
-        origin="casewise",
-        own=True,
         detects=("lesions",),
     ),
 )

@@ -15,7 +15,6 @@
 from __future__ import annotations
 
 import base64
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -23,8 +22,7 @@ from dataclasses import asdict
 from casewise.applications.declared import Declared, PythonRun
 from casewise.applications.isolated.adoption import EXPECTED, adopted, failure_of, read_answer
 from casewise.applications.isolated.environment import OF_LIBRARIES
-from casewise.applications.isolated.held_process import HeldProcess, Supervision
-from casewise.applications.isolated.voxels import Voxels
+from casewise.applications.isolated.held_process import HeldProcess, Idle, Supervision, Voxels
 from casewise.applications.outcome import ApplicationError, Job, Outcome
 from casewise.applications.own_worker import END, Picture, Request
 from casewise.chest.region_codec import packed
@@ -58,11 +56,11 @@ class OwnProcess(HeldProcess):
 
 
 class OwnApplications:
-    """Safe for threads: each call of ``run`` has a process for itself."""
+    """Safe for threads: each call of ``run`` has a process for itself. at_once : how many calls there may be."""
 
-    def __init__(self, supervision: Supervision) -> None:
-        self._supervision, self._lock = supervision, threading.Lock()
-        self._idle: list[OwnProcess] = []
+    def __init__(self, supervision: Supervision, at_once: int) -> None:
+        self._supervision = supervision
+        self._idle: Idle[OwnProcess] = Idle(at_once)
 
     def run(self, job: Job, applications: Sequence[Declared], voxels: Voxels) -> list[Outcome]:
         """What each of the applications makes of the job's image, in their order."""
@@ -74,15 +72,12 @@ class OwnApplications:
                 outcomes.append(outcome)
         finally:
             if process is not None:
-                self._give_back(process)
+                self._idle.give_back(process)
         return outcomes
 
     def close(self) -> None:
         """End every process that waits."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for process in idle:
-            process.close()
+        self._idle.close()
 
     def _one(self, job: Job, declared: Declared, voxels: Voxels, process: OwnProcess | None) -> tuple[Outcome, OwnProcess | None]:
         """An application's outcome, and the process for the next one; None where it had to be ended."""
@@ -92,7 +87,7 @@ class OwnApplications:
             image = job.for_application(declared)
             if image is not job.image:
                 own = self._supervision.voxels(image)
-            process = process or self._taken(declared)
+            process = process or self._idle.take(lambda _: True) or OwnProcess(self._supervision, declared.memory_mb)
             return process.analyze(job, declared, image, own, began), process
         except EXPECTED as error:
             failure = failure_of(error, declared.name, job, began, process.stderr_tail if process is not None else "")
@@ -103,20 +98,6 @@ class OwnApplications:
         finally:
             if own is not voxels:
                 own.remove()
-
-    def _taken(self, declared: Declared) -> OwnProcess:
-        with self._lock:
-            if self._idle:
-                return self._idle.pop()
-        return OwnProcess(self._supervision, declared.memory_mb)
-
-    def _give_back(self, process: OwnProcess) -> None:
-        """Keep the process for the next image, or end it where it has grown."""
-        if not process.is_fresh():
-            process.close()
-            return
-        with self._lock:
-            self._idle.append(process)
 
 
 def _picture(job: Job, image: Image, voxels: Voxels) -> Picture:

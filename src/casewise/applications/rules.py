@@ -9,20 +9,11 @@ from casewise.errors import UsageError
 from casewise.names import same_category
 
 # DICOM keywords by the name under which an image's header keeps them; what identifies the patient is not kept.
-FIELDS = {
-    "category": "category",
-    "site": "site",
-    "modality": "modality",
-    "sequence": "sequence",
-    "sequence_name": "sequence_name",
-    "body_part": "body_part",
-    "view": "view",
-    "age": "age",
-    "sex": "sex",
-    "manufacturer": "manufacturer",
-    "scanner": "scanner",
-    "photometric": "photometric",
-    "format": "format",
+_NAMES = (
+    "category", "site", "modality", "sequence", "sequence_name", "body_part", "view", "age", "sex", "manufacturer", "scanner",
+    "photometric", "format",
+)  # fmt: skip
+FIELDS = {name: name for name in _NAMES} | {
     "Modality": "modality",
     "SeriesDescription": "sequence",
     "SequenceName": "sequence_name",

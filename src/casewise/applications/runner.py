@@ -10,8 +10,7 @@ from types import TracebackType
 
 from casewise.applications.declared import Declared
 from casewise.applications.isolated.foreign import ForeignApplications
-from casewise.applications.isolated.held_process import Supervision
-from casewise.applications.isolated.voxels import Voxels
+from casewise.applications.isolated.held_process import Supervision, Voxels
 from casewise.applications.outcome import Failure, Job, JobResult, Outcome
 from casewise.applications.own_process import OwnApplications
 from casewise.errors import UsageError
@@ -32,7 +31,7 @@ class Runner:
         if self.workers < 1:
             raise UsageError(f"{workers} applications at a time are not possible; give 1 or more.")
         self._supervision = Supervision()
-        self._own = OwnApplications(self._supervision)
+        self._own = OwnApplications(self._supervision, self.workers)
         self._foreign = ForeignApplications(self._supervision, self.workers)
         self._executor = ThreadPoolExecutor(self.workers, thread_name_prefix="casewise-application")
 

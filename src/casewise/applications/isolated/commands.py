@@ -72,16 +72,8 @@ def container_argv(run: Mapping[str, Any], inside: Path, out: Path, ident: str, 
     variables = [word for name, value in folders.items() for word in ("--env", f"{name}={value}")]
     variables += [word for name in run["environment"] for word in ("--env", name)]
     limits = ["--memory", f"{max(6, int(memory_mb))}m", "--cpus", "1", "--pids-limit", "512"]
-    safe = [
-        "--network",
-        "none",
-        "--cap-drop",
-        "ALL",
-        "--security-opt",
-        "no-new-privileges",
-        "--user",
-        f"{os.getuid()}:{os.getgid()}",
-    ]
+    user = f"{os.getuid()}:{os.getgid()}"
+    safe = ["--network", "none", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", user]
     mounts = ["--volume", f"{inside}:{CONTAINER_IN}:ro", "--volume", f"{out}:{CONTAINER_OUT}:rw"]
     head = [run["runtime"], "run", "--rm", "--pull", "never", "--name", ident]
     return [*head, *safe, *limits, *mounts, *variables, run["image"], *run["arguments"]]

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import threading
 import time
 import uuid
-from contextlib import suppress
 
-from casewise.applications.declared import ContainerRun, Declared, EndpointRun, PythonRun
+from casewise.applications.declared import Declared, EndpointRun, PythonRun
 from casewise.applications.isolated.adoption import EXPECTED, IN_ITS_PLACE, adopted, failure_of
-from casewise.applications.isolated.held_process import Supervision
+from casewise.applications.isolated.held_process import Idle, Supervision, Voxels
 from casewise.applications.isolated.process import Worker
-from casewise.applications.isolated.voxels import Voxels
 from casewise.applications.outcome import ApplicationError, Job, Outcome
 from casewise.image import Image
 
@@ -23,9 +19,8 @@ class ForeignApplications:
     """Safe for threads: each call of ``run`` has a worker for itself. at_once : how many calls there may be."""
 
     def __init__(self, supervision: Supervision, at_once: int) -> None:
-        self._supervision, self._most = supervision, max(_KEPT, at_once)
-        self._lock = threading.Lock()
-        self._idle: list[Worker] = []
+        self._supervision = supervision
+        self._idle: Idle[Worker] = Idle(max(_KEPT, at_once))
 
     def run(self, job: Job, declared: Declared, voxels: Voxels) -> Outcome:
         """What one application makes of the job's image."""
@@ -52,20 +47,16 @@ class ForeignApplications:
             if own is not voxels:
                 own.remove()
             if worker is not None:
-                self._give_back(worker, sound)
+                self._idle.give_back(worker, sound)
 
     def close(self) -> None:
         """End every process that waits."""
-        with self._lock:
-            idle, self._idle = self._idle, []
-        for worker in idle:
-            worker.close()
+        self._idle.close()
 
     def _worker(self, declared: Declared) -> Worker:
-        with self._lock:
-            for place in range(len(self._idle) - 1, -1, -1):
-                if self._idle[place].declared == declared:
-                    return self._idle.pop(place)
+        waiting = self._idle.take(lambda one: one.declared == declared)
+        if waiting is not None:
+            return waiting
         worker = Worker(declared, f"{declared.name}-{self._supervision.number()}", self._supervision)
         try:
             worker.start()
@@ -74,19 +65,6 @@ class ForeignApplications:
             worker.close()
             raise
         return worker
-
-    def _give_back(self, worker: Worker, sound: bool) -> None:
-        """Keep the process for the next image, or end it where it was stopped, died, or has grown."""
-        if not sound or not worker.is_fresh():
-            worker.close()
-            _remove_container(worker)
-            return
-        worker.tidy()
-        with self._lock:
-            self._idle.append(worker)
-            old = self._idle.pop(0) if len(self._idle) > self._most else None
-        if old is not None:
-            old.close()
 
 
 def _task(job: Job, image: Image, declared: Declared, voxels: Voxels, worker: Worker, number: int) -> dict[str, object]:
@@ -103,15 +81,3 @@ def _task(job: Job, image: Image, declared: Declared, voxels: Voxels, worker: Wo
         "header": image.header.to_json(),
         "ident": f"casewise-{worker.pid}-{number}-{uuid.uuid4().hex[:8]}",
     }
-
-
-def _remove_container(worker: Worker) -> None:
-    """A container outlives the client that started it."""
-    run = worker.declared.run
-    if not isinstance(run, ContainerRun):
-        return
-    with suppress(OSError, subprocess.SubprocessError):
-        names = [run.runtime, "ps", "--all", "--quiet", "--filter", f"name=casewise-{worker.pid}-"]
-        found = subprocess.run(names, capture_output=True, text=True, timeout=20, check=True).stdout.split()  # noqa: S603
-        if found:
-            subprocess.run([run.runtime, "rm", "--force", *found], capture_output=True, timeout=60, check=True)  # noqa: S603

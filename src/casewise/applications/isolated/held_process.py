@@ -9,14 +9,16 @@ import select
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
 
 from casewise.applications.isolated.directory import Directory
 from casewise.applications.isolated.environment import of_worker
 from casewise.applications.isolated.scratch import Scratch
-from casewise.applications.isolated.voxels import Voxels
 from casewise.applications.outcome import ApplicationError
 from casewise.confinement import Confined, Plan, processes
 from casewise.image import Image
@@ -26,6 +28,22 @@ _QUIET = 0.3  # seconds before the first look: most images are through by then
 _TIDY = 8  # tasks between two looks at what it left
 _WORN = 0.8  # share of its memory limit from which on a worker is not used again
 _MEGABYTE = 1024 * 1024
+
+
+class Voxels:
+    """An image's voxels as a file that workers map: written when the first needs it, its pages shared by all."""
+
+    def __init__(self, image: Image, path: Path) -> None:
+        self._image, self._path, self._lock = image, path, threading.Lock()
+
+    def path(self) -> Path:
+        with self._lock:
+            if not self._path.exists():
+                np.save(self._path, self._image.array, allow_pickle=False)
+        return self._path
+
+    def remove(self) -> None:
+        self._path.unlink(missing_ok=True)
 
 
 class Supervision:
@@ -153,3 +171,41 @@ class HeldProcess:
         except subprocess.TimeoutExpired:
             return ApplicationError("stopped responding")
         return ApplicationError(f"was ended by signal {-code}" if code < 0 else f"ended by itself with exit code {code}")
+
+
+Held = TypeVar("Held", bound=HeldProcess)
+
+
+class Idle(Generic[Held]):
+    """Processes that wait for the next image; safe for threads. most : how many are kept, the longest idle ended first."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._lock = most, threading.Lock()
+        self._waiting: list[Held] = []
+
+    def take(self, fits: Callable[[Held], bool]) -> Held | None:
+        """The one that waits the shortest of those that fit."""
+        with self._lock:
+            found = next((one for one in reversed(self._waiting) if fits(one)), None)
+            if found is not None:
+                self._waiting.remove(found)
+            return found
+
+    def give_back(self, process: Held, sound: bool = True) -> None:
+        """Keep it for the next image, or end it where it was stopped, died, or has grown."""
+        if not sound or not process.is_fresh():
+            process.close()
+            return
+        process.tidy()
+        with self._lock:
+            self._waiting.append(process)
+            old = self._waiting.pop(0) if len(self._waiting) > self._most else None
+        if old is not None:
+            old.close()
+
+    def close(self) -> None:
+        """End all."""
+        with self._lock:
+            waiting, self._waiting = self._waiting, []
+        for process in waiting:
+            process.close()

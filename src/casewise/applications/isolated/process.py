@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 
 from casewise.applications.declared import ContainerRun, Declared, EndpointRun, PythonRun
@@ -55,6 +57,18 @@ class Worker(HeldProcess):
         if not self.is_in_place() or not self.folder.holds(task, task.path.name):
             raise ApplicationError(IN_ITS_PLACE.format("its folder"))
         return read_answer(task.read(ANSWER, MOST_BYTES), ANSWER)
+
+    def close(self) -> None:
+        """End it, and its container, which outlives the client that started it."""
+        super().close()
+        run = self.declared.run
+        if not isinstance(run, ContainerRun):
+            return
+        with suppress(OSError, subprocess.SubprocessError):
+            names = [run.runtime, "ps", "--all", "--quiet", "--filter", f"name=casewise-{self.pid}-"]
+            found = subprocess.run(names, capture_output=True, text=True, timeout=20, check=True).stdout.split()  # noqa: S603
+            if found:
+                subprocess.run([run.runtime, "rm", "--force", *found], capture_output=True, timeout=60, check=True)  # noqa: S603
 
 
 def _variables(declared: Declared) -> tuple[str, ...]:
