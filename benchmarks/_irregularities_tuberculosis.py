@@ -94,7 +94,7 @@ def _films(site: str) -> list[tuple[Floats, tuple[npt.NDArray[np.bool_], npt.NDA
     cases = chest(site)
 
     def outlined() -> dict[str, np.ndarray]:
-        found = [regions(case.image, "cpu").masks for case in cases]
+        found = [regions(case.image, "cpu").by_place for case in cases]  # some films do not say which side is which
         return {side: np.stack([one[side] for one in found]) for side in ("left_lung", "right_lung")}
 
     masks = store.arrays(WORK / "tuberculosis" / f"lungs-{site}.npz", outlined)

@@ -73,7 +73,7 @@ def measures_of(model: Model, case: Case, change: Change | None = None) -> Measu
     image = case.image
     truth = {name: load() for name, load in case.load_masks.items()}
     try:
-        found_masks = regions(change.of(image) if change else image, "cpu", model=model).masks
+        found_masks = regions(change.of(image) if change else image, "cpu", model=model).by_place  # whatever is known of the sides
         masks = {name: change.back(mask) if change else mask for name, mask in found_masks.items()}
         refused = 0.0
     except CasewiseError:
