@@ -1,4 +1,4 @@
-"""Opening archives, good and bad; adding to them; what they remember; PostgreSQL."""
+"""Opening archives, good and bad; adding to them; what they store; PostgreSQL."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def test_a_path_out_of_the_archive_is_refused(tmp_path: Path) -> None:
             _ = archive.case(key).image
 
 
-def test_models_and_results_are_remembered(tmp_path: Path) -> None:
+def test_models_and_results_are_stored(tmp_path: Path) -> None:
     with Archive.open(tmp_path / "a", create=True) as archive:
         archive.add_model("k1", "lungs", tmp_path / "m", {"dice": 0.9})
         archive.add_model("k1", "lungs 2", tmp_path / "m", {"dice": 0.95})

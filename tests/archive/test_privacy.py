@@ -61,10 +61,10 @@ def test_no_text_element_comes_out_in_a_message(tmp_path: Path, keyword: str) ->
     setattr(dataset, keyword, MARKER)
     dataset.save_as(path)
     try:
-        shown = repr(read(path).header)
+        text = repr(read(path).header)
     except CasewiseError as error:
-        shown = str(error)
-    assert MARKER.lower() not in shown.lower()
+        text = str(error)
+    assert MARKER.lower() not in text.lower()
 
 
 def test_no_text_element_comes_into_an_archive_or_its_documents(tmp_path: Path) -> None:
@@ -78,8 +78,8 @@ def test_no_text_element_comes_into_an_archive_or_its_documents(tmp_path: Path) 
         report = archive.import_paths([tmp_path / "in"])
         assert (report.added, len(report.failed)) == (1, 1)
         archive.add(read(tmp_path / "in" / "a.dcm"), {"all": np.ones((9, 9), bool)})
-        shown = json.dumps([[str(case.content), case.subject] for case in archive.cases()]) + str(report.failed)
-    assert MARKER.lower() not in shown.lower()
+        text = json.dumps([[str(case.content), case.subject] for case in archive.cases()]) + str(report.failed)
+    assert MARKER.lower() not in text.lower()
     assert MARKER.lower().encode() not in everything_in(tmp_path / "archive").lower()
 
 

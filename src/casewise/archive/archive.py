@@ -52,7 +52,7 @@ class Archive:
         """Open the archive in a folder.
 
         create : make it if it is not there. database : a PostgreSQL URL (``postgresql+psycopg://user@host/name``) for the catalogue
-        of an archive that is being made; the folder remembers it, without its password (give that in PGPASSWORD or ~/.pgpass).
+        of an archive that is being made; the folder stores it, without its password (give that in PGPASSWORD or ~/.pgpass).
         Raises ArchiveError, one sentence, for a folder that is no archive, one of a newer version, or one that cannot be read.
         An archive that cannot be written is opened for reading.
         """
@@ -250,13 +250,13 @@ class Archive:
         return opening.subsets_in(self.folder)
 
     def add_model(self, key: str, name: str, path: str | os.PathLike[str], data: Mapping[str, object] | None = None) -> None:
-        """Remember a model that was made from this archive; ``data`` (JSON): what is to be known of it."""
+        """Store a model that was made from this archive; ``data`` (JSON): what is to be known of it."""
         row = {"key": key, "name": name, "path": os.fspath(path), "data": dict(data or {})}
         with self._catalogue.write() as connection:
             self._catalogue.replace(connection, models, [row])
 
     def models(self) -> list[dict[str, object]]:
-        """The models remembered: ``key``, ``name``, ``path``, ``data``."""
+        """The models stored: ``key``, ``name``, ``path``, ``data``."""
         with self._catalogue.read() as connection:
             return [dict(row._mapping) for row in connection.execute(sa.select(models).order_by(models.c.name))]
 

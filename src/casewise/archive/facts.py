@@ -1,4 +1,4 @@
-"""What an image's header tells the catalogue, in the words by which cases are compared."""
+"""What the catalogue takes from an image's header, in the words by which cases are compared."""
 
 from __future__ import annotations
 

@@ -12,12 +12,12 @@ import sqlalchemy.exc
 from casewise.archive.columns import DAMAGED
 from casewise.errors import ArchiveError
 
-_FULL = "The disk is full; make room and run the same command again: what was committed is kept."
+_FULL = "The disk is full; free some space and run the same command again: what was committed is kept."
 _READ_ONLY = "The archive cannot be written here (its folder or catalogue is read-only); give write permission, or copy it."
 _SENTENCES = {
     "disk is full": _FULL,
     "no space left": _FULL,
-    "disk i/o error": "The disk takes no more of the catalogue (it is full or failing); make room and run the command again.",
+    "disk i/o error": "The disk takes no more of the catalogue (it is full or failing); free some space and run the command again.",
     "readonly database": _READ_ONLY,
     "read-only": _READ_ONLY,
     "is locked": "Another program keeps the archive's catalogue locked; wait until it has ended and run the same command again.",

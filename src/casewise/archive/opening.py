@@ -133,7 +133,7 @@ def _made(folder: Path, database: str | None) -> Catalogue:
 
 
 def _use_log(path: Path) -> None:
-    """Readers and a writer at once; the file remembers it. Several makers at once take turns."""
+    """Readers and a writer at once; the setting is stored in the file. Several makers at once take turns."""
     for attempt in range(200):
         connection = sqlite3.connect(path, timeout=60, isolation_level=None)
         try:
@@ -153,8 +153,8 @@ def _postgresql(url: str) -> Catalogue:
     with translated():
         given = sa.make_url(url)
         if given.get_backend_name() != "postgresql":
-            shown = given.render_as_string(hide_password=True)
-            msg = f"A catalogue is SQLite (no URL) or PostgreSQL (postgresql+psycopg://user@host/database); got {shown}."
+            address = given.render_as_string(hide_password=True)
+            msg = f"A catalogue is SQLite (no URL) or PostgreSQL (postgresql+psycopg://user@host/database); got {address}."
             raise ArchiveError(msg)
         if given.drivername == "postgresql":
             given = given.set(drivername="postgresql+psycopg")

@@ -1,8 +1,8 @@
 """What names of files and folders say: roles (image, mask), structures, sequences, modalities.
 
 Names are Unicode text in NFC: every letter, digit and mark of every script counts. What compares whole names
-(:mod:`casewise.archive.ingest.layouts.matching`) takes them character by character; the words here only tell what a part of a name
-means.
+(:mod:`casewise.archive.ingest.layouts.matching`) takes them character by character; the words here only give the meaning
+of a part of a name.
 """
 
 from __future__ import annotations

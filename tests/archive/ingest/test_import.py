@@ -38,7 +38,7 @@ def test_an_unchanged_file_is_not_read_again(tmp_path: Path) -> None:
     data = paired(tmp_path / "chest", 2)
     with Archive.open(tmp_path / "archive", create=True) as archive:
         archive.import_paths([data])
-        # Other bytes under the same size and time: only reading it could tell.
+        # Other bytes under the same size and time: only reading it could reveal that.
         path = data / "images" / "p000_0.png"
         about = path.stat()
         path.write_bytes(b"x" * about.st_size)

@@ -100,7 +100,7 @@ def test_a_table_of_something_else_is_reported_as_not_used(tmp_path: Path) -> No
         assert {Path(table.path).name: table.used for table in report.tables} == {"costs.csv": 0, "labels.xlsx": 0}
 
 
-def test_repeated_file_names_are_told_apart_by_their_paths(tmp_path: Path) -> None:
+def test_repeated_file_names_are_distinguished_by_their_paths(tmp_path: Path) -> None:
     data = tmp_path / "chexpert"
     for patient in (1, 2, 3):
         picture(data / "train" / f"patient{patient:05d}" / "study1" / "view1_frontal.jpg".replace("jpg", "png"), patient)

@@ -67,7 +67,7 @@ def test_every_exact_path_equals_brute_force(data) -> None:
 
 @pytest.mark.parametrize("spread", [1.0, 1e-2, 1e-4, 0.0])
 def test_a_half_precision_copy_never_changes_the_answer(spread: float) -> None:
-    """Down to clusters far tighter than half precision can tell apart, and to vectors that are all the
+    """Down to clusters far tighter than half precision can distinguish, and to vectors that are all the
     same."""
     base = clustered(6_000, spread=spread) * 7
     index = build(base)

@@ -1,4 +1,4 @@
-"""A label file seen from its image: whether it lies on the image's grid, and which structures are in it."""
+"""A label file and its image: whether it lies on the image's grid, and which structures are in it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Labels:
 
 
 class LabelReader:
-    """Reads label files; the last few are remembered, since a mask may be that of several images. ``copy_to``: as for images."""
+    """Reads label files; the last few are cached, since a mask may be that of several images. ``copy_to``: as for images."""
 
     def __init__(self, copy_to: Path | None) -> None:
         self._copy_to = copy_to
@@ -74,7 +74,7 @@ def _contents(path: Path, member: str | None) -> tuple[Contents, str]:
 def _note(source: LabelSource, contents: Contents, image: Image, empty: bool) -> str:
     notes = []
     if empty and source.kind == "mask":
-        notes.append("The mask is empty: it says that its image shows nothing of what is sought.")
+        notes.append("The mask is empty: its image has nothing of what is sought.")
     if contents.soft:
         notes.append("The mask has a soft edge (it was resized, smoothed or compressed), which was cut at the half.")
     factor = fitted_factor(contents, image)
@@ -107,32 +107,32 @@ def _structures(source: LabelSource, contents: Contents) -> list[_Row]:
         spoken_for = {value for values in source.values.values() for value in values}
         return [*given, *(_row(f"label_{one.value}", one) for one in drawn if one.value not in (None, *spoken_for))]
     if any(one.name is not None for one in drawn):
-        return _told_apart([(one.name or "mask", one.member, None, 0.0) for one in drawn])
+        return _distinct([(one.name or "mask", one.member, None, 0.0) for one in drawn])
     single = len(drawn) <= 1
     whole: _Row = (source.name or "mask", source.member, None, drawn[0].above if drawn else 0.0)
     if source.name is not None:
-        return [whole] if single or not source.split else [_row(f"{source.name}_{_spoken(one)}", one) for one in drawn]
+        return [whole] if single or not source.split else [_row(f"{source.name}_{_mark(one)}", one) for one in drawn]
     if single and contents.picture:
         return [whole]
-    return [_row(("" if one.colour else "label_") + _spoken(one), one) for one in drawn or (Drawn(value=1, member=source.member),)]
+    return [_row(("" if one.colour else "label_") + _mark(one), one) for one in drawn or (Drawn(value=1, member=source.member),)]
 
 
-def _told_apart(rows: list[_Row]) -> list[_Row]:
+def _distinct(rows: list[_Row]) -> list[_Row]:
     """With a number behind the name of a second segment of one name: both are there, each of its own."""
     taken: dict[str, int] = {}
-    apart = []
+    distinct = []
     for name, member, value, above in rows:
         number = taken[same_structure(name)] = taken.get(same_structure(name), 0) + 1
-        apart.append((name if number == 1 else f"{name} {number}", member, value, above))
-    return apart
+        distinct.append((name if number == 1 else f"{name} {number}", member, value, above))
+    return distinct
 
 
 def _row(name: str, one: Drawn) -> _Row:
     return name, one.member, None if one.value is None else [one.value], one.above
 
 
-def _spoken(one: Drawn) -> str:
-    """What tells a structure from others of its file: its value, or its colour."""
+def _mark(one: Drawn) -> str:
+    """What distinguishes a structure from others of its file: its value, or its colour."""
     if one.colour and one.value is not None:
         return f"colour_{one.value:06x}"
     return "1" if one.value is None else str(one.value)

@@ -1,9 +1,8 @@
 """The manifest: a table by which a person says what each image is.
 
-Columns: ``image`` (a path, relative to the table); ``mask`` (the structure is told by the values or the folder), ``mask:NAME``
-for a mask of one structure, any number of
-them; ``boxes`` or ``boxes:NAME`` (``10:20,30:40; 5:9,7:8``: half-open, in the order of the image's
-axes); ``category``, ``site``, ``subject``, ``age``, ``sex``, ``modality``, ``sequence``. Other columns are kept as content.
+Columns: ``image`` (a path, relative to the table); ``mask`` (the values or the folder name the structure), ``mask:NAME`` for a
+mask of one structure, any number of them; ``boxes`` or ``boxes:NAME`` (``10:20,30:40; 5:9,7:8``: half-open, in the order of the
+image's axes); ``category``, ``site``, ``subject``, ``age``, ``sex``, ``modality``, ``sequence``. Other columns are kept as content.
 """
 
 from __future__ import annotations

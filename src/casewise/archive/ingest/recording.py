@@ -47,7 +47,7 @@ class Written:
 
 
 class Recorder:
-    """Writes batches. ``folder``: the archive's. ``stats``: size and time of every file of the import, as it was when looked at."""
+    """Writes batches. ``folder``: the archive's. ``stats``: size and time of every file of the import, as it was when read."""
 
     def __init__(self, catalogue: Catalogue, folder: Path, stats: Mapping[Path, File], vectors: VectorWriter | None) -> None:
         self._catalogue = catalogue

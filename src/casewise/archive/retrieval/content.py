@@ -229,15 +229,15 @@ def _number(value: object) -> float:
 def _coded(values: Sequence[object]) -> tuple[Codes, dict[str, int]]:
     """(n,) a number for each value, the same for equal ones, and the numbers by case-folded text."""
     codes: dict[str, int] = {}
-    seen: dict[str | None, int] = {None: _MISSING}  # as spelled: large archives repeat few values
+    known: dict[str | None, int] = {None: _MISSING}  # as spelled: large archives repeat few values
     column = np.empty(len(values), np.int32)
     for row, value in enumerate(values):
         spelled = value if value is None or isinstance(value, str) else str(value)
-        code = seen.get(spelled)
+        code = known.get(spelled)
         if code is None:
             text = _text(spelled)
             code = _MISSING if text is None else codes.setdefault(text.casefold(), len(codes))
-            seen[spelled] = code
+            known[spelled] = code
         column[row] = code
     return column, codes
 

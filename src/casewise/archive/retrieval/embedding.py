@@ -80,9 +80,9 @@ def encode(encoder: Encoder, images_by_key: Mapping[str, Image]) -> tuple[dict[s
 
 
 def without_vector(connection: sa.Connection, encoder_key: str) -> Sequence[str]:
-    """Keys of the images that this encoder has not seen yet."""
-    seen = sa.select(embeddings.c.image_id).where(embeddings.c.encoder_key == encoder_key)
-    return list(connection.scalars(sa.select(images.c.key).where(images.c.id.not_in(seen)).order_by(images.c.id)))
+    """Keys of the images that this encoder has no vector of yet."""
+    encoded = sa.select(embeddings.c.image_id).where(embeddings.c.encoder_key == encoder_key)
+    return list(connection.scalars(sa.select(images.c.key).where(images.c.id.not_in(encoded)).order_by(images.c.id)))
 
 
 def _finite(rows: Vectors) -> Vectors:

@@ -104,7 +104,7 @@ def _check(k: int, by: tuple[str, ...], encoder: Encoder | None, region: object)
         msg = "Similarity by latent needs an encoder (a model's); give one, or ask by content alone."
         raise UsageError(msg)
     if region is not None and "latent" not in by:
-        msg = "A region limits what is looked at, so it needs similarity by latent; ask by latent, or leave the region out."
+        msg = "A region limits what is compared, so it needs similarity by latent; search by latent, or leave the region out."
         raise UsageError(msg)
     if k < 1:
         msg = f"At least one similar case must be asked for; got k = {k}."
@@ -112,7 +112,7 @@ def _check(k: int, by: tuple[str, ...], encoder: Encoder | None, region: object)
 
 
 def _says_something(image: Image, cases: Sequence[Case]) -> bool:
-    """Whether content tells any case from another: the image and a case have a known field in common."""
+    """Whether content distinguishes any two cases: the image and a case have a known field in common."""
     return comparable(content_of(image), [case.content for case in cases])
 
 

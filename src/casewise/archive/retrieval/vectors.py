@@ -99,7 +99,9 @@ class VectorStore:
                 os.fsync(file.fileno())
         except OSError as error:
             reason = error.strerror or type(error).__name__
-            msg = f"The vectors cannot be written to {self.folder} ({reason}); make room or give write permission, then repeat."
+            msg = (
+                f"The vectors cannot be written to {self.folder} ({reason}); free some space or give write permission, then repeat."
+            )
             raise ArchiveError(msg) from error
 
     def rows(self, numbers: Sequence[int] | npt.NDArray[np.integer] | None = None) -> Vectors:

@@ -11,7 +11,7 @@ from pathlib import Path
 class LabelSource:
     """A file that holds labels of an image.
 
-    name : the structure's name; None where only the values tell structures apart.
+    name : the structure's name; None where only the values distinguish structures.
     values : structure → the values whose union it is, where the layout says them.
     split : whether several values are several structures (``label_1``, ``label_2``, …) rather than one.
     loose : it may belong to this image; it does if it has the same grid.

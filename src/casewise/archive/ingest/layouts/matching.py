@@ -309,8 +309,8 @@ def _structure(one: _Candidate, shared: _Shared, names: _Names) -> str | None:
     if all(word in QUALIFIERS for word in words):
         return structure_name(bare) if one.rank == 3 or twice or _has_plain(one, shared) else None
     long = sum(2 if letter > "\u024f" else 1 for letter in bare if letter.isalpha()) >= 3
-    told = long and not any(word.isdecimal() or says_acquisition(word) for word in words)
-    return structure_name(rest if _whole_name(rest) else bare) if told and twice else None
+    distinct = long and not any(word.isdecimal() or says_acquisition(word) for word in words)
+    return structure_name(rest if _whole_name(rest) else bare) if distinct and twice else None
 
 
 def _whole_name(rest: str) -> bool:

@@ -65,7 +65,7 @@ def _numbered(name: str, shared: str | None) -> str | None:
 
 
 def _shared_prefix(stems: list[str]) -> str | None:
-    """What every name of a folder has up to its first number, where that tells nobody apart."""
+    """What every name of a folder has up to its first number, where that distinguishes nobody."""
     if len(stems) < _ENOUGH:
         return None
     first = {_numbered(name, None) for name in stems}

@@ -103,7 +103,7 @@ def _walk(
     leave_out: Path | None,
     unreadable: Callable[[Path, OSError], None] | None,
     no_file: Callable[[Path], None] | None,
-    seen: set[tuple[int, int]],
+    parents: set[tuple[int, int]],
 ) -> Folder:
     tree = Folder(path)
     try:
@@ -130,7 +130,7 @@ def _walk(
             continue
         identity = (about.st_dev, about.st_ino)
         below = path / item.name
-        if identity in seen or (leave_out is not None and below.resolve() == leave_out):
+        if identity in parents or (leave_out is not None and below.resolve() == leave_out):
             continue
-        tree.folders[item.name] = _walk(below, leave_out, unreadable, no_file, {*seen, identity})
+        tree.folders[item.name] = _walk(below, leave_out, unreadable, no_file, {*parents, identity})
     return tree

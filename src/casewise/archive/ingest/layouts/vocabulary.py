@@ -1,7 +1,7 @@
 """Words that name a structure of the body or a finding, and words that go with them.
 
 A mask's name may go on after its image's: ``case7_left_lung_mask`` beside ``case7``. Whether that names a structure, or another
-image that is missing (``anna_maria_mask`` beside ``anna``), only the words can tell.
+image that is missing (``anna_maria_mask`` beside ``anna``), only the words can decide.
 """
 
 from __future__ import annotations
