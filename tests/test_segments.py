@@ -142,7 +142,7 @@ def test_scaled_pixels_keep_at_least_four_fifths() -> None:
     cut = segments({"lung": mask}, mask.shape, scale=(0.8, 0.93))
     ramp = np.add.outer(np.arange(300.0), np.arange(200.0))[None]
     for segment in cut:
-        pixels = cut.pixels(ramp, segment, "keep")
+        pixels = cut.pixels(ramp, segment, outside="keep")
         assert pixels.shape[1:] == segment.shape
         assert all(new >= 0.8 * old for new, old in zip(segment.shape, segment.box.shape, strict=True))
         middle = tuple((lo + hi - 1) / 2 for lo, hi in zip(segment.box.lower, segment.box.upper, strict=True))
@@ -155,7 +155,7 @@ def test_what_lies_outside_is_replaced_and_what_lies_inside_is_kept(outside: str
     array = np.random.default_rng(0).normal(50, 5, (1, 200, 160)) + np.where(mask, 0, 1000)
     cut = segments({"lung": mask}, mask.shape)
     for segment in cut:
-        pixels, inside = cut.pixels(array, segment, outside), cut.inside(segment)
+        pixels, inside = cut.pixels(array, segment, outside=outside), cut.inside(segment)
         assert np.array_equal(pixels[0][inside], array[0][segment.box.slices][inside].astype(np.float32))
         hidden = pixels[0][~inside]
         assert hidden.mean() == pytest.approx(0 if outside == "zero" else 50, abs=2)

@@ -111,7 +111,7 @@ def _seen(
     rows = []
     for part, mask, mark in zip(parts, masks, marks, strict=True):
         x = part.tensor()
-        made, spread = completed(model.ready(), x, _edges(model))
+        made, spread = completed(model.ready(), x, _edges(model), "cpu")
         with torch.inference_mode():
             rebuilt = other.ready()(x[None])[0, 0].clamp(0, 1)
         inside = part.labels(mark) > 0
@@ -146,7 +146,7 @@ def _usual(model: Model, cases: Sequence[Case]) -> np.ndarray:
         x, inside = part.tensor(), np.argwhere((part.labels(mask) > 0).numpy())
         if len(inside) < _PIXELS:
             continue
-        made, spread = completed(model.ready(), x, _edges(model))
+        made, spread = completed(model.ready(), x, _edges(model), "cpu")
         rows, columns = inside[rng.permutation(len(inside))[:_PIXELS]].T
         found.append(
             np.stack(

@@ -102,7 +102,7 @@ def evaluate_archive(
     be read or predicted, and the reason. Raises UsageError as :func:`evaluate` does, and for a site that the archive does not have.
     """
     cases = cases_of_sites(archive, sites)
-    rows = evaluate(model, cases, device, failed=failed, progress=progress)
+    rows = evaluate(model, cases, device=device, failed=failed, progress=progress)
     counted = [row for row in rows if known or not row.known]
     without = sum(not model.spec.labelled(case) for case in cases)
     return Evaluation(model, tuple(rows), tuple(measures_of(model, counted, seed)), len(rows) - len(counted), without)
@@ -111,8 +111,8 @@ def evaluate_archive(
 def evaluate(
     model: Model,
     cases: Sequence[Case],
-    device: str = "auto",
     *,
+    device: str = "auto",
     failed: Callable[[Case, str], None] = lambda case, reason: None,
     progress: Progress = silent,
 ) -> list[Evaluated]:

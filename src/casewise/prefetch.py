@@ -46,7 +46,7 @@ class LoadedImage:
 
 
 def load(
-    source: Path | Source, router: Router | None, device: str = "cpu", seed: int = 0, progress: Progress = silent
+    source: Path | Source, router: Router | None, device: str = "auto", seed: int = 0, progress: Progress = silent
 ) -> LoadedImage:
     """Read and route one image; of an examination (a ``Source``, or the folder of one) the reference is routed.
 
@@ -95,7 +95,7 @@ def _read(
 def prefetch(
     paths: Sequence[Path | Source],
     router: Router | None,
-    device: str = "cpu",
+    device: str = "auto",
     *,
     ahead: bool = False,
     seed: int = 0,

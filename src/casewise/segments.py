@@ -88,7 +88,7 @@ class Segments(Sequence[Segment]):
                 shown &= core | ~self.regions[name][segment.box.slices]
         return shown
 
-    def pixels(self, array: Array, segment: Segment, outside: str = "mean", seed: int = 0) -> npt.NDArray[np.float32]:
+    def pixels(self, array: Array, segment: Segment, *, outside: str = "mean", seed: int = 0) -> npt.NDArray[np.float32]:
         """(C, *segment.shape) float32 of an image's array (C, *spatial), with what the segment does not show replaced.
 
         outside : by the ``mean`` of what it shows, ``noise`` of the same mean and deviation, ``zero``, or not at all (``keep``).

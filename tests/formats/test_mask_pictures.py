@@ -53,7 +53,7 @@ def structures(path: Path, shape: tuple[int, int] = SHAPE) -> list[np.ndarray]:
     """Each structure's mask by what ``drawn_in`` says of the file."""
     contents = drawn_in(path)
     assert contents.doubt is None
-    return [read_mask(path, like(shape), one.member, one.value, one.above) for one in contents.structures]
+    return [read_mask(path, like(shape), member=one.member, value=one.value, above=one.above) for one in contents.structures]
 
 
 @pytest.mark.parametrize("factor", [0.125, 0.25, 0.5, 2, 3, 5])
@@ -346,7 +346,7 @@ def test_discs_of_any_labels_come_back_or_are_refused(
         contents = drawn_in(path)
     except UnreadableImageError:
         return
-    masks = [read_mask(path, like(), one.member, one.value, one.above) for one in contents.structures]
+    masks = [read_mask(path, like(), member=one.member, value=one.value, above=one.above) for one in contents.structures]
     assert [int(one.value or -1) for one in contents.structures] == sorted(set(np.unique(array)) - {0})
     for one, mask in zip(contents.structures, masks, strict=True):
         np.testing.assert_array_equal(mask, array == one.value)

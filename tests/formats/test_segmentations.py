@@ -70,7 +70,7 @@ def check(path: Path, image: Image, masks: dict[str, np.ndarray]) -> None:
     contents = drawn_in(path)
     assert [one.name for one in contents.structures] == list(masks)
     for one, (name, mask) in zip(contents.structures, masks.items(), strict=True):
-        np.testing.assert_array_equal(read_mask(path, image, one.member, one.value, one.above), mask)
+        np.testing.assert_array_equal(read_mask(path, image, member=one.member, value=one.value, above=one.above), mask)
         np.testing.assert_array_equal(read_mask(path, image, member=name), mask)
     np.testing.assert_array_equal(read_mask(path, image), np.logical_or.reduce(list(masks.values())))
 

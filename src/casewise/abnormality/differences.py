@@ -18,6 +18,7 @@ from torch import Tensor
 from casewise.abnormality.inpainting import WITHIN, framed, grid_of_squares, scale_of, without
 from casewise.abnormality.residual_calibration import ResidualCalibration
 from casewise.case import Case
+from casewise.device import resolve_device
 from casewise.errors import ModelError
 from casewise.finding import Finding
 from casewise.image import Box, Image
@@ -66,7 +67,7 @@ class Abnormality:
 def abnormality(
     model: Model,
     image: Image,
-    device: str = "cpu",
+    device: str = "auto",
     within: npt.NDArray[np.bool_] | None = None,
     apart_mm: float = 0.0,
 ) -> Abnormality:
@@ -82,6 +83,7 @@ def abnormality(
     preparation = model.spec.preparation
     parts = preparation.parts(cut)
     looked_at = preparation.label_parts(shown, cut)
+    device = resolve_device(device)
     network = model.ready(device)
     planes: list[tuple[Floats, ...]] = []
     scores = []
@@ -101,10 +103,11 @@ def abnormality(
     return Abnormality(real, made, np.maximum(values, 0), max(scores), tuple(scores), scale_of(image, within))
 
 
-def calibrated(model: Model, cases: Sequence[Case], device: str = "cpu", seed: int = 0) -> Model:
+def calibrated(model: Model, cases: Sequence[Case], device: str = "auto", seed: int = 0) -> Model:
     """The model with the differences that are usual in normal images, learnt from ``cases``."""
     settings = settings_of(model)
     edges = settings.holes
+    device = resolve_device(device)
     network = model.ready(device)
     rng = np.random.default_rng(seed)
     found: list[list[Floats]] = [[] for _ in edges]
@@ -144,13 +147,13 @@ def findings(judged: Abnormality, threshold: float, least: int = 4, most: int = 
     return sorted(found, key=lambda finding: -finding.measures["difference_times"])[:most]
 
 
-def threshold_of(model: Model, normal: Sequence[Image], share: float = 0.05, device: str = "cpu") -> float:
+def threshold_of(model: Model, normal: Sequence[Image], share: float = 0.05, device: str = "auto") -> float:
     """The map's value that no more than ``share`` of the normal images exceed anywhere; give images it was not trained on."""
     highest = [float(abnormality(model, image, device).map.max()) for image in normal]
     return float(np.quantile(highest, 1 - share))
 
 
-def completed(network: torch.nn.Module, x: Tensor, edges: Sequence[int], device: str = "cpu") -> tuple[Tensor, Tensor]:
+def completed(network: torch.nn.Module, x: Tensor, edges: Sequence[int], device: str) -> tuple[Tensor, Tensor]:
     """(edges, row, column) each, of a picture (1, row, column): what was put at every pixel with each size of the removed part, the
     mean of several places of it, and how far these lie apart (standard deviation).
     """

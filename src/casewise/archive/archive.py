@@ -48,7 +48,7 @@ class Archive:
         self._means: dict[str, tuple[int, npt.NDArray[np.float64]]] = {}
 
     @classmethod
-    def open(cls, location: str | os.PathLike[str], create: bool = False, *, database: str | None = None) -> Archive:
+    def open(cls, location: str | os.PathLike[str], *, create: bool = False, database: str | None = None) -> Archive:
         """Open the archive in a folder.
 
         create : make it if it is not there. database : a PostgreSQL URL (``postgresql+psycopg://user@host/name``) for the catalogue
@@ -76,6 +76,7 @@ class Archive:
     def import_paths(
         self,
         paths: Iterable[str | os.PathLike[str]],
+        *,
         manifest: str | os.PathLike[str] | None = None,
         site: str | None = None,
         copy: bool = False,
@@ -125,6 +126,7 @@ class Archive:
     def cases(
         self,
         structures: Sequence[Structure | str] = (),
+        *,
         category: str | bool | None = None,
         site: str | None = None,
         keys: Collection[str] | None = None,
@@ -219,6 +221,7 @@ class Archive:
     def similar(
         self,
         image: Image,
+        *,
         k: int = 8,
         by: Sequence[str] = ("latent", "content"),
         encoder: Encoder | None = None,

@@ -73,10 +73,10 @@ def load_mask(stored: Stored, label: sa.Row[Any]) -> npt.NDArray[np.bool_]:
     check_there(path)
     image = stored.load()
     if label.value is None:
-        return read_mask(path, image, label.member, above=label.origin.get("above", 0))
+        return read_mask(path, image, member=label.member, above=label.origin.get("above", 0))
     mask = np.zeros(image.spatial_shape, bool)
     for value in label.value:
-        mask |= read_mask(path, image, label.member, value)
+        mask |= read_mask(path, image, member=label.member, value=value)
     return mask
 
 

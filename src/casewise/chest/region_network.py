@@ -26,7 +26,7 @@ _HARDLY = 1.0  # less than this of both lungs: the file may be wrong in how the 
 SCALES = (1.0, 0.9, 1.1)  # better on validation films than the picture as it is, above all for hearts
 
 
-def regions(image: Image, device: str = "cpu", *, model: Model | None = None) -> Regions:
+def regions(image: Image, device: str = "auto", *, model: Model | None = None) -> Regions:
     """Outline lungs and heart of a frontal chest radiograph of any resolution, on its own grid.
 
     ``left_lung`` is the patient's. Which one that is comes from what the file states (DICOM's PatientOrientation, an affine that

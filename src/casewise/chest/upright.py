@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
+from casewise.device import resolve_device
 from casewise.encoder import Encoder
 from casewise.image import Image
 from casewise.orientation import Turn, displayed
@@ -18,7 +19,7 @@ Mask = npt.NDArray[np.bool_]
 _TURNS: WeakKeyDictionary[Image, Turn] = WeakKeyDictionary()
 
 
-def upright_turn(image: Image, device: str = "cpu") -> Turn:
+def upright_turn(image: Image, device: str = "auto") -> Turn:
     """The turn that lays ``image`` upright: by its chest where the router sees a chest radiograph, else as it is displayed.
 
     Left and right of a chest are as :func:`casewise.chest.regions` has them, and where nothing distinguishes them as is likeliest.
@@ -26,7 +27,7 @@ def upright_turn(image: Image, device: str = "cpu") -> Turn:
     """
     known = _TURNS.get(image)
     if known is None:
-        known = _TURNS[image] = _found_turn(image, device)
+        known = _TURNS[image] = _found_turn(image, resolve_device(device))
     return known
 
 
@@ -52,7 +53,7 @@ def laid(image: Image, turn: Turn) -> Image:
 class UprightEncoder:
     """Implements :class:`casewise.encoder.Encoder`: another one's vectors, of pictures that were laid upright before."""
 
-    def __init__(self, encoder: Encoder, device: str = "cpu") -> None:
+    def __init__(self, encoder: Encoder, device: str = "auto") -> None:
         self._encoder, self._device = encoder, device
 
     @property
@@ -77,6 +78,4 @@ class UprightEncoder:
 
     def turn(self, image: Image) -> Turn:
         """How a picture is laid before it is encoded."""
-        from casewise.device import resolve_device
-
-        return upright_turn(image, resolve_device(self._device))
+        return upright_turn(image, self._device)

@@ -63,7 +63,7 @@ class Contents:
 
 
 def read_mask(
-    path: str | os.PathLike[str], like: Image, member: str | None = None, value: int | None = None, above: float | None = None
+    path: str | os.PathLike[str], like: Image, *, member: str | None = None, value: int | None = None, above: float | None = None
 ) -> Mask:
     """(*spatial) bool on the grid of ``like``: where the file's label is ``value``; without one, wherever anything is drawn.
 

@@ -40,7 +40,7 @@ def settings_of(model: Model) -> LesionSettings:
     return model.kind.settings
 
 
-def predict(model: Model, image: Image, device: str = "cpu", *, each: bool = True) -> Lesions:
+def predict(model: Model, image: Image, device: str = "auto", *, each: bool = True) -> Lesions:
     """The lesions of an examination.
 
     image : (sequences, *spatial), normalised, as ``examination.stacked(sequences_of(model))`` gives it; a missing sequence is named

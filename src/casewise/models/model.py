@@ -95,7 +95,7 @@ class Model(StoredModel):
             self._ready[device] = network
         return self._ready[device]
 
-    def predict(self, image: Image, device: str = "cpu") -> Prediction:
+    def predict(self, image: Image, device: str = "auto") -> Prediction:
         """Segment or classify ``image``: probabilities and labels on its own grid. Raises ModelError for another kind of model."""
         if self.kind.refusal:
             msg = f"Model {self.name} {self.kind.refusal}"
@@ -108,7 +108,7 @@ class Model(StoredModel):
         """Whether casewise knows the model's latent space: its own segmenters, classifiers and autoencoders have one."""
         return self.spec.architecture in ModelEncoder.ARCHITECTURES
 
-    def encoder(self, device: str = "cpu") -> ModelEncoder:
+    def encoder(self, device: str = "auto") -> ModelEncoder:
         """This model's latent space, as an archive asks for it. Raises ModelError for a network that gives none."""
         device = resolve_device(device)
         encoder = getattr(self.ready(device), "encoder", None) if self.has_encoder else None

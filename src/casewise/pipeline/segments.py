@@ -43,7 +43,7 @@ def write_segments(folder: Path, found: Segments, image: Image, *, outside: str 
     suffix = formats.mask_suffix(image)
     written = {}
     for number, segment in enumerate(found):
-        array = _as_kind(found.pixels(image.array, segment, outside, seed), image.array.dtype)
+        array = _as_kind(found.pixels(image.array, segment, outside=outside, seed=seed), image.array.dtype)
         name = folder / f"{number + 1:02d}-{file_stem(segment.region)}{suffix}"
         written[number] = formats.write(name, image.crop(segment.box).with_array(array))
     return written

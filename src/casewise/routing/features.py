@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from casewise.device import resolve_device
 from casewise.errors import ModelError
 from casewise.image import Image
 from casewise.models.model import Model
@@ -20,11 +21,12 @@ Matrix = npt.NDArray[np.float32]
 _BATCH = 64
 
 
-def features(model: Model, views: Sequence[View], device: str = "cpu") -> tuple[Matrix, Matrix]:
+def features(model: Model, views: Sequence[View], device: str = "auto") -> tuple[Matrix, Matrix]:
     """(n, features) and (n, classes): what enters the network's last layer ``head``, and the logits that leave it.
 
     Raises ModelError for a network that does not end in a linear layer of that name.
     """
+    device = resolve_device(device)
     network = model.ready(device)
     head = getattr(network, "head", None)
     if not isinstance(model.kind, Classification) or not isinstance(head, nn.Linear):

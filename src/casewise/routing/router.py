@@ -68,7 +68,7 @@ class Router:
         """The categories that it distinguishes, without ``unknown``."""
         return tuple(name for name in self.model.labels if name != UNKNOWN)
 
-    def route(self, image: Image, classifier: str | None = None, *, tags: bool = True, device: str = "cpu") -> Route:
+    def route(self, image: Image, classifier: str | None = None, *, tags: bool = True, device: str = "auto") -> Route:
         """Where ``image``, a picture or a volume of any orientation, belongs.
 
         classifier : ``softmax`` or ``svm``; the router's own where none is named. tags : whether the DICOM tags are a prior.
@@ -83,7 +83,7 @@ class Router:
         classifier: str | None = None,
         *,
         priors: Sequence[Prior] | None = None,
-        device: str = "cpu",
+        device: str = "auto",
     ) -> list[Route]:
         """The route of each of many images, given as the pictures that :func:`casewise.routing.views.views` makes of each."""
         name = check_classifier(classifier or self.classifier)

@@ -82,7 +82,7 @@ def rehearsed(shown: Sequence[int], new: int, known: int, places: int, seed: int
 
 
 def uncertainties(
-    model: Model, cases: Sequence[Case], device: str = "cpu", progress: Callable[[int, int], None] | None = None
+    model: Model, cases: Sequence[Case], device: str = "auto", progress: Callable[[int, int], None] | None = None
 ) -> list[float]:
     """For each case the entropy of what the model answers, 0 to 1, averaged over the voxels (and slices).
 

@@ -22,7 +22,7 @@ def dice(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> float:
     return 1.0 if total == 0 else 2.0 * int(np.logical_and(first, second).sum()) / total
 
 
-def measure(model: Model, cases: Sequence[Case], device: str = "cpu", partial: bool = False) -> dict[str, float]:
+def measure(model: Model, cases: Sequence[Case], device: str = "auto", partial: bool = False) -> dict[str, float]:
     """Mean measures of ``model`` over ``cases``, on its grid: ``dice`` and ``soft_dice``, or ``accuracy`` and ``loss``.
 
     partial : only the structures that a case has a mask of are counted.

@@ -58,7 +58,7 @@ class LabelReader:
         named = _structures(source, contents)
         empty = not contents.structures
         if not _same_grid(contents, image):
-            empty = not read_mask(source.path, image, source.member).any()
+            empty = not read_mask(source.path, image, member=source.member).any()
         path = str(source.path)
         if self._copy_to is not None:
             path = take(self._copy_to, key, [source.path], True)

@@ -31,11 +31,11 @@ def load(name: str) -> Model:
     return Model.load(FOLDER / name)
 
 
-def encoder_for(model: Model, device: str = "cpu") -> ModelEncoder:
+def encoder_for(model: Model, device: str = "auto") -> ModelEncoder:
     """What compares images for ``model``: its own encoder, or casewise's where it has none (TorchScript, a MONAI bundle)."""
     return model.encoder(device) if model.has_encoder else default_encoder(device)
 
 
-def default_encoder(device: str = "cpu") -> ModelEncoder:
+def default_encoder(device: str = "auto") -> ModelEncoder:
     """The encoder by which images are compared where no model is named: a small autoencoder's middle, 512 numbers an image."""
     return load("encoder").encoder(device)
