@@ -27,6 +27,12 @@ HEAVY = {
     "nibabel",
     "nilearn",
     "numpy",
+    "highdicom",
+    "h5py",
+    "PIL",
+    "jinja2",
+    "msgspec",
+    "psutil",
 }
 
 
@@ -41,6 +47,12 @@ def test_help_needs_no_heavy_library(arguments: list[str]) -> None:
     modules = imported_by("-m", "casewise", *arguments)
     assert "typer" in modules
     assert not modules & HEAVY
+
+
+def test_importing_casewise_imports_lazy_loader_alone() -> None:
+    modules = imported_by("-c", "import casewise")
+    assert "lazy_loader" in modules
+    assert not modules & {*HEAVY, "typer", "rich", "dataclasses", "inspect", "tomllib", "typing"}
 
 
 def test_importing_casewise_needs_no_network_library() -> None:

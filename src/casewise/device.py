@@ -1,4 +1,4 @@
-"""Where networks run: ``auto`` takes CUDA when it is there."""
+"""Where networks run: ``auto`` takes CUDA where there is a device."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def resolve_device(name: str) -> str:
     if torch.cuda.is_available():
         return "cuda"
     if name == "cuda":
-        msg = "CUDA was asked for and this machine has none that torch can use; leave --device out, or say --device cpu."
+        msg = "CUDA was asked for and this machine has none that torch can use; leave --device out, or use --device cpu."
         raise UsageError(msg)
     return "cpu"

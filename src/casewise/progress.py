@@ -1,4 +1,4 @@
-"""How a long step says how far it is: one callback, handed on by whoever may take long, and called in the caller's own thread."""
+"""How a long step reports how far it is: one callback, called in the caller's own thread."""
 
 from __future__ import annotations
 

@@ -15,9 +15,9 @@ from casewise.adaptation import Plan
 from casewise.archive import Archive
 from casewise.demo import images, running
 from casewise.demo.accuracy import Accuracy, dice_of_files
+from casewise.demo.description import sections
 from casewise.demo.images import Labelled
 from casewise.demo.sites import UNSEEN_SITE
-from casewise.demo.telling import sections
 from casewise.errors import CasewiseError, UsageError
 from casewise.hashing import image_key
 from casewise.image import Image

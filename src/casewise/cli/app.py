@@ -172,7 +172,7 @@ def explain(error: BaseException) -> str:
         context = getattr(error, "ctx", None)
         where = context.command_path if context is not None else "casewise"
         message = error.format_message().replace("Value error, ", "").rstrip(".")
-        return f"{message}. See '{where} --help'." if message else ""  # no message: the help itself has been shown
+        return f"{message}. See '{where} --help'." if message else ""  # no message: the help itself has been printed
     if isinstance(error, OSError) and error.strerror:
         place = f" {error.filename}" if error.filename else ""
         return f"Cannot use{place}: {error.strerror.lower()}."
@@ -187,7 +187,7 @@ def explain(error: BaseException) -> str:
 
 
 def _prepare_streams() -> None:
-    """File names can hold bytes that are no text; they are shown escaped instead of ending the command."""
+    """File names can hold bytes that are no text; they are printed escaped instead of ending the command."""
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:

@@ -28,7 +28,7 @@ def regions(
     """Outline both lungs, the heart and the lung behind it in frontal chest radiographs.
 
     Each mask is written on its image's own grid, in the image's own kind of file. Left is the patient's left. What is no frontal
-    chest radiograph is refused with what was seen; of an inverted or rotated one, or where a lung is missing, a note says so.
+    chest radiograph is refused with the reason; of an inverted or rotated one, or where a lung is missing, a note says so.
 
     [bold]Examples[/bold]
 

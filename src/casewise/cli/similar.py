@@ -55,8 +55,8 @@ def similar(
 ) -> None:
     """Find the archive's cases that are most like an image, best first, with their scores (1 is the same).
 
-    The score is a weighted sum of the likeness of the latent vectors and of the content. The contact sheet shows the cases
-    beside the image, and says what they have in common.
+    The score is a weighted sum of the likeness of the latent vectors and of the content. The contact sheet has the cases
+    beside the image, and what they have in common.
 
     [bold]Examples[/bold]
 

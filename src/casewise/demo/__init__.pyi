@@ -1,2 +1,2 @@
+from .description import describe as describe
 from .running import run as run
-from .telling import describe as describe

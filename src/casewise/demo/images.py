@@ -74,15 +74,15 @@ def _patients(folder: Path, site: Site, seed: int, first: int, count: int) -> It
     head = template()
     (folder / "masks").mkdir(parents=True, exist_ok=True)
     for number in range(first, first + count):
-        seen = simulate(head.image, head.tissues, site, 1000 * seed + number)
-        yield _write(folder, f"{site.name}-{number:03}", seen)
+        simulated = simulate(head.image, head.tissues, site, 1000 * seed + number)
+        yield _write(folder, f"{site.name}-{number:03}", simulated)
 
 
-def _write(folder: Path, name: str, seen: Simulated) -> Labelled:
-    image = formats.read(write_dicom(folder / f"{name}.dcm", seen.image, name))
+def _write(folder: Path, name: str, simulated: Simulated) -> Labelled:
+    image = formats.read(write_dicom(folder / f"{name}.dcm", simulated.image, name))
     masks = {
         structure: formats.write_mask(folder / "masks" / f"{name}-{structure}.nii.gz", mask.astype(np.uint8), image)
-        for structure, mask in seen.masks.items()
+        for structure, mask in simulated.masks.items()
     }
     return Labelled(folder / f"{name}.dcm", masks)
 

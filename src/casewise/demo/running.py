@@ -16,8 +16,8 @@ from casewise.archive import Archive
 from casewise.case import Structure
 from casewise.chest.upright import UprightEncoder
 from casewise.demo.accuracy import Accuracy, dice_of_files, dice_of_prediction
+from casewise.demo.description import REAL_AND_SIMULATED, sections
 from casewise.demo.images import STRUCTURES, DemoImages, write_images
-from casewise.demo.telling import REAL_AND_SIMULATED, sections
 from casewise.device import resolve_device
 from casewise.errors import UsageError
 from casewise.models import Model
@@ -47,25 +47,24 @@ def run(output: Path, seed: int = 0, device: str = "auto", progress: Progress = 
     folder with anything else in it is refused with a UsageError.
     """
     device = resolve_device(device)
-    tell = progress
     seconds: dict[str, float] = {}
     _prepare(output)
     with _timed(seconds, "images"):
         files = write_images(output / "images", seed)
     with Archive.open(output / "archive", create=True) as archive:
         with _timed(seconds, "import"):
-            archive.import_paths([files.others], progress=tell)
-            archive.import_paths([], manifest=files.known, progress=tell)
+            archive.import_paths([files.others], progress=progress)
+            archive.import_paths([], manifest=files.known, progress=progress)
         with _timed(seconds, "train"):
-            model = _first_model(archive, seed, device, tell)
+            model = _first_model(archive, seed, device, progress)
             model.save(output / "model")
         with _timed(seconds, "grow"):
-            archive.import_paths([], manifest=files.grown, progress=tell)
-            archive.embed(UprightEncoder(model.encoder(device), device), progress=tell)
-        return _analysed(output, files, archive, model, seed, device, seconds, tell)
+            archive.import_paths([], manifest=files.grown, progress=progress)
+            archive.embed(UprightEncoder(model.encoder(device), device), progress=progress)
+        return _analysed(output, files, archive, model, seed, device, seconds, progress)
 
 
-def _first_model(archive: Archive, seed: int, device: str, tell: Progress) -> Model:
+def _first_model(archive: Archive, seed: int, device: str, progress: Progress) -> Model:
     """A segmenter from random weights, trained on all that the archive has so far: the known sites' cases."""
     return train_segmenter(
         archive.cases(STRUCTURES),
@@ -73,7 +72,7 @@ def _first_model(archive: Archive, seed: int, device: str, tell: Progress) -> Mo
         "tissue",
         input=Input(size=128),
         settings=Settings(steps=_STEPS, batch=8, seed=seed, device=device, validate_every=max(1, _STEPS // 4)),
-        progress=lambda step, total, loss: tell("Training", step, total),
+        progress=lambda step, total, loss: progress("Training", step, total),
     )
 
 
@@ -85,7 +84,7 @@ def _analysed(
     seed: int,
     device: str,
     seconds: dict[str, float],
-    tell: Progress,
+    progress: Progress,
 ) -> dict[str, object]:
     image = formats.read(files.new.image)
     analyzer = Analyzer(
@@ -109,7 +108,7 @@ def _analysed(
             refined = refine(model, other, archive, plan=analyzer.plan)
             before, after = (dice_of_prediction(each.predict(other, device), labelled) for each in (model, refined))
             further.append(Accuracy(before, after))
-            tell("Checking", number, len(files.further))
+            progress("Checking", number, len(files.further))
         known = [dice_of_prediction(model.predict(formats.read(one.image), device), one) for one in files.checked]
     with _timed(seconds, "report"):
         pictures, common = _similar(archive, result.similar)

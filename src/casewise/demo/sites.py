@@ -1,6 +1,6 @@
-"""Simulated sites: one real head becomes many patients, seen by scanners that differ in contrast, field, sharpness and noise.
+"""Simulated sites: one real head becomes many patients, imaged by scanners that differ in contrast, field, sharpness and noise.
 
-Anatomy and texture come from the real image; what is simulated is each patient's shape and each scanner's way of seeing it. Image
+Anatomy and texture come from the real image; what is simulated is each patient's shape and each scanner's way of imaging it. Image
 and masks are sampled at the very same points, so that they stay aligned whatever the deformation.
 """
 
@@ -19,8 +19,8 @@ from casewise.image import Image
 Plane = npt.NDArray[np.float32]
 
 _CENTRE = (0.0, -18.0)  # (right, anterior) mm: the middle of an axial cut of the MNI152 brain
-_FIELD_MM = (208.0, 176.0)  # (anterior-posterior, right-left): what a slice shows
-_FINE_MM = 1.0  # a slice is made at the template's own 1 mm, and only then seen by the scanner
+_FIELD_MM = (208.0, 176.0)  # (anterior-posterior, right-left): the extent of a slice
+_FINE_MM = 1.0  # a slice is made at the template's own 1 mm before the scanner is simulated
 _KNOT_MM = 32.0  # distance of the knots between which a deformation is smooth
 _LEVELS_MM = (-8.0, 42.0)  # from the midbrain to above the ventricles
 
@@ -96,14 +96,14 @@ def simulate(image: Image, masks: Mapping[str, Plane], site: Site, seed: int, le
     )
     signal = _contrast(t1, grey, white, site)
     shape = tuple(round(length / site.spacing) for length in _FIELD_MM)
-    seen = _resample(ndimage.gaussian_filter(signal, site.blur / _FINE_MM), shape, site.spacing / _FINE_MM)
-    seen = _magnitude(seen * _bias_field(rng, shape, site), site.noise, rng)
+    scanned = _resample(ndimage.gaussian_filter(signal, site.blur / _FINE_MM), shape, site.spacing / _FINE_MM)
+    scanned = _magnitude(scanned * _bias_field(rng, shape, site), site.noise, rng)
     grey, white = (_resample(tissue, shape, site.spacing / _FINE_MM) for tissue in (grey, white))
     labelled = {
         "grey_matter": (grey >= 0.5) & (grey >= white),
         "white_matter": (white >= 0.5) & (white > grey),
     }
-    picture = np.clip(seen * site.scale, 0, np.iinfo(np.int16).max).astype(np.int16)
+    picture = np.clip(scanned * site.scale, 0, np.iinfo(np.int16).max).astype(np.int16)
     header = Header(modality="MR", sequence=site.sequence, body_part="HEAD", scanner=f"simulated {site.name}")
     return Simulated(Image(picture[None], _affine(shape, site.spacing, level), header), labelled, site.name, level)
 
