@@ -17,7 +17,7 @@ class _Regional:
 
     name = ""
 
-    def __init__(self, device: str = "cpu", masks: str | Path | None = None) -> None:
+    def __init__(self, device: str = "auto", masks: str | Path | None = None) -> None:
         self._device = device
         self._masks = None if masks is None else Path(masks)
         self.notes: tuple[str, ...] = ()

@@ -63,44 +63,30 @@ on stdout, and everything else on stderr.
 
 CASEWISE_DEBUG=1 in the environment shows where an error came from. casewise is for research; it is not a medical device.
 """
-_COMMANDS: dict[str, Callable[..., None]] = {
+# In the order in which a person comes to need them.
+_COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "demo": demo.demo,
     "import": import_.import_images,
     "archive": archive.archive,
+    "train": train.app,
     "evaluate": evaluate.evaluate,
     "similar": similar.similar,
     "subsets": subsets.subsets,
     "route": route.route,
-    "regions": regions.regions,
     "analyze": analyze.analyze,
-    "segment": segment.segment,
+    "regions": regions.regions,
     "segments": segments.segments,
+    "segment": segment.segment,
     "models": models.models,
     "applications": applications.applications,
 }
-_ORDER = (
-    "demo",
-    "import",
-    "archive",
-    "train",
-    "evaluate",
-    "similar",
-    "subsets",
-    "route",
-    "analyze",
-    "regions",
-    "segments",
-    "segment",
-    "models",
-    "applications",
-)
 
 
 class _InOrder(TyperGroup):
-    """Lists the commands in the order in which a person comes to need them."""
+    """Lists the commands as they are declared."""
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
-        return list(_ORDER)
+        return list(_COMMANDS)
 
 
 app = typer.Typer(
@@ -126,9 +112,11 @@ def _options(
 ) -> None: ...
 
 
-for _name, _function in _COMMANDS.items():
-    app.command(_name, help=page(_function.__doc__))(_function)
-app.add_typer(train.app, name="train")
+for _name, _command in _COMMANDS.items():
+    if isinstance(_command, typer.Typer):
+        app.add_typer(_command, name=_name)
+    else:
+        app.command(_name, help=page(_command.__doc__))(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

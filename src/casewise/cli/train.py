@@ -24,7 +24,11 @@ from casewise.cli.train_lesions import lesions
 from casewise.cli.train_sites import sites
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from casewise.case import Structure
     from casewise.models import Model
+    from casewise.training import Input
 
 HELP = """Train a model on an archive's cases, or continue one that is there (--from).
 
@@ -80,17 +84,8 @@ def segmenter(
         from casewise.training import Input, train_segmenter
 
         job = Job(archive, output, parent, site or [], steps, device, seed)
-        model = train_segmenter(
-            job.cases(),
-            [Structure.parse(text) for text in structure or ()],
-            output.name,
-            input=Input(size, dimensions, window),
-            parent=job.parent(),
-            settings=job.settings(),
-            checkpoint=job.checkpoint,
-            progress=answer.steps("Training"),
-        )
-        _keep(answer, model, job)
+        structures = [Structure.parse(text) for text in structure or ()]
+        _train(answer, job, train_segmenter, structures, Input(size, dimensions, window))
 
 
 def classifier(
@@ -123,17 +118,7 @@ def classifier(
         from casewise.training import Input, train_classifier
 
         job = Job(archive, output, parent, site or [], steps, device, seed)
-        model = train_classifier(
-            job.cases(),
-            category or [],
-            output.name,
-            input=Input(size, dimensions, window),
-            parent=job.parent(),
-            settings=job.settings(),
-            checkpoint=job.checkpoint,
-            progress=answer.steps("Training"),
-        )
-        _keep(answer, model, job)
+        _train(answer, job, train_classifier, category or [], Input(size, dimensions, window))
 
 
 def router(
@@ -178,9 +163,19 @@ def router(
         )
 
 
-def _keep(answer: Answer, model: Model, job: Job) -> None:
+def _train(answer: Answer, job: Job, train: Callable[..., Model], labels: Sequence[Structure | str], input: Input) -> None:
     from casewise.training.from_archive import save_registered
 
+    model = train(
+        job.cases(),
+        labels,
+        job.output.name,
+        input=input,
+        parent=job.parent(),
+        settings=job.settings(),
+        checkpoint=job.checkpoint,
+        progress=answer.steps("Training"),
+    )
     if warning := save_registered(model, job.output, job.archive):
         say(warning)
     measures = dict(model.lineage.measures)
