@@ -5,16 +5,12 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from casewise.cli.common import answering
 from casewise.cli.options import ArchiveArgument, DeviceOption, JsonOption, SeedOption, SitesOption, flag, option
 from casewise.cli.train_job import KEPT, Job, OutputOption, measure_lines, say_left_out
 from casewise.errors import UsageError
-
-if TYPE_CHECKING:
-    from casewise.case import Case
-    from casewise.lesions import Plan
 
 _STRUCTURE = "The lesions' mask, or a name for the union of several masks."
 _NETWORK = "multitask: one encoder; fusion: a network for each sequence; regression: a score instead of kinds."
@@ -62,15 +58,16 @@ def lesions(
         from casewise.case import Structure
         from casewise.lesions import Plan, labelled_cases, train_lesions
         from casewise.training.from_archive import cases_of_categories
+        from casewise.training.split import split
 
         job = Job(archive, output, None, site or [], steps, device, seed)
         settings = replace(Plan().settings, seed=seed, device=job.settings().device)
         plan = Plan(network, size=size, scores=_scores(score or ()), carries_score=map_score, settings=settings)
-        plan = plan if steps is None else replace(plan, steps=_parted(plan, steps))
+        plan = plan if steps is None else plan.with_steps(steps)
         lesion = Structure.parse(structure)
         found, left_out = labelled_cases(cases_of_categories(job.cases(), category or ()), lesion)
         say_left_out(left_out)
-        training, validation = _split(found, seed)
+        training, validation = split(list(found), seed=seed)
         kept = output.parent / f".{output.name}.training"
         model = train_lesions(
             training,
@@ -104,17 +101,3 @@ def _scores(texts: Sequence[str]) -> tuple[tuple[str, float], ...]:
         if not separator:
             raise UsageError(f"A score is given as NAME=VALUE, such as malignant=1; got {text!r}.")
     return tuple(scores)
-
-
-def _parted(plan: Plan, steps: int) -> tuple[int, int, int]:
-    """``steps`` over the phases as the plan has them."""
-    share = steps / sum(plan.steps)
-    first, second = (max(1, round(own * share)) for own in plan.steps[:2])
-    return first, second, max(1, steps - first - second)
-
-
-def _split(examinations: Sequence[Case], seed: int) -> tuple[list[Case], list[Case]]:
-    """(training, set aside), by subject, as every training here parts its cases."""
-    from casewise.training.split import split
-
-    return split(list(examinations), seed=seed)

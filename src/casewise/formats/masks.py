@@ -100,7 +100,7 @@ def read_label_map(path: str | os.PathLike[str], like: Image) -> LabelMap:
     masks = {}
     for number, one in enumerate(drawn, start=1):
         name = one.name or ("mask" if len(drawn) == 1 else f"label_{one.value if one.value is not None else number}")
-        masks[name if name not in masks else f"{name} ({number})"] = read_mask(path, like, one.member, one.value)
+        masks[name if name not in masks else f"{name} ({number})"] = read_mask(path, like, member=one.member, value=one.value)
     return LabelMap.like(masks, like)
 
 

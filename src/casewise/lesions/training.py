@@ -86,6 +86,12 @@ class Plan:
             msg = f"A lesion of score 0 leaves no trace in a map that carries scores, so that it is never found; give {named} more."
             raise UsageError(msg)
 
+    def with_steps(self, steps: int) -> Plan:
+        """``steps`` in all, shared among the phases as they are now."""
+        share = steps / sum(self.steps)
+        first, second = (max(1, round(own * share)) for own in self.steps[:2])
+        return replace(self, steps=(first, second, max(1, steps - first - second)))
+
     def phases(self) -> tuple[Phase, ...]:
         """What is trained, in order."""
         first, second, third = self.steps
