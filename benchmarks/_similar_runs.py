@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from casewise.adaptation.label_fusion import Voting, vote
+from casewise.adaptation.label_fusion import FusionSettings, fuse_labels
 from casewise.adaptation.refinement import REFINEMENT as REFINE
-from casewise.adaptation.refinement import Plan, judged, part, refine_on
+from casewise.adaptation.refinement import Plan, evaluated, part, refine_on
 from casewise.case import Case, Structure
 from casewise.models import Model, Prediction, blend
 from casewise.models.averaging import between
@@ -191,14 +191,14 @@ def _votes(model: Model, case: Case, retrieval: Retrieval, seed: int, number: in
 
 def _vote(name: str, model: Model, case: Case, cases: Sequence[Case], began: float) -> dict:
     start = model.predict(case.image)
-    done = vote(model, case.image, cases)
+    done = fuse_labels(model, case.image, cases)
     answer = done.joined(start)
     seconds = time.perf_counter() - began
     row = {"row": name, "value": value(answer, case, model), "seconds": seconds, "initial": value(start, case, model)}
     row |= {"used": done.used, "agreement": done.agreement, "correlation": done.correlation, "voters": len(done.cases)}
     if done.prediction is not None:
         row["alone"] = value(done.prediction, case, model)
-        row["ungated"] = value(blend(start, done.prediction, Voting().weight), case, model)
+        row["ungated"] = value(blend(start, done.prediction, FusionSettings().weight), case, model)
     return row
 
 
@@ -212,7 +212,7 @@ def _joined(model: Model, case: Case, retrieval: Retrieval, seed: int, number: i
     answer = refinement.model.predict(case.image)
     row = {"share": None, "followed": refinement.share}
     yield {"row": "refined by the rule", "value": value(answer, case, model), "seconds": time.perf_counter() - began, **row}
-    ballot = vote(model, case.image, ranked)
+    ballot = fuse_labels(model, case.image, ranked)
     joined = ballot.joined(answer)
     yield {
         "row": "refined by the rule, with the vote",
@@ -282,7 +282,7 @@ class _Settings:
             record["value"] = value(model.predict(case.image), case, self.model)
             if gate:
                 plan = Plan(settings=replace(REFINE, device="cpu"))
-                before, after = judged(self.model, held, plan), judged(model, held, plan)
+                before, after = evaluated(self.model, held, plan), evaluated(model, held, plan)
                 record |= {
                     "unseen": sum(c.key not in self.model.trained_on for c in ranked[: K + 4]),
                     "before": before,

@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks import driver
 from benchmarks._similar_runs import PARTS, SEEDS, UNITS, Unit
 from benchmarks._similar_table import Row, rule_table, unit_table, with_ours
-from casewise.adaptation.acceptance import Rule
+from casewise.adaptation.acceptance import AcceptanceRule
 
 TASKS = {
     "lungs": "Lungs on chest radiographs (Dice)",
@@ -43,7 +43,7 @@ def figures(units: driver.Rows) -> Mapping[str, Any]:
         [{key: one for key, one in query.items() if key != "rows"} | row for query in queries for row in query["rows"]]
     )
     tasks = [_task(task, title, [row for row in rows if row["task"] == task]) for task, title in TASKS.items()]
-    return {"tasks": "\n\n".join(tasks), "rule": Rule(), "rules": rule_table(rows)}
+    return {"tasks": "\n\n".join(tasks), "rule": AcceptanceRule(), "rules": rule_table(rows)}
 
 
 def _task(task: str, title: str, rows: list[Row]) -> str:

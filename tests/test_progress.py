@@ -9,12 +9,12 @@ import pytest
 
 from casewise import formats
 from casewise.adaptation import Plan, refine, subsets
-from casewise.adaptation.label_fusion import Voting, vote
+from casewise.adaptation.label_fusion import FusionSettings, fuse_labels
 from casewise.archive import Archive
 from casewise.cli.progress import Bars
 from casewise.examination.examination import examination
 from casewise.examination.reading import Source
-from casewise.registration.batched import Level, Registration
+from casewise.registration.batched import Level, RegistrationSettings
 from casewise.training import Settings
 from tests.discs import disc, disc_case, segmenter
 from tests.examination.phantom import head
@@ -67,7 +67,7 @@ def test_of_an_examination_each_sequence_is_told_of(tmp_path: Path, way: str) ->
 
 def test_refining_on_similar_cases_tells_of_vectors_and_steps(archive: Path) -> None:
     told, again = Told(), Told()
-    plan = Plan(k=4, held_out=2, settings=QUICK, voting=False)
+    plan = Plan(k=4, held_out=2, settings=QUICK, label_fusion=False)
     with Archive.open(archive) as opened:
         refine(segmenter(), disc(50)[0], opened, plan=plan, progress=told)
         refine(segmenter(), disc(50)[0], opened, plan=plan, progress=again)
@@ -77,8 +77,8 @@ def test_refining_on_similar_cases_tells_of_vectors_and_steps(archive: Path) -> 
 
 def test_a_vote_tells_of_the_cases_registered() -> None:
     told = Told()
-    quick = Voting(registration=Registration(levels=(Level(24, 2),), window=7, judged=32))
-    vote(segmenter(), disc(50)[0], [disc_case(number) for number in range(3)], quick, told)
+    quick = FusionSettings(registration=RegistrationSettings(levels=(Level(24, 2),), window=7, measured=32))
+    fuse_labels(segmenter(), disc(50)[0], [disc_case(number) for number in range(3)], quick, told)
     assert told.steps == {"Registering similar cases": [(0, 3), (3, 3)]}
 
 

@@ -14,13 +14,13 @@ from experiments.interaction.tasks import GROUPS, Task
 OURS, ANOTHER = "casewise", "casewise, another training"
 SHIPPED = {OURS: FineTuning()}
 ABLATIONS = {
-    "fine-tuning as in the source": FineTuning(unsupervised=True, supervised=True, label_step=True, rate=1e-2),
+    "fine-tuning as in the source": FineTuning(unsupervised=True, supervised=True, graph_cut=True, rate=1e-2),
     "unsupervised alone": FineTuning(unsupervised=True, rate=1e-2),
     "supervised alone": FineTuning(supervised=True, rate=1e-2),
     "supervised, no weights of strokes": FineTuning(supervised=True, weigh_strokes=False, rate=1e-2),
     "supervised, no weights of doubt": FineTuning(supervised=True, weigh_doubt=False, rate=1e-2),
     "supervised alone, the whole network": FineTuning(supervised=True, trainable="all"),
-    "label step alone": FineTuning(label_step=True),
+    "label step alone": FineTuning(graph_cut=True),
 }
 FLAT = ("heart", "films", "lesions")
 ABLATED = 3  # patients of the heart group on which the parts of fine-tuning are measured

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from casewise import chest, formats
-from casewise.adaptation import Plan, Rule
+from casewise.adaptation import AcceptanceRule, Plan
 from casewise.adaptation.regions import RegionAdapter
 from casewise.archive import Archive
 from casewise.errors import CasewiseError
@@ -25,7 +25,7 @@ __all__ = ["call"]  # a fixture
 NAMES = ("right_lung", "left_lung", "heart")
 STEP = 8
 QUICK = Settings(steps=3, batch=2, rate=5e-4, augmentation="none", device="cpu")
-ALWAYS = Rule(gain=-1.0)
+ALWAYS = AcceptanceRule(gain=-1.0)
 
 
 def film(folder: Path, number: int) -> tuple[Image, dict[str, np.ndarray]]:
@@ -53,7 +53,7 @@ def model() -> Model:
 
 
 def adapter(model: Model, archive: Archive, **changed: object) -> RegionAdapter:
-    plan = replace(Plan(k=4, held_out=2, settings=QUICK, rule=ALWAYS), **changed)  # type: ignore[arg-type]
+    plan = replace(Plan(k=4, held_out=2, settings=QUICK, acceptance=ALWAYS), **changed)  # type: ignore[arg-type]
     return RegionAdapter(model, archive, plan, "cpu")
 
 
@@ -70,7 +70,7 @@ def test_the_refined_model_outlines_the_film(shared_data: Path, archive: Archive
 
 def test_a_model_that_was_not_bettered_answers_as_it_is(shared_data: Path, archive: Archive, model: Model) -> None:
     image, _ = film(shared_data, 20)
-    found, plain = adapter(model, archive, rule=Rule(gain=1.0)).outlined(image), chest.regions(image)
+    found, plain = adapter(model, archive, acceptance=AcceptanceRule(gain=1.0)).outlined(image), chest.regions(image)
     assert found.refinement is not None and not found.refinement.used and "its parent was used" in found.reason
     assert list(found.regions.found) == list(plain.found)
     assert all(np.array_equal(found.regions.masks[name], plain.masks[name]) for name in plain.found)

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from casewise.adaptation import Plan, Rule, refine
+from casewise.adaptation import AcceptanceRule, Plan, refine
 from casewise.adaptation.acceptance import HALFWAY
 from casewise.adaptation.refinement import part, refine_on
 from casewise.archive import Archive
@@ -57,11 +57,11 @@ def test_where_nothing_is_new_the_similar_cases_labels_vote(archive: Archive, mo
     everything = replace(model, lineage=replace(model.lineage, trained_on=frozenset(c.key for c in archive.cases([DISC]))))
     image, mask = disc(100, dark=True)
     done = refine(everything, image, archive, plan=PLAN)
-    assert done.vote is not None
-    assert done.vote.used, done.vote.reason
-    assert done.vote.reason in done.refinement.reason
-    assert {case.site for case in done.vote.cases} == {"dark"}
-    assert np.array_equal(done.predict(image).mask, done.vote.joined(model.predict(image)).mask)
+    assert done.fused is not None
+    assert done.fused.used, done.fused.reason
+    assert done.fused.reason in done.refinement.reason
+    assert {case.site for case in done.fused.cases} == {"dark"}
+    assert np.array_equal(done.predict(image).mask, done.fused.joined(model.predict(image)).mask)
     assert dice(done.predict(image).mask > 0, mask) > dice(model.predict(image).mask > 0, mask)
 
 
@@ -69,11 +69,11 @@ def test_the_vote_joins_the_refined_model_and_can_be_left_out(archive: Archive, 
     image, mask = disc(100, dark=True)
     done = refine(model, image, archive, plan=PLAN)
     assert done.refinement.used
-    assert done.vote is not None
-    joined = done.vote.joined(done.model.predict(image))
+    assert done.fused is not None
+    joined = done.fused.joined(done.model.predict(image))
     assert np.array_equal(done.predict(image).mask, joined.mask)
     assert dice(joined.mask > 0, mask) > 0.9
-    assert refine(model, image, archive, plan=replace(PLAN, voting=False)).vote is None
+    assert refine(model, image, archive, plan=replace(PLAN, label_fusion=False)).fused is None
 
 
 def test_cases_the_model_knows_are_never_refined_on(archive: Archive, model: Model) -> None:
@@ -126,7 +126,7 @@ def test_share_is_a_point_between_parent_and_refined(archive: Archive, model: Mo
 @pytest.mark.parametrize("margin", [-9, 9])
 def test_the_margin_decides_between_halfway_and_all_the_way(archive: Archive, model: Model, margin: float) -> None:
     cases = archive.cases([DISC], site="dark")
-    plan = replace(PLAN, rule=Rule(gain=-9, margin=margin))
+    plan = replace(PLAN, acceptance=AcceptanceRule(gain=-9, margin=margin))
     refined = fit(model, part(cases, plan)[1], settings=QUICK)
     expected = refined if margin < 0 else between(model, refined, HALFWAY)
     done = refine_on(model, cases, plan, "similar")
@@ -136,7 +136,7 @@ def test_the_margin_decides_between_halfway_and_all_the_way(archive: Archive, mo
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(0, 1))
 def test_the_rule_never_takes_what_was_no_better(before: float, halfway: float, whole: float) -> None:
-    rule = Rule()
+    rule = AcceptanceRule()
     share, reason = rule.after({"dice": before}, {"dice": halfway}, {"dice": whole}, 4)
     taken = {0.0: before, HALFWAY: halfway, 1.0: whole}[share]
     assert share == 0 or taken > before
@@ -146,7 +146,7 @@ def test_the_rule_never_takes_what_was_no_better(before: float, halfway: float, 
 
 @pytest.mark.parametrize(("enough", "told"), [(4, True), (1000, False)])
 def test_training_on_all_is_offered_where_enough_cases_are_new(archive: Archive, model: Model, enough: int, told: bool) -> None:
-    plan = replace(PLAN, rule=Rule(continued=enough))
+    plan = replace(PLAN, acceptance=AcceptanceRule(continued=enough))
     done = refine(model, disc(100, dark=True)[0], archive, plan=plan)
     assert done.refinement.used
     assert (done.advice is not None) == told

@@ -102,7 +102,7 @@ def test_a_series_without_description_is_told_by_its_times_and_a_note_says_so() 
 def test_a_series_that_nothing_tells_is_left_out_with_its_sentence() -> None:
     series, (left,) = named([(found("study/x"), told("head routine"))])
     assert series == []
-    assert "told by neither its description nor its times" in left.reason
+    assert "known by neither its description nor its times" in left.reason
     assert "--sequence" in left.reason
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from casewise.interaction.expected_dice import decided
+from casewise.interaction.expected_dice import at_best_threshold
 
 
 def _logit(chance: float) -> float:
@@ -16,13 +16,13 @@ def _logit(chance: float) -> float:
 def test_a_sure_answer_stays_as_it_is():
     logits = np.full((20, 20), -9.0, np.float32)
     logits[5:15, 5:15] = 9.0
-    np.testing.assert_array_equal(decided(logits, np.ones((20, 20), bool)) > 0, logits > 0)
+    np.testing.assert_array_equal(at_best_threshold(logits, np.ones((20, 20), bool)) > 0, logits > 0)
 
 
 def test_where_nothing_is_more_likely_than_not_the_likeliest_is_taken():
     logits = np.full((20, 20), _logit(0.02), np.float32)
     logits[5:15, 5:15] = _logit(0.4)
-    found = decided(logits, np.ones((20, 20), bool)) > 0
+    found = at_best_threshold(logits, np.ones((20, 20), bool)) > 0
     assert found[5:15, 5:15].all() and found.sum() == 100
 
 
@@ -31,8 +31,8 @@ def test_what_lies_outside_the_box_has_no_say():
     box[:10] = True
     changed = logits.copy()
     changed[10:] = 9.0
-    np.testing.assert_array_equal(decided(logits, box)[:10], decided(changed, box)[:10])
-    np.testing.assert_array_equal(decided(logits, np.zeros_like(box)), logits)
+    np.testing.assert_array_equal(at_best_threshold(logits, box)[:10], at_best_threshold(changed, box)[:10])
+    np.testing.assert_array_equal(at_best_threshold(logits, np.zeros_like(box)), logits)
 
 
 @settings(max_examples=40, deadline=None)
@@ -45,7 +45,7 @@ def test_no_other_threshold_has_a_greater_dice_on_average(seed):
     def expected(mask: np.ndarray) -> float:
         return float(2 * chances[mask].sum() / (mask.sum() + chances.sum()))
 
-    found = decided(logits, np.ones((12, 12), bool)) > 0
+    found = at_best_threshold(logits, np.ones((12, 12), bool)) > 0
     best = max(expected(chances >= chance) for chance in chances.ravel())
     assert expected(found) >= best - 0.01 or chances.max() < 0.1
     assert found[logits > 0].all()

@@ -1,4 +1,4 @@
-"""Geodesic distance against an exact shortest path, and what a guide tells a network."""
+"""Geodesic distance against an exact shortest path, and the prompt maps that a network is given."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import dijkstra
 
 from casewise.interaction.geodesic import FAR, geodesic
-from casewise.interaction.prompt_maps import LIMIT, Guide, middle
+from casewise.interaction.prompt_maps import LIMIT, PromptMaps, middle
 
 
 def exact(image: np.ndarray, seeds: np.ndarray, spacing: tuple[float, ...], spatial: float) -> np.ndarray:
@@ -64,25 +64,25 @@ def test_a_batch_gives_what_each_image_gives():
         assert np.array_equal(together[number], geodesic(images[number : number + 1], seeds[number : number + 1])[0])
 
 
-def guide() -> tuple[Guide, np.ndarray]:
+def maps() -> tuple[PromptMaps, np.ndarray]:
     image = np.full((1, 1, 30, 30), 0.2, np.float32)
     truth = np.zeros((30, 30), bool)
     truth[8:22, 8:22] = True
     image[0, 0][truth] = 0.9
     box = np.zeros((1, 30, 30), bool)
     box[0, 5:25, 5:25] = True
-    return Guide.of(image, box), truth
+    return PromptMaps.of(image, box), truth
 
 
 def test_the_distances_alone_find_what_stands_out():
-    made, truth = guide()
+    made, truth = maps()
     logit = made.distances()[0]
     assert ((logit > 0) == truth).all()
     assert (logit[~made.box[0]] == -LIMIT).all()
 
 
 def test_strokes_add_up_in_any_order_and_the_middle_gives_way():
-    made, _ = guide()
+    made, _ = maps()
     one, two = np.zeros((1, 30, 30), bool), np.zeros((1, 30, 30), bool)
     one[0, 10, 10:14], two[0, 15, 15] = True, True
     none = np.zeros_like(one)
@@ -96,7 +96,7 @@ def test_strokes_add_up_in_any_order_and_the_middle_gives_way():
 
 
 def test_a_newer_stroke_takes_a_place_back():
-    made, _ = guide()
+    made, _ = maps()
     mark = np.zeros((1, 30, 30), bool)
     mark[0, 10, 10:14] = True
     none = np.zeros_like(mark)

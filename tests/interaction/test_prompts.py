@@ -11,7 +11,7 @@ from casewise.case import Case, Structure
 from casewise.errors import ModelError
 from casewise.interaction.crop import Region
 from casewise.interaction.intensity_likelihood import histogram, log_ratio
-from casewise.interaction.prompt_maps import Guide
+from casewise.interaction.prompt_maps import PromptMaps
 from casewise.interaction.simulation.pictures import Habits, SimulatedUser, guessed
 from casewise.interaction.simulation.volumes import SimulatedUserInVolumes
 from casewise.models import Model, Preparation, Spec
@@ -52,10 +52,10 @@ def test_every_prompt_is_a_channel_within_bounds():
     image, truth = disc_picture(48, 12)
     box = np.zeros((1, 48, 48), bool)
     box[0, 10:40, 10:40] = True
-    guide = Guide.of(np.clip(image.array, 0, 1)[None], box)
+    maps = PromptMaps.of(np.clip(image.array, 0, 1)[None], box)
     line = np.zeros_like(box)
     line[0, 24, 20:28] = True
-    for marked in (guide, guide.marked(line, np.zeros_like(line)), guide.marked(line, np.roll(line, 16, axis=1))):
+    for marked in (maps, maps.marked(line, np.zeros_like(line)), maps.marked(line, np.roll(line, 16, axis=1))):
         x = marked.channels(np.zeros(box.shape, np.float32), PROMPTS)
         assert x.shape == (1, 1 + len(PROMPTS), 48, 48) and np.isfinite(x).all()
         assert np.abs(x[:, :-1]).max() <= 1.0 + 1e-6
@@ -184,14 +184,14 @@ def test_a_hint_survives_strokes_and_a_larger_box(disc):
         assert not np.array_equal(session.probability, plain.probability)
         for one in (session, plain):
             one.add_scribbles([[20, 45]], [[26, 26]])
-    assert session._history.state.guide.prior.max() > 0.9 and not plain._history.state.guide.prior.any()
+    assert session._history.state.maps.prior.max() > 0.9 and not plain._history.state.maps.prior.any()
 
 
 def test_slack_is_how_far_inside_the_box_in_voxels_of_the_image():
     box = np.zeros((2, 40, 40), bool)
     box[:, 5:35, 10:30] = True
     images = np.zeros((2, 1, 40, 40), np.float32)
-    slack = Guide.of(images, box, scale=np.array([[1.0, 1.0], [0.5, 2.0]])).slack
+    slack = PromptMaps.of(images, box, scale=np.array([[1.0, 1.0], [0.5, 2.0]])).slack
     assert not slack[~box].any()
     assert slack[0, 20, 10] == pytest.approx(0.05) and slack[0, 20, 19] == pytest.approx(0.95)
     assert slack[0, 5, 20] == pytest.approx(0.05)
@@ -199,7 +199,7 @@ def test_slack_is_how_far_inside_the_box_in_voxels_of_the_image():
     assert slack[1, 20, 15] == pytest.approx(0.725)  # no farther in than the nearest side
     deep = np.zeros((1, 20, 20, 6), bool)
     deep[0, 2:18, 2:18, 1:5] = True
-    found = Guide.of(np.zeros((1, 1, 20, 20, 6), np.float32), deep).slack[0]
+    found = PromptMaps.of(np.zeros((1, 1, 20, 20, 6), np.float32), deep).slack[0]
     assert found[10, 10, 2] == 1 and found[10, 2, 2] == pytest.approx(0.1) and not found[..., 0].any()
 
 

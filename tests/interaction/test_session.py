@@ -269,7 +269,7 @@ def test_a_slice_grows_through_the_volume_and_back(model, ball):
     "how",
     [
         FineTuning(unsupervised=True, supervised=True, steps=3),
-        FineTuning(supervised=True, label_step=True, steps=3, rounds=2, weigh_doubt=False),
+        FineTuning(supervised=True, graph_cut=True, steps=3, rounds=2, weigh_doubt=False),
         FineTuning(supervised=True, weigh_strokes=False, steps=3, rate=1e-2),
         FineTuning(unsupervised=True, supervised=True, steps=3, trainable="all"),
     ],

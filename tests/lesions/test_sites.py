@@ -21,6 +21,7 @@ from casewise.lesions.prepared import prepared
 from casewise.lesions.sites import LesionLearning, case_of, gathered, vectors_of_examinations
 from casewise.models import Model
 from casewise.training import Settings
+from casewise.training.curriculum import ScheduledTraining
 from tests.cli.conftest import Call
 from tests.lesions.conftest import LARGE, SMALL, brain, patient, plan
 from tests.lesions.test_archives import case, volume
@@ -92,7 +93,7 @@ def test_accuracy_is_the_dice_of_the_map_and_training_goes_on_from_the_model(
     cases = [case_of(start, own) for own in examinations[:3]]
     learnt = train_lesions(patients[:2], "learnt", plan(steps=(60, 1, 1)))
     assert learning.accuracy(learnt, cases) > learning.accuracy(start, cases) + 0.2
-    trained = learning.continued(start, cases, [0, 1, 2], QUICK, None, None)
+    trained = learning.continued(start, cases, ScheduledTraining([0, 1, 2], QUICK))
     assert trained.trained_on == start.trained_on | set(examinations[2].keys)
     assert trained.lineage.parent == start.key
     assert any(not torch.equal(weights, start.weights[name]) for name, weights in trained.weights.items())

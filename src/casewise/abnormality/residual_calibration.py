@@ -13,7 +13,7 @@ from casewise.errors import ModelError
 Floats = npt.NDArray[np.float32]
 QUANTILE = 0.8  # of normal differences: the one that counts as 1
 _LEVELS, _SPREADS = 8, 4
-_FEWEST = 20  # normal pixels by which a cell is judged
+_FEWEST = 20  # normal pixels that a cell is calibrated by
 _LEAST = 0.02  # of the range of intensities: no synthesis is better than this
 
 

@@ -9,7 +9,7 @@ HALFWAY = 0.5
 
 
 @dataclass(frozen=True)
-class Rule:
+class AcceptanceRule:
     """Settings chosen by ``benchmarks/similar_cases.py`` on its tuning cases.
 
     unseen : so many of the similar cases must be new to the model; on cases it was trained on, training again gains nothing.
@@ -44,15 +44,15 @@ class Rule:
         before, halfway, whole : measures of the three on ``held_out`` similar cases.
         """
         name = "dice" if "dice" in before else "log_likelihood"
-        told = {"dice": "Dice", "log_likelihood": "log-likelihood"}[name]
+        label = {"dice": "Dice", "log_likelihood": "log-likelihood"}[name]
         # A few cases cannot tell for a classifier whether all the way is better; halfway kept its probabilities truer.
         share = 1.0 if name == "dice" and whole[name] > halfway[name] + self.margin else HALFWAY
         best = whole[name] if share == 1 else halfway[name]
-        seen = f"{told} {before[name]:.3f} → {best:.3f} on {held_out} similar cases held out of the refinement"
+        measured = f"{label} {before[name]:.3f} → {best:.3f} on {held_out} similar cases held out of the refinement"
         if best <= before[name] + self.gain:
-            return 0.0, f"The refined model was not better ({seen}), so its parent was used."
+            return 0.0, f"The refined model was not better ({measured}), so its parent was used."
         way = "The refined model was used" if share == 1 else "The mean of the parent's and the refined model's weights was used"
-        return share, f"{way}: {seen}."
+        return share, f"{way}: {measured}."
 
     def continuing_is_as_good(self, share: float, unseen: int) -> bool:
         """Whether the model had better be trained on once with all ``unseen`` new cases of the archive."""

@@ -25,12 +25,12 @@ from casewise.progress import Progress, silent
 from casewise.result import ModelUse, SimilarCase
 
 if TYPE_CHECKING:
-    from casewise.adaptation.label_fusion import Vote
+    from casewise.adaptation.label_fusion import FusedLabels
     from casewise.archive import Archive
 
 ADAPT = ("none", "similar", "subset")
 _OTHER_ENCODER = "{model} has no latent space that casewise knows: casewise's own encoder compared the similar cases."
-SHOWN = 8  # similar cases that a report shows
+DISPLAYED = 8  # similar cases in a report
 Step = Callable[[str], AbstractContextManager[None]]  # called with a step's name, times what is done within
 
 
@@ -42,11 +42,11 @@ class Adapted:
     model: Model
     similar: Sequence[SimilarCase] = ()
     notes: tuple[str, ...] = ()
-    vote: Vote | None = None
+    fused: FusedLabels | None = None
 
     def predict(self, image: Image, device: str) -> Prediction:
         answer = self.model.predict(image, device)
-        return self.vote.joined(answer) if self.vote is not None else answer
+        return self.fused.joined(answer) if self.fused is not None else answer
 
 
 class Adapter:
@@ -131,7 +131,7 @@ class Adapter:
         if self.archive is None or not among:
             return ()
         encoder = UprightEncoder(encoder_for(self.model, self.device), self.device)
-        return self.archive.similar(image, k=SHOWN, encoder=encoder, region=region, among=set(among), progress=self._progress)
+        return self.archive.similar(image, k=DISPLAYED, encoder=encoder, region=region, among=set(among), progress=self._progress)
 
 
 def _check_region(region: str, model: Model, archive: Archive | None, adapt: str) -> None:
@@ -151,13 +151,13 @@ def _refined(parent: Model, done: SimilarRefinement) -> Adapted:
     made = done.refinement
     name = parent.name if made.used else None
     refined_on = tuple(case.name for case in made.trained_on) if made.used else ()
-    voted = tuple(case.name for case in done.vote.cases) if done.vote is not None and done.vote.used else ()
-    use = ModelUse(done.model.name, name, refined_on, "similar", made.reason, made.before, made.after, voted)
-    return Adapted(use, done.model, done.similar, (done.advice,) if done.advice else (), done.vote)
+    fused = tuple(case.name for case in done.fused.cases) if done.fused is not None and done.fused.used else ()
+    use = ModelUse(done.model.name, name, refined_on, "similar", made.reason, made.before, made.after, fused)
+    return Adapted(use, done.model, done.similar, (done.advice,) if done.advice else (), done.fused)
 
 
 def _chosen(parent: Model, subset: subsets.Subset, model: Model, score: float, members: tuple[str, ...]) -> Adapted:
-    told = ", and the model refined on it was used" if subset.refined else ", whose refined model was not better than its parent"
-    reason = f"The image is most like {subset.name} ({subset.size} cases, cosine {score:.2f}){told}."
+    outcome = ", and the model refined on it was used" if subset.refined else ", whose refined model was not better than its parent"
+    reason = f"The image is most like {subset.name} ({subset.size} cases, cosine {score:.2f}){outcome}."
     name = parent.name if subset.refined else None
     return Adapted(ModelUse(model.name, name, members if subset.refined else (), "subset", reason), model)

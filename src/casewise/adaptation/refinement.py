@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from casewise.adaptation.acceptance import HALFWAY, Rule
+from casewise.adaptation.acceptance import HALFWAY, AcceptanceRule
 from casewise.case import Case
 from casewise.models.averaging import between
 from casewise.models.model import Model
@@ -21,15 +21,15 @@ REFINEMENT = Settings(steps=20, batch=4, rate=5e-4, augmentation="light")
 class Plan:
     """How a model is refined.
 
-    k : cases it is trained on. held_out : further similar cases that judge it. rule : what is made of their judgement. voting :
-    whether the similar cases' labels, registered to the image, are averaged with the answer.
+    k : cases it is trained on. held_out : further similar cases it is evaluated on. acceptance : how far the refined model is
+    followed by that. label_fusion : whether the similar cases' labels, registered to the image, are averaged with the prediction.
     """
 
     k: int = 8
     held_out: int = 4
     settings: Settings = REFINEMENT
-    rule: Rule = field(default_factory=Rule)
-    voting: bool = True
+    acceptance: AcceptanceRule = field(default_factory=AcceptanceRule)
+    label_fusion: bool = True
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,8 @@ class Refinement:
 
 
 def refine_on(model: Model, cases: Sequence[Case], plan: Plan, method: str, progress: Progress | None = None) -> Refinement:
-    """Refine ``model`` on ``cases`` (most similar first), none of which it was trained on; every third is held out as the judge.
+    """Refine ``model`` on ``cases`` (most similar first), none of which it was trained on; every third is held out to
+    evaluate it.
 
     The parent is never changed: the next image starts from it again.
     """
@@ -61,9 +62,9 @@ def refine_on(model: Model, cases: Sequence[Case], plan: Plan, method: str, prog
         model, chosen, weights=None, settings=plan.settings, method=method, name=f"{model.name}+{method}", progress=progress
     )
     halfway = between(model, refined, HALFWAY)
-    before = judged(model, held_out, plan)
-    after = {HALFWAY: judged(halfway, held_out, plan), 1.0: judged(refined, held_out, plan)}
-    share, reason = plan.rule.after(before, after[HALFWAY], after[1.0], len(held_out))
+    before = evaluated(model, held_out, plan)
+    after = {HALFWAY: evaluated(halfway, held_out, plan), 1.0: evaluated(refined, held_out, plan)}
+    share, reason = plan.acceptance.after(before, after[HALFWAY], after[1.0], len(held_out))
     if share == 0:
         return Refinement(model, model, False, reason, tuple(chosen), before, after[HALFWAY])
     best = refined if share == 1 else halfway
@@ -80,7 +81,7 @@ def part(cases: Sequence[Case], plan: Plan) -> tuple[list[Case], list[Case]]:
     return [cases[number] for number in aside], [cases[number] for number in numbers if number not in aside]
 
 
-def judged(model: Model, cases: Sequence[Case], plan: Plan) -> dict[str, float]:
+def evaluated(model: Model, cases: Sequence[Case], plan: Plan) -> dict[str, float]:
     """Mean measures, all of them better when larger."""
     values = measure(model, cases, plan.settings.device, plan.settings.partial)
     if "loss" in values:

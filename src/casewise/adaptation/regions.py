@@ -35,8 +35,8 @@ class AdaptedRegions:
 
 
 def region_plan(plan: Plan) -> Plan:
-    """``plan`` for films of which some have no heart's outline; the labels' vote is for models that answer in voxels."""
-    return replace(plan, settings=replace(plan.settings, partial=True), voting=False)
+    """``plan`` for films of which some have no heart's outline; labels are fused for models that answer in voxels."""
+    return replace(plan, settings=replace(plan.settings, partial=True), label_fusion=False)
 
 
 @dataclass
@@ -62,7 +62,7 @@ class RegionAdapter:
         lungs = lungs_of(first, image)
         if not lungs.any():
             return AdaptedRegions(
-                first, "No lung was seen by which films could be compared, so the region model was used as it is."
+                first, "No lung was detected by which films could be compared, so the region model was used as it is."
             )
         done = refine(self.model, image, self.archive, plan=self.plan, region=lungs, progress=self.progress)
         if not done.refinement.used:
@@ -72,7 +72,7 @@ class RegionAdapter:
         except CasewiseError:
             second = None
         if second is None or second.pose != first.pose or not set(first.found) <= set(second.found):
-            reason = "The refined model did not see all regions that its parent sees in this film, so its parent was used."
+            reason = "The refined model did not detect all regions that its parent detects in this film, so its parent was used."
             return AdaptedRegions(first, reason, done.refinement, done.similar)
         return AdaptedRegions(second, done.refinement.reason, done.refinement, done.similar)
 

@@ -20,13 +20,13 @@ from casewise.progress import Progress, silent
 from casewise.result import SimilarCase
 
 if TYPE_CHECKING:
-    from casewise.adaptation.label_fusion import Vote
+    from casewise.adaptation.label_fusion import FusedLabels
     from casewise.archive import Archive
     from casewise.encoder import Encoder
     from casewise.models.prediction import Prediction
 
 _REFINING = "Refining on similar cases"
-_SHOWN = 8
+_LISTED = 8
 
 
 @dataclass(frozen=True)
@@ -39,16 +39,16 @@ class SimilarRefinement:
     similar: tuple[SimilarCase, ...]
     unseen: int
     advice: str | None = None
-    vote: Vote | None = None
+    fused: FusedLabels | None = None
 
     @property
     def model(self) -> Model:
         return self.refinement.model
 
     def predict(self, image: Image, device: str = "auto") -> Prediction:
-        """What the model that was chosen answers, averaged with the vote where there is one to be used."""
+        """What the model that was chosen answers, averaged with the fused labels where these are to be used."""
         answer = self.model.predict(image, device)
-        return self.vote.joined(answer) if self.vote is not None else answer
+        return self.fused.joined(answer) if self.fused is not None else answer
 
 
 def refine(
@@ -98,12 +98,12 @@ def refine(
             progress=progress,
         )
     new = new[:wanted]
-    shown = tuple(sorted({case.key: case for case in [*found[:wanted], *new]}.values(), key=lambda case: -case.score))
-    ballot = _ballot(model, image, [labelled[case.key] for case in shown], progress) if plan.voting else None
-    why = plan.rule.before(len(new), len(found) - len(new))
+    compared = tuple(sorted({case.key: case for case in [*found[:wanted], *new]}.values(), key=lambda case: -case.score))
+    fused = _fused(model, image, [labelled[case.key] for case in compared], progress) if plan.label_fusion else None
+    why = plan.acceptance.before(len(new), len(found) - len(new))
     if why is not None:
-        refinement = Refinement(model, model, used=False, reason=_joined(why, ballot))
-        return SimilarRefinement(refinement, tuple(found[:_SHOWN]), len(new), vote=ballot)
+        refinement = Refinement(model, model, used=False, reason=_joined(why, fused))
+        return SimilarRefinement(refinement, tuple(found[:_LISTED]), len(new), fused=fused)
     refinement = refine_on(
         model,
         [labelled[case.key] for case in new],
@@ -111,23 +111,23 @@ def refine(
         "similar",
         lambda step, steps, loss: progress(_REFINING, step, steps, f"loss {loss:.3f}"),
     )
-    refinement = replace(refinement, reason=_joined(refinement.reason, ballot))
+    refinement = replace(refinement, reason=_joined(refinement.reason, fused))
     total = len(labelled.keys() - model.trained_on)
-    advice = _advice(model, total) if plan.rule.continuing_is_as_good(refinement.share, total) else None
-    return SimilarRefinement(refinement, shown, len(new), advice, ballot)
+    advice = _advice(model, total) if plan.acceptance.continuing_is_as_good(refinement.share, total) else None
+    return SimilarRefinement(refinement, compared, len(new), advice, fused)
 
 
-def _ballot(model: Model, image: Image, cases: Sequence[Case], progress: Progress) -> Vote | None:
+def _fused(model: Model, image: Image, cases: Sequence[Case], progress: Progress) -> FusedLabels | None:
     """The similar cases' labels, registered to the image; None for a model that finds no structures."""
     if not model.kind.dense or not cases:
         return None
-    from casewise.adaptation.label_fusion import vote  # MONAI's losses take a second to import
+    from casewise.adaptation.label_fusion import fuse_labels  # MONAI's losses take a second to import
 
-    return vote(model, image, cases, progress=progress)
+    return fuse_labels(model, image, cases, progress=progress)
 
 
-def _joined(reason: str, ballot: Vote | None) -> str:
-    return reason if ballot is None else f"{reason} {ballot.reason}"
+def _joined(reason: str, fused: FusedLabels | None) -> str:
+    return reason if fused is None else f"{reason} {fused.reason}"
 
 
 def _advice(model: Model, unseen: int) -> str:

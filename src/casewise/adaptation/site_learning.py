@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Protocol
 
-from casewise.adaptation.refinement import Plan, judged
+from casewise.adaptation.refinement import Plan, evaluated
 from casewise.case import Case
 from casewise.models.model import Model
 from casewise.models.tasks import Classification
-from casewise.training.curriculum import uncertainties
-from casewise.training.fit import Progress, fit
+from casewise.training.curriculum import ScheduledTraining, uncertainties
+from casewise.training.fit import fit
 from casewise.training.settings import Settings
 
 
@@ -31,16 +30,8 @@ class Learning(Protocol):
         """For each case, 0 to 1."""
         ...
 
-    def continued(
-        self,
-        model: Model,
-        cases: Sequence[Case],
-        shown: Sequence[int],
-        settings: Settings,
-        checkpoint: Path | None,
-        progress: Progress | None,
-    ) -> Model:
-        """``model`` trained on. shown : numbers of cases, place by place of the batches, again from the start where they end."""
+    def continued(self, model: Model, cases: Sequence[Case], stage: ScheduledTraining) -> Model:
+        """``model`` trained on."""
         ...
 
 
@@ -52,18 +43,18 @@ class ImageLearning:
         self.measure = "accuracy" if isinstance(model.kind, Classification) else "dice"
 
     def accuracy(self, model: Model, cases: Sequence[Case]) -> float:
-        return judged(model, cases, Plan(settings=self._settings))[self.measure]
+        return evaluated(model, cases, Plan(settings=self._settings))[self.measure]
 
     def uncertainties(self, model: Model, cases: Sequence[Case]) -> list[float]:
         return uncertainties(model, cases, self._settings.device)
 
-    def continued(
-        self,
-        model: Model,
-        cases: Sequence[Case],
-        shown: Sequence[int],
-        settings: Settings,
-        checkpoint: Path | None,
-        progress: Progress | None,
-    ) -> Model:
-        return fit(model, cases, order=shown, settings=settings, name=model.name, checkpoint=checkpoint, progress=progress)
+    def continued(self, model: Model, cases: Sequence[Case], stage: ScheduledTraining) -> Model:
+        return fit(
+            model,
+            cases,
+            order=stage.schedule,
+            settings=stage.settings,
+            name=model.name,
+            checkpoint=stage.checkpoint,
+            progress=stage.progress,
+        )

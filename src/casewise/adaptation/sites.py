@@ -20,7 +20,7 @@ from casewise.hashing import combined_key
 from casewise.models.model import Model
 from casewise.progress import Progress as Moved
 from casewise.progress import silent
-from casewise.training.curriculum import CHOICES, ORDERS, PACES, Vectors, likeness, paced, ranked, rehearsed
+from casewise.training.curriculum import CHOICES, ORDERS, PACES, ScheduledTraining, Vectors, likeness, paced, ranked, rehearsed
 from casewise.training.settings import Settings
 from casewise.training.split import split
 
@@ -44,7 +44,7 @@ class Plan:
     pace : ``growing`` (from the first third to all) or ``rounds`` (all of them in this order, again and again).
     choice : which annotated cases of the deployment site come first: those the model is ``uncertain`` or ``certain`` of, or
     ``random``.
-    annotated : how many of these are used, None for all. rehearsed : whether the earlier sites' cases are shown in between.
+    annotated : how many of these are used, None for all. rehearsed : whether the earlier sites' cases are trained on in between.
     further, deployed : settings of the training on a further site, and on the deployment site.
     """
 
@@ -245,21 +245,21 @@ class _Run:
         order = ranked(scores, how, settings.seed)
         order = order[: self.plan.annotated] if role == "deployment" else order
         ordered = [cases[n] for n in order]
-        shown = paced(range(len(ordered)), self.plan.pace, settings.steps, settings.batch, settings.seed)
+        schedule = paced(range(len(ordered)), self.plan.pace, settings.steps, settings.batch, settings.seed)
         if self.plan.rehearsed and self.known:
-            shown = rehearsed(shown, len(ordered), len(self.known), settings.steps * settings.batch, settings.seed)
-        trained = self._trained(ordered, shown, settings, site)
+            schedule = rehearsed(schedule, len(ordered), len(self.known), settings.steps * settings.batch, settings.seed)
+        trained = self._trained(ordered, schedule, settings, site)
         accuracy = self._accuracy(trained)
         used, reason = self._verdict(site, accuracy)
-        told = tuple(float(scores[n]) for n in order)
-        self.stages.append(Stage(site, role, tuple(ordered), told, accuracy, used, reason))
+        by_score = tuple(float(scores[n]) for n in order)
+        self.stages.append(Stage(site, role, tuple(ordered), by_score, accuracy, used, reason))
         if used:
             self.model, self.standing = trained, accuracy
 
-    def _trained(self, cases: Sequence[Case], shown: Sequence[int], settings: Settings, site: str) -> Model:
+    def _trained(self, cases: Sequence[Case], schedule: Sequence[int], settings: Settings, site: str) -> Model:
         number = len(self.stages) + 1
         everything = [*cases, *(self.known if self.plan.rehearsed else [])]
-        words = [self.model.key, repr(settings), *(f"{n} {case.key}" for n, case in enumerate(everything)), str(list(shown))]
+        words = [self.model.key, repr(settings), *(f"{n} {case.key}" for n, case in enumerate(everything)), str(list(schedule))]
         kept = self.folder / f"stage-{number}-{combined_key(words)[:12]}" if self.folder is not None else None
         if kept is not None and kept.exists():
             return Model.load(kept)
@@ -267,10 +267,12 @@ class _Run:
         trained = self.learning.continued(
             self.model,
             everything,
-            shown,
-            settings,
-            self.folder / f"stage-{number}.checkpoint" if self.folder is not None else None,
-            None if progress is None else lambda step, steps, loss: progress(site, step, steps, loss),
+            ScheduledTraining(
+                schedule,
+                settings,
+                self.folder / f"stage-{number}.checkpoint" if self.folder is not None else None,
+                None if progress is None else lambda step, steps, loss: progress(site, step, steps, loss),
+            ),
         )
         if kept is not None:
             trained.save(kept)
@@ -280,10 +282,12 @@ class _Run:
         if site not in accuracy:
             return True, f"No case of {site} could be held out, so nothing says whether it helped."
         before, after, count = self.standing[site], accuracy[site], len(self.parts[site][1])
-        told = f"{self.measure.replace('dice', 'Dice')} {before:.3f} before, {after:.3f} after, on {count} held-out cases of {site}"
+        measured = (
+            f"{self.measure.replace('dice', 'Dice')} {before:.3f} before, {after:.3f} after, on {count} held-out cases of {site}"
+        )
         if after >= before:
-            return True, f"It was kept: {told}."
-        return False, f"It was not better, so training went on from the model before: {told}."
+            return True, f"It was kept: {measured}."
+        return False, f"It was not better, so training went on from the model before: {measured}."
 
     def _accuracy(self, model: Model) -> dict[str, float]:
         return {site: self.learning.accuracy(model, held) for site, (_, held) in self.parts.items() if held}
@@ -310,7 +314,7 @@ def _by_site(cases: Sequence[Case], vectors: Mapping[str, Vectors]) -> dict[str,
 
 
 def _parted(model: Model, cases: Sequence[Case], first: bool, seed: int) -> tuple[list[Case], list[Case]]:
-    """(to train on, held out). Of the first site whatever the model has not seen is held out, if it has seen any of it."""
+    """(to train on, held out). Of the first site all that the model was not trained on is held out, if it was trained on some."""
     new = [case for case in cases if case.key not in model.trained_on]
     if first and len(new) < len(cases):
         return [case for case in cases if case.key in model.trained_on], new

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import tomli_w
 
-from casewise.adaptation.refinement import REFINEMENT, Plan, judged
+from casewise.adaptation.refinement import REFINEMENT, Plan, evaluated
 from casewise.adaptation.similar import usable_cases
 from casewise.case import Case
 from casewise.errors import ArchiveError, CasewiseError
@@ -161,8 +161,8 @@ def _subset(model: Model, members: Sequence[Case], number: int, folder: Path, se
     else:
         refined = fit(model, training, settings=settings, method="subset", name=f"{model.name}+{name}")
         plan = Plan(settings=settings)
-        numbers = {f"before_{k}": v for k, v in judged(model, held_out, plan).items()}
-        numbers |= {f"after_{k}": v for k, v in judged(refined, held_out, plan).items()}
+        numbers = {f"before_{k}": v for k, v in evaluated(model, held_out, plan).items()}
+        numbers |= {f"after_{k}": v for k, v in evaluated(refined, held_out, plan).items()}
         refined = replace(refined, lineage=refined.lineage.measured(**numbers))
         refined.save(target)
     measures = dict(refined.lineage.measures)

@@ -24,7 +24,7 @@ _LONGEST_LABEL = 300
 class Confined:
     """A process held as ``plan`` says; its stdin and stdout are pipes, the end of what it writes to stderr is kept.
 
-    label : words that ``ps`` shows with it. environment : all that it is given of one. stdin : a descriptor instead of the pipe.
+    label : words that ``ps`` displays with it. environment : all that it is given of one. stdin : a descriptor instead of the pipe.
     """
 
     def __init__(self, plan: Plan, label: str, environment: Mapping[str, str], folder: Path, stdin: int = subprocess.PIPE) -> None:

@@ -1,4 +1,4 @@
-"""Linux namespaces: a process that sees only what it started, on file systems that it cannot change outside its folders.
+"""Linux namespaces: a process to which only what it started is visible, on file systems that it cannot change outside its folders.
 
 Root needs nothing for them; other users need unprivileged user namespaces, which some systems forbid. Then :func:`possible` is
 False and the other means (:mod:`casewise.confinement`) have to do.

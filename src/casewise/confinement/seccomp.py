@@ -158,7 +158,7 @@ def _program(names: Sequence[str], watch: Sequence[str], new_users: bool) -> byt
     for name in watch:
         steps += [_step(_EQUAL, 0, 1, _number(name)), _step(_RETURN, 0, 0, _ASK)]
     if new_users:
-        # clone3 hides its flags behind a pointer; told that there is none, libraries use clone.
+        # clone3 hides its flags behind a pointer; where the answer is that there is none, libraries use clone.
         steps += [_step(_EQUAL, 0, 1, _number("clone3")), _step(_RETURN, 0, 0, _ERROR | errno.ENOSYS)]
         steps += [
             _step(_EQUAL, 0, 3, _number("clone")),

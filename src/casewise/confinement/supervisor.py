@@ -63,7 +63,7 @@ def main() -> None:
 
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     inside = plan.confine and "namespaces" not in plan.without and namespaces.possible()
-    watch, told = socket.socketpair()
+    watch, outward = socket.socketpair()
     statuses, status = os.pipe()
     if inside:
         namespaces.enter(plan.network)
@@ -73,23 +73,23 @@ def main() -> None:
         os.close(statuses)
         watch.close()
         _prctl(_PARENTS_DEATH, signal.SIGKILL)
-        _first(plan, told, status) if inside else _confined(plan, told, alone=True)
-    told.close()
+        _first(plan, outward, status) if inside else _confined(plan, outward, alone=True)
+    outward.close()
     os.close(status)
     _be_silent()
     code = _watch(child, lifeline, watch)
     processes.end_descendants(os.getpid())
-    _end_as(_told_status(statuses) if inside and code == 0 else code)
+    _end_as(_status_of(statuses) if inside and code == 0 else code)
 
 
-def _first(plan: Plan, told: socket.socket, status: int) -> None:
+def _first(plan: Plan, outward: socket.socket, status: int) -> None:
     """The first process of a namespace: when it ends, the kernel ends all the others in it."""
     namespaces.own_file_systems([Path(folder) for folder in plan.writable], plan.memory_mb)
     child = os.fork()
     if child == 0:
         os.close(status)
-        _confined(plan, told, alone=False)
-    told.close()
+        _confined(plan, outward, alone=False)
+    outward.close()
     _be_silent()
     while True:
         pid, code = os.waitpid(-1, 0)
@@ -98,15 +98,15 @@ def _first(plan: Plan, told: socket.socket, status: int) -> None:
             os._exit(0)
 
 
-def _confined(plan: Plan, told: socket.socket, alone: bool) -> None:
-    """The confined process itself. alone : it sees other processes than its own, as there is no namespace."""
+def _confined(plan: Plan, outward: socket.socket, alone: bool) -> None:
+    """The confined process itself. alone : other processes than its own are visible to it, as there is no namespace."""
     code = 1
     try:
         os.setsid()
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
         if plan.confine:
-            _hold(plan, told, alone)
-        told.close()
+            _hold(plan, outward, alone)
+        outward.close()
         module, _, name = plan.target.partition(":")
         getattr(importlib.import_module(module), name)()
         code = 0
@@ -122,7 +122,7 @@ def _confined(plan: Plan, told: socket.socket, alone: bool) -> None:
         os._exit(code)
 
 
-def _hold(plan: Plan, told: socket.socket, alone: bool) -> None:
+def _hold(plan: Plan, outward: socket.socket, alone: bool) -> None:
     _limit()
     namespaces.drop_capabilities()
     if plan.writable:
@@ -137,7 +137,7 @@ def _hold(plan: Plan, told: socket.socket, alone: bool) -> None:
     if listener is None:
         seccomp.forbid((*never, *seccomp.INTO_OTHERS))
         return
-    socket.send_fds(told, [b"."], [listener])
+    socket.send_fds(outward, [b"."], [listener])
     os.close(listener)
 
 
@@ -192,9 +192,9 @@ def _may_signal(pid: int, call: str, arguments: tuple[int, ...]) -> bool:
     return target != -1 and bool(members) and all(member in own for member in members)
 
 
-def _told_status(statuses: int) -> int:
-    told = os.read(statuses, 4)
-    return os.waitstatus_to_exitcode(struct.unpack("=i", told)[0]) if len(told) == 4 else 1
+def _status_of(statuses: int) -> int:
+    status = os.read(statuses, 4)
+    return os.waitstatus_to_exitcode(struct.unpack("=i", status)[0]) if len(status) == 4 else 1
 
 
 def _end_as(code: int) -> None:

@@ -15,9 +15,9 @@ _MOST = 10.0  # no coil is that uneven: beyond, the field follows noise
 
 
 def without_bias(
-    array: Array, shown: npt.NDArray[np.bool_], spacing: tuple[float, ...], threads: int = 1
+    array: Array, within: npt.NDArray[np.bool_], spacing: tuple[float, ...], threads: int = 1
 ) -> npt.NDArray[np.float32]:
-    """(i, j, k) float32: ``array`` divided by its field, whose mean over ``shown`` (*spatial, bool) is 1.
+    """(i, j, k) float32: ``array`` divided by its field, whose mean over ``within`` (*spatial, bool) is 1.
 
     spacing : mm of a voxel, one an axis. Values at or below 0 stay as they are.
 
@@ -25,9 +25,9 @@ def without_bias(
     """
     import SimpleITK
 
-    if np.count_nonzero(shown) < 1000:
-        raise CasewiseError("The image shows too little for its bias field to be found.")
-    picture, mask = (_picture(part, spacing) for part in (array.astype(np.float32), shown.astype(np.uint8)))
+    if np.count_nonzero(within) < 1000:
+        raise CasewiseError("The image has too little foreground for its bias field to be estimated.")
+    picture, mask = (_picture(part, spacing) for part in (array.astype(np.float32), within.astype(np.uint8)))
     size, sides = np.asarray(array.shape), np.asarray(spacing)
     voxel = float((np.prod(size * sides) / _VOXELS) ** (1 / 3))
     factors = [max(1, min(round(voxel / float(side)), int(n) // 8 or 1)) for side, n in zip(sides, size, strict=True)]
@@ -42,7 +42,7 @@ def without_bias(
     except RuntimeError as error:
         raise CasewiseError("The image's bias field could not be found: N4 does not converge on it.") from error
     factor: npt.NDArray[np.float32] = SimpleITK.GetArrayFromImage(field).transpose(2, 1, 0)
-    factor = np.clip(factor / float(factor[shown].mean()), 1 / _MOST, _MOST)
+    factor = np.clip(factor / float(factor[within].mean()), 1 / _MOST, _MOST)
     values = array.astype(np.float32)
     return np.where(values > 0, values / factor, values)
 

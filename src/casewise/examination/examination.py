@@ -32,7 +32,7 @@ class Channel:
     """A sequence of the examination.
 
     given : its image as it was read. registered_to : the sequence it was registered to, None for the reference. registration : to
-    that one. transform : from the reference's LPS mm to its own. covered : share of the reference's grid that it shows.
+    that one. transform : from the reference's LPS mm to its own. covered : share of the reference's grid that it covers.
     """
 
     given: Given
@@ -64,7 +64,7 @@ class Examination:
 
     image : (C, *spatial) float32, a channel a sequence, the reference first, normalised
     (:func:`casewise.examination.normalisation`); its header is the reference's, with ``sequences`` (names, in the order of the
-    channels) and ``reference``. Where a sequence shows nothing of the reference's grid, it has its own darkest value.
+    channels) and ``reference``. Where a sequence covers nothing of the reference's grid, it has its own darkest value.
     channels : the sequences, in the same order. refused : images that were to be part of it. missing : sequences that such an
     examination usually has and this one has not. notes : sentences for the report.
     """
@@ -92,7 +92,7 @@ class Examination:
         raise CasewiseError(f"The examination has no sequence {name!r}; it has {', '.join(self.names)}.")
 
     def registered(self, name: str) -> Image:
-        """(1, *spatial) float32: a sequence on the reference's grid in its own intensities, 0 where it shows nothing."""
+        """(1, *spatial) float32: a sequence on the reference's grid in its own intensities, 0 where it covers nothing."""
         channel = self.channel(name)
         return self._on_grid(channel.given.image, channel.transform)
 
@@ -245,7 +245,7 @@ def _flat(given: Given, bias: bool) -> tuple[Floats, str]:
 
 
 def _on(grid: Image, given: Given, flat: Floats, transform: Any) -> tuple[Floats, float]:
-    """(a sequence's normalised values on the reference's grid, the share of it that it shows)."""
+    """(a sequence's normalised values on the reference's grid, the share of it that it covers)."""
     values = normalised(flat, given.kind)
     if given.image is grid:
         return values, 1.0
@@ -288,7 +288,8 @@ def _registered(
 def targets(names: Sequence[str], reference: str) -> dict[str, str]:
     """What each sequence is registered to: the reference, but diffusion images to the ADC map (else the lowest b value).
 
-    That one shows the same tissue by the same technique, with the same distortion; beside it they show too little of a T2 or T1.
+    That one images the same tissue by the same technique, with the same distortion; beside it they have too little in common with
+    a T2 or T1.
     """
     family = sorted((name for name in names if kind_of(name) in _DIFFUSION), key=_b_value)
     hub = reference if reference in family else family[0] if family else reference
@@ -314,5 +315,5 @@ def _doubt(name: str, target: str | None, registration: Registration | None, cov
     if registration is None:
         return ""
     if covered < 0.02:
-        return f"{name} shows nothing of what the reference shows; it was left out."
+        return f"{name} covers nothing of what the reference covers; it was left out."
     return registration.doubt(name, target or "the reference")

@@ -23,7 +23,7 @@ QUANTITATIVE = ("ADC",)
 
 
 def foreground(array: Array) -> npt.NDArray[np.bool_]:
-    """(*spatial) bool: where an image shows something, by its values alone.
+    """(*spatial) bool: the foreground of an image, by its values alone.
 
     Where a tenth of the voxels have the lowest value (a brain without its skull, a picture with a border), everything above it;
     elsewhere everything that is not as dark as air, by Otsu's threshold.
@@ -45,17 +45,17 @@ def foreground(array: Array) -> npt.NDArray[np.bool_]:
     return np.isfinite(array) & np.greater(array, dark + _DIM * (light - dark))
 
 
-def normalised(array: Array, kind: str, shown: npt.NDArray[np.bool_] | None = None) -> Floats:
+def normalised(array: Array, kind: str, within: npt.NDArray[np.bool_] | None = None) -> Floats:
     """float32 (*spatial) of a sequence's values.
 
     kind : ``ADC`` (10⁻⁶ mm²/s) becomes 10⁻³ mm²/s, so that its absolute values stay; every other sequence gets mean 0 and standard
-    deviation 1 over ``shown`` (:func:`foreground` without it), measured without the brightest and darkest hundredth, and is cut at
+    deviation 1 over ``within`` (:func:`foreground` without it), measured without the brightest and darkest hundredth, and is cut at
     5 deviations.
     """
     if kind in QUANTITATIVE:
         return np.asarray(np.clip(array.astype(np.float32) * np.float32(_ADC_SCALE), 0, _FURTHEST).astype(np.float32))
-    shown = foreground(array) if shown is None else shown
-    values = _sample(array[shown])
+    within = foreground(array) if within is None else within
+    values = _sample(array[within])
     if values.size == 0:
         return np.zeros(array.shape, np.float32)
     low, high = percentile_range(values, (1, 99))

@@ -117,14 +117,14 @@ def study_in(folder: Path) -> tuple[list[Found], list[Rejected]] | None:
 
 def read_image(path: Path) -> Image:
     """The image of a file or of a DICOM series' folder, as :func:`casewise.formats.read` gives it; of an examination's folder the
-    reference alone, which is what findings are told on. Raises UnreadableImageError, one sentence.
+    reference alone, which is what findings are reported on. Raises UnreadableImageError, one sentence.
     """
     found = study_in(path) if path.is_dir() else None
     if found is None:
         return formats.read(path)
-    told = [(entry, acquisition(entry)) for entry in found[0]]
-    _check_one(path, [acquired for _, acquired in told])
-    series, _ = named(told)
+    entries = [(entry, acquisition(entry)) for entry in found[0]]
+    _check_one(path, [acquired for _, acquired in entries])
+    series, _ = named(entries)
     while series:
         chosen = reference_of([entry.name for entry in series])
         (entry,) = (entry for entry in series if entry.name == chosen)
@@ -143,9 +143,9 @@ def read_study(folder: Path, found: Sequence[Found], rejected: Sequence[Rejected
 
     Raises UnreadableImageError, one sentence, for images of several patients or studies, and where no sequence is left.
     """
-    told = [(entry, acquisition(entry)) for entry in found]
-    _check_one(folder, [acquired for _, acquired in told])
-    series, left_out = named(told)
+    entries = [(entry, acquisition(entry)) for entry in found]
+    _check_one(folder, [acquired for _, acquired in entries])
+    series, left_out = named(entries)
     given: list[Given] = []
     refused = _refused(found, rejected)
     for number, entry in enumerate(series):
@@ -162,7 +162,7 @@ def read_study(folder: Path, found: Sequence[Found], rejected: Sequence[Rejected
     if not given:
         reasons = " ".join(dict.fromkeys((*(part.reason for part in refused), *notes)))
         raise UnreadableImageError(f"{folder} holds no MR sequence that can be read. {reasons}".strip())
-    parts = {acquired.body_part for _, acquired in told if acquired.body_part}
+    parts = {acquired.body_part for _, acquired in entries if acquired.body_part}
     return Study(tuple(given), tuple(refused), notes, parts.pop() if len(parts) == 1 else "")
 
 
@@ -184,8 +184,8 @@ def _descriptions(folder: Path, known: set[tuple[Path, ...]]) -> list[str]:
     """Of the series of several files in a folder that a scan did not find, in the scan's order."""
     slices, _ = headers(sorted(path for path in folder.iterdir() if path.is_file()))
     lost = [stack for stack in stacks_of(slices) if stack.files not in known and len(stack.files) > 1]
-    told = [acquisition(Found(folder, stack.member, stack.files, Kind.DICOM)) for stack in lost]
-    return [acquired.description or f"series {acquired.order[0]}" for acquired in told]
+    acquisitions = [acquisition(Found(folder, stack.member, stack.files, Kind.DICOM)) for stack in lost]
+    return [acquired.description or f"series {acquired.order[0]}" for acquired in acquisitions]
 
 
 def read_named(files: Sequence[tuple[str, Path]], progress: Progress = silent) -> Study:
@@ -221,12 +221,12 @@ def _both(name: str, first: Path, second: Path) -> str:
     return f"Two images are both named {name}: {first} and {second}; each sequence of an examination has one image."
 
 
-def _check_one(folder: Path, told: Sequence[Acquisition]) -> None:
-    patients = {acquired.patient for acquired in told if acquired.patient}
+def _check_one(folder: Path, acquisitions: Sequence[Acquisition]) -> None:
+    patients = {acquired.patient for acquired in acquisitions if acquired.patient}
     if len(patients) > 1:
         msg = f"{folder} holds images of {len(patients)} patients; an examination is of one: give that one's folder."
         raise UnreadableImageError(msg)
-    studies = {acquired.study for acquired in told if acquired.study}
+    studies = {acquired.study for acquired in acquisitions if acquired.study}
     if len(studies) > 1:
         msg = f"{folder} holds {len(studies)} studies of a patient; give the folder of one, or images by --sequence NAME=IMAGE."
         raise UnreadableImageError(msg)
@@ -241,9 +241,9 @@ def _check_apart(given: Sequence[Given]) -> None:
             "the sequences of an examination are of one."
         )
         raise CasewiseError(msg)
-    seen: dict[str, Given] = {}
+    known: dict[str, Given] = {}
     for entry in given:
-        twin = seen.setdefault(image_key(entry.image), entry)
+        twin = known.setdefault(image_key(entry.image), entry)
         if twin is not entry:
             msg = f"{twin.name} ({twin.path}) and {entry.name} ({entry.path}) are the same image; give each sequence its own."
             raise CasewiseError(msg)
@@ -263,7 +263,7 @@ def _check(name: str, image: Image, path: Path) -> None:
     if not np.isfinite(image.array).all():
         raise CasewiseError(f"{given} holds values that are not finite; replace them.")
     if image.array.min() == image.array.max():
-        raise CasewiseError(f"{given} has the same value everywhere; it shows nothing.")
+        raise CasewiseError(f"{given} has the same value everywhere: it is empty.")
     if _is_label_map(image.array):
         raise CasewiseError(f"{given} holds no more than {_FEW_VALUES} values: it is a mask or label map, not a sequence.")
     if kind_of(name) == "ADC":

@@ -18,7 +18,7 @@ from casewise.formats.found import Found
 
 BRAIN = ("FLAIR", "T1", "T1 post", "T2")
 PROSTATE = ("T2", "ADC", "DWI")
-# The grid that findings are told on: lesions are outlined on FLAIR in brains, on T2 elsewhere.
+# The grid that findings are reported on: lesions are outlined on FLAIR in brains, on T2 elsewhere.
 _REFERENCES = ("FLAIR", "T2", "T1 post", "T1", "PD", "DWI", "ADC")
 _LOCALIZER = re.compile(r"\b(loc|localis|localiz|scout|survey|3-?plane|smartbrain|aahead)", re.IGNORECASE)
 _PERFUSION = re.compile(r"dce|perf|\bpwi|\bdsc|\bttp\b|\bcb[fv]\b|\bmtt\b", re.IGNORECASE)
@@ -104,17 +104,17 @@ def of_description(description: str) -> str | None:
     return next((kind for kind, pattern in _WORDS if re.search(pattern, words)), None)
 
 
-def of_parameters(told: Acquisition) -> str | None:
+def of_parameters(acquired: Acquisition) -> str | None:
     """What times, contrast medium, b value and image type say; None where they fit several sequences or are not there."""
-    if "ADC" in told.image_type:
+    if "ADC" in acquired.image_type:
         return "ADC"
-    if "DIFFUSION" in told.image_type or told.b_value is not None:
+    if "DIFFUSION" in acquired.image_type or acquired.b_value is not None:
         return "DWI"
-    echo, repetition, inversion = told.echo_time, _ms(told.repetition_time), _ms(told.inversion_time)
+    echo, repetition, inversion = acquired.echo_time, _ms(acquired.repetition_time), _ms(acquired.inversion_time)
     if echo is None or repetition is None:
         return None
-    weighted_t1 = "T1 post" if told.contrast else "T1"
-    if told.gradient_echo:
+    weighted_t1 = "T1 post" if acquired.contrast else "T1"
+    if acquired.gradient_echo:
         return weighted_t1 if inversion is not None and 300 <= inversion <= 1300 and echo < 10 else None
     if inversion is not None and inversion >= 1500:
         return "FLAIR" if echo >= 60 else None
@@ -132,55 +132,55 @@ def named(entries: Several[tuple[Found, Acquisition]]) -> tuple[list[Series], li
     """
     series: list[Series] = []
     left_out: list[LeftOut] = []
-    for found, told in entries:
-        reason = _why_none(found, told)
+    for found, acquired in entries:
+        reason = _why_none(found, acquired)
         if reason:
             left_out.append(LeftOut(found, reason))
         else:
-            series.append(_series(found, told))
+            series.append(_series(found, acquired))
     for number, entry in enumerate(series):
         series[number] = replace(entry, name=_full_name(entry, series))
     return _without_repetitions(series, left_out)
 
 
-def _why_none(found: Found, told: Acquisition) -> str:
-    what = _spoken(told)
-    if told.modality != "MR":
-        return f"{what} is of modality {told.modality or 'unknown'}, and only MR sequences are grouped."
-    if "LOCALIZER" in told.image_type or _LOCALIZER.search(told.description) or told.slices < 3 or not told.plane:
-        return f"{what} is a localizer or has too few slices to be registered ({told.slices})."
-    derived = told.derived or derived_word(told.description)
+def _why_none(found: Found, acquired: Acquisition) -> str:
+    what = _named_series(acquired)
+    if acquired.modality != "MR":
+        return f"{what} is of modality {acquired.modality or 'unknown'}, and only MR sequences are grouped."
+    if "LOCALIZER" in acquired.image_type or _LOCALIZER.search(acquired.description) or acquired.slices < 3 or not acquired.plane:
+        return f"{what} is a localizer or has too few slices to be registered ({acquired.slices})."
+    derived = acquired.derived or derived_word(acquired.description)
     if derived:
         return f"{what} is a mask or computed from other images ({derived!r}), not a sequence as it was taken."
-    if _PERFUSION.search(told.description.replace("_", " ")):
+    if _PERFUSION.search(acquired.description.replace("_", " ")):
         return f"{what} is of a perfusion or contrast series in time, which is not grouped."
-    if of_description(told.description) is None and of_parameters(told) is None:
-        return f"{what} is told by neither its description nor its times; name it with --sequence NAME={found.path}."
+    if of_description(acquired.description) is None and of_parameters(acquired) is None:
+        return f"{what} is known by neither its description nor its times; name it with --sequence NAME={found.path}."
     return ""
 
 
-def _series(found: Found, told: Acquisition) -> Series:
-    said, measured = of_description(told.description), of_parameters(told)
-    what, times = _spoken(told), _times(told)
+def _series(found: Found, acquired: Acquisition) -> Series:
+    said, measured = of_description(acquired.description), of_parameters(acquired)
+    what, times = _named_series(acquired), _times(acquired)
     if measured is None or said == measured:
-        return Series(said or "", said or "", found, "description" if measured is None else "description and parameters", told)
+        return Series(said or "", said or "", found, "description" if measured is None else "description and parameters", acquired)
     if said is None:
         note = f"{what} does not say what it is; by {times} it is {measured}."
-        return Series(measured, measured, found, "parameters", told, (note,))
+        return Series(measured, measured, found, "parameters", acquired, (note,))
     if {said, measured} == {"T1", "T1 post"}:
-        return Series("T1 post", "T1 post", found, "description and contrast medium", told)
-    if measured in ("T1", "T1 post", "T2", "PD") and said in ("FLAIR", "SWI") and told.inversion_time is None:
-        return Series(said, said, found, "description", told)  # the times alone do not tell it from those
+        return Series("T1 post", "T1 post", found, "description and contrast medium", acquired)
+    if measured in ("T1", "T1 post", "T2", "PD") and said in ("FLAIR", "SWI") and acquired.inversion_time is None:
+        return Series(said, said, found, "description", acquired)  # the times alone do not set it apart from those
     note = f"{what} describes itself as {said}, but {times} are those of {measured}: it was taken as {measured}."
-    return Series(measured, measured, found, "parameters, against the description", told, (note,))
+    return Series(measured, measured, found, "parameters, against the description", acquired, (note,))
 
 
 def _full_name(entry: Series, others: Several[Series]) -> str:
-    told = entry.acquisition
-    value = f" b{told.b_value:.0f}" if entry.kind == "DWI" and told.b_value is not None else ""
+    acquired = entry.acquisition
+    value = f" b{acquired.b_value:.0f}" if entry.kind == "DWI" and acquired.b_value is not None else ""
     planes = {other.acquisition.plane for other in others if other.kind == entry.kind}
     usual = "axial" if "axial" in planes else sorted(planes)[0]
-    return entry.kind + value + (f" {told.plane}" if told.plane != usual else "")
+    return entry.kind + value + (f" {acquired.plane}" if acquired.plane != usual else "")
 
 
 def _without_repetitions(series: Several[Series], left_out: list[LeftOut]) -> tuple[list[Series], list[LeftOut]]:
@@ -193,8 +193,8 @@ def _without_repetitions(series: Several[Series], left_out: list[LeftOut]) -> tu
         notes = list(last.notes)
         for other in earlier:
             reason = (
-                f"Two series are both {name}: {_spoken(other.acquisition)} was set aside for the later, "
-                f"{_spoken(last.acquisition)}; {_choose(name, other.found, last.found)}"
+                f"Two series are both {name}: {_named_series(other.acquisition)} was set aside for the later, "
+                f"{_named_series(last.acquisition)}; {_choose(name, other.found, last.found)}"
             )
             notes.append(reason)
             left_out.append(LeftOut(other.found, reason))
@@ -208,14 +208,18 @@ def _choose(name: str, other: Found, last: Found) -> str:
     return f"to take it, name it by --sequence '{name}={other.path}'."
 
 
-def _spoken(told: Acquisition) -> str:
-    return f"Series {told.order[0]}" + (f" ({told.description!r})" if told.description else "")
+def _named_series(acquired: Acquisition) -> str:
+    return f"Series {acquired.order[0]}" + (f" ({acquired.description!r})" if acquired.description else "")
 
 
-def _times(told: Acquisition) -> str:
-    if told.b_value is not None or "ADC" in told.image_type:
+def _times(acquired: Acquisition) -> str:
+    if acquired.b_value is not None or "ADC" in acquired.image_type:
         return "the image type or b value"
-    parts = [("echo", told.echo_time), ("repetition", _ms(told.repetition_time)), ("inversion", _ms(told.inversion_time))]
+    parts = [
+        ("echo", acquired.echo_time),
+        ("repetition", _ms(acquired.repetition_time)),
+        ("inversion", _ms(acquired.inversion_time)),
+    ]
     return ", ".join(f"{name} time {value:g} ms" for name, value in parts if value is not None)
 
 

@@ -48,7 +48,7 @@ class Region:
     def around(cls, image: Image, box: Box, size: Sequence[int]) -> Region:
         """The region of a box; ``size``: rows and columns of the network's grid, perhaps also planes at most.
 
-        A box that ``size`` cannot show voxel by voxel is given a finer grid, up to twice ``size``; not where the planes of a volume
+        A box that ``size`` cannot hold voxel by voxel is given a finer grid, up to twice ``size``; not where the planes of a volume
         are answered one by one.
         """
         order = _order(image, box)

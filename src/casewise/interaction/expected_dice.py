@@ -16,7 +16,7 @@ Mask = npt.NDArray[np.bool_]
 _LEAST = 0.05
 
 
-def decided(logits: Floats, box: Mask) -> Floats:
+def at_best_threshold(logits: Floats, box: Mask) -> Floats:
     """(*grid) ``logits`` moved so that their sign is the mask of greatest expected Dice within ``box``."""
     chances = np.sort(expit(logits[box].astype(np.float64)))[::-1]
     if not len(chances):

@@ -19,7 +19,7 @@ from casewise.case import Case, Structure
 from casewise.errors import UsageError
 from casewise.image import Image
 from casewise.interaction.graph_cut import least_energy
-from casewise.interaction.prompt_maps import Guide
+from casewise.interaction.prompt_maps import PromptMaps
 from casewise.models.model import Model
 from casewise.models.preparation import Preparation
 from casewise.models.spec import Spec
@@ -37,17 +37,17 @@ _OBJECT = Structure.parse("object")
 class FineTuning:
     """Which parts of the fine-tuning run, and how. What is on by default is what benchmarks/interaction.py found to help.
 
-    unsupervised : tune after the box alone. supervised : tune after strokes. label_step : give the answer its least energy by
+    unsupervised : tune after the box alone. supervised : tune after strokes. graph_cut : give the mask its least energy by
     max-flow; without it the network's own labels are learnt from and answered. weigh_strokes : strokes count ``omega`` times,
     and not what lies within ``epsilon`` (geodesic) of a stroke of the other label. weigh_doubt : voxels with a probability between
     ``uncertain`` do not count. rounds : of label and network step in turn, each of ``steps`` optimiser steps at ``rate``.
     trainable : ``last``, the last block on features that are computed once, or ``all``, the whole network, many times slower.
-    smoothness, sigma : λ and σ of the label step's energy.
+    smoothness, sigma : λ and σ of the graph cut's energy.
     """
 
     unsupervised: bool = False
     supervised: bool = False
-    label_step: bool = False
+    graph_cut: bool = False
     weigh_strokes: bool = True
     weigh_doubt: bool = True
     rounds: int = 1
@@ -68,13 +68,13 @@ class FineTuning:
             msg = f"Fine-tuning trains the 'last' block or 'all' of the network; got {self.trainable!r}."
             raise UsageError(msg)
 
-    def wanted(self, guide: Guide) -> bool:
-        marked = bool(guide.foreground.any() or guide.background.any())
+    def wanted(self, maps: PromptMaps) -> bool:
+        marked = bool(maps.foreground.any() or maps.background.any())
         return self.supervised if marked else self.unsupervised
 
 
-def tuned(head: Mapping[str, Tensor], features: Tensor, guide: Guide, logits: Floats, how: FineTuning) -> Floats:
-    """(*grid) logits after fine-tuning. ``head`` : the last block's weights. ``features`` (F + 1, *grid). ``guide`` : of one crop.
+def tuned(head: Mapping[str, Tensor], features: Tensor, maps: PromptMaps, logits: Floats, how: FineTuning) -> Floats:
+    """(*grid) logits after fine-tuning. ``head`` : the last block's weights. ``features`` (F + 1, *grid). ``maps`` : of one crop.
 
     logits : (*grid) of the object against the rest, before.
     """
@@ -84,8 +84,8 @@ def tuned(head: Mapping[str, Tensor], features: Tensor, guide: Guide, logits: Fl
     model = _head_model(head, flat)
     for _ in range(how.rounds):
         probability = expit(logits)
-        labels = labelled(guide, probability, how)
-        weights = _weights(guide, probability, how)
+        labels = graph_cut_mask(maps, probability, how)
+        weights = _weights(maps, probability, how)
         case = Case.of(image, {_OBJECT.name: labels.reshape(flat.shape[1:])})
         settings = Settings(steps=how.steps, batch=1, rate=how.rate, weight_decay=0.0, augmentation="none", device="cpu")
         model = fit(model, [case], weights=[weights.reshape(flat.shape[1:])], settings=settings, method="continued")
@@ -95,7 +95,7 @@ def tuned(head: Mapping[str, Tensor], features: Tensor, guide: Guide, logits: Fl
     return logits
 
 
-def wholly_tuned(model: Model, x: Tensor, guide: Guide, logits: Floats, how: FineTuning) -> Floats:
+def wholly_tuned(model: Model, x: Tensor, maps: PromptMaps, logits: Floats, how: FineTuning) -> Floats:
     """As :func:`tuned`, with all of the ``model``'s weights trained. ``x`` (C + prompts, *grid) : what it was given."""
     grid = logits.shape
     planar = model.spec.preparation.spatial_dims < len(grid)  # a network for pictures takes a volume plane by plane
@@ -105,9 +105,9 @@ def wholly_tuned(model: Model, x: Tensor, guide: Guide, logits: Floats, how: Fin
 
     for _ in range(how.rounds):
         probability = expit(logits)
-        labels = torch.from_numpy(labelled(guide, probability, how).astype(np.uint8))
+        labels = torch.from_numpy(graph_cut_mask(maps, probability, how).astype(np.uint8))
         crop = _OneCrop(
-            Batch(batched(x), batched(labels), voxel_weights=batched(torch.from_numpy(_weights(guide, probability, how))))
+            Batch(batched(x), batched(labels), voxel_weights=batched(torch.from_numpy(_weights(maps, probability, how))))
         )
         settings = Settings(how.steps, 1, how.rate, weight_decay=0.0, augmentation="none", device="cpu", mixed=True)
         model = fit(model, crop, settings=settings)
@@ -130,30 +130,30 @@ class _OneCrop:
         return self.crop
 
 
-def labelled(guide: Guide, probability: Floats, how: FineTuning) -> Mask:
-    """(*grid) bool: the label step's answer, or without it the probability's own with the strokes obeyed."""
-    foreground, background = guide.foreground[0], guide.background[0]
-    within = np.where(guide.box[0], probability, 0)
-    if how.label_step:
-        outside = background | ~guide.box[0]
+def graph_cut_mask(maps: PromptMaps, probability: Floats, how: FineTuning) -> Mask:
+    """(*grid) bool: the graph cut's answer, or without it the probability's own with the strokes obeyed."""
+    foreground, background = maps.foreground[0], maps.background[0]
+    within = np.where(maps.box[0], probability, 0)
+    if how.graph_cut:
+        outside = background | ~maps.box[0]
         spread = {"smoothness": how.smoothness, "sigma": how.sigma}
-        return least_energy(guide.images[0], within, foreground & guide.box[0], outside, guide.spacing, **spread)
+        return least_energy(maps.images[0], within, foreground & maps.box[0], outside, maps.spacing, **spread)
     return np.asarray(((within > 0.5) | foreground) & ~background)
 
 
-def _weights(guide: Guide, probability: Floats, how: FineTuning) -> Floats:
-    weights = guide.box[0].astype(np.float32)
-    foreground, background = guide.foreground[0], guide.background[0]
+def _weights(maps: PromptMaps, probability: Floats, how: FineTuning) -> Floats:
+    weights = maps.box[0].astype(np.float32)
+    foreground, background = maps.foreground[0], maps.background[0]
     labels = probability > 0.5
     if how.weigh_doubt:
         weights[(probability > how.uncertain[0]) & (probability < how.uncertain[1])] = 0
     if how.weigh_strokes:
-        weights[labels & (guide.to_background[0] < how.epsilon)] = 0
-        weights[~labels & (guide.to_foreground[0] < how.epsilon)] = 0
+        weights[labels & (maps.to_background[0] < how.epsilon)] = 0
+        weights[~labels & (maps.to_foreground[0] < how.epsilon)] = 0
         weights[foreground | background] = how.omega
     else:
         weights[foreground | background] = 1
-    return np.asarray(weights if weights.any() else guide.box[0].astype(np.float32))
+    return np.asarray(weights if weights.any() else maps.box[0].astype(np.float32))
 
 
 def _head_model(head: Mapping[str, Tensor], flat: Tensor) -> Model:

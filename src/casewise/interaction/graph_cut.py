@@ -1,4 +1,4 @@
-"""The label step of image-specific fine-tuning: the labels of least energy, by max-flow, with the strokes kept as they are.
+"""The graph cut of image-specific fine-tuning: the labels of least energy, by max-flow, with the strokes kept as they are.
 
 Energy Σ −log P(y) + λ Σ [y_i ≠ y_j] exp(−ΔI² / 2σ²) / d_ij (Wang et al. 2018, arXiv 1710.04043).
 """

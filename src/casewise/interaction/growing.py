@@ -9,8 +9,8 @@ import numpy.typing as npt
 
 from casewise.image import Box, Image
 from casewise.interaction.crop import Region
-from casewise.interaction.predictor import Answering
-from casewise.interaction.prompt_maps import Guide
+from casewise.interaction.predictor import Predictor
+from casewise.interaction.prompt_maps import PromptMaps
 from casewise.interaction.simulation.user import Hand, largest, middle_line
 from casewise.interaction.state import State
 
@@ -21,33 +21,33 @@ _ALIKE = 0.45  # Dice with the slice before; less is another object
 _MARGIN = 0.12  # of the mask's sides, left around it in the next slice
 
 
-def grown(image: Image, state: State, answering: Answering, farthest: int | None) -> State:
+def grown(image: Image, state: State, predictor: Predictor, farthest: int | None) -> State:
     """The state after following its object from the one slice of its box, in both directions."""
     axis = state.region.order[2]
     first = state.region.box.lower[axis]
     whole = state.mask
     start: Mask = np.take(whole, first, axis).copy()
     for step in (1, -1):
-        for place, plane in _followed(image, start, axis, first, step, answering, farthest):
+        for place, plane in _followed(image, start, axis, first, step, predictor, farthest):
             whole[_at(axis, place)] = plane
     box = _widened(Box.around(whole) or state.region.box, whole.shape, state.region.box)
     # The strokes that led here are kept: they still hold where they were drawn.
-    return State.begun(image, box, answering, whole).with_strokes(state.strokes)
+    return State.begun(image, box, predictor, whole).with_strokes(state.strokes)
 
 
 def _followed(
-    image: Image, plane: Mask, axis: int, first: int, step: int, answering: Answering, farthest: int | None
+    image: Image, plane: Mask, axis: int, first: int, step: int, predictor: Predictor, farthest: int | None
 ) -> Iterator[tuple[int, Mask]]:
     place, count = first + step, 0
     while 0 <= place < image.spatial_shape[axis] and (farthest is None or count < farthest):
-        found = _next_plane(image, plane, axis, place, answering)
+        found = _next_plane(image, plane, axis, place, predictor)
         if found is None:
             return
         yield place, found
         plane, place, count = found, place + step, count + 1
 
 
-def _next_plane(image: Image, plane: Mask, axis: int, place: int, answering: Answering) -> Mask | None:
+def _next_plane(image: Image, plane: Mask, axis: int, place: int, predictor: Predictor) -> Mask | None:
     """The object in the slice at ``place``, from its mask ``plane`` in the one before; None where it has ended."""
     around = Box.around(plane)
     if around is None:
@@ -57,15 +57,15 @@ def _next_plane(image: Image, plane: Mask, axis: int, place: int, answering: Ans
     upper = [min(n, high + pad) for high, pad, n in zip(around.upper, pads, plane.shape, strict=True)]
     lower.insert(axis, place)
     upper.insert(axis, place + 1)
-    region = Region.around(image, Box(tuple(lower), tuple(upper)), answering.size)
+    region = Region.around(image, Box(tuple(lower), tuple(upper)), predictor.size)
     full = np.zeros(image.spatial_shape, bool)
     full[_at(axis, place)] = plane
     before = region.sampled(full)
-    guide = Guide.of(region.crop(image)[None], region.inside()[None], region.spacing, scale=region.scale)
+    maps = PromptMaps.of(region.crop(image)[None], region.inside()[None], region.spacing, scale=region.scale)
     # A short stroke in the middle of the former mask says which object is meant.
     line = np.zeros(region.grid, bool)
     line[..., 0] = middle_line(largest(before[..., 0] > 0.5), Hand(10, 1)) if (before[..., 0] > 0.5).any() else False
-    logits = answering.answer(guide.marked(line[None], np.zeros_like(line)[None]), before)
+    logits = predictor.logits(maps.marked(line[None], np.zeros_like(line)[None]), before)
     found = np.zeros(image.spatial_shape, bool)
     for index, values in region.planes(logits):
         found[index] = values > 0

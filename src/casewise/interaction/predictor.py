@@ -12,9 +12,9 @@ from scipy.special import expit
 from torch import Tensor, nn
 
 from casewise.errors import ModelError
-from casewise.interaction.expected_dice import decided
-from casewise.interaction.fine_tuning import FineTuning, labelled, tuned, wholly_tuned
-from casewise.interaction.prompt_maps import Guide
+from casewise.interaction.expected_dice import at_best_threshold
+from casewise.interaction.fine_tuning import FineTuning, graph_cut_mask, tuned, wholly_tuned
+from casewise.interaction.prompt_maps import PromptMaps
 from casewise.models.model import Model
 from casewise.models.networks import INTERACTIVE
 from casewise.models.tasks import Interactive
@@ -22,16 +22,16 @@ from casewise.models.tasks import Interactive
 Floats = npt.NDArray[np.float32]
 
 _BATCH = 16  # planes of a volume at once
-_SURE = 8.0  # the logit that a label step's label is given
+_SURE = 8.0  # the logit that a graph cut's label is given
 _MIRRORED: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))  # axes of (channel, row, column)
-_FEWER = 1.5  # times the network's grid from which on pictures are not seen on their side as well
+_FEWER = 1.5  # times the network's grid from which on pictures are not predicted on their side as well
 
 
 @dataclass(frozen=True, eq=False)
-class Answering:
-    """An interactive model, ready to answer; ``mirrored``: pictures are seen in their mirror images and on their side too, and the
-    logits averaged, but for a model whose settings say that it answers ``upright`` ones. ``best``: after the box alone, where a
-    network is least sure, the mask is the one of greatest expected Dice; after strokes it is what is more likely than not.
+class Predictor:
+    """An interactive model, ready to predict; ``mirrored``: pictures are predicted in their mirror images and on their side too,
+    and the logits averaged, but for a model whose settings say that it answers ``upright`` ones. ``best``: after the box alone,
+    where a network is least sure, the mask is the one of greatest expected Dice; after strokes it is what is more likely than not.
 
     Raises ModelError for a model of another kind.
     """
@@ -63,35 +63,36 @@ class Answering:
     def _network(self) -> nn.Module:
         return self.model.ready(self.device)
 
-    def answer(self, guide: Guide, previous: Floats) -> Floats:
-        """(*grid) logits of the object, for a guide of one crop; ``previous`` (*grid) is the former probability, 0 without one.
+    def logits(self, maps: PromptMaps, previous: Floats) -> Floats:
+        """(*grid) logits of the object, from the prompt maps of one crop; ``previous`` (*grid) is the former probability, 0
+        without one.
 
         Several channels (sequences) are answered each by itself and their logits averaged.
         """
-        if guide.box.ndim == 3 and self.model.spec.preparation.spatial_dims == 3:
+        if maps.box.ndim == 3 and self.model.spec.preparation.spatial_dims == 3:
             msg = f"Model {self.model.name} takes volumes, and this image is a picture; choose a model for pictures."
             raise ModelError(msg)
-        answers = [self._channel(guide, previous, channel) for channel in range(guide.images.shape[1])]
+        answers = [self._channel(maps, previous, channel) for channel in range(maps.images.shape[1])]
         logits: Floats = np.mean(answers, axis=0, dtype=np.float32) if len(answers) > 1 else answers[0]
-        if self.best and not guide.foreground.any() and not guide.background.any():
-            logits = decided(logits, guide.box[0])
-        if self.fine_tuning.label_step:
-            mask = labelled(guide, expit(logits), self.fine_tuning)
+        if self.best and not maps.foreground.any() and not maps.background.any():
+            logits = at_best_threshold(logits, maps.box[0])
+        if self.fine_tuning.graph_cut:
+            mask = graph_cut_mask(maps, expit(logits), self.fine_tuning)
             logits = np.where(mask == (logits > 0), logits, np.where(mask, _SURE, -_SURE)).astype(np.float32)
         return logits
 
-    def _channel(self, guide: Guide, previous: Floats, channel: int) -> Floats:
-        x = torch.from_numpy(guide.channels(previous[None], self._kind.prompts)[0])
-        prompts = guide.images.shape[1]
+    def _channel(self, maps: PromptMaps, previous: Floats, channel: int) -> Floats:
+        x = torch.from_numpy(maps.channels(previous[None], self._kind.prompts)[0])
+        prompts = maps.images.shape[1]
         x = torch.cat([x[channel : channel + 1], x[prompts:]])
-        keep = self.fine_tuning.wanted(guide)
+        keep = self.fine_tuning.wanted(maps)
         planar = self.model.spec.preparation.spatial_dims == 2 and x.ndim == 4
-        logits, features = self._by_plane(x, guide, keep) if planar else self._whole(x, keep)
+        logits, features = self._by_plane(x, maps, keep) if planar else self._whole(x, keep)
         if keep and self.fine_tuning.trainable == "all":
-            return wholly_tuned(self.model, x, guide, logits, self.fine_tuning)
+            return wholly_tuned(self.model, x, maps, logits, self.fine_tuning)
         if keep and features is not None:
             head = {name: tensor.cpu() for name, tensor in self._network.head.state_dict().items()}  # type: ignore[union-attr]
-            return tuned(head, features, guide, logits, self.fine_tuning)
+            return tuned(head, features, maps, logits, self.fine_tuning)
         return logits
 
     def _whole(self, x: Tensor, keep: bool) -> tuple[Floats, Tensor | None]:
@@ -105,10 +106,10 @@ class Answering:
         features, logits = self._run(x[None], keep)
         return logits[0], None if features is None else features[0]
 
-    def _by_plane(self, x: Tensor, guide: Guide, keep: bool) -> tuple[Floats, Tensor | None]:
+    def _by_plane(self, x: Tensor, maps: PromptMaps, keep: bool) -> tuple[Floats, Tensor | None]:
         """The planes of a volume that the box meets, each by the network for pictures; the others are surely background."""
-        within = np.flatnonzero(guide.box[0].any(axis=(0, 1)))
-        logits = np.full(guide.box[0].shape, -_SURE, np.float32)
+        within = np.flatnonzero(maps.box[0].any(axis=(0, 1)))
+        logits = np.full(maps.box[0].shape, -_SURE, np.float32)
         features = None
         for start in range(0, len(within), _BATCH):
             chosen = within[start : start + _BATCH]

@@ -24,7 +24,7 @@ SLACK = {2: 10.0, 3: 5.0}  # voxels of a picture, or of a volume's planes, by wh
 
 
 @dataclass(frozen=True, eq=False)
-class Guide:
+class PromptMaps:
     """A batch of N image crops on a network's grid with a box in each, and what has been marked so far.
 
     images : (N, C, *grid), 0…1. box : (N, *grid) bool. foreground, background : strokes, (N, *grid) bool. The four distances are
@@ -53,9 +53,9 @@ class Guide:
         spacing: Sequence[float] | None = None,
         prior: Floats | None = None,
         scale: npt.NDArray[np.float64] | None = None,
-    ) -> Guide:
-        """A guide with nothing marked. spacing : voxel sizes an axis; their ratio counts. scale : (N, 2), the image's voxels to one
-        place of the grid along rows and columns; None where each is one.
+    ) -> PromptMaps:
+        """The maps with nothing marked. spacing : voxel sizes an axis; their ratio counts. scale : (N, 2), the image's voxels to
+        one place of the grid along rows and columns; None where each is one.
         """
         sizes = tuple(float(s) for s in spacing) if spacing is not None else (1.0,) * (box.ndim - 1)
         nothing = np.zeros_like(box)
@@ -64,8 +64,8 @@ class Guide:
         known = np.zeros(box.shape, np.float32) if prior is None else np.where(box, prior, 0).astype(np.float32)
         return cls(images, box, nothing, nothing, far, far, both[: len(box)], both[len(box) :], sizes, known, _slack(box, scale))
 
-    def marked(self, foreground: Mask, background: Mask) -> Guide:
-        """The guide with further strokes, each (N, *grid) bool; where a voxel was marked before, the newer stroke counts."""
+    def marked(self, foreground: Mask, background: Mask) -> PromptMaps:
+        """The maps with further strokes, each (N, *grid) bool; where a voxel was marked before, the newer stroke counts."""
         new = foreground & ~self.foreground, background & ~self.background
         changed = replace(
             self,

@@ -15,7 +15,7 @@ from casewise.image import Array, Box, Image
 from casewise.interaction.fine_tuning import FineTuning
 from casewise.interaction.growing import grown
 from casewise.interaction.history import Began, Event, Grew, History, Marked
-from casewise.interaction.predictor import Answering
+from casewise.interaction.predictor import Predictor
 from casewise.interaction.state import State
 from casewise.interaction.strokes import Given, Strokes, checked_box
 from casewise.label_map import LabelMap
@@ -50,14 +50,14 @@ class InteractiveSegmentation:
         device: str = "auto",
     ) -> None:
         self.original, self.image = image, _sole_grey(image)
-        self._answering = Answering(interactive_model(model, self.image), resolve_device(device), fine_tuning or FineTuning())
+        self._predictor = Predictor(interactive_model(model, self.image), resolve_device(device), fine_tuning or FineTuning())
         self._objects: list[History] = []
         self._current = 0
         self.add_object(box, mask=mask, hint=hint)
 
     @property
     def model(self) -> Model:
-        return self._answering.model
+        return self._predictor.model
 
     @property
     def mask(self) -> Mask:
@@ -175,7 +175,7 @@ class InteractiveSegmentation:
         objects, current = load(Path(path), _sole_grey(image), resolved)
         session = cls.__new__(cls)
         session.original, session.image = image, _sole_grey(image)
-        session._answering = Answering(resolved, resolve_device(device), fine_tuning or FineTuning())
+        session._predictor = Predictor(resolved, resolve_device(device), fine_tuning or FineTuning())
         session._objects, session._current = [], 0
         for events in objects:
             session._objects.append(History(events[0], session._next(None, events[0])))
@@ -194,13 +194,13 @@ class InteractiveSegmentation:
 
     def _next(self, state: State | None, event: Event) -> State:
         if isinstance(event, Began):
-            return State.begun(self.image, event.box, self._answering, event.mask, event.hint)
+            return State.begun(self.image, event.box, self._predictor, event.mask, event.hint)
         if state is None:
             msg = "A session begins with a box."
             raise UsageError(msg)
         if isinstance(event, Marked):
-            return state.marked(self.image, event.strokes, self._answering)
-        return grown(self.image, state, self._answering, event.farthest)
+            return state.marked(self.image, event.strokes, self._predictor)
+        return grown(self.image, state, self._predictor, event.farthest)
 
 
 def interactive_model(model: Model | str | None, image: Image) -> Model:

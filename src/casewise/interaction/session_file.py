@@ -24,8 +24,8 @@ _FORMAT = 1
 def save(path: Path, image: Image, model: Model, objects: Sequence[History], current: int) -> Path:
     """Write beside and rename. Raises UsageError where the place cannot be written."""
     arrays: dict[str, np.ndarray] = {}
-    told = [[_told(event, arrays) for event in history.events] for history in objects]
-    document = {"format": _FORMAT, "image": image_key(image), "model": model.key, "current": current, "objects": told}
+    records = [[_record(event, arrays) for event in history.events] for history in objects]
+    document = {"format": _FORMAT, "image": image_key(image), "model": model.key, "current": current, "objects": records}
     arrays["session"] = np.frombuffer(json.dumps(document).encode(), np.uint8)
     try:
         with replacing(path) as beside, beside.open("wb") as file:
@@ -46,7 +46,7 @@ def load(path: Path, image: Image, model: Model) -> tuple[list[list[Event]], int
                     f"{path} is a session of format {document['format']} and this casewise reads format {_FORMAT}; update casewise."
                 )
                 raise UsageError(msg)
-            objects = [[_event(told, file, image) for told in one] for one in document["objects"]]
+            objects = [[_event(record, file, image) for record in one] for one in document["objects"]]
             origin, maker, current = document["image"], document["model"], int(document["current"])
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         msg = f"{path} cannot be read as a saved session ({type(error).__name__}); begin anew with the box."
@@ -63,7 +63,7 @@ def load(path: Path, image: Image, model: Model) -> tuple[list[list[Event]], int
     return objects, current
 
 
-def _told(event: Event, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
+def _record(event: Event, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     if isinstance(event, Grew):
         return {"kind": "grew", "farthest": event.farthest}
     name = str(len(arrays))
@@ -76,14 +76,14 @@ def _told(event: Event, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     return {"kind": "began", "box": event.box.to_json(), "mask": name, "hint": event.hint}
 
 
-def _event(told: dict[str, Any], file: Any, image: Image) -> Event:
-    if told["kind"] == "grew":
-        return Grew(told["farthest"])
-    if told["kind"] == "marked":
-        return Marked(Strokes.given(image, file[f"{told['arrays']}f"], file[f"{told['arrays']}b"]))
-    box = Box(tuple(low for low, _ in told["box"]), tuple(high for _, high in told["box"]))
-    if "mask" not in told:
+def _event(record: dict[str, Any], file: Any, image: Image) -> Event:
+    if record["kind"] == "grew":
+        return Grew(record["farthest"])
+    if record["kind"] == "marked":
+        return Marked(Strokes.given(image, file[f"{record['arrays']}f"], file[f"{record['arrays']}b"]))
+    box = Box(tuple(low for low, _ in record["box"]), tuple(high for _, high in record["box"]))
+    if "mask" not in record:
         return Began(box)
     count = int(np.prod(image.spatial_shape))
-    mask = np.unpackbits(file[f"{told['mask']}m"], count=count)
-    return Began(box, mask.reshape(image.spatial_shape).astype(bool), bool(told["hint"]))
+    mask = np.unpackbits(file[f"{record['mask']}m"], count=count)
+    return Began(box, mask.reshape(image.spatial_shape).astype(bool), bool(record["hint"]))

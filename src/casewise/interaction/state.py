@@ -13,8 +13,8 @@ from scipy.special import expit
 
 from casewise.image import Box, Image
 from casewise.interaction.crop import Region
-from casewise.interaction.predictor import Answering
-from casewise.interaction.prompt_maps import Guide
+from casewise.interaction.predictor import Predictor
+from casewise.interaction.prompt_maps import PromptMaps
 from casewise.interaction.strokes import Points, Strokes, holding
 
 Floats = npt.NDArray[np.float32]
@@ -23,7 +23,7 @@ Mask = npt.NDArray[np.bool_]
 _GIVEN = 4.0  # the logit of a mask that was given
 _MANY = (1.0, 2.5)  # strokes' pixels for each pixel of the box's longer side: from where on they are many, and most
 _CONTRADICTED = 0.3  # of a round's strokes: from there on the whole answer is reconsidered, and not only what they touch
-_FORGOTTEN = 0.7  # of the former answer, where they are most: with more, cavities that the box shows well lose
+_FORGOTTEN = 0.7  # of the former answer, where they are most: with more, cavities that the box alone gets right lose
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,11 +33,11 @@ class State:
     region : where the network looks. logits : (*grid) its answer. strokes : all so far, in order. given : (*box) bool, a mask that
     was not the network's answer (an existing one, or one grown through a volume), whole within the box; None otherwise.
     settled : (*box) bool, the mask of a round that changed only what its strokes touch, voxel by voxel; None otherwise.
-    hint : (*spatial) bool, a guess that the network is told of in every round.
+    hint : (*spatial) bool, a guess that the network is given in every round.
     """
 
     region: Region
-    guide: Guide
+    maps: PromptMaps
     logits: Floats
     strokes: tuple[Strokes, ...]
     shape: tuple[int, ...]
@@ -46,31 +46,31 @@ class State:
     settled: Mask | None = None
 
     @classmethod
-    def begun(cls, image: Image, box: Box, answering: Answering, mask: Mask | None = None, hint: bool = False) -> State:
+    def begun(cls, image: Image, box: Box, predictor: Predictor, mask: Mask | None = None, hint: bool = False) -> State:
         """After the box alone, or with an existing ``mask`` (*spatial) within it; as a ``hint`` it only leads the answers."""
-        region = Region.around(image, box, answering.size)
+        region = Region.around(image, box, predictor.size)
         if mask is None or hint:
-            guide = _guide(image, region, mask)
-            logits = answering.answer(guide, guide.prior[0])
-            return cls(region, guide, logits, (), image.spatial_shape, hint=mask)
+            maps = _maps(image, region, mask)
+            logits = predictor.logits(maps, maps.prior[0])
+            return cls(region, maps, logits, (), image.spatial_shape, hint=mask)
         logits = (2 * region.sampled(mask) - 1) * _GIVEN
-        return cls(region, _guide(image, region, None), logits.astype(np.float32), (), image.spatial_shape, mask[box.slices].copy())
+        return cls(region, _maps(image, region, None), logits.astype(np.float32), (), image.spatial_shape, mask[box.slices].copy())
 
-    def marked(self, image: Image, strokes: Strokes, answering: Answering) -> State:
+    def marked(self, image: Image, strokes: Strokes, predictor: Predictor) -> State:
         """After a further round; a foreground stroke outside the box makes the box larger."""
         box = holding(self.region.box, strokes.foreground, self.shape)
-        state = self if box == self.region.box else self._in(image, box, answering.size)
-        guide = marked(state.guide, state.region, strokes)
+        state = self if box == self.region.box else self._in(image, box, predictor.size)
+        maps = marked(state.maps, state.region, strokes)
         former = self.mask
         reconsidered = self.given is None and contradicted(former, strokes) >= _CONTRADICTED
         begun = not self.strokes and self.given is None and self.hint is None
         share = forgotten(strokes, box) if reconsidered and begun else 0.0
-        logits = answering.answer(guide, state._former())
+        logits = predictor.logits(maps, state._former())
         if share > 0:
-            unbiased = answering.answer(guide, np.zeros_like(logits))
-            between = replace(state, guide=guide, logits=(1 - share) * logits + share * unbiased)
-            logits = answering.answer(guide, between._former())
-        after = replace(state, guide=guide, logits=logits, strokes=(*self.strokes, strokes), given=None, settled=None)
+            unbiased = predictor.logits(maps, np.zeros_like(logits))
+            between = replace(state, maps=maps, logits=(1 - share) * logits + share * unbiased)
+            logits = predictor.logits(maps, between._former())
+        after = replace(state, maps=maps, logits=logits, strokes=(*self.strokes, strokes), given=None, settled=None)
         if reconsidered:
             return after
         settled, logits = after._where_touched(former, state.logits, strokes)
@@ -93,23 +93,23 @@ class State:
 
     def _former(self) -> Floats:
         """(*grid): the answer's probability within the box, as the next answer is given it."""
-        return np.where(self.guide.box[0], expit(self.logits), 0).astype(np.float32)
+        return np.where(self.maps.box[0], expit(self.logits), 0).astype(np.float32)
 
     def _in(self, image: Image, box: Box, size: Sequence[int]) -> State:
         """The same mask and strokes in a larger box."""
         mask = self.mask
         region = Region.around(image, box, size)
-        guide = _guide(image, region, self.hint)
+        maps = _maps(image, region, self.hint)
         logits = ((2 * region.sampled(mask) - 1) * _GIVEN).astype(np.float32)
-        state = replace(self, region=region, guide=guide, logits=logits, strokes=(), given=mask[box.slices].copy(), settled=None)
+        state = replace(self, region=region, maps=maps, logits=logits, strokes=(), given=mask[box.slices].copy(), settled=None)
         return state.with_strokes(self.strokes)
 
     def with_strokes(self, strokes: tuple[Strokes, ...]) -> State:
-        """The same mask with strokes of earlier rounds; they are obeyed, and the next answer sees them."""
-        guide = self.guide
+        """The same mask with strokes of earlier rounds; they are obeyed, and the next prediction takes them."""
+        maps = self.maps
         for one in strokes:
-            guide = marked(guide, self.region, one)
-        return replace(self, guide=guide, strokes=(*self.strokes, *strokes))
+            maps = marked(maps, self.region, one)
+        return replace(self, maps=maps, strokes=(*self.strokes, *strokes))
 
     @property
     def mask(self) -> Mask:
@@ -150,15 +150,15 @@ class State:
             array[tuple(strokes.background.T)] = background
 
 
-def _guide(image: Image, region: Region, hint: Mask | None) -> Guide:
+def _maps(image: Image, region: Region, hint: Mask | None) -> PromptMaps:
     prior = None if hint is None else region.sampled(hint)[None]
-    return Guide.of(region.crop(image)[None], region.inside()[None], region.spacing, prior, region.scale)
+    return PromptMaps.of(region.crop(image)[None], region.inside()[None], region.spacing, prior, region.scale)
 
 
-def marked(guide: Guide, region: Region, strokes: Strokes) -> Guide:
-    """The guide with a round's strokes; on the coarser grid a place that both touch is foreground."""
+def marked(maps: PromptMaps, region: Region, strokes: Strokes) -> PromptMaps:
+    """The maps with a round's strokes; on the coarser grid a place that both touch is foreground."""
     foreground, background = region.marks(strokes.foreground), region.marks(strokes.background)
-    return guide.marked(foreground[None], (background & ~foreground)[None])
+    return maps.marked(foreground[None], (background & ~foreground)[None])
 
 
 def _within(points: Points, box: Box) -> Mask:

@@ -23,9 +23,8 @@ from casewise.lesions.prediction import sequences_of, settings_of
 from casewise.lesions.prepared import Slices, prepared
 from casewise.models.model import Model
 from casewise.models.networks.lesion_parts import LesionAnswer
-from casewise.training.curriculum import views
-from casewise.training.fit import Progress, fit
-from casewise.training.settings import Settings
+from casewise.training.curriculum import ScheduledTraining, views
+from casewise.training.fit import fit
 
 _BATCH = 16
 
@@ -109,15 +108,7 @@ class LesionLearning:
         """
         return [self._entropy(model, self._of[case.key][1]) for case in cases]
 
-    def continued(
-        self,
-        model: Model,
-        cases: Sequence[Case],
-        shown: Sequence[int],
-        settings: Settings,
-        checkpoint: Path | None,
-        progress: Progress | None,
-    ) -> Model:
+    def continued(self, model: Model, cases: Sequence[Case], stage: ScheduledTraining) -> Model:
         """Map and class are trained together."""
         own = settings_of(model)
         how = SliceSampling(
@@ -126,20 +117,20 @@ class LesionLearning:
             own.telling,
             own.scores,
             carries_score=own.map_score,
-            augmentation=settings.augmentation,
+            augmentation=stage.settings.augmentation,
             mirror=bool(self._settings.get("mirror", True)),
         )
         keys = [key for case in cases for key in self._of[case.key][0].keys]
-        batches = LesionBatches([self._of[case.key][1] for case in cases], how, order=shown, cases=keys)
+        batches = LesionBatches([self._of[case.key][1] for case in cases], how, order=stage.schedule, cases=keys)
         return fit(
             model,
             batches,
             LesionObjective(how),
             trainable=("localiser", "classifier"),
-            settings=settings,
+            settings=stage.settings,
             name=model.name,
-            checkpoint=checkpoint,
-            progress=progress,
+            checkpoint=stage.checkpoint,
+            progress=stage.progress,
         )
 
     def _dice(self, model: Model, slices: Slices, threshold: float) -> float:

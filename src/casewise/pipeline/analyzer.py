@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from casewise.adaptation.adapter import SHOWN, Adapted, Adapter
+from casewise.adaptation.adapter import DISPLAYED, Adapted, Adapter
 from casewise.adaptation.refinement import Plan
 from casewise.adaptation.regions import RegionAdapter
 from casewise.applications.organs import NAME as ORGANS
@@ -254,7 +254,7 @@ class Analyzer:
             str(prepared.path),
             prepared.use,
             (*prepared.findings, *ran.findings),
-            tuple(prepared.similar[:SHOWN]),
+            tuple(prepared.similar[:DISPLAYED]),
             None if route is None else {**route.to_json(), "applications": names},
             {**prepared.clock.seconds, **ran.seconds},
             notes=(*self.notes, *prepared.notes, *notes),

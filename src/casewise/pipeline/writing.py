@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from casewise import formats
-from casewise.adaptation.adapter import SHOWN, Adapter
+from casewise.adaptation.adapter import DISPLAYED, Adapter
 from casewise.applications.outcome import JobResult
 from casewise.errors import UsageError
 from casewise.files import claim, wrote
@@ -134,7 +134,7 @@ class ResultWriter:
 
     def _pictures(self, similar: Sequence[SimilarCase]) -> list[SimilarPicture]:
         pictures = []
-        for found in similar[:SHOWN]:
+        for found in similar[:DISPLAYED]:
             case = self.adapter.cases.get(found.key) if self.adapter else None
             if self.adapter is not None and case is not None:
                 masks = {s.name: case.label_map([s]) > 0 for s in self.adapter.model.spec.structures if case.has(s)}
@@ -145,5 +145,5 @@ class ResultWriter:
         from casewise.archive.retrieval.content import common
 
         cases = self.adapter.cases if self.adapter else {}
-        displayed = [case.key for case in similar[:SHOWN] if case.key in cases]
+        displayed = [case.key for case in similar[:DISPLAYED] if case.key in cases]
         return list(common([dict(cases[key].content) for key in displayed])) if len(displayed) > 1 else []

@@ -1,1 +1,1 @@
-"""Registration: of two images of one patient, and of many images to one."""
+"""Registration, of two images of one patient, of many images to one, of crops around boxes; fusion of labels."""

@@ -7,7 +7,7 @@ Adam.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -34,23 +34,23 @@ class Level:
 
 
 @dataclass(frozen=True)
-class Registration:
-    """Settings of a registration.
+class RegistrationSettings:
+    """How images are registered.
 
     window : voxels an axis over which correlation is local. bending : weight of the deformation's bending energy. rate : Adam's.
-    judged : voxels of the longest axis where the final correlation is measured.
+    measured : voxels of the longest axis where the final correlation is measured.
     """
 
     levels: tuple[Level, ...] = (Level(32, 30), Level(32, 15, 6), Level(64, 15, 24))
     window: int = 9
     bending: float = 0.2
     rate: float = 0.02
-    judged: int = 128
+    measured: int = 128
 
 
 # Chosen on chest radiographs, and on short-axis heart and hippocampus MR, that benchmarks/similar_cases.py sets apart.
-PICTURES = Registration()
-VOLUMES = replace(PICTURES, window=5, levels=(Level(24, 30), Level(32, 15, 6), Level(64, 15, 24)), judged=64)
+PICTURES = RegistrationSettings()
+VOLUMES = replace(PICTURES, window=5, levels=(Level(24, 30), Level(32, 15, 6), Level(64, 15, 24)), measured=64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class Registered:
         return functional.grid_sample(moving, self.grid, align_corners=False)
 
 
-def register(fixed: Tensor, moving: Tensor, settings: Registration | None = None) -> Registered:
+def register(fixed: Tensor, moving: Tensor, settings: RegistrationSettings | None = None) -> Registered:
     """Register each of ``moving`` (N, C, *spatial) to ``fixed`` (C, *spatial); float32, intensities in 0…1, 2 or 3 axes.
 
     Nothing random is drawn, and no image's result depends on the others; the caller's gradients and modes stay as they are.
@@ -86,7 +86,7 @@ def register(fixed: Tensor, moving: Tensor, settings: Registration | None = None
                 splines.append(torch.zeros(moving.shape[0], len(shape), *points, requires_grad=True))
             _descend(fixed, moving, affine, splines, level, settings)
     with torch.no_grad():
-        small = _smaller(shape, settings.judged)
+        small = _smaller(shape, settings.measured)
         warped = _sample(_resized(moving, small), _grid(affine, splines, small))
         correlation = _correlation(warped, _resized(fixed[None], small).expand_as(warped), settings.window).mean(
             dim=1, keepdim=True
@@ -97,20 +97,29 @@ def register(fixed: Tensor, moving: Tensor, settings: Registration | None = None
 
 
 def _descend(
-    fixed: Tensor, moving: Tensor, affine: Tensor, splines: Sequence[Tensor], level: Level, settings: Registration
+    fixed: Tensor, moving: Tensor, affine: Tensor, splines: Sequence[Tensor], level: Level, settings: RegistrationSettings
 ) -> None:
     """Move the affine map, or once there are splines all of these, in place."""
     small = _smaller(tuple(fixed.shape[1:]), level.size)
     source = _resized(moving, small)
     target = _resized(fixed[None], small).expand_as(source)
-    optimiser = torch.optim.Adam(splines or [affine], lr=settings.rate)
-    for _ in range(level.steps):
-        optimiser.zero_grad()
+
+    def loss() -> Tensor:
         warped = _sample(source, _grid(affine.detach() if splines else affine, splines, small))
-        loss = -_correlation(warped, target, settings.window).flatten(1).mean(dim=1).sum()
+        value = -_correlation(warped, target, settings.window).flatten(1).mean(dim=1).sum()
         for spline in splines:
-            loss = loss + settings.bending * _bending(spline)
-        loss.backward()
+            value = value + settings.bending * _bending(spline)
+        return value
+
+    minimise(loss, splines or [affine], settings.rate, level.steps)
+
+
+def minimise(loss: Callable[[], Tensor], parameters: Sequence[Tensor], rate: float, steps: int) -> None:
+    """Move ``parameters`` in place, by Adam."""
+    optimiser = torch.optim.Adam(parameters, lr=rate)
+    for _ in range(steps):
+        optimiser.zero_grad()
+        loss().backward()
         optimiser.step()
 
 

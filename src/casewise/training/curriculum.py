@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +17,7 @@ from casewise.device import resolve_device
 from casewise.errors import UsageError
 from casewise.models.model import Model
 from casewise.models.tasks.task import whole_answer
+from casewise.training.settings import Settings
 
 Vectors = npt.NDArray[np.float32]
 ORDERS = ("similar", "dissimilar", "random")  # which of a further site's cases come first
@@ -25,6 +28,18 @@ _SHIFT = 0.03  # of an axis: a case that a small shift changes is one that the n
 _GAMMAS = (0.75, 1.33)
 _FIRST = 1 / 3  # of the cases, from which a growing pace starts
 _FULL = 0.5  # of the steps, after which it shows all of them
+
+
+@dataclass(frozen=True)
+class ScheduledTraining:
+    """How a model is trained on at one site. schedule : numbers of cases, place by place of the batches, again from the start where
+    they end. checkpoint : file from which a stopped training goes on.
+    """
+
+    schedule: Sequence[int]
+    settings: Settings
+    checkpoint: Path | None = None
+    progress: Callable[[int, int, float], None] | None = None
 
 
 def likeness(vectors: Vectors, first: Vectors, mean: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

@@ -14,7 +14,7 @@ from casewise.archive import Archive
 from casewise.case import Case, Structure
 from casewise.interaction import InteractiveSegmentation
 from casewise.interaction.sets.guidance import REFINEMENT, accept, prepare
-from casewise.interaction.sets.leave_one_out import Judged, judge, misleads, trust
+from casewise.interaction.sets.leave_one_out import LeaveOneOut, dissimilar, leave_one_out, weights
 from casewise.models import Model, Preparation, Spec
 from casewise.training.metrics import dice
 
@@ -157,7 +157,7 @@ def test_masks_of_another_structure_are_left_out(archive: Archive, model: Model)
     image, _, box = ringed(5)
     prepared = prepare(model, image, archive, "wall", box, settings=QUICK, device="cpu")
     assert prepared.model is model and prepared.guess is None and prepared.cases == ()
-    assert "does not look like the wall of the 3 accepted cases" in prepared.reason
+    assert "does not resemble the wall of the 3 accepted cases" in prepared.reason
     # And where the box shows what they show, they count.
     tight = Box.around(barred())
     shown = Box(tuple(low - 3 for low in tight.lower), tuple(high + 2 for high in tight.upper))
@@ -170,16 +170,16 @@ def test_a_poor_mask_is_hardly_believed(archive: Archive, model: Model) -> None:
     poor = np.roll(wall, (9, 9), axis=(0, 1))
     cases = [Case.of(image, {"wall": poor})]
     cases += [Case.of(picture, {"wall": mask}) for picture, mask, _ in map(ringed, range(3))]
-    judged = {case.key: judge(case, [other for other in cases if other is not case], "wall") for case in cases}
-    worth = trust(judged, [case.key for case in cases])
+    scores = {case.key: leave_one_out(case, [other for other in cases if other is not case], "wall") for case in cases}
+    worth = weights(scores, [case.key for case in cases])
     assert worth[0] < 0.6 * min(worth[1:]) and max(worth) == 1
 
 
 def test_one_mask_alone_is_believed_where_the_images_look_alike() -> None:
     image, wall, box = ringed(0)
-    lonely = judge(Case.of(image, {"wall": wall}), [], "wall")
-    assert lonely.witnesses == 0 and trust({"a": lonely}, ["a"]) == [1.0]
-    assert misleads(None, image, box, [lonely]) is not None
+    lonely = leave_one_out(Case.of(image, {"wall": wall}), [], "wall")
+    assert lonely.others == 0 and weights({"a": lonely}, ["a"]) == [1.0]
+    assert dissimilar(None, image, box, [lonely]) is not None
     # Objects that look each like itself say nothing of how alike the next has to be.
-    scattered = [Judged(0.3, 0.1, 4, (20.0, 20.0))] * 4
-    assert misleads(None, image, box, scattered) is None
+    scattered = [LeaveOneOut(0.3, 0.1, 4, (20.0, 20.0))] * 4
+    assert dissimilar(None, image, box, scattered) is None

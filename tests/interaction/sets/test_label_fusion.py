@@ -7,7 +7,7 @@ import pytest
 
 from casewise import Box, Image
 from casewise.case import Case
-from casewise.interaction.sets.label_fusion import box_vote
+from casewise.interaction.sets.label_fusion import FusedMask, fused_mask
 from casewise.training.metrics import dice
 
 
@@ -25,32 +25,37 @@ def accepted(count: int = 3) -> list[Case]:
     return [Case.of(image, {"wall": mask}) for image, mask in made]
 
 
+def mask_of(fused: FusedMask | None) -> np.ndarray:
+    assert fused is not None
+    return fused.mask
+
+
 @pytest.mark.parametrize("loose", [0, 4, 7])
 def test_a_wall_is_found_without_a_stroke_however_loose_the_box(loose):
     image, truth = ringed(120, (60, 70), 24, 9)
     tight = Box.around(truth)
     box = Box(tuple(n - loose for n in tight.lower), tuple(n + loose // 2 for n in tight.upper))
-    found = box_vote(image, box, accepted(), "wall")
-    assert found is not None and dice(found, truth) > 0.8
+    found = mask_of(fused_mask(image, box, accepted(), "wall"))
+    assert dice(found, truth) > 0.8
     outside = np.ones(truth.shape, bool)
     outside[box.slices] = False
     assert not found[outside].any()
-    assert np.array_equal(found, box_vote(image, box, accepted(), "wall"))
+    assert np.array_equal(found, mask_of(fused_mask(image, box, accepted(), "wall")))
 
 
-def test_what_is_not_alike_has_no_vote():
+def test_dissimilar_cases_are_left_out():
     noise = Image(np.random.default_rng(0).random((1, 90, 90), dtype=np.float32))
-    assert box_vote(noise, Box((20, 20), (60, 60)), accepted(), "wall") is None
-    assert box_vote(noise, Box((20, 20), (60, 60)), [], "wall") is None
+    assert fused_mask(noise, Box((20, 20), (60, 60)), accepted(), "wall") is None
+    assert fused_mask(noise, Box((20, 20), (60, 60)), [], "wall") is None
 
 
 def test_a_box_at_the_border_and_of_one_pixel_work():
     image, truth = ringed(60, (10, 12), 18, 3)
     tight = Box.around(truth)
-    found = box_vote(image, tight, accepted(), "wall")
-    assert found is None or dice(found, truth) > 0.4
-    tiny = box_vote(image, Box((5, 5), (6, 6)), accepted(), "wall")
-    assert tiny is None or tiny.sum() == 1
+    found = fused_mask(image, tight, accepted(), "wall")
+    assert found is None or dice(found.mask, truth) > 0.4
+    tiny = fused_mask(image, Box((5, 5), (6, 6)), accepted(), "wall")
+    assert tiny is None or tiny.mask.sum() == 1
 
 
 def test_volumes_and_cases_of_other_axes():
@@ -63,5 +68,5 @@ def test_volumes_and_cases_of_other_axes():
     cases = [Case.of(image, {"wall": mask}) for image, mask in volumes[:2]] + accepted(1)
     image, truth = volumes[2]
     tight = Box.around(truth)
-    found = box_vote(image, Box(tuple(max(0, n - 2) for n in tight.lower), tight.upper), cases, "wall")
-    assert found is not None and dice(found, truth) > 0.85
+    found = fused_mask(image, Box(tuple(max(0, n - 2) for n in tight.lower), tight.upper), cases, "wall")
+    assert dice(mask_of(found), truth) > 0.85

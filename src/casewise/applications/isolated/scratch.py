@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 _PREFIX, _LOCK = "casewise-run-", "lock"
 _YOUNG = 60.0  # seconds in which a folder may not have its lock yet
@@ -19,26 +20,23 @@ class Scratch:
 
     def __init__(self) -> None:
         self.path = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        self._lock = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        self._lock = FileLock(self.path / _LOCK, mode=0o600)
+        self._lock.acquire()
         sweep(self.path.parent)
 
     def remove(self) -> None:
         shutil.rmtree(self.path, ignore_errors=True)
         with suppress(OSError):
-            os.close(self._lock)
+            self._lock.release()
 
 
 def sweep(folder: Path) -> None:
     """Remove the folders of this user that no process holds any more."""
     for path in folder.glob(f"{_PREFIX}*"):
-        with suppress(OSError):
+        with suppress(OSError, Timeout):
             about = path.lstat()
             if path.is_symlink() or about.st_uid != os.getuid() or time.time() - about.st_mtime < _YOUNG:
                 continue
-            handle = os.open(path / _LOCK, os.O_RDWR | os.O_NOFOLLOW)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(path, ignore_errors=True)
-            finally:
-                os.close(handle)
+            if (path / _LOCK).is_file() and not (path / _LOCK).is_symlink():
+                with FileLock(path / _LOCK, timeout=0):
+                    shutil.rmtree(path, ignore_errors=True)

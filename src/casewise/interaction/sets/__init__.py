@@ -1,1 +1,1 @@
-"""Sets: how the accepted masks of a structure guide the segmentation of the next image."""
+"""Sets: how the accepted masks of a structure lead the segmentation of the next image."""

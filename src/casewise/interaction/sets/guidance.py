@@ -1,9 +1,9 @@
 """Each accepted mask makes the next image easier: what an archive holds of a structure leads the first answer on a new image.
 
-The research anchor is MultiverSeg (Wong et al. 2024, arXiv 2412.15058). Here the accepted cases vote on where the structure lies,
-laid into the box that was drawn or, without one, registered to the image; and the network, as it was refined for the image before,
-is refined further on all of them by the one training loop, with a simulated user in it. Where the box does not show what they show,
-they are left out.
+The research anchor is MultiverSeg (Wong et al. 2024, arXiv 2412.15058). Here the labels of the accepted cases are fused,
+registered to the box that was drawn or, without one, to the image; and the network, as it was refined for the image before, is
+refined further on all of them by the one training loop, with a simulated user in it. Where the content of the box does not resemble
+the accepted cases, these are ignored.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from casewise.case import Case, Structure
 from casewise.errors import ArchiveError
 from casewise.image import Box, Image
 from casewise.interaction.session import InteractiveSegmentation
-from casewise.interaction.sets.cache import Memory, recall, remember
-from casewise.interaction.sets.label_fusion import counted
-from casewise.interaction.sets.leave_one_out import misleads, trust
+from casewise.interaction.sets import cache
+from casewise.interaction.sets.label_fusion import fused_mask
+from casewise.interaction.sets.leave_one_out import dissimilar, weights
 from casewise.interaction.sets.refinement import REFINEMENT, refine_on
 from casewise.interaction.strokes import checked_box
 from casewise.models.model import Model
@@ -35,7 +35,7 @@ __all__ = ["REFINEMENT", "Prepared", "accept", "accepted", "guessed", "prepare",
 Mask = npt.NDArray[np.bool_]
 
 _REFINING = "Refining"
-_VOTERS = {2: 8, 3: 5}  # cases that vote, on pictures and on volumes
+_FUSED = {2: 8, 3: 5}  # cases whose labels are fused, on pictures and on volumes
 _MOST = 64  # cases that are learnt from
 _MARGIN = 0.1  # of the guess's sides, left around it where no box was drawn
 
@@ -44,8 +44,8 @@ _MARGIN = 0.1  # of the guess's sides, left around it where no box was drawn
 class Prepared:
     """What the accepted cases give for one image.
 
-    model : refined on them, or the one given where there are none. guess : (*spatial) bool, where their labels see the
-    structure; None where they do not agree. cases : the accepted ones that were used. reason : one sentence.
+    model : refined on them, or the one given where there are none. guess : (*spatial) bool, the structure by their fused labels;
+    None where they do not agree. cases : the accepted ones that were used. reason : one sentence.
     """
 
     model: Model
@@ -75,7 +75,7 @@ def prepare(
     device: str = "auto",
     progress: Progress = silent,
 ) -> Prepared:
-    """Ask the archive's cases with a mask of ``structure``, the most similar first, what they know of ``image``.
+    """Prepare a session on ``image`` by the archive's cases with a mask of ``structure``, the most similar first.
 
     box : where the structure was marked, if it was. The image itself is left out where the archive holds it. settings : its steps
     are taken for each accepted mask, once; None leaves the model as it is. The refined model is kept in the archive's folder, and
@@ -85,26 +85,27 @@ def prepare(
     cases = accepted(image, archive, structure, device, progress)
     if not cases:
         return Prepared(model, None, (), f"The archive has no mask of {structure} yet, so the box alone begins.")
-    memory = recall(archive, model, structure, cases)
-    trusted = dict(zip([case.key for case in cases], trust(memory.judged, [case.key for case in cases]), strict=True))
+    kept = cache.load(archive, model, structure, cases)
+    keys = [case.key for case in cases]
+    weight = dict(zip(keys, weights(kept.scores, keys), strict=True))
     count = "1 accepted case" if len(cases) == 1 else f"{len(cases)} accepted cases"
     if box is None:
-        guess = guessed(image, cases[: _VOTERS[2]], structure, progress)
+        guess = guessed(image, cases[: _FUSED[2]], structure, progress)
     else:
-        drawn, voters = checked_box(image, box), cases[: _VOTERS[image.spatial_dims]]
-        vote = counted(image, drawn, voters, structure, [trusted[case.key] for case in voters])
-        why = misleads(vote, image, drawn, [memory.judged[case.key] for case in voters])
+        drawn, nearest = checked_box(image, box), cases[: _FUSED[image.spatial_dims]]
+        fused = fused_mask(image, drawn, nearest, structure, [weight[case.key] for case in nearest])
+        why = dissimilar(fused, image, drawn, [kept.scores[case.key] for case in nearest])
         if why is not None:
-            remember(memory)
-            reason = f"What the box holds does not look like the {structure} of the {count} ({why}), so the box alone begins."
+            cache.store(kept)
+            reason = f"The content of the box does not resemble the {structure} of the {count} ({why}), so the box alone begins."
             return Prepared(model, None, (), reason)
-        guess = None if vote is None else vote.mask
-    told = "their labels led the first answer" if guess is not None else "their labels do not fit this image"
+        guess = None if fused is None else fused.mask
+    outcome = "their labels lead the first mask" if guess is not None else "their labels do not fit this image"
     if settings is None:
-        remember(memory)
-        return Prepared(model, guess, tuple(cases), f"{count} of {structure} were asked; {told}.")
-    memory = _refined(memory, model, cases, structure, settings, device, progress)
-    return Prepared(memory.refined or model, guess, tuple(cases), f"{model.name} was refined on {count} of {structure}; {told}.")
+        cache.store(kept)
+        return Prepared(model, guess, tuple(cases), f"{count} of {structure} were compared; {outcome}.")
+    kept = _refined(kept, model, cases, structure, settings, device, progress)
+    return Prepared(kept.refined or model, guess, tuple(cases), f"{model.name} was refined on {count} of {structure}; {outcome}.")
 
 
 def accepted(image: Image, archive: Archive, structure: str, device: str = "auto", progress: Progress = silent) -> list[Case]:
@@ -123,40 +124,40 @@ def accepted(image: Image, archive: Archive, structure: str, device: str = "auto
 
 
 def _refined(
-    memory: Memory,
+    kept: cache.SetCache,
     model: Model,
     cases: Sequence[Case],
     structure: str,
     settings: Settings,
     device: str,
     progress: Progress,
-) -> Memory:
-    """The memory with the model refined further, unless it was on all of these masks already."""
-    if memory.refined is None or memory.steps < settings.steps * len(cases):
-        shares = trust(memory.judged, [case.key for case in cases])
+) -> cache.SetCache:
+    """What is kept, with the model refined further, unless it was on all of these masks already."""
+    if kept.refined is None or kept.steps < settings.steps * len(cases):
+        shares = weights(kept.scores, [case.key for case in cases])
 
-        def told(step: int, steps: int, loss: float) -> None:
+        def report(step: int, steps: int, loss: float) -> None:
             progress(_REFINING, step, steps, f"loss {loss:.3f}")
 
-        drawn = replace(settings, seed=settings.seed + memory.steps)  # other batches than before
-        refined = refine_on(memory.refined or model, cases, structure, drawn, device, told, shares)
-        on = {**memory.on, **{case.key: memory.masks[case.key][0] for case in cases}}
+        drawn = replace(settings, seed=settings.seed + kept.steps)  # other batches than before
+        refined = refine_on(kept.refined or model, cases, structure, drawn, device, report, shares)
+        on = {**kept.on, **{case.key: kept.masks[case.key][0] for case in cases}}
         lineage = replace(refined.lineage, parent=model.key, parent_name=model.name, refined_on=tuple(sorted(on)))
-        memory = replace(memory, refined=replace(refined, lineage=lineage), on=on, steps=memory.steps + settings.steps)
-    remember(memory)
-    return memory
+        kept = replace(kept, refined=replace(refined, lineage=lineage), on=on, steps=kept.steps + settings.steps)
+    cache.store(kept)
+    return kept
 
 
 def guessed(image: Image, cases: Sequence[Case], structure: str, progress: Progress = silent) -> Mask | None:
-    """(*spatial) bool: where the cases' labels, registered to the image, see the structure; None where they do not fit."""
-    from casewise.adaptation.label_fusion import Voting, vote
+    """(*spatial) bool: the structure by the cases' labels, registered to the image and fused; None where they do not fit."""
+    from casewise.adaptation.label_fusion import FusionSettings, fuse_labels
 
-    # The vote asks a model how images are cut and what is looked for, and never runs its network.
+    # A model says how images are prepared and which structures there are; its network is never run.
     spec = Spec("segmentation", {"kind": "unet"}, Preparation(2, (128, 128)), structures=(Structure.parse(structure),))
-    told = vote(Model("vote", spec, {}), image, cases, Voting(k=_VOTERS[2], fewest=1, agreement=0.6), progress)
-    if not told.used or told.prediction is None:
+    fused = fuse_labels(Model("labels", spec, {}), image, cases, FusionSettings(k=_FUSED[2], fewest=1, agreement=0.6), progress)
+    if not fused.used or fused.prediction is None:
         return None
-    mask = told.prediction.mask > 0
+    mask = fused.prediction.mask > 0
     return mask if mask.any() else None
 
 

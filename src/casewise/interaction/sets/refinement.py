@@ -43,7 +43,7 @@ def refine_on(
     progress: Progress | None = None,
     trust: Sequence[float] | None = None,
 ) -> Model:
-    """The model after some steps on the accepted cases; ``trust`` (0…1, one a case) says how often each is shown.
+    """The model after some steps on the accepted cases; ``trust`` (0…1, one a case) says how often each is trained on.
 
     A model for pictures then answers on pictures as they lie, no longer on their mirror images as well.
     """
@@ -62,16 +62,16 @@ def refine_on(
 
     prompts, size = Interactive(model.spec).prompts, model.spec.preparation.size
     rows, columns = size[:2]
-    told, keys = f"accepted {structure}", [case.key for case in cases]
+    source, keys = f"accepted {structure}", [case.key for case in cases]
     settings = replace(settings, device=device)
     if volumes:
         habits = replace(_HABITS, rounds=4)
-        batches: Batches = SimulatedUserInVolumes(draw, told, (rows, columns, _PLANES), habits, prompts, turned=False, cases=keys)
+        batches: Batches = SimulatedUserInVolumes(draw, source, (rows, columns, _PLANES), habits, prompts, turned=False, cases=keys)
         settings = replace(settings, batch=2, steps=max(1, settings.steps // 4))
     else:
         model = replace(model, spec=with_settings(model.spec, {"upright": True}))
         habits = replace(_HABITS, grids=_grids([mask for _, mask in tasks]), warp=_WARP)
-        batches = SimulatedUser(draw, told, (rows, columns), habits, prompts, keys)
+        batches = SimulatedUser(draw, source, (rows, columns), habits, prompts, keys)
     name = model.name if model.name.endswith(f"+{structure}") else f"{model.name}+{structure}"
     return fit(model, batches, settings=settings, method="similar", name=name, progress=progress)
 
@@ -79,7 +79,7 @@ def refine_on(
 def _grids(masks: Sequence[Mask]) -> tuple[tuple[float, float, float, float], ...]:
     """As :class:`Habits` takes them: the network's own grid, and objects about as large, in pixels, as ``masks``.
 
-    A session looks at a large object on a finer grid; learning there shows fewer objects in the same time, which costs more.
+    A session looks at a large object on a finer grid; training there takes fewer objects in the same time, which costs more.
     """
     sides = [max(box.shape) for mask in masks if (box := Box.around(mask)) is not None]
     return ((1.0, min(sides) / _SPREAD, max(sides) * _SPREAD, 1.0),)

@@ -15,8 +15,8 @@ from torch.nn import functional
 from casewise.image import Box
 from casewise.intensity import unit_range
 from casewise.interaction.crop import WIDENED, Sides, cut
-from casewise.interaction.expected_dice import decided
-from casewise.interaction.prompt_maps import Guide
+from casewise.interaction.expected_dice import at_best_threshold
+from casewise.interaction.prompt_maps import PromptMaps
 from casewise.interaction.simulation.user import Hand, largest, middle_line, stroke
 from casewise.models.networks.prompts import DEFAULT
 from casewise.models.tasks import Batch
@@ -41,9 +41,9 @@ class Habits:
     begins with a poor mask. prior : chance that it has a guess from other images. loose : pixels by which a side of the box is off
     at most; with the chance ``far_off`` half the side instead. grids : (times the network's grid, pixels of the box's longer side
     from and to, share of the batches): a session looks at large boxes on a finer grid. narrow : the least share of the longer
-    side that the other side of a box has. best : chance that the user sees the mask of greatest expected Dice, as after the box in
-    a session, instead of all that is more likely than not. bias : chance that a task's border lies a little inside or outside of
-    what the image shows, all around, as one person draws and another does not: strokes alone can tell. upright :
+    side that the other side of a box has. best : chance that the user corrects the mask of greatest expected Dice, as after the
+    box in a session, instead of all that is more likely than not. bias : chance that a task's border lies a little inside or
+    outside of the image's own, all around, as one person draws and another does not: only strokes say so. upright :
     pictures are neither turned nor mirrored nor inverted, since those to come lie alike.
     """
 
@@ -81,7 +81,7 @@ class SimulatedUser:
         self.cases = tuple(cases)
         self._habits = habits or Habits()
         self._size, self._sides = (size[0], size[1]), (16.0, 300.0)
-        self._guide: Guide | None = None
+        self._maps: PromptMaps | None = None
         self._truth: Mask = np.zeros((0, 0, 0), bool)
         self._previous = np.zeros((0, 0, 0), np.float32)
         self._hands: list[Hand] = []
@@ -95,36 +95,36 @@ class SimulatedUser:
         """New tasks every ``rounds`` steps, and strokes on what the previous answer got wrong in between; a training that is
         resumed between two of these begins with new tasks.
         """
-        begin = step % self._habits.rounds == 0 or self._guide is None or previous is None
+        begin = step % self._habits.rounds == 0 or self._maps is None or previous is None
         if not begin and previous is not None:
             self._correct(previous.float().cpu())
         self._rng = rng
         if begin:
             self._begin(size)
-        guide = self._guide
-        if guide is None:  # never: the line above makes one
+        maps = self._maps
+        if maps is None:  # never: the line above makes one
             raise RuntimeError
-        x = torch.from_numpy(guide.channels(self._previous, self._prompts))
-        weights = torch.from_numpy(np.where(guide.box, 1.0, 0.02).astype(np.float32))
+        x = torch.from_numpy(maps.channels(self._previous, self._prompts))
+        weights = torch.from_numpy(np.where(maps.box, 1.0, 0.02).astype(np.float32))
         return Batch(x, torch.from_numpy(self._truth.astype(np.uint8)), voxel_weights=weights)
 
     def _correct(self, logits: Tensor) -> None:
         """Draw strokes on what the answer (N, 2, *grid) got wrong, by the random numbers of the step that it answered."""
-        if self._guide is None:
+        if self._maps is None:
             return
         chances = logits.softmax(dim=1)[:, 1].numpy().copy()
-        unmarked = ~(self._guide.foreground | self._guide.background).reshape(len(chances), -1).any(axis=1)
+        unmarked = ~(self._maps.foreground | self._maps.background).reshape(len(chances), -1).any(axis=1)
         for place in np.flatnonzero(unmarked & (self._rng.random(len(chances)) < self._habits.best)):
             answer = (logits[place, 1] - logits[place, 0]).numpy()
-            chances[place] = expit(decided(answer, self._guide.box[place]))
-        self._previous = np.where(self._guide.box, chances, 0).astype(np.float32)
+            chances[place] = expit(at_best_threshold(answer, self._maps.box[place]))
+        self._previous = np.where(self._maps.box, chances, 0).astype(np.float32)
         foreground, background = np.zeros_like(self._truth), np.zeros_like(self._truth)
         for number, (truth, chance) in enumerate(zip(self._truth, self._previous, strict=True)):
             mask = chance > 0.5
-            mask[self._guide.foreground[number]], mask[self._guide.background[number]] = True, False
+            mask[self._maps.foreground[number]], mask[self._maps.background[number]] = True, False
             for drawn, is_foreground in self._strokes(truth, mask, self._hands[number]):
                 (foreground if is_foreground else background)[number] |= drawn
-        self._guide = self._guide.marked(foreground, background & ~foreground)
+        self._maps = self._maps.marked(foreground, background & ~foreground)
 
     def _strokes(self, truth: Mask, mask: Mask, hand: Hand) -> list[tuple[Mask, bool]]:
         first = stroke(truth, mask, hand, self._across())
@@ -148,27 +148,27 @@ class SimulatedUser:
         images, truth = self._crops(max(1, round(size / factor**2)))
         boxes, factors, scale = self._boxes(truth)
         crops = cut(images, truth, boxes, self._size, (WIDENED, WIDENED))
-        self._guide, self._truth = Guide.of(crops.images, crops.inside, scale=scale), crops.truth
+        self._maps, self._truth = PromptMaps.of(crops.images, crops.inside, scale=scale), crops.truth
         self._hands = [self._hand(factor) for factor in factors]
         self._previous = np.zeros(self._truth.shape, np.float32)
         foreground, background = np.zeros_like(self._truth), np.zeros_like(self._truth)
         for number, mask in enumerate(self._truth):
             chance = self._rng.random()
             if chance < self._habits.many and mask.any():
-                foreground[number], background[number] = self._everywhere(mask, self._guide.box[number])
+                foreground[number], background[number] = self._everywhere(mask, self._maps.box[number])
             elif chance < self._habits.many + self._habits.start:
-                self._previous[number] = _poor(mask, self._rng) & self._guide.box[number]
-        self._guide = replace(self._guide.marked(foreground, background & ~foreground), prior=self._priors())
+                self._previous[number] = _poor(mask, self._rng) & self._maps.box[number]
+        self._maps = replace(self._maps.marked(foreground, background & ~foreground), prior=self._priors())
 
     def _priors(self) -> npt.NDArray[np.float32]:
         """(N, *grid): of some tasks what other images' masks may say of the object, which is also the first former answer."""
-        guide, found = self._guide, np.zeros(self._truth.shape, np.float32)
-        if guide is None or self._habits.prior <= 0:
+        maps, found = self._maps, np.zeros(self._truth.shape, np.float32)
+        if maps is None or self._habits.prior <= 0:
             return found
         for number, mask in enumerate(self._truth):
             if self._rng.random() < self._habits.prior:
                 other = self._truth[int(self._rng.integers(len(self._truth)))] if self._rng.random() < _WRONG else mask
-                found[number] = np.where(guide.box[number], guessed(other, self._rng), 0)
+                found[number] = np.where(maps.box[number], guessed(other, self._rng), 0)
                 self._previous[number] = found[number]
         return found
 

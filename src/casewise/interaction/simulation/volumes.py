@@ -14,7 +14,7 @@ from torch.nn import functional
 from casewise.image import Box
 from casewise.intensity import unit_range
 from casewise.interaction.crop import WIDENED, Sides, cut
-from casewise.interaction.prompt_maps import Guide
+from casewise.interaction.prompt_maps import PromptMaps
 from casewise.interaction.simulation.pictures import Draw, Habits, SimulatedUser
 from casewise.interaction.simulation.user import Hand
 from casewise.models.networks.prompts import DEFAULT
@@ -86,10 +86,10 @@ class SimulatedUserInVolumes(SimulatedUser):
         boxes = [self._loosened(mask, voxels, grid, thick) for mask, voxels in zip(masks, self._voxels, strict=True)]
         scale = np.array([_scale(mask, sides, one) for mask, sides, one in zip(masks, boxes, self._voxels, strict=True)])
         crops = cut(images, truth, boxes, grid, (WIDENED, WIDENED, 1.0 if thick else WIDENED))
-        self._guide, self._truth = Guide.of(crops.images, crops.inside, self._spacing, scale=scale), crops.truth
+        self._maps, self._truth = PromptMaps.of(crops.images, crops.inside, self._spacing, scale=scale), crops.truth
         self._hands = [self._hand(float(np.sqrt(voxels[0] * voxels[1]))) for voxels in self._voxels]
         self._previous = np.zeros(self._truth.shape, np.float32)
-        self._guide = replace(self._guide, prior=self._priors())
+        self._maps = replace(self._maps, prior=self._priors())
 
     def _hand(self, factor: float) -> Hand:
         return Hand(max(3, round(25 * factor)), int(np.clip(round(self._rng.integers(1, 3) * factor), 1, 5)))

@@ -20,18 +20,12 @@ class Fusion(nn.Module):
     """
 
     def __init__(
-        self,
-        sequences: int,
-        classes: int,
-        channels: Sequence[int] = (16, 32, 64),
-        patch: int = 2,
-        told_by: Sequence[int] | None = None,
-        mapped: bool = True,
+        self, sequences: int, classes: int, channels: Sequence[int], patch: int, told_by: Sequence[int], mapped: bool
     ) -> None:
         super().__init__()
         self.mapped = mapped
         self.localiser = nn.ModuleList(Localiser(1, 2, channels, patch) for _ in range(sequences))
-        self.classifier = MapClassifier(range(sequences) if told_by is None else told_by, classes, channels, patch)
+        self.classifier = MapClassifier(told_by, classes, channels, patch)
 
     def forward(self, x: Tensor) -> LesionAnswer:
         if not self.mapped:

@@ -13,35 +13,28 @@ from casewise.models.networks.lesion_parts import LesionAnswer, Looking
 class MultiTask(nn.Module):
     """Input (N, sequences, row, column), a missing sequence 0 everywhere; see :class:`LesionAnswer`.
 
-    told_by : numbers of the sequences that the class is told from. One that a class never has would tell the class by being there,
-    which says who was imaged where and nothing of the lesion: for the class it is taken out, and the encoder runs once more.
-    mapped : whether there is a map at all; without it the head sees the features alone.
+    told_by : numbers of the sequences that the class is predicted from. One that a class never has would give the class away by
+    being there, which says who was imaged where and nothing of the lesion: for the class it is taken out, and the encoder runs
+    once more. mapped : whether there is a map at all; without it the head takes the features alone.
     """
 
     def __init__(
-        self,
-        sequences: int,
-        classes: int,
-        channels: Sequence[int] = (16, 32, 64),
-        patch: int = 2,
-        told_by: Sequence[int] | None = None,
-        mapped: bool = True,
+        self, sequences: int, classes: int, channels: Sequence[int], patch: int, told_by: Sequence[int], mapped: bool
     ) -> None:
         super().__init__()
-        told = list(range(sequences)) if told_by is None else list(told_by)
-        self.hidden = [number for number in range(sequences) if number not in told]
+        self.hidden = [number for number in range(sequences) if number not in told_by]
         self.mapped = mapped
         self.localiser = Localiser(sequences, 1, channels, patch)
         self.classifier = Looking(channels[-1], classes)
 
     def forward(self, x: Tensor) -> LesionAnswer:
-        shown = x
+        used = x
         if self.hidden and bool((x[:, self.hidden] != 0).any()):
-            shown = x.clone()
-            shown[:, self.hidden] = 0
+            used = x.clone()
+            used[:, self.hidden] = 0
         if not self.mapped:
-            return LesionAnswer(None, self.classifier(self.localiser.encoder(shown), None))
+            return LesionAnswer(None, self.classifier(self.localiser.encoder(used), None))
         levels = self.localiser.encoder.levels_of(x)
         logits = self.localiser.drawn(levels, x)[:, 0]
-        features: Tensor = levels[-1] if shown is x else self.localiser.encoder(shown)
+        features: Tensor = levels[-1] if used is x else self.localiser.encoder(used)
         return LesionAnswer(logits, self.classifier(features, logits))

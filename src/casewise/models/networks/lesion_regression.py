@@ -15,18 +15,11 @@ class Regression(nn.Module):
     a score from 0 to 1. told_by, mapped : as of :class:`casewise.models.networks.lesion_multitask.MultiTask`.
     """
 
-    def __init__(
-        self,
-        sequences: int,
-        channels: Sequence[int] = (16, 32, 64),
-        patch: int = 2,
-        told_by: Sequence[int] | None = None,
-        mapped: bool = True,
-    ) -> None:
+    def __init__(self, sequences: int, channels: Sequence[int], patch: int, told_by: Sequence[int], mapped: bool) -> None:
         super().__init__()
         self.mapped = mapped
         self.localiser = Localiser(sequences, 1, channels, patch)
-        self.classifier = MapClassifier(range(sequences) if told_by is None else told_by, 1, channels, patch)
+        self.classifier = MapClassifier(told_by, 1, channels, patch)
 
     def forward(self, x: Tensor) -> LesionAnswer:
         if not self.mapped:
