@@ -16,7 +16,7 @@ from casewise.lesions import Plan, predict
 from casewise.lesions.prediction import settings_of
 from casewise.lesions.prepared import Slices, prepared
 from casewise.lesions.slices import NONE, only
-from casewise.lesions.training import spec, told_by, train_slices
+from casewise.lesions.training import class_sequences, spec, train_slices
 from casewise.lesions.tuning import CUTS, Choice, Cut, Pieces, chosen, pieces
 from casewise.models import Model
 from casewise.models.tasks.lesions import Brightness
@@ -66,7 +66,7 @@ def trained(patients: Sequence[Case], network: str, way: str, seed: int, name: s
 def _trained(patients: Sequence[Case], network: str, way: str, seed: int, name: str) -> Model:
     wanted, own = plan(network, way, seed), sequences(network)
     classes = (NONE, *sorted({str(patient.category) for patient in patients}))
-    described = spec(wanted, classes, own, told_by(patients, own), LESION)
+    described = spec(wanted, classes, own, class_sequences(patients, own), LESION)
     slices = prepared(patients, own, wanted.size, WORK / "slices")
     keys = [key for patient in patients for key in patient.keys]
     model = Model.initial(name, described, seed)
@@ -161,9 +161,9 @@ def judged(rows: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict[s
             if "FLAIR" not in row["sequences"]:
                 choice = replace(choice, brightness=None)
             own = tables.get(row["map"]) or table(row["map"], row["patient"], (choice.cut,))
-            row = row | own[choice.cut].judged(choice.rule)
+            row = row | own[choice.cut].scored(choice.rule)
             if row["map"] in tables and key[0] != THRESHOLD:
-                row["usual"] = own[Choice().cut].judged(Choice().rule)
+                row["usual"] = own[Choice().cut].scored(Choice().rule)
             made.append(row)
     return made, choices
 
@@ -197,7 +197,7 @@ def table(name: str, subject: str, cuts: tuple[Cut, ...]) -> dict[Cut, Pieces]:
 
 def slice_auc(model: Model, slices: Slices, kept: Sequence[int]) -> float | None:
     """How well the verdict tells the patient's slices with lesions from those without; None where the verdict sees nothing."""
-    if not set(kept) & set(settings_of(model).telling) or not slices.filled or not slices.empty:
+    if not set(kept) & set(settings_of(model).class_sequences) or not slices.filled or not slices.empty:
         return None
     scores = []
     with torch.inference_mode():

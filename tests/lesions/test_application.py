@@ -28,7 +28,7 @@ def folder(patients: list[Case], tmp_path_factory: pytest.TempPathFactory) -> Pa
     return train_lesions(patients, "tiny", plan()).save(tmp_path_factory.mktemp("model") / "m")
 
 
-def test_lesions_are_told_with_volume_place_kind_mask_and_maps(folder: Path, tmp_path: Path) -> None:
+def test_lesions_are_reported_with_volume_place_kind_mask_and_maps(folder: Path, tmp_path: Path) -> None:
     image, mask = brain(40, LARGE)
     application = BrainLesions("cpu", tmp_path, folder)
     whole, *others = application.analyze(image)
@@ -47,8 +47,8 @@ def test_lesions_are_told_with_volume_place_kind_mask_and_maps(folder: Path, tmp
     first = next(finding for finding in others if finding.label == "lesion 1")
     assert first.box is not None
     middle = [(low + high - 1) / 2 for low, high in zip(first.box.lower, first.box.upper, strict=True)]
-    told = [first.measures[f"centre_{axis}_mm"] for axis in "ras"]
-    assert np.linalg.norm(image.affine[:3] @ [*middle, 1] - told) < 20
+    centre = [first.measures[f"centre_{axis}_mm"] for axis in "ras"]
+    assert np.linalg.norm(image.affine[:3] @ [*middle, 1] - centre) < 20
     assert whole.measures["volume_ml"] >= first.measures["volume_ml"] > 0
     assert application.notes == []
 
@@ -57,7 +57,7 @@ def lesion_box(findings: list[Finding]) -> Box | None:
     return next(finding.box for finding in findings if finding.label == "lesion 1")
 
 
-def test_missing_sequences_are_named_and_what_cannot_be_told_is_said(folder: Path) -> None:
+def test_missing_sequences_are_named_and_what_cannot_be_classified_is_named(folder: Path) -> None:
     application = BrainLesions("cpu", None, folder)
     image, _ = brain(41, LARGE)
     application.analyze(Image(image.array[:1], image.affine, Header(sequences=("FLAIR",))))
@@ -104,10 +104,10 @@ def test_analyze_shows_each_sequences_map_and_the_class(call: Call, folder: Path
     done = call("analyze", *words, "--register", "none", "--json")
     assert done.code == 0, done.err
     (result,) = cast("list[dict[str, Any]]", done.document)
-    told = {finding["label"]: finding for finding in result["findings"]}
-    assert {"lesions", "lesion 1", "lesions on FLAIR", "lesions on T1"} <= set(told)
-    assert {"large", "small"} & set(told)
-    assert Path(told["lesions"]["mask"]).is_file()
+    reported = {finding["label"]: finding for finding in result["findings"]}
+    assert {"lesions", "lesion 1", "lesions on FLAIR", "lesions on T1"} <= set(reported)
+    assert {"large", "small"} & set(reported)
+    assert Path(reported["lesions"]["mask"]).is_file()
     page = Path(result["report"]).read_text(encoding="utf-8")
     for title in ("all sequences together", "FLAIR alone", "T1 alone"):
         assert f'alt="Map by {title}"' in page

@@ -65,7 +65,7 @@ def test_one_patients_sequences_are_one_examination_with_the_mask_of_either() ->
     assert (mask & truth).sum() > 0.8 * truth.sum()  # through the registration of what lies on one grid already
 
 
-def test_examinations_of_one_patient_are_told_apart_by_folder_and_a_repetition_is_named() -> None:
+def test_examinations_of_one_patient_are_distinguished_by_folder_and_a_repetition_is_named() -> None:
     cases = [case(0, LARGE, name, folder=folder) for folder in ("before", "after") for name in ("FLAIR", "T1")]
     found, left_out = labelled_cases([*cases, case(0, LARGE, "T1", folder="after")], LESION)
     assert [own.sequences for own in found] == [("FLAIR", "T1"), ("FLAIR", "T1")]
@@ -88,14 +88,15 @@ def test_pictures_are_examinations_of_their_own() -> None:
 
 def test_a_series_description_that_is_no_name_is_read_for_what_it_says() -> None:
     named = {
-        told: labelled_cases([with_sequence(told)], LESION)[0][0].sequences for told in ("t2_tirm (FLAIR), dark!", "?!", "ASL")
+        stated: labelled_cases([with_sequence(stated)], LESION)[0][0].sequences
+        for stated in ("t2_tirm (FLAIR), dark!", "?!", "ASL")
     }
     assert named == {"t2_tirm (FLAIR), dark!": ("FLAIR",), "?!": ("image",), "ASL": ("ASL",)}
 
 
-def with_sequence(told: str) -> Case:
+def with_sequence(stated: str) -> Case:
     plain = case(0, LARGE, "FLAIR")
-    return Case(plain.key, plain.load_image, plain.load_masks, LARGE, "p", "here", {"sequence": told}, plain.name)
+    return Case(plain.key, plain.load_image, plain.load_masks, LARGE, "p", "here", {"sequence": stated}, plain.name)
 
 
 def test_an_examination_that_cannot_be_used_is_named_and_the_others_teach(patients: list[Case]) -> None:
@@ -103,9 +104,9 @@ def test_an_examination_that_cannot_be_used_is_named_and_the_others_teach(patien
         raise CasewiseError("its file is gone.")
 
     lost = replace(patients[0], load_sequences=broken, keys=("lost",))
-    told: list[str] = []
-    model = train_lesions([lost, *patients[1:]], "m", plan(steps=(2, 1, 1)), failed=told.append)
-    assert told == ["its file is gone."]
+    stated: list[str] = []
+    model = train_lesions([lost, *patients[1:]], "m", plan(steps=(2, 1, 1)), failed=stated.append)
+    assert stated == ["its file is gone."]
     assert "lost" not in model.trained_on
     assert len(model.trained_on) == 5
     with pytest.raises(CasewiseError, match="its file is gone"):
@@ -165,7 +166,7 @@ def test_a_model_is_trained_on_an_archive_and_finds_lesions(call: Call, archive:
         (("--network", "regression", "--score", "large"), "NAME=VALUE"),
         (("--network", "regression", "--score", "large=1"), "small has none"),
         (("--network", "regression", "--score", "large=7", "--score", "small=0"), "from 0 to 1"),
-        (("--map-score",), "the fusion network tells kinds and has no scores"),
+        (("--map-score",), "the fusion network predicts kinds and has no scores"),
         (("--network", "regression", "--map-score", "--score", "large=1", "--score", "small=0"), "never found; give small more"),
     ],
 )

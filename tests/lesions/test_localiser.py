@@ -27,7 +27,7 @@ def spots(bright: list[bool], seed: int) -> tuple[torch.Tensor, torch.Tensor]:
     return x, mask
 
 
-def test_what_is_brightest_but_not_bright_is_told_from_a_lesion() -> None:
+def test_what_is_brightest_but_not_bright_is_distinguished_from_a_lesion() -> None:
     torch.manual_seed(0)
     network = Localiser(1, 1, (8, 16), 2)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-2)
@@ -53,13 +53,13 @@ def test_before_any_training_nearly_nothing_is_a_lesion() -> None:
 def test_a_small_lesion_missed_weighs_although_a_large_one_beside_it_is_right() -> None:
     x, mask = np.full((2, 1, SIZE, SIZE), 0.5, np.float16), np.zeros((2, SIZE, SIZE), np.uint8)
     mask[0, 4:28, 4:28], mask[1, 10:13, 10:13] = 1, 1
-    shown = SliceSampling(("no lesion", "kind"), ("FLAIR",), (0,), part="localise")
-    objective = LesionObjective(shown, [Slices(x, mask, "kind", (0, 1), ())])
+    sampling = SliceSampling(("no lesion", "kind"), ("FLAIR",), (0,), part="localise")
+    objective = LesionObjective(sampling, [Slices(x, mask, "kind", (0, 1), ())])
     target = torch.from_numpy(mask).float()
 
-    def loss(told: torch.Tensor) -> float:
+    def loss(predicted: torch.Tensor) -> float:
         batch = LesionBatch(torch.from_numpy(x), target, verdicts=torch.ones(2).long(), there=torch.ones(2, 1, dtype=torch.bool))
-        return float(objective.loss(LesionAnswer(torch.logit(told.clamp(1e-4, 1 - 1e-4)), torch.zeros(2, 2)), batch))
+        return float(objective.loss(LesionAnswer(torch.logit(predicted.clamp(1e-4, 1 - 1e-4)), torch.zeros(2, 2)), batch))
 
     missed = target.clone()
     missed[1] = 0

@@ -103,15 +103,15 @@ def test_batches_follow_the_order_and_take_examinations_without_lesions_in(patie
     image, mask = brain(0, LARGE)
     empty = labelled(image.with_array(image.array[:, :, :, ::-1]), np.zeros_like(mask), LARGE, "healthy")
     slices = prepared([patients[0], empty], ("FLAIR", "T1"), 48, tmp_path)
-    shown = SliceSampling(("no lesion", LARGE, SMALL), ("FLAIR", "T1"), (0,), augmentation="none", dropped=0.0)
-    batches = LesionBatches(slices, shown, order=[1, 1, 1, 0])
-    seen = []
+    sampling = SliceSampling(("no lesion", LARGE, SMALL), ("FLAIR", "T1"), (0,), augmentation="none", dropped=0.0)
+    batches = LesionBatches(slices, sampling, order=[1, 1, 1, 0])
+    filled = []
     for step in range(6):
         target = batches.batch(step, 4, np.random.default_rng(step)).target
         assert not target[:3].any()
-        seen.append(bool(target[3].any()))
-    assert any(seen)
-    assert batches.key != LesionBatches(slices, shown, order=[0, 1, 1, 1]).key
+        filled.append(bool(target[3].any()))
+    assert any(filled)
+    assert batches.key != LesionBatches(slices, sampling, order=[0, 1, 1, 1]).key
 
 
 def test_examinations_are_gathered_and_what_is_left_out_is_named(start: Model) -> None:

@@ -19,7 +19,7 @@ from casewise.lesions.prediction import settings_of
 from casewise.lesions.prepared import prepared
 from casewise.lesions.slices import scaled
 from casewise.lesions.synthetic import drawn
-from casewise.lesions.training import told_by
+from casewise.lesions.training import class_sequences
 from casewise.lesions.tuning import Choice, fitted
 from casewise.models import Model
 from casewise.models.networks.lesion_parts import LesionAnswer, present, shape_of
@@ -50,7 +50,7 @@ def test_the_lesion_of_an_unseen_head_is_found_and_measured(model: Model) -> Non
     assert found.any > 0.4
 
 
-def test_the_kinds_are_told_apart(model: Model) -> None:
+def test_the_kinds_are_distinguished(model: Model) -> None:
     large, small = (predict(model, stacked(12, kind)[0], each=False) for kind in (LARGE, SMALL))
     if model.spec.network["kind"] == "lesion_regression":
         assert large.score is not None and small.score is not None
@@ -69,10 +69,10 @@ def test_a_missing_sequence_is_named_and_does_little_harm(model: Model) -> None:
     assert dice(found.mask, mask) > 0.4
 
 
-def test_a_sequence_that_one_kind_never_has_does_not_tell_the_kind(model: Model, patients: list[Case]) -> None:
+def test_a_sequence_that_one_kind_never_has_does_not_give_the_kind_away(model: Model, patients: list[Case]) -> None:
     assert model.spec.network["sequences"] == ["FLAIR", "T1"]
     assert model.spec.network["told_by"] == [0]
-    assert told_by(patients[:3], ("FLAIR", "T1")) == (0, 1)
+    assert class_sequences(patients[:3], ("FLAIR", "T1")) == (0, 1)
     found = predict(model, stacked(14, LARGE, ("T1",))[0])
     assert (found.classes, found.score) == ({}, None)
 
@@ -131,20 +131,20 @@ def test_an_interrupted_training_goes_on_to_the_same_weights(patients: list[Case
     chosen = plan(steps=(4, 3, 3))
     chosen = replace(chosen, settings=replace(chosen.settings, checkpoint_every=2))
     straight = train_lesions(patients, "m", chosen)
-    told: list[tuple[int, int]] = []
+    reported: list[tuple[int, int]] = []
 
     def stop(step: int, total: int, loss: float) -> None:
-        told.append((step, total))
+        reported.append((step, total))
         if step == 6:
             raise _Enough
 
     with pytest.raises(_Enough):
         train_lesions(patients, "m", chosen, kept=tmp_path, progress=stop)
-    assert told[-1] == (6, 10)
-    told.clear()
-    again = train_lesions(patients, "m", chosen, kept=tmp_path, progress=lambda step, total, loss: told.append((step, total)))
-    assert told[0][0] > 4
-    assert told[-1] == (10, 10)
+    assert reported[-1] == (6, 10)
+    reported.clear()
+    again = train_lesions(patients, "m", chosen, kept=tmp_path, progress=lambda step, total, loss: reported.append((step, total)))
+    assert reported[0][0] > 4
+    assert reported[-1] == (10, 10)
     assert again.key == straight.key
 
 
@@ -163,12 +163,12 @@ def test_three_volumes_set_aside_choose_what_of_the_map_counts(model: Model) -> 
     assert fitted(model, unseen[:2]) is model
 
     def merit(own: Model) -> float:
-        told = []
+        reported = []
         for examination in unseen:
             image, masks = examination.loaded(("FLAIR", "T1"))
             mask = masks.union()
-            told.append(dice(predict(own, image, each=False).mask, mask))
-        return float(np.mean(told))
+            reported.append(dice(predict(own, image, each=False).mask, mask))
+        return float(np.mean(reported))
 
     assert merit(chosen) > merit(model) - 0.2  # Dice is half of what it is chosen by
     strict = Choice(Brightness("FLAIR", 0.2, 2.0, 1.0), Rule(0.6, 0.9, 0.4, 0.1)).given_to(model)
@@ -181,7 +181,7 @@ def test_three_volumes_set_aside_choose_what_of_the_map_counts(model: Model) -> 
 @pytest.mark.parametrize("carries", [False, True])
 def test_the_map_can_carry_the_score(patients: list[Case], tmp_path: Path, carries: bool) -> None:
     slices = prepared(patients, ("FLAIR", "T1"), 48, tmp_path)
-    shown = SliceSampling(
+    sampling = SliceSampling(
         ("no lesion", LARGE, SMALL),
         ("FLAIR", "T1"),
         (0,),
@@ -192,7 +192,7 @@ def test_the_map_can_carry_the_score(patients: list[Case], tmp_path: Path, carri
     )
     wanted = {LARGE: 1.0, SMALL: 0.5 if carries else 1.0}
     for kind, own in ((LARGE, slices[:3]), (SMALL, slices[3:])):
-        batch, objective = LesionBatches(own, shown).batch(0, 12, np.random.default_rng(0)), LesionObjective(shown)
+        batch, objective = LesionBatches(own, sampling).batch(0, 12, np.random.default_rng(0)), LesionObjective(sampling)
         target = batch.target
         assert set(target.unique().tolist()) == {0.0, wanted[kind]}
         flat = torch.zeros((12, 48, 48))
@@ -211,14 +211,16 @@ def test_a_map_that_carries_the_score_is_cut_at_half_of_the_lowest(patients: lis
 
 def test_a_kind_of_score_0_is_trained_as_such_and_not_as_1(patients: list[Case], tmp_path: Path) -> None:
     slices = prepared(patients[3:], ("FLAIR", "T1"), 48, tmp_path)
-    shown = SliceSampling(("no lesion", LARGE, SMALL), ("FLAIR", "T1"), (0,), (0.0, 1.0, 0.0), carries_score=True, part="localise")
-    assert not LesionBatches(slices, shown).batch(0, 12, np.random.default_rng(0)).target.any()
+    sampling = SliceSampling(
+        ("no lesion", LARGE, SMALL), ("FLAIR", "T1"), (0,), (0.0, 1.0, 0.0), carries_score=True, part="localise"
+    )
+    assert not LesionBatches(slices, sampling).batch(0, 12, np.random.default_rng(0)).target.any()
 
 
 def test_sequences_are_left_out_at_random_and_never_all(patients: list[Case], tmp_path: Path) -> None:
     slices = prepared(patients, ("FLAIR", "T1"), 48, tmp_path)
     batches = LesionBatches(slices, SliceSampling(("no lesion", LARGE, SMALL), ("FLAIR", "T1"), (0,), dropped=0.5, synthetic=0.2))
-    seen: set[tuple[bool, ...]] = set()
+    given: set[tuple[bool, ...]] = set()
     for step in range(12):
         batch = batches.batch(step, 8, np.random.default_rng(step))
         x, target = batch.x, batch.target
@@ -226,8 +228,8 @@ def test_sequences_are_left_out_at_random_and_never_all(patients: list[Case], tm
         assert bool(there.any(dim=1).all())
         assert float(x.min()) >= 0 and float(x.max()) <= 1
         assert set(target.unique().tolist()) <= {0.0, 1.0}
-        seen |= {tuple(row) for row in there.tolist()}
-    assert seen == {(True, True), (True, False), (False, True)}
+        given |= {tuple(row) for row in there.tolist()}
+    assert given == {(True, True), (True, False), (False, True)}
 
 
 def test_synthetic_lesions_lie_within_the_brain_and_spare_a_missing_sequence() -> None:
@@ -249,7 +251,7 @@ def test_synthetic_lesions_lie_within_the_brain_and_spare_a_missing_sequence() -
         ({"steps": (1, 2)}, "three phases"),
         ({"dropped": 1.0}, "chance from 0 to below 1"),
         ({"scores": (("a", 2.0),)}, "from 0 to 1"),
-        ({"carries_score": True}, "the multitask network tells kinds and has no scores"),
+        ({"carries_score": True}, "the multitask network predicts kinds and has no scores"),
         ({"network": "regression", "carries_score": True, "scores": (("a", 0.0), ("b", 1.0))}, "never found; give a more"),
         ({"network": "regression", "carries_score": True, "way": "unmapped"}, "has none that could carry a score"),
     ],

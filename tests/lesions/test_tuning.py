@@ -22,7 +22,7 @@ PATIENT = table([900, 300, *[30] * 10], [0.99, 0.9, *[0.9] * 10], [900, 300, *[0
 
 
 def test_f1_is_the_harmonic_mean_of_lesions_found_and_pieces_that_are_right() -> None:
-    everything, sure = PATIENT.judged(Rule(0.5, 0.5, 0.0, 0.05)), PATIENT.judged(Rule(0.5, 0.95, 0.0, 0.05))
+    everything, sure = PATIENT.scored(Rule(0.5, 0.5, 0.0, 0.05)), PATIENT.scored(Rule(0.5, 0.95, 0.0, 0.05))
     assert (everything["found"], everything["false"], sure["false"]) == (1, 10, 0)
     precision = 2 / 12
     assert everything["f1"] == pytest.approx(2 * precision / (1 + precision))
@@ -34,7 +34,7 @@ def test_false_lesions_weigh_against_a_little_dice() -> None:
     """By Dice alone the hesitant pieces would stay (.89 against .86); ten false lesions are not worth it."""
     cuts = {(None, threshold): PATIENT for _, threshold in PLAIN}
     choice = chosen([cuts, cuts])
-    kept = PATIENT.judged(choice.rule)
+    kept = PATIENT.scored(choice.rule)
     assert choice.rule.peak >= 0.95
     assert kept["false"] == 0
 
@@ -52,7 +52,7 @@ def test_a_lesion_missed_weighs_against_a_little_dice() -> None:
         912,
     )
     rule = chosen([{(None, threshold): two for _, threshold in PLAIN}]).rule
-    assert two.judged(rule)["found"] == 2
+    assert two.scored(rule)["found"] == 2
 
 
 def test_pieces_are_counted_in_the_map_itself() -> None:
@@ -63,6 +63,6 @@ def test_pieces_are_counted_in_the_map_itself() -> None:
     brain = np.ones((1, 20, 20, 6), np.float32)
     brain[0, 0, 0, 0] = 0  # the ground, darker than all else
     image = Image(brain, np.diag([2.0, 2.0, 2.0, 1.0]))
-    found = pieces(chances, truth, image, PLAIN)[None, 0.5].judged(Rule(0.5, 0.5, 0.0, 0.05))
+    found = pieces(chances, truth, image, PLAIN)[None, 0.5].scored(Rule(0.5, 0.5, 0.0, 0.05))
     assert (found["lesions"], found["found"], found["false"]) == (1, 1, 1)
     assert found["f1"] == pytest.approx(2 / 3)

@@ -130,7 +130,7 @@ class BrainLesions:
     def _for_classes(self, names: tuple[str, ...]) -> list[str]:
         from casewise.lesions.prediction import settings_of
 
-        return [names[number] for number in settings_of(self._model).telling]
+        return [names[number] for number in settings_of(self._model).class_sequences]
 
     def _written(self, found: Lesions, image: Image) -> tuple[Path | None, dict[str, Path]]:
         if self._maps is None:

@@ -22,18 +22,19 @@ from casewise.training.augmentation import LEVELS, augment
 
 FILLED = 0.67  # of the slices in a batch have lesions
 _EACH = 0.5  # the weight of the sequences' own maps beside the combined one
-_UNTOLD = -1
-_SEEN = 24  # slices of an examination set aside that it is measured on
+_UNKNOWN = -1
+_MOST = 24  # slices of an examination set aside that it is measured on
 _TURN, _SHIFT, _SCALE = 7.0, 0.03, 0.15  # degrees, shares
-_CHANGED = 0.05  # chance of each change of intensity
+_CHANGED = 0.05  # probability of each change of intensity
 
 
 @dataclass(frozen=True)
 class SliceSampling:
     """How slices are sampled. classes : the first is none; sequences, told_by : of the model; scores : of each class.
 
-    dropped : chance that a sequence is left out. synthetic : share of the slices that get false lesions drawn in. carries_score :
-    the map's target is the score of the lesion instead of 1. part : what is minimised: ``localise``, ``classify`` or ``together``.
+    dropped : probability that a sequence is left out. synthetic : share of the slices that get false lesions drawn in.
+    carries_score : the map's target is the score of the lesion instead of 1. part : what is minimised: ``localise``, ``classify``
+    or ``together``.
     """
 
     classes: tuple[str, ...]
@@ -49,7 +50,7 @@ class SliceSampling:
 
     def class_of(self, own: Slices) -> int:
         """The class of an examination's slices with lesions; −1 where it is unknown."""
-        return self.classes.index(own.category) if own.category in self.classes else _UNTOLD if len(self.classes) > 2 else 1
+        return self.classes.index(own.category) if own.category in self.classes else _UNKNOWN if len(self.classes) > 2 else 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,18 +74,18 @@ class LesionBatches:
     """
 
     def __init__(
-        self, slices: Sequence[Slices], shown: SliceSampling, *, order: Sequence[int] | None = None, cases: Sequence[str] = ()
+        self, slices: Sequence[Slices], sampling: SliceSampling, *, order: Sequence[int] | None = None, cases: Sequence[str] = ()
     ) -> None:
         self._ordered = None if order is None else [slices[number] for number in order]
-        self._shown, self.cases = shown, tuple(cases)
+        self._sampling, self.cases = sampling, tuple(cases)
         self._groups: dict[object, list[Slices]] = defaultdict(list)
         for number, own in enumerate(slices):
             if own.filled:
-                self._groups[number if shown.part == "localise" else own.category].append(own)
+                self._groups[number if sampling.part == "localise" else own.category].append(own)
         if not self._groups:
-            raise CasewiseError("No slice of the examinations has a lesion large enough to be seen at the network's scale.")
+            raise CasewiseError("No slice of the examinations has a lesion large enough to be visible at the network's scale.")
         numbers = None if order is None else [int(number) for number in order]
-        self.key = f"lesions {shown} {_digest(slices)} {numbers}"
+        self.key = f"lesions {sampling} {_digest(slices)} {numbers}"
 
     def batch(self, step: int, size: int, rng: np.random.Generator, previous: Tensor | None = None) -> LesionBatch:
         """X (N, sequences, row, column) and its targets."""
@@ -95,11 +96,11 @@ class LesionBatches:
             targets.append(mask)
             verdicts.append(verdict)
         planes, target = torch.from_numpy(np.stack(xs)), torch.from_numpy(np.stack(targets))
-        kept = torch.from_numpy(np.stack([_kept(own, self._shown.dropped, rng) for own in present(planes).numpy()]))
-        level = LEVELS[self._shown.augmentation]
+        kept = torch.from_numpy(np.stack([_kept(own, self._sampling.dropped, rng) for own in present(planes).numpy()]))
+        level = LEVELS[self._sampling.augmentation]
         if level is not None:
             generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-            # Heads lie about straight, and what the class is told by, left against right, is lost where they are turned far.
+            # Heads lie about straight, and what the class depends on, left against right, is lost where they are turned far.
             # The values were normalised over the whole examination: changed often, they would say nothing any more.
             level = replace(
                 level,
@@ -107,11 +108,11 @@ class LesionBatches:
                 shift=_SHIFT,
                 scale=_SCALE,
                 intensity=min(level.intensity, _CHANGED),
-                mirror=self._shown.mirror,
+                mirror=self._sampling.mirror,
             )
             planes, (target,) = augment(planes, [(target, "nearest")], level, generator)
         wanted = target.float()
-        if self._shown.carries_score:
+        if self._sampling.carries_score:
             wanted = wanted * torch.tensor([self._score(verdict) for verdict in verdicts])[:, None, None]
         return LesionBatch(planes * kept[:, :, None, None], wanted, verdicts=torch.tensor(verdicts), there=kept)
 
@@ -127,14 +128,14 @@ class LesionBatches:
         filled = bool(own.filled) and (not own.empty or rng.random() < FILLED)
         number = (own.filled if filled else own.empty)[int(rng.integers(len(own.filled if filled else own.empty)))]
         x, mask = own.x[number].astype(np.float32), own.mask[number]
-        if not filled and rng.random() < self._shown.synthetic / (1 - FILLED):
-            x, mask = drawn(x, self._shown.sequences, rng)
-            return x, mask, _UNTOLD if mask.any() else 0
-        return x, mask, self._shown.class_of(own) if filled else 0
+        if not filled and rng.random() < self._sampling.synthetic / (1 - FILLED):
+            x, mask = drawn(x, self._sampling.sequences, rng)
+            return x, mask, _UNKNOWN if mask.any() else 0
+        return x, mask, self._sampling.class_of(own) if filled else 0
 
     def _score(self, verdict: int) -> float:
         """1 where it is not known of which kind the lesion is."""
-        return self._shown.scores[verdict] if verdict >= 0 and self._shown.scores else 1.0
+        return self._sampling.scores[verdict] if verdict >= 0 and self._sampling.scores else 1.0
 
 
 class LesionObjective:
@@ -143,20 +144,20 @@ class LesionObjective:
     aside : examinations that the network is measured on.
     """
 
-    def __init__(self, shown: SliceSampling, aside: Sequence[Slices] = ()) -> None:
-        self._shown, self._aside = shown, [own for own in aside if len(own.x)]
-        self.measured = {"localise": "dice", "classify": "log_likelihood"}.get(shown.part, "merit") if self._aside else ""
-        self.key = f"lesions {shown} {_digest(self._aside)}"
+    def __init__(self, sampling: SliceSampling, aside: Sequence[Slices] = ()) -> None:
+        self._sampling, self._aside = sampling, [own for own in aside if len(own.x)]
+        self.measured = {"localise": "dice", "classify": "log_likelihood"}.get(sampling.part, "merit") if self._aside else ""
+        self.key = f"lesions {sampling} {_digest(self._aside)}"
 
     def loss(self, answer: object, batch: Batch) -> Tensor:
         if not isinstance(answer, LesionAnswer) or not isinstance(batch, LesionBatch):
             raise CasewiseError("This objective is for a lesion network and its batches; build one by casewise.lesions.Plan.")
         total = batch.target.new_zeros(())
-        if self._shown.part != "classify" and answer.map is not None:
-            total = total + _map_loss(answer.map, batch.target, self._shown.carries_score)
+        if self._sampling.part != "classify" and answer.map is not None:
+            total = total + _map_loss(answer.map, batch.target, self._sampling.carries_score)
             if answer.maps is not None:
-                total = total + _EACH * _each_loss(answer.maps, batch.target, batch.there, self._shown.carries_score)
-        if self._shown.part != "localise":
+                total = total + _EACH * _each_loss(answer.maps, batch.target, batch.there, self._sampling.carries_score)
+        if self._sampling.part != "localise":
             total = total + self._verdict_loss(answer.verdict.float(), batch.verdicts, batch.there)
         return total
 
@@ -167,26 +168,26 @@ class LesionObjective:
         device = next(network.parameters()).device
         dices, losses = [], []
         for own in self._aside:
-            numbers = [*own.filled[:: max(1, len(own.filled) // _SEEN)], *own.empty[:: max(1, len(own.empty) // (_SEEN // 2))]]
+            numbers = [*own.filled[:: max(1, len(own.filled) // _MOST)], *own.empty[:: max(1, len(own.empty) // (_MOST // 2))]]
             with torch.inference_mode():
                 answer: LesionAnswer = network(torch.from_numpy(np.stack([own.x[n] for n in numbers])).float().to(device))
             truth = torch.from_numpy(np.stack([own.mask[n] for n in numbers]))
             if answer.map is not None:
                 chance = answer.map.float().sigmoid().cpu()
                 dices.append(float(2 * (chance * truth).sum() / (chance.sum() + truth.sum()).clamp_min(1)))
-            verdicts = torch.tensor([self._shown.class_of(own) if own.mask[n].any() else 0 for n in numbers])
+            verdicts = torch.tensor([self._sampling.class_of(own) if own.mask[n].any() else 0 for n in numbers])
             there = torch.from_numpy(np.repeat(own.there[None], len(numbers), axis=0))
             losses.append(float(self._verdict_loss(answer.verdict.float(), verdicts.to(device), there.to(device))))
         dice, loss = float(np.mean(dices)) if dices else 0.0, float(np.mean(losses))
-        return {"localise": dice, "classify": -loss}.get(self._shown.part, dice - 0.1 * loss)
+        return {"localise": dice, "classify": -loss}.get(self._sampling.part, dice - 0.1 * loss)
 
     def _verdict_loss(self, verdict: Tensor, verdicts: Tensor, there: Tensor) -> Tensor:
-        """Of the slices whose class is known, and that still have a sequence by which it can be told."""
-        told = (verdicts >= 0) & there[:, list(self._shown.told_by)].any(dim=1)
-        weights, classes = told.float(), verdicts.clamp_min(0)
-        if not self._shown.scores:
+        """Of the slices whose class is known, and that still have a sequence that the class depends on."""
+        known = (verdicts >= 0) & there[:, list(self._sampling.told_by)].any(dim=1)
+        weights, classes = known.float(), verdicts.clamp_min(0)
+        if not self._sampling.scores:
             return classification_loss(verdict, classes, weights)
-        wanted = torch.tensor(self._shown.scores, device=verdict.device)[classes]
+        wanted = torch.tensor(self._sampling.scores, device=verdict.device)[classes]
         losses = functional.binary_cross_entropy_with_logits(verdict[:, 0], wanted, reduction="none")
         return (losses * weights).sum() / weights.sum().clamp_min(1e-6)
 
@@ -199,7 +200,7 @@ def _digest(slices: Sequence[Slices]) -> str:
 
 
 def _kept(there: np.ndarray, dropped: float, rng: np.random.Generator) -> np.ndarray:
-    """(sequences,) bool: which are shown, of those that are there; at least one."""
+    """(sequences,) bool: which the network is given, of those that are there; at least one."""
     kept = there & (rng.random(len(there)) >= dropped)
     if not kept.any() and there.any():
         kept[rng.choice(np.flatnonzero(there))] = True

@@ -1,4 +1,4 @@
-"""How probable it is that a piece of a map is a lesion: fitted on examinations that the network has not seen."""
+"""How probable it is that a piece of a map is a lesion: fitted on examinations that the network was not trained on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FALSE = 0.05  # share of examinations without a lesion that may have one that is
 
 @dataclass(frozen=True)
 class Candidate:
-    """A piece that a model's rule keeps. mean : the network's mean chance over it. volume : ml. lesion : whether it is one."""
+    """A piece that a model's rule keeps. mean : the network's mean probability over it. volume : ml. lesion : whether it is one."""
 
     mean: float
     volume: float
@@ -45,7 +45,7 @@ def calibrated(examinations: Sequence[tuple[Sequence[Candidate], bool]]) -> Cali
             break
         used.remove(used[int(np.argmin(fitted.coef_[0]))])
     if not used:
-        raise CasewiseError("Neither the certainty nor the volume of a piece tells a lesion here; nothing can be calibrated.")
+        raise CasewiseError("Neither the certainty nor the volume of a piece separates lesions here; nothing can be calibrated.")
     intercept = float(fitted.intercept_[0])
     free = [_best(own, weights) + intercept for own, lesion in examinations if not lesion]
     excess = float(np.quantile(free, 1 - FALSE, method="higher")) if free else 0.0

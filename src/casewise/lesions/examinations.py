@@ -101,13 +101,13 @@ def _groups(cases: Sequence[Case]) -> list[list[Case]]:
 
 
 def _sequence(case: Case) -> str:
-    told = case.content.get("sequence")
-    if not isinstance(told, str) or not told:
+    stated = case.content.get("sequence")
+    if not isinstance(stated, str) or not stated:
         return UNNAMED
     try:
-        return canonical(told)
+        return canonical(stated)
     except UsageError:  # a series' description that is no name
-        return of_description(told) or UNNAMED
+        return of_description(stated) or UNNAMED
 
 
 def _spoken(case: Case) -> str:

@@ -1,4 +1,4 @@
-"""Lesions told as findings."""
+"""Lesions reported as findings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from casewise.finding import ABSENT, FINDING, MEASURE, Finding
 from casewise.lesions.postprocessing import Lesions
 
 ALL, SCORE = "lesions", "lesion score"
-SINGLE = 10  # lesions that are told of one by one
+SINGLE = 10  # lesions that are reported one by one
 
 
 def on(sequence: str) -> str:
@@ -31,17 +31,17 @@ def findings_of(
     together = {"volume_ml": sum(lesion.volume_ml for lesion in found.lesions), "lesions": float(len(found.lesions))}
     kind = FINDING if found.lesions else ABSENT
     place = found.lesions[0].box if found.lesions else None
-    told = [Finding(application, ALL, found.any, box=place, mask=mask, map=files.get(""), measures=together, kind=kind)]
+    reported = [Finding(application, ALL, found.any, box=place, mask=mask, map=files.get(""), measures=together, kind=kind)]
     if found.lesions and found.classes:
         likeliest = max(found.classes, key=lambda name: found.classes[name])
-        told.append(Finding(application, likeliest, found.classes[likeliest], kind=MEASURE, scores=dict(found.classes)))
+        reported.append(Finding(application, likeliest, found.classes[likeliest], kind=MEASURE, scores=dict(found.classes)))
     if found.lesions and found.score is not None:
-        told.append(Finding(application, SCORE, found.score, kind=MEASURE))
+        reported.append(Finding(application, SCORE, found.score, kind=MEASURE))
     for number, lesion in enumerate(found.lesions[:SINGLE], start=1):
         centre = {f"centre_{axis}_mm": place for axis, place in zip("ras", lesion.centre_mm, strict=True)}
         measures = {"volume_ml": lesion.volume_ml, **centre}
-        told.append(Finding(application, f"lesion {number}", lesion.probability, box=lesion.box, measures=measures))
-    return told + [
+        reported.append(Finding(application, f"lesion {number}", lesion.probability, box=lesion.box, measures=measures))
+    return reported + [
         Finding(
             application,
             on(name),

@@ -26,12 +26,12 @@ def surroundings(array: npt.NDArray[np.generic], segments: Segments, row: float,
     pixels above 0.35 mm.
     """
     if pixel_mm * _FEWEST > PLACE_MM:
-        raise CasewiseError(f"Pixels of {pixel_mm:.2f} mm are too large to judge a nodule by; at most {PLACE_MM / _FEWEST} mm do.")
+        raise CasewiseError(f"Pixels of {pixel_mm:.2f} mm are too large to classify a nodule; at most {PLACE_MM / _FEWEST} mm do.")
     showing = [own for own in segments if _depth(own, row, column) >= 0 and _shows(segments, own, row, column)]
     segment = max(showing, key=lambda own: _depth(own, row, column), default=None)
     if segment is None:
         raise CasewiseError(
-            f"The place {row:.0f}, {column:.0f} lies in no segment of lungs or heart; only nodules in these are judged."
+            f"The place {row:.0f}, {column:.0f} lies in no segment of lungs or heart; only nodules in these are classified."
         )
     pixels = segments.pixels(array, segment)[0]
     step = PLACE_MM / pixel_mm
@@ -58,9 +58,9 @@ def labelled_nodule(picture: Image, diameter_mm: float, category: str, subject: 
 
 
 def _shows(segments: Segments, segment: Segment, row: float, column: float) -> bool:
-    shown = segments.inside(segment)
-    place = tuple(min(int(p - low), n - 1) for p, low, n in zip((row, column), segment.box.lower, shown.shape, strict=True))
-    return bool(shown[place])
+    inside = segments.inside(segment)
+    place = tuple(min(int(p - low), n - 1) for p, low, n in zip((row, column), segment.box.lower, inside.shape, strict=True))
+    return bool(inside[place])
 
 
 def _depth(segment: Segment, row: float, column: float) -> float:

@@ -1,4 +1,4 @@
-"""What is told of an examination's lesions."""
+"""From a map of lesions to a mask, its pieces and their probabilities."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ class Lesions:
     map : (*spatial) float32, 0 to 1, by all sequences together. maps : the same by each sequence alone. label_map : ``lesions``,
     what of the map counts as such.
     classes : class → probability, given that there is a lesion, the likeliest first; empty from a regression network, and where no
-    sequence that tells the class was there. score : 0 to 1, from a regression network alone. any : the probability of a lesion.
-    lesions : the largest first.
+    sequence that the class depends on was there. score : 0 to 1, from a regression network alone. any : the probability of a
+    lesion. lesions : the largest first.
     """
 
     sequences: tuple[str, ...]
@@ -70,30 +70,30 @@ class Lesions:
 
 
 def outlined(
-    chances: Floats,
+    values: Floats,
     image: Image,
     rule: Rule | None = None,
-    seen: Floats | None = None,
+    network_map: Floats | None = None,
     calibration: Calibration | None = None,
 ) -> Outlined:
     """What of a map (*spatial), on the grid of ``image``, is lesion, and how probable it is that anything is.
 
-    seen : what ``mean`` is taken of, where it is not the map itself. calibration : of a volume's pieces; those that are less
-    probable than half are not outlined. The probability of any lesion is that of the most probable one; without one it is below
-    half.
+    values : (*spatial) 0…1, the map. network_map : what ``mean`` is taken of, where it is not the map itself. calibration : of a
+    volume's pieces; those that are less probable than half are not outlined. The probability of any lesion is that of the most
+    probable one; without one it is below half.
     """
-    rule, seen = rule or Rule(), chances if seen is None else seen
-    mask = chances >= rule.threshold
+    rule, network_map = rule or Rule(), values if network_map is None else network_map
+    mask = values >= rule.threshold
     numbered, count = ndimage.label(mask, ndimage.generate_binary_structure(mask.ndim, mask.ndim))
     if count == 0:
-        return Outlined(mask, (), _any((), np.zeros(0), chances, calibration))
+        return Outlined(mask, (), _any((), np.zeros(0), values, calibration))
     volume = image.spatial_dims == 3
     image.check_volume("the detection of lesions")
     voxel_ml = abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000 if volume else 0.0
     sizes = np.bincount(numbered.ravel(), minlength=count + 1)
     peaked = np.zeros(count + 1, bool)
-    peaked[np.unique(numbered[mask & (chances >= rule.peak)])] = True
-    means = np.bincount(numbered[mask], seen[mask], minlength=count + 1) / np.maximum(sizes, 1)
+    peaked[np.unique(numbered[mask & (values >= rule.peak)])] = True
+    means = np.bincount(numbered[mask], network_map[mask], minlength=count + 1) / np.maximum(sizes, 1)
     kept = peaked & (means >= rule.mean)
     kept[0] = False
     if volume:
@@ -105,18 +105,18 @@ def outlined(
         probabilities[~kept] = np.minimum(probabilities[~kept], _BELOW) / 2
         kept &= probabilities >= _HALF
     else:
-        probabilities = np.bincount(numbered[mask], chances[mask], minlength=count + 1) / np.maximum(sizes, 1)
+        probabilities = np.bincount(numbered[mask], values[mask], minlength=count + 1) / np.maximum(sizes, 1)
     boxes = ndimage.find_objects(numbered)
     order = [int(number) for number in np.argsort(-sizes, kind="stable") if kept[number]][:MOST]
     lesions = tuple(_lesion(number, numbered, boxes[number - 1], float(probabilities[number]), image, voxel_ml) for number in order)
-    return Outlined(kept[numbered], lesions, _any(lesions, probabilities[~kept], chances, calibration))
+    return Outlined(kept[numbered], lesions, _any(lesions, probabilities[~kept], values, calibration))
 
 
-def _any(lesions: Sequence[Lesion], left_out: npt.NDArray[np.float64], chances: Floats, calibration: Calibration | None) -> float:
+def _any(lesions: Sequence[Lesion], left_out: npt.NDArray[np.float64], values: Floats, calibration: Calibration | None) -> float:
     if lesions:
         return max(lesion.probability for lesion in lesions)
     if calibration is None:
-        return min(_BELOW, _HALF * float(np.max(chances, initial=0.0)))
+        return min(_BELOW, _HALF * float(np.max(values, initial=0.0)))
     return min(_BELOW, float(np.max(left_out, initial=0.0)))
 
 

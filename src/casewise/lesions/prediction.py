@@ -1,4 +1,4 @@
-"""What a lesion model says of an examination."""
+"""The prediction of a lesion model for an examination."""
 
 from __future__ import annotations
 
@@ -59,17 +59,17 @@ def predict(model: Model, image: Image, device: str = "auto", *, each: bool = Tr
     box = window(whole)
     ready = whole.crop(box)
     parts = model.spec.preparation.parts(ready)
-    shown = [part for part in parts if shows(part)]
-    together, verdicts, own = _answers(model, shown, resolve_device(device))
+    filled = [part for part in parts if shows(part)]
+    together, verdicts, own = _answers(model, filled, resolve_device(device))
     maps = {names[there[0]]: together} if len(there) == 1 else {}
     if each and len(there) > 1:
-        maps = {names[n]: own[:, n] if own is not None else _answers(model, shown, resolve_device(device), (n,))[0] for n in there}
-    grids = {name: _placed(_assembled(model, parts, shown, found, ready), whole, box) for name, found in maps.items()}
-    seen = grids[names[there[0]]] if len(there) == 1 else _placed(_assembled(model, parts, shown, together, ready), whole, box)
-    combined, grids = _bright(model, seen, grids, image, [names[n] for n in there], box)
-    told = _told(model, verdicts, _areas(together, settings.rule), there)
+        maps = {names[n]: own[:, n] if own is not None else _answers(model, filled, resolve_device(device), (n,))[0] for n in there}
+    grids = {name: _placed(_assembled(model, parts, filled, found, ready), whole, box) for name, found in maps.items()}
+    plain = grids[names[there[0]]] if len(there) == 1 else _placed(_assembled(model, parts, filled, together, ready), whole, box)
+    combined, grids = _bright(model, plain, grids, image, [names[n] for n in there], box)
+    classified = _classified(model, verdicts, _areas(together, settings.rule), there)
     calibration = settings.calibration_of([names[n] for n in there])
-    mask, lesions, any_lesion = outlined(combined, image, settings.rule, seen, calibration)
+    mask, lesions, any_lesion = outlined(combined, image, settings.rule, plain, calibration)
     return Lesions(
         tuple(names[n] for n in there),
         tuple(name for n, name in enumerate(names) if n not in there),
@@ -77,31 +77,31 @@ def predict(model: Model, image: Image, device: str = "auto", *, each: bool = Tr
         LabelMap.like({"lesions": mask}, image),
         grids if each else {},
         any_lesion,
-        told.classes,
-        told.score,
+        classified.classes,
+        classified.score,
         lesions,
     )
 
 
 def _bright(
-    model: Model, seen: Floats, grids: dict[str, Floats], image: Image, there: Sequence[str], box: Box
+    model: Model, plain: Floats, grids: dict[str, Floats], image: Image, there: Sequence[str], box: Box
 ) -> tuple[Floats, dict[str, Floats]]:
     """The combined map, and those by each sequence, drawn out to where the model's settings say that it is bright."""
     brightness = settings_of(model).brightness
     if brightness is None or brightness.sequence not in there:
-        return seen, grids
+        return plain, grids
     values = image.array[sequences_of(model).index(brightness.sequence)][box.slices]
     drawn = [
         own
         if name not in ("", brightness.sequence)
         else _placed(brightness.applied(own[box.slices], values, image.spacing), image, box)
-        for name, own in {"": seen, **grids}.items()
+        for name, own in {"": plain, **grids}.items()
     ]
     return drawn[0], dict(zip(grids, drawn[1:], strict=True))
 
 
 @dataclass(frozen=True)
-class _Told:
+class _Classified:
     classes: dict[str, float]
     score: float | None
 
@@ -109,7 +109,7 @@ class _Told:
 def _answers(
     model: Model, parts: Sequence[Part], device: str, kept: Sequence[int] | None = None
 ) -> tuple[Floats, Floats, Floats | None]:
-    """(chances (N, row, column), verdicts (N, outputs), the same chances by each sequence (N, sequences, row, column) or None)."""
+    """(map (N, row, column), verdicts (N, outputs), the maps by each sequence (N, sequences, row, column) or None), maps 0…1."""
     network = model.ready(device)
     size = model.spec.preparation.size
     maps: list[Floats] = [np.zeros((0, *size), np.float32)]
@@ -124,17 +124,17 @@ def _answers(
             verdicts.append(answer.verdict.float().cpu().numpy())
             if answer.maps is not None:
                 own.append(answer.maps.float().sigmoid().cpu().numpy())
-    told = np.concatenate(verdicts) if verdicts else np.zeros((0, 1), np.float32)
-    return np.concatenate(maps), told, np.concatenate(own) if own else None
+    outputs = np.concatenate(verdicts) if verdicts else np.zeros((0, 1), np.float32)
+    return np.concatenate(maps), outputs, np.concatenate(own) if own else None
 
 
-def _assembled(model: Model, parts: Sequence[Part], shown: Sequence[Part], chances: Floats, image: Image) -> Floats:
-    """(*spatial) on the image's grid; 0 in slices that show nothing. Thin slices are smoothed across: each was judged alone."""
+def _assembled(model: Model, parts: Sequence[Part], filled: Sequence[Part], probabilities: Floats, image: Image) -> Floats:
+    """(*spatial) on the image's grid; 0 in slices that show nothing. Thin slices are smoothed across: each was predicted alone."""
     if parts and parts[0].view.slices:
         thickness = image.spacing[parts[0].view.order[-1]]
-        if thickness < _THIN_MM and len(chances) > 1:
-            chances = gaussian_filter1d(chances, _ACROSS_MM / thickness, axis=0, mode="nearest")
-    answers = {part.number: plane for part, plane in zip(shown, chances, strict=True)}
+        if thickness < _THIN_MM and len(probabilities) > 1:
+            probabilities = gaussian_filter1d(probabilities, _ACROSS_MM / thickness, axis=0, mode="nearest")
+    answers = {part.number: plane for part, plane in zip(filled, probabilities, strict=True)}
     planes = [
         part.restore(torch.from_numpy(answers[part.number])[None])
         if part.number in answers
@@ -151,24 +151,24 @@ def _placed(values: Floats, whole: Image, box: Box) -> Floats:
     return full
 
 
-def _areas(chances: Floats, rule: Rule) -> npt.NDArray[np.float64]:
+def _areas(probabilities: Floats, rule: Rule) -> npt.NDArray[np.float64]:
     """(N,): pixels of lesion in each slice, and a little for what is nearly one."""
-    return np.asarray((chances >= rule.threshold).sum(axis=(1, 2)) + 1e-3 * chances.sum(axis=(1, 2), dtype=np.float64))
+    return np.asarray((probabilities >= rule.threshold).sum(axis=(1, 2)) + 1e-3 * probabilities.sum(axis=(1, 2), dtype=np.float64))
 
 
-def _told(model: Model, verdicts: Floats, areas: npt.NDArray[np.float64], there: Sequence[int]) -> _Told:
-    """Of all slices together. A slice says what the lesion is as far as it says that there is one."""
-    seen = any(number in there for number in settings_of(model).telling)
+def _classified(model: Model, verdicts: Floats, areas: npt.NDArray[np.float64], there: Sequence[int]) -> _Classified:
+    """Of all slices together, each weighted by how much lesion it has: its area for a score, its probability for a class."""
+    known = any(number in there for number in settings_of(model).class_sequences)
     regression = model.spec.architecture == "lesion_regression"
     if len(verdicts) == 0:
-        return _Told({}, 0.0 if regression else None)
+        return _Classified({}, 0.0 if regression else None)
     if regression:
         scores = logistic(verdicts[:, 0].astype(np.float64))
         score = float((scores * areas).sum() / areas.sum()) if areas.sum() > 0 else float(scores.max())
-        return _Told({}, score if seen else None)
+        return _Classified({}, score if known else None)
     odds = np.exp(verdicts.astype(np.float64) - verdicts.max(axis=1, keepdims=True))
-    chances = odds / odds.sum(axis=1, keepdims=True)
-    lesion = chances[:, 1:]
+    probabilities = odds / odds.sum(axis=1, keepdims=True)
+    lesion = probabilities[:, 1:]
     shares = lesion.sum(axis=0) / max(float(lesion.sum()), 1e-9)
     ranked = sorted(zip(model.spec.classes[1:], shares, strict=True), key=lambda pair: -pair[1])
-    return _Told({name: float(share) for name, share in ranked} if seen else {}, None)
+    return _Classified({name: float(share) for name, share in ranked} if known else {}, None)

@@ -48,7 +48,7 @@ def prepared(
 ) -> list[Slices]:
     """The slices of each examination; those that lie in ``folder`` from an earlier time are not made again.
 
-    failed : told of one that cannot be used, in one sentence, which then has no slices; without it the CasewiseError is raised.
+    failed : called with a sentence on one that cannot be used, which then has no slices; without it the CasewiseError is raised.
     """
     folder.mkdir(parents=True, exist_ok=True)
     found = []
@@ -76,17 +76,17 @@ def _make(examination: Case, sequences: Sequence[str], size: int, place: Path) -
     ready = whole.crop(box)
     parts, pieces = way.parts(ready), way.label_parts(mask[box.slices].astype(np.float32), ready)
     # By area, not by the nearest voxel, so that a lesion of a pixel or two does not vanish by chance.
-    told = [
+    masks = [
         way.resize(torch.from_numpy(piece.copy())[None], part.view.spacing, "linear")[0].numpy() >= _SHARE
         for part, piece in zip(parts, pieces, strict=True)
     ]
-    filled = [n for n, own in enumerate(told) if own.sum() >= _LEAST]
-    empty = [n for n, (part, own) in enumerate(zip(parts, told, strict=True)) if not own.any() and shows(part)]
+    filled = [n for n, own in enumerate(masks) if own.sum() >= _LEAST]
+    empty = [n for n, (part, own) in enumerate(zip(parts, masks, strict=True)) if not own.any() and shows(part)]
     chosen = sorted([*_spread(filled, MOST), *_spread(empty, MOST // 2)])
     shape = (0, len(sequences), size, size)
     x = np.stack([parts[n].tensor().numpy().astype(np.float16) for n in chosen]) if chosen else np.zeros(shape, np.float16)
-    masks = np.stack([told[n].astype(np.uint8) for n in chosen]) if chosen else np.zeros((0, size, size), np.uint8)
-    for kind, array in (("x", x), ("mask", masks)):  # the mask last: it says that the examination is done
+    chosen_masks = np.stack([masks[n].astype(np.uint8) for n in chosen]) if chosen else np.zeros((0, size, size), np.uint8)
+    for kind, array in (("x", x), ("mask", chosen_masks)):  # the mask last: it says that the examination is done
         beside = place.with_suffix(f".{kind}.part.npy")
         np.save(beside, array)
         beside.replace(place.with_suffix(f".{kind}.npy"))

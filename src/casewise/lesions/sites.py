@@ -114,7 +114,7 @@ class LesionLearning:
         how = SliceSampling(
             model.spec.classes,
             own.sequences,
-            own.telling,
+            own.class_sequences,
             own.scores,
             carries_score=own.map_score,
             augmentation=stage.settings.augmentation,
@@ -135,7 +135,7 @@ class LesionLearning:
 
     def _dice(self, model: Model, slices: Slices, threshold: float) -> float:
         """1 where neither the map nor the mask has a lesion."""
-        drawn = self._chances(model, slices.x.astype(np.float32)) >= threshold
+        drawn = self._probabilities(model, slices.x.astype(np.float32)) >= threshold
         both = drawn.sum() + (slices.mask > 0).sum()
         return float(2 * (drawn & (slices.mask > 0)).sum() / both) if both else 1.0
 
@@ -143,14 +143,14 @@ class LesionLearning:
         entropies = []
         for plane in slices.x:
             answers = [
-                np.roll(self._chances(model, view.numpy()[None])[0], back, (0, 1))
+                np.roll(self._probabilities(model, view.numpy()[None])[0], back, (0, 1))
                 for view, back in views(torch.from_numpy(plane.astype(np.float32)), unit_range=True)
             ]
             mean = np.clip(np.mean(answers, axis=0, dtype=np.float64), 1e-6, 1 - 1e-6)
             entropies.append(float(-(mean * np.log(mean) + (1 - mean) * np.log(1 - mean)).mean()) / math.log(2))
         return float(np.mean(entropies))
 
-    def _chances(self, model: Model, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def _probabilities(self, model: Model, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """(N, row, column), 0 to 1, of slices (N, sequences, row, column)."""
         network = model.ready(self._device)
         found = []

@@ -1,4 +1,4 @@
-"""What a lesion network sees: the sequences of an examination as channels of slices, dark where there is nothing."""
+"""What a lesion network takes: the sequences of an examination as channels of slices, dark where there is nothing."""
 
 from __future__ import annotations
 
@@ -41,18 +41,18 @@ def scaled(image: Image) -> Image:
 
 def window(image: Image) -> Box:
     """What a scaled image shows, without the empty space around it, which would cost resolution."""
-    seen = image.array.max(axis=0) > 1 / _SPAN
+    visible = image.array.max(axis=0) > 1 / _SPAN
     lower, upper = [], []
-    for axis, size in enumerate(seen.shape):
-        others = tuple(other for other in range(seen.ndim) if other != axis)
-        filled = np.flatnonzero(seen.mean(axis=others) > _EDGE)
+    for axis, size in enumerate(visible.shape):
+        others = tuple(other for other in range(visible.ndim) if other != axis)
+        filled = np.flatnonzero(visible.mean(axis=others) > _EDGE)
         lower.append(int(filled[0]) if filled.size else 0)
         upper.append(int(filled[-1]) + 1 if filled.size else size)
     return Box(tuple(lower), tuple(upper))
 
 
 def shows(part: Part) -> bool:
-    """Whether there is something to be seen in a slice."""
+    """Whether a slice has content."""
     return bool(np.mean(part.array.max(axis=0) > 1 / _SPAN) > _SHOWS)
 
 

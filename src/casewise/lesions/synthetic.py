@@ -1,4 +1,4 @@
-"""Lesions that never were: bright patches drawn into slices without any, for training alone."""
+"""False lesions: bright patches drawn into slices without any, for training alone."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class Plan:
         if not all(0 <= score <= 1 for _, score in self.scores):
             raise UsageError(f"A score is a number from 0 to 1; got {dict(self.scores)}.")
         if self.carries_score and self.network != "regression":
-            msg = f"A map carries the score of a regression network; the {self.network} network tells kinds and has no scores."
+            msg = f"A map carries the score of a regression network; the {self.network} network predicts kinds and has no scores."
             raise UsageError(msg)
         if self.carries_score and self.way == "unmapped":
             raise UsageError("A network without a map has none that could carry a score.")
@@ -127,7 +127,7 @@ def train_lesions(
     """
     plan = plan or Plan()
     classes, sequences = _classes(examinations), _sequences(examinations)
-    described = spec(plan, classes, sequences, told_by(examinations, sequences), lesion or Structure.parse("lesion"))
+    described = spec(plan, classes, sequences, class_sequences(examinations, sequences), lesion or Structure.parse("lesion"))
     with TemporaryDirectory() as temporary:
         folder = kept or Path(temporary)
         slices = prepared([*examinations, *validation], sequences, plan.size, folder / "slices", reading, failed)
@@ -141,7 +141,7 @@ def train_lesions(
 
 
 def by_score(model: Model) -> Model:
-    """``model``, whose map carries scores, with the rule for it: such a map is no chance of a lesion.
+    """``model``, whose map carries scores, with the rule for it: such a map is no probability of a lesion.
 
     It comes up to the score of a lesion, and to half of the lowest one at its edge.
     """
@@ -149,14 +149,14 @@ def by_score(model: Model) -> Model:
     return replace(model, spec=with_settings(model.spec, {"map_score": True, "rule": Rule(threshold=half, peak=half)}))
 
 
-def spec(plan: Plan, classes: Sequence[str], sequences: Sequence[str], told: Sequence[int], lesion: Structure) -> Spec:
+def spec(plan: Plan, classes: Sequence[str], sequences: Sequence[str], class_sequences: Sequence[int], lesion: Structure) -> Spec:
     """The description of the network of ``plan``. classes : the first is none."""
     network: dict[str, object] = {
         "kind": f"lesion_{plan.network}",
         "channels": list(plan.channels),
         "patch": 2,
         "sequences": list(sequences),
-        "told_by": list(told),
+        "told_by": list(class_sequences),
         "mapped": plan.way != "unmapped",
     }
     if plan.network == "regression":
@@ -180,10 +180,10 @@ def train_slices(
     None keeps nothing.
     """
     network = settings_of(start)
-    shown = SliceSampling(
+    sampling = SliceSampling(
         start.spec.classes,
         network.sequences,
-        network.telling,
+        network.class_sequences,
         network.scores,
         plan.dropped,
         plan.synthetic,
@@ -195,7 +195,7 @@ def train_slices(
     todo = tuple(phases if phases is not None else plan.phases())
     total = sum(phase.steps for phase in todo)
     for number, phase in enumerate(todo, start=1):
-        part = replace(shown, part=phase.part)
+        part = replace(sampling, part=phase.part)
         batches, objective = LesionBatches(slices, part, cases=keys), LesionObjective(part, aside)
         digest = hashlib.blake2b(f"{model.key}{batches.key}{objective.key}{plan}{phase}".encode(), digest_size=8).hexdigest()
         place = None if folder is None else folder / f"phase-{number}-{digest}"
@@ -228,10 +228,10 @@ def train_slices(
     return replace(model, name=start.name, lineage=replace(model.lineage, settings=flat | {"cases": len(keys)}))
 
 
-def told_by(examinations: Sequence[Case], sequences: Sequence[str]) -> tuple[int, ...]:
+def class_sequences(examinations: Sequence[Case], sequences: Sequence[str]) -> tuple[int, ...]:
     """Numbers of the sequences that examinations of every category have; all where no sequence is so common.
 
-    One that a category never has would tell the category by being there.
+    One that a category never has would give the category away by being there.
     """
     has: dict[str | None, set[str]] = {}
     for examination in examinations:

@@ -1,4 +1,4 @@
-"""What of a map counts as lesions: chosen on the maps of examinations that the network has not seen."""
+"""What of a map counts as lesions: chosen on the maps of examinations that the network was not trained on."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class Pieces:
-    """The connected pieces of a map at one cut. volumes, peaks, means, hits : of each, ml, highest value, mean chance of the
+    """The connected pieces of a map at one cut. volumes, peaks, means, hits : of each, ml, highest value, mean probability of the
     network, voxels in a lesion.
 
     lesions : voxels of each lesion that counts. covered : (pieces, lesions) voxels. voxels : of each piece; truth : of all lesions.
@@ -69,7 +69,7 @@ class Pieces:
     covered: Floats
     truth: int
 
-    def judged(self, rule: Rule) -> dict[str, float]:
+    def scored(self, rule: Rule) -> dict[str, float]:
         """Of the pieces that the rule keeps: ``dice``, ``lesions``, those ``found`` (a tenth of their voxels or more), ``false``
         pieces of 0.05 ml or more that touch no lesion, and ``f1`` of lesions and pieces.
         """
@@ -90,7 +90,7 @@ class Pieces:
 
 
 def pieces(
-    chances: npt.NDArray[np.float32], truth: npt.NDArray[np.bool_], image: Image, cuts: Iterable[Cut] = CUTS
+    probabilities: npt.NDArray[np.float32], truth: npt.NDArray[np.bool_], image: Image, cuts: Iterable[Cut] = CUTS
 ) -> dict[Cut, Pieces]:
     """The pieces of a network's map (x, y, z) at each cut. image : (1, x, y, z), the sequence of which the brightness counts,
     normalised.
@@ -98,18 +98,18 @@ def pieces(
     voxel_ml = abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000
     used = (image.array[0] > image.array[0].min()) | truth
     window = (Box.around(used) or Box.whole(used.shape)).slices
-    chances, truth, values = chances[window], truth[window], image.array[0][window]
+    probabilities, truth, values = probabilities[window], truth[window], image.array[0][window]
     numbered, count = ndimage.label(truth, _TOUCHING)
     sizes = np.bincount(numbered.ravel(), minlength=count + 1).astype(float)
     large = np.flatnonzero(sizes[1:] * voxel_ml >= LEAST_ML) + 1
     made = {}
     for brightness, threshold in cuts:
-        drawn = chances if brightness is None else brightness.applied(chances, values, image.spacing)
+        drawn = probabilities if brightness is None else brightness.applied(probabilities, values, image.spacing)
         own, number = ndimage.label(drawn >= threshold, _TOUCHING)
         voxels = np.bincount(own.ravel(), minlength=number + 1).astype(float)[1:]
         peaks = np.zeros(number + 1)
         np.maximum.at(peaks, own[own > 0], drawn[own > 0])
-        means = np.bincount(own[own > 0], chances[own > 0], minlength=number + 1)[1:] / np.maximum(voxels, 1)
+        means = np.bincount(own[own > 0], probabilities[own > 0], minlength=number + 1)[1:] / np.maximum(voxels, 1)
         both = (own > 0) & (numbered > 0)
         pairs = own[both].astype(np.int64) * (count + 1) + numbered[both]
         covered = np.bincount(pairs, minlength=(number + 1) * (count + 1)).reshape(number + 1, count + 1).astype(float)
@@ -128,8 +128,8 @@ def chosen(patients: Sequence[Mapping[Cut, Pieces]]) -> Choice:
     ]
 
     def merit(choice: Choice) -> float:
-        told = [own[choice.cut].judged(choice.rule) for own in patients]
-        return float(np.mean([row["dice"] + row["f1"] for row in told]))
+        rows = [own[choice.cut].scored(choice.rule) for own in patients]
+        return float(np.mean([row["dice"] + row["f1"] for row in rows]))
 
     return max(choices, key=merit)
 
@@ -152,8 +152,8 @@ def fitted(model: Model, examinations: Sequence[Case]) -> Model:
         except CasewiseError:
             continue
         usable = bright is not None and _BRIGHT in found.sequences
-        shown = image.with_array(image.array[[bright if usable and bright is not None else 0]])
-        tables.append(pieces(found.map, mask > 0, shown, CUTS if usable else PLAIN))
+        channel = image.with_array(image.array[[bright if usable and bright is not None else 0]])
+        tables.append(pieces(found.map, mask > 0, channel, CUTS if usable else PLAIN))
     if len(tables) < FEWEST:
         return model
     shared = [cut for cut in CUTS if all(cut in own for own in tables)]

@@ -96,10 +96,10 @@ class Calibrations(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LesionSettings(msgspec.Struct, frozen=True):
-    """sequences : that the network takes, channel by channel. told_by : numbers of those by which the class is told; None: all.
+    """sequences : that the network takes, channel by channel. told_by : numbers of those that the class depends on; None: all.
 
     mapped : whether there is a map. scores : of the classes, 0 to 1, from a regression network alone. map_score : whether the
-    map's values are scores instead of chances. rule, brightness, calibration : what of the map counts as a lesion, and how
+    map's values are scores instead of probabilities. rule, brightness, calibration : what of the map counts as a lesion, and how
     probable it is.
     """
 
@@ -113,8 +113,8 @@ class LesionSettings(msgspec.Struct, frozen=True):
     calibration: Calibrations | None = None
 
     @property
-    def telling(self) -> tuple[int, ...]:
-        """Numbers of the sequences by which the class is told."""
+    def class_sequences(self) -> tuple[int, ...]:
+        """Numbers of the sequences that the class depends on."""
         return tuple(range(len(self.sequences))) if self.told_by is None else self.told_by
 
     def calibration_of(self, there: Sequence[str]) -> Calibration | None:
