@@ -79,7 +79,7 @@ def test_a_sequence_that_one_kind_never_has_does_not_give_the_kind_away(model: M
 
 def test_another_number_of_sequences_is_refused(model: Model) -> None:
     image, _ = stacked(15, LARGE)
-    with pytest.raises(CasewiseError, match=r"takes 2 sequences \(FLAIR, T1\) and was given 1"):
+    with pytest.raises(CasewiseError, match=r"takes 2 sequences \(FLAIR, T1\); got 1"):
         predict(model, replace(image, array=image.array[:1]))
     with pytest.raises(CasewiseError, match="None of the sequences FLAIR, T1 is there"):
         predict(model, replace(image, header=Header(sequences=("FLAIR", "T1"), absent=("FLAIR", "T1"))))
@@ -249,7 +249,7 @@ def test_synthetic_lesions_lie_within_the_brain_and_spare_a_missing_sequence() -
     [
         ({"network": "transformer"}, "one of multitask, fusion, regression"),
         ({"steps": (1, 2)}, "three phases"),
-        ({"dropped": 1.0}, "chance from 0 to below 1"),
+        ({"dropped": 1.0}, "probability from 0 to below 1"),
         ({"scores": (("a", 2.0),)}, "from 0 to 1"),
         ({"carries_score": True}, "the multitask network predicts kinds and has no scores"),
         ({"network": "regression", "carries_score": True, "scores": (("a", 0.0), ("b", 1.0))}, "never found; give a more"),

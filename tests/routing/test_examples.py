@@ -15,7 +15,7 @@ from casewise.header import Header
 from casewise.image import Image
 from casewise.pipeline import Analyzer
 from casewise.result import Result
-from casewise.routing.examples import SHOWN, Examples
+from casewise.routing.examples import DISPLAYED, Examples
 from casewise.routing.route import UNKNOWN, Route, Score
 from tests.image_trees import MeanEncoder
 from tests.reporting.pages import Page
@@ -59,7 +59,7 @@ def analysed(archive: Archive, tmp_path: Path, category: str) -> Result:
 def test_they_are_of_the_category_and_the_nearest_comes_first(archive: Archive) -> None:
     found, note = Examples(archive, MeanEncoder()).nearest(grey(99), "chest-xray")
     assert note is None
-    assert len(found) == SHOWN < len(CHEST)
+    assert len(found) == DISPLAYED < len(CHEST)
     assert {case.category for case in found} == {"Chest X-ray"}
     assert [case.score for case in found] == sorted((case.score for case in found), reverse=True)
 
@@ -86,13 +86,13 @@ def test_images_that_are_gone_are_left_out(archive: Archive) -> None:
 
 def test_the_report_shows_them_without_any_model(archive: Archive, tmp_path: Path) -> None:
     result = analysed(archive, tmp_path, "chest-xray")
-    assert len(result.examples) == SHOWN and not result.similar
+    assert len(result.examples) == DISPLAYED and not result.similar
     assert "examples" in result.seconds
     assert result.report is not None
     page = Page.of(result.report)
     assert "Nearest examples of chest-xray in the archive" in page.text
     assert len(page.find("ol", class_="cases")) == 1
-    assert [image["alt"].startswith("Example") for image in page.find("img")] == [True] * SHOWN
+    assert [image["alt"].startswith("Example") for image in page.find("img")] == [True] * DISPLAYED
     assert all(case.image in page.text for case in result.examples)
     kept = json.loads((tmp_path / "out" / "new.json").read_text(encoding="utf-8"))
     assert [case["key"] for case in kept["examples"]] == [case.key for case in result.examples]

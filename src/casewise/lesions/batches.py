@@ -173,8 +173,8 @@ class LesionObjective:
                 answer: LesionAnswer = network(torch.from_numpy(np.stack([own.x[n] for n in numbers])).float().to(device))
             truth = torch.from_numpy(np.stack([own.mask[n] for n in numbers]))
             if answer.map is not None:
-                chance = answer.map.float().sigmoid().cpu()
-                dices.append(float(2 * (chance * truth).sum() / (chance.sum() + truth.sum()).clamp_min(1)))
+                probability = answer.map.float().sigmoid().cpu()
+                dices.append(float(2 * (probability * truth).sum() / (probability.sum() + truth.sum()).clamp_min(1)))
             verdicts = torch.tensor([self._sampling.class_of(own) if own.mask[n].any() else 0 for n in numbers])
             there = torch.from_numpy(np.repeat(own.there[None], len(numbers), axis=0))
             losses.append(float(self._verdict_loss(answer.verdict.float(), verdicts.to(device), there.to(device))))
@@ -214,8 +214,8 @@ def _map_loss(logits: Tensor, target: Tensor, soft: bool) -> Tensor:
     Dice says next to nothing. soft : whether the target is not only 0 or 1; squares then make Dice 1 where both are the same.
     """
     logits = logits.float()
-    chance, power = logits.sigmoid(), 2 if soft else 1
-    overlap, sizes = (chance * target).sum(dim=(1, 2)), (chance**power + target**power).sum(dim=(1, 2))
+    probability, power = logits.sigmoid(), 2 if soft else 1
+    overlap, sizes = (probability * target).sum(dim=(1, 2)), (probability**power + target**power).sum(dim=(1, 2))
     filled = (target > 0).flatten(1).any(dim=1).float()
     whole = (2 * overlap.sum() + 1) / (sizes.sum() + 1)
     each = ((2 * overlap + 1) / (sizes + 1) * filled).sum() / filled.sum().clamp_min(1)

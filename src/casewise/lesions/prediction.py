@@ -50,7 +50,7 @@ def predict(model: Model, image: Image, device: str = "auto", *, each: bool = Tr
     settings = settings_of(model)
     names = settings.sequences
     if image.channels != len(names):
-        msg = f"The model takes {len(names)} sequences ({', '.join(names)}) and was given {image.channels}; a missing one is all 0."
+        msg = f"The model takes {len(names)} sequences ({', '.join(names)}); got {image.channels}. A missing one is all 0."
         raise CasewiseError(msg)
     whole = scaled(image)
     there = [number for number in range(len(names)) if whole.array[number].any()]

@@ -72,7 +72,7 @@ class Plan:
         if len(self.steps) != 3 or min(self.steps) < 1:
             raise UsageError(f"A lesion network is trained in three phases of at least one step; got {self.steps}.")
         if not 0 <= self.dropped < 1 or not 0 <= self.synthetic <= 0.33:
-            msg = f"A sequence is dropped with a chance from 0 to below 1, at most 0.33 of slices are synthetic; got {self}."
+            msg = f"A sequence is dropped with a probability from 0 to below 1, at most 0.33 of slices are synthetic; got {self}."
             raise UsageError(msg)
         if not all(0 <= score <= 1 for _, score in self.scores):
             raise UsageError(f"A score is a number from 0 to 1; got {dict(self.scores)}.")

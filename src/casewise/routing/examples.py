@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from casewise.archive import Archive
     from casewise.encoder import Encoder
 
-SHOWN = 4
+DISPLAYED = 4
 
 
 class Examples:
@@ -26,7 +26,7 @@ class Examples:
     def __init__(self, archive: Archive, encoder: Encoder, progress: Progress = silent) -> None:
         self._archive, self._encoder, self._progress = archive, encoder, progress
 
-    def nearest(self, image: Image, category: str, k: int = SHOWN) -> tuple[tuple[SimilarCase, ...], str | None]:
+    def nearest(self, image: Image, category: str, k: int = DISPLAYED) -> tuple[tuple[SimilarCase, ...], str | None]:
         """Up to ``k`` cases of ``category``, most like ``image`` first, ``image`` itself left out; or none, and a sentence why.
 
         Capitals, blanks, ``-`` and ``_`` in the archive's names of categories do not matter. An *unknown* image has no examples.

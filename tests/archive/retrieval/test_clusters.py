@@ -104,7 +104,7 @@ def test_the_nearest_centre_is_the_one_of_the_highest_cosine_and_quick_to_find()
         (np.ones(3), None, r"\(n, d\)"),
         ([[1.0, np.nan]], None, "not finite"),
         (np.ones((5, 2)), 0, "Between 1 and 5"),
-        (np.ones((5, 2)), 6, "asked for were 6"),
+        (np.ones((5, 2)), 6, "got 6"),
     ],
 )
 def test_an_impossible_call_is_one_sentence(vectors, k, words) -> None:

@@ -57,7 +57,7 @@ def cluster(vectors: npt.ArrayLike, k: int | None = None, seed: int = 0) -> Clus
     units = _units(vectors)
     different = len(np.unique(units, axis=0)) if len(units) <= 4 * MOST else len(units)
     if k is not None and not 1 <= k <= len(units):
-        msg = f"Between 1 and {len(units)} clusters can be made of {len(units)} vectors; asked for were {k}."
+        msg = f"Between 1 and {len(units)} clusters can be made of {len(units)} vectors; got {k}."
         raise ArchiveError(msg)
     silhouettes: dict[int, float] = {}
     if k is None:

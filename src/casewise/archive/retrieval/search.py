@@ -62,7 +62,7 @@ def top_k(
     """
     units = unit_queries(queries, base.shape[1])
     if k < 1:
-        msg = f"At least one similar vector must be asked for; got k = {k}."
+        msg = f"k is the number of similar vectors, 1 or more; got k = {k}."
         raise ArchiveError(msg)
     allowed = _allowed(len(base), rows, exclude)
     total = len(base) if allowed is None else int(np.count_nonzero(allowed))

@@ -107,7 +107,7 @@ def _check(k: int, by: tuple[str, ...], encoder: Encoder | None, region: object)
         msg = "A region limits what is compared, so it needs similarity by latent; search by latent, or leave the region out."
         raise UsageError(msg)
     if k < 1:
-        msg = f"At least one similar case must be asked for; got k = {k}."
+        msg = f"k is the number of similar cases, 1 or more; got k = {k}."
         raise UsageError(msg)
 
 
