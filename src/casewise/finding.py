@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import chain, count
 from pathlib import Path
 
 from casewise.image import Box
@@ -23,6 +24,7 @@ class Finding:
     kind : ``finding`` (a sign of disease), ``absent`` (looked for and not found; ``probability`` is the score), ``measure`` (an
     outline, a ratio, what an application looked at: no sign of disease) or ``quality`` (of the image itself).
     scores : class → probability, where the label is the most probable of several classes.
+    mask_name : under which a result holds its mask; None where it holds none.
     """
 
     application: str
@@ -35,6 +37,12 @@ class Finding:
     measures: dict[str, float] = field(default_factory=dict)
     kind: str = FINDING
     scores: Mapping[str, float] = field(default_factory=dict)
+    mask_name: str | None = None
+
+    @property
+    def overlay(self) -> str:
+        """The name of the mask that outlines it in pictures."""
+        return self.mask_name or self.label
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -49,3 +57,20 @@ class Finding:
             "measures": dict(self.measures),
             "scores": dict(self.scores),
         }
+
+
+def with_mask_names(findings: Sequence[Finding], taken: Collection[str] = ()) -> tuple[Finding, ...]:
+    """The findings, each that has a mask's file with a name for that mask; no two files share a name.
+
+    A mask is named by its finding's label; ``APPLICATION: LABEL`` where a mask of that name is there (``taken``, or another
+    finding's), and with a number behind it where that is too.
+    """
+    names: dict[tuple[Path | None, str], str] = {}
+    used = set(taken)
+    for finding in findings:
+        if finding.mask is not None and (finding.mask, finding.label) not in names:
+            longer = f"{finding.application}: {finding.label}"
+            choices = chain((finding.label, longer), (f"{longer} ({number})" for number in count(2)))
+            names[finding.mask, finding.label] = name = next(name for name in choices if name not in used)
+            used.add(name)
+    return tuple(replace(one, mask_name=names.get((one.mask, one.label))) for one in findings)

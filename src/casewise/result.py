@@ -153,9 +153,7 @@ class Result:
 
     def mask_of(self, finding: Finding) -> Mask | None:
         """(*spatial) bool: the finding's mask in memory; None where it has none."""
-        if finding.box is None:
-            return None
-        return self.masks.get(f"{finding.application}: {finding.label}", self.masks.get(finding.label))
+        return None if finding.mask_name is None else self.masks.get(finding.mask_name)
 
     def in_memory(self) -> Result:
         """The same without the paths of files that are removed after the analysis; the masks stay."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,7 +12,11 @@ import numpy as np
 import pytest
 
 import casewise
+from casewise import Finding, Image, Result, formats
 from casewise.errors import CasewiseError, UsageError
+from casewise.finding import with_mask_names
+from casewise.reporting.finding_files import masks_of
+from casewise.result import ModelUse
 from tests.cli.conftest import Call
 
 SPOT = """import json, os, pathlib
@@ -115,3 +120,20 @@ def test_masks_are_equal_with_and_without_an_output(picture: Path, model: Path, 
     second = casewise.analyze(picture, model=model, output=tmp_path / "out")
     assert first.masks.keys() == second.masks.keys()
     assert all(np.array_equal(mask, second.masks[name]) for name, mask in first.masks.items())
+
+
+def test_masks_of_one_label_stay_apart(tmp_path: Path) -> None:
+    """Two applications may find what they call the same at different places."""
+    image = Image(np.zeros((1, 8, 8), np.uint8), header={"spacing_known": False})
+    findings = []
+    for number, name in enumerate(("a", "a", "b", "b")):
+        mask = np.zeros((8, 8), np.uint8)
+        mask[number] = 1
+        findings.append(Finding(name, "lesion", mask=formats.write_mask(tmp_path / f"{number}.png", mask, image)))
+    findings.append(replace(findings[0], probability=0.5))
+    named = with_mask_names(findings, {"lesion"})
+    assert [finding.mask_name for finding in named] == ["a: lesion", "a: lesion (2)", "b: lesion", "b: lesion (2)", "a: lesion"]
+    result = Result("x", ModelUse("none"), named, masks=masks_of(named, image))
+    for number, finding in enumerate(named[:4]):
+        mask = result.mask_of(finding)
+        assert mask is not None and np.flatnonzero(mask.any(axis=1)).tolist() == [number]

@@ -20,6 +20,7 @@ from casewise.applications.runner import Runner
 from casewise.device import resolve_device
 from casewise.errors import CasewiseError, UsageError
 from casewise.files import claim
+from casewise.finding import with_mask_names
 from casewise.image import Image
 from casewise.label_map import LabelMap
 from casewise.models import Model
@@ -222,7 +223,7 @@ class Analyzer:
         return replace(
             prepared,
             use=adapted.use,
-            findings=tuple(findings_of(prediction, image, ORGANS, files)),
+            findings=tuple(replace(one, mask_name=one.label) for one in findings_of(prediction, image, ORGANS, files)),
             label_map=masks,
             similar=adapted.similar,
             notes=(*prepared.notes, *adapted.notes, *_given_alone(adapter.model, prepared.examination)),
@@ -250,10 +251,11 @@ class Analyzer:
         names = [*([ORGANS] if self.adapter else []), *(application.name for application in ran.job.applications)]
         done = [outcome for outcome in ran.outcomes if isinstance(outcome, Done)]
         notes = [f"{outcome.application}: {note}" for outcome in done for note in outcome.notes]
+        found = with_mask_names(ran.findings, prepared.label_map)
         return Result(
             str(prepared.path),
             prepared.use,
-            (*prepared.findings, *ran.findings),
+            (*prepared.findings, *found),
             tuple(prepared.similar[:DISPLAYED]),
             None if route is None else {**route.to_json(), "applications": names},
             {**prepared.clock.seconds, **ran.seconds},
@@ -262,7 +264,7 @@ class Analyzer:
             examples=prepared.examples,
             examination=prepared.examination.to_json() if prepared.examination is not None else None,
             detects=self._detects(ran.job.applications),
-            masks=prepared.label_map | masks_of(ran.findings, image, prepared.label_map),
+            masks=prepared.label_map | masks_of(found, image),
         )
 
     def _detects(self, applications: Sequence[Declared]) -> dict[str, tuple[str, ...] | None]:

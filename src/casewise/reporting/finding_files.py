@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -17,17 +17,13 @@ from casewise.label_map import LabelMap
 from casewise.reporting.comparison import Synthesis, synthesised_beside
 
 
-def masks_of(findings: Sequence[Finding], image: Image, taken: Mapping[str, object]) -> LabelMap:
-    """The masks that applications wrote, by label, for the pictures; one off the image's grid is left to its file."""
+def masks_of(findings: Sequence[Finding], image: Image) -> LabelMap:
+    """The masks that applications wrote, each by its finding's ``mask_name``; one off the image's grid is left to its file."""
     masks: dict[str, npt.NDArray[np.bool_]] = {}
     for finding in findings:
-        if finding.mask is None:
-            continue
-        label = finding.label if finding.label not in taken else f"{finding.application}: {finding.label}"
-        try:
-            masks[label] = formats.read_mask(finding.mask, image)
-        except CasewiseError:
-            continue
+        if finding.mask is not None and finding.mask_name is not None and finding.mask_name not in masks:
+            with suppress(CasewiseError):
+                masks[finding.mask_name] = formats.read_mask(finding.mask, image)
     return LabelMap.like(masks, image)
 
 

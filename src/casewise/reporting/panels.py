@@ -161,7 +161,7 @@ def pictures_of(image: Image, masks: Mapping[str, Array], findings: Sequence[Fin
     shape = image.spatial_shape
     signs = worst_first([finding for finding in findings if finding.kind == FINDING])
     boxes = [finding.box for finding in signs if finding.box is not None and len(finding.box.lower) == len(shape)]
-    outlined = [held[finding.label] for finding in signs if finding.label in held and held[finding.label].any()]
+    outlined = [held[finding.overlay] for finding in signs if finding.overlay in held and held[finding.overlay].any()]
     # The slices are those of the worst finding; outlines of anatomy choose them only where there is none.
     where = spread(outlined[:1] if outlined else [] if boxes else held.values(), shape)
     cuts = [plane.at(best_index(plane, where, boxes)) for plane in planes(image)]
@@ -171,7 +171,7 @@ def pictures_of(image: Image, masks: Mapping[str, Array], findings: Sequence[Fin
     main = tuple(maker.panel(f"p{number}", plane) for number, plane in enumerate(cuts))
     rest = tuple(maker.panel(f"s{number}", plane) for number, plane in enumerate(further))
     displayed = {layer.number for panel in (*main, *rest) for layer in panel.layers}
-    signs_outlined = {finding.label for finding in signs}
+    signs_outlined = {finding.overlay for finding in signs}
     return Pictures(main, rest, _close_ups(main[0], held, image, signs_outlined), legend(held, displayed, signs_outlined))
 
 
@@ -226,7 +226,11 @@ class _Maker:
                 sides = left, top, right - left, bottom - top
                 frames.append(
                     Frame(
-                        number, finding.label, finding.probability, *sides, finding.label in self._masks or finding.kind == MEASURE
+                        number,
+                        finding.label,
+                        finding.probability,
+                        *sides,
+                        finding.overlay in self._masks or finding.kind == MEASURE,
                     )
                 )
         return tuple(frames)
@@ -236,7 +240,7 @@ def finding_box(finding: Finding, masks: Mapping[str, Array], shape: tuple[int, 
     """The box of a finding that lies on a grid of ``shape``; else that around its mask; None without either."""
     if finding.box is not None:
         return finding.box if len(finding.box.lower) == len(shape) else None
-    return Box.around(masks[finding.label]) if finding.label in masks else None
+    return Box.around(masks[finding.overlay]) if finding.overlay in masks else None
 
 
 def _close_ups(panel: Panel, masks: Mapping[str, Array], image: Image, signs: Collection[str]) -> tuple[CloseUp, ...]:

@@ -169,7 +169,7 @@ def _finding_rows(findings: Sequence[Finding], every: Sequence[Finding], picture
     return [
         {
             "finding": finding,
-            "colour": swatches.get(finding.label, ""),
+            "colour": swatches.get(finding.overlay, ""),
             "percent": None if finding.probability is None else round(100 * min(1.0, max(0.0, finding.probability)), 1),
             "probability": wording.score(finding.probability),
             "measures": [wording.measure(name, value) for name, value in finding.measures.items()],
