@@ -94,9 +94,9 @@ def _continued(
     scores = likeness(vectors, of_first, mean)
     settings = replace(SECOND, seed=unit.seed)
     for how in ORDERS:
-        shown = paced(ranked(scores, how, unit.seed), "growing", settings.steps, settings.batch, unit.seed)
-        yield how, fit(start, second, order=shown, settings=settings)
-        mixed = rehearsed(shown, len(second), len(first), settings.steps * settings.batch, unit.seed)
+        displayed = paced(ranked(scores, how, unit.seed), "growing", settings.steps, settings.batch, unit.seed)
+        yield how, fit(start, second, order=displayed, settings=settings)
+        mixed = rehearsed(displayed, len(second), len(first), settings.steps * settings.batch, unit.seed)
         yield f"{how}, first site in between", fit(start, [*second, *first], order=mixed, settings=settings)
 
 

@@ -55,8 +55,8 @@ def panel(grey: npt.NDArray[np.float32], mask: Mask, on: bool, off: bool) -> Pil
     draw.rectangle([at(np.subtract(BOX, 0.5)[:, 0]), at(np.subtract(BOX, 0.5)[:, 1])], outline=YELLOW, width=2)
     for line in find_contours(np.pad(mask, 1).astype(float), 0.5):
         draw.line([at(place - 1) for place in line], fill=RED, width=3)
-    for shown, places, colour in ((on, ON, GREEN), (off, OFF, (90, 160, 255))):
-        if shown:
+    for displayed, places, colour in ((on, ON, GREEN), (off, OFF, (90, 160, 255))):
+        if displayed:
             draw.line([at(place) for place in places], fill=colour, width=6, joint="curve")
     return picture
 

@@ -76,7 +76,7 @@ def _slabs(image: Image, truth: np.ndarray) -> Iterator[tuple[str, int, int]]:
     """(piece, first slice, behind the last)."""
     slices, thick = image.spatial_shape[2], image.spacing[2] > 4
     most, least = (5, 3) if thick else (24, 10)
-    shown = (image.array[0] > image.array[0].min()).mean(axis=(0, 1)) > _SHOWN
+    displayed = (image.array[0] > image.array[0].min()).mean(axis=(0, 1)) > _SHOWN
     held = truth.any(axis=(0, 1))
     ml = abs(float(np.linalg.det(image.affine[:3, :3]))) / 1000
     yield WHOLE, 0, slices
@@ -87,11 +87,11 @@ def _slabs(image: Image, truth: np.ndarray) -> Iterator[tuple[str, int, int]]:
         stop = start
         while stop < min(slices, start + most) and not held[stop]:
             stop += 1
-        if stop - start >= least and shown[start:stop].all():
+        if stop - start >= least and displayed[start:stop].all():
             begin = stop
             yield FREE, start, stop
     for start in range(0, slices - most + 1, most):
-        if truth[..., start : start + most].sum() * ml > _LEAST_ML and shown[start : start + most].all():
+        if truth[..., start : start + most].sum() * ml > _LEAST_ML and displayed[start : start + most].all():
             yield WITH, start, start + most
 
 

@@ -82,11 +82,11 @@ def left_out(values: Floats, site: npt.NDArray[np.str_], strength: float) -> Flo
 
 
 def table(found: Films, scores: Sequence[Floats]) -> list[str]:
-    shown = [Evidence(float(a), float(b)) for a, b in zip(*scores, strict=True)]
+    displayed = [Evidence(float(a), float(b)) for a, b in zip(*scores, strict=True)]
     lines = ["| site, left out | films | named as displayed | mirrored, named wrongly | shown beyond doubt | of these wrong |"]
     lines += ["|---|---|---|---|---|---|"]
     for site in (*SITES, "all"):
-        own = [one for one, name in zip(shown, found.site, strict=True) if site in (name, "all")]
+        own = [one for one, name in zip(displayed, found.site, strict=True) if site in (name, "all")]
         sure = [one for one in own if one.beyond_doubt or one.reversed().beyond_doubt]
         numbers = (
             sum(one.agrees for one in own) / len(own),

@@ -136,7 +136,7 @@ def options(parser: ArgumentParser) -> None:
 def tables(model: Model, groups: Mapping[str, str]) -> list[Row]:
     """A card's rows: mean Dice after some strokes in each of the benchmark's ``groups``."""
     rows = [row for row in measure(model, tuple(groups), ("casewise",)) if row["method"] == "casewise"]
-    return [told_row for group, title in groups.items() for told_row in _table(rows, group, title)]
+    return [reported_row for group, title in groups.items() for reported_row in _table(rows, group, title)]
 
 
 def _after(strokes: int, row: dict) -> float:

@@ -52,8 +52,8 @@ RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("[a-z]*.py") if "
 def test_a_recipe_has_help(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         importlib.import_module(f"recipes.{name}").RECIPE.run(["--help"])
-    told = capsys.readouterr().out
-    assert ended.value.code == 0 and "--output" in told and "--data" in told
+    reported = capsys.readouterr().out
+    assert ended.value.code == 0 and "--output" in reported and "--data" in reported
 
 
 @pytest.mark.parametrize("name", [name for name in shipped.names() if name != "router"])

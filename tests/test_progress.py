@@ -50,43 +50,43 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("way", ["rigid", "none"])
-def test_of_an_examination_each_sequence_is_told_of(tmp_path: Path, way: str) -> None:
+def test_of_an_examination_each_sequence_is_reported_of(tmp_path: Path, way: str) -> None:
     names = ("FLAIR", "T1", "T2")
     files = tuple(
         (name, formats.write(tmp_path / f"{name}.nii.gz", head(name, shape=(40, 44, 20), voxel=4.5, seed=n)))
         for n, name in enumerate(names)
     )
-    told = Told()
-    found = examination(Source(files=files, way=way), progress=told)
+    reported = Told()
+    found = examination(Source(files=files, way=way), progress=reported)
     assert found.names == names
     expected = {"Reading sequences": counted(3), "Correcting bias fields": counted(3)}
-    assert told.steps == (expected if way == "none" else {**expected, "Registering sequences": counted(2)})
-    assert told.notes["Correcting bias fields"] == {"", *names}
-    assert told.notes.get("Registering sequences", {"", "T1", "T2"}) == {"", "T1", "T2"}
+    assert reported.steps == (expected if way == "none" else {**expected, "Registering sequences": counted(2)})
+    assert reported.notes["Correcting bias fields"] == {"", *names}
+    assert reported.notes.get("Registering sequences", {"", "T1", "T2"}) == {"", "T1", "T2"}
 
 
 def test_refining_on_similar_cases_tells_of_vectors_and_steps(archive: Path) -> None:
-    told, again = Told(), Told()
+    reported, again = Told(), Told()
     plan = Plan(k=4, held_out=2, settings=QUICK, label_fusion=False)
     with Archive.open(archive) as opened:
-        refine(segmenter(), disc(50)[0], opened, plan=plan, progress=told)
+        refine(segmenter(), disc(50)[0], opened, plan=plan, progress=reported)
         refine(segmenter(), disc(50)[0], opened, plan=plan, progress=again)
-    assert told.steps == {"Embedding": [(0, 8), (8, 8)], "Refining on similar cases": counted(3)[1:]}
+    assert reported.steps == {"Embedding": [(0, 8), (8, 8)], "Refining on similar cases": counted(3)[1:]}
     assert set(again.steps) == {"Refining on similar cases"}  # the vectors are there
 
 
 def test_a_vote_tells_of_the_cases_registered() -> None:
-    told = Told()
+    reported = Told()
     quick = FusionSettings(registration=RegistrationSettings(levels=(Level(24, 2),), window=7, measured=32))
-    fuse_labels(segmenter(), disc(50)[0], [disc_case(number) for number in range(3)], quick, told)
-    assert told.steps == {"Registering similar cases": [(0, 3), (3, 3)]}
+    fuse_labels(segmenter(), disc(50)[0], [disc_case(number) for number in range(3)], quick, reported)
+    assert reported.steps == {"Registering similar cases": [(0, 3), (3, 3)]}
 
 
 def test_subsets_tell_of_the_cases_encoded_and_the_models_refined(archive: Path, tmp_path: Path) -> None:
-    told = Told()
+    reported = Told()
     with Archive.open(archive) as opened:
-        made = subsets.build(opened, segmenter(), tmp_path, k=2, settings=QUICK, progress=told)
-    assert told.steps == {"Encoding cases": [(0, 8), (8, 8)], "Refining subsets": counted(len(made.subsets))}
+        made = subsets.build(opened, segmenter(), tmp_path, k=2, settings=QUICK, progress=reported)
+    assert reported.steps == {"Encoding cases": [(0, 8), (8, 8)], "Refining subsets": counted(len(made.subsets))}
 
 
 def test_a_bar_begins_anew_with_the_next_image(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:

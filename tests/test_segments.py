@@ -59,11 +59,11 @@ def check(cut: Segments, masks: Masks, parts: int = 2, single: tuple[str, ...] =
         for segment in own:
             assert min(segment.scale) >= 0.8
             assert all(0 <= lo < hi <= n for lo, hi, n in zip(segment.box.lower, segment.box.upper, grid, strict=True))
-            shown = cut.inside(segment)
-            covered[segment.box.slices] |= shown
+            displayed = cut.inside(segment)
+            covered[segment.box.slices] |= displayed
             for other in cut.apart:  # never two lungs in one
                 if other != name:
-                    assert not (shown & masks[other][segment.box.slices] & ~mask[segment.box.slices]).any()
+                    assert not (displayed & masks[other][segment.box.slices] & ~mask[segment.box.slices]).any()
         assert not (mask & ~covered).any()
         if len(own) > 1:
             for segment in own:

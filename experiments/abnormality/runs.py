@@ -104,9 +104,9 @@ def _seen(
     model: Model, other: Model, subject: str, image: Image, within: np.ndarray | None, lesion: np.ndarray | None, ill: bool
 ) -> list[dict[str, np.ndarray]]:
     """Of each slice: real, looked_at, synthesised and spread (a plane a size), rebuilt by the autoencoder, lesion."""
-    cut, shown, place = framed(image, within)
+    cut, displayed, place = framed(image, within)
     preparation = model.spec.preparation
-    parts, masks = preparation.parts(cut), preparation.label_parts(shown, cut)
+    parts, masks = preparation.parts(cut), preparation.label_parts(displayed, cut)
     marks = preparation.label_parts((lesion if lesion is not None else np.zeros(image.spatial_shape, bool))[place], cut)
     rows = []
     for part, mask, mark in zip(parts, masks, marks, strict=True):
@@ -137,9 +137,9 @@ def _usual(model: Model, cases: Sequence[Case]) -> np.ndarray:
     planes = []
     for case in cases:
         mask = case.load_masks[WITHIN]() if WITHIN in case.load_masks else None
-        cut, shown, _ = framed(case.image, mask)
+        cut, displayed, _ = framed(case.image, mask)
         preparation = model.spec.preparation
-        planes += list(zip(preparation.parts(cut), preparation.label_parts(shown, cut), strict=True))
+        planes += list(zip(preparation.parts(cut), preparation.label_parts(displayed, cut), strict=True))
     found = []
     for number in rng.permutation(len(planes))[:_LEARNT_FROM]:
         part, mask = planes[number]

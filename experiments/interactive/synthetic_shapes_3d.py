@@ -96,8 +96,8 @@ def painted_faintly(picture: Volume, mask: Mask, rng: np.random.Generator, inner
     before = float(picture[around if around.any() else mask].mean())
     contrast = rng.uniform(0.05, 0.3)
     level = before + contrast if rng.random() < 0.5 + 0.5 * (0.5 - before) else before - contrast
-    shown = np.clip(1.3 - np.maximum(smooth(mask.shape, 4, rng) - rng.uniform(0.2, 1.4), 0) * 2.5, 0, 1)
-    share = gaussian_filter(mask.astype(np.float32), rng.uniform(0.4, 1.2)) * shown
+    displayed = np.clip(1.3 - np.maximum(smooth(mask.shape, 4, rng) - rng.uniform(0.2, 1.4), 0) * 2.5, 0, 1)
+    share = gaussian_filter(mask.astype(np.float32), rng.uniform(0.4, 1.2)) * displayed
     through = rng.uniform(0.0, 0.4)
     mixed = (1 - share) * picture + share * (through * picture + (1 - through) * level)
     if inner is not None and inner.any():

@@ -72,8 +72,8 @@ def thresholds(films: Sequence[Film], said: Mapping[str, Sequence[Detection]]) -
     tried = sorted({0.0, *(best[film.name] for film in without)})
     film_from = next((t for t in tried if np.mean([(site <= t).mean() for site in sites]) >= CLEAN), tried[-1])
     film_from = float(np.nextafter(film_from, 1))
-    shown = [film for film in films if best[film.name] >= film_from]
-    misses = [np.sort(outcome(_first(said[film.name]), film.targets).misses) for film in shown]
+    displayed = [film for film in films if best[film.name] >= film_from]
+    misses = [np.sort(outcome(_first(said[film.name]), film.targets).misses) for film in displayed]
     false = np.sort(np.concatenate([*misses, np.zeros(0)]))[::-1]
     allowed = int(FALSE * len(films))
     mark_from = float(np.nextafter(false[allowed], 1)) if allowed < len(false) else 0.0

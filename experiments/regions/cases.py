@@ -83,8 +83,8 @@ def strange_pictures(each: int, unseen: bool = False) -> list[list[Path]]:
     found = []
     for pattern in STRANGE:
         paths = datasets.files(pattern)
-        shown = _spread(paths, SHOWN)
-        found.append(_spread([path for path in paths if path not in shown], each) if unseen else shown[:each])
+        displayed = _spread(paths, SHOWN)
+        found.append(_spread([path for path in paths if path not in displayed], each) if unseen else displayed[:each])
     return found
 
 

@@ -85,12 +85,12 @@ def _continued(
     settings: Settings,
     row: str,
     progress: Progress | None,
-    shown: Sequence[Case] | None = None,
+    displayed: Sequence[Case] | None = None,
 ) -> Model:
     """``shown`` : the films as they are shown, where that is not as they are drawn."""
     others = no_chests(films)
     order = mixture([*films, *others], len(films), settings, row)
-    return fit(model, [*(shown or films), *others], order=order, settings=settings, progress=progress)
+    return fit(model, [*(displayed or films), *others], order=order, settings=settings, progress=progress)
 
 
 def mixture(cases: Sequence[Case], films: int, settings: Settings, row: str) -> list[int]:
@@ -110,7 +110,7 @@ def mixture(cases: Sequence[Case], films: int, settings: Settings, row: str) -> 
     for place, letter in enumerate(row):
         begun = row[:place].count(letter) * rounds
         columns.append(drawn[letter][begun : begun + rounds])
-    return [number for shown in zip(*columns, strict=True) for number in shown]
+    return [number for displayed in zip(*columns, strict=True) for number in displayed]
 
 
 def _drawn(kind: Sequence[int], count: int, rng: np.random.Generator) -> list[int]:

@@ -64,7 +64,7 @@ class Structure:
 class Case:
     """An image of one or several sequences, its labels and its origin; they are read when asked for (each time: nothing is kept).
 
-    key : content hash of the image (hex), the identity by which models remember what they were trained on.
+    key : content hash of the image (hex), the identity by which models record what they were trained on.
     load_image : returns the image; of several sequences, on one grid, a channel each.
     load_masks : mask name → function returning a boolean array (*spatial) on the image's grid.
     category : class of the whole image, if known.

@@ -60,7 +60,9 @@ def output(path: Path, what: str = "", *, suffix: str = "") -> Iterator[Path]:
     except (OSError, RuntimeError) as error:  # SimpleITK raises a RuntimeError
         reason = getattr(error, "strerror", None) or (str(error).strip().splitlines() or [type(error).__name__])[-1]
         name = f"{what} {path}".strip()
-        raise CasewiseError(f"{name} cannot be written: {reason}; choose a folder that may be written and has room.") from error
+        raise CasewiseError(
+            f"{name} cannot be written: {reason}; choose a folder that may be written and has free space."
+        ) from error
 
 
 @dataclass

@@ -78,15 +78,17 @@ class Segments(Sequence[Segment]):
             tuple(min(n, hi + self.margin) for hi, n in zip(segment.box.upper, own.shape, strict=True)),
         )
         window = tuple(slice(lo - w, hi - w) for lo, hi, w in zip(segment.box.lower, segment.box.upper, wide.lower, strict=True))
-        shown = grown(own[wide.slices], self.margin)[window]
+        displayed = grown(own[wide.slices], self.margin)[window]
         for number in segment.irregularities:
             box = self.irregularities[number]
-            shown[tuple(slice(lo - s, hi - s) for lo, hi, s in zip(box.lower, box.upper, segment.box.lower, strict=True))] = True
+            displayed[tuple(slice(lo - s, hi - s) for lo, hi, s in zip(box.lower, box.upper, segment.box.lower, strict=True))] = (
+                True
+            )
         core = own[segment.box.slices]
         for name in self.apart:
             if name != segment.region:
-                shown &= core | ~self.regions[name][segment.box.slices]
-        return shown
+                displayed &= core | ~self.regions[name][segment.box.slices]
+        return displayed
 
     def pixels(self, array: Array, segment: Segment, *, outside: str = "mean", seed: int = 0) -> npt.NDArray[np.float32]:
         """(C, *segment.shape) float32 of an image's array (C, *spatial), with what the segment does not show replaced.
@@ -291,14 +293,14 @@ def _limits(longest: int | Sequence[int] | None, grid: tuple[int, ...]) -> tuple
     return limits
 
 
-def _replacement(shown: npt.NDArray[np.float32], count: int, outside: str, seed: int) -> npt.NDArray[np.float32] | float:
-    if outside == "zero" or shown.size == 0:
+def _replacement(displayed: npt.NDArray[np.float32], count: int, outside: str, seed: int) -> npt.NDArray[np.float32] | float:
+    if outside == "zero" or displayed.size == 0:
         return 0.0
-    mean = float(shown.mean(dtype=np.float64))
+    mean = float(displayed.mean(dtype=np.float64))
     if outside == "mean":
         return mean
     noise = np.random.default_rng(seed).standard_normal(count, dtype=np.float32)
-    return np.float32(mean) + noise * np.float32(shown.std(dtype=np.float64))
+    return np.float32(mean) + noise * np.float32(displayed.std(dtype=np.float64))
 
 
 def _scaled(array: npt.NDArray[np.float32], shape: tuple[int, ...]) -> npt.NDArray[np.float32]:

@@ -50,7 +50,7 @@ def test_a_spot_that_is_in_no_normal_picture_stands_out(model: Model) -> None:
         assert np.hypot(highest[0] - spot[0], highest[1] - spot[1]) <= 5
 
 
-def test_a_finding_is_told_where_the_spot_is_and_none_in_a_normal_picture(model: Model) -> None:
+def test_a_finding_is_reported_where_the_spot_is_and_none_in_a_normal_picture(model: Model) -> None:
     threshold = threshold_of(model, [picture(300 + n) for n in range(6)], share=0.0)
     (first, *_) = findings(abnormality(model, picture(400, (26, 27))), threshold)
     assert first.box is not None
@@ -65,7 +65,7 @@ def test_the_answer_lies_on_the_images_own_grid(model: Model) -> None:
     assert judged.map[:, :5].max() == 0
 
 
-def test_a_volume_is_judged_slice_by_slice(model: Model) -> None:
+def test_a_volume_is_scored_slice_by_slice(model: Model) -> None:
     slices = np.stack([picture(1).array[0], picture(2, (26, 27)).array[0], picture(3).array[0], picture(4).array[0]], axis=-1)
     volume = Image(slices[None], np.diag([1.0, 1.0, 5.0, 1.0]))
     judged = abnormality(model, volume)
@@ -99,7 +99,7 @@ def test_squares_of_a_grid_lie_two_edges_apart() -> None:
     assert grid[1:7, 2:8].all() and not grid[7:13].any() and grid[13:19, 14:20].all()
 
 
-def test_a_slice_between_those_judged_is_given_what_the_one_before_is(model: Model) -> None:
+def test_a_slice_between_those_scored_is_given_what_the_one_before_is(model: Model) -> None:
     slices = np.stack([picture(n).array[0] for n in range(4)], axis=-1)
     volume = Image(slices[None], np.diag([-1.0, -1.0, 1.5, 1.0]))
     judged = abnormality(model, volume, apart_mm=3.0)
@@ -110,7 +110,7 @@ def test_a_slice_between_those_judged_is_given_what_the_one_before_is(model: Mod
     assert len(abnormality(model, volume).slices) == 4
 
 
-def test_only_what_is_looked_at_is_judged(model: Model) -> None:
+def test_only_what_is_looked_at_is_scored(model: Model) -> None:
     image, within = picture(7, (26, 27)), np.zeros((SIZE, SIZE), bool)
     within[4:20, 4:36] = True
     judged = abnormality(model, image, within=within)

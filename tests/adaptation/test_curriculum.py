@@ -38,22 +38,22 @@ def test_every_order_shows_each_case_once(scores: list[float], seed: int) -> Non
 @settings(max_examples=40, deadline=None)
 def test_a_growing_pace_begins_with_the_first_and_ends_with_all(count: int, steps: int, batch: int) -> None:
     order = list(np.random.default_rng(count).permutation(count))
-    shown = paced(order, "growing", steps, batch)
-    assert len(shown) == steps * batch
-    assert set(shown) <= set(order)
-    assert set(shown[:batch]) <= set(order[: -(-count // 3)])
+    displayed = paced(order, "growing", steps, batch)
+    assert len(displayed) == steps * batch
+    assert set(displayed) <= set(order)
+    assert set(displayed[:batch]) <= set(order[: -(-count // 3)])
 
 
-def test_half_way_through_a_growing_pace_every_case_is_shown() -> None:
-    shown = paced(range(12), "growing", 200, 8)
-    assert set(shown[800:]) == set(range(12))
+def test_half_way_through_a_growing_pace_every_case_is_displayed() -> None:
+    displayed = paced(range(12), "growing", 200, 8)
+    assert set(displayed[800:]) == set(range(12))
     assert paced([2, 0, 1], "rounds", 200, 8) == [2, 0, 1]
 
 
 def test_every_second_case_is_an_earlier_sites() -> None:
-    shown = rehearsed([0, 1, 2], new=3, known=5, places=20)
-    assert shown[::2] == [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
-    assert all(3 <= number < 8 for number in shown[1::2])
+    displayed = rehearsed([0, 1, 2], new=3, known=5, places=20)
+    assert displayed[::2] == [0, 1, 2, 0, 1, 2, 0, 1, 2, 0]
+    assert all(3 <= number < 8 for number in displayed[1::2])
 
 
 def test_a_model_is_unsure_of_images_unlike_those_it_learnt_from(model: Model, archive: Archive) -> None:

@@ -144,13 +144,13 @@ def test_the_rule_never_takes_what_was_no_better(before: float, halfway: float, 
     assert ("parent was used" in reason) == (share == 0)
 
 
-@pytest.mark.parametrize(("enough", "told"), [(4, True), (1000, False)])
-def test_training_on_all_is_offered_where_enough_cases_are_new(archive: Archive, model: Model, enough: int, told: bool) -> None:
+@pytest.mark.parametrize(("enough", "reported"), [(4, True), (1000, False)])
+def test_training_on_all_is_offered_where_enough_cases_are_new(archive: Archive, model: Model, enough: int, reported: bool) -> None:
     plan = replace(PLAN, acceptance=AcceptanceRule(continued=enough))
     done = refine(model, disc(100, dark=True)[0], archive, plan=plan)
     assert done.refinement.used
-    assert (done.advice is not None) == told
-    assert not told or "casewise train segmenter ARCHIVE --from MODEL" in str(done.advice)
+    assert (done.advice is not None) == reported
+    assert not reported or "casewise train segmenter ARCHIVE --from MODEL" in str(done.advice)
 
 
 @pytest.mark.parametrize(("count", "k", "held"), [(12, 8, 4), (5, 8, 4), (4, 8, 4), (30, 8, 4), (9, 6, 3)])

@@ -97,13 +97,13 @@ def test_the_expected_difference_is_learnt_from_normal_images(small: Model) -> N
     from casewise.case import Case
 
     learnt = calibrated(small, [Case.of(picture(n)) for n in range(3)])
-    judged, untold = (judging(model, picture(9)) for model in (learnt, small))
+    scored, plain = (judging(model, picture(9)) for model in (learnt, small))
     assert 0 < np.median(judged.map[judged.map > 0]) < 20
-    assert judged.score > untold.score
+    assert scored.score > plain.score
 
 
 @pytest.mark.skipif("abnormality_chest" not in KINDS, reason="its model is not shipped")
-def test_a_radiograph_is_judged_within_its_lungs_whichever_way_it_lies(shared_data: Path, tmp_path: Path) -> None:
+def test_a_radiograph_is_scored_within_its_lungs_whichever_way_it_lies(shared_data: Path, tmp_path: Path) -> None:
     image = formats.read(min((shared_data / "montgomery" / "images").glob("*_1.png")))
     upright = Abnormality("cpu", maps=tmp_path / "a").analyze(image)[0]
     turned = Abnormality("cpu", maps=tmp_path / "b").analyze(

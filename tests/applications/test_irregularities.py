@@ -50,10 +50,10 @@ def test_segments_are_drawn_where_they_end() -> None:
     lung[20:280, 30:170] = True
     cut = segments({"left_lung": lung}, lung.shape)
     drawn = borders(cut) > 0
-    shown = np.zeros_like(lung)
+    displayed = np.zeros_like(lung)
     for one in cut:
-        shown[one.box.slices] |= cut.inside(one)
-    assert drawn.any() and not drawn[~shown].any() and drawn.sum() < shown.sum() / 10
+        displayed[one.box.slices] |= cut.inside(one)
+    assert drawn.any() and not drawn[~displayed].any() and drawn.sum() < displayed.sum() / 10
     for one in cut:  # every border of every segment, also where another one overlaps it
         assert drawn[one.box.lower[0], 100] and drawn[one.box.upper[0] - 1, 100]
 

@@ -63,7 +63,7 @@ DAMAGE: dict[str, Callable[[Pixels], Pixels]] = {
     "clipped": lambda pixels: np.clip(pixels, np.percentile(pixels, 25), np.percentile(pixels, 80)),
     "cropped": lambda pixels: pixels[:, int(0.27 * pixels.shape[1]) :],
 }
-# Of 12 images, how many must be told after the damage.
+# Of 12 images, how many must be reported after the damage.
 LEAST = {"blurred": 12, "noisy": 12, "wrong polarity": 12, "burnt-in text": 11, "clipped": 11, "cropped": 8}
 
 
@@ -82,26 +82,26 @@ def test_good_chest_radiographs_pass(chests: list[Image]) -> None:
 @pytest.mark.shared
 @pytest.mark.parametrize("defect", list(DAMAGE))
 def test_damaged_chest_radiographs_do_not(chests: list[Image], defect: str) -> None:
-    told = sum(defect in labels(changed(image, DAMAGE[defect])) for image in chests)
-    assert told >= LEAST[defect], f"{told} of {len(chests)}"
+    reported = sum(defect in labels(changed(image, DAMAGE[defect])) for image in chests)
+    assert reported >= LEAST[defect], f"{reported} of {len(chests)}"
 
 
 @pytest.mark.shared
 def test_whole_heads_pass_and_cut_ones_do_not(shared_data: Path) -> None:
     images = [of(path, "head CT") for path in sorted((shared_data / "mednist" / "HeadCT").iterdir())[::40]]
     false = sum("cropped" in labels(image) for image in images)
-    told = sum("cropped" in labels(changed(image, lambda pixels: pixels[:, int(0.4 * pixels.shape[1]) :])) for image in images)
+    reported = sum("cropped" in labels(changed(image, lambda pixels: pixels[:, int(0.4 * pixels.shape[1]) :])) for image in images)
     assert false <= 1
-    assert told >= 0.8 * len(images)
+    assert reported >= 0.8 * len(images)
 
 
 @pytest.mark.shared
-def test_hands_that_are_inverted_are_told(shared_data: Path) -> None:
+def test_hands_that_are_inverted_are_reported(shared_data: Path) -> None:
     images = [of(path, "hand X-ray") for path in sorted((shared_data / "mednist" / "Hand").iterdir())[::40]]
     false = sum("wrong polarity" in labels(image) for image in images)
-    told = sum("wrong polarity" in labels(changed(image, DAMAGE["wrong polarity"])) for image in images)
+    reported = sum("wrong polarity" in labels(changed(image, DAMAGE["wrong polarity"])) for image in images)
     assert false <= 1
-    assert told >= 0.8 * len(images)
+    assert reported >= 0.8 * len(images)
 
 
 @pytest.mark.shared
@@ -138,13 +138,13 @@ def test_text_lies_in_its_box() -> None:
         ({}, Kind.OTHER),
     ],
 )
-def test_the_kind_is_told_by_category_or_modality(header: dict[str, object], kind: Kind) -> None:
+def test_the_kind_is_reported_by_category_or_modality(header: dict[str, object], kind: Kind) -> None:
     assert kind_of(Image(np.zeros((1, 9, 9)), header=header)) is kind
 
 
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 200, 30), (1, 64, 64, 1), (1, 9, 300, 12), (1, 400, 8)])
 @pytest.mark.parametrize("value", [0.0, np.nan, "ramp"])
-def test_odd_images_are_judged_without_a_stumble(shape: tuple[int, ...], value: float | str) -> None:
+def test_odd_images_are_scored_without_a_stumble(shape: tuple[int, ...], value: float | str) -> None:
     array = np.arange(np.prod(shape), dtype=np.float32).reshape(shape) if value == "ramp" else np.full(shape, value, np.float32)
     for category in ("chest X-ray", "head CT", "unknown"):
         found = labels(Image(array, header=Header(category=category)))

@@ -114,11 +114,11 @@ def test_every_pose_in_every_format_gets_its_sides_or_none(
     image = formats.read(path)
     to_rows = (lambda plane: plane.T) if kind in ("a.mha", "a.nrrd", "a.nii.gz") else (lambda plane: plane)
     found = regions(image)
-    told = sides_of(found, truth, lambda mask: turn.upright(to_rows(mask)))
+    reported = sides_of(found, truth, lambda mask: turn.upright(to_rows(mask)))
     mirrored_as_displayed = turn == Turn(mirrored=True) or ("nii" in kind and turn == Turn(3))
     if states and kind not in ("png", "tiff"):
-        assert told == "right", "the file states it"
-    assert told == "right" or mirrored_as_displayed
+        assert reported == "right", "the file states it"
+    assert reported == "right" or mirrored_as_displayed
     assert cardiothoracic(found).ratio == pytest.approx(0.45, abs=0.12)
 
 
@@ -145,20 +145,20 @@ def test_a_film_that_is_its_own_mirror_image_gets_no_sides(film: np.ndarray) -> 
 SCORES = st.floats(-4, 4)
 
 
-@given(features=SCORES, outlines=SCORES, turn=st.sampled_from(TURNS), columns_first=st.booleans(), told=st.booleans())
+@given(features=SCORES, outlines=SCORES, turn=st.sampled_from(TURNS), columns_first=st.booleans(), reported=st.booleans())
 def test_sides_are_named_only_where_two_agree_or_the_picture_shows_them_beyond_doubt(
-    features: float, outlines: float, turn: Turn, columns_first: bool, told: bool
+    features: float, outlines: float, turn: Turn, columns_first: bool, reported: bool
 ) -> None:
-    shown, pose = Evidence(features, outlines), Pose.of(turn)
+    as_displayed, pose = Evidence(features, outlines), Pose.of(turn)
     header: dict[str, object] = {"format": "NRRD" if columns_first else "PNG"}
-    image = Image(np.zeros((1, 8, 8)), header=header | ({"directions": ("R", "F")} if told else {}))
-    sides = decided(image, pose, shown)
-    again = decided(image, pose.facing(), shown.reversed())
+    image = Image(np.zeros((1, 8, 8)), header=header | ({"directions": ("R", "F")} if reported else {}))
+    sides = decided(image, pose, as_displayed)
+    again = decided(image, pose.facing(), as_displayed.reversed())
     assert (again.known, again.stated) == (sides.known, sides.stated), "which of the two was looked at first does not matter"
-    assert again.pose == sides.pose or not shown.score
+    assert again.pose == sides.pose or not as_displayed.score
     assert sides.known != ("sides_unknown" in [remark.flag for remark in sides.remarks])
     assert sides.pose in (pose, pose.facing())
-    favour = shown if sides.pose == pose else shown.reversed()
+    favour = as_displayed if sides.pose == pose else as_displayed.reversed()
     if sides.known and not sides.stated:
         assert favour.score > 0 and (favour.beyond_doubt or favour.agrees)
     if sides.stated:

@@ -74,9 +74,9 @@ def test_turned_and_inverted_pictures_are_handled_and_said(turns: int, dark: boo
     for label in (RIGHT_LUNG, LEFT_LUNG):
         assert dice(np.rot90(found.masks[label], -turns), straight.masks[label]) > 0.95
     assert ("inverted" in found.flags) == dark
-    told = [remark.sentence for remark in found.remarks if remark.flag == "rotated"]
-    assert bool(told) == bool(turns)
-    assert not turns or f"{(-90 * turns) % 360}° clockwise" in told[0]
+    reported = [remark.sentence for remark in found.remarks if remark.flag == "rotated"]
+    assert bool(reported) == bool(turns)
+    assert not turns or f"{(-90 * turns) % 360}° clockwise" in reported[0]
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float64])
@@ -115,7 +115,7 @@ def test_a_white_lung_is_said_to_be_missing(shared_data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("pattern", "told"),
+    ("pattern", "reported"),
     [
         ("mednist/Hand/*", "hand"),
         ("mednist/AbdomenCT/*", "abdomen"),
@@ -123,13 +123,13 @@ def test_a_white_lung_is_said_to_be_missing(shared_data: Path) -> None:
         ("busi/benign/*).png", "breast"),
     ],
 )
-def test_other_pictures_are_refused_with_what_was_seen(pattern: str, told: str, shared_data: Path) -> None:
+def test_other_pictures_are_refused_with_what_was_seen(pattern: str, reported: str, shared_data: Path) -> None:
     sentences = []
     for path in sorted(shared_data.glob(pattern))[7::100][:3]:
         with pytest.raises(CasewiseError, match="No frontal view of the lungs") as refused:
             regions(formats.read(path))
         sentences.append(str(refused.value))
-    assert any(told in sentence for sentence in sentences)
+    assert any(reported in sentence for sentence in sentences)
 
 
 def test_a_side_view_is_refused(shared_data: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_side_view_is_refused(shared_data: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("array", "told"),
+    ("array", "reported"),
     [
         (np.zeros((1, 300, 300), np.uint8), "one value throughout"),
         (np.full((1, 300, 300), 7.5), "7.5"),
@@ -150,7 +150,7 @@ def test_a_side_view_is_refused(shared_data: Path) -> None:
         (np.full((1, 50, 50), np.nan) + np.eye(50), "not finite"),
     ],
 )
-def test_what_cannot_be_a_radiograph_gets_a_sentence(array: np.ndarray, told: str) -> None:
-    with pytest.raises(CasewiseError, match=told) as refused:
+def test_what_cannot_be_a_radiograph_gets_a_sentence(array: np.ndarray, reported: str) -> None:
+    with pytest.raises(CasewiseError, match=reported) as refused:
         regions(Image(array))
     assert "\n" not in str(refused.value)

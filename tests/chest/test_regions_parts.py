@@ -40,15 +40,15 @@ def test_a_pose_is_undone_exactly(pose: Pose, rows: int, columns: int) -> None:
 def test_dicom_directions_tell_the_pose(pose: Pose) -> None:
     """A picture whose corners are named by where they lie in the patient is turned so that its first pixel is right and up."""
     upright = np.array([["HR", "HL"], ["FR", "FL"]])
-    shown = pose.back(upright)
+    displayed = pose.back(upright)
 
     def direction(start: str, end: str) -> str:
         (letter,) = set(end) - set(start)
         return str(letter)
 
-    directions = (direction(shown[0, 0], shown[0, 1]), direction(shown[0, 0], shown[1, 0]))
+    directions = (direction(displayed[0, 0], displayed[0, 1]), direction(displayed[0, 0], displayed[1, 0]))
     found = pose_of(Header(directions=directions))
-    assert found is not None and np.array_equal(found.upright(shown), upright)
+    assert found is not None and np.array_equal(found.upright(displayed), upright)
 
 
 def test_a_side_view_is_known_by_its_header() -> None:
@@ -111,13 +111,13 @@ def test_the_ratio_does_not_depend_on_how_the_picture_lies(pose: Pose) -> None:
     right, left, heart = (np.zeros((100, 120), bool) for _ in range(3))
     right[10:80, 10:50], left[20:90, 70:112], heart[50:75, 45:85] = True, True, True
     names = (RIGHT_LUNG, LEFT_LUNG, HEART)
-    shown = {name: np.ascontiguousarray(pose.back(mask)) for name, mask in zip(names, (right, left, heart), strict=True)}
-    boxes = {name: Box.around(mask) for name, mask in shown.items()}
-    found = Regions({name: Region(name, mask, boxes[name], 1.0) for name, mask in shown.items()}, (), pose)
+    displayed = {name: np.ascontiguousarray(pose.back(mask)) for name, mask in zip(names, (right, left, heart), strict=True)}
+    boxes = {name: Box.around(mask) for name, mask in displayed.items()}
+    found = Regions({name: Region(name, mask, boxes[name], 1.0) for name, mask in displayed.items()}, (), pose)
     lines = cardiothoracic(found)
     assert lines == measured(right, left, heart)
     drawn = drawing(lines, found)
-    assert drawn.shape == shown[HEART].shape and 0 < drawn.mean() < 0.1
+    assert drawn.shape == displayed[HEART].shape and 0 < drawn.mean() < 0.1
     upright = np.asarray(pose.upright(drawn))
     assert upright[int(lines.thorax.place), 10:112].all()
 

@@ -71,10 +71,10 @@ def test_findings_have_their_masks_in_memory_and_nothing_is_written(
 
 def test_with_an_output_it_is_the_command(call: Call, picture: Path, model: Path, declared: Path, tmp_path: Path) -> None:
     words = ("--model", model, "--applications", declared, "--output", tmp_path / "out", "--json")
-    (told,) = cast("list[dict[str, Any]]", call("analyze", picture, *words).document)
+    (reported,) = cast("list[dict[str, Any]]", call("analyze", picture, *words).document)
     result = casewise.analyze(str(picture), model=str(model), declarations=[declared], output=tmp_path / "out")
     document = result.to_json()
-    assert {key for key in document if document[key] != told[key]} <= {"seconds", "applications"}
+    assert {key for key in document if document[key] != reported[key]} <= {"seconds", "applications"}
     assert all(finding.mask is None or finding.mask.is_file() for finding in result.findings)
     assert result.report is not None and result.report.is_file()
 

@@ -96,7 +96,7 @@ def test_images_without_content_give_an_answer_or_a_sentence(
 
 
 @pytest.mark.parametrize(
-    ("table", "told"),
+    ("table", "reported"),
     [
         ("image,masks\nx.png,y.png\n", "mask"),
         ("picture,category\nx.png,a\n", "image"),
@@ -105,13 +105,13 @@ def test_images_without_content_give_an_answer_or_a_sentence(
         (None, "manifest"),
     ],
 )
-def test_a_wrong_manifest_is_refused_as_a_whole(table: str | None, told: str, call: Call, model: Path, tmp_path: Path) -> None:
+def test_a_wrong_manifest_is_refused_as_a_whole(table: str | None, reported: str, call: Call, model: Path, tmp_path: Path) -> None:
     manifest = tmp_path / "labels.csv"
     if table is not None:
         manifest.write_text(table)
     done = call("import", tmp_path / "a", tmp_path, "--manifest", manifest, "--model", model, "--json")
     assert (done.code, done.out) == (2, "")
-    assert told in done.sentence
+    assert reported in done.sentence
     assert "labels.csv" in done.sentence
 
 
@@ -126,10 +126,10 @@ def test_an_archive_that_is_missing_or_newer_is_refused(
     )
     file = tmp_path / "file"
     file.write_text("")
-    for location, told in ((newer, "999"), (tmp_path / "nowhere", "nowhere"), (tmp_path, "no archive"), (file, "folder")):
+    for location, reported in ((newer, "999"), (tmp_path / "nowhere", "nowhere"), (tmp_path, "no archive"), (file, "folder")):
         done = call(*(word.format(archive=location, picture=picture, new=tmp_path / "new") for word in words), "--json")
         assert (done.code, done.out) == (2, "")
-        assert told in done.sentence
+        assert reported in done.sentence
 
 
 @pytest.mark.parametrize("damage", ["missing", "no model", "toml", "weights", "newer"])

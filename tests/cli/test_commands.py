@@ -213,14 +213,14 @@ LACKING = [
 ]
 
 
-@pytest.mark.parametrize(("words", "told"), LACKING)
+@pytest.mark.parametrize(("words", "reported"), LACKING)
 def test_what_an_analysis_lacks_is_named(
-    words: tuple[str, ...], told: str, call: Call, model: Path, picture: Path, tmp_path: Path
+    words: tuple[str, ...], reported: str, call: Call, model: Path, picture: Path, tmp_path: Path
 ) -> None:
     given = [word.format(model=model) for word in words]
     done = call("analyze", picture, *given, "--output", tmp_path / "out", "--json")
     assert (done.code, done.out) == (2, "")
-    assert told in done.sentence
+    assert reported in done.sentence
 
 
 def test_similar_by_content_without_content_says_so(call: Call, archive: Path, model: Path, tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_the_help_lists_the_commands_in_the_order_of_use_and_the_exit_codes(call
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         (["frobnicate"], "frobnicate"),
         (["analyze"], "IMAGE"),
@@ -66,12 +66,12 @@ def test_the_help_lists_the_commands_in_the_order_of_use_and_the_exit_codes(call
         (["analyze", "x.png", "--adapt", "maybe"], "subset"),
     ],
 )
-def test_an_unusable_call_is_one_sentence_and_exit_2(words: list[str], told: str, call: Call) -> None:
+def test_an_unusable_call_is_one_sentence_and_exit_2(words: list[str], reported: str, call: Call) -> None:
     for more in ([], ["--json"]):
         done = call(*words, *more)
         assert done.code == 2
         assert not done.out
-        assert told in done.sentence
+        assert reported in done.sentence
         assert "--help" in done.sentence
 
 
@@ -166,7 +166,7 @@ def test_progress_is_drawn_on_a_terminal_and_nowhere_else(capfd: pytest.CaptureF
     assert loud.out == ""
 
 
-def test_file_names_that_are_no_text_are_shown_escaped(spawn: Call, tmp_path: Path) -> None:
+def test_file_names_that_are_no_text_are_displayed_escaped(spawn: Call, tmp_path: Path) -> None:
     folder = tmp_path / os.fsdecode(b"m\xff")
     folder.mkdir()
     (folder / "model.toml").write_text("not toml")

@@ -155,7 +155,7 @@ def test_a_mask_to_go_on_from_is_kept_where_no_stroke_says_otherwise(call: Call,
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "reported"),
     [
         ([], "Give the box"),
         (["--box", "1:9,1:9", "--accept"], "accepted into an archive"),
@@ -172,7 +172,7 @@ def test_a_mask_to_go_on_from_is_kept_where_no_stroke_says_otherwise(call: Call,
     ],
 )
 def test_impossible_calls_are_one_sentence(
-    words: list[str], told: str, call: Call, tmp_path: Path, interactive: Path, monkeypatch: pytest.MonkeyPatch
+    words: list[str], reported: str, call: Call, tmp_path: Path, interactive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, _, _ = write_disc(tmp_path, 1)
     monkeypatch.chdir(tmp_path)
@@ -181,5 +181,5 @@ def test_impossible_calls_are_one_sentence(
     model = [] if "--model" in words else ["--model", interactive]
     done = call("segment", path, *words, *model, "--output", tmp_path / "mask.png", "--json")
     assert done.code == 2
-    assert told in done.sentence
+    assert reported in done.sentence
     assert not done.out and not (tmp_path / "mask.png").exists()

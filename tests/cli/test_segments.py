@@ -25,15 +25,15 @@ def volume(tmp_path: Path) -> tuple[Path, Path]:
     )
 
 
-def test_blocks_of_a_region_are_told_and_written(volume: tuple[Path, Path], tmp_path: Path, call: Call) -> None:
+def test_blocks_of_a_region_are_reported_and_written(volume: tuple[Path, Path], tmp_path: Path, call: Call) -> None:
     image, mask = volume
     done = call("segments", image, "--region", f"liver={mask}", "--longest", "12", "--output", tmp_path / "out", "--json")
     assert done.code == 0, done.err
-    told = done.document
-    assert isinstance(told, list) and len(told) > 4
+    reported = done.document
+    assert isinstance(reported, list) and len(reported) > 4
     whole, ball = formats.read(image), formats.read(mask).array[0] > 0
     covered = np.zeros_like(ball)
-    for entry in told:
+    for entry in reported:
         assert entry["region"] == "liver" and entry["scale"] >= 0.8
         window = tuple(slice(lower, upper) for lower, upper in entry["box"])
         covered[window] = True
@@ -71,9 +71,9 @@ def test_a_radiograph_gives_two_segments_a_lung_and_one_for_the_heart(shared_dat
     image = sorted(path.glob("*.png"))[0]
     done = call("segments", image, "--output", tmp_path / "out", "--json")
     assert done.code == 0, done.err
-    told = done.document
-    assert isinstance(told, list)
-    names = [entry["region"] for entry in told]
+    reported = done.document
+    assert isinstance(reported, list)
+    names = [entry["region"] for entry in reported]
     assert names.count("left_lung") >= 2 and names.count("right_lung") >= 2 and names.count("heart") == 1
     sizes = {path.name: formats.read(path).spatial_shape for path in (tmp_path / "out").iterdir()}
-    assert sorted(sizes.values()) == sorted(tuple(upper - lower for lower, upper in entry["box"]) for entry in told)
+    assert sorted(sizes.values()) == sorted(tuple(upper - lower for lower, upper in entry["box"]) for entry in reported)

@@ -17,8 +17,8 @@ from tests.examination.phantom import SHAPE, affine, head, tissues
 @given(gain=st.floats(0.01, 1000), offset=st.floats(-500, 500))
 def test_the_scanners_own_scale_does_not_matter(gain: float, offset: float) -> None:
     array = np.random.default_rng(0).normal(300, 60, (12, 12, 12))
-    shown = np.ones(array.shape, bool)
-    plain, scaled = normalised(array, "T1", shown), normalised(array * gain + offset, "T1", shown)
+    displayed = np.ones(array.shape, bool)
+    plain, scaled = normalised(array, "T1", displayed), normalised(array * gain + offset, "T1", displayed)
     assert np.allclose(plain, scaled, atol=1e-2)
 
 
@@ -38,9 +38,9 @@ def test_an_adc_map_keeps_its_absolute_values() -> None:
 def test_the_foreground_is_all_of_a_head_and_none_of_its_air() -> None:
     head_voxels = tissues(affine(), SHAPE) > 0
     for kind in ("T1", "PD"):
-        shown = foreground(head(kind).array[0])
-        assert np.mean(shown[head_voxels]) > 0.97
-        assert np.mean(shown[~head_voxels]) < 0.03
+        displayed = foreground(head(kind).array[0])
+        assert np.mean(displayed[head_voxels]) > 0.97
+        assert np.mean(displayed[~head_voxels]) < 0.03
 
 
 def test_without_its_skull_everything_above_0_is_foreground() -> None:
@@ -70,12 +70,12 @@ def test_an_adc_map_in_its_unit_passes_and_what_is_none_is_named() -> None:
 
 def test_a_bias_field_is_found_and_taken_out() -> None:
     image = head("T1", noise=10)
-    shown = tissues(affine(), SHAPE) == 1
+    displayed = tissues(affine(), SHAPE) == 1
     x, y, _ = (np.linspace(-1, 1, n) for n in SHAPE)
     field = np.exp(0.4 * x)[:, None, None] * np.exp(0.2 * y)[None, :, None]
     biased = (image.array[0] * field).astype(np.float32)
     mended = without_bias(biased, foreground(biased), image.spacing)
-    spread = [float(array[shown].std() / array[shown].mean()) for array in (biased, mended)]
+    spread = [float(array[displayed].std() / array[displayed].mean()) for array in (biased, mended)]
     assert spread[0] > 0.15
     assert spread[1] < 0.4 * spread[0]
     assert mended.shape == biased.shape

@@ -17,7 +17,7 @@ from casewise.formats.dicom.acquisition import Acquisition, acquisition
 from casewise.formats.found import Kind
 
 
-def told(description: str = "", **known: Any) -> Acquisition:
+def reported(description: str = "", **known: Any) -> Acquisition:
     values: dict[str, Any] = {
         "modality": "MR",
         "subject": "a",
@@ -81,11 +81,11 @@ def test_a_description_tells_the_sequence(description: str, kind: str | None) ->
     ],
 )
 def test_the_machines_own_figures_tell_the_sequence(known: dict[str, Any], kind: str | None) -> None:
-    assert of_parameters(told(**known)) == kind
+    assert of_parameters(reported(**known)) == kind
 
 
 def test_the_machine_is_believed_where_the_description_lies_and_a_note_says_so() -> None:
-    ((series,), _) = named([(found("a"), told("t1_se_tra", echo_time=104, repetition_time=5660))])
+    ((series,), _) = named([(found("a"), reported("t1_se_tra", echo_time=104, repetition_time=5660))])
     assert (series.name, series.kind) == ("T2", "T2")
     (note,) = series.notes
     assert "'t1_se_tra'" in note
@@ -93,14 +93,14 @@ def test_the_machine_is_believed_where_the_description_lies_and_a_note_says_so()
     assert "taken as T2" in note
 
 
-def test_a_series_without_description_is_told_by_its_times_and_a_note_says_so() -> None:
-    ((series,), _) = named([(found("a"), told(echo_time=95, repetition_time=9000, inversion_time=2500))])
+def test_a_series_without_description_is_reported_by_its_times_and_a_note_says_so() -> None:
+    ((series,), _) = named([(found("a"), reported(echo_time=95, repetition_time=9000, inversion_time=2500))])
     assert series.name == "FLAIR"
     assert "does not say what it is" in series.notes[0]
 
 
 def test_a_series_that_nothing_tells_is_left_out_with_its_sentence() -> None:
-    series, (left,) = named([(found("study/x"), told("head routine"))])
+    series, (left,) = named([(found("study/x"), reported("head routine"))])
     assert series == []
     assert "known by neither its description nor its times" in left.reason
     assert "--sequence" in left.reason
@@ -116,18 +116,18 @@ def test_a_series_that_nothing_tells_is_left_out_with_its_sentence() -> None:
     ],
 )
 def test_what_is_no_sequence_is_left_out_with_its_reason(known: dict[str, Any], words: str) -> None:
-    series, (left,) = named([(found("a"), told(**known))])
+    series, (left,) = named([(found("a"), reported(**known))])
     assert series == []
     assert words in left.reason
 
 
 def test_diffusion_is_named_by_b_value_and_planes_by_their_own() -> None:
     entries = [
-        (found("a"), told("ep2d_diff", b_value=50.0)),
-        (found("b"), told("ep2d_diff", b_value=800.0)),
-        (found("c"), told("t2_tse", plane="axial")),
-        (found("d"), told("t2_tse", plane="sagittal")),
-        (found("e"), told("t1", plane="coronal")),
+        (found("a"), reported("ep2d_diff", b_value=50.0)),
+        (found("b"), reported("ep2d_diff", b_value=800.0)),
+        (found("c"), reported("t2_tse", plane="axial")),
+        (found("d"), reported("t2_tse", plane="sagittal")),
+        (found("e"), reported("t1", plane="coronal")),
     ]
     series, left = named(entries)
     assert [entry.name for entry in series] == ["DWI b50", "DWI b800", "T2", "T2 sagittal", "T1"]
@@ -135,7 +135,7 @@ def test_diffusion_is_named_by_b_value_and_planes_by_their_own() -> None:
 
 
 def test_of_two_with_one_name_the_later_is_taken_and_both_are_named() -> None:
-    series, (left,) = named([(found("a"), told("t2_tse", order=(7, "1"))), (found("b"), told("t2_tse", order=(3, "2")))])
+    series, (left,) = named([(found("a"), reported("t2_tse", order=(7, "1"))), (found("b"), reported("t2_tse", order=(3, "2")))])
     assert [entry.found.path for entry in series] == [Path("a")]
     assert "Two series are both T2" in left.reason
     assert "Series 3" in left.reason
@@ -190,7 +190,7 @@ def test_only_dicom_says_how_it_was_acquired(tmp_path: Path) -> None:
         acquisition(Found(tmp_path, None, (tmp_path / "a.nii",), Kind.NIFTI))
 
 
-def test_the_series_of_a_real_prostate_study_are_told(shared_data: Path) -> None:
+def test_the_series_of_a_real_prostate_study_are_reported(shared_data: Path) -> None:
     entries = [(entry, acquisition(entry)) for entry in formats.scan(shared_data / "prostatex") if isinstance(entry, Found)]
     series, left = named(entries)
     names = {entry.name for entry in series}

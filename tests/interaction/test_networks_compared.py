@@ -75,7 +75,7 @@ def test_the_steps_are_those_that_there_is_time_for(monkeypatch):
 
 
 def row(method, patient, dice):
-    told = {
+    reported = {
         "task": f"{patient} slice 1",
         "group": "heart",
         "structure": "wall",
@@ -85,22 +85,22 @@ def row(method, patient, dice):
         "expert": None,
     }
     scores = [dice] * 3 + [min(1.0, dice + 0.1)] * 6
-    return {"method": method, "patient": patient, "dice": scores, "seconds": [0.1] * 9} | told
+    return {"method": method, "patient": patient, "dice": scores, "seconds": [0.1] * 9} | reported
 
 
 def page(rows):
     return driver.page(interaction.BENCHMARK, {"machine": "a machine", "rows": {"heart, all": rows}})
 
 
-def test_other_trainings_are_told_as_mean_and_range_and_are_no_peers():
+def test_other_trainings_are_reported_as_mean_and_range_and_are_no_peers():
     scores = {OURS: 0.80, f"{ANOTHER} (1)": 0.84, f"{ANOTHER} (2)": 0.76, "a peer": 0.95}
     rows = [row(method, f"p{n}", dice + 0.002 * n) for method, dice in scores.items() for n in range(6)]
-    told = page(rows)
-    line = next(line for line in told.splitlines() if line.startswith("Over these 3 models"))
+    reported = page(rows)
+    line = next(line for line in reported.splitlines() if line.startswith("Over these 3 models"))
     assert "Dice after 2 0.805 (0.765–0.845)" in line and "NoI90 5.00 (3.00–9.00)" in line and "reached 67% (0%–100%)" in line
-    beaten = told[told.index("Where a peer is better") :].partition("## What was tried")[0]
+    beaten = reported[reported.index("Where a peer is better") :].partition("## What was tried")[0]
     assert "a peer" in beaten and ANOTHER not in beaten
-    names = [cells.split("|")[1].strip() for cells in told.splitlines() if cells.startswith(("| casewise", "| a peer"))]
+    names = [cells.split("|")[1].strip() for cells in reported.splitlines() if cells.startswith(("| casewise", "| a peer"))]
     assert names[:4] == [OURS, f"{ANOTHER} (1)", f"{ANOTHER} (2)", "a peer"]
     assert "Over these" not in page([one for one in rows if not one["method"].startswith(ANOTHER)])
 
@@ -123,7 +123,7 @@ def test_a_page_has_every_network_and_p_net_tuned(monkeypatch):
         units[f"{one.name} trained"] = {"steps": 7, "seconds": 5.5, "weights": 1000}
         tuned = [row(interaction_networks.TUNED, f"p{n}", 0.65) for n in range(3)] if place else []
         units[f"{one.name} measured"] = [row(OURS, f"p{n}", 0.7 + 0.01 * n - 0.1 * place) for n in range(6)] + tuned
-    told = driver.page(interaction_networks.BENCHMARK, {"machine": "a machine", "rows": units})
-    assert "| P-Net | -0.100, 0.031 |" in told and "Volumes" not in told
-    assert "3 tasks of 3 patients" in told and "| P-Net, tuned | 0.650 |" in told
-    assert all(f"| {one.title} | 2 | 1,000 | 7 |" in told for one in flat)
+    reported = driver.page(interaction_networks.BENCHMARK, {"machine": "a machine", "rows": units})
+    assert "| P-Net | -0.100, 0.031 |" in reported and "Volumes" not in reported
+    assert "3 tasks of 3 patients" in reported and "| P-Net, tuned | 0.650 |" in reported
+    assert all(f"| {one.title} | 2 | 1,000 | 7 |" in reported for one in flat)

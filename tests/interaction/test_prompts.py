@@ -159,7 +159,7 @@ def test_a_simulated_guess_is_like_the_object_and_not_the_same(make):
     assert 0.6 < np.median(scores) < 0.99 and len(set(scores)) > 10
 
 
-def test_a_guess_from_other_images_is_told_in_every_round():
+def test_a_guess_from_other_images_is_reported_in_every_round():
     habits = Habits(prior=1.0, grids=((1.0, 16.0, 60.0, 1.0),))
 
     def draw(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

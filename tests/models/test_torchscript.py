@@ -156,7 +156,7 @@ def refusal(path: Path) -> str:
     return str(caught.value)
 
 
-def test_a_missing_description_is_shown_what_to_write(tmp_path: Path) -> None:
+def test_a_missing_description_is_displayed_what_to_write(tmp_path: Path) -> None:
     path = write(tmp_path / "net.ts", Segmenter())
     path.with_name("net.ts.toml").unlink()
     message = refusal(path)

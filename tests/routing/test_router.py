@@ -95,13 +95,13 @@ def test_size_bit_depth_padding_and_polarity_say_nothing(router: Router) -> None
     assert answers == dict.fromkeys(changed, "chest-xray")
 
 
-def test_colour_is_judged_by_its_luminance(router: Router) -> None:
+def test_colour_is_scored_by_its_luminance(router: Router) -> None:
     colour = np.repeat((picture("bars", 5)[None].clip(0, 1) * 255).astype(np.uint8), 3, axis=0)
     assert router.route(Image(colour)).category == "head-ct"
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_a_volume_of_any_orientation_is_judged_on_its_axial_slices(router: Router, axis: int) -> None:
+def test_a_volume_of_any_orientation_is_scored_on_its_axial_slices(router: Router, axis: int) -> None:
     """The same patient, with head to feet along another axis of the array, as the affine says."""
     slices = np.stack([picture("disc", seed) for seed in range(24)])
     volume = np.moveaxis(slices, 0, axis)

@@ -156,7 +156,7 @@ def test_what_tags_allow(modality: str | None, part: str | None, fits: tuple[str
     assert prior_of(Header(modality=modality, body_part=part), NAMES).fits == fits
 
 
-def test_categories_of_other_names_are_not_judged_by_tags() -> None:
+def test_categories_of_other_names_are_not_scored_by_tags() -> None:
     prior = prior_of(Header(modality="CT", body_part="CHEST"), ("benign", "malignant"))
     assert prior.fits == ("benign", "malignant")
     assert not prior.decided("benign", "unknown").contradicted

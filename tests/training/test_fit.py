@@ -232,22 +232,22 @@ def test_without_validation_the_last_weights_come_back() -> None:
 
 
 def test_the_order_given_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown: list[int] = []
+    displayed: list[int] = []
     original = CaseBatches._case_at
 
     def record(self: CaseBatches, place: int) -> int:
-        shown.append(original(self, place))
-        return shown[-1]
+        displayed.append(original(self, place))
+        return displayed[-1]
 
     monkeypatch.setattr(CaseBatches, "_case_at", record)
     fit(segmenter(), CASES, order=[3, 0, 0, 1], settings=QUICK)
-    assert shown == ([3, 0, 0, 1] * 5)[:18]
-    shown.clear()
+    assert displayed == ([3, 0, 0, 1] * 5)[:18]
+    displayed.clear()
     fit(segmenter(), CASES, order=np.array([2, 1]), settings=QUICK)
-    assert shown == [2, 1] * 9
-    shown.clear()
+    assert displayed == [2, 1] * 9
+    displayed.clear()
     fit(segmenter(), CASES, settings=Settings(steps=4, batch=4, device="cpu"))
-    rounds = [shown[start : start + 4] for start in range(0, 16, 4)]
+    rounds = [displayed[start : start + 4] for start in range(0, 16, 4)]
     assert all(sorted(round_) == [0, 1, 2, 3] for round_ in rounds)
     assert len({tuple(round_) for round_ in rounds}) > 1
 

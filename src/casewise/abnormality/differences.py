@@ -1,8 +1,8 @@
 """Abnormality by synthesis: what a network that knows normal images alone would put in place of each part, and how that differs.
 
 The removed parts slide over the picture; where the real picture differs from what was synthesised by more than the synthesis is
-usually off, it is abnormal. No lesion labels are used. Only what a picture shows is judged: a difference in its empty border says
-nothing of a patient.
+usually off, it is abnormal. No lesion labels are used. Only the content of a picture is scored: a difference in its empty border
+says nothing of a patient.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ NAME = "abnormality"
 _BATCH = 32
 _STEP = 0.5  # of the removed part's edge: every pixel is synthesised about four times with each size
 _SMOOTH = 0.7  # pixels of the network's, for a difference of one pixel is noise
-_RIM = 2  # pixels of the network's at the border of what is looked at that are not judged: half of each shows something else
+_RIM = 2  # pixels of the network's at the border of what is looked at that are not scored: half of each shows something else
 _TOP = 0.01  # a picture's score is the mean of this share of its map, the highest values
-_PIXELS = 2000  # of a normal slice, drawn to learn what is usual
+_PIXELS = 2000  # of a normal slice, sampled for the calibration
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +42,7 @@ class Abnormality:
     """All (*spatial) float32 on the image's own grid; ``real`` and ``synthesised`` in 0…1 as the network saw them.
 
     map : the difference, 0 or more; 1 is what four in five differences of normal images stay below. score : of the whole image,
-    that of its most abnormal slice. slices : the score of each that was judged, in the order in which the network saw them.
+    that of its most abnormal slice. slices : the score of each that was scored, in the order in which the network saw them.
     scale : slope and shift from ``real`` to the image's own intensities.
     """
 
@@ -71,18 +71,18 @@ def abnormality(
     within: npt.NDArray[np.bool_] | None = None,
     apart_mm: float = 0.0,
 ) -> Abnormality:
-    """Judge a picture, or a volume slice by slice, with a model of :func:`casewise.abnormality.inpainting.train_inpainting`.
+    """Score a picture, or a volume slice by slice, with a model of :func:`casewise.abnormality.inpainting.train_inpainting`.
 
     within (*spatial) : what is looked at; without it whatever the image shows. apart_mm : between the slices of a volume that are
-    judged; thinner ones in between are given what the one before is. Raises ModelError for a model that completes nothing.
+    scored; thinner ones in between are given what the one before is. Raises ModelError for a model that completes nothing.
     """
     settings = settings_of(model)
     edges, sign = settings.holes, settings.sign
     usual = ResidualCalibration.from_numbers(settings.usual, len(edges))
-    cut, shown, place = framed(image, within)
+    cut, displayed, place = framed(image, within)
     preparation = model.spec.preparation
     parts = preparation.parts(cut)
-    looked_at = preparation.label_parts(shown, cut)
+    looked_at = preparation.label_parts(displayed, cut)
     device = resolve_device(device)
     network = model.ready(device)
     planes: list[tuple[Floats, ...]] = []
@@ -113,9 +113,9 @@ def calibrated(model: Model, cases: Sequence[Case], device: str = "auto", seed: 
     found: list[list[Floats]] = [[] for _ in edges]
     for case in cases:
         within = case.load_masks[WITHIN]() if WITHIN in case.load_masks else None
-        cut, shown, _ = framed(case.image, within)
+        cut, displayed, _ = framed(case.image, within)
         preparation = model.spec.preparation
-        for part, seen in zip(preparation.parts(cut), preparation.label_parts(shown, cut), strict=True):
+        for part, seen in zip(preparation.parts(cut), preparation.label_parts(displayed, cut), strict=True):
             x, inside = part.tensor(), np.argwhere((part.labels(seen) > 0).numpy())
             synthesised, spread = completed(network, x, edges, device)
             rows, columns = inside[rng.permutation(len(inside))[:_PIXELS]].T
@@ -128,20 +128,20 @@ def calibrated(model: Model, cases: Sequence[Case], device: str = "auto", seed: 
     return replace(model, spec=with_settings(model.spec, {"usual": usual.to_numbers()}))
 
 
-def findings(judged: Abnormality, threshold: float, least: int = 4, most: int = 20) -> list[Finding]:
+def findings(scored: Abnormality, threshold: float, least: int = 4, most: int = 20) -> list[Finding]:
     """A finding for each connected part of the map above ``threshold`` of at least ``least`` voxels, the strongest first.
 
     threshold : of the map, such as its highest value in normal images that the model was not trained on.
     """
     from scipy.ndimage import find_objects, label
 
-    parts, _ = label(judged.map > threshold)
+    parts, _ = label(scored.map > threshold)
     found = []
     for number, slices in enumerate(find_objects(parts), start=1):
         inside = parts[slices] == number
         voxels = int(inside.sum())
         if voxels >= least:
-            strongest = float(judged.map[slices][inside].max())
+            strongest = float(scored.map[slices][inside].max())
             box = Box(tuple(s.start for s in slices), tuple(s.stop for s in slices))
             found.append(Finding(NAME, "abnormal", box=box, measures={"difference_times": strongest, "size_voxels": float(voxels)}))
     return sorted(found, key=lambda finding: -finding.measures["difference_times"])[:most]
@@ -202,7 +202,7 @@ def _inner(mask: Tensor) -> Tensor:
 
 
 def _step_of(image: Image, spacing: Sequence[float], apart_mm: float) -> int:
-    """One in so many slices is judged. spacing : within a slice."""
+    """One in so many slices is scored. spacing : within a slice."""
     if image.spatial_dims == 2:
         return 1
     thickness = abs(float(np.linalg.det(image.affine[:3, :3]))) / (spacing[0] * spacing[1])

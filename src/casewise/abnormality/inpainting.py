@@ -216,9 +216,9 @@ def scaled(image: Image, within: Array | None = None) -> Image:
 def scale_of(image: Image, within: Array | None = None) -> tuple[float, float]:
     """(slope, shift) from the intensities of :func:`scaled` to the image's own."""
     grey = image.array.astype(np.float32).mean(axis=0)
-    shown = foreground(grey) if within is None else within
+    displayed = foreground(grey) if within is None else within
     low = float(grey.min())
-    middle = float(np.median(grey[shown])) - low if shown.any() else 0.0
+    middle = float(np.median(grey[displayed])) - low if displayed.any() else 0.0
     return (2 * middle if middle > 0 else float("inf")), low
 
 
@@ -239,10 +239,10 @@ def pictures_of(cases: Sequence[Case], spec: Spec) -> Tensor:
     """(n, 1, size, size) float32 in 0…1: the slices and pictures that show something."""
     brought = [replace(case, load_image=partial(_loaded, case)) for case in cases]
     planes = [sample.x.float() for case in brought for sample in samples_of(case, spec, everything=True)]
-    shown = [plane for plane in planes if float((plane > _SHOWS).float().mean()) >= _SHOWS]
-    if not shown:
-        raise CasewiseError("None of the cases shows anything to be completed; give normal images of the kind to be judged.")
-    return torch.stack(shown)
+    displayed = [plane for plane in planes if float((plane > _SHOWS).float().mean()) >= _SHOWS]
+    if not displayed:
+        raise CasewiseError("None of the cases has content to inpaint; give normal images of the kind to be scored.")
+    return torch.stack(displayed)
 
 
 def _loaded(case: Case) -> Image:

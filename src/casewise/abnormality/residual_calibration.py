@@ -46,7 +46,9 @@ class ResidualCalibration:
             return cls(np.zeros((sizes, _LEVELS - 1)), np.zeros((sizes, _SPREADS - 1)), np.ones((sizes, _LEVELS, _SPREADS)))
         wanted = sizes * (_LEVELS - 1 + _SPREADS - 1 + _LEVELS * _SPREADS)
         if len(numbers) != wanted:
-            raise ModelError(f"A completion's usual differences are {wanted} numbers for {sizes} sizes; train the model anew.")
+            raise ModelError(
+                f"The residual calibration of an inpainting model is {wanted} numbers for {sizes} sizes; train the model anew."
+            )
         first, second = sizes * (_LEVELS - 1), sizes * (_LEVELS + _SPREADS - 2)
         flat = np.asarray(numbers, np.float64)
         return cls(

@@ -45,7 +45,7 @@ class AcceptanceRule:
         """
         name = "dice" if "dice" in before else "log_likelihood"
         label = {"dice": "Dice", "log_likelihood": "log-likelihood"}[name]
-        # A few cases cannot tell for a classifier whether all the way is better; halfway kept its probabilities truer.
+        # A few cases do not show for a classifier whether all the way is better; halfway kept its probabilities truer.
         share = 1.0 if name == "dice" and whole[name] > halfway[name] + self.margin else HALFWAY
         best = whole[name] if share == 1 else halfway[name]
         measured = f"{label} {before[name]:.3f} → {best:.3f} on {held_out} similar cases held out of the refinement"

@@ -27,7 +27,7 @@ ROUGH = (
     "`casewise train lesions`."
 )
 SCORED = "The map carries the score of the lesion: the numbers of the map and of each lesion are scores, not chances."
-_UNIT = 100  # maps are written in hundredths: finer would be noise, and take ten times the room
+_UNIT = 100  # maps are written in hundredths: finer would be noise, and take ten times the space
 
 
 class BrainLesions:

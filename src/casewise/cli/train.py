@@ -34,7 +34,7 @@ HELP = """Train a model on an archive's cases, or continue one that is there (--
 
 Subjects are split so that none is on both sides; the model that is best on the held-out ones is kept, with the keys of the
 cases it was trained on: later, refinement looks for similar cases that the model has not seen. The result is a folder
-(model.toml, weights.safetensors, card.md) that never changes afterwards; the archive remembers where it lies, so that
+(model.toml, weights.safetensors, card.md) that never changes afterwards; the archive records where it lies, so that
 `casewise analyze --archive ARCHIVE` finds it.
 
 [bold]Examples[/bold]

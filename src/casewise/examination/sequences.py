@@ -1,7 +1,7 @@
 """Which sequence an MR series is: T1, T1 post, T2, FLAIR, PD, ADC, or DWI of some b value.
 
 People write the description, the machine the times and the image type. Where the two disagree the machine is believed, and a note
-says so; where neither tells, the series is left out, and a note says that as well.
+says so; where neither says, the series is left out, and a note says that as well.
 """
 
 from __future__ import annotations

@@ -96,8 +96,8 @@ def _voxel_size(path: Path, header: Any, lack: str) -> npt.NDArray[np.float64]:
     zooms = np.asarray(header["pixdim"][1:4], dtype=np.float64)
     sound = np.isfinite(zooms) & (zooms > 1e-6) & (zooms < 1e4)
     if not sound[_lengths(header) > 1].all():
-        shown = [float(f"{zoom:g}") for zoom in zooms]
-        raise UnreadableImageError(f"{path} has {lack}: pixdim is {shown}; set it and save the file again.")
+        displayed = [float(f"{zoom:g}") for zoom in zooms]
+        raise UnreadableImageError(f"{path} has {lack}: pixdim is {displayed}; set it and save the file again.")
     return np.where(sound, zooms, 1.0)
 
 

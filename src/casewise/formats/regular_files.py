@@ -42,8 +42,8 @@ def open_beside(path: Path, name: str) -> int:
     try:
         mode = data.lstat().st_mode
         if stat.S_ISLNK(mode):
-            msg = f"{path} keeps its voxels in {_shown(name)}, which is a link and is not followed; put the file itself beside it."
-            raise UnreadableImageError(msg)
+            msg = f"{path} keeps its voxels in {_printable(name)}, which is a link and is not followed; put the file itself beside
+            it." raise UnreadableImageError(msg)
         _check(data, mode)
         if os.open not in os.supports_dir_fd:
             return _checked(data, os.open(data, _FLAGS | _NO_LINK))
@@ -53,11 +53,11 @@ def open_beside(path: Path, name: str) -> int:
         finally:
             os.close(folder)
     except FileNotFoundError as error:
-        raise UnreadableImageError(f"{path} keeps its voxels in {_shown(name)}, which is not beside it.") from error
+        raise UnreadableImageError(f"{path} keeps its voxels in {_printable(name)}, which is not beside it.") from error
     except PermissionError as error:
         raise UnreadableImageError(f"{data} may not be read by this user; change its permissions.") from error
     except OSError as error:
-        msg = f"{path} keeps its voxels in {_shown(name)}, which cannot be opened ({error.strerror or type(error).__name__})."
+        msg = f"{path} keeps its voxels in {_printable(name)}, which cannot be opened ({error.strerror or type(error).__name__})."
         raise UnreadableImageError(msg) from error
 
 
@@ -77,7 +77,7 @@ def named_beside(path: Path, value: str, single: str) -> str:
 def check_beside(path: Path, name: str) -> None:
     """Refuse a name in the header ``path`` that is not of a file in the same folder."""
     if name in ("", ".", "..") or "/" in name or "\\" in name or "\0" in name or Path(name).name != name:
-        msg = f"{path} points at voxels outside its own folder ({_shown(name)}), which is refused; keep both files together."
+        msg = f"{path} points at voxels outside its own folder ({_printable(name)}), which is refused; keep both files together."
         raise UnreadableImageError(msg)
 
 
@@ -104,7 +104,7 @@ def _check(path: Path, mode: int) -> None:
         raise UnreadableImageError(f"{path} is {kind}; an image is read from a regular file.")
 
 
-def _shown(name: str) -> str:
+def _printable(name: str) -> str:
     """A name out of a file's header, fit for a message: printable and short."""
     text = "".join(c if c.isprintable() else "?" for c in name)
     return text if len(text) <= 80 else text[:77] + "…"

@@ -1,4 +1,4 @@
-"""Tells the kind of a file by its first bytes; the name's suffix only helps to word what is wrong."""
+"""Determines the kind of a file by its first bytes; the name's suffix only helps to word what is wrong."""
 
 from __future__ import annotations
 

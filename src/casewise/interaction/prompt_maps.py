@@ -1,4 +1,4 @@
-"""What a box and strokes tell a network, channel by channel, kept so that a further stroke costs only its own part."""
+"""Prompt maps: box and strokes as channels for a network, kept so that a further stroke costs only its own part."""
 
 from __future__ import annotations
 

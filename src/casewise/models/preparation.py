@@ -233,11 +233,11 @@ class _View:
 
         Nothing is known where the model's slices do not run up.
         """
-        shown = displayed(image)
+        as_displayed = displayed(image)
         places = [0 if letter in "AP" else 1 for letter in axes[:2]] if axes[2] in "SI" else [0, 1]
         turned = [letter in "AR" for letter in axes[:2]] if axes[2] in "SI" else [False, False]
-        order = tuple(shown.axes[place] for place in places)
-        flips = tuple(axis for axis, place in enumerate(places) if turned[axis] != shown.flipped[place])
+        order = tuple(as_displayed.axes[place] for place in places)
+        flips = tuple(axis for axis, place in enumerate(places) if turned[axis] != as_displayed.flipped[place])
         return cls(order, flips, tuple(image.spacing[axis] for axis in order), slices=False)
 
     def forward(self, array: Array) -> Array:

@@ -58,7 +58,7 @@ def _write(model: StoredModel, folder: Path) -> None:
 
 
 def load(path: Path) -> StoredModel:
-    """A casewise model, a MONAI bundle or a TorchScript file, told apart by what lies there."""
+    """A casewise model, a MONAI bundle or a TorchScript file, distinguished by what lies there."""
     if (path / "model.toml").is_file():
         return _read(path)
     if not path.exists():

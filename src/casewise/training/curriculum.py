@@ -79,21 +79,21 @@ def paced(order: Sequence[int], pace: str, steps: int, batch: int, seed: int = 0
     if pace != "growing":
         raise UsageError(f"The pace of an order is one of {', '.join(PACES)}; got {pace!r}.")
     rng = np.random.default_rng([seed, 29])
-    shown: list[int] = []
+    displayed: list[int] = []
     for step in range(steps):
         share = min(1.0, _FIRST + (1 - _FIRST) * step / max(1.0, _FULL * steps))
         pool = max(1, math.ceil(share * len(order)))
-        shown += [order[int(n)] for n in rng.integers(pool, size=batch)]
-    return shown
+        displayed += [order[int(n)] for n in rng.integers(pool, size=batch)]
+    return displayed
 
 
-def rehearsed(shown: Sequence[int], new: int, known: int, places: int, seed: int = 0) -> list[int]:
+def rehearsed(displayed: Sequence[int], new: int, known: int, places: int, seed: int = 0) -> list[int]:
     """``shown`` with an earlier site's case at every second of ``places``, drawn by the seed.
 
     new, known : how many cases there are of the new site, numbered from 0, and of the earlier ones, whose numbers follow.
     """
     earlier = np.random.default_rng([seed, 31]).integers(known, size=places)
-    return [new + int(earlier[n]) if n % 2 else shown[(n // 2) % len(shown)] for n in range(places)]
+    return [new + int(earlier[n]) if n % 2 else displayed[(n // 2) % len(displayed)] for n in range(places)]
 
 
 def uncertainties(

@@ -218,8 +218,8 @@ def test_any_document_is_findings_or_one_clause(document: object) -> None:
         assert "\n" not in str(error)
         str(error).encode("utf-8")
     else:
-        told = json.dumps([[finding.to_json() for finding in found], notes], ensure_ascii=False, allow_nan=False)
-        assert told.encode("utf-8")
+        reported = json.dumps([[finding.to_json() for finding in found], notes], ensure_ascii=False, allow_nan=False)
+        assert reported.encode("utf-8")
 
 
 @linux

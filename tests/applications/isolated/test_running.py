@@ -146,7 +146,7 @@ def test_one_that_eats_memory_is_stopped(runner: Runner, picture: Path) -> None:
     assert len(ran.findings) == 1
 
 
-def test_one_that_raises_is_told_with_its_error_and_its_traceback_kept(runner: Runner, picture: Path) -> None:
+def test_one_that_raises_is_reported_with_its_error_and_its_traceback_kept(runner: Runner, picture: Path) -> None:
     ran = one(runner, picture, python("Raises"), GOOD)
     assert reason(ran, "raises") == "raises failed with RuntimeError: the network has 3 channels."
     (failure,) = ran.failures

@@ -60,7 +60,7 @@ def test_fusion_keeps_the_best_of_each_place_and_makes_nothing_up(found: list[De
             assert min(f.edge for f in found) - 1e-6 <= one.edge <= max(f.edge for f in found) + 1e-6
 
 
-def test_a_place_that_two_segments_show_is_told_once() -> None:
+def test_a_place_that_two_segments_show_is_reported_once() -> None:
     one = Detection(100, 100, 40, 0.9, "left_lung", 0)
     other = Detection(104, 98, 40, 0.5, "left_lung", 1)
     apart = Detection(300, 100, 40, 0.7, "left_lung", 1)
@@ -122,13 +122,13 @@ def test_a_places_native_pixels_stand_in_the_order_of_rows(chest: tuple[np.ndarr
 def test_mirroring_what_is_seen_is_seeing_the_mirrored_image() -> None:
     pixels = np.random.default_rng(0).normal(size=(24, 32)).astype(np.float32)
 
-    def shown(values: np.ndarray) -> np.ndarray:
+    def displayed(values: np.ndarray) -> np.ndarray:
         blocks = values.reshape(6, 4, 8, 4).transpose(1, 3, 0, 2).reshape(16, 6, 8)
         return np.concatenate([blocks, reduced_by(values, 4)[None]])
 
     for axis in (1, 2):
-        assert np.allclose(flipped(shown(pixels), axis), shown(np.flip(pixels, axis - 1)), atol=1e-6)
-    assert np.allclose(flipped(shown(pixels)[-1:], 2), shown(np.flip(pixels, 1))[-1:], atol=1e-6)
+        assert np.allclose(flipped(displayed(pixels), axis), displayed(np.flip(pixels, axis - 1)), atol=1e-6)
+    assert np.allclose(flipped(displayed(pixels)[-1:], 2), displayed(np.flip(pixels, 1))[-1:], atol=1e-6)
 
 
 @given(st.integers(0, 2**31), st.sampled_from([0.7, 0.35]))
@@ -173,12 +173,12 @@ def test_crops_show_what_is_marked_and_real_nodules_in_their_share(seen: list[Vi
     real[middle[0] - 5 : middle[0] + 6, middle[1] - 5 : middle[1] + 6] = True
     drawn[:8, :8] = True
     rng = np.random.default_rng(1)
-    shown = crops(view.seen, drawn, real, [middle, middle], rng)
+    displayed = crops(view.seen, drawn, real, [middle, middle], rng)
     other = crops(view.seen, drawn, np.zeros_like(real), [(2, 2)] * 3, rng)
-    x, y, of = (np.concatenate(both) for both in zip(shown, other, strict=True))
+    x, y, of = (np.concatenate(both) for both in zip(displayed, other, strict=True))
     assert x.shape == (5, CHANNELS, EDGE, EDGE) and y.shape == (5, EDGE, EDGE) and of.tolist() == [1, 1, 0, 0, 0]
     assert all(121 <= one.sum() <= 185 for one in y[:2]) and (y[2:].sum(axis=(1, 2)) == 64).all()
-    source = joined([shown, other], "test", share=1.0)
+    source = joined([displayed, other], "test", share=1.0)
     batch = source.batch(0, 6, np.random.default_rng(0))
     pictures, targets, weights = batch.x, batch.target, batch.voxel_weights
     assert pictures.shape == (6, CHANNELS, EDGE, EDGE) and targets.shape == weights.shape == (6, EDGE, EDGE)
@@ -187,7 +187,7 @@ def test_crops_show_what_is_marked_and_real_nodules_in_their_share(seen: list[Vi
     assert (weights[targets == 0] == 1).all() and (weights[targets == 1] > 1).all()  # small ones count as much as large ones
 
 
-def test_the_objective_asks_most_of_what_is_told_wrong() -> None:
+def test_the_objective_asks_most_of_what_is_reported_wrong() -> None:
     target = torch.zeros(1, 4, 4, dtype=torch.long)
     target[0, 0, 0] = 1
     ones = torch.ones(1, 4, 4)
@@ -205,7 +205,7 @@ def test_the_objective_asks_most_of_what_is_told_wrong() -> None:
     assert one > other
 
 
-def test_peaks_are_told_in_the_images_pixels(seen: list[View]) -> None:
+def test_peaks_are_reported_in_the_images_pixels(seen: list[View]) -> None:
     view = seen[1]
     rows, columns = np.nonzero(view.inside)
     row, column = int(rows[len(rows) // 2]), int(columns[len(rows) // 2])

@@ -30,9 +30,9 @@ def at(row: float, column: float, probability: float = 0.5, region: str = "left_
     return Detection(row, column, edge, probability, region, 0)
 
 
-def test_places_are_told_from_the_mediastinum_outwards_and_from_the_apex_down(regions: dict[str, np.ndarray]) -> None:
-    told = cues([at(50, 200), at(200, 50), at(350, 300), at(200, 450, region="heart")], lungs_of(regions), 0.7)
-    outwards, downwards, heart = (told[:, CUES.index(name)] for name in ("outwards", "downwards", "heart"))
+def test_places_are_reported_from_the_mediastinum_outwards_and_from_the_apex_down(regions: dict[str, np.ndarray]) -> None:
+    reported = cues([at(50, 200), at(200, 50), at(350, 300), at(200, 450, region="heart")], lungs_of(regions), 0.7)
+    outwards, downwards, heart = (reported[:, CUES.index(name)] for name in ("outwards", "downwards", "heart"))
     assert np.allclose(outwards, [-0.5, 0.5, -0.5, 0.5]) and np.allclose(downwards, [-0.5, 0, 0.5, 0])
     assert heart.tolist() == [0, 0, 0, 1]
 
@@ -46,7 +46,7 @@ def test_a_mirrored_chest_has_the_same_cues(row: float, column: float) -> None:
     assert np.allclose(one, other)
 
 
-def test_one_lung_is_judged_as_if_the_other_were_its_mirror_image(regions: dict[str, np.ndarray]) -> None:
+def test_one_lung_is_scored_as_if_the_other_were_its_mirror_image(regions: dict[str, np.ndarray]) -> None:
     both = cues([at(100, 100)], lungs_of(regions), 0.7)
     alone = cues([at(100, 100)], lungs_of({"right_lung": regions["right_lung"]}), 0.7)
     assert np.allclose(both, alone)

@@ -42,14 +42,14 @@ def test_the_application_reports_what_the_benchmark_measures(name: str, shared_d
     measured = marks_among(
         here.found, here.lungs, here.millimetres, FalsePositiveReducer.of(shipped.load("irregularities").ready("cpu"))
     )
-    told = [finding for finding in findings if finding.label == NODULE]
-    assert len(told) == len(measured.reported)
-    for finding, mark in zip(told, measured.reported, strict=True):
+    found_again = [finding for finding in findings if finding.label == NODULE]
+    assert len(found_again) == len(measured.reported)
+    for finding, mark in zip(found_again, measured.reported, strict=True):
         assert finding.box == box_of(mark, regions.pose, image.spatial_shape) and finding.region == mark.region
         assert finding.probability == pytest.approx(mark.probability, abs=1e-6)
     assert findings[0].probability == pytest.approx(measured.candidates[0].probability, abs=1e-6)
     (kept,) = (row.shipped for row in nodules.kept()[0][measuring.CROSSED] if row.film == name)
-    assert len(kept) == len(told)
+    assert len(kept) == len(found_again)
     for (row, column, probability), mark in zip(kept, measured.reported, strict=True):
         assert (mark.row, mark.column, mark.probability) == pytest.approx((row, column, probability), abs=0.01)
 
@@ -160,12 +160,12 @@ JUDGE = FalsePositiveReducer((1.0, *[0.0] * (len(CUES) - 1)), 0.0, film_from=0.6
 
 def test_a_film_whose_likeliest_candidate_falls_short_is_given_no_mark() -> None:
     assert JUDGE.reported([at(0.59), at(0.5)]) == [] == JUDGE.reported([])
-    told = JUDGE.reported([at(0.35), at(0.6), at(0.2)])
-    assert [one.probability for one in told] == [0.6, 0.35]
+    found_again = JUDGE.reported([at(0.35), at(0.6), at(0.2)])
+    assert [one.probability for one in found_again] == [0.6, 0.35]
     assert len(JUDGE.reported([at(0.9)] * 20)) == MOST
 
 
-def test_the_strongest_candidates_alone_are_judged() -> None:
+def test_the_strongest_candidates_alone_are_scored() -> None:
     found = [at(0.01 + n / 100, row=20 + 5 * n) for n in range(66)]
     masks = lungs(400, 300)
     judged = JUDGE.rescored(found, lungs_of(masks), 0.7)
@@ -176,8 +176,8 @@ def test_the_strongest_candidates_alone_are_judged() -> None:
 @given(st.lists(st.floats(0, 1), max_size=40), st.floats(0, 1), st.floats(0, 1))
 def test_what_is_reported_keeps_to_its_thresholds(chances: list[float], film_from: float, mark_from: float) -> None:
     judge = FalsePositiveReducer(JUDGE.weights, 0.0, film_from, mark_from)
-    told = [one.probability for one in judge.reported([at(chance) for chance in chances])]
-    assert told == sorted(told, reverse=True) and len(told) <= MOST
-    assert all(one >= mark_from for one in told)
-    if told:
+    found_again = [one.probability for one in judge.reported([at(chance) for chance in chances])]
+    assert found_again == sorted(found_again, reverse=True) and len(found_again) <= MOST
+    assert all(one >= mark_from for one in found_again)
+    if found_again:
         assert max(chances) >= film_from

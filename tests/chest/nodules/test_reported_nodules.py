@@ -61,25 +61,25 @@ def test_thresholds_leave_films_clean_and_false_marks_few(drawn: tuple[list[Film
     said = {name: here.found for name, here in founds.items()}
     film_from, mark_from = thresholds(films, said)
     judge = FalsePositiveReducer((), 0.0, film_from, mark_from)
-    shown = {name: judge.reported(here) for name, here in said.items()}
+    displayed = {name: judge.reported(here) for name, here in said.items()}
     for site in ("JSRT", "NIH"):
         without = [one for one in films if one.site == site and not one.nodules]
-        assert np.mean([not shown[one.name] for one in without]) >= CLEAN - 0.15
+        assert np.mean([not displayed[one.name] for one in without]) >= CLEAN - 0.15
     assert mark_from <= film_from
-    false = [one for here in films for one in shown[here.name] if np.hypot(one.row - 500, one.column - 500) > 60]
+    false = [one for here in films for one in displayed[here.name] if np.hypot(one.row - 500, one.column - 500) > 60]
     assert len(false) <= FALSE * len(films)
-    assert sum(np.hypot(one.row - 500, one.column - 500) <= 60 for here in films for one in shown[here.name]) >= 20
+    assert sum(np.hypot(one.row - 500, one.column - 500) <= 60 for here in films for one in displayed[here.name]) >= 20
 
 
-def test_a_film_is_judged_by_what_was_chosen_without_it(drawn: tuple[list[Film], dict[str, Found]]) -> None:
+def test_a_film_is_scored_by_what_was_chosen_without_it(drawn: tuple[list[Film], dict[str, Found]]) -> None:
     films, founds = drawn
     one = films[0]
     others = [other for other in films if other is not one]
     changed = {**founds, one.name: found(999, 0.99)}
     judge, again = chosen(others, founds), chosen(others, changed)
     assert judge == again != chosen(films, founds)
-    told = row(replace(one, path=one.path), changed, judge, judge, learnt_from=False)
-    assert told.hit is not None and told.marks and told.marks[0][3] and not told.refused
+    found_again = row(replace(one, path=one.path), changed, judge, judge, learnt_from=False)
+    assert found_again.hit is not None and found_again.marks and found_again.marks[0][3] and not found_again.refused
     gone = row(one, {}, judge, judge, learnt_from=False)
     assert gone.refused and gone.hit == -1 and clean([gone]) == 0 and reported([gone]) == 0
 
@@ -105,10 +105,12 @@ def test_there_are_at_most_two_false_marks_a_film_in_every_set(kept: dict[str, l
 
 
 def test_the_model_reports_from_the_thresholds_of_the_page() -> None:
-    _, told = nodules.kept()
+    _, found_again = nodules.kept()
     judge = FalsePositiveReducer.of(shipped.load("irregularities").ready("cpu"))
-    assert judge.film_from == told["film_from"] and judge.mark_from == told["mark_from"]
-    assert np.allclose(judge.weights, told["weights"], atol=1e-5) and judge.shift == pytest.approx(told["shift"], abs=1e-5)
+    assert judge.film_from == found_again["film_from"] and judge.mark_from == found_again["mark_from"]
+    assert np.allclose(judge.weights, found_again["weights"], atol=1e-5) and judge.shift == pytest.approx(
+        found_again["shift"], abs=1e-5
+    )
 
 
 @pytest.mark.parametrize("place", ["README.md", "docs/how-to/segments.md"])

@@ -76,7 +76,7 @@ def test_a_senseless_thickness_is_unknown(tmp_path: Path, tag: int, value: bytes
     assert_every_voxel_lies_where_planned(read(tmp_path / "s"), AXIAL)
 
 
-def test_an_affine_that_cannot_be_is_told_in_one_line() -> None:
+def test_an_affine_that_cannot_be_is_reported_in_one_line() -> None:
     for affine in (np.zeros((4, 4)), np.full((4, 4), np.nan), np.zeros((200, 3))):
         with pytest.raises(CasewiseError, match="invertible 4×4 matrix") as refused:
             Image(np.zeros((1, 2, 2)), affine)

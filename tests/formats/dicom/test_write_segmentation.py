@@ -164,8 +164,8 @@ def test_dciodvfy_finds_no_error(tmp_path: Path) -> None:
     synthetic.series(tmp_path / "series", PLANS["oblique"], **PATIENT)
     image = formats.read(tmp_path / "series")
     path = write_segmentation(tmp_path / "out.seg.dcm", masks_of(image), image)
-    told = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
-    errors = [line for line in (told.stdout + told.stderr).splitlines() if line.startswith("Error")]
+    reported = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
+    errors = [line for line in (reported.stdout + reported.stderr).splitlines() if line.startswith("Error")]
     assert errors == []
 
 

@@ -63,8 +63,8 @@ def check_written(folder: Path, image: Image, names: tuple[str, ...] = NAMES) ->
             assert frames[of_it].sum() == mask.sum()
     assert highdicom.seg.segread(path).number_of_segments == len(names)
     if shutil.which("dciodvfy"):
-        told = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
-        assert [line for line in (told.stdout + told.stderr).splitlines() if line.startswith("Error")] == []
+        reported = subprocess.run(["dciodvfy", str(path)], capture_output=True, text=True, check=False)
+        assert [line for line in (reported.stdout + reported.stderr).splitlines() if line.startswith("Error")] == []
     return written
 
 

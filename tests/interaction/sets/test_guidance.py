@@ -160,8 +160,8 @@ def test_masks_of_another_structure_are_left_out(archive: Archive, model: Model)
     assert "does not resemble the wall of the 3 accepted cases" in prepared.reason
     # And where the box shows what they show, they count.
     tight = Box.around(barred())
-    shown = Box(tuple(low - 3 for low in tight.lower), tuple(high + 2 for high in tight.upper))
-    prepared = prepare(model, image, archive, "wall", shown, settings=None, device="cpu")
+    displayed = Box(tuple(low - 3 for low in tight.lower), tuple(high + 2 for high in tight.upper))
+    prepared = prepare(model, image, archive, "wall", displayed, settings=None, device="cpu")
     assert prepared.model is model and dice(prepared.guess, barred()) > 0.9
 
 

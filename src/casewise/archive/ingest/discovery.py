@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from casewise.archive.ingest.layouts.entry import LabelSource
-from casewise.archive.ingest.layouts.hdf5 import told_apart
+from casewise.archive.ingest.layouts.hdf5 import images_and_labels
 from casewise.archive.ingest.layouts.tree import File, Folder
 from casewise.archive.ingest.members import expanded, with_voxels
 from casewise.archive.ingest.planning import Plan
@@ -188,7 +188,7 @@ class Finder:
             yield self._settle(files[0], "failed", str(error))
             return
         known, guess = self._plan.of(files)
-        images, labels, refused = told_apart(every) if every[0].kind is Kind.HDF5 else (every, [], [])
+        images, labels, refused = images_and_labels(every) if every[0].kind is Kind.HDF5 else (every, [], [])
         # A mask of the folder's one series belongs to none where there are several.
         beside = [label for label in known.labels if not label.alone or (series == 1 and found[0].kind is Kind.DICOM)]
         self._note_unnamed(files[0])

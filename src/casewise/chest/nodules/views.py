@@ -56,12 +56,12 @@ def views(segments: Segments, array: npt.NDArray[np.generic], millimetres: float
             np.minimum(start + np.arange(int(n)), most - 1) for start, n, most in zip(first, shape, everything.shape, strict=True)
         ]
         origin = segment.box.lower if native else tuple(start * step for start in first)
-        shown = segments.inside(segment)
-        inside = shown[
+        displayed = segments.inside(segment)
+        inside = displayed[
             np.ix_(
                 *(
                     _middles(o, int(n), step, low, m)
-                    for o, n, low, m in zip(origin, shape, segment.box.lower, shown.shape, strict=True)
+                    for o, n, low, m in zip(origin, shape, segment.box.lower, displayed.shape, strict=True)
                 )
             )
         ]

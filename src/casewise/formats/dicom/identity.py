@@ -23,7 +23,7 @@ _SERIES = ("FrameOfReferenceUID", "Modality", "SeriesNumber", "PatientAge", "Dev
 
 @dataclass(frozen=True)
 class Owner:
-    """Digests that tell one patient, study and series (with its frame of reference) from another."""
+    """Digests that distinguish patients, studies and series (with their frame of reference)."""
 
     patient: str
     study: str

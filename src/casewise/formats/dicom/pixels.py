@@ -33,8 +33,8 @@ def check_decodable(path: Path, dataset: Any) -> None:
         raise UnreadableImageError(msg)
     photometric = dataset.get("PhotometricInterpretation")
     if photometric not in _READ:
-        shown = photometric if photometric in _KNOWN else "of no known name"
-        msg = f"{path} has the photometric interpretation {shown}; read are {', '.join(_READ)}."
+        displayed = photometric if photometric in _KNOWN else "of no known name"
+        msg = f"{path} has the photometric interpretation {displayed}; read are {', '.join(_READ)}."
         raise UnreadableImageError(msg)
     try:
         get_decoder(syntax)

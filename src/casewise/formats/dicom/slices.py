@@ -1,4 +1,5 @@
-"""What a DICOM header says of each slice: where it lies, which series it is of, what tells it from others at the same place."""
+"""What a DICOM header says of each slice: where it lies, which series it is of, what distinguishes it from others at the same
+place."""
 
 from __future__ import annotations
 

@@ -37,10 +37,10 @@ def main() -> None:
     os.dup2(2, 1)
     copies: dict[int, int] = {}
     while True:
-        told, descriptors, _, _ = socket.recv_fds(control, 64, 1)
-        if not told:
+        received, descriptors, _, _ = socket.recv_fds(control, 64, 1)
+        if not received:
             return
-        number = int(told)
+        number = int(received)
         if number == 0:
             import torch.fx.experimental.symbolic_shapes  # noqa: F401 gradients need it, and it takes a second
         if number > 0 and descriptors:

@@ -108,20 +108,20 @@ def _interactive(
 
 
 def _lesions(kind: str, spatial_dims: int, in_channels: int, outputs: int, own: _Lesions) -> nn.Module:
-    told = tuple(range(in_channels)) if own.told_by is None else own.told_by
-    if not told or max(told) >= in_channels:
-        msg = f"A lesion network's told_by are numbers of its {in_channels} sequences, from 0; got {told}."
+    given = tuple(range(in_channels)) if own.told_by is None else own.told_by
+    if not given or max(given) >= in_channels:
+        msg = f"A lesion network's told_by are numbers of its {in_channels} sequences, from 0; got {given}."
         raise ModelError(msg)
     if spatial_dims != 2:
         raise ModelError(f"A lesion network takes slices, which have two axes; got {spatial_dims}.")
     if kind == "lesion_multitask":
         from casewise.models.networks.lesion_multitask import MultiTask
 
-        return MultiTask(in_channels, outputs, own.channels, own.patch, told, own.mapped)
+        return MultiTask(in_channels, outputs, own.channels, own.patch, given, own.mapped)
     if kind == "lesion_fusion":
         from casewise.models.networks.lesion_fusion import Fusion
 
-        return Fusion(in_channels, outputs, own.channels, own.patch, told, own.mapped)
+        return Fusion(in_channels, outputs, own.channels, own.patch, given, own.mapped)
     from casewise.models.networks.lesion_regression import Regression
 
-    return Regression(in_channels, own.channels, own.patch, told, own.mapped)
+    return Regression(in_channels, own.channels, own.patch, given, own.mapped)

@@ -1,4 +1,4 @@
-"""Interactive segmenters: one object, shown by a box and strokes that come as channels beside the image."""
+"""Interactive segmenters: one object, marked by a box and strokes that come as channels beside the image."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from casewise.formats import Found
 _SCRIBBLES = ("scribbles", "scribble")
 
 
-def told_apart(found: Sequence[Found]) -> tuple[list[Found], list[LabelSource], list[str]]:
+def images_and_labels(found: Sequence[Found]) -> tuple[list[Found], list[LabelSource], list[str]]:
     """The data sets of one file that are images, those that label them by their names, and a reason for each of no certain image.
 
     Where no data set has an image's name, all are images.
