@@ -98,7 +98,7 @@ def test_the_expected_difference_is_learnt_from_normal_images(small: Model) -> N
 
     learnt = calibrated(small, [Case.of(picture(n)) for n in range(3)])
     scored, plain = (judging(model, picture(9)) for model in (learnt, small))
-    assert 0 < np.median(judged.map[judged.map > 0]) < 20
+    assert 0 < np.median(scored.map[scored.map > 0]) < 20
     assert scored.score > plain.score
 
 

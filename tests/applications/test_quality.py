@@ -138,7 +138,7 @@ def test_text_lies_in_its_box() -> None:
         ({}, Kind.OTHER),
     ],
 )
-def test_the_kind_is_reported_by_category_or_modality(header: dict[str, object], kind: Kind) -> None:
+def test_the_kind_is_known_by_category_or_modality(header: dict[str, object], kind: Kind) -> None:
     assert kind_of(Image(np.zeros((1, 9, 9)), header=header)) is kind
 
 

@@ -87,7 +87,7 @@ def test_it_refuses_what_it_was_not_made_for(name: str) -> None:
         ShippedApplication(name, device="cpu").analyze(broken)
 
 
-def test_an_unknown_name_is_reported_the_known_ones() -> None:
+def test_an_unknown_name_gets_the_known_ones() -> None:
     with pytest.raises(UsageError, match="tuberculosis"):
         ShippedApplication("lung")
 

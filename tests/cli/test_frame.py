@@ -166,7 +166,7 @@ def test_progress_is_drawn_on_a_terminal_and_nowhere_else(capfd: pytest.CaptureF
     assert loud.out == ""
 
 
-def test_file_names_that_are_no_text_are_displayed_escaped(spawn: Call, tmp_path: Path) -> None:
+def test_file_names_that_are_no_text_are_printed_escaped(spawn: Call, tmp_path: Path) -> None:
     folder = tmp_path / os.fsdecode(b"m\xff")
     folder.mkdir()
     (folder / "model.toml").write_text("not toml")

@@ -48,7 +48,7 @@ def test_every_printed_name_is_a_model(call: Call, model: Path, monkeypatch: pyt
         assert path_of(entry["name"]).resolve() == Path(entry["path"]).resolve()
 
 
-def test_two_models_of_one_name_are_reported_apart_by_their_folders(
+def test_two_models_of_one_name_are_kept_apart_by_their_folders(
     model: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("a", "b"):

@@ -93,7 +93,7 @@ def test_the_machine_is_believed_where_the_description_lies_and_a_note_says_so()
     assert "taken as T2" in note
 
 
-def test_a_series_without_description_is_reported_by_its_times_and_a_note_says_so() -> None:
+def test_a_series_without_description_is_recognised_by_its_times_and_a_note_says_so() -> None:
     ((series,), _) = named([(found("a"), reported(echo_time=95, repetition_time=9000, inversion_time=2500))])
     assert series.name == "FLAIR"
     assert "does not say what it is" in series.notes[0]
@@ -190,7 +190,7 @@ def test_only_dicom_says_how_it_was_acquired(tmp_path: Path) -> None:
         acquisition(Found(tmp_path, None, (tmp_path / "a.nii",), Kind.NIFTI))
 
 
-def test_the_series_of_a_real_prostate_study_are_reported(shared_data: Path) -> None:
+def test_the_series_of_a_real_prostate_study_are_recognised(shared_data: Path) -> None:
     entries = [(entry, acquisition(entry)) for entry in formats.scan(shared_data / "prostatex") if isinstance(entry, Found)]
     series, left = named(entries)
     names = {entry.name for entry in series}

@@ -191,7 +191,7 @@ def test_many_pages(tmp_path: Path) -> None:
     refused(tmp_path / "a.tif", "more than 65,536 pages")
 
 
-def test_pages_and_their_smaller_copies_are_reported_apart_as_tifffile_does(tmp_path: Path) -> None:
+def test_pages_and_their_smaller_copies_are_kept_apart_as_tifffile_does(tmp_path: Path) -> None:
     for big in (False, True):
         with tifffile.TiffWriter(tmp_path / "a.tif", bigtiff=big) as writer:
             for number in range(3):

@@ -42,8 +42,8 @@ def open_beside(path: Path, name: str) -> int:
     try:
         mode = data.lstat().st_mode
         if stat.S_ISLNK(mode):
-            msg = f"{path} keeps its voxels in {_printable(name)}, which is a link and is not followed; put the file itself beside
-            it." raise UnreadableImageError(msg)
+            msg = f"{path} keeps its voxels in {_printable(name)}, which is a link and is not followed; put the file itself there."
+            raise UnreadableImageError(msg)
         _check(data, mode)
         if os.open not in os.supports_dir_fd:
             return _checked(data, os.open(data, _FLAGS | _NO_LINK))

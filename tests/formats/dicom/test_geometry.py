@@ -108,7 +108,7 @@ def test_one_frame_of_many_keeps_its_own_place(tmp_path: Path) -> None:
         read(path, "frame=5")
 
 
-def test_stacks_of_a_multi_frame_file_are_reported_apart(tmp_path: Path) -> None:
+def test_stacks_of_a_multi_frame_file_are_kept_apart(tmp_path: Path) -> None:
     path = enhanced(tmp_path / "multi.dcm", PLANS["axial"], [0, 1, 2], times=2)
     with pytest.raises(UnreadableImageError, match=r'2 stacks.*member="stack=0" to member="stack=1"'):
         read(path)

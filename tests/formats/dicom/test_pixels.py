@@ -155,7 +155,7 @@ def test_of_the_real_set_all_but_six_are_read(shared_data: Path) -> None:
         assert words in reasons[name]
 
 
-def test_what_is_no_image_is_reported_from_what_cannot_be_read() -> None:
+def test_what_is_no_image_is_distinguished_from_what_cannot_be_read() -> None:
     results = {r.path.name: r for r in scan(PACKAGED, recursive=False) if isinstance(r, Rejected)}
     assert results["rtplan.dcm"].is_image is False
     assert results["README.txt"].is_image is False

@@ -93,7 +93,7 @@ def test_a_copy_of_an_instance_counts_once(tmp_path: Path) -> None:
     assert_every_voxel_lies_where_planned(read(tmp_path), AXIAL)
 
 
-def test_b_values_in_one_series_are_reported_apart(tmp_path: Path) -> None:
+def test_b_values_in_one_series_are_kept_apart(tmp_path: Path) -> None:
     for step, b in enumerate([50, 400, 800]):
         series(tmp_path, AXIAL, offset=1000 * step, DiffusionBValue=float(b), SequenceName=f"ep_b{b}")
     results = found(tmp_path)
@@ -104,7 +104,7 @@ def test_b_values_in_one_series_are_reported_apart(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-def test_a_series_repeated_without_any_mark_is_reported_apart_by_number(tmp_path: Path) -> None:
+def test_a_series_repeated_without_any_mark_is_kept_apart_by_number(tmp_path: Path) -> None:
     series(tmp_path, AXIAL)
     series(tmp_path, AXIAL, offset=1000)
     assert [len(result.files) for result in found(tmp_path)] == [SLICES, SLICES]
@@ -118,7 +118,7 @@ def test_trigger_times_do_not_tear_a_repeated_slice_from_its_stack(tmp_path: Pat
     assert sorted(len(result.files) for result in found(tmp_path)) == [1, SLICES]
 
 
-def test_localizers_orientations_and_shapes_are_reported_apart(tmp_path: Path) -> None:
+def test_localizers_orientations_and_shapes_are_kept_apart(tmp_path: Path) -> None:
     series(tmp_path, AXIAL)
     series(tmp_path, SAGITTAL, range(3), offset=1000)
     series(tmp_path, Plan(origin=(0, 0, 500)), range(1), offset=2000, ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
@@ -129,7 +129,7 @@ def test_localizers_orientations_and_shapes_are_reported_apart(tmp_path: Path) -
         np.testing.assert_array_equal(image.array, read(result.path, result.member).array)
 
 
-def test_series_of_one_folder_are_reported_apart_by_their_identifier(tmp_path: Path) -> None:
+def test_series_of_one_folder_are_kept_apart_by_their_identifier(tmp_path: Path) -> None:
     series(tmp_path, AXIAL)
     series(tmp_path, SAGITTAL, offset=1000, SeriesInstanceUID="1.2.3.9")
     assert [result.member for result in found(tmp_path)] == ["1.2.3.4", "1.2.3.9"]
@@ -176,7 +176,7 @@ def test_a_subject_is_the_same_pseudonym_in_all_of_its_images(tmp_path: Path) ->
     assert read(instance(tmp_path / "4", pixels(0), PatientID="")).header.subject is None
 
 
-def test_very_old_people_are_not_reported_by_their_age(tmp_path: Path) -> None:
+def test_very_old_people_are_not_identified_by_their_age(tmp_path: Path) -> None:
     assert read(instance(tmp_path / "1", pixels(0), PatientAge="097Y")).header.age == 90
     assert read(instance(tmp_path / "2", pixels(0), PatientAge="006M")).header.age == 0.5
 

@@ -1,5 +1,4 @@
-"""What a DICOM header says of each slice: where it lies, which series it is of, what distinguishes it from others at the same
-place."""
+"""What a DICOM header says of each slice: its place, its series, and what distinguishes it from others at that place."""
 
 from __future__ import annotations
 
