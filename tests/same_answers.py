@@ -67,18 +67,8 @@ def steps(work: Path) -> Iterator[Step]:
     box = ["--box", "10:25,10:35,8:25"]
     yield "segment 3D", ["segment", volumes[0], *box, "--output", str(work / "object.nii.gz"), "--json"]
     yield "segment 2D", ["segment", films[0], "--box", "300:700,150:450", "--output", str(work / "object.png"), "--json"]
-    train = [
-        "train",
-        "segmentation",
-        str(work / "archive"),
-        "--structure",
-        "hippocampus",
-        "--steps",
-        "20",
-        "--output",
-        str(work / "model"),
-    ]
-    yield "training", [*train, "--json"]
+    made = [str(work / "archive"), "--structure", "hippocampus=label_1+label_2", "--output", str(work / "model")]
+    yield "training", ["train", "segmenter", *made, "--steps", "20", "--json"]
 
 
 def plain(value: Any, work: str) -> Any:
