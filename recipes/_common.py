@@ -23,6 +23,7 @@ from casewise.statistics import auc, grouped, interval, paired_bootstrap
 from casewise.training.metrics import dice
 from experiments import datasets, store
 from experiments.splits import by_patient, folds, without
+from recipes._intended import write as write_intended
 from recipes.licences import DATA
 
 SHIPPED = Path(__file__).resolve().parents[1] / "src" / "casewise" / "models" / "shipped"
@@ -173,9 +174,7 @@ def ship(model: Model, folder: str, rows: Sequence[Row], output: Path = SHIPPED)
     with_card(folder, model.save, output, {MEASURED: "\n".join(table)})
     (output / folder / "weights.safetensors").chmod(0o644)
     if output == SHIPPED:
-        from recipes.intended import write
-
-        write(folder)
+        write_intended(folder)
     for row in rows:
         report(str(row))
 
