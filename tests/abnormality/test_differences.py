@@ -159,7 +159,7 @@ def test_a_model_that_completes_nothing_is_named(model: Model) -> None:
 
 
 def test_empty_pictures_teach_nothing() -> None:
-    with pytest.raises(CasewiseError, match="shows anything"):
+    with pytest.raises(CasewiseError, match="content to inpaint"):
         train_inpainting([Case.of(Image(np.zeros((1, SIZE, SIZE), np.float32)))], "none", Plan(SIZE))
 
 
