@@ -24,7 +24,7 @@ def texture(film: Floats, lungs: tuple[npt.NDArray[np.bool_], npt.NDArray[np.boo
     """Of the upper, middle and lower third of the lungs (the mean of both sides, so that neither tells): level, spread and shape of
     the histogram, energy and tails of five bands of sizes, and local binary patterns.
 
-    Intensities are told in spreads about the median of both lungs, so that exposure and development drop out.
+    Intensities are given in spreads about the median of both lungs, so that exposure and development drop out.
     """
     box = Box.around(lungs[0] | lungs[1])
     if box is None:

@@ -129,7 +129,7 @@ def _whole(film: Floats) -> Floats:
 
 
 def _lungs(film: Floats, lungs: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]) -> Floats:
-    """(96, 96), 0 to 255: the box around the lungs, each lung pixel told by its rank (which takes out how a film was exposed and
+    """(96, 96), 0 to 255: the box around the lungs, each lung pixel given by its rank (which takes out how a film was exposed and
     developed), all else by their middle, so that borders and burnt-in text are gone.
     """
     both = lungs[0] | lungs[1]

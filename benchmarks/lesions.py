@@ -141,7 +141,7 @@ def _verdicts(rows: Rows, full: _Chosen) -> list[str]:
         parts = [f"better in {', '.join(better)}"] if better else []
         parts += [f"worse in {', '.join(worse)}"] if worse else []
         rest = seen - len(better) - len(worse)
-        parts += [f"not to be told from separate training in {rest} of {seen} measures"] if rest else []
+        parts += [f"not to be distinguished from separate training in {rest} of {seen} measures"] if rest else []
         lines.append(f"- {network}: joint training is {'; '.join(parts)}.")
     return lines
 

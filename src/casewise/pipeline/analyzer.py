@@ -103,10 +103,9 @@ class Analyzer:
         if region is not None and self.adapter is None:
             msg = "--region names a structure that a model outlines; name a segmenter with --model, without another --application."
             raise UsageError(msg)
-        can_adapt = regions is not None and archive is not None
-        self._regions = (
-            RegionAdapter(regions, archive, self.plan, self.device, progress) if can_adapt else None  # type: ignore[arg-type]
-        )
+        self._regions = None
+        if regions is not None and archive is not None:
+            self._regions = RegionAdapter(regions, archive, self.plan, self.device, progress)
         self._routed = application is None
         self._ahead = ahead
         self._examples = self._example_finder(archive) if archive is not None and router is not None else None

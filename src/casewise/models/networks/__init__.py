@@ -37,7 +37,7 @@ class _Spots(_Plain):
 
 
 class _Lesions(_Plain):
-    """told_by : numbers of the channels that the class is told from; all without it."""
+    """told_by : numbers of the channels that the class is predicted from; all without it."""
 
     told_by: tuple[_Number, ...] | None = None
     mapped: bool = True
