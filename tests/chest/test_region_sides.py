@@ -158,6 +158,7 @@ def test_sides_are_named_only_where_two_agree_or_the_picture_shows_them_beyond_d
     assert (again.known, again.stated) == (sides.known, sides.stated), "which of the two was looked at first does not matter"
     assert again.pose == sides.pose or not as_displayed.score
     assert sides.known != ("sides_unknown" in [remark.flag for remark in sides.remarks])
+    assert all(len(remark.sentence) <= 200 for remark in sides.remarks), "a longer note would lose its end, which says what to do"
     assert sides.pose in (pose, pose.facing())
     favour = as_displayed if sides.pose == pose else as_displayed.reversed()
     if sides.known and not sides.stated:

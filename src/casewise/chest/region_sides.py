@@ -10,7 +10,7 @@ from casewise.image import Image
 
 _AGREES, _CONTRARY, _BEYOND = 0.4, -0.3, 0.7
 _TOGETHER = 1.67  # the deviation of the sum of both scores over films
-_LOOK = "look for the film's side marker before the sides are used"
+_LOOK = "check the film's side marker"
 
 
 @dataclass(frozen=True)
@@ -90,16 +90,17 @@ def _of(evidence: Evidence, same: bool) -> Evidence:
 
 
 def _against(what: str) -> tuple[Remark, ...]:
+    # No longer than a note may be: what to do stands at its end.
     sentence = (
-        f"The heart lies on the side where {what} would have the patient's right: the picture is mirrored, or the heart is on the "
-        f"other side; so no side is named: {_LOOK}."
+        f"By {what}, the heart lies on the patient's right: the picture is mirrored, or the heart is on the other side. "
+        f"No side is named; {_LOOK}."
     )
     return (Remark("heart_on_right", sentence), Remark("sides_unknown", "Left and right cannot be distinguished in this picture."))
 
 
 def _silent() -> tuple[Remark, ...]:
     sentence = (
-        "Which lung is the left one cannot be determined: the file does not state how the picture lies, and the heart does not "
-        f"show it clearly; lung 1 is on the left of the upright picture, and {_LOOK}."
+        "Left and right cannot be determined: the file does not state how the picture lies, and the heart does not show it. "
+        f"Lung 1 is on the left of the upright picture; {_LOOK}."
     )
     return (Remark("sides_unknown", sentence),)
