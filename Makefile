@@ -54,7 +54,7 @@ $(BIN)/python:
 
 # Made again when the dependencies change; the stamp comes last, so an interrupted installation is repeated.
 $(READY): pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CASEWISE_PIP_ARGS) -c constraints.txt -e '.[demo,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CASEWISE_PIP_ARGS) -c constraints.txt -e '.[demo,dev,server,page,postgres]'
 	@touch $@
 
 # The site's own tools; they import nothing of casewise, but its pages are run as tests in the same environment.

@@ -38,6 +38,12 @@ def opened(folder: Path, create: bool, database: str | None) -> tuple[Path, Cata
     return folder, catalogue
 
 
+def database_of(folder: Path) -> sa.URL | None:
+    """The PostgreSQL address of an archive's catalogue; None for SQLite beside its files."""
+    url = _description(folder).get("database")
+    return None if url is None else _with_driver(sa.make_url(str(url)))
+
+
 def subsets_in(folder: Path) -> list[dict[str, object]]:
     """What ``subsets/<model>/subsets.toml`` files in the archive say."""
     found: list[dict[str, object]] = []
@@ -156,13 +162,15 @@ def _postgresql(url: str) -> Catalogue:
             address = given.render_as_string(hide_password=True)
             msg = f"A catalogue is SQLite (no URL) or PostgreSQL (postgresql+psycopg://user@host/database); got {address}."
             raise ArchiveError(msg)
-        if given.drivername == "postgresql":
-            given = given.set(drivername="postgresql+psycopg")
         try:
-            return Catalogue(given)
+            return Catalogue(_with_driver(given))
         except ModuleNotFoundError as error:
             msg = "PostgreSQL needs the driver psycopg; install it with: pip install 'casewise[postgres]'."
             raise ArchiveError(msg) from error
+
+
+def _with_driver(url: sa.URL) -> sa.URL:
+    return url.set(drivername="postgresql+psycopg") if url.drivername == "postgresql" else url
 
 
 def _url(path: Path) -> sa.URL:

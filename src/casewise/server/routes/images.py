@@ -1,0 +1,7 @@
+"""Calls on images."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+router = APIRouter(tags=["images"])

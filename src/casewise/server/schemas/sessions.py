@@ -1,0 +1,134 @@
+"""Interactive sessions."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+from casewise.server.schemas.common import BoxPairs, Given, MaskPatch, Runs
+
+
+class SessionOrder(Given):
+    """Begin a session, or find the one that this person has on this image.
+
+    begin : ``guess`` starts from the set's accepted cases where they fit; ``mask`` from the image's own mask of the structure;
+    ``empty`` from nothing: the first box or strokes begin. box : where the structure lies; it may be given later.
+    """
+
+    case: str
+    structure: str = Field(min_length=1, max_length=100)
+    set: int | None = None
+    box: BoxPairs | None = None
+    begin: Literal["guess", "mask", "empty"] = "guess"
+    model: str | None = None
+
+
+class ObjectState(BaseModel):
+    """One structure of a session. ``mask`` : whole; None before the first box or stroke. ``seconds`` : of a person's work so far."""
+
+    number: int
+    structure: str
+    round: int
+    strokes: int
+    seconds: float
+    box: BoxPairs | None
+    voxels: int
+    volume_ml: float | None
+    area_cm2: float | None
+    accepted: bool
+    can_undo: bool
+    can_redo: bool
+    mask: MaskPatch | None
+
+
+class SessionState(BaseModel):
+    """A session as it stands. ``reason`` : one sentence on where the first mask came from. ``similar`` : keys of those cases."""
+
+    id: str
+    case: str
+    set: int | None
+    user: str
+    model: str
+    current: int
+    reason: str
+    similar: list[str]
+    objects: list[ObjectState]
+
+
+class StrokesOrder(Given):
+    """Strokes of the current object. ``after`` : the round that the person saw; another one is refused with 409."""
+
+    after: int = Field(ge=0)
+    foreground: Runs = []
+    background: Runs = []
+    count: int = Field(default=1, ge=1, le=100, description="How many strokes these are.")
+    seconds: float = Field(default=0, ge=0, le=3600, description="Seconds of work since the last order.")
+
+
+class EraseOrder(Given):
+    """Take back what earlier strokes marked at these voxels; the rounds are done again without it."""
+
+    after: int = Field(ge=0)
+    voxels: Runs
+    seconds: float = Field(default=0, ge=0, le=3600)
+
+
+class BoxOrder(Given):
+    """The current object's box, drawn (again); an object that has begun begins anew, which can be undone."""
+
+    after: int = Field(ge=0)
+    box: BoxPairs
+    seconds: float = Field(default=0, ge=0, le=3600)
+
+
+class Step(Given):
+    """Undo, redo, grow."""
+
+    after: int = Field(ge=0)
+    seconds: float = Field(default=0, ge=0, le=3600)
+
+
+class ObjectOrder(Given):
+    """Another structure in the same image; or, with ``number``, an earlier one made current."""
+
+    structure: str | None = Field(default=None, min_length=1, max_length=100)
+    number: int | None = Field(default=None, ge=0)
+
+
+class Answer(BaseModel):
+    """What an order came to. ``patch`` : the part of the mask that changed; None where nothing did. ``merged`` : how many orders
+    that waited were answered by this one round. ``ms`` : the server's time.
+    """
+
+    object: ObjectState
+    patch: MaskPatch | None
+    changed: int
+    merged: int
+    ms: float
+    reason: str
+
+
+class AcceptOrder(Given):
+    """Keep the masks of all objects that have one. ``force`` : also an empty mask (the structure is not there)."""
+
+    seconds: float = Field(default=0, ge=0, le=3600)
+    force: bool = False
+
+
+class NextImage(BaseModel):
+    """Which image comes next in the set, and why. ``prepared`` : whether its first mask is ready."""
+
+    key: str
+    name: str
+    reason: str
+    prepared: bool
+    job: int | None
+
+
+class Accepted(BaseModel):
+    """What was kept."""
+
+    key: str
+    structures: list[str]
+    next: NextImage | None

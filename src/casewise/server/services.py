@@ -1,0 +1,33 @@
+"""What the calls of one server share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fastapi import Request
+
+from casewise.archive import Archive
+from casewise.server.settings import Settings
+from casewise.server.store import Store
+
+if TYPE_CHECKING:
+    from casewise.server.jobs import Jobs
+    from casewise.server.sessions import Sessions
+
+
+@dataclass(eq=False)
+class Services:
+    """archive : open for the server's life; SQLAlchemy gives each thread a connection of its own."""
+
+    archive: Archive
+    store: Store
+    settings: Settings
+    jobs: Jobs
+    sessions: Sessions
+
+
+def services(request: Request) -> Services:
+    """A dependency: what the server's calls share."""
+    found: Services = request.app.state.services
+    return found

@@ -1,0 +1,62 @@
+"""``server.toml`` in the archive's folder: what a site sets once; the command's options come before it."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+from casewise.errors import UsageError
+
+FILE = "server.toml"
+
+
+class Oidc(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Sign-in by an OpenID Connect provider.
+
+    secret_variable : the environment variable that holds the client's secret; it never stands in a file.
+    roles : group of the provider → reader, annotator or admin. groups_claim : the claim that lists the groups.
+    """
+
+    issuer: str
+    client_id: str
+    secret_variable: str = "CASEWISE_OIDC_SECRET"
+    roles: dict[str, str] = {}
+    groups_claim: str = "groups"
+    name_claim: str = "preferred_username"
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The server's settings.
+
+    show_names : whether pages show patients' names. open_clients : whether desktop clients (MONAI Label, nnInteractive) on this
+    machine need no sign-in while there are no users. origins : pages of other origins that may call (OHIF elsewhere).
+    image_bytes, sessions : how much of images, and how many interactive sessions, are held in memory at once.
+    upload_bytes : the largest upload. idle_minutes, login_hours : after which a person signs in again.
+    requests_per_second : of one token. url : the address by which people reach the server behind a proxy.
+    """
+
+    show_names: bool = False
+    open_clients: bool = True
+    origins: tuple[str, ...] = ()
+    image_bytes: int = 2 << 30
+    sessions: int = 32
+    upload_bytes: int = 2 << 30
+    idle_minutes: int = 30
+    login_hours: int = 12
+    requests_per_second: int = 120
+    url: str | None = None
+    oidc: Oidc | None = None
+
+    @classmethod
+    def load(cls, folder: Path) -> Settings:
+        """Of the archive in ``folder``; the defaults where it has no ``server.toml``. Raises UsageError, one sentence."""
+        path = folder / FILE
+        if not path.exists():
+            return cls()
+        try:
+            return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), cls)
+        except (OSError, ValueError) as error:
+            msg = f"{path} cannot be used: {error}. Mend it, or remove it for the defaults."
+            raise UsageError(msg) from error
