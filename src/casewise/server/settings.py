@@ -21,7 +21,7 @@ class Oidc(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     issuer: str
     client_id: str
-    secret_variable: str = "CASEWISE_OIDC_SECRET"
+    secret_variable: str = "CASEWISE_OIDC_SECRET"  # noqa: S105  # a name, no secret
     roles: dict[str, str] = {}
     groups_claim: str = "groups"
     name_claim: str = "preferred_username"

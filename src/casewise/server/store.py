@@ -208,7 +208,7 @@ class Store:
             if version is None:
                 connection.execute(sa.insert(meta).values(name="schema", value=str(SCHEMA_VERSION)))
             elif int(version) > SCHEMA_VERSION:
-                msg = f"The server's store is of version {version}, newer than this casewise reads ({SCHEMA_VERSION}); update casewise."
+                msg = f"The server's store is of version {version}, and this casewise reads {SCHEMA_VERSION}; update casewise."
                 raise ArchiveError(msg)
         return store
 

@@ -10,7 +10,7 @@ from casewise.server.schemas.common import Given
 
 
 class ModelLine(BaseModel):
-    """A model. ``origin`` : shipped, archive or file. ``parent`` : key of the model it was made from. ``research_only`` : by licence."""
+    """A model. ``parent`` : key of the model it was made from. ``research_only`` : by its licence."""
 
     key: str
     name: str
@@ -39,7 +39,7 @@ class TrainOrder(Given):
 
     task: Literal["segmenter", "classifier"]
     name: str = Field(pattern=r"^[A-Za-z0-9_-]{1,60}$")
-    structures: list[str] = []
+    structures: list[str] = Field(default=[], max_length=100)
     category: str | None = None
     start: str | None = Field(default=None, description="The model to begin from.")
     steps: int | None = Field(default=None, ge=1, le=100_000)

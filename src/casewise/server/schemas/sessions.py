@@ -25,7 +25,7 @@ class SessionOrder(Given):
 
 
 class ObjectState(BaseModel):
-    """One structure of a session. ``mask`` : whole; None before the first box or stroke. ``seconds`` : of a person's work so far."""
+    """One structure of a session. ``mask`` : whole; None before the first box or stroke. ``seconds`` : of work so far."""
 
     number: int
     structure: str
@@ -60,8 +60,8 @@ class StrokesOrder(Given):
     """Strokes of the current object. ``after`` : the round that the person saw; another one is refused with 409."""
 
     after: int = Field(ge=0)
-    foreground: Runs = []
-    background: Runs = []
+    foreground: Runs = Field(default=[])
+    background: Runs = Field(default=[])
     count: int = Field(default=1, ge=1, le=100, description="How many strokes these are.")
     seconds: float = Field(default=0, ge=0, le=3600, description="Seconds of work since the last order.")
 

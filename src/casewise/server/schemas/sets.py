@@ -59,7 +59,7 @@ class SetLine(BaseModel):
 
 
 class SetDetail(SetLine):
-    """``images`` : accepted ones by doubt, the most doubtful first, then the others by position. ``next`` : None where none waits."""
+    """``images`` : the accepted ones, most doubtful first, then the others by position. ``next`` : None where none waits."""
 
     images: list[SetImage]
     next: NextImage | None
