@@ -8,7 +8,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from casewise.errors import ArchiveError, CasewiseError
 from casewise.header import Header
 from casewise.image import Image
 from tests.image_trees import MeanEncoder, mask, paired, picture, snapshot, volume
+from tests.postgresql import postgresql_server
 
 
 def _one_sentence(error: BaseException) -> str:
@@ -243,28 +243,8 @@ def test_models_and_results_are_stored(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def postgresql() -> Iterator[str]:
     """A PostgreSQL server of its own; the URL of an empty database."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    runuser = shutil.which("runuser")
-    if not programs or (os.geteuid() == 0 and runuser is None):
-        pytest.skip("no PostgreSQL server on this machine")
-    with tempfile.TemporaryDirectory(prefix="pg", dir="/tmp") as folder:  # a socket's path must be short
-        as_user = [runuser, "-u", "postgres", "--"] if os.geteuid() == 0 else []
-        if as_user:
-            shutil.chown(folder, "postgres", "postgres")
-
-        def run(program: str, *arguments: str) -> None:
-            command = [*as_user, str(programs[-1] / program), *arguments]
-            subprocess.run(
-                command, check=True, stdout=subprocess.DEVNULL, cwd="/", env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
-            )
-
-        run("initdb", "-D", f"{folder}/data", "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync")
-        settings = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
-        run("pg_ctl", "-D", f"{folder}/data", "-o", settings, "-w", "-l", f"{folder}/log", "start")
-        try:
-            yield f"postgresql+psycopg://tester@/postgres?host={folder}"
-        finally:
-            run("pg_ctl", "-D", f"{folder}/data", "-m", "immediate", "stop")
+    with postgresql_server() as url:
+        yield url
 
 
 def test_postgresql_holds_the_same_archive(tmp_path: Path, postgresql: str) -> None:

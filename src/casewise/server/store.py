@@ -19,6 +19,7 @@ from casewise.errors import ArchiveError
 FILE = "server.sqlite"
 SCHEMA_VERSION = 1
 _WAIT_SECONDS = 30
+_MAKING = 0x63617365  # the number of the lock under which the tables are made; any that nobody else uses
 
 metadata = sa.MetaData()
 _Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
@@ -52,8 +53,18 @@ jobs = sa.Table(
     sa.Column("stop", sa.Boolean, nullable=False, default=False),
     sa.Column("created_by", sa.String),
     sa.Column("created", sa.Float, nullable=False),
-    sa.Column("changed", sa.Float, nullable=False),
+    sa.Column("changed", sa.Float, nullable=False, index=True),
     sa.Column("ended", sa.Float),
+)
+_open = jobs.c.state.in_(("waiting", "running"))
+sa.Index("server_jobs_open", jobs.c.unique_key, unique=True, sqlite_where=_open, postgresql_where=_open)
+
+# Processes that do jobs, and when each was last heard from.
+workers = sa.Table(
+    "server_workers",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("seen", sa.Float, nullable=False),
 )
 
 # role: reader, annotator, admin. password: argon2id; None for people who sign in elsewhere.
@@ -203,6 +214,8 @@ class Store:
         """
         store = cls(folder, _engine(folder))
         with store.write() as connection:
+            if connection.dialect.name == "postgresql":  # two servers that make the tables at once take turns
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MAKING)))
             metadata.create_all(connection)
             version = connection.scalar(sa.select(meta.c.value).where(meta.c.name == "schema"))
             if version is None:

@@ -1,0 +1,45 @@
+"""Fixtures of the server's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from casewise.archive import Archive
+from casewise.server.store import Store
+from tests.postgresql import postgresql_server
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """A PostgreSQL server; the URL of a database in which others can be made."""
+    with postgresql_server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def archive_folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The folder of an empty archive, with each kind of database."""
+    database = None
+    if request.param == "postgresql":
+        server = sa.make_url(request.getfixturevalue("postgresql"))
+        name = f"test_{abs(hash(tmp_path))}"
+        engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
+        with engine.connect() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {name}"))
+        engine.dispose()
+        database = server.set(database=name).render_as_string(hide_password=False)
+    folder = tmp_path / "archive"
+    Archive.open(folder, create=True, database=database).close()
+    return folder
+
+
+@pytest.fixture
+def store(archive_folder: Path) -> Iterator[Store]:
+    """The store of an empty archive, with each kind of database."""
+    opened = Store.open(archive_folder)
+    yield opened
+    opened.close()
