@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from fastapi import Request
 
 from casewise.archive import Archive
+from casewise.server.cases import Cases
 from casewise.server.settings import Settings
 from casewise.server.store import Store
+from casewise.server.worklist import Worklist
 
 if TYPE_CHECKING:
     from casewise.server.jobs import Jobs
@@ -25,6 +28,10 @@ class Services:
     settings: Settings
     jobs: Jobs
     sessions: Sessions
+
+    @cached_property
+    def cases(self) -> Cases:
+        return Cases(self.archive, self.store, self.settings, Worklist(self.archive, self.store))
 
 
 def services(request: Request) -> Services:

@@ -168,6 +168,25 @@ assignments = sa.Table(
     sa.Column("changed", sa.Float, nullable=False),
 )
 
+# The newest result of each image as the worklist lists it: made of the catalogue's results, and made again from them at any time.
+# result: the result's number in the catalogue. top: the probability of the most probable finding.
+readings = sa.Table(
+    "server_readings",
+    metadata,
+    sa.Column("image_key", sa.String, primary_key=True),
+    sa.Column("result", _Id, nullable=False, index=True),
+    sa.Column("headline", sa.String, nullable=False),
+    sa.Column("top", sa.Float, index=True),
+    sa.Column("findings", sa.JSON, nullable=False),
+)
+
+reading_findings = sa.Table(
+    "server_reading_findings",
+    metadata,
+    sa.Column("label", sa.String, primary_key=True),
+    sa.Column("image_key", sa.String, primary_key=True),
+)
+
 # What people think of findings; the newest of a person and a finding counts, the older ones stay.
 verdicts = sa.Table(
     "server_verdicts",

@@ -1,7 +1,64 @@
-"""Calls on cases."""
+"""Calls on cases: the worklist, one case, who reads it."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, HTTPException, Query
+
+from casewise.server.access import Annotator, Reader
+from casewise.server.schemas.cases import Assignment, CaseDetail, CaseLine, CasePage, ReadingState
+from casewise.server.services import Services, services
+from casewise.server.worklist import Filters, Row
 
 router = APIRouter(tags=["cases"])
+Shared = Annotated[Services, Depends(services)]
+_Text = Annotated[str | None, Query(max_length=200)]
+
+
+@router.get("/cases")
+def list_cases(
+    person: Reader,
+    shared: Shared,
+    text: _Text = None,
+    category: _Text = None,
+    site: _Text = None,
+    finding: _Text = None,
+    state: ReadingState | None = None,
+    assigned: Annotated[str | None, Query(max_length=200, description="A person's name; empty: nobody's cases.")] = None,
+    structure: _Text = None,
+    mine: bool = False,
+    order: Annotated[Literal["newest", "finding"], Query(description="finding: the most probable first.")] = "newest",
+    after: Annotated[str | None, Query(max_length=100, description="The next of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 50,
+) -> CasePage:
+    """The worklist, newest first."""
+    whose = person.name if mine else assigned
+    filters = Filters(text, category, site, finding, state, whose, structure, shared.settings.show_names)
+    return shared.cases.page(filters, order, after, limit)
+
+
+@router.get("/cases/{key}")
+def read_case(key: str, person: Reader, shared: Shared) -> CaseDetail:
+    """One case, with what is needed to display its image."""
+    row = case_row(shared, key)
+    return shared.cases.detail(row, shared.archive.case(key).image)
+
+
+@router.put("/cases/{key}/assignment")
+def assign(key: str, order: Assignment, person: Annotator, shared: Shared) -> CaseLine:
+    """Give a case to a person, take it back, or mark it as read (by oneself where no person is named)."""
+    case_row(shared, key)
+    user = order.user or (person.name if order.state == "done" else None)
+    if user is not None:
+        shared.cases.check_person(user, person.name)
+    shared.cases.assign(key, user, order.state)
+    return shared.cases.line(case_row(shared, key))
+
+
+def case_row(shared: Services, key: str) -> Row:
+    """The case of a key; 404 for one that the archive does not have."""
+    try:
+        return shared.cases.row(key)
+    except LookupError as error:
+        raise HTTPException(404, str(error.args[0])) from error
