@@ -1,4 +1,4 @@
-"""A simulated picture as a DICOM file, as a scanner's archive would hand it over."""
+"""A simulated picture or volume as DICOM files, as a scanner's archive would hand them over."""
 
 from __future__ import annotations
 
@@ -16,13 +16,30 @@ def write_dicom(path: Path, image: Image, patient: str) -> Path:
 
     image : its affine's first two columns run along rows and columns, in RAS mm. patient : a pseudonym.
     """
+    _write(path, image, patient, image_key(image), None)
+    return path
+
+
+def write_series(folder: Path, image: Image, patient: str) -> Path:
+    """Write an MR volume (1, row, column, slice) int16 as one file a slice; ``folder`` is made, and returned."""
+    folder.mkdir(parents=True, exist_ok=True)
+    key = image_key(image)
+    for number in range(image.spatial_shape[2]):
+        affine = image.affine.copy()
+        affine[:3, 3] += number * affine[:3, 2]
+        picture = Image(image.array[..., number], affine, image.header)
+        _write(folder / f"{number + 1:03}.dcm", picture, patient, key, number + 1)
+    return folder
+
+
+def _write(path: Path, image: Image, patient: str, key: str, number: int | None) -> None:
+    """One file. key : of the whole image. number : of the slice, from 1; None for a picture of its own."""
     from pydicom.dataset import Dataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian, MRImageStorage
 
-    key = image_key(image)
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = MRImageStorage
-    meta.MediaStorageSOPInstanceUID = _uid(key, "image")
+    meta.MediaStorageSOPInstanceUID = _uid(key, "image" if number is None else f"image {number}")
     meta.TransferSyntaxUID = ExplicitVRLittleEndian
     data = Dataset()
     data.file_meta = meta
@@ -32,7 +49,7 @@ def write_dicom(path: Path, image: Image, patient: str) -> Path:
     data.PatientID, data.PatientName = patient, ""
     data.ImageType = ["DERIVED", "SECONDARY", "OTHER"]
     data.ImageComments = "Simulated from the MNI152 template"
-    data.SeriesNumber = data.InstanceNumber = 1
+    data.SeriesNumber, data.InstanceNumber = 1, number or 1
     data.Modality = str(image.header.modality)
     data.SeriesDescription = str(image.header.sequence)
     data.BodyPartExamined = str(image.header.body_part)
@@ -40,7 +57,6 @@ def write_dicom(path: Path, image: Image, patient: str) -> Path:
     _add_geometry(data, image)
     _add_pixels(data, image)
     data.save_as(path, enforce_file_format=True)
-    return path
 
 
 def _add_geometry(data, image: Image) -> None:  # type: ignore[no-untyped-def]
@@ -50,6 +66,7 @@ def _add_geometry(data, image: Image) -> None:  # type: ignore[no-untyped-def]
     data.ImageOrientationPatient = [round(float(x), 6) for x in (*(across / spacing[1]), *(down / spacing[0]))]
     data.ImagePositionPatient = [round(float(x), 4) for x in to_lps @ image.affine[:3, 3]]
     data.PixelSpacing = [round(x, 6) for x in spacing]
+    data.SliceThickness = round(float(np.linalg.norm(image.affine[:3, 2])), 6)
 
 
 def _add_pixels(data, image: Image) -> None:  # type: ignore[no-untyped-def]

@@ -94,10 +94,10 @@ def simulate(image: Image, masks: Mapping[str, Plane], site: Site, seed: int, le
         ndimage.map_coordinates(volume, voxels, order=1, mode="constant", output=np.float32)
         for volume in (image.array[0], masks["grey_matter"], masks["white_matter"])
     )
-    signal = _contrast(t1, grey, white, site)
+    signal = contrast(t1, grey, white, site)
     shape = tuple(round(length / site.spacing) for length in _FIELD_MM)
     scanned = _resample(ndimage.gaussian_filter(signal, site.blur / _FINE_MM), shape, site.spacing / _FINE_MM)
-    scanned = _magnitude(scanned * _bias_field(rng, shape, site), site.noise, rng)
+    scanned = magnitude(scanned * _bias_field(rng, shape, site), site.noise, rng)
     grey, white = (_resample(tissue, shape, site.spacing / _FINE_MM) for tissue in (grey, white))
     labelled = {
         "grey_matter": (grey >= 0.5) & (grey >= white),
@@ -117,19 +117,19 @@ def _points(rng: np.random.Generator, site: Site, level: float) -> Plane:
     flat = np.stack([right, anterior, np.zeros_like(right)])
     size = rng.uniform(*site.size, size=2)
     flat[:2] /= size[:, None, None]
-    turned = np.einsum("ij,jrc->irc", _rotation(np.radians(rng.normal(0, (4, 4, 5)))), flat)
-    bent = turned + np.stack([_smooth(rng, (rows, columns), _FINE_MM) for _ in range(3)]) * site.deformation
+    turned = np.einsum("ij,jrc->irc", rotation(np.radians(rng.normal(0, (4, 4, 5)))), flat)
+    bent = turned + np.stack([smooth(rng, (rows, columns), _FINE_MM) for _ in range(3)]) * site.deformation
     centre = np.array([*_CENTRE, level]) + np.array([*rng.normal(0, 2, 2), 0])
     return np.concatenate([bent + centre[:, None, None], np.ones((1, rows, columns))]).astype(np.float32)
 
 
-def _rotation(angles: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def rotation(angles: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     from scipy.spatial.transform import Rotation
 
     return np.asarray(Rotation.from_euler("xyz", angles).as_matrix())
 
 
-def _smooth(rng: np.random.Generator, shape: tuple[int, ...], spacing: float) -> Plane:
+def smooth(rng: np.random.Generator, shape: tuple[int, ...], spacing: float) -> Plane:
     """(row, column): a smooth random surface of mean 0 and standard deviation near 1."""
     knots = tuple(int(np.ceil(n * spacing / _KNOT_MM)) + 3 for n in shape)
     where = np.meshgrid(*(1 + np.arange(n) * spacing / _KNOT_MM for n in shape), indexing="ij")
@@ -137,7 +137,7 @@ def _smooth(rng: np.random.Generator, shape: tuple[int, ...], spacing: float) ->
     return np.asarray(1.5 * ndimage.map_coordinates(rng.standard_normal(knots), where, order=3, prefilter=False, output=np.float32))
 
 
-def _contrast(t1: Plane, grey: Plane, white: Plane, site: Site) -> Plane:
+def contrast(t1: Plane, grey: Plane, white: Plane, site: Site) -> Plane:
     """(row, column) in about 0…1: each tissue at the site's signal, with the real image's own texture on top, zero outside."""
     brain = np.clip(t1 * 4, 0, 1)  # no tissue is darker than a quarter of the signal: below it lies the brain's edge
     fluid = np.clip(brain - grey - white, 0, 1)
@@ -151,10 +151,10 @@ _TEMPLATE_SIGNAL = (0.39, 0.65, 0.84)  # mean of fluid, grey and white matter in
 
 
 def _bias_field(rng: np.random.Generator, shape: tuple[int, ...], site: Site) -> Plane:
-    return np.asarray(np.exp(site.bias * _smooth(rng, shape, site.spacing)))
+    return np.asarray(np.exp(site.bias * smooth(rng, shape, site.spacing)))
 
 
-def _magnitude(signal: Plane, noise: float, rng: np.random.Generator) -> Plane:
+def magnitude(signal: Plane, noise: float, rng: np.random.Generator) -> Plane:
     """The magnitude of a complex signal with normal noise in both parts (Rician noise), as MR scanners give it."""
     real, imaginary = rng.normal(0, noise, (2, *signal.shape))
     return np.asarray(np.hypot(signal + real, imaginary))

@@ -60,5 +60,30 @@ def others() -> list[Path]:
     return [file for file in files if file.is_file()]
 
 
+@dataclass(frozen=True)
+class Real:
+    """An unchanged real file. category : what it shows, as a folder of such images would be called."""
+
+    name: str
+    path: Path
+    category: str
+
+
+def for_pages() -> list[Real]:
+    """Real files to look at in the server's pages: an MR and a CT in DICOM, a loop of an ultrasound, a colour photograph."""
+    import skimage
+    from pydicom.data import get_testdata_file
+
+    dicom = (
+        ("abdomen-mr", "examples_overlay.dcm", "abdomen-mr"),
+        ("head-ct", "J2K_pixelrep_mismatch.dcm", "head-ct"),
+        ("heart-loop", "examples_ybr_color.dcm", "heart-ultrasound"),
+    )
+    found = [(name, get_testdata_file(file, download=False), category) for name, file, category in dicom]
+    real = [Real(name, Path(str(path)), category) for name, path, category in found if path]
+    real.append(Real("retina", Path(skimage.__file__).parent / "data" / "retina.jpg", "retina-photograph"))
+    return [one for one in real if one.path.is_file()]
+
+
 def _float(image: object) -> Map:
     return np.asarray(image.get_fdata(dtype=np.float32))  # type: ignore[attr-defined]
