@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from fastapi import FastAPI
 
 from casewise.archive import Archive
+from casewise.server.app import create_app
 from casewise.server.store import Store
 from tests.postgresql import postgresql_server
 
@@ -43,3 +45,13 @@ def store(archive_folder: Path) -> Iterator[Store]:
     opened = Store.open(archive_folder)
     yield opened
     opened.close()
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[FastAPI]:
+    """The application of an empty archive on SQLite; clients of it are in ``people``."""
+    folder = tmp_path / "archive"
+    with Archive.open(folder, create=True) as archive:
+        opened = Store.open(folder)
+        yield create_app(archive, opened)
+        opened.close()

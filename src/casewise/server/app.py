@@ -9,33 +9,40 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from casewise.archive import Archive
-from casewise.errors import CasewiseError
 from casewise.server import pages
+from casewise.server.access import Reader
 from casewise.server.compat import monailabel, nninteractive
 from casewise.server.jobs import Jobs
-from casewise.server.routes import admin, cases, health, images, jobs, models, results, sessions, sets
+from casewise.server.problems import explain_problems
+from casewise.server.routes import admin, auth, cases, health, images, jobs, login, models, results, sessions, sets
+from casewise.server.schemas.common import Problem
+from casewise.server.security import protect
 from casewise.server.services import Services
 from casewise.server.sessions import Sessions
 from casewise.server.settings import Settings
 from casewise.server.store import Store
 
-_SUBJECTS = (cases, images, sessions, jobs, sets, results, models, admin)
+_SUBJECTS = (cases, images, sessions, jobs, sets, results, models, admin, auth)
+_PROBLEMS: dict[int | str, dict[str, object]] = {"4XX": {"model": Problem, "description": "One sentence says why."}}
 
 
 def create_app(archive: Archive, store: Store, settings: Settings | None = None) -> FastAPI:
     """The application that serves ``archive``; it opens and closes neither the archive nor the store."""
     settings = settings or Settings()
     shared = Services(archive, store, settings, Jobs(store), Sessions(archive, store, settings))
-    # The documentation pages that come with FastAPI load scripts from elsewhere.
-    app = FastAPI(title="casewise", docs_url=None, redoc_url=None, lifespan=_lifespan, redirect_slashes=True)
+    # The documentation pages that come with FastAPI load scripts from elsewhere; the document is for whoever has signed in.
+    app = FastAPI(title="casewise", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan, responses=_PROBLEMS)
     app.state.services = shared
-    app.add_exception_handler(CasewiseError, _refused)
+    explain_problems(app)
     for subject in _SUBJECTS:
         app.include_router(subject.router, prefix="/api/v1")
+    app.add_api_route("/openapi.json", _description, include_in_schema=False)
     app.include_router(health.router)
+    app.include_router(login.router)
     app.include_router(monailabel.router)
     app.include_router(nninteractive.router, prefix="/nninteractive")
     pages.add(app)
+    protect(app, store, settings)
     return app
 
 
@@ -44,6 +51,5 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
 
 
-async def _refused(request: Request, error: Exception) -> JSONResponse:
-    """An error of the user's: its one sentence."""
-    return JSONResponse({"detail": str(error)}, status_code=400)
+def _description(request: Request, person: Reader) -> JSONResponse:
+    return JSONResponse(request.app.openapi())

@@ -68,6 +68,7 @@ workers = sa.Table(
 )
 
 # role: reader, annotator, admin. password: argon2id; None for people who sign in elsewhere.
+# source: own or oidc. subject: who they are at that provider, since a name can change hands there.
 users = sa.Table(
     "server_users",
     metadata,
@@ -75,6 +76,7 @@ users = sa.Table(
     sa.Column("role", sa.String, nullable=False),
     sa.Column("password", sa.String),
     sa.Column("source", sa.String, nullable=False, default="own"),
+    sa.Column("subject", sa.String),
     sa.Column("disabled", sa.Boolean, nullable=False, default=False),
     sa.Column("created", sa.Float, nullable=False),
 )
@@ -103,6 +105,15 @@ logins = sa.Table(
     sa.Column("expires", sa.Float, nullable=False),
 )
 
+# Links that sign in whoever opens them, once. hash: SHA-256 of the link's secret.
+links = sa.Table(
+    "server_links",
+    metadata,
+    sa.Column("hash", sa.String, primary_key=True),
+    sa.Column("expires", sa.Float, nullable=False),
+)
+
+# Rows are only ever added. hash: SHA-256 over the row and the hash of the row before it.
 audit = sa.Table(
     "server_audit",
     metadata,
@@ -113,6 +124,7 @@ audit = sa.Table(
     sa.Column("action", sa.String, nullable=False),
     sa.Column("object", sa.String, nullable=False, default=""),
     sa.Column("outcome", sa.String, nullable=False, default="done"),
+    sa.Column("hash", sa.String, nullable=False),
 )
 
 # Interactive sessions that can be resumed; path: of the saved session, relative to the archive's folder.

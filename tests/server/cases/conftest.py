@@ -15,10 +15,10 @@ from casewise.demo.dicom import write_dicom
 from casewise.formats import write
 from casewise.header import Header
 from casewise.image import Image
-from casewise.server.access import Person
 from casewise.server.app import create_app
 from casewise.server.settings import Settings
 from casewise.server.store import Store
+from tests.server.people import signed_in
 
 AFFINE = np.diag([-1.5, 1.2, 2.0, 1.0])
 
@@ -75,23 +75,13 @@ def app(archive: Archive, store: Store, settings: Settings) -> Any:
 
 
 @pytest.fixture
-def caller(app: Any) -> Iterator[Callable[..., TestClient]]:
+def caller(app: Any) -> Callable[..., TestClient]:
     """``caller("annotator", "ann")``: a client who is signed in with that role, under that name."""
-    opened: list[TestClient] = []
 
     def make(role: str = "annotator", name: str = "ann") -> TestClient:
-        person = Person(name, role, "token")
+        return signed_in(app, role, name)
 
-        async def known(scope: Any, receive: Any, send: Any) -> None:
-            scope.setdefault("state", {})["person"] = person
-            await app(scope, receive, send)
-
-        opened.append(TestClient(known, base_url="http://127.0.0.1"))
-        return opened[-1]
-
-    yield make
-    for client in opened:
-        client.close()
+    return make
 
 
 @pytest.fixture

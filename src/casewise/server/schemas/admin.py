@@ -21,6 +21,13 @@ class Me(BaseModel):
     version: str
 
 
+class SignIn(Given):
+    """A name and its password."""
+
+    name: str = Field(max_length=200)
+    password: str = Field(max_length=1000)
+
+
 class UserLine(BaseModel):
     """A person."""
 

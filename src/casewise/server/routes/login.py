@@ -1,0 +1,76 @@
+"""The login page: a plain form that needs no script, and the one-time link."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from fastapi import APIRouter, Form, HTTPException, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from casewise.server.access import person
+from casewise.server.logins import follow_link
+from casewise.server.services import services
+from casewise.server.signing_in import by_password, local_path, set_cookie
+from casewise.server.users import any_users
+
+router = APIRouter(include_in_schema=False)
+
+_TEMPLATES = Path(__file__).parents[1] / "templates"
+_PAGE = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined).get_template("login.html")
+_LINK_GONE = "This link was used before, is older than 10 minutes, or the server has users by now."
+
+
+@router.get("/login")
+def login_page(request: Request, next: str | None = None) -> Response:
+    """The form; whoever is signed in already goes on."""
+    if person(request) is not None:
+        return RedirectResponse(local_path(next), 303)
+    return page(request, "", next)
+
+
+@router.post("/login")
+def login_form(
+    request: Request,
+    name: Annotated[str, Form(max_length=200)] = "",
+    password: Annotated[str, Form(max_length=1000)] = "",
+    next: Annotated[str, Form(max_length=2000)] = "/",
+) -> Response:
+    """What the form sends."""
+    try:
+        cookie, _user = by_password(request, name.strip(), password)
+    except HTTPException as problem:
+        return page(request, str(problem.detail), next, problem.status_code)
+    answer = RedirectResponse(local_path(next), 303)
+    set_cookie(request, answer, cookie)
+    return answer
+
+
+@router.get("/login.css")
+def style() -> Response:
+    """The login page's own style, which needs no built page."""
+    return Response((_TEMPLATES / "login.css").read_bytes(), media_type="text/css")
+
+
+@router.get("/login/once/{secret}")
+def once(request: Request, secret: str) -> Response:
+    """The link that ``casewise serve`` prints."""
+    if person(request) is not None:
+        return RedirectResponse("/", 303)
+    shared = services(request)
+    cookie = follow_link(shared.store, secret, shared.settings)
+    if cookie is None:
+        return page(request, _LINK_GONE, None, 403)
+    answer = RedirectResponse("/", 303)
+    set_cookie(request, answer, cookie)
+    return answer
+
+
+def page(request: Request, problem: str, next: str | None, status: int = 200) -> HTMLResponse:
+    """The login page with a sentence of what went wrong."""
+    shared = services(request)
+    html = _PAGE.render(
+        problem=problem, next=local_path(next), users=any_users(shared.store), provider=shared.settings.oidc is not None
+    )
+    return HTMLResponse(html, status)

@@ -1,0 +1,211 @@
+"""People sign in by a link, a password or a token, and what they may no longer do ends at once."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import sqlalchemy as sa
+from fastapi import FastAPI
+
+from casewise.errors import UsageError
+from casewise.server import store as tables
+from casewise.server import users
+from casewise.server.access import LOCAL
+from casewise.server.logins import LINK_SECONDS, one_time_link
+from casewise.server.store import Store
+from casewise.server.tokens import issue_token, person_of_token, revoke
+from tests.server.people import HERE, OURS, in_browser, nobody, signed_in
+
+PASSWORD = "correct horse battery"
+
+
+def store_of(app: FastAPI) -> Store:
+    return app.state.services.store
+
+
+def later(store: Store, table: sa.Table, column: str, seconds: float) -> None:
+    """Let time pass for ``table``."""
+    with store.write() as connection:
+        connection.execute(sa.update(table).values({column: table.c[column] - seconds}))
+
+
+@pytest.fixture
+def people(app: FastAPI) -> Store:
+    """Three users, one of each role."""
+    store = store_of(app)
+    for name, role in (("anna", "admin"), ("ben", "annotator"), ("rita", "reader")):
+        users.save(store, name, role, password=PASSWORD)
+    return store
+
+
+def test_the_link_signs_in_once_and_sends_on_to_the_first_page(app: FastAPI) -> None:
+    link = one_time_link(store_of(app), HERE)
+    browser = nobody(app)
+    answer = browser.get(link)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    cookie = answer.headers["set-cookie"]
+    assert "HttpOnly" in cookie and "SameSite=lax" in cookie and "Path=/" in cookie
+    assert browser.get("/api/v1/me").json() == browser.get("/api/v1/me").json() | {"name": LOCAL, "role": "admin", "users": False}
+    second = nobody(app).get(link)
+    assert second.status_code == 403 and "used before" in second.text
+
+
+def test_an_old_link_is_refused(app: FastAPI) -> None:
+    link = one_time_link(store_of(app), HERE)
+    later(store_of(app), tables.links, "expires", LINK_SECONDS)
+    assert nobody(app).get(link).status_code == 403
+
+
+def test_once_there_are_users_neither_the_link_nor_its_cookie_works(app: FastAPI) -> None:
+    link = one_time_link(store_of(app), HERE)
+    browser, program = in_browser(app), signed_in(app)
+    assert browser.get("/api/v1/me").status_code == program.get("/api/v1/me").status_code == 200
+    users.save(store_of(app), "anna", "admin", password=PASSWORD)
+    assert browser.get("/api/v1/me").status_code == program.get("/api/v1/me").status_code == 401
+    assert nobody(app).get(link).status_code == 403
+
+
+def test_the_form_signs_in_and_leads_to_a_path_of_this_server_alone(app: FastAPI, people: Store) -> None:
+    for wanted, led in (
+        ("/sets/3?view=all", "/sets/3?view=all"),
+        ("//evil.example/", "/"),
+        ("/\\evil.example", "/"),
+        ("https://evil.example", "/"),
+        ("/\t/evil.example", "/"),
+        ("javascript:alert(1)", "/"),
+    ):
+        form = {"name": "anna", "password": PASSWORD, "next": wanted}
+        answer = nobody(app).post("/login", data=form, headers={"Origin": HERE})
+        assert (answer.status_code, answer.headers["location"]) == (303, led)
+
+
+def test_a_wrong_password_and_an_unknown_name_are_answered_alike(app: FastAPI, people: Store) -> None:
+    wrong = nobody(app).post("/api/v1/login", json={"name": "anna", "password": "x" * 12})
+    unknown = nobody(app).post("/api/v1/login", json={"name": "nobody", "password": "x" * 12})
+    assert (wrong.status_code, wrong.json()) == (unknown.status_code, unknown.json())
+    assert wrong.status_code == 401
+
+
+def test_the_sixth_failure_of_a_minute_is_refused_even_with_the_right_password(app: FastAPI, people: Store) -> None:
+    right, wrong = {"name": "anna", "password": PASSWORD}, {"name": "anna", "password": "x" * 12}
+    client = nobody(app)
+    assert client.post("/api/v1/login", json=right).status_code == 200
+    client.cookies.clear()
+    assert [client.post("/api/v1/login", json=wrong).status_code for _ in range(6)] == [401] * 5 + [429]
+    assert client.post("/api/v1/login", json=right).status_code == 429
+    assert nobody(app, address="127.0.0.2").post("/api/v1/login", json=right).status_code == 200
+
+
+def test_signing_out_ends_the_login(app: FastAPI, people: Store) -> None:
+    browser = in_browser(app, user="ben")
+    cookie = browser.cookies["casewise-8080"]
+    assert browser.post("/api/v1/logout").status_code == 204
+    stolen = nobody(app)
+    stolen.cookies.set("casewise-8080", cookie)
+    assert stolen.get("/api/v1/me").status_code == 401
+
+
+@pytest.mark.parametrize(("column", "minutes"), [("seen", 31), ("expires", 12 * 60 + 1)])
+def test_a_login_ends_when_idle_and_after_half_a_day(app: FastAPI, people: Store, column: str, minutes: int) -> None:
+    browser = in_browser(app, user="ben")
+    later(people, tables.logins, column, (minutes - 2) * 60)
+    assert browser.get("/api/v1/me").status_code == 200
+    later(people, tables.logins, column, minutes * 60)
+    assert browser.get("/api/v1/me").status_code == 401
+
+
+def test_a_changed_role_counts_at_once_for_cookies_and_tokens(app: FastAPI, people: Store) -> None:
+    browser, program = in_browser(app, "admin", "ben"), signed_in(app, "annotator", "ben")
+    assert browser.get("/api/v1/me").json()["role"] == program.get("/api/v1/me").json()["role"] == "annotator"
+    users.save(people, "ben", "reader")
+    assert browser.get("/api/v1/me").json()["role"] == program.get("/api/v1/me").json()["role"] == "reader"
+    users.save(people, "ben", "admin")
+    assert program.get("/api/v1/me").json()["role"] == "annotator"  # a token never has more than it was given
+
+
+def test_a_disabled_user_is_out_at_once_and_stays_out(app: FastAPI, people: Store) -> None:
+    browser, program = in_browser(app, user="ben"), signed_in(app, "reader", "ben")
+    users.save(people, "ben", "annotator", disabled=True)
+    assert browser.get("/api/v1/me").status_code == program.get("/api/v1/me").status_code == 401
+    assert nobody(app).post("/api/v1/login", json={"name": "ben", "password": PASSWORD}).status_code == 401
+    users.save(people, "ben", "annotator")
+    assert browser.get("/api/v1/me").status_code == program.get("/api/v1/me").status_code == 401
+
+
+def test_expired_and_revoked_tokens_are_refused(app: FastAPI, people: Store) -> None:
+    program = signed_in(app, "reader", "rita")
+    later(people, tables.tokens, "expires", 3601)
+    answer = program.get("/api/v1/me")
+    assert answer.status_code == 401 and "expired" in answer.json()["detail"]
+    value, token = issue_token(people, "rita", "reader", 1.0)
+    assert not revoke(people, token.id, "ben")
+    assert person_of_token(people, value) is not None
+    assert revoke(people, token.id, "rita")
+    assert person_of_token(people, value) is None
+
+
+def test_a_token_has_at_most_the_role_of_its_user(people: Store) -> None:
+    with pytest.raises(UsageError, match="at most annotator"):
+        issue_token(people, "ben", "admin", 1.0)
+    with pytest.raises(UsageError, match="hours"):
+        issue_token(people, "ben", "reader", 24 * 400)
+
+
+def test_no_secret_is_stored_as_it_is(app: FastAPI, people: Store) -> None:
+    link = one_time_link(people, HERE)
+    value, _token = issue_token(people, "ben", "reader", 1.0)
+    browser = in_browser(app, user="ben")
+    with people.read() as connection:
+        rows = [connection.execute(sa.select(table)).all() for table in (tables.users, tables.tokens, tables.logins, tables.links)]
+    for secret in (PASSWORD, value, browser.cookies["casewise-8080"], link.rpartition("/")[2]):
+        assert secret not in repr(rows)
+    assert "$argon2id$" in repr(rows)
+
+
+def test_an_admin_always_remains(store: Store) -> None:
+    with pytest.raises(UsageError, match="first user must be an admin"):
+        users.save(store, "rita", "reader", password=PASSWORD)
+    assert not users.any_users(store)
+    users.save(store, "anna", "admin", password=PASSWORD)
+    for change in ({"role": "reader"}, {"role": "admin", "disabled": True}):
+        with pytest.raises(UsageError, match="last admin"):
+            users.save(store, "anna", **change)
+    assert users.find(store, "anna").role == "admin"
+
+
+@pytest.mark.parametrize("name", ["", "local", "Anna", "a b", "../etc", "<b>", "a" * 65, "é", "a@b", "a\n"])
+def test_names_that_could_mean_something_else_are_refused(store: Store, name: str) -> None:
+    with pytest.raises(UsageError, match="cannot be a user's name"):
+        users.save(store, name, "admin", password=PASSWORD)
+
+
+def test_short_passwords_are_refused_without_being_repeated(app: FastAPI, people: Store) -> None:
+    with pytest.raises(UsageError, match="12 to 200") as refused:
+        users.save(people, "carl", "reader", password="tooshort")
+    assert "tooshort" not in str(refused.value)
+
+
+def test_the_login_page_needs_no_script_and_says_what_to_do(app: FastAPI) -> None:
+    page = nobody(app).get("/login").text
+    assert "casewise users ARCHIVE link" in page and "<form" not in page
+    users.save(store_of(app), "anna", "admin", password=PASSWORD)
+    page = nobody(app).get("/login", params={"next": '"><script>alert(1)</script>'}).text
+    assert "<form" in page and "<script" not in page
+    assert re.search(r'name="next" value="/"', page)
+
+
+def test_two_servers_on_one_machine_keep_their_logins_apart(app: FastAPI) -> None:
+    other = nobody(app, url="http://127.0.0.1:8081")
+    assert other.get(one_time_link(store_of(app), "http://127.0.0.1:8081")).headers["set-cookie"].startswith("casewise-8081=")
+
+
+def test_over_https_the_cookie_is_secure(app: FastAPI) -> None:
+    client = nobody(app, url="https://127.0.0.1")
+    cookie = client.get(one_time_link(store_of(app), "https://127.0.0.1")).headers["set-cookie"]
+    assert cookie.startswith("__Host-casewise=") and "Secure" in cookie
+
+
+def test_me_says_who_is_asking(app: FastAPI, people: Store) -> None:
+    answer = nobody(app).post("/api/v1/login", json={"name": "rita", "password": PASSWORD}, headers=OURS)
+    assert answer.json() | {"name": "rita", "role": "reader", "users": True} == answer.json()
