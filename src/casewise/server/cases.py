@@ -15,6 +15,7 @@ from casewise.errors import UsageError
 from casewise.image import Image
 from casewise.json_safe import plain
 from casewise.names import legible
+from casewise.server.problems import NotThereError
 from casewise.server.schemas.cases import CaseDetail, CaseLine, CasePage, FindingLine, Label
 from casewise.server.settings import Settings
 from casewise.server.store import Store, assignments, users
@@ -46,10 +47,10 @@ class Cases:
         return CasePage(cases=[self.line(row) for row in rows], next=following, total=total, counts=counts)
 
     def row(self, key: str) -> Row:
-        """Raises LookupError for a key that the archive does not have."""
+        """Raises NotThereError for a key that the archive does not have."""
         found = self.worklist.rows([key])
         if not found:
-            raise LookupError(f"The archive has no case {key[:40]!r}; the worklist lists those that it has.")
+            raise NotThereError(f"The archive has no case {key[:40]!r}; the worklist lists those that it has.")
         return found[0]
 
     def name(self, row: Row) -> str:

@@ -12,6 +12,14 @@ from casewise.server.headers import headers_for
 _LONGEST = 300
 
 
+class NotThereError(CasewiseError):
+    """What a call names is not there: 404."""
+
+
+class ConflictError(CasewiseError):
+    """What a call asks for goes against what is there: 409."""
+
+
 def explain_problems(app: FastAPI) -> None:
     """Have ``app`` answer every error with a sentence."""
     app.add_exception_handler(CasewiseError, _refused)
@@ -20,7 +28,8 @@ def explain_problems(app: FastAPI) -> None:
 
 
 async def _refused(request: Request, error: Exception) -> JSONResponse:
-    return JSONResponse({"detail": str(error)}, 400)
+    status = 404 if isinstance(error, NotThereError) else 409 if isinstance(error, ConflictError) else 400
+    return JSONResponse({"detail": str(error)}, status)
 
 
 async def _not_valid(request: Request, error: Exception) -> JSONResponse:

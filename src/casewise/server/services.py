@@ -10,6 +10,7 @@ from fastapi import Request
 
 from casewise.archive import Archive
 from casewise.server.cases import Cases
+from casewise.server.sets import Sets
 from casewise.server.settings import Settings
 from casewise.server.store import Store
 from casewise.server.worklist import Worklist
@@ -32,6 +33,10 @@ class Services:
     @cached_property
     def cases(self) -> Cases:
         return Cases(self.archive, self.store, self.settings, Worklist(self.archive, self.store))
+
+    @cached_property
+    def sets(self) -> Sets:
+        return Sets(self.store, self.cases, self.jobs)
 
 
 def services(request: Request) -> Services:

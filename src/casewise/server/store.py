@@ -152,8 +152,9 @@ sets = sa.Table(
     sa.Column("created", sa.Float, nullable=False),
 )
 
-# state: waiting, open, accepted, skipped, excluded. doubt: 0 certain … 1,
-# how far the accepted mask is from what the others predict.
+# state: waiting, open, accepted, skipped, excluded. user, taken: whose an open image is, and since when; of a waiting one, for
+# whom it is being prepared. doubt: 0 certain … 1, how far the accepted mask is from what the others predict. uncertainty: of an
+# image that waits, 0 … 1, how far the accepted masks disagree about it; measured: how many of them there were then.
 set_images = sa.Table(
     "server_set_images",
     metadata,
@@ -166,6 +167,8 @@ set_images = sa.Table(
     sa.Column("strokes", sa.Integer),
     sa.Column("seconds", sa.Float),
     sa.Column("doubt", sa.Float),
+    sa.Column("uncertainty", sa.Float),
+    sa.Column("measured", sa.Integer),
     sa.Column("reason", sa.String, nullable=False, default=""),
     sa.Column("ended", sa.Float),
 )

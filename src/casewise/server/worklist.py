@@ -85,6 +85,13 @@ class Worklist:
             by_key = {row.key: row for row in _rows(connection, found)}
         return [by_key[key] for key in keys if key in by_key]
 
+    def keys(self, filters: Filters) -> list[str]:
+        """Of all cases that the filters leave, in the order in which they came."""
+        readings_of.follow(self._store, self._engine)
+        query = _joined(sa.select(images.c.key)).where(*_conditions(filters)).order_by(images.c.id)
+        with self._engine.connect() as connection:
+            return [str(key) for key in connection.scalars(query)]
+
     def same_subject(self, key: str, limit: int) -> list[str]:
         """Keys of other images of the same person (of the same site), newest first."""
         mine = images.alias("mine")

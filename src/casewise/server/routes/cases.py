@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, HTTPException, Query
+from fastapi import APIRouter, Depends, Query
 
 from casewise.server.access import Annotator, Reader
 from casewise.server.schemas.cases import Assignment, CaseDetail, CaseLine, CasePage, ReadingState
 from casewise.server.services import Services, services
-from casewise.server.worklist import Filters, Row
+from casewise.server.worklist import Filters
 
 router = APIRouter(tags=["cases"])
 Shared = Annotated[Services, Depends(services)]
@@ -41,24 +41,16 @@ def list_cases(
 @router.get("/cases/{key}")
 def read_case(key: str, person: Reader, shared: Shared) -> CaseDetail:
     """One case, with what is needed to display its image."""
-    row = case_row(shared, key)
+    row = shared.cases.row(key)
     return shared.cases.detail(row, shared.archive.case(key).image)
 
 
 @router.put("/cases/{key}/assignment")
 def assign(key: str, order: Assignment, person: Annotator, shared: Shared) -> CaseLine:
     """Give a case to a person, take it back, or mark it as read (by oneself where no person is named)."""
-    case_row(shared, key)
+    shared.cases.row(key)
     user = order.user or (person.name if order.state == "done" else None)
     if user is not None:
         shared.cases.check_person(user, person.name)
     shared.cases.assign(key, user, order.state)
-    return shared.cases.line(case_row(shared, key))
-
-
-def case_row(shared: Services, key: str) -> Row:
-    """The case of a key; 404 for one that the archive does not have."""
-    try:
-        return shared.cases.row(key)
-    except LookupError as error:
-        raise HTTPException(404, str(error.args[0])) from error
+    return shared.cases.line(shared.cases.row(key))

@@ -1,0 +1,202 @@
+"""Sets over HTTP: who gets which image, by which strategy, and what is kept of the work."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+import pytest
+import sqlalchemy as sa
+
+from casewise.archive import Archive
+from casewise.image import Image
+from casewise.server.app import create_app
+from casewise.server.sets import LEASE
+from casewise.server.store import Store, set_images
+from casewise.server.vectors import encoder
+
+
+def _make(client, **order):
+    answer = client.post("/api/v1/sets", json={"name": "discs", "structure": "disc", "strategy": "first", **order})
+    assert answer.status_code == 201, answer.text
+    return answer.json()
+
+
+def _next(client, number):
+    answer = client.post(f"/api/v1/sets/{number}/next")
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def _annotated(archive, key):
+    """As the accepting of a session leaves it: the mask is in the archive."""
+    image = archive.case(key).image
+    archive.add(image, {"disc": np.asarray(image.array[0] > np.median(image.array))}, origin={"how": "interactive"})
+
+
+def test_new_set_counts_masks_that_are_there(caller, keys):
+    made = _make(caller(), category="film")
+    assert made["counts"] == {"accepted": 2, "waiting": 1}
+    assert made["strokes"] == [] and made["next"]["key"] == keys[2]
+    assert [one["key"] for one in made["images"]] == keys[:3]
+    assert [line["name"] for line in caller("reader").get("/api/v1/sets").json()] == ["discs"]
+
+
+def test_what_no_set_can_be(caller, keys):
+    client = caller()
+    assert client.post("/api/v1/sets", json={"name": "x", "structure": "disc", "cases": ["nothing"]}).status_code == 400
+    assert client.post("/api/v1/sets", json={"name": "x", "structure": "disc", "site": "nowhere"}).status_code == 400
+    _make(client)
+    assert client.post("/api/v1/sets", json={"name": "discs", "structure": "disc"}).status_code == 409
+    for call in ("get", "patch"):
+        assert client.request(call.upper(), "/api/v1/sets/77", json={} if call == "patch" else None).status_code == 404
+    assert client.post("/api/v1/sets/77/next").status_code == 404
+    assert client.get("/api/v1/sets/99999999999999999999").status_code == 422
+    assert client.put("/api/v1/sets/1/images/nothing", json={"state": "skipped"}).status_code == 404
+    assert caller("reader").post("/api/v1/sets", json={"name": "y", "structure": "disc"}).status_code == 403
+
+
+def test_two_people_never_get_the_same_image(caller, app, keys):
+    ann, ben = caller(name="ann"), caller(name="ben")
+    number = _make(ann)["id"]
+    first, other = _next(ann, number), _next(ben, number)
+    assert first["key"] == keys[2]
+    assert _next(ann, number)["key"] == first["key"], "what is open is given again"
+    assert other["key"] not in {first["key"], None}
+    app.state.services.sets.accepted(first["key"], "disc", "ann", strokes=3, seconds=20.5, set_id=number)
+    assert _next(ann, number)["key"] not in {first["key"], other["key"]}
+    assert _next(caller(name="cleo"), number) is None, "the last one is kept for those who work"
+
+
+def test_image_is_given_to_another_once_its_person_has_gone(caller, store, keys):
+    number = _make(caller())["id"]
+    assert _next(caller(name="ann"), number)["key"] == keys[2]
+    with store.write() as connection:
+        connection.execute(sa.update(set_images).values(taken=set_images.c.taken - LEASE - 1))
+    assert _next(caller(name="ben"), number)["key"] == keys[2]
+
+
+def test_effort_is_kept_in_the_order_of_acceptance(caller, app, archive, keys):
+    client = caller()
+    number = _make(client)["id"]
+    sets = app.state.services.sets
+    for strokes, seconds in ((5, 60.0), (2, 21.5)):
+        key = _next(client, number)["key"]
+        _annotated(archive, key)
+        sets.accepted(key, "disc", "ann", strokes=strokes, seconds=seconds, set_id=number)
+    detail = client.get(f"/api/v1/sets/{number}").json()
+    assert detail["strokes"] == [5, 2] and detail["seconds"] == [60.0, 21.5]
+    assert detail["counts"] == {"accepted": 4, "waiting": 1}
+    jobs = {job.kind for job in app.state.services.jobs.list()}
+    assert jobs == {"score", "prepare"}
+
+
+def test_skip_exclude_and_put_back(caller, keys):
+    client = caller()
+    number = _make(client)["id"]
+    assert _next(client, number)["key"] == keys[2]
+    skipped = client.put(f"/api/v1/sets/{number}/images/{keys[2]}", json={"state": "skipped"}).json()
+    assert skipped["counts"] == {"accepted": 2, "skipped": 1, "waiting": 2}
+    assert _next(client, number)["key"] == keys[3]
+    client.put(f"/api/v1/sets/{number}/images/{keys[2]}", json={"state": "waiting"})
+    client.put(f"/api/v1/sets/{number}/images/{keys[3]}", json={"state": "excluded"})
+    client.put(f"/api/v1/sets/{number}/images/{keys[4]}", json={"state": "excluded"})
+    assert _next(client, number)["key"] == keys[2]
+    assert client.put(f"/api/v1/sets/{number}/images/{keys[2]}", json={"state": "accepted"}).status_code == 422
+
+
+def test_most_doubtful_masks_come_first(caller, store, keys):
+    number = _make(caller())["id"]
+    with store.write() as connection:
+        for key, doubt in ((keys[0], 0.1), (keys[1], 0.6)):
+            connection.execute(sa.update(set_images).where(set_images.c.image_key == key).values(doubt=doubt))
+    assert [one["key"] for one in caller().get(f"/api/v1/sets/{number}").json()["images"]] == [keys[1], keys[0], *keys[2:]]
+
+
+def test_rename_and_other_strategy(caller, keys):
+    client = caller()
+    number = _make(client)["id"]
+    _make(client, name="others")
+    changed = client.patch(f"/api/v1/sets/{number}", json={"strategy": "random", "name": "new"}).json()
+    assert (changed["strategy"], changed["name"]) == ("random", "new")
+    assert client.patch(f"/api/v1/sets/{number}", json={"name": "others"}).status_code == 409
+    assert client.patch(f"/api/v1/sets/{number}", json={"strategy": "best"}).status_code == 422
+
+
+def test_random_is_the_same_each_time(caller, keys):
+    first = _make(caller(), strategy="random")["next"]["key"]
+    assert {caller(name=str(n)).get("/api/v1/sets/1").json()["next"]["key"] for n in range(3)} == {first}
+
+
+def test_uncertainty_takes_the_most_uncertain(caller, store, keys):
+    client = caller()
+    number = _make(client, strategy="uncertainty")["id"]
+    fallen_back = _next(client, number)
+    assert "random" in fallen_back["reason"] and fallen_back["job"] is not None
+    client.put(f"/api/v1/sets/{number}/images/{fallen_back['key']}", json={"state": "waiting"})
+    with store.write() as connection:
+        connection.execute(sa.update(set_images).values(user=None, taken=None))
+        for key, value in ((keys[2], 0.2), (keys[4], 0.7)):
+            connection.execute(sa.update(set_images).where(set_images.c.image_key == key).values(uncertainty=value))
+    found = _next(client, number)
+    assert found["key"] == keys[4] and "0.70" in found["reason"]
+
+
+def test_unlike_without_vectors_says_so_and_has_them_made(caller, app, keys):
+    found = _next(caller(), _make(caller(), strategy="unlike")["id"])
+    assert "no vectors" in found["reason"]
+    assert app.state.services.jobs.get(found["job"]).kind == "embed"
+
+
+@pytest.fixture
+def kinds(tmp_path):
+    """An archive of five categories, one of them common and four rare, with vectors; all of it synthetic pictures."""
+    with Archive.open(tmp_path / "kinds", create=True) as archive:
+        for kind, count in enumerate((24, 3, 3, 3, 3)):
+            for number in range(count):
+                archive.add(Image(_pattern(kind, number)[None]), category=str(kind))
+        archive.embed(encoder("cpu"))
+        yield archive
+
+
+def _pattern(kind, number):
+    """(64, 64) uint8: discs, stripes across, stripes down, a checkerboard or a ramp, each a little different."""
+    rng = np.random.default_rng(100 * kind + number)
+    rows, columns = np.mgrid[:64, :64] + rng.uniform(-3, 3, (2, 1, 1))
+    values = [
+        np.hypot(rows - 32, columns - 32) < rng.uniform(14, 18),
+        np.sin(rows * 0.5) > 0,
+        np.sin(columns * 0.5) > 0,
+        (np.sin(rows * 0.3) > 0) ^ (np.sin(columns * 0.3) > 0),
+        (rows + columns) / 128,
+    ][kind]
+    return np.clip(40 + 170 * values + rng.normal(0, 10, (64, 64)), 0, 255).astype(np.uint8)
+
+
+def _steps_to_all_categories(archive, store, strategy):
+    """How many images a simulated annotator accepts until one of each category is among them."""
+    sets = create_app(archive, store).state.services.sets
+    categories = {record.key: record.category for record in archive.images()}
+    structure = f"{strategy}-{hashlib.blake2b(str(len(sets.lines())).encode(), digest_size=3).hexdigest()}"
+    order = {"name": structure, "structure": structure, "strategy": strategy}
+    from casewise.server.schemas.sets import SetOrder
+
+    number = sets.create(SetOrder(**order), "ann")
+    seen = set()
+    for step in range(1, len(categories) + 1):
+        key = sets.next(number, "ann").key
+        seen.add(categories[key])
+        if len(seen) == len(set(categories.values())):
+            return step
+        archive.add(archive.case(key).image, {structure: np.eye(64, dtype=bool)})
+        sets.accepted(key, structure, "ann", strokes=1, seconds=1.0, set_id=number)
+    raise AssertionError
+
+
+def test_unlike_covers_the_categories_faster_than_random(kinds):
+    store = Store.open(kinds.folder)
+    unlike = _steps_to_all_categories(kinds, store, "unlike")
+    random = [_steps_to_all_categories(kinds, store, "random") for _ in range(5)]
+    store.close()
+    assert unlike <= 7
+    assert unlike < np.mean(random), random
