@@ -1,0 +1,42 @@
+// Where each model stands in the graph of who was made from whom: a column a generation, children beside their parent.
+
+import type { ModelLine } from "../types-results.ts";
+
+export interface Place {
+  model: ModelLine;
+  column: number;
+  row: number;
+}
+
+export interface Lineage {
+  places: Place[];
+  edges: [parent: Place, child: Place][];
+  columns: number;
+  rows: number;
+}
+
+/** Of the models that have a parent or a child here; a model alone says nothing in a graph. */
+export function lineage(models: readonly ModelLine[]): Lineage {
+  const byKey = new Map(models.map((model) => [model.key, model]));
+  const children = new Map<string, ModelLine[]>();
+  for (const model of models) {
+    if (model.parent === null || !byKey.has(model.parent)) continue;
+    children.set(model.parent, [...(children.get(model.parent) ?? []), model]);
+  }
+  const roots = models.filter((model) => children.has(model.key) && (model.parent === null || !byKey.has(model.parent)));
+  const places: Place[] = [];
+  const edges: [Place, Place][] = [];
+  const seen = new Set<string>();
+  let rows = 0;
+  const set = (model: ModelLine, column: number): Place => {
+    seen.add(model.key);
+    const below = (children.get(model.key) ?? []).filter((child) => !seen.has(child.key)).map((child) => set(child, column + 1));
+    const place = { model, column, row: below[0]?.row ?? rows };
+    if (below.length === 0) rows += 1;
+    places.push(place);
+    for (const child of below) edges.push([place, child]);
+    return place;
+  };
+  for (const root of roots) set(root, 0);
+  return { places, edges, columns: 1 + Math.max(0, ...places.map((place) => place.column)), rows };
+}
