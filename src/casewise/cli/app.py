@@ -31,6 +31,7 @@ from casewise.cli import (
     similar,
     subsets,
     train,
+    users,
 )
 from casewise.cli.common import DONE, INTERRUPTED, UNUSABLE, StoppedError, forget_stdout, page, say
 from casewise.cli.options import flag
@@ -77,6 +78,8 @@ _COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "regions": regions.regions,
     "segments": segments.segments,
     "segment": segment.segment,
+    "users": users.users,
+    "audit": users.audit,
     "models": models.models,
     "applications": applications.applications,
 }

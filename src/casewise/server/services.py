@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from fastapi import Request
+from fastapi import Depends, Request
 
 from casewise.archive import Archive
 from casewise.server.cases import Cases
@@ -43,3 +43,6 @@ def services(request: Request) -> Services:
     """A dependency: what the server's calls share."""
     found: Services = request.app.state.services
     return found
+
+
+Shared = Annotated[Services, Depends(services)]
