@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,6 +13,7 @@ from casewise.archive import Archive
 from casewise.server import pages
 from casewise.server.access import Reader
 from casewise.server.compat import monailabel, nninteractive
+from casewise.server.images import ImageCache
 from casewise.server.jobs import Jobs
 from casewise.server.problems import explain_problems
 from casewise.server.routes import admin, auth, cases, health, images, jobs, login, models, results, sessions, sets
@@ -29,11 +31,14 @@ _PROBLEMS: dict[int | str, dict[str, object]] = {"4XX": {"model": Problem, "desc
 def create_app(archive: Archive, store: Store, settings: Settings | None = None) -> FastAPI:
     """The application that serves ``archive``; it opens and closes neither the archive nor the store."""
     settings = settings or Settings()
-    shared = Services(archive, store, settings, Jobs(store), Sessions(archive, store, settings))
+    held, queue = ImageCache(archive, settings.image_bytes), Jobs(store)
+    shared = Services(archive, store, settings, held, queue, Sessions(archive, store, settings, held, queue))
+    shared.sessions.on_accept = shared.sets.accepted
     # The documentation pages that come with FastAPI load scripts from elsewhere; the document is for whoever has signed in.
     app = FastAPI(title="casewise", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan, responses=_PROBLEMS)
     app.state.services = shared
     explain_problems(app)
+    sessions.add_handlers(app)
     for subject in _SUBJECTS:
         app.include_router(subject.router, prefix="/api/v1")
     app.add_api_route("/openapi.json", _description, include_in_schema=False)
@@ -48,7 +53,10 @@ def create_app(archive: Archive, store: Store, settings: Settings | None = None)
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    kept: Sessions = app.state.services.sessions
+    threading.Thread(target=kept.warm, name="warm", daemon=True).start()
     yield
+    kept.close_all()
 
 
 def _description(request: Request, person: Reader) -> JSONResponse:

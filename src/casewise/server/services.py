@@ -16,6 +16,7 @@ from casewise.server.store import Store
 from casewise.server.worklist import Worklist
 
 if TYPE_CHECKING:
+    from casewise.server.images import ImageCache
     from casewise.server.jobs import Jobs
     from casewise.server.sessions import Sessions
 
@@ -27,6 +28,7 @@ class Services:
     archive: Archive
     store: Store
     settings: Settings
+    images: ImageCache
     jobs: Jobs
     sessions: Sessions
 
