@@ -32,7 +32,7 @@ def planes(image: Image) -> list[Plane]:
     """The planes in which an image is displayed, the one of the finest voxels first.
 
     A picture has one, ``image``; a loop one, ``frame``. A volume has axial, coronal and sagittal ones, each of the two voxel axes
-    that are nearest to them; one that does not say how it lies has ``slice``, ``row`` and ``column``, without letters.
+    that are nearest to them; one that does not say how it lies has ``slice``, ``column`` and ``row``, without letters.
     """
     if image.spatial_dims == 2:
         return [_flat(image, "image", None, None)]
