@@ -41,8 +41,6 @@ HELP = [
     ["route"],
     ["analyze"],
     ["segment"],
-    ["users"],
-    ["audit"],
 ]
 
 

@@ -42,7 +42,9 @@ def imported_by(*arguments: str) -> set[str]:
     return {match[1] for match in re.finditer(r"^import time:.*\| +([A-Za-z_]\w*)[\w.]*$", done.stderr, re.MULTILINE)}
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([command, "--help"] for command in (*COMMANDS, "train"))])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], *([command, "--help"] for command in (*COMMANDS, "train", "serve", "work"))]
+)
 def test_help_needs_no_heavy_library(arguments: list[str]) -> None:
     modules = imported_by("-m", "casewise", *arguments)
     assert "typer" in modules

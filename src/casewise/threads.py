@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+# In the environment of a process that is started, one thread of arithmetic for as long as it lives.
+ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+
 
 @contextmanager
 def one_thread() -> Iterator[None]:

@@ -43,10 +43,12 @@ def test_the_help_lists_the_commands_in_the_order_of_use_and_the_exit_codes(call
         "regions",
         "segments",
         "segment",
+        "serve",
+        "work",
         "models",
         "applications",
     )
-    assert set(COMMANDS) | {"train"} == set(order)
+    assert set(COMMANDS) | {"train", "serve", "work"} == set(order)
     places = [listed.index(f"│ {name} ") for name in order]
     assert places == sorted(places)
     assert "Exit codes" in out

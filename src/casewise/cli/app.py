@@ -28,10 +28,11 @@ from casewise.cli import (
     route,
     segment,
     segments,
+    serve,
     similar,
     subsets,
     train,
-    users,
+    work,
 )
 from casewise.cli.common import DONE, INTERRUPTED, UNUSABLE, StoppedError, forget_stdout, page, say
 from casewise.cli.options import flag
@@ -50,6 +51,7 @@ found, which model answered, and why that one.
   casewise train segmenter my-archive --structure heart --output heart-model
   casewise similar my-archive new.nii.gz --sheet similar.png
   casewise analyze new.nii.gz --model heart-model --archive my-archive
+  casewise serve my-archive --open
 
 Each command explains itself, with examples: [bold]casewise import --help[/bold]. An IMAGE is a file (DICOM, NIfTI, NRRD, MHA,
 PNG, JPEG, TIFF, HDF5), or a folder that holds a DICOM series. With [bold]--json[/bold] every command prints one JSON document
@@ -78,8 +80,8 @@ _COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "regions": regions.regions,
     "segments": segments.segments,
     "segment": segment.segment,
-    "users": users.users,
-    "audit": users.audit,
+    "serve": serve.serve,
+    "work": work.work,
     "models": models.models,
     "applications": applications.applications,
 }

@@ -36,7 +36,7 @@ class Job:
 
     state : waiting, running, done, failed (an error that its user can mend), dead (its workers died, or met an unexpected error,
     three times) or stopped. tries : how often it was claimed. worker : who has it, or had it last. stop : it is to be stopped.
-    created, changed, ended, run_after, lease_until : seconds since 1970 by the database's clock.
+    created, started (its last try), changed, ended, run_after, lease_until : seconds since 1970 by the database's clock.
     """
 
     id: int
@@ -57,6 +57,7 @@ class Job:
     stop: bool
     created_by: str | None
     created: float
+    started: float | None
     changed: float
     ended: float | None
 
@@ -133,6 +134,23 @@ class Jobs:
             rows = connection.execute(sa.select(table.c.state, sa.func.count()).group_by(table.c.state)).all()
         return {str(state): int(number) for state, number in rows}
 
+    def waited(self) -> float:
+        """Seconds since the oldest job that is due could have begun; 0 where none waits."""
+        with self.store.read() as connection:
+            now = self._now(connection)
+            due = sa.func.min(sa.case((table.c.run_after > table.c.created, table.c.run_after), else_=table.c.created))
+            since = connection.scalar(sa.select(due).where(table.c.state == "waiting", table.c.run_after <= now))
+        return 0.0 if since is None else max(0.0, now - float(since))
+
+    def by_kind(self) -> Sequence[tuple[str, int, float, int]]:
+        """(kind, how many are done, the seconds that these took, how many failed or are dead)."""
+        done = table.c.state == "done"
+        spent = sa.func.coalesce(sa.func.sum(sa.case((done, table.c.ended - table.c.started))), 0.0)
+        failed = sa.func.count(sa.case((table.c.state.in_(("failed", "dead")), 1)))
+        query = sa.select(table.c.kind, sa.func.count(sa.case((done, 1))), spent, failed).group_by(table.c.kind)
+        with self.store.read() as connection:
+            return [(str(kind), int(n), float(seconds), int(bad)) for kind, n, seconds, bad in connection.execute(query)]
+
     def stop(self, number: int) -> Job | None:
         """Stop a job: one that waits at once, one that runs at its worker's next step; others stay. None where there is none."""
         with self.store.write() as connection:
@@ -177,7 +195,7 @@ class Jobs:
                 elif row.tries >= TRIES:
                     self._end(connection, row.id, "dead", now, error=row.error or _DIED.format(row.tries))
                 else:
-                    taken = {"tries": row.tries + 1, "lease_until": now + self.lease, "worker": worker}
+                    taken = {"tries": row.tries + 1, "lease_until": now + self.lease, "worker": worker, "started": now}
                     self._set(connection, row.id, state="running", changed=now, **taken)
                     return self._read(connection, row.id)
         return None

@@ -53,6 +53,7 @@ jobs = sa.Table(
     sa.Column("stop", sa.Boolean, nullable=False, default=False),
     sa.Column("created_by", sa.String),
     sa.Column("created", sa.Float, nullable=False),
+    sa.Column("started", sa.Float),
     sa.Column("changed", sa.Float, nullable=False, index=True),
     sa.Column("ended", sa.Float),
 )
@@ -254,7 +255,6 @@ class Store:
             version = connection.scalar(sa.select(meta.c.value).where(meta.c.name == "schema"))
             if version is None:
                 connection.execute(sa.insert(meta).values(name="schema", value=str(SCHEMA_VERSION)))
-                connection.execute(sa.insert(meta).values(name="audit_head", value=""))  # see audit.py
             elif int(version) > SCHEMA_VERSION:
                 msg = f"The server's store is of version {version}, and this casewise reads {SCHEMA_VERSION}; update casewise."
                 raise ArchiveError(msg)

@@ -137,15 +137,17 @@ class Worker:
 
     def _beat(self) -> None:
         """Keep the lease while a job runs, and end the process where a job that is to end does not."""
-        heard = overdue = time.monotonic()
+        heard, ending = time.monotonic(), None  # when it was last heard from; since when a job is to end
         while not self._ended.wait(self.jobs.lease / 6):
             work, now = self._work, time.monotonic()
             if now - heard >= self.jobs.lease / 3:
                 heard = now
                 self._report(work)
             if work is None or not work.to_end:
-                overdue = now + self.grace
-            elif now >= overdue:
+                ending = None
+            elif ending is None:
+                ending = now
+            elif now - ending >= self.grace and work is self._work:
                 _log.warning("job %d does not stop; its worker ends.", work.job.id)
                 self._stopped(work)
                 os._exit(1)
@@ -166,6 +168,7 @@ def work(
     follow_parent: bool = False,
     kinds: Mapping[str, Kind] = KINDS,
     lease: float = LEASE_SECONDS,
+    grace: float = _GRACE_SECONDS,
 ) -> dict[str, int]:
     """Do the jobs of the archive in ``folder`` until SIGTERM or Ctrl-C, in this process, which is made to stand back for others.
 
@@ -176,7 +179,7 @@ def work(
     store = Store.open(folder)
     try:
         with Archive.open(folder) as archive:
-            worker = Worker(archive, store, Settings.load(folder), kinds=kinds, lease=lease)
+            worker = Worker(archive, store, Settings.load(folder), kinds=kinds, lease=lease, grace=grace)
             for number in (signal.SIGTERM, signal.SIGINT):
                 signal.signal(number, lambda *_: worker.leave())
             if follow_parent:
@@ -188,7 +191,8 @@ def work(
 
 def _follow(worker: Worker) -> None:
     """The parent holds the other end of standard input, and never writes."""
-    sys.stdin.buffer.read()
+    while os.read(0, 1):
+        pass
     worker.leave()
 
 

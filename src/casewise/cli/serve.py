@@ -1,0 +1,76 @@
+"""``casewise serve``: the page, the sessions and the jobs of an archive."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+from casewise.cli.common import say
+from casewise.cli.options import ArchiveArgument, JsonOption, flag, option
+from casewise.errors import UsageError
+
+
+def serve(
+    archive: ArchiveArgument,
+    host: Annotated[str, option("--host", metavar="ADDRESS", help="Where to listen.", default=True)] = "127.0.0.1",
+    port: Annotated[
+        int, option("--port", metavar="N", help="Which port; 0 takes a free one.", default=True, min=0, max=65535)
+    ] = 8080,
+    workers: Annotated[
+        int, option("--workers", metavar="N", help="How many processes do the jobs.", default=True, min=0, max=64)
+    ] = 1,
+    proxy: Annotated[
+        str | None, option("--behind-proxy", metavar="ADDRESS", help="The IP address of a proxy in front that has TLS.")
+    ] = None,
+    certificate: Annotated[Path | None, option("--tls-certificate", metavar="PEM", help="The certificate, with its chain.")] = None,
+    key: Annotated[Path | None, option("--tls-key", metavar="PEM", help="The certificate's key.")] = None,
+    browser: Annotated[bool, flag("--open", "Open the page in the browser.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Serve an archive: the worklist, drawing and results in a browser, and the desktop clients that people already use.
+
+    It prints the page's address, and a link that signs in whoever opens it first. It answers this machine alone; another address
+    is refused until the archive has users, and until the connection is encrypted: by --tls-certificate and --tls-key, or by a
+    proxy that --behind-proxy names. Analyses and trainings are done by worker processes, which a server starts and ends; more of
+    them, also on other machines, are `casewise work ARCHIVE`. Ctrl-C ends it, and nothing that was drawn or done is lost.
+
+    [bold]Examples[/bold]
+
+      casewise serve my-archive --open
+      casewise serve my-archive --port 9000 --workers 2
+
+    Read on in docs/how-to/serve.md.
+    """
+    check_installed("serve")
+    from casewise.server.run import Address, serve
+
+    def ready(url: str, link: str | None) -> None:
+        if as_json:
+            from casewise.json_safe import dumps
+
+            lines = [dumps({"url": url, "link": link})]
+        else:
+            lines = [f"{archive} is at {url}"]
+            lines += [f"Open this link once, within 10 minutes, to sign in: {link}"] if link else []
+            lines += ["Ctrl-C ends it."]
+        sys.stdout.writelines(f"{line}\n" for line in lines)
+        sys.stdout.flush()
+        if browser:
+            import webbrowser
+
+            webbrowser.open(link or url)
+
+    serve(Path(archive), Address(host, port, proxy, certificate, key), workers=workers, ready=ready)
+    say("Stopped. Sessions go on where they were when it is started again; jobs that had not ended wait for a worker.")
+
+
+def check_installed(command: str) -> None:
+    """Raises UsageError where the extra packages of the server are missing."""
+    missing = [
+        name for name in ("fastapi", "uvicorn", "multipart", "argon2", "authlib", "prometheus_client") if not find_spec(name)
+    ]
+    if missing:
+        msg = f"`casewise {command}` needs more packages ({', '.join(missing)}): run `pip install 'casewise[server]'`."
+        raise UsageError(msg)

@@ -1,0 +1,88 @@
+"""The workers that a server starts: started again when they die, and ended with it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from casewise.threads import ONE_THREAD
+
+_LOOK_SECONDS = 0.5
+_PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0)  # before a worker that died is started again, longer each time in a row
+_HEALTHY_SECONDS = 60.0  # a worker that lived so long did not die of its start
+_log = logging.getLogger("casewise.serve")
+
+
+@dataclass
+class _Child:
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    deaths: int = 0
+    start_at: float = field(default_factory=time.monotonic)
+
+
+class Children:
+    """``count`` worker processes for the archive in ``folder``.
+
+    command : what a worker is started with; it ends once its standard input does, which is when this process lets it go or dies.
+    """
+
+    def __init__(self, folder: Path, count: int, command: Sequence[str] = ()) -> None:
+        self._command = list(command) or [sys.executable, "-m", "casewise.server.worker", str(folder)]
+        self._children = [_Child() for _ in range(count)]
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="workers", daemon=True)
+
+    def start(self) -> None:
+        if self._children:
+            self._thread.start()
+
+    def stop(self, seconds: float = 40.0) -> None:
+        """Let each finish the unit of work at hand; those that do not within ``seconds`` are killed (their jobs are not lost)."""
+        self._ending.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+        running = [child.process for child in self._children if child.process is not None]
+        for process in running:
+            _close(process)
+        until = time.monotonic() + seconds
+        for process in running:
+            try:
+                process.wait(max(0.0, until - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def _watch(self) -> None:
+        while not self._ending.is_set():
+            for child in self._children:
+                self._look_after(child)
+            self._ending.wait(_LOOK_SECONDS)
+
+    def _look_after(self, child: _Child) -> None:
+        now = time.monotonic()
+        if child.process is not None and child.process.poll() is not None:
+            child.deaths = 1 if now - child.started > _HEALTHY_SECONDS else child.deaths + 1
+            pause = _PAUSES[min(child.deaths, len(_PAUSES)) - 1]
+            _log.warning("A worker ended (%d) and is started again in %.0f s.", child.process.returncode, pause)
+            _close(child.process)
+            child.process, child.start_at = None, now + pause
+        if child.process is None and now >= child.start_at:
+            # In a session of its own: Ctrl-C in the terminal reaches the server, which lets its workers finish.
+            child.process = subprocess.Popen(  # noqa: S603 this interpreter, with casewise's own module
+                self._command, stdin=subprocess.PIPE, env=os.environ | ONE_THREAD, start_new_session=True
+            )
+            child.started = now
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    """End the worker's standard input, which tells it to end."""
+    if process.stdin is not None:
+        process.stdin.close()
