@@ -31,11 +31,20 @@ MANY = 50  # images from which a second process earns the seconds that it takes 
 _AHEAD = 4  # images that are read before they are asked for
 
 
+@dataclass(frozen=True)
+class ResultPlace:
+    """Where the results of one image are written, and the name by which they, and the report, call it instead of its file's."""
+
+    folder: Path
+    name: str
+
+
 @dataclass(frozen=True, eq=False)
 class LoadedImage:
     """An image, its route (None where there is no router), and how long the steps took.
 
     examination : the sequences that were brought onto the image's grid, where it is the reference of an examination.
+    results : where its results go; None for where those of the other images of the call go, under the name of its file.
     """
 
     path: Path
@@ -43,6 +52,7 @@ class LoadedImage:
     route: Route | None
     seconds: dict[str, float]
     examination: Examination | None = None
+    results: ResultPlace | None = None
 
 
 def load(

@@ -280,6 +280,14 @@ class Archive:
         with self._catalogue.read() as connection:
             return list(connection.scalars(query))
 
+    def newest_result(self, image_key: str) -> tuple[int, dict[str, Any], int] | None:
+        """(number, what was recorded, how many results of the image are older); None where there is none."""
+        mine = results.c.image_key == image_key
+        with self._catalogue.read() as connection:
+            row = connection.execute(sa.select(results).where(mine).order_by(results.c.id.desc()).limit(1)).one_or_none()
+            count = connection.scalar(sa.select(sa.func.count()).where(mine)) or 0
+        return None if row is None else (row.id, dict(row.data), int(count) - 1)
+
 
 def _readable(case: Case) -> Image | None:
     try:

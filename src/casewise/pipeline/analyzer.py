@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 from casewise.adaptation.adapter import DISPLAYED, Adapted, Adapter
@@ -30,7 +31,7 @@ from casewise.pipeline.writing import FileNames, ResultWriter, make_folder
 from casewise.prefetch import MANY, LoadedImage, prefetch
 from casewise.progress import Progress, silent
 from casewise.reporting.finding_files import masks_of
-from casewise.reporting.report import write_index
+from casewise.reporting.report import file_stem, write_index
 from casewise.result import ModelUse, Result
 
 if TYPE_CHECKING:
@@ -69,7 +70,10 @@ class Analyzer:
     notes : sentences that every report is to carry (the demo says there which pixels are simulated).
     ahead : whether a second process reads and routes the next images of a call with many; see
     :func:`casewise.prefetch.prefetch`.
+    workers : how many processes the applications have at one time; None: as many as there are cores.
     progress : reports how far the long steps of an image are, and how many images are done.
+
+    As a context manager it keeps the applications' processes from one call to the next, until the block ends.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class Analyzer:
         seed: int = 0,
         notes: Sequence[str] = (),
         ahead: bool = False,
+        workers: int | None = None,
         progress: Progress = silent,
     ) -> None:
         self.output, self.device, self.notes, self.site = output, resolve_device(device), tuple(notes), site
@@ -107,12 +112,21 @@ class Analyzer:
         if regions is not None and archive is not None:
             self._regions = RegionAdapter(regions, archive, self.plan, self.device, progress)
         self._routed = application is None
-        self._ahead = ahead
+        self._ahead, self._workers = ahead, workers
+        self._runner: Runner | None = None
         self._examples = self._example_finder(archive) if archive is not None and router is not None else None
         self._names = FileNames()
-        self._writer = ResultWriter(output, self.adapter, self._examples) if output is not None else None
         if output is not None:
             make_folder(output)
+
+    def __enter__(self) -> Analyzer:
+        self._runner = Runner(self._workers)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
 
     def one(self, path: Path | Source) -> Result:
         """Analyse one file, folder or examination. Raises CasewiseError, one sentence; nothing of this image reaches the next."""
@@ -147,13 +161,18 @@ class Analyzer:
 
         While an image is read, routed, adapted to and reported here, the applications see others in processes of their own.
         """
-        failed: deque[Failure] = deque()
         ahead = self._ahead and len(paths) >= MANY
         coming = prefetch(paths, self.router, self.device, ahead=ahead, seed=self.seed, progress=self.progress)
+        with closing(coming):
+            yield from self.loaded(coming)
+
+    def loaded(self, images: Iterable[tuple[Path | Source, LoadedImage | CasewiseError]]) -> Iterator[Result | Failure]:
+        """As :meth:`all`, of images that the caller read and routed; a failure names the first of the pair."""
+        failed: deque[Failure] = deque()
         with ExitStack() as stack:
             folder = self.output or Path(stack.enter_context(TemporaryDirectory(prefix="casewise-")))
-            runner, loaded = stack.enter_context(Runner()), stack.enter_context(closing(coming))
-            for ran in runner.run(self._jobs(loaded, failed, folder)):
+            runner = self._runner or stack.enter_context(Runner(self._workers))
+            for ran in runner.run(self._jobs(images, failed, folder)):
                 yield from _drained(failed)
                 yield self._finished(ran)
             yield from _drained(failed)
@@ -171,13 +190,16 @@ class Analyzer:
 
     def _job(self, loaded: LoadedImage, folder: Path) -> Job:
         path, image, route = loaded.path, loaded.image, loaded.route
-        clock = Clock(dict(loaded.seconds))
-        name = self._names.next(path)
-        if self._writer is not None:
-            self._writer.claim(name)
+        clock, place = Clock(dict(loaded.seconds)), loaded.results
+        name, shown = (file_stem(place.name), Path(place.name)) if place is not None else (self._names.next(path), path)
+        if place is not None:
+            make_folder(folder := place.folder)
         examination = loaded.examination
         notes = examination.notes if examination is not None else ()
-        prepared = Prepared(path, name, clock, _without_model((), route), notes=notes, route=route, examination=examination)
+        prepared = Prepared(shown, name, clock, _without_model((), route), notes=notes, route=route, examination=examination)
+        prepared = replace(prepared, folder=place.folder if place is not None else self.output)
+        if (writer := self._writer_of(prepared)) is not None:
+            writer.claim(name)
         if self.adapter is not None:
             prepared = self._predicted(self.adapter, prepared, image)
         category = route.category if route is not None else "unknown"
@@ -218,7 +240,8 @@ class Analyzer:
         with prepared.clock.step("predict"):
             prediction = adapted.predict(image, self.device)
         masks = prediction.masks()
-        files = self._writer.write_masks(masks, image, prepared.name) if self._writer is not None else {}
+        writer = self._writer_of(prepared)
+        files = writer.write_masks(masks, image, prepared.name) if writer is not None else {}
         return replace(
             prepared,
             use=adapted.use,
@@ -241,7 +264,8 @@ class Analyzer:
             raise TypeError(type(prepared))
         try:
             result = self._result(prepared, ran)
-            return self._writer.write(result, prepared, ran) if self._writer is not None else result.in_memory()
+            writer = self._writer_of(prepared)
+            return writer.write(result, prepared, ran) if writer is not None else result.in_memory()
         except CasewiseError as error:
             return Failure(str(prepared.path), str(error))
 
@@ -270,6 +294,9 @@ class Analyzer:
         """What the applications that were given the image look for, the model's own answer first."""
         own: dict[str, tuple[str, ...] | None] = {} if self.adapter is None else {ORGANS: detected_by(self.adapter.model)}
         return own | {application.name: application.detects for application in applications}
+
+    def _writer_of(self, prepared: Prepared) -> ResultWriter | None:
+        return None if prepared.folder is None else ResultWriter(prepared.folder, self.adapter, self._examples)
 
     def _example_finder(self, archive: Archive) -> Examples:
         """Compares by the model's own vectors, as the search for similar cases does; without a model by the shipped encoder's."""

@@ -100,11 +100,13 @@ def open_analyzer(
     output: StrPath | None = None,
     device: str = "auto",
     seed: int = 0,
+    workers: int | None = None,
     progress: Progress = silent,
     notify: Callable[[str], None] = lambda sentence: None,
 ) -> Iterator[Analyzer]:
     """An :class:`Analyzer` for many images, by the options of :func:`analyze`; an archive that it opens is closed at the end.
 
+    workers : how many processes the applications have at one time; None: as many as there are cores.
     notify : called with a sentence that says which of several models was taken.
     """
     with ExitStack() as stack:
@@ -139,6 +141,7 @@ def open_analyzer(
             device=device,
             seed=seed,
             ahead=network is None,
+            workers=workers,
             progress=progress,
         )
 

@@ -35,7 +35,8 @@ class Clock:
 class Prepared:
     """An image's route, and what the model says of it.
 
-    name : the stem of its results' files. use : which model answered. label_map : the model's masks. similar : the cases most
+    path : its file, or what it is called instead. name : the stem of its results' files. folder : where these are written; None for
+    the analyzer's. use : which model answered. label_map : the model's masks. similar : the cases most
     like the image. examples : the archive's cases of its category. notes : sentences for the report.
     """
 
@@ -50,3 +51,4 @@ class Prepared:
     route: Route | None = None
     examples: tuple[SimilarCase, ...] = ()
     examination: Examination | None = None
+    folder: Path | None = None

@@ -11,14 +11,17 @@ import sqlalchemy as sa
 
 from casewise.archive import Archive
 from casewise.archive.facts import content_of
+from casewise.archive.storage import located
 from casewise.errors import UsageError
 from casewise.image import Image
 from casewise.json_safe import plain
 from casewise.names import legible
+from casewise.server.geometry import planes, window
 from casewise.server.problems import NotThereError
 from casewise.server.schemas.cases import CaseDetail, CaseLine, CasePage, FindingLine, Label
 from casewise.server.settings import Settings
 from casewise.server.store import Store, assignments, users
+from casewise.server.voxels import dtype_sent
 from casewise.server.worklist import Filters, Row, Worklist
 from casewise.wording import base_name
 
@@ -69,6 +72,10 @@ class Cases:
         return CaseDetail(
             **self._line(row),
             channels=list(header.sequences) or [f"channel {number + 1}" for number in range(image.channels)][: image.channels],
+            dtype=dtype_sent(image.array.dtype),
+            window=window(image),
+            planes=planes(image),
+            bytes=int(image.array.nbytes),
             unit=header.unit,
             spacing_known=header.spacing_known,
             orientation_known=header.orientation_known,
@@ -78,7 +85,6 @@ class Cases:
             facts=_facts(row, image),
             notes=[legible(note) for note in header.notes],
             same_subject=self.worklist.same_subject(row.key, _SAME_SUBJECT),
-            **_displayed(image),
         )
 
     def labels(self, key: str) -> list[Label]:
@@ -100,6 +106,14 @@ class Cases:
             known = connection.scalar(sa.select(users.c.name).where(users.c.name == name, users.c.disabled.is_(False)))
         if known is None and name != asking:
             raise UsageError(f"There is no person called {name[:40]!r} here; assign the case to one of the server's users.")
+
+    def without_places(self, sentence: str, row: Row | None) -> str:
+        """An error's sentence with the image's displayed name in place of its file's, whose folders and name may name a patient."""
+        if row is None:
+            return sentence
+        for place in (str(located(self.archive.folder, row.path)), row.path, row.name, base_name(row.name)):
+            sentence = sentence.replace(place, self.name(row))
+        return sentence
 
     def _line(self, row: Row) -> dict[str, Any]:
         study_date = row.content.get("study_date")
@@ -126,10 +140,3 @@ def _facts(row: Row, image: Image) -> dict[str, object]:
     hidden = ("notes", "source", "frame_times")
     found = plain({name: value for name, value in about.items() if name not in hidden})
     return found if isinstance(found, dict) else {}
-
-
-def _displayed(image: Image) -> dict[str, Any]:
-    values = image.array
-    low, high = float(values.min()), float(values.max())
-    window = image.header.window or ((low + high) / 2, max(high - low, 1.0))
-    return {"dtype": str(values.dtype), "window": window, "planes": [], "bytes": int(values.nbytes)}

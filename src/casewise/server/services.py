@@ -10,6 +10,7 @@ from fastapi import Request
 
 from casewise.archive import Archive
 from casewise.server.cases import Cases
+from casewise.server.results import Results
 from casewise.server.sets import Sets
 from casewise.server.settings import Settings
 from casewise.server.store import Store
@@ -37,6 +38,10 @@ class Services:
     @cached_property
     def cases(self) -> Cases:
         return Cases(self.archive, self.store, self.settings, Worklist(self.archive, self.store))
+
+    @cached_property
+    def results(self) -> Results:
+        return Results(self.archive, self.store)
 
     @cached_property
     def sets(self) -> Sets:

@@ -235,12 +235,15 @@ class _NoVectors:
 
 
 def _free(person: str) -> sa.ColumnElement[bool]:
-    """Whether an image can be given to ``person``: it waits and is kept for nobody else, or whoever had it has gone."""
+    """Whether an image can be given to ``person``: it waits and is kept for nobody else, or whoever had it has gone; and nobody
+    else has a session on it.
+    """
     since = time.time() - LEASE
-    theirs = (sessions.c.image_key == set_images.c.image_key, sessions.c.user == set_images.c.user, sessions.c.seen >= since)
-    gone = sa.and_(sa.func.coalesce(set_images.c.taken, 0.0) < since, sa.not_(sa.exists().where(*theirs)))
+    others = (sessions.c.image_key == set_images.c.image_key, sessions.c.user != person, sessions.c.seen >= since)
+    idle = sa.not_(sa.exists().where(*others))
+    gone = sa.func.coalesce(set_images.c.taken, 0.0) < since
     waits = sa.and_(set_images.c.state == "waiting", sa.or_(set_images.c.user.is_(None), set_images.c.user == person, gone))
-    return sa.or_(waits, sa.and_(set_images.c.state == "open", gone))
+    return sa.and_(idle, sa.or_(waits, sa.and_(set_images.c.state == "open", gone)))
 
 
 def _row(connection: sa.Connection, number: int) -> Any:

@@ -44,6 +44,7 @@ class Row:
     id: int
     key: str
     name: str
+    path: str
     kind: str
     category: str | None
     site: str | None
@@ -129,7 +130,7 @@ _STATE = sa.case(
     (assignments.c.state == "done", "done"), (_ANNOTATED, "annotated"), (readings.c.result.is_not(None), "analysed"), else_="new"
 )
 _COLUMNS = (
-    *(images.c.id, images.c.key, images.c.name, images.c.kind, images.c.category, images.c.site, images.c.modality),
+    *(images.c.id, images.c.key, images.c.name, images.c.path, images.c.kind, images.c.category, images.c.site, images.c.modality),
     *(images.c.shape, images.c.content, readings.c.headline, readings.c.findings, readings.c.top),
     *(_STATE.label("reading"), assignments.c.user.label("assigned")),
 )
@@ -215,7 +216,7 @@ def _rows(connection: sa.Connection, found: Sequence[Any]) -> list[Row]:
         held[number].append(name)
     return [
         Row(
-            *(row.id, row.key, row.name, row.kind, row.category, row.site, row.modality, row.shape, row.content),
+            *(row.id, row.key, row.name, row.path, row.kind, row.category, row.site, row.modality, row.shape, row.content),
             *(row.headline, row.findings or [], row.reading, row.assigned, held[row.id]),
         )
         for row in found

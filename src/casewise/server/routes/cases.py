@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Query
 
+from casewise.errors import UnreadableImageError
+from casewise.image import Image
 from casewise.server.access import Annotator, Reader
+from casewise.server.problems import NotThereError
 from casewise.server.schemas.cases import Assignment, CaseDetail, CaseLine, CasePage, ReadingState
-from casewise.server.services import Services, services
-from casewise.server.worklist import Filters
+from casewise.server.services import Services, Shared
+from casewise.server.worklist import Filters, Row
 
 router = APIRouter(tags=["cases"])
-Shared = Annotated[Services, Depends(services)]
 _Text = Annotated[str | None, Query(max_length=200)]
 
 
@@ -42,7 +44,7 @@ def list_cases(
 def read_case(key: str, person: Reader, shared: Shared) -> CaseDetail:
     """One case, with what is needed to display its image."""
     row = shared.cases.row(key)
-    return shared.cases.detail(row, shared.archive.case(key).image)
+    return shared.cases.detail(row, image_of(shared, row))
 
 
 @router.put("/cases/{key}/assignment")
@@ -54,3 +56,13 @@ def assign(key: str, order: Assignment, person: Annotator, shared: Shared) -> Ca
         shared.cases.check_person(user, person.name)
     shared.cases.assign(key, user, order.state)
     return shared.cases.line(shared.cases.row(key))
+
+
+def image_of(shared: Services, row: Row) -> Image:
+    """The image of a case; 404 where its file has gone."""
+    try:
+        return shared.images.get(row.key)
+    except UnreadableImageError as error:
+        raise NotThereError(shared.cases.without_places(str(error), row)) from error
+    except OSError as error:
+        raise NotThereError("The image's file cannot be read.") from error

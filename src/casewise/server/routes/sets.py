@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Path
+from fastapi import APIRouter, Path
 
 from casewise.server.access import Annotator, Reader
 from casewise.server.schemas.sessions import NextImage
 from casewise.server.schemas.sets import SetChange, SetDetail, SetImageChange, SetLine, SetOrder
-from casewise.server.services import Services, services
+from casewise.server.services import Shared
 
 router = APIRouter(tags=["sets"])
-Shared = Annotated[Services, Depends(services)]
 Number = Annotated[int, Path(ge=1, lt=2**31)]
 
 

@@ -87,3 +87,12 @@ class VerdictOrder(Given):
     finding: int = Field(ge=0)
     agree: bool
     note: str = Field(default="", max_length=2000)
+
+
+class OpinionLine(BaseModel):
+    """How often people agree and disagree with one application about one label."""
+
+    application: str
+    label: str
+    agree: int
+    disagree: int

@@ -26,4 +26,4 @@ def _in(module: str) -> Kind:
 
 
 # Each has its file here: {"analyse": _in("analyse")} is the function `run` of analyse.py.
-KINDS: dict[str, Kind] = {}
+KINDS: dict[str, Kind] = {"analyse": _in("analyse")}

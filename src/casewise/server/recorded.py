@@ -1,0 +1,64 @@
+"""A result as the archive records it: the JSON of ``casewise analyze``, with what the pages need beside, and places of files
+relative to the archive's folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from casewise.json_safe import plain
+from casewise.label_map import Mask
+from casewise.result import Result
+
+FOLDER = "results"
+
+
+def recorded(result: Result, folder: Path, **about: object) -> dict[str, Any]:
+    """``folder`` : the archive's. about : when and by which job it was made.
+
+    Each finding has ``place``, a voxel of it to go to, and ``mask`` and ``map`` below the archive's folder; ``summary`` holds the
+    sentences that stand in no other entry.
+    """
+    document: Any = plain(result.to_json())
+    for finding, entry in zip(result.findings, document["findings"], strict=True):
+        mask = result.mask_of(finding)
+        centre = None if finding.box is None else [(lo + hi - 1) // 2 for lo, hi in finding.box.to_json()]
+        entry["place"] = centre if mask is None else _middle(mask)
+        entry["mask"], entry["map"] = (_relative(path, folder) for path in (finding.mask, finding.map))
+    document["report"], document["segmentation"] = (_relative(path, folder) for path in (result.report, result.segmentation))
+    summary = result.summary
+    document["summary"] = {
+        "not_looked_for": summary.not_looked_for_sentence,
+        "failed": [{"application": name, "reason": reason} for name, reason in summary.failed],
+        "model": result.model.sentence,
+    }
+    for entry in document["applications"]:
+        entry.pop("files", None)
+        entry.pop("log", None)
+    return {**document, **about}
+
+
+def _middle(mask: Mask) -> list[int] | None:
+    """The voxel of the mask that is nearest to its centre of mass; None for an empty one."""
+    voxels = np.argwhere(mask)
+    if not len(voxels):
+        return None
+    return [int(n) for n in voxels[np.argmin(((voxels - voxels.mean(axis=0)) ** 2).sum(axis=1))]]
+
+
+def _relative(path: Path | None, folder: Path) -> str | None:
+    return path.relative_to(folder).as_posix() if path is not None and path.is_relative_to(folder) else None
+
+
+def results_folder(folder: Path, key: str, job: int) -> Path:
+    """Where the files of an analysis lie; ``key``: of an image that the archive has."""
+    return folder / FOLDER / key / str(job)
+
+
+def job_of(data: Mapping[str, Any]) -> int | None:
+    found = data.get("job")
+    return found if isinstance(found, int) else None

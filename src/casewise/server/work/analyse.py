@@ -1,0 +1,104 @@
+"""Analyse cases: each image's results in a folder of its own below the archive, and recorded in its catalogue.
+
+A case that this job has a result of already is not analysed again, so a job that was cut off goes on.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from casewise.errors import CasewiseError, UsageError
+from casewise.pipeline.analyzer import Analyzer, Failure
+from casewise.prefetch import LoadedImage, ResultPlace
+from casewise.result import Result
+from casewise.server.cases import Cases
+from casewise.server.recorded import job_of, recorded, results_folder
+from casewise.server.work.context import Work
+from casewise.server.work.kept_analyzer import KEPT, Options
+from casewise.server.worklist import Row, Worklist
+
+_STEP = "Analysing"
+_AT_ONCE = 200  # rows of the catalogue
+
+
+def run(work: Work) -> dict[str, object]:
+    """payload: ``cases``, and ``application``, ``model``, ``adapt`` as of :func:`casewise.analyze`."""
+    keys = list(dict.fromkeys(str(key) for key in work.payload.get("cases", ())))
+    if not keys:
+        raise UsageError("There is no case to analyse; name some.")
+    names = (work.payload.get(name) for name in ("application", "model", "adapt"))
+    worklist = Worklist(work.archive, work.store)
+    cases = Cases(work.archive, work.store, work.settings, worklist)
+    try:
+        done, failed = _Analysis(work, cases, keys).run(Options(*(None if name is None else str(name) for name in names)))
+    finally:
+        worklist.close()
+    if failed and not done:
+        reason = failed[0]["reason"]
+        raise CasewiseError(reason if len(keys) == 1 else f"None of the {len(keys)} cases could be analysed. The first: {reason}")
+    return {"analysed": done, "failed": failed}
+
+
+class _Analysis:
+    def __init__(self, work: Work, cases: Cases, keys: Sequence[str]) -> None:
+        self._work, self._cases, self._keys = work, cases, keys
+        self._rows: dict[str, Row] = {}
+        self._failed: list[dict[str, str]] = []
+        self._done = 0
+
+    def run(self, options: Options) -> tuple[int, list[dict[str, str]]]:
+        """(how many of the cases have a result of this job, the others with the reason)."""
+        left = [key for key in self._keys if not self._has_result(key)]
+        self._done = len(self._keys) - len(left)
+        for first in range(0, len(left), _AT_ONCE):
+            self._rows |= {row.key: row for row in self._cases.worklist.rows(left[first : first + _AT_ONCE])}
+        self._failed += [{"key": key, "reason": "The archive has no such case."} for key in left if key not in self._rows]
+        self._progress("")
+        if self._rows:
+            with KEPT.analyzer(self._work.archive.folder, options, self._inner) as analyzer:
+                for answer in analyzer.loaded(self._images(analyzer)):
+                    self._take(answer)
+        return self._done, self._failed
+
+    def _images(self, analyzer: Analyzer) -> Iterator[tuple[Path, LoadedImage | CasewiseError]]:
+        folder = self._work.archive.folder
+        for key, row in self._rows.items():
+            place = results_folder(folder, key, self._work.job.id)
+            shutil.rmtree(place, ignore_errors=True)  # of a try that was cut off
+            analyzer.site = row.site  # for the rules over applications
+            began = time.perf_counter()
+            try:
+                image = self._work.archive.case(key).image
+                seconds = {"read": time.perf_counter() - began}
+                route = analyzer.router.route(image, device=analyzer.device) if analyzer.router is not None else None
+            except CasewiseError as error:
+                yield Path(key), error
+                continue
+            source = image.source or Path(key)
+            results = ResultPlace(place, self._cases.name(row))
+            yield Path(key), LoadedImage(source, image, route, seconds, results=results)
+
+    def _take(self, answer: Result | Failure) -> None:
+        folder = self._work.archive.folder
+        if isinstance(answer, Failure):
+            key = answer.image if answer.image in self._rows else ""
+            self._failed.append({"key": key, "reason": self._cases.without_places(answer.reason, self._rows.get(key))})
+        elif answer.report is not None:
+            key = answer.report.parent.parent.name
+            about = {"job": self._work.job.id, "created": time.time(), "by": self._work.created_by}
+            self._work.archive.record_result(recorded(answer, folder, **about), key)
+            self._done += 1
+        self._progress("")
+
+    def _has_result(self, key: str) -> bool:
+        return any(job_of(data) == self._work.job.id for data in self._work.archive.results(key))
+
+    def _inner(self, step: str, done: int, total: int | None = None, note: str = "", /) -> None:
+        """How far one image is."""
+        self._progress(f"{step} {done}/{total}" if total else step)
+
+    def _progress(self, note: str) -> None:
+        self._work.progress(_STEP, self._done + len(self._failed), len(self._keys), note)

@@ -1,0 +1,92 @@
+"""The analyzer that stays in a worker's memory, with the models and processes that it needs, from one job to the next."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from casewise.pipeline.analyzer import Analyzer
+from casewise.pipeline.call import open_analyzer
+from casewise.progress import Progress, silent
+from casewise.server.nameless import NamelessArchive
+
+_IDLE_SECONDS = 60.0  # after the last job; then its memory is given back
+_OLDEST_SECONDS = 600.0  # then it is made anew: what it knows of the archive's cases is as old as itself
+
+
+@dataclass(frozen=True)
+class Options:
+    """As of :func:`casewise.analyze`; None for its own choice."""
+
+    application: str | None = None
+    model: str | None = None
+    adapt: str | None = None
+
+
+class KeptAnalyzer:
+    """At most one analyzer, used by one job at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stack = ExitStack()
+        self._analyzer: Analyzer | None = None
+        self._of: tuple[Path, Options] | None = None
+        self._made = 0.0
+        self._progress: Progress = silent
+        self._timer: threading.Timer | None = None
+
+    @contextmanager
+    def analyzer(self, folder: Path, options: Options, progress: Progress) -> Iterator[Analyzer]:
+        """An analyzer with the archive of ``folder``; where the block raises, it is given up with what it has under way."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._analyzer is None or self._of != (folder, options) or time.monotonic() - self._made > _OLDEST_SECONDS:
+                self._close()
+                self._make(folder, options)
+            self._progress = progress
+            try:
+                if self._analyzer is not None:
+                    yield self._analyzer
+            except BaseException:
+                self._close()
+                raise
+            finally:
+                self._progress = silent
+            self._timer = threading.Timer(_IDLE_SECONDS, self.close)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def close(self) -> None:
+        with self._lock:
+            self._close()
+
+    def _make(self, folder: Path, options: Options) -> None:
+        def report(step: str, done: int, total: int | None = None, note: str = "", /) -> None:
+            self._progress(step, done, total, note)
+
+        with ExitStack() as stack:
+            archive = stack.enter_context(NamelessArchive.open(folder))
+            opening = open_analyzer(
+                model=options.model,
+                archive=archive,
+                adapt=options.adapt,
+                application=options.application,
+                workers=max(1, (os.cpu_count() or 1) // 2),  # the others are for the sessions
+                progress=report,
+            )
+            self._analyzer = stack.enter_context(stack.enter_context(opening))
+            self._stack = stack.pop_all()
+        self._of, self._made = (folder, options), time.monotonic()
+
+    def _close(self) -> None:
+        self._analyzer = self._of = None
+        self._stack.close()
+
+
+KEPT = KeptAnalyzer()
