@@ -8,25 +8,21 @@ import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-import pytest
+from tests.programs import postgresql as programs_of_postgresql
 
 
 @contextmanager
 def postgresql_server() -> Iterator[str]:
     """A new server on a socket in a folder of its own; the URL of an empty database. Skips the test where none is installed."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin"))
-    runuser = shutil.which("runuser")
-    if not programs or (os.geteuid() == 0 and runuser is None):
-        pytest.skip("no PostgreSQL server on this machine")
+    programs, runuser = programs_of_postgresql(), str(shutil.which("runuser"))
     with tempfile.TemporaryDirectory(prefix="pg", dir="/tmp") as folder:  # a socket's path must be short
         as_user = [runuser, "-u", "postgres", "--"] if os.geteuid() == 0 else []
         if as_user:
             shutil.chown(folder, "postgres", "postgres")
 
         def run(program: str, *arguments: str) -> None:
-            command = [*as_user, str(programs[-1] / program), *arguments]
+            command = [*as_user, str(programs / program), *arguments]
             subprocess.run(
                 command, check=True, stdout=subprocess.DEVNULL, cwd="/", env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8"}
             )

@@ -41,6 +41,8 @@ HELP = [
     ["route"],
     ["analyze"],
     ["segment"],
+    ["users"],
+    ["audit"],
 ]
 
 

@@ -134,3 +134,10 @@ export interface TrainOrder {
   start?: string | null;
   steps?: number | null;
 }
+
+export interface OpinionLine {
+  application: string;
+  label: string;
+  agree: number;
+  disagree: number;
+}

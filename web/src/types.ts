@@ -25,6 +25,11 @@ export interface Me {
   version: string;
 }
 
+export interface SignIn {
+  name: string;
+  password: string;
+}
+
 export interface UserLine {
   name: string;
   role: Role;
@@ -66,6 +71,11 @@ export interface AuditLine {
   action: string;
   object: string;
   outcome: string;
+}
+
+export interface AuditCheck {
+  rows: number;
+  problem: string | null;
 }
 
 export interface ServerState {
@@ -218,6 +228,11 @@ export interface SessionState {
   reason: string;
   similar: string[];
   objects: ObjectState[];
+}
+
+export interface StaleRound {
+  detail: string;
+  session: SessionState;
 }
 
 export interface StrokesOrder {

@@ -56,11 +56,18 @@ class Addition:
             there = connection.execute(sa.select(images).where(images.c.key == key)).one()
             changed: dict[str, Any] = {**given, "content": {**there.content, **content}}
             connection.execute(sa.update(images).where(images.c.id == there.id).values(**changed))
-            for label in rows:
-                same = (labels.c.image_id == there.id, labels.c.kind == "mask", labels.c.name == label["name"])
-                connection.execute(sa.delete(labels).where(*same))
-                connection.execute(sa.insert(labels).values(image_id=there.id, **label))
+            _replace_masks(connection, there.id, rows)
         return key
+
+    def add_masks(self, key: str, image: Image, masks: Mapping[str, Array], origin: Mapping[str, object] | None = None) -> None:
+        """See :meth:`casewise.archive.Archive.add_masks`."""
+        rows = [self._label(key, name, mask, image, origin) for name, mask in masks.items()]
+        with self._catalogue.write() as connection:
+            there = connection.execute(sa.select(images.c.id).where(images.c.key == key)).one_or_none()
+            if there is None:
+                msg = f"The archive has no image of the key {key}; import it first."
+                raise ArchiveError(msg)
+            _replace_masks(connection, there.id, rows)
 
     def keys_of(self, image: Image | str | os.PathLike[str]) -> set[str]:
         """See :meth:`casewise.archive.Archive.keys_of`."""
@@ -119,6 +126,13 @@ class Addition:
         if not (self._folder / target).exists():
             _into_archive(lambda: write_mask(self._folder / target, held, image))
         return {**about, "path": target, "origin": {**origin, "key": mark}}
+
+
+def _replace_masks(connection: sa.Connection, image_id: int, rows: list[dict[str, object]]) -> None:
+    for label in rows:
+        same = (labels.c.image_id == image_id, labels.c.kind == "mask", labels.c.name == label["name"])
+        connection.execute(sa.delete(labels).where(*same))
+        connection.execute(sa.insert(labels).values(image_id=image_id, **label))
 
 
 def _into_archive(action: Callable[[], object]) -> None:

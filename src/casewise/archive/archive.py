@@ -122,6 +122,14 @@ class Archive:
         with writing(self.folder):
             return addition.add(image, masks or {}, facts, content or {}, origin)
 
+    def add_masks(self, key: str, image: Image, masks: Mapping[str, Array], *, origin: Mapping[str, object] | None = None) -> None:
+        """Keep masks (*spatial) of an image that is here, as :meth:`add` does, without reading the image again.
+
+        image : the one of ``key``, as it was read. Raises ArchiveError for a key that is not in the archive, and for another grid.
+        """
+        with writing(self.folder):
+            Addition(self._catalogue, self.folder).add_masks(key, image, masks, origin)
+
     def images(self, keys: Collection[str] | None = None) -> list[Record]:
         """What the catalogue says of each image (or of those of ``keys``), in the order in which they came."""
         with self._catalogue.read() as connection:

@@ -32,6 +32,7 @@ from casewise.cli import (
     similar,
     subsets,
     train,
+    users,
     work,
 )
 from casewise.cli.common import DONE, INTERRUPTED, UNUSABLE, StoppedError, forget_stdout, page, say
@@ -80,6 +81,8 @@ _COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "regions": regions.regions,
     "segments": segments.segments,
     "segment": segment.segment,
+    "users": users.users,
+    "audit": users.audit,
     "serve": serve.serve,
     "work": work.work,
     "models": models.models,

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from casewise.errors import UsageError
 from casewise.image import Box
 from casewise.interaction.state import State
-from casewise.interaction.strokes import Strokes
+from casewise.interaction.strokes import Points, Strokes
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,15 @@ class Grew:
     farthest: int | None = None
 
 
-Event = Began | Marked | Grew
+@dataclass(frozen=True, eq=False)
+class Erased:
+    """What earlier strokes marked at ``points`` (n, axes) was taken back, and the rounds since were done again without it."""
+
+    points: Points
+
+
+Event = Began | Marked | Grew | Erased
+Standing = tuple[tuple[Event, State], ...]  # the events that count, without what was erased, and the state after each
 
 
 @dataclass(eq=False)
@@ -45,22 +53,46 @@ class History:
 
     first: Began | Event
     begun: State
-    _later: list[tuple[Event, State]] = field(default_factory=list)
+    _later: list[tuple[Event, Standing]] = field(default_factory=list)
+    _undone: list[tuple[Event, Standing]] = field(default_factory=list)
 
     @property
     def state(self) -> State:
-        return self._later[-1][1] if self._later else self.begun
+        return self.standing[-1][1]
+
+    @property
+    def standing(self) -> Standing:
+        return self._later[-1][1] if self._later else ((self.first, self.begun),)
 
     @property
     def events(self) -> list[Event]:
+        """All that was done and not undone, in order."""
         return [self.first, *(event for event, _ in self._later)]
 
+    @property
+    def undone(self) -> int:
+        """How many events can be done again."""
+        return len(self._undone)
+
     def done(self, event: Event, state: State) -> None:
-        self._later.append((event, state))
+        before = () if isinstance(event, Began) else self.standing
+        self.replayed(event, (*before, (event, state)))
+
+    def replayed(self, event: Event, standing: Standing) -> None:
+        """``event`` changed what counts to ``standing``."""
+        self._later.append((event, standing))
+        self._undone.clear()
 
     def undo(self) -> None:
         """Raises UsageError where only the box is left."""
         if not self._later:
             msg = "There is no round left to take back: only the box was drawn."
             raise UsageError(msg)
-        self._later.pop()
+        self._undone.append(self._later.pop())
+
+    def redo(self) -> None:
+        """Raises UsageError where nothing was undone since the last round."""
+        if not self._undone:
+            msg = "There is nothing to do again: nothing was taken back since the last round."
+            raise UsageError(msg)
+        self._later.append(self._undone.pop())

@@ -14,10 +14,10 @@ from casewise.errors import UsageError
 from casewise.image import Array, Box, Image
 from casewise.interaction.fine_tuning import FineTuning
 from casewise.interaction.growing import grown
-from casewise.interaction.history import Began, Event, Grew, History, Marked
+from casewise.interaction.history import Began, Erased, Event, Grew, History, Marked
 from casewise.interaction.predictor import Predictor
 from casewise.interaction.state import State
-from casewise.interaction.strokes import Given, Strokes, checked_box
+from casewise.interaction.strokes import Given, Points, Strokes, checked_box, points
 from casewise.label_map import LabelMap
 from casewise.models.model import Model
 
@@ -80,6 +80,25 @@ class InteractiveSegmentation:
         return self._history.state.rounds
 
     @property
+    def steps(self) -> int:
+        """How many changes of the current object :meth:`undo` can take back."""
+        return len(self._history.events) - 1
+
+    @property
+    def undone(self) -> int:
+        """How many changes of the current object :meth:`redo` can do again."""
+        return self._history.undone
+
+    @property
+    def strokes(self) -> tuple[Points, Points]:
+        """(foreground, background), each (n, axes) places: what of the current object is marked; the newer stroke counts."""
+        marked = Strokes.nothing(self.image.spatial_dims)
+        for event, _ in self._history.standing:
+            if isinstance(event, Marked):
+                marked = marked.followed_by(event.strokes, self.image.spatial_shape)
+        return marked.foreground, marked.background
+
+    @property
     def label_map(self) -> LabelMap:
         """All objects, ``object_1``, … in their order, on the image's grid; they may overlap."""
         masks = {f"object_{number}": history.state.mask for number, history in enumerate(self._objects, start=1)}
@@ -109,8 +128,37 @@ class InteractiveSegmentation:
         return self.mask
 
     def undo(self) -> Mask:
-        """Take back the last round (or :meth:`grow`) of the current object; returns the very mask that was before."""
+        """Take back the current object's last round, or other change; returns the very mask that was before."""
         self._history.undo()
+        return self.mask
+
+    def redo(self) -> Mask:
+        """Do again what was taken back last; returns the very mask that was there. A new round ends what can be done again."""
+        self._history.redo()
+        return self.mask
+
+    def draw_box(self, box: Box | Sequence[Sequence[int]]) -> Mask:
+        """Begin the current object anew from another box, without its strokes; :meth:`undo` takes it back."""
+        self._do(Began(checked_box(self.image, box)))
+        return self.mask
+
+    def erase(self, places: Given) -> Mask:
+        """Take back what earlier strokes marked at ``places``, given as to :meth:`add_scribbles`.
+
+        The rounds from the first one that marked any of them are done again without it, so the mask is as if these voxels had never
+        been marked; one that marked nothing else is left out. Places that no stroke marked change nothing.
+        """
+        history, erased = self._history, points(self.image, places, "eraser")
+        standing = history.standing
+        events = [_without(event, erased, self.image.spatial_shape) for event, _ in standing]
+        first = next((n for n, (event, left) in enumerate(zip(standing, events, strict=True)) if event[0] is not left), None)
+        if first is None:
+            return self.mask
+        kept = standing[:first]
+        for event in events[first:]:
+            if event is not None:
+                kept = (*kept, (event, self._next(kept[-1][1], event)))
+        history.replayed(Erased(erased), kept)
         return self.mask
 
     def grow(self, farthest: int | None = None) -> Mask:
@@ -181,7 +229,7 @@ class InteractiveSegmentation:
             session._objects.append(History(events[0], session._next(None, events[0])))
             session._current = len(session._objects) - 1
             for event in events[1:]:
-                session._do(event)
+                session._again(event)
         session._current = current
         return session
 
@@ -192,6 +240,12 @@ class InteractiveSegmentation:
     def _do(self, event: Event) -> None:
         self._history.done(event, self._next(self._history.state, event))
 
+    def _again(self, event: Event) -> None:
+        if isinstance(event, Erased):
+            self.erase(event.points)
+        else:
+            self._do(event)
+
     def _next(self, state: State | None, event: Event) -> State:
         if isinstance(event, Began):
             return State.begun(self.image, event.box, self._predictor, event.mask, event.hint)
@@ -200,6 +254,9 @@ class InteractiveSegmentation:
             raise UsageError(msg)
         if isinstance(event, Marked):
             return state.marked(self.image, event.strokes, self._predictor)
+        if isinstance(event, Erased):
+            msg = "What was erased is taken back by doing the rounds again, never by itself."
+            raise UsageError(msg)
         return grown(self.image, state, self._predictor, event.farthest)
 
 
@@ -212,6 +269,14 @@ def interactive_model(model: Model | str | None, image: Image) -> Model:
     if model is None or (model in shipped.names() and not Path(model).exists()):
         return shipped.load(model or _shipped(image))
     return Model.load(model)
+
+
+def _without(event: Event, erased: Points, shape: tuple[int, ...]) -> Event | None:
+    """The event without strokes at the places; itself where it has none there, None where it had no others."""
+    if not isinstance(event, Marked):
+        return event
+    left = event.strokes.without(erased, shape)
+    return event if left is event.strokes else Marked(left) if left else None
 
 
 def _shipped(image: Image) -> str:

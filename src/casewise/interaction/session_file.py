@@ -14,8 +14,8 @@ from casewise.errors import UsageError
 from casewise.files import replacing
 from casewise.hashing import image_key
 from casewise.image import Box, Image
-from casewise.interaction.history import Began, Event, Grew, History, Marked
-from casewise.interaction.strokes import Strokes
+from casewise.interaction.history import Began, Erased, Event, Grew, History, Marked
+from casewise.interaction.strokes import Strokes, points
 from casewise.models.model import Model
 
 _FORMAT = 1
@@ -67,6 +67,9 @@ def _record(event: Event, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     if isinstance(event, Grew):
         return {"kind": "grew", "farthest": event.farthest}
     name = str(len(arrays))
+    if isinstance(event, Erased):
+        arrays[f"{name}e"] = event.points
+        return {"kind": "erased", "arrays": name}
     if isinstance(event, Marked):
         arrays[f"{name}f"], arrays[f"{name}b"] = event.strokes.foreground, event.strokes.background
         return {"kind": "marked", "arrays": name}
@@ -79,6 +82,8 @@ def _record(event: Event, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
 def _event(record: dict[str, Any], file: Any, image: Image) -> Event:
     if record["kind"] == "grew":
         return Grew(record["farthest"])
+    if record["kind"] == "erased":
+        return Erased(points(image, file[f"{record['arrays']}e"], "eraser"))
     if record["kind"] == "marked":
         return Marked(Strokes.given(image, file[f"{record['arrays']}f"], file[f"{record['arrays']}b"]))
     box = Box(tuple(low for low, _ in record["box"]), tuple(high for _, high in record["box"]))

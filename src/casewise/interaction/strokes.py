@@ -28,7 +28,7 @@ class Strokes:
 
         Raises UsageError for other shapes, for places outside the image, and for voxels that are both.
         """
-        fore, back = _points(image, foreground, "foreground"), _points(image, background, "background")
+        fore, back = points(image, foreground, "foreground"), points(image, background, "background")
         shape = image.spatial_shape
         both = np.intersect1d(_flat(fore, shape), _flat(back, shape)).size
         if both:
@@ -39,8 +39,28 @@ class Strokes:
     def __bool__(self) -> bool:
         return bool(len(self.foreground) or len(self.background))
 
+    @classmethod
+    def nothing(cls, dims: int) -> Strokes:
+        return cls(np.zeros((0, dims), np.int64), np.zeros((0, dims), np.int64))
 
-def _points(image: Image, given: Given, kind: str) -> Points:
+    def followed_by(self, newer: Strokes, shape: tuple[int, ...]) -> Strokes:
+        """Both as one round on an image of ``shape`` (*spatial): where they meet, the ``newer`` counts."""
+        kept = self.without(np.concatenate([newer.foreground, newer.background]), shape)
+        return Strokes(
+            np.unique(np.concatenate([kept.foreground, newer.foreground]), axis=0),
+            np.unique(np.concatenate([kept.background, newer.background]), axis=0),
+        )
+
+    def without(self, points: Points, shape: tuple[int, ...]) -> Strokes:
+        """Those that do not lie at ``points`` (n, axes) of an image of ``shape`` (*spatial); itself where none does."""
+        erased = _flat(points, shape)
+        kept = [part[~np.isin(_flat(part, shape), erased)] for part in (self.foreground, self.background)]
+        same = len(kept[0]) == len(self.foreground) and len(kept[1]) == len(self.background)
+        return self if same else Strokes(*kept)
+
+
+def points(image: Image, given: Given, kind: str) -> Points:
+    """(n, axes) sorted places of a mask (*spatial) or a table; raises UsageError, which names their ``kind``."""
     dims, shape = image.spatial_dims, image.spatial_shape
     if given is None:
         return np.zeros((0, dims), np.int64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -13,6 +14,7 @@ from casewise.server import pages
 from casewise.server.access import Reader
 from casewise.server.compat import monailabel, nninteractive
 from casewise.server.events import Events
+from casewise.server.images import ImageCache
 from casewise.server.jobs import Jobs
 from casewise.server.metrics import CountRequests, Metrics
 from casewise.server.problems import explain_problems
@@ -31,13 +33,15 @@ _PROBLEMS: dict[int | str, dict[str, object]] = {"4XX": {"model": Problem, "desc
 def create_app(archive: Archive, store: Store, settings: Settings | None = None) -> FastAPI:
     """The application that serves ``archive``; it opens and closes neither the archive nor the store."""
     settings = settings or Settings()
-    queue = Jobs(store)
-    events, metrics = Events(queue, archive.newest), Metrics(queue)
-    shared = Services(archive, store, settings, queue, events, metrics, Sessions(archive, store, settings))
+    held, queue = ImageCache(archive, settings.image_bytes), Jobs(store)
+    kept = Sessions(archive, store, settings, held, queue)
+    shared = Services(archive, store, settings, held, queue, Events(queue, archive.newest), Metrics(queue), kept)
+    shared.sessions.on_accept = shared.sets.accepted
     # The documentation pages that come with FastAPI load scripts from elsewhere; the document is for whoever has signed in.
     app = FastAPI(title="casewise", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan, responses=_PROBLEMS)
     app.state.services = shared
     explain_problems(app)
+    sessions.add_handlers(app)
     for subject in _SUBJECTS:
         app.include_router(subject.router, prefix="/api/v1")
     app.add_api_route("/openapi.json", _description, include_in_schema=False)
@@ -47,13 +51,16 @@ def create_app(archive: Archive, store: Store, settings: Settings | None = None)
     app.include_router(nninteractive.router, prefix="/nninteractive")
     pages.add(app)
     protect(app, store, settings)
-    app.add_middleware(CountRequests, metrics=metrics)
+    app.add_middleware(CountRequests, metrics=shared.metrics)
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    kept: Sessions = app.state.services.sessions
+    threading.Thread(target=kept.warm, name="warm", daemon=True).start()
     yield
+    kept.close_all()
     app.state.services.events.close()
 
 

@@ -1,6 +1,6 @@
 """Who may talk to the server at all: each request's address, origin and person, before any call sees it.
 
-The layers, outermost first: headers, body limits, other origins (only those of ``server.toml``), the guard. The guard sets
+The layers, outermost first: headers, body limits, other origins (only those of ``server.toml``), guard, audit log. The guard sets
 ``request.state.person``, which the dependencies of ``access`` read.
 """
 
@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from casewise.server.access import LOCAL, Person
 from casewise.server.addresses import Here, from_this_machine, here
+from casewise.server.audited import SAFE, Audited
 from casewise.server.headers import SecurityHeaders
 from casewise.server.limits import BodyLimit, Rate
 from casewise.server.logins import person_of_cookie
@@ -31,7 +32,6 @@ from casewise.server.store import Store
 from casewise.server.tokens import person_of_token
 from casewise.server.users import any_users
 
-SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # Where desktop clients ask (MONAI Label, nnInteractive): open to this machine while there are no users.
 CLIENTS = frozenset(
     {"info", "infer", "datastore", "session", "activelearning", "train", "scoring", "batch", "model", "logs", "nninteractive"}
@@ -44,6 +44,7 @@ _T = TypeVar("_T")
 def protect(app: FastAPI, store: Store, settings: Settings) -> None:
     """Put the layers around ``app``."""
     app.state.failed_logins = Rate(ATTEMPTS, WITHIN)
+    app.add_middleware(Audited, store=store)
     app.add_middleware(Guard, store=store, settings=settings)
     if settings.origins:
         app.add_middleware(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from fastapi import Request
+from fastapi import Depends, Request
 
 from casewise.archive import Archive
 from casewise.server.cases import Cases
@@ -18,6 +18,7 @@ from casewise.server.worklist import Worklist
 
 if TYPE_CHECKING:
     from casewise.server.events import Events
+    from casewise.server.images import ImageCache
     from casewise.server.jobs import Jobs
     from casewise.server.metrics import Metrics
     from casewise.server.sessions import Sessions
@@ -30,6 +31,7 @@ class Services:
     archive: Archive
     store: Store
     settings: Settings
+    images: ImageCache
     jobs: Jobs
     events: Events
     metrics: Metrics
@@ -52,3 +54,6 @@ def services(request: Request) -> Services:
     """A dependency: what the server's calls share."""
     found: Services = request.app.state.services
     return found
+
+
+Shared = Annotated[Services, Depends(services)]

@@ -8,6 +8,7 @@ import re
 from fastapi import HTTPException, Request, Response
 
 from casewise.server.addresses import Here
+from casewise.server.audit import record
 from casewise.server.limits import Rate
 from casewise.server.logins import sign_in, sign_out
 from casewise.server.services import services
@@ -26,8 +27,11 @@ def by_password(request: Request, name: str, password: str) -> tuple[str, User]:
         raise HTTPException(429, f"{ATTEMPTS} logins failed from this address; wait a minute.", {"retry-after": "60"})
     user = check_password(shared.store, name, password)
     if user is None:
+        # The name is not noted: people type their password there by mistake.
+        record(shared.store, "", address, "sign in", outcome="refused 401")
         raise HTTPException(401, WRONG)
     failed.give_back(_network(address))
+    record(shared.store, user.name, address, "sign in")
     return sign_in(shared.store, user.name, user.role, shared.settings), user
 
 

@@ -255,6 +255,7 @@ class Store:
             version = connection.scalar(sa.select(meta.c.value).where(meta.c.name == "schema"))
             if version is None:
                 connection.execute(sa.insert(meta).values(name="schema", value=str(SCHEMA_VERSION)))
+                connection.execute(sa.insert(meta).values(name="audit_head", value=""))  # see audit.py
             elif int(version) > SCHEMA_VERSION:
                 msg = f"The server's store is of version {version}, and this casewise reads {SCHEMA_VERSION}; update casewise."
                 raise ArchiveError(msg)

@@ -30,7 +30,7 @@ from casewise.models.spec import Spec
 from casewise.progress import Progress, silent
 from casewise.training.settings import Settings
 
-__all__ = ["REFINEMENT", "Prepared", "accept", "accepted", "guessed", "prepare", "refine_on"]
+__all__ = ["REFINEMENT", "Prepared", "accept", "accepted", "guessed", "origin_of", "prepare", "refine_on"]
 
 Mask = npt.NDArray[np.bool_]
 
@@ -164,14 +164,7 @@ def guessed(image: Image, cases: Sequence[Case], structure: str, progress: Progr
 def accept(archive: Archive, session: InteractiveSegmentation, structure: str, *, prepared: Prepared | None = None) -> str:
     """Keep the current mask in the archive as the image's mask of ``structure``, with how it was made; returns the image's key."""
     image = session.image
-    origin: dict[str, object] = {
-        "how": "interactive",
-        "model": session.model.key,
-        "model_name": session.model.name,
-        "rounds": session.rounds,
-        "box": session.box.to_json(),
-        "refined_on": [case.key for case in prepared.cases] if prepared is not None else [],
-    }
+    origin = origin_of(session, [case.key for case in prepared.cases] if prepared is not None else [])
     masks = {structure: session.mask}
     if image.source is not None and image.source.exists():
         try:
@@ -179,3 +172,15 @@ def accept(archive: Archive, session: InteractiveSegmentation, structure: str, *
         except ArchiveError:  # it holds several images, of which the archive cannot know which is meant: its voxels are kept
             return archive.add(session.original, masks, origin=origin)
     return archive.add(session.original, masks, origin=origin)
+
+
+def origin_of(session: InteractiveSegmentation, refined_on: Sequence[str] = ()) -> dict[str, object]:
+    """How the current object's mask was made, as the archive keeps it. refined_on : keys of the cases that led it."""
+    return {
+        "how": "interactive",
+        "model": session.model.key,
+        "model_name": session.model.name,
+        "rounds": session.rounds,
+        "box": session.box.to_json(),
+        "refined_on": list(refined_on),
+    }

@@ -6,9 +6,10 @@ from fastapi import APIRouter, HTTPException, Request, Response
 
 import casewise
 from casewise.server.access import Person, Reader
+from casewise.server.audit import record
 from casewise.server.schemas.admin import Me, SignIn
 from casewise.server.services import services
-from casewise.server.signing_in import by_password, forget_cookie, set_cookie
+from casewise.server.signing_in import address_of, by_password, forget_cookie, set_cookie
 from casewise.server.users import any_users
 
 router = APIRouter(tags=["access"])
@@ -34,6 +35,7 @@ def logout(request: Request, response: Response, person: Reader) -> None:
     if person.how != "cookie":
         raise HTTPException(400, "Only a cookie can be signed out; a token is revoked by DELETE /api/v1/tokens/ID.")
     forget_cookie(request, response)
+    record(services(request).store, person.name, address_of(request), "sign out")
 
 
 def _me(request: Request, person: Person) -> Me:

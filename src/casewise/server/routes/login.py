@@ -9,10 +9,11 @@ from fastapi import APIRouter, Form, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from casewise.server.access import person
+from casewise.server.access import LOCAL, person
+from casewise.server.audit import record
 from casewise.server.logins import follow_link
 from casewise.server.services import services
-from casewise.server.signing_in import by_password, local_path, set_cookie
+from casewise.server.signing_in import address_of, by_password, local_path, set_cookie
 from casewise.server.users import any_users
 
 router = APIRouter(include_in_schema=False)
@@ -62,6 +63,7 @@ def once(request: Request, secret: str) -> Response:
     cookie = follow_link(shared.store, secret, shared.settings)
     if cookie is None:
         return page(request, _LINK_GONE, None, 403)
+    record(shared.store, LOCAL, address_of(request), "sign in by link")
     answer = RedirectResponse("/", 303)
     set_cookie(request, answer, cookie)
     return answer

@@ -83,6 +83,13 @@ class AuditLine(BaseModel):
     outcome: str
 
 
+class AuditCheck(BaseModel):
+    """Whether the log is as it was written. ``problem`` : one sentence; None where nothing was tampered with."""
+
+    rows: int
+    problem: str | None
+
+
 class ServerState(BaseModel):
     """For the administrator: disk, memory, sessions, queue, version."""
 

@@ -58,7 +58,8 @@ class Letters(BaseModel):
 class Plane(BaseModel):
     """How two axes of the voxels lie on the screen.
 
-    name : axial, coronal, sagittal; frame (of a loop); image (of a picture). x, y : the voxel axes that run along the screen's
+    name : axial, coronal, sagittal (slice, column, row of a volume that does not say how it lies); frame (of a loop); image (of a
+        picture). x, y : the voxel axes that run along the screen's
     width and height. through : the axis that the slider moves along; None for a picture. flip_x, flip_y : whether the axis runs
     from right to left, from bottom to top. size : width and height of a voxel in mm; both 1 where the size is not known.
     step : its depth in mm (of a loop: the mean time between frames in ms). letters : None where the image does not say.

@@ -25,7 +25,9 @@ class SessionOrder(Given):
 
 
 class ObjectState(BaseModel):
-    """One structure of a session. ``mask`` : whole; None before the first box or stroke. ``seconds`` : of work so far."""
+    """One structure of a session. ``mask`` : whole; None in the answer to an order, whose ``patch`` says
+    what changed. ``seconds`` : of work so far.
+    """
 
     number: int
     structure: str
@@ -54,6 +56,13 @@ class SessionState(BaseModel):
     reason: str
     similar: list[str]
     objects: list[ObjectState]
+
+
+class StaleRound(BaseModel):
+    """The order was made on another round than the current one: the session as it stands. Nothing was done."""
+
+    detail: str
+    session: SessionState
 
 
 class StrokesOrder(Given):

@@ -1,0 +1,80 @@
+"""What becomes of a session's masks when the person accepts them: they go into the archive, and what they cost is noted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from casewise.archive import Archive
+from casewise.errors import UsageError
+from casewise.server.sessions.drawing import Drawing
+from casewise.server.sessions.session import Session
+
+
+class Noted(Protocol):
+    """Is told what each accepted mask cost."""
+
+    def __call__(
+        self, key: str, structure: str, person: str, *, strokes: int, seconds: float, set_id: int | None = None
+    ) -> None: ...
+
+
+@dataclass(frozen=True)
+class Acceptance:
+    """key : of the image. labels : the names under which its masks were kept. set_id : of the set that it was outlined for."""
+
+    key: str
+    labels: tuple[str, ...]
+    set_id: int | None
+
+
+def accept(archive: Archive, session: Session, force: bool, noted: Noted | None = None) -> Acceptance:
+    """Keep every object that has a mask, or with ``force`` every one that has begun. Raises UsageError where there is none."""
+    chosen = [drawing for drawing in session.drawings if drawing.outline is not None and (drawing.part is not None or force)]
+    if not chosen:
+        msg = "No object has a mask yet; draw a box or a stroke first, or skip the image."
+        raise UsageError(msg)
+    names = []
+    for drawing in chosen:
+        name = _name(archive, session, drawing.structure)
+        session.case_key = _kept(archive, session, drawing, name)
+        drawing.accepted = True
+        names.append(name)
+        if noted is not None:
+            noted(
+                session.case_key,
+                drawing.structure,
+                session.user,
+                strokes=drawing.strokes,
+                seconds=round(drawing.seconds, 1),
+                set_id=session.set_id,
+            )
+    return Acceptance(str(session.case_key), tuple(names), session.set_id)
+
+
+def _name(archive: Archive, session: Session, structure: str) -> str:
+    """``structure``, or ``structure@user`` where the image has a mask of that name that is not this person's."""
+    if session.case_key is None:
+        return structure
+    held = {str(label["name"]): label["origin"] for label in archive.labels(session.case_key) if label["kind"] == "mask"}
+    origin = held.get(structure)
+    theirs = origin is not None and not (isinstance(origin, dict) and origin.get("user") == session.user)
+    return f"{structure}@{session.user}" if theirs else structure
+
+
+def _kept(archive: Archive, session: Session, drawing: Drawing, name: str) -> str:
+    from casewise.interaction.sets.guidance import origin_of
+
+    if drawing.outline is None:
+        raise UsageError("Nothing has been marked in this object yet; draw a box or a stroke first.")
+    origin = {
+        **origin_of(drawing.outline, drawing.similar),
+        "user": session.user,
+        "strokes": drawing.strokes,
+        "seconds": round(drawing.seconds, 1),
+    }
+    mask = {name: drawing.mask}
+    if session.case_key is None:
+        return archive.add(session.image, mask, origin=origin)
+    archive.add_masks(session.case_key, session.image, mask, origin=origin)
+    return session.case_key

@@ -1,0 +1,323 @@
+"""The registry of interactive sessions: one thing at a time on each, bounded in memory, saved after each round."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from casewise.archive import Archive
+from casewise.image import Box, Image
+from casewise.server.images import ImageCache
+from casewise.server.jobs import Jobs
+from casewise.server.networks import Networks
+from casewise.server.sessions.accepting import Acceptance, Noted, accept
+from casewise.server.sessions.beginning import Beginning, checked_begin
+from casewise.server.sessions.drawing import Drawing
+from casewise.server.sessions.orders import Order, next_orders, perform
+from casewise.server.sessions.saved import Saved, filled
+from casewise.server.sessions.session import Answered, Session, StaleRoundError, UnknownSessionError
+from casewise.server.settings import Settings
+from casewise.server.store import Store
+
+Points = npt.NDArray[np.int64]
+Drawn = Box | Sequence[Sequence[int]]
+Result = TypeVar("Result")
+_IDLE = 30 * 60.0  # seconds without action after which a session is held on disk alone
+
+
+class Sessions:
+    """The sessions of one server. Methods are awaited on its event loop; the work is done in a pool of threads.
+
+    ``user`` is the person's name, and a session is found by its own person alone. Raised are :class:`UnknownSessionError` (a
+    LookupError) where there is none, :class:`StaleRoundError` where ``after`` is not the current round, and UsageError, one
+    sentence, for what cannot be.
+    """
+
+    def __init__(self, archive: Archive, store: Store, settings: Settings, images: ImageCache, jobs: Jobs) -> None:
+        self.archive, self.settings, self.images = archive, settings, images
+        self.networks = Networks(archive)
+        self.saved = Saved(store, archive.folder)
+        self.on_accept: Noted | None = None
+        self._beginning = Beginning(archive, self.networks, jobs)
+        self._held: OrderedDict[str, Session] = OrderedDict()
+        self._opening: dict[tuple[str, str], asyncio.Lock] = {}
+        self._pool = ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1), "round")
+        self._device = threading.Lock()
+
+    async def open(
+        self,
+        case_key: str,
+        user: str,
+        structure: str,
+        *,
+        set_id: int | None = None,
+        box: Drawn | None = None,
+        begin: str = "guess",
+        model: str | None = None,
+    ) -> Session:
+        """Begin a session on an image of the archive, or go on with the one that this person has on it.
+
+        Raises ArchiveError for a key that is not in the archive; what is wrong with box, begin or model as the class says.
+        """
+        checked_begin(begin)
+        async with self._opening.setdefault((user, case_key), asyncio.Lock()):
+            image = await asyncio.to_thread(self.images.get, case_key)
+            known = await asyncio.to_thread(self.saved.of, user, case_key)
+            for row in known:
+                if all(one["accepted"] for one in row.data["objects"]):
+                    await self._drop(row.id)
+                    continue
+                session = await self.get(row.id, user)
+                session.set_id = session.set_id if set_id is None else set_id
+                number = session.number_of(structure)
+                if number is not None:
+                    await self._do(session, session.current, 0, partial(Session.select, number=number))
+                    if box is not None:
+                        await self.box(session.id, user, box)
+                else:
+                    await self._begun(session, user, structure, box, begin, model)
+                return session
+            session = self._new(user, image, case_key, set_id, model)
+            await self._begun(session, user, structure, box, begin, model)
+            self._hold(session)
+            return session
+
+    async def open_image(
+        self, image: Image, user: str, structure: str, *, box: Drawn | None = None, model: str | None = None
+    ) -> Session:
+        """Begin a session on an image that a client sent; it is kept beside the archive, and taken in when it is accepted."""
+        session = self._new(user, image, None, None, model)
+        await asyncio.to_thread(self.saved.write_image, session)
+        await self._begun(session, user, structure, box, "empty", model)
+        self._hold(session)
+        return session
+
+    async def get(self, identity: str, user: str) -> Session:
+        """A session of this person; one that is on disk alone is resumed, at the cost of its rounds."""
+        session = self._held.get(identity)
+        if session is None:
+            async with self._opening.setdefault((user, identity), asyncio.Lock()):
+                session = self._held.get(identity) or await self._resumed(identity, user)
+        if session.user != user or session.closed:
+            raise UnknownSessionError(f"There is no session {identity[:40]!r} of {user}; begin one on an image.")
+        self._held.move_to_end(identity)
+        session.seen = time.time()
+        return session
+
+    async def strokes(
+        self,
+        identity: str,
+        user: str,
+        foreground: Points,
+        background: Points,
+        *,
+        after: int | None = None,
+        count: int = 1,
+        seconds: float = 0,
+    ) -> Answered:
+        """Mark voxels, (n, axes) each. Strokes that wait for the same round are answered by one; none is dropped."""
+        from casewise.interaction.strokes import Strokes
+
+        session = await self.get(identity, user)
+        self._check(session, after)
+        number, version = session.current, session.drawing.version
+        given = await asyncio.to_thread(Strokes.given, session.image, foreground, background)
+        return await self._ordered(session, number, version, seconds, strokes=given, count=count)
+
+    async def box(self, identity: str, user: str, box: Drawn, *, after: int | None = None, seconds: float = 0) -> Answered:
+        """Draw the current object's box; an object that has begun begins anew, which can be undone."""
+        return await self._step(identity, user, after, seconds, lambda session: session.drawing.begin(box))
+
+    async def erase(self, identity: str, user: str, voxels: Points, *, after: int | None = None, seconds: float = 0) -> Answered:
+        """Take back what strokes marked at voxels (n, axes); the rounds are done again without it."""
+        return await self._step(identity, user, after, seconds, lambda session: session.drawing.erase(voxels))
+
+    async def undo(self, identity: str, user: str, *, after: int | None = None, seconds: float = 0) -> Answered:
+        return await self._step(identity, user, after, seconds, lambda session: session.drawing.undo())
+
+    async def redo(self, identity: str, user: str, *, after: int | None = None, seconds: float = 0) -> Answered:
+        return await self._step(identity, user, after, seconds, lambda session: session.drawing.redo())
+
+    async def grow(self, identity: str, user: str, *, after: int | None = None, seconds: float = 0) -> Answered:
+        """Follow the current object from its one slice through the volume."""
+        return await self._step(identity, user, after, seconds, lambda session: session.drawing.grow())
+
+    async def add_object(
+        self, identity: str, user: str, structure: str, *, box: Drawn | None = None, begin: str = "empty", model: str | None = None
+    ) -> Session:
+        """Begin another structure in the same image and make it current; one that the session has is made current."""
+        session = await self.get(identity, user)
+        number = session.number_of(structure)
+        if number is not None:
+            return await self.select(identity, user, number)
+        await self._begun(session, user, structure, box, begin, model)
+        return session
+
+    async def select(self, identity: str, user: str, number: int) -> Session:
+        """Make the object ``number`` (from 0) current."""
+        session = await self.get(identity, user)
+        if not 0 <= number < len(session.drawings):
+            session.select(number)
+        await self._do(session, number, session.drawings[number].version, lambda s: s.select(number))
+        return session
+
+    async def arrived(self, identity: str, user: str) -> Session:
+        """The session as it stands; an object that waits for a guess begins from it, once that is there."""
+        session = await self.get(identity, user)
+        for number, drawing in enumerate(session.drawings):
+            if drawing.awaits_guess and drawing.outline is None:
+                await self._do(session, number, drawing.version, partial(self._arrived, drawing))
+        return session
+
+    async def accept(self, identity: str, user: str, *, seconds: float = 0, force: bool = False) -> Acceptance:
+        """Keep the masks of all objects that have one in the archive, with what they cost. ``force`` : also empty masks."""
+        session = await self.get(identity, user)
+        session.drawing.seconds += seconds
+        kept: list[Acceptance] = []
+        await self._do(
+            session,
+            session.current,
+            session.drawing.version,
+            lambda s: kept.append(accept(self.archive, s, force, self.on_accept)),
+        )
+        return kept[0]
+
+    async def close(self, identity: str, user: str) -> None:
+        """End a session; what was not accepted is gone."""
+        await self.get(identity, user)
+        await self._drop(identity)
+
+    def warm(self) -> None:
+        """Load what a first round needs; called from a thread while the first pages are answered."""
+        import torch
+
+        torch.set_num_threads(1)
+        for dims in (2, 3):
+            self.networks.warm(dims)
+
+    def close_all(self) -> None:
+        """Wait for the running rounds; what was done is on disk."""
+        self._pool.shutdown()
+
+    def _arrived(self, drawing: Drawing, session: Session) -> None:
+        self._beginning.arrived(drawing, session.case_key)
+
+    async def _begun(self, session: Session, user: str, structure: str, box: Drawn | None, begin: str, model: str | None) -> None:
+        started = checked_begin(begin)
+
+        def action(of: Session) -> None:
+            key = of.case_key
+            of.drawings.append(self._beginning.drawing(of.image, key, user, structure, box, started, model))
+            of.current = len(of.drawings) - 1
+
+        await self._do(session, len(session.drawings), 0, action)
+
+    async def _step(
+        self, identity: str, user: str, after: int | None, seconds: float, action: Callable[[Session], object]
+    ) -> Answered:
+        session = await self.get(identity, user)
+        self._check(session, after)
+        number = session.current
+
+        def done(of: Session) -> None:
+            of.select(number)
+            action(of)
+
+        return await self._ordered(session, number, session.drawing.version, seconds, action=done)
+
+    async def _do(self, session: Session, number: int, version: int, action: Callable[[Session], object]) -> Answered:
+        return await self._ordered(session, number, version, 0, action=action)
+
+    def _check(self, session: Session, after: int | None) -> None:
+        if after is not None and after != session.round:
+            raise StaleRoundError(session, session.current, after)
+
+    async def _ordered(
+        self,
+        session: Session,
+        number: int,
+        version: int,
+        seconds: float,
+        *,
+        action: Callable[[Session], object] | None = None,
+        strokes: object = None,
+        count: int = 1,
+    ) -> Answered:
+        """Queue an order and wait for its answer; it is done even where nobody waits any more."""
+        loop = asyncio.get_running_loop()
+        order = Order(number, version, seconds, loop.create_future(), action, strokes, count)  # type: ignore[arg-type]
+        session.waiting.append(order)
+        session.acted = time.time()
+        if session.task is None or session.task.done():
+            session.task = loop.create_task(self._work(session))
+        return await asyncio.shield(order.answer)
+
+    async def _work(self, session: Session) -> None:
+        while session.waiting:
+            orders = next_orders(session.waiting)
+            try:
+                answers = await self._run(partial(self._performed, session, orders))
+            except Exception as error:  # whatever it is belongs to those who asked
+                for order in orders:
+                    if not order.answer.done():
+                        order.answer.set_exception(error)
+                continue
+            for order, answer in zip(orders, answers, strict=True):
+                if not order.answer.done():
+                    order.answer.set_result(answer)
+
+    def _performed(self, session: Session, orders: Sequence[Order]) -> list[Answered]:
+        answers = perform(session, orders)
+        if not session.closed:
+            self.saved.write(session, answers[0].number)
+        return answers
+
+    async def _run(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+
+    def _new(self, user: str, image: Image, key: str | None, set_id: int | None, model: str | None) -> Session:
+        now = time.time()
+        chosen = self.networks.chosen(image, model)
+        return Session(secrets.token_hex(16), user, image, key, chosen, set_id, created=now, seen=now, acted=now)
+
+    async def _resumed(self, identity: str, user: str) -> Session:
+        row = await asyncio.to_thread(self.saved.row, identity)
+        if row is None or row.user != user:
+            raise UnknownSessionError(f"There is no session {identity[:40]!r} of {user}; begin one on an image.")
+        key = row.image_key or None
+        read = partial(self.images.get, key) if key is not None else partial(self.saved.image, identity)
+        image = await asyncio.to_thread(read)
+        model = await asyncio.to_thread(self.networks.of_key, row.data["model"])
+        session = Session(
+            identity, user, image, key, model, row.data["set"], created=row.created, seen=row.seen, acted=row.data["acted"]
+        )
+        await self._run(partial(filled, session, row.data, self.saved.place(identity), self.networks.of_key))
+        self._hold(session)
+        return session
+
+    def _hold(self, session: Session) -> None:
+        self._held[session.id] = session
+        now = time.time()
+        for old in list(self._held.values()):
+            idle = now - old.acted > _IDLE
+            if old is not session and not old.waiting and (idle or len(self._held) > self.settings.sessions):
+                del self._held[old.id]
+
+    async def _drop(self, identity: str) -> None:
+        session = self._held.pop(identity, None)
+        if session is not None:
+            session.closed = True
+            if session.task is not None:
+                await asyncio.wait([session.task])
+        await asyncio.to_thread(self.saved.remove, identity)

@@ -1,0 +1,113 @@
+"""``Session``: one person's work on one image, and ``Answered``: what a step of it came to."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from casewise.errors import UsageError
+from casewise.image import Image
+from casewise.server.masks import Part
+from casewise.server.problems import NotThereError
+from casewise.server.sessions.drawing import Drawing
+
+if TYPE_CHECKING:
+    from casewise.models import Model
+
+Mask = npt.NDArray[np.bool_]
+_LEASE = 60.0  # seconds without a sign of life after which nobody counts as working on the image
+
+
+@dataclass(eq=False)
+class Session:
+    """One person's work on one image.
+
+    case_key : the image's key in the archive; None of an image that a client sent, until it is accepted. model : the one that
+    structures begin with. seen : when the person was last heard of, acted : when they last did something, in seconds since 1970.
+    """
+
+    id: str
+    user: str
+    image: Image
+    case_key: str | None
+    model: Model
+    set_id: int | None = None
+    drawings: list[Drawing] = field(default_factory=list)
+    current: int = 0
+    created: float = 0.0
+    seen: float = 0.0
+    acted: float = 0.0
+    waiting: deque[Any] = field(default_factory=deque)
+    task: asyncio.Task[None] | None = None
+    closed: bool = False
+
+    @property
+    def drawing(self) -> Drawing:
+        return self.drawings[self.current]
+
+    @property
+    def round(self) -> int:
+        """Of the current object."""
+        return self.drawing.round
+
+    @property
+    def structures(self) -> list[str]:
+        return [drawing.structure for drawing in self.drawings]
+
+    def number_of(self, structure: str) -> int | None:
+        return next((n for n, drawing in enumerate(self.drawings) if drawing.structure == structure), None)
+
+    def select(self, number: int) -> None:
+        if not 0 <= number < len(self.drawings):
+            raise UsageError(f"The session has the objects 0 to {len(self.drawings) - 1}; got {number}.")
+        self.current = number
+
+    def leased(self, now: float) -> bool:
+        """Whether the person counts as working on the image."""
+        return now - self.seen < _LEASE
+
+
+@dataclass(frozen=True, eq=False)
+class Answered:
+    """What a step came to.
+
+    part : the part of the mask that changed since the round that the asker saw; None where nothing did. changed : voxels of the
+    mask that this step turned. merged : how many orders that waited this one round answered. seconds : the server's.
+    """
+
+    session: Session
+    drawing: Drawing
+    number: int
+    round: int
+    part: Part | None
+    changed: int
+    reason: str
+    merged: int = 1
+    seconds: float = 0.0
+
+    @property
+    def mask(self) -> Mask:
+        """(*spatial) bool: the object's mask as it is now."""
+        return self.drawing.mask
+
+    @property
+    def patch(self) -> Part | None:
+        return self.part
+
+
+class StaleRoundError(Exception):
+    """The asker saw another round than the current one. ``session``: as it stands."""
+
+    def __init__(self, session: Session, number: int, seen: int) -> None:
+        self.session, self.number = session, number
+        now = session.drawings[number].round if number < len(session.drawings) else 0
+        super().__init__(f"The mask has changed since: this was drawn on round {seen}, and the object is at round {now}.")
+
+
+class UnknownSessionError(NotThereError, LookupError):
+    """There is no such session of this person."""
