@@ -1,8 +1,8 @@
 // The audit log: who saw, changed, and exported what; filtered, page by page, and as a file.
 
-import { api } from "../api.ts";
+import { api, ask } from "../api.ts";
 import { h, put } from "../dom.ts";
-import { moment } from "../parts/words.ts";
+import { count, moment } from "../parts/words.ts";
 import type { Frame } from "../shell.ts";
 import type { AuditLine } from "../types.ts";
 
@@ -18,6 +18,7 @@ export async function audit(frame: Frame, section: HTMLElement): Promise<void> {
   let last: number | undefined;
   let timer = 0;
   const filter = (): { user?: string; action?: string } => ({ ...(user.value && { user: user.value.trim() }), ...(action.value && { action: action.value.trim() }) });
+  const check = h("button", { type: "button", class: "button small", onclick: () => void verify() }, "Check");
   const exported = h("a", { class: "button small", href: "/api/v1/audit/export", download: "" }, "Export");
   for (const input of [user, action]) {
     input.addEventListener("input", () => {
@@ -27,12 +28,22 @@ export async function audit(frame: Frame, section: HTMLElement): Promise<void> {
   }
   put(
     section,
-    h("div", { class: "row" }, h("h2", {}, "Audit log"), exported),
+    h("div", { class: "row" }, h("h2", {}, "Audit log"), h("span", { class: "set-actions" }, check, exported)),
     h("div", { class: "audit-filter" }, user, action),
     h("div", { class: "scroll" }, h("table", { class: "audit" }, h("thead", {}, h("tr", {}, heading("Time"), heading("Person"), heading("Action"), heading("Object"), heading("Outcome"), heading("Address"))), body)),
     none,
     h("div", { class: "more" }, more),
   );
+
+  /** Whether a line was changed or taken out: each holds the hash of the one before. */
+  async function verify(): Promise<void> {
+    try {
+      const found = (await (await ask("/api/v1/audit/check")).json()) as { rows: number; problem: string | null };
+      frame.say(found.problem ?? `${count(found.rows, "line")}, none changed or missing.`, found.problem ? "warning" : "quiet");
+    } catch (error) {
+      frame.fail(error);
+    }
+  }
 
   async function load(after?: number): Promise<void> {
     try {

@@ -21,7 +21,7 @@ export async function tokens(frame: Frame, section: HTMLElement): Promise<void> 
   const remove = (token: TokenLine): void => void api.removeToken(token.id).then(again).catch(frame.fail);
   put(
     section,
-    h("div", { class: "row" }, h("h2", {}, "Tokens"), h("button", { type: "button", class: "button small", onclick: () => newToken(again) }, "New token")),
+    h("div", { class: "row" }, h("h2", {}, "Tokens"), h("button", { type: "button", class: "button small", onclick: () => newToken(frame.me.role, again) }, "New token")),
     lines.length === 0
       ? h("p", { class: "quiet" }, "No token. A program signs in with one: Slicer, napari, a script.")
       : h("div", { class: "scroll" }, h("table", {}, h("thead", {}, h("tr", {}, heading("For"), heading("Of"), heading("Role"), heading("Made"), heading("Ends"), h("th", { scope: "col" }, h("span", { class: "out-of-sight" }, "Actions")))), h("tbody", {}, ...lines.map((line) => row(line, remove))))),
@@ -42,10 +42,18 @@ function row(token: TokenLine, remove: (token: TokenLine) => void): HTMLElement 
   );
 }
 
-function newToken(again: () => Promise<void>): void {
+const ROLES: readonly (readonly [Role, string])[] = [
+  ["reader", "Reader"],
+  ["annotator", "Annotator"],
+  ["admin", "Admin"],
+];
+
+/** A token may do at most what its person may. */
+function newToken(own: Role, again: () => Promise<void>): void {
+  const roles = ROLES.slice(0, 1 + ROLES.findIndex(([role]) => role === own));
   const fields = [
     field("What it is for", h("input", { class: "field", name: "note", maxlength: "200", required: true, autocomplete: "off", placeholder: "Slicer in room 3" })),
-    field("Role", choice("role", [["reader", "Reader"], ["annotator", "Annotator"], ["admin", "Admin"]], "annotator")),
+    field("Role", choice("role", roles, own === "reader" ? "reader" : "annotator")),
     field("Ends after", choice("hours", HOURS, "12")),
   ];
   formDialog("New token", fields, "Make the token", async (form) => {

@@ -2,7 +2,8 @@
 
 import { h, type Child } from "../dom.ts";
 import { dialog } from "../parts/dialog.ts";
-import { count, day, measure, readable } from "../parts/words.ts";
+import { figure, measureName } from "../parts/measures.ts";
+import { count, day, readable } from "../parts/words.ts";
 import type { ModelLine } from "../types-results.ts";
 import { originWord } from "./graph.ts";
 
@@ -54,7 +55,7 @@ function madeFrom(model: ModelLine): Child {
 function measures(values: Record<string, number>): Child {
   const all = Object.entries(values);
   if (all.length === 0) return h("span", { class: "quiet" }, "None recorded");
-  const shown = all.slice(0, MEASURES).map(([name, value]) => h("div", {}, h("span", { class: "quiet" }, `${readable(name)} `), h("b", { class: "number" }, measure(value))));
+  const shown = all.slice(0, MEASURES).map(([name, value]) => h("div", {}, h("span", { class: "quiet" }, `${measureName(name)} `), h("b", { class: "number" }, figure(value))));
   return [...shown, all.length > MEASURES && h("div", { class: "quiet small" }, `and ${all.length - MEASURES} more in the card`)];
 }
 
@@ -64,6 +65,6 @@ function licence(model: ModelLine): Child {
 }
 
 function showCard(model: ModelLine, card: string): void {
-  const all = Object.entries(model.measures).map(([name, value]) => [h("dt", {}, readable(name)), h("dd", { class: "number" }, measure(value))]);
+  const all = Object.entries(model.measures).map(([name, value]) => [h("dt", {}, measureName(name)), h("dd", { class: "number" }, figure(value))]);
   dialog(model.name, () => [h("div", { class: "card-text" }, card), all.length > 0 && h("dl", { class: "facts" }, all), h("p", { class: "quiet small" }, `Key ${model.key}`)], { wide: true });
 }

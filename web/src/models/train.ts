@@ -5,7 +5,7 @@ import { h, put } from "../dom.ts";
 import { choice, dialog, field, formDialog, given } from "../parts/dialog.ts";
 import { listen } from "../parts/live.ts";
 import { Progress } from "../parts/progress.ts";
-import { readable, sentence } from "../parts/words.ts";
+import { kind, readable, sentence } from "../parts/words.ts";
 import type { JobLine, ModelPage, TrainOrder } from "../types-results.ts";
 
 type Pairs = (readonly [string, string])[];
@@ -18,7 +18,7 @@ export async function train(page: ModelPage, done: () => void): Promise<void> {
   const structures = h("div", { class: "picks" }, ...Object.entries(counts.structure ?? {}).map(([name, n]) => pick(name, n)));
   const whatStructures = h("fieldset", { class: "labelled plain-set" }, h("legend", {}, "Structures"), structures);
   const none = h("p", { class: "quiet small" }, "No image here has a mask: outline some first.");
-  const categories: Pairs = [["", "All images"], ...Object.keys(counts.category ?? {}).map((name) => [name, sentence(readable(name))] as const)];
+  const categories: Pairs = [["", "All images"], ...Object.keys(counts.category ?? {}).map((name) => [name, kind(name)] as const)];
   const starts: Pairs = [["", "A new network"], ...page.models.filter((model) => /segment|classif/.test(model.task)).map((model) => [model.key, model.name] as const)];
   const follow = (): void => {
     whatStructures.hidden = task.value !== "segmenter";

@@ -21,6 +21,7 @@ export async function show(frame: Frame): Promise<void> {
   const query = readQuery(location.search);
   let next: string | null = null;
   let total = 0;
+  let newest = 0;
   let asked: AbortController | null = null;
 
   const table = new Table(() => tools.update([...table.selected], total));
@@ -28,7 +29,7 @@ export async function show(frame: Frame): Promise<void> {
   const filters = new Filters(query, () => void changed());
   const more = h("button", { type: "button", class: "button", hidden: true, onclick: () => void further() }, "Show more");
   const nothing = h("div", { class: "nothing", hidden: true });
-  const news = happening(() => void mend(), () => void changed());
+  const news = happening(() => void mend(), arrivals, () => void changed());
   const list = h("section", { class: "list", "aria-label": "Images" }, h("div", { class: "list-head" }, tools.element, news.element), table.element, nothing, h("div", { class: "more" }, more));
   put(frame.main, h("h1", { class: "out-of-sight" }, "Worklist"), filters.element, list);
   if (may(frame.me, "annotator")) {
@@ -66,7 +67,7 @@ export async function show(frame: Frame): Promise<void> {
     more.hidden = next === null;
     if (Object.keys(page.counts).length > 0) filters.show(page.counts); // they come with the first page alone
     tools.update([...table.selected], total);
-    remember({ search: writeQuery(query), keys: table.keys });
+    remember({ search: writeQuery(query), keys: table.keys, next });
     put(nothing, total === 0 && empty());
     nothing.hidden = total > 0;
     table.element.hidden = total === 0;
@@ -78,6 +79,7 @@ export async function show(frame: Frame): Promise<void> {
     const page = await ask();
     if (page === null) return;
     table.show(page.cases);
+    newest = Math.max(newest, ...page.cases.map((line) => line.added));
     took(page);
   }
 
@@ -89,6 +91,14 @@ export async function show(frame: Frame): Promise<void> {
     if (page === null) return;
     table.add(page.cases);
     took(page);
+  }
+
+  /** How many images there are that came after the list was drawn. */
+  async function arrivals(): Promise<number> {
+    const page = await ask();
+    if (page === null) return 0;
+    if (total === 0 && page.total > 0) void changed();
+    return page.cases.filter((line) => line.added > newest).length;
   }
 
   /** The rows that are here, as they are now. */

@@ -1,7 +1,8 @@
 /** A small line chart in SVG with axes, for values in the order in which they came about. */
 
 import { h, svg } from "../dom.ts";
-import { measure, median } from "./words.ts";
+import { figure } from "./measures.ts";
+import { median } from "./words.ts";
 
 const WIDTH = 520;
 const HEIGHT = 180;
@@ -42,7 +43,7 @@ export function chart(title: string, values: readonly number[], across: string, 
     { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, class: "chart", role: "img", "aria-label": `${title}: ${summary(values)}` },
     ...steps.flatMap((value) => [
       svg("line", { class: "chart-grid", x1: LEFT, x2: WIDTH - RIGHT, y1: y(value), y2: y(value) }),
-      svg("text", { class: "chart-text", x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, measure(value)),
+      svg("text", { class: "chart-text", x: LEFT - 8, y: y(value) + 4, "text-anchor": "end" }, figure(value)),
     ]),
     ...acrossTicks(values.length).map((i) =>
       svg("text", { class: "chart-text", x: x(i), y: HEIGHT - BOTTOM + 16, "text-anchor": "middle" }, String(i + 1)),
@@ -68,5 +69,5 @@ export function summary(values: readonly number[]): string {
   const n = Math.min(5, Math.ceil(values.length / 2));
   const first = median(values.slice(0, n)) ?? 0;
   const last = median(values.slice(-n)) ?? 0;
-  return values.length < 4 ? `median ${measure(median(values) ?? 0)}` : `${measure(first)} at first, ${measure(last)} lately`;
+  return values.length < 4 ? `median ${figure(median(values) ?? 0)}` : `${figure(first)} at first, ${figure(last)} lately`;
 }

@@ -6,7 +6,7 @@ export interface Live {
   /** A job's progress or state changed. */
   job?: (job: JobLine) => void;
   /** Images arrived. */
-  arrived?: (keys: string[]) => void;
+  arrived?: () => void;
   /** The connection broke (false) or is there (true). */
   connected?: (here: boolean) => void;
 }
@@ -17,10 +17,7 @@ export function listen(on: Live): () => void {
   const job = (event: MessageEvent<string>): void => on.job?.(JSON.parse(event.data) as JobLine);
   source.addEventListener("progress", job);
   source.addEventListener("state", job);
-  source.addEventListener("arrived", (event) => {
-    const data = JSON.parse((event as MessageEvent<string>).data) as { keys?: string[] };
-    on.arrived?.(data.keys ?? []);
-  });
+  source.addEventListener("arrived", () => on.arrived?.());
   source.addEventListener("open", () => on.connected?.(true));
   source.addEventListener("error", () => on.connected?.(false));
   addEventListener("pagehide", () => source.close(), { once: true });

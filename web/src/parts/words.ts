@@ -9,13 +9,6 @@ export function score(value: number | null): string {
   return value === null ? "" : value.toFixed(2);
 }
 
-/** A measure, to three significant digits. */
-export function measure(value: number): string {
-  if (!Number.isFinite(value)) return "not known";
-  if (Number.isInteger(value)) return value.toLocaleString("en");
-  return Math.abs(value) >= 1000 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(3)));
-}
-
 /** A DICOM date (20261129) or an ISO date as 2026-11-29; other text as it is. */
 export function day(text: string | null): string {
   const match = /^(\d{4})-?(\d{2})-?(\d{2})/.exec(text ?? "");
@@ -57,6 +50,13 @@ export function sentence(text: string): string {
 /** A name of a program as people read it: `chest_radiograph` → "chest radiograph". */
 export function readable(name: string): string {
   return name.replaceAll("_", " ");
+}
+
+const SHORT = /\b(mr|ct|us|pet|dx|cr)\b/g;
+
+/** A category as people read it: `brain-mr` → "Brain MR". */
+export function kind(category: string): string {
+  return sentence(category.replaceAll(/[_-]/g, " ").replaceAll(SHORT, (word) => word.toUpperCase()));
 }
 
 export function median(values: readonly number[]): number | null {

@@ -12,8 +12,8 @@ export interface Happening {
 
 const SHOWN_KINDS = new Set(["analyse", "import"]);
 
-/** `changed`: rows may have changed. `show`: the person asks for the new images. */
-export function happening(changed: () => void, show: () => void): Happening {
+/** `changed`: rows may have changed. `arrivals` counts the images that the list does not have yet. `show`: the person asks for them. */
+export function happening(changed: () => void, arrivals: () => Promise<number>, show: () => void): Happening {
   const news = h("button", { type: "button", class: "button small", hidden: true });
   const words = h("span", { class: "quiet" });
   const filled = h("span", {});
@@ -51,10 +51,11 @@ export function happening(changed: () => void, show: () => void): Happening {
       if (job.state === "done" || before?.progress[0] !== job.progress[0]) soon();
       draw();
     },
-    arrived: (keys) => {
-      arrived += Math.max(1, keys.length);
-      draw();
-    },
+    arrived: () =>
+      void arrivals().then((n) => {
+        arrived = n;
+        draw();
+      }),
   });
   return { element, close };
 }

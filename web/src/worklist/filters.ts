@@ -2,7 +2,7 @@
 
 import { h, put } from "../dom.ts";
 import { stateWord } from "../parts/states.ts";
-import { readable, sentence } from "../parts/words.ts";
+import { kind, readable, sentence } from "../parts/words.ts";
 import type { ReadingState } from "../types.ts";
 import { FACETS, isFiltered, type Facet, type Query } from "./query.ts";
 
@@ -106,7 +106,7 @@ export class Filters {
   }
 
   private value(facet: Facet, name: string, n: number, chosen: boolean): HTMLElement {
-    const words = facet === "state" ? stateWord(name as ReadingState) : facet === "site" ? name : sentence(readable(name));
+    const words = valueWords(facet, name);
     const pick = (): void => this.change(facet, chosen ? "" : name);
     return h(
       "button",
@@ -123,4 +123,10 @@ export class Filters {
     };
     return h("button", { type: "button", class: "plain small", onclick: show }, `All ${n}`);
   }
+}
+
+function valueWords(facet: Facet, name: string): string {
+  if (facet === "state") return stateWord(name as ReadingState);
+  if (facet === "category") return kind(name);
+  return facet === "site" ? name : sentence(readable(name));
 }

@@ -3,6 +3,8 @@
 export interface Left {
   search: string;
   keys: string[];
+  /** Where the list goes on: null at its end. */
+  next: string | null;
 }
 
 const NAME = "casewise-worklist";

@@ -3,7 +3,7 @@
 import { h, put } from "../dom.ts";
 import { picture } from "../parts/picture.ts";
 import { state } from "../parts/states.ts";
-import { day, readable, score, sentence } from "../parts/words.ts";
+import { day, kind, score, sentence } from "../parts/words.ts";
 import type { CaseLine, FindingLine } from "../types.ts";
 
 const FINDINGS = 3;
@@ -49,7 +49,7 @@ export class Row {
     this.link.title = line.name;
     put(this.facts, [day(line.study_date), line.modality, line.shape.join(" × ")].filter(Boolean).join(" · "));
     put(this.findings, headline(line), more(line));
-    put(this.category, h("div", { class: "clip" }, line.category ? sentence(readable(line.category)) : h("span", { class: "quiet" }, "Not known")), line.site && h("div", { class: "quiet small clip" }, `Site ${line.site}`));
+    put(this.category, h("div", { class: "clip" }, line.category ? kind(line.category) : h("span", { class: "quiet" }, "Not known")), line.site && h("div", { class: "quiet small clip" }, `Site ${line.site}`));
     put(this.state, state(line.state));
     put(this.assigned, line.assigned ?? h("span", { class: "quiet" }, "–"));
   }
