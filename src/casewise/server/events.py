@@ -27,11 +27,13 @@ class _Listener:
     wanted: frozenset[int] | None
     jobs: dict[int, Job] = field(default_factory=dict)  # to be sent
     arrived: int | None = None  # to be sent
-    known: dict[int, str] = field(default_factory=dict)  # job → state, as sent
+    known: dict[int, Job] = field(default_factory=dict)  # as sent last
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def wants(self, job: Job) -> bool:
-        return self.wanted is None or job.id in self.wanted
+        """Whether it asked for this job, and was not sent this state of it."""
+        known = self.known.get(job.id)
+        return (self.wanted is None or job.id in self.wanted) and (known is None or known.changed != job.changed)
 
     def take(self) -> list[str]:
         """What is to be sent, as text; nothing of it is sent again."""
@@ -41,8 +43,9 @@ class _Listener:
         return [self._job(job) for job in jobs] + ([] if arrived is None else [_text("arrived", dumps({"newest": arrived}))])
 
     def _job(self, job: Job) -> str:
-        event = "progress" if self.known.get(job.id) == job.state else "state"
-        self.known[job.id] = job.state
+        known = self.known.get(job.id)
+        event = "progress" if known is not None and known.state == job.state else "state"
+        self.known[job.id] = job
         return _text(event, job_line(job).model_dump_json(), str(job.changed))
 
 

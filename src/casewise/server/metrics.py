@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from casewise.server.jobs import Jobs
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+PREFIXES = ("/api/v1", "/nninteractive")
 STATES = ("waiting", "running", "done", "failed", "dead", "stopped")
 _ROUND_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.6, 1.0, 2.0, 5.0, 15.0)
 _ELSEWHERE = "other"  # the route of what has none
@@ -78,11 +79,19 @@ class CountRequests:
 
         async def counted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                route = getattr(scope.get("route"), "path", _ELSEWHERE)
-                self._metrics.requests.labels(_method(scope["method"]), route, message["status"]).inc()
+                self._metrics.requests.labels(_method(scope["method"]), _route(scope), message["status"]).inc()
             await send(message)
 
         await self._app(scope, receive, counted)
+
+
+def _route(scope: Scope) -> str:
+    """The template of the route that a request came to, with the prefix under which its router is included."""
+    template: str | None = getattr(scope.get("route"), "path", None)
+    if template is None:
+        return _ELSEWHERE
+    prefix = next((prefix for prefix in PREFIXES if scope["path"].startswith(f"{prefix}/")), "")
+    return template if template.startswith(prefix) else prefix + template
 
 
 def _method(method: str) -> str:
