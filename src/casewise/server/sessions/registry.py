@@ -20,6 +20,7 @@ from casewise.archive import Archive
 from casewise.image import Box, Image
 from casewise.server.images import ImageCache
 from casewise.server.jobs import Jobs
+from casewise.server.masks import Mask
 from casewise.server.networks import Networks
 from casewise.server.sessions.accepting import Acceptance, Noted, accept
 from casewise.server.sessions.beginning import Beginning, checked_begin
@@ -138,6 +139,10 @@ class Sessions:
     async def box(self, identity: str, user: str, box: Drawn, *, after: int | None = None, seconds: float = 0) -> Answered:
         """Draw the current object's box; an object that has begun begins anew, which can be undone."""
         return await self._step(identity, user, after, seconds, lambda session: session.drawing.begin(box))
+
+    async def begin(self, identity: str, user: str, mask: Mask, *, hint: bool = False, seconds: float = 0) -> Answered:
+        """Begin the current object from a mask (*spatial) that a client has; as a ``hint`` it only leads the first answer."""
+        return await self._step(identity, user, None, seconds, lambda session: session.drawing.begin(None, mask, hint))
 
     async def erase(self, identity: str, user: str, voxels: Points, *, after: int | None = None, seconds: float = 0) -> Answered:
         """Take back what strokes marked at voxels (n, axes); the rounds are done again without it."""

@@ -82,6 +82,14 @@ class Saved:
             rows = list(connection.execute(query))
         return sorted({row.user for row in rows if any(one["structure"] == structure for one in row.data["objects"])})
 
+    def remove_sent(self, structure: str) -> None:
+        """Remove what is left of sessions that were about ``structure`` alone, on images that clients sent."""
+        with self._store.read() as connection:
+            rows = list(connection.execute(sa.select(table).where(table.c.image_key == "")))
+        for row in rows:
+            if all(one["structure"] == structure for one in row.data["objects"]):
+                self.remove(row.id)
+
     def seen(self, session: Session) -> None:
         with self._store.write() as connection:
             connection.execute(sa.update(table).where(table.c.id == session.id).values(seen=session.seen))
