@@ -15,11 +15,12 @@ import sqlalchemy as sa
 from casewise.archive import opening, pseudonym_key
 from casewise.archive.adding import Addition
 from casewise.archive.catalogue import Catalogue, embeddings, images, labels, models, results
-from casewise.archive.holdings import Holdings, holdings
+from casewise.archive.holdings import Holdings, holdings, masked, structures
 from casewise.archive.ingest.importing import Import
 from casewise.archive.ingest.report import ImportReport
 from casewise.archive.leftovers import writing
 from casewise.archive.loading import Record, Stored, case_of, record_of
+from casewise.archive.named import named
 from casewise.archive.retrieval.embedding import Vectors, VectorWriter, encode, store_of, vectors_key, without_vector
 from casewise.archive.retrieval.similar import find_similar
 from casewise.case import Case, Structure
@@ -135,6 +136,10 @@ class Archive:
         with self._catalogue.read() as connection:
             rows = connection.execute(sa.select(images).order_by(images.c.id)).all()
         return [record_of(row) for row in rows if keys is None or row.key in keys]
+
+    def named(self, text: str) -> list[Record]:
+        """The image of the key ``text``; else those whose file is called so, with or without its suffix."""
+        return named(self._catalogue, text)
 
     def cases(
         self,
@@ -260,6 +265,14 @@ class Archive:
     def holdings(self) -> Holdings:
         """What the archive holds, counted in its catalogue; no image is read."""
         return holdings(self._catalogue, self.models())
+
+    def structures(self) -> dict[str, int]:
+        """Mask's name → how many images have it, in the order of the names."""
+        return structures(self._catalogue)
+
+    def masked(self) -> int:
+        """How many images have a mask."""
+        return masked(self._catalogue)
 
     def subsets(self) -> list[dict[str, object]]:
         """The precomputed subsets that were made for this archive: ``name``, ``size``, ``model``, ``measures``, ``parent``."""

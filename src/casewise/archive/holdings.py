@@ -72,6 +72,20 @@ def holdings(catalogue: Catalogue, models: list[dict[str, object]]) -> Holdings:
     )
 
 
+def structures(catalogue: Catalogue) -> dict[str, int]:
+    """Mask's name → images that have it, in the order of the names."""
+    named = sa.select(labels.c.name, sa.func.count()).where(labels.c.kind == "mask").group_by(labels.c.name)
+    with catalogue.read() as connection:
+        return {str(name): int(number) for name, number in connection.execute(named.order_by(labels.c.name))}
+
+
+def masked(catalogue: Catalogue) -> int:
+    """How many images have a mask."""
+    query = sa.select(sa.func.count(labels.c.image_id.distinct())).where(labels.c.kind == "mask")
+    with catalogue.read() as connection:
+        return int(connection.scalar(query) or 0)
+
+
 def _task(entry: dict[str, object]) -> object:
     data = entry["data"]
     return data.get("task") if isinstance(data, dict) else None

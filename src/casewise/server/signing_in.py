@@ -20,7 +20,13 @@ _LOCAL_PATH = re.compile(r"/(?![/\\])[!-\[\]-~]*")  # printable ASCII without a 
 
 
 def by_password(request: Request, name: str, password: str) -> tuple[str, User]:
-    """The cookie's value, and the user. Raises HTTPException 401 for a wrong password, 429 after too many."""
+    """The cookie's value, and the user. Raises HTTPException as :func:`checked_user`."""
+    shared, user = services(request), checked_user(request, name, password)
+    return sign_in(shared.store, user.name, user.role, shared.settings), user
+
+
+def checked_user(request: Request, name: str, password: str) -> User:
+    """Whose name and password these are. Raises HTTPException 401 for a wrong password, 429 after too many."""
     shared, address = services(request), address_of(request)
     failed: Rate = request.app.state.failed_logins
     if not failed.take(_network(address)):  # taken before the check, so that many attempts at once do not pass together
@@ -32,7 +38,7 @@ def by_password(request: Request, name: str, password: str) -> tuple[str, User]:
         raise HTTPException(401, WRONG)
     failed.give_back(_network(address))
     record(shared.store, user.name, address, "sign in")
-    return sign_in(shared.store, user.name, user.role, shared.settings), user
+    return user
 
 
 def set_cookie(request: Request, response: Response, value: str) -> None:

@@ -141,6 +141,33 @@ sessions = sa.Table(
     sa.Column("seen", sa.Float, nullable=False),
 )
 
+# Which series a DICOM image of the archive is; uid: empty where its file cannot be read.
+series = sa.Table(
+    "server_series",
+    metadata,
+    sa.Column("image_key", sa.String, primary_key=True),
+    sa.Column("uid", sa.String, nullable=False, index=True),
+)
+
+# What MONAI Label's clients note beside an image (tag empty) or beside its label of a tag. path: of a label that is no accepted mask
+# (a model's, a draft), relative to the archive's folder.
+client_notes = sa.Table(
+    "server_client_notes",
+    metadata,
+    sa.Column("image_key", sa.String, primary_key=True),
+    sa.Column("tag", sa.String, primary_key=True),
+    sa.Column("data", sa.JSON, nullable=False),
+    sa.Column("path", sa.String),
+)
+
+# Names by which clients speak of images that they sent.
+client_names = sa.Table(
+    "server_client_names",
+    metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("image_key", sa.String, nullable=False),
+)
+
 # A set: the images in which one structure is to be outlined, by a strategy that says which comes next.
 sets = sa.Table(
     "server_sets",

@@ -1,0 +1,41 @@
+"""What the calls of the clients share beside the server's own services."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from casewise.server.compat.monailabel.copies import Copies
+from casewise.server.compat.monailabel.drafts import Drafts
+from casewise.server.compat.monailabel.tickets import Tickets
+from casewise.server.compat.monailabel.uploads import Uploads
+from casewise.server.services import Services, services
+
+_lock = threading.Lock()
+
+
+@dataclass(frozen=True, eq=False)
+class Desk:
+    """copies : files of images that clients download. drafts : labels that are no accepted masks. uploads : clients' own images. tickets : for downloads without a token."""
+
+    copies: Copies
+    drafts: Drafts
+    uploads: Uploads
+    tickets: Tickets
+
+
+def _desk(request: Request) -> Desk:
+    with _lock:
+        found: Desk | None = getattr(request.app.state, "monailabel", None)
+        if found is None:
+            shared = services(request)
+            uploads = Uploads(shared.archive.folder, shared.settings.upload_bytes)
+            found = request.app.state.monailabel = Desk(Copies(), Drafts(shared.store), uploads, Tickets())
+        return found
+
+
+Shared = Annotated[Services, Depends(services)]
+OurDesk = Annotated[Desk, Depends(_desk)]

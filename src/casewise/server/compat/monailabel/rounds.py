@@ -1,0 +1,163 @@
+"""A client's marks as rounds of an interactive session.
+
+The clients send all marks that there are, every time: a map of all scribbles, a list of all clicks. The session knows which of them
+it has had, so what is new is one round, and what is missing was erased: the rounds are done again without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from casewise.errors import UsageError
+from casewise.image import Box, Image
+from casewise.server.compat.monailabel.found import Subject
+from casewise.server.sessions import Session, Sessions
+
+Flat = npt.NDArray[np.int64]
+Points = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Marks:
+    """foreground, background : flat indices of voxels, in C order over the image's own axes, sorted. box : None where none is drawn.
+
+    anew : forget what was marked before. similar : whether accepted cases of the archive may lead the first answer.
+    """
+
+    structure: str
+    foreground: Flat
+    background: Flat
+    box: Box | None = None
+    anew: bool = False
+    similar: bool = True
+
+
+@dataclass(eq=False)
+class Rounds:
+    """The sessions that clients have on images, by who marks in which image. One call at a time on each."""
+
+    sessions: Sessions
+    _ids: dict[tuple[str, str], str] = field(default_factory=dict)
+    _boxes: dict[tuple[str, str], Box] = field(default_factory=dict)
+    _locks: dict[tuple[str, str], asyncio.Lock] = field(default_factory=dict)
+
+    async def answer(self, subject: Subject, image: Image, who: str, marks: Marks) -> Session:
+        """The session after these marks, with the structure as its current object.
+
+        Raises UsageError, one sentence, where there is nothing to begin with.
+        """
+        async with self._lock(who, subject):
+            session = await self._opened(subject, image, who, marks)
+            before = _flat(session)
+            if marks.anew or (before.any and not before.keeps(marks)) or self._moved(session, marks):
+                await self._end(who, subject, session)
+                session = await self._opened(subject, image, who, marks)
+                before = _flat(session)
+            if not (marks.foreground.size or marks.background.size or marks.box or session.drawing.outline is not None):
+                raise UsageError("There is nothing to begin with; mark the structure, or draw a region of interest around it.")
+            await self._follow(session, who, before, marks)
+            return session
+
+    async def ended(self, subject: Subject, who: str) -> Session | None:
+        """End the session that somebody has on an image, as its labels were saved; what it was at the end."""
+        async with self._lock(who, subject):
+            identity = self._ids.pop((who, subject.identity), None)
+            if identity is None:
+                return None
+            try:
+                session = await self.sessions.get(identity, who)
+                await self.sessions.close(identity, who)
+            except LookupError:
+                return None
+            return session
+
+    def _lock(self, who: str, subject: Subject) -> asyncio.Lock:
+        return self._locks.setdefault((who, subject.identity), asyncio.Lock())
+
+    async def _opened(self, subject: Subject, image: Image, who: str, marks: Marks) -> Session:
+        """The session, with the structure of the marks as its current object."""
+        if subject.key is not None:
+            begin = "guess" if marks.similar else "empty"
+            session = await self.sessions.open(subject.key, who, marks.structure, begin=begin)
+            session = await self.sessions.arrived(session.id, who)
+        else:
+            session = await self._own(subject, image, who, marks)
+        self._ids[who, subject.identity] = session.id
+        if marks.box is not None and session.drawing.outline is None:
+            await self.sessions.box(session.id, who, marks.box)
+        if marks.box is not None:
+            self._boxes.setdefault((session.id, marks.structure), marks.box)
+        return session
+
+    async def _own(self, subject: Subject, image: Image, who: str, marks: Marks) -> Session:
+        known = self._ids.get((who, subject.identity))
+        if known is not None:
+            try:
+                return await self.sessions.add_object(known, who, marks.structure)
+            except LookupError:
+                pass
+        return await self.sessions.open_image(image, who, marks.structure)
+
+    def _moved(self, session: Session, marks: Marks) -> bool:
+        """Whether the region of interest is another than the session's."""
+        known = self._boxes.get((session.id, marks.structure))
+        return marks.box is not None and known is not None and known != marks.box
+
+    async def _end(self, who: str, subject: Subject, session: Session) -> None:
+        for key in [key for key in self._boxes if key[0] == session.id]:
+            del self._boxes[key]
+        self._ids.pop((who, subject.identity), None)
+        await self.sessions.close(session.id, who)
+
+    async def _follow(self, session: Session, who: str, before: _Before, marks: Marks) -> None:
+        """Erase what is marked no more, and add what is new."""
+        shape = session.image.spatial_shape
+        wanted = np.union1d(marks.foreground, marks.background)
+        erased = np.setdiff1d(before.marked, wanted)
+        if erased.size:
+            await self.sessions.erase(session.id, who, _points(erased, shape))
+        foreground = np.setdiff1d(marks.foreground, before.foreground)
+        background = np.setdiff1d(marks.background, before.background)
+        if foreground.size or background.size:
+            await self.sessions.strokes(session.id, who, _points(foreground, shape), _points(background, shape))
+
+
+@dataclass(frozen=True, eq=False)
+class _Before:
+    """What a session has been told of its current object, as flat indices."""
+
+    foreground: Flat
+    background: Flat
+
+    @property
+    def marked(self) -> Flat:
+        return np.union1d(self.foreground, self.background)
+
+    @property
+    def any(self) -> bool:
+        return bool(self.foreground.size or self.background.size)
+
+    def keeps(self, marks: Marks) -> bool:
+        """Whether anything of it is still marked: else the client has cleared its marks, and begins again."""
+        return bool(np.isin(self.marked, np.union1d(marks.foreground, marks.background)).any())
+
+
+def _flat(session: Session) -> _Before:
+    shape = session.image.spatial_shape
+    foreground, background = (np.sort(np.ravel_multi_index(tuple(points.T), shape)) for points in session.drawing.marked)
+    return _Before(foreground, background)
+
+
+def _points(flat: Flat, shape: tuple[int, ...]) -> Points:
+    return np.stack(np.unravel_index(flat, shape), axis=1).astype(np.int64)
+
+
+def flat_indices(points: Points, shape: tuple[int, ...]) -> Flat:
+    """Sorted flat indices of places (n, axes) of an image of ``shape``."""
+    found: Any = np.ravel_multi_index(tuple(points.T), shape) if len(points) else np.zeros(0, np.int64)
+    return np.unique(np.asarray(found, np.int64))

@@ -1,0 +1,87 @@
+"""What clients bring: images for the archive, and labels, which become masks on the image's own grid."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from fastapi import APIRouter, HTTPException, Request
+from fastapi.concurrency import run_in_threadpool
+
+from casewise.errors import UsageError
+from casewise.hashing import image_key
+from casewise.label_map import LabelMap
+from casewise.server.access import Annotator, Person
+from casewise.server.compat.monailabel.desk import Desk, OurDesk, Shared
+from casewise.server.compat.monailabel.drafts import FINAL, checked_tag
+from casewise.server.compat.monailabel.forms import SentFile, bare_name, sent
+from casewise.server.compat.monailabel.found import own_name, subject_of
+from casewise.server.compat.monailabel.label_files import read_masks, read_sent
+from casewise.server.compat.monailabel.masks import accept
+from casewise.server.services import Services
+
+router = APIRouter(prefix="/datastore")
+_ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".dcm", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".h5")
+
+
+@router.put("/")
+@router.put("/image")
+async def add_image(request: Request, person: Annotator, shared: Shared, image: str = "") -> dict[str, str]:
+    """Add an image to the archive, under a name by which the client speaks of it from now on."""
+    file = (await sent(request)).file("file")
+    if file is None:
+        raise HTTPException(400, "An upload has a part called file, which holds the image; add it.")
+    return {"image": await run_in_threadpool(_added, shared, file, image)}
+
+
+@router.put("/label")
+async def save_label(request: Request, person: Annotator, shared: Shared, desk: OurDesk, image: str = "", tag: str = "") -> dict[str, str]:
+    """Keep a label: of the tag ``final`` as accepted masks, of any other as a draft."""
+    given = await sent(request)
+    file = given.file("label")
+    if file is None:
+        raise HTTPException(400, "A label is sent in a part called label; add it.")
+    key = await run_in_threadpool(_saved, shared, desk, given.params, file, image, checked_tag(tag), person)
+    return {"image": key, "label": key}
+
+
+def _added(shared: Services, file: SentFile, wanted: str) -> str:
+    name = bare_name(wanted or _without_ending(file.name))
+    with TemporaryDirectory(prefix="casewise-") as folder:
+        image = read_sent(file, Path(folder))
+        known = shared.archive.keys_of(image)
+        key = sorted(known)[0] if known else image_key(image)
+        own_name(shared, wanted or name, key)
+        if not known:
+            shared.archive.add(image, name=name)
+    return wanted or name
+
+
+def _saved(shared: Services, desk: Desk, params: dict[str, Any], file: SentFile, image: str, tag: str, person: Person) -> str:
+    subject = subject_of(shared, image)
+    voxels, key = subject.load(), str(subject.key)
+    grid = subject.grid(voxels)
+    with TemporaryDirectory(prefix="casewise-") as folder:
+        masks = read_masks(file.save_in(Path(folder)), voxels, grid, params.get("label_info"))
+    if not masks:
+        raise UsageError("Nothing is drawn in the label, so there is nothing to keep; draw a structure first.")
+    own = {name: grid.inward(mask) for name, mask in masks.items()}
+    if tag == FINAL:
+        accept(shared.archive, key, voxels, own, person, _origin(params))
+    else:
+        desk.drafts.save(key, tag, LabelMap.like(own, voxels), {"label_info": params.get("label_info", []), "user": person.name})
+    return key
+
+
+def _origin(params: Mapping[str, Any]) -> dict[str, object]:
+    model = params.get("model")
+    return {"model": str(model)[:100]} if model else {}
+
+
+def _without_ending(name: str) -> str:
+    for ending in _ENDINGS:
+        if name.lower().endswith(ending):
+            return name[: -len(ending)]
+    return name
