@@ -97,6 +97,12 @@ class ShippedApplication:
         prediction = self._model.predict(image, self._device)
         return findings_of(prediction, image, self.name, self._written(prediction, image))
 
+    def refuse(self, image: Image) -> None:
+        """Raises CasewiseError, one sentence, for an image that :meth:`analyze` would refuse; ``upright`` ones as they lie."""
+        self._check(image)
+        if self._intended is not None:
+            self._intended.check(image, self.name)
+
     @cached_property
     def _model(self) -> Model:
         from casewise.models.shipped import load

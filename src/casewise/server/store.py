@@ -149,8 +149,8 @@ series = sa.Table(
     sa.Column("uid", sa.String, nullable=False, index=True),
 )
 
-# What MONAI Label's clients note beside an image (tag empty) or beside its label of a tag. path: of a label that is no accepted mask
-# (a model's, a draft), relative to the archive's folder.
+# What MONAI Label's clients note beside an image (tag empty) or beside its label of a tag. path: of a label that is no accepted
+# mask (a model's, a draft), relative to the archive's folder.
 client_notes = sa.Table(
     "server_client_notes",
     metadata,

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from casewise.archive import Archive
 from casewise.errors import UsageError
+from casewise.server.label_names import label_name
 from casewise.server.sessions.drawing import Drawing
 from casewise.server.sessions.session import Session
 
@@ -53,13 +54,7 @@ def accept(archive: Archive, session: Session, force: bool, noted: Noted | None 
 
 
 def _name(archive: Archive, session: Session, structure: str) -> str:
-    """``structure``, or ``structure@user`` where the image has a mask of that name that is not this person's."""
-    if session.case_key is None:
-        return structure
-    held = {str(label["name"]): label["origin"] for label in archive.labels(session.case_key) if label["kind"] == "mask"}
-    origin = held.get(structure)
-    theirs = origin is not None and not (isinstance(origin, dict) and origin.get("user") == session.user)
-    return f"{structure}@{session.user}" if theirs else structure
+    return structure if session.case_key is None else label_name(archive, session.case_key, structure, session.user)
 
 
 def _kept(archive: Archive, session: Session, drawing: Drawing, name: str) -> str:

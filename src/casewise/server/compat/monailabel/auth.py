@@ -27,7 +27,10 @@ def enabled(shared: Shared) -> dict[str, object]:
 
 @router.post("/auth/token")
 def token(
-    request: Request, shared: Shared, username: Annotated[str, Form(max_length=200)], password: Annotated[str, Form(max_length=1000)]
+    request: Request,
+    shared: Shared,
+    username: Annotated[str, Form(max_length=200)],
+    password: Annotated[str, Form(max_length=1000)],
 ) -> dict[str, object]:
     """A token for a name and a password."""
     _check_users(shared)

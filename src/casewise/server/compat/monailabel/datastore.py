@@ -8,8 +8,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, HTTPException, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 
+from casewise.label_map import LabelMap
 from casewise.server.access import Annotator, Person, Reader, person
-from casewise.server.cases import display_name
 from casewise.server.compat.monailabel import copies
 from casewise.server.compat.monailabel.desk import Desk, OurDesk, Shared
 from casewise.server.compat.monailabel.drafts import FINAL, ORIGINAL, checked_tag
@@ -17,10 +17,10 @@ from casewise.server.compat.monailabel.forms import attachment
 from casewise.server.compat.monailabel.found import found_key, name_of
 from casewise.server.compat.monailabel.grid import ClientGrid
 from casewise.server.compat.monailabel.info import statistics
-from casewise.server.compat.monailabel.masks import masks_of, names_for
+from casewise.server.compat.monailabel.masks import masks_of
 from casewise.server.compat.monailabel.volumes import volume_bytes
+from casewise.server.label_names import seen_by
 from casewise.server.services import Services
-from casewise.label_map import LabelMap
 
 router = APIRouter(prefix="/datastore")
 _OUTPUTS = ("stats", "all", "train")
@@ -56,7 +56,10 @@ def image(request: Request, shared: Shared, desk: OurDesk, image: str = "") -> R
 def image_exists(person: Reader, shared: Shared, desk: OurDesk, image: str = "", check_sum: str = "") -> Response:
     """Whether there is such an image; with ``check_sum`` also whether the file that is served has it."""
     key = found_key(shared, image)
-    if check_sum and desk.copies.of(key, shared.images.get(key)).checksum.lower() not in (check_sum.lower(), f"sha256:{check_sum.lower()}"):
+    if check_sum and desk.copies.of(key, shared.images.get(key)).checksum.lower() not in (
+        check_sum.lower(),
+        f"sha256:{check_sum.lower()}",
+    ):
         raise HTTPException(404, "The image that is served has another checksum.")
     return Response(media_type="application/json")
 
@@ -128,7 +131,7 @@ def remove_label(person: Annotator, shared: Shared, desk: OurDesk, id: str = "",
     """Remove a draft; accepted masks stay."""
     key = found_key(shared, id)
     if checked_tag(tag) == FINAL:
-        raise HTTPException(403, "Accepted masks are not removed over this protocol; draw a better one, or exclude it on the Sets page.")
+        raise HTTPException(403, "Accepted masks are not removed over this protocol; draw a better one, or exclude it in its set.")
     desk.drafts.remove(key, tag)
     return {}
 
@@ -146,7 +149,7 @@ def _objects(shared: Services, desk: Desk, person: Person) -> dict[str, Any]:
     drafts = desk.drafts.all()
     found = {}
     for record in shared.archive.cases():
-        names = names_for(list(record.load_masks), person.name)
+        names = seen_by(record.load_masks, person.name)
         found[record.key] = {
             "image": {"ext": _EXTENSION, "info": {"name": record.key[:8] + _EXTENSION}},
             "labels": _described(list(names), drafts.get(record.key, {}), record.key),
@@ -155,7 +158,7 @@ def _objects(shared: Services, desk: Desk, person: Person) -> dict[str, Any]:
 
 
 def _labels(shared: Services, desk: Desk, key: str, person: Person) -> dict[str, Any]:
-    names = names_for(list(shared.archive.case(key).load_masks), person.name)
+    names = seen_by(shared.archive.case(key).load_masks, person.name)
     found = _described(list(names), desk.drafts.all().get(key, {}), key)
     if FINAL in found:
         found[FINAL]["info"] |= desk.drafts.noted(key, FINAL)

@@ -10,19 +10,24 @@ from fastapi import Depends, Request
 
 from casewise.server.compat.monailabel.copies import Copies
 from casewise.server.compat.monailabel.drafts import Drafts
+from casewise.server.compat.monailabel.rounds import Rounds
 from casewise.server.compat.monailabel.tickets import Tickets
 from casewise.server.compat.monailabel.uploads import Uploads
-from casewise.server.services import Services, services
+from casewise.server.services import Shared, services
 
 _lock = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
 class Desk:
-    """copies : files of images that clients download. drafts : labels that are no accepted masks. uploads : clients' own images. tickets : for downloads without a token."""
+    """copies : files of images that clients download. drafts : labels that are no accepted masks. rounds : clients' sessions.
+
+    uploads : clients' own images. tickets : for downloads without a token.
+    """
 
     copies: Copies
     drafts: Drafts
+    rounds: Rounds
     uploads: Uploads
     tickets: Tickets
 
@@ -33,9 +38,10 @@ def _desk(request: Request) -> Desk:
         if found is None:
             shared = services(request)
             uploads = Uploads(shared.archive.folder, shared.settings.upload_bytes)
-            found = request.app.state.monailabel = Desk(Copies(), Drafts(shared.store), uploads, Tickets())
+            found = request.app.state.monailabel = Desk(Copies(), Drafts(shared.store), Rounds(shared.sessions), uploads, Tickets())
         return found
 
 
-Shared = Annotated[Services, Depends(services)]
 OurDesk = Annotated[Desk, Depends(_desk)]
+
+__all__ = ["Desk", "OurDesk", "Shared"]

@@ -53,7 +53,7 @@ class SentFile:
 
 
 async def sent(request: Request) -> Sent:
-    """Read a request's form. Raises HTTPException 400, one sentence, where it is none, or where its ``params`` are no JSON object."""
+    """Read a request's form. Raises HTTPException 400 where it is none, or its ``params`` are no JSON object."""
     try:
         form = await request.form()
     except StarletteError as error:

@@ -27,8 +27,8 @@ _LUMINANCE = (0.299, 0.587, 0.114)
 class ClientGrid:
     """order : which of the image's spatial axes is i, j and (of a volume) k. flipped : k counts from the end of its axis.
 
-    shape : (i, j, k); a picture is one slice. affine : (4, 4), from (i, j, k) to RAS in mm, right-handed. A picture that says nothing
-    of where it lies is laid on an axial plane, upright, and a loop's frames along the normal of its plane.
+    shape : (i, j, k); a picture is one slice. affine : (4, 4), from (i, j, k) to RAS in mm, right-handed. A picture that says
+    nothing of where it lies is laid on an axial plane, upright, and a loop's frames along the normal of its plane.
     """
 
     order: tuple[int, ...]
@@ -59,7 +59,7 @@ class ClientGrid:
         turned = turned[..., 0] if len(self.order) == 2 else turned
         return np.ascontiguousarray(turned.transpose(np.argsort(self.order)))
 
-    def places(self, points: Sequence[Sequence[int]]) -> npt.NDArray[np.int64]:
+    def places(self, points: npt.ArrayLike) -> npt.NDArray[np.int64]:
         """(n, axes): own voxel indices of points (n, 3) in (i, j, k). Raises UsageError for one outside the image."""
         table = np.asarray(points, np.int64).reshape(-1, 3).copy()
         outside = ((table < 0) | (table >= self.shape)).any(axis=1)
@@ -76,7 +76,9 @@ class ClientGrid:
         lower = [max(0, low) for low, _ in pairs]
         upper = [min(size, high + 1) for (_, high), size in zip(pairs, self.shape, strict=True)]
         if any(low >= high for low, high in zip(lower, upper, strict=True)):
-            raise UsageError(f"The region of interest {list(roi)} lies outside the image of {self.shape} voxels; draw it on the image.")
+            raise UsageError(
+                f"The region of interest {list(roi)} lies outside the image of {self.shape} voxels; draw it on the image."
+            )
         if self.flipped:
             lower[2], upper[2] = self.shape[2] - upper[2], self.shape[2] - lower[2]
         axes = np.argsort(self.order)
@@ -120,8 +122,8 @@ def _grey(image: Image) -> npt.NDArray[np.generic]:
     """(*spatial) of a type that the clients read; a colour picture as its luminance."""
     if image.channels == 3:
         grey = np.tensordot(np.asarray(_LUMINANCE, np.float32), image.array.astype(np.float32), axes=1)
-        return np.asarray(np.rint(grey), np.uint8) if image.array.dtype == np.uint8 else grey
-    array = image.array[0]
+        return np.asarray(np.rint(grey), np.uint8) if image.array.dtype == np.uint8 else np.asarray(grey)
+    array: npt.NDArray[np.generic] = np.asarray(image.array[0])
     if array.dtype == bool:
         return array.astype(np.uint8)
     return array if array.dtype.itemsize < 8 and array.dtype != np.float16 else array.astype(np.float32)

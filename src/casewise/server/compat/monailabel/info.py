@@ -14,6 +14,7 @@ from casewise.server.compat.monailabel import offers
 from casewise.server.compat.monailabel.desk import Desk, OurDesk, Shared
 from casewise.server.compat.monailabel.drafts import FINAL
 from casewise.server.compat.monailabel.training import train_stats, trainers
+from casewise.server.label_names import structures as names_of
 from casewise.server.services import Services
 from casewise.server.store import sets
 
@@ -33,7 +34,7 @@ def info(request: Request, person: Reader, shared: Shared, desk: OurDesk) -> dic
         "version": casewise.__version__,
         "labels": [*known, *(["background"] if browser else [])],
         "models": {name: offer.to_json() for name, offer in offers.models(shared.archive).items()},
-        "trainers": trainers(shared, list(shared.archive.structures())),
+        "trainers": trainers(shared, names_of(shared.archive.structures())),
         "strategies": {name: {"description": text} for name, text in offers.STRATEGIES.items()},
         "scoring": {name: {"description": text} for name, text in offers.SCORING.items()},
         "train_stats": train_stats(shared),
@@ -45,7 +46,7 @@ def structures(shared: Services) -> list[str]:
     """Names of what is outlined in this archive: those of its masks and of its sets."""
     with shared.store.read() as connection:
         wanted = set(connection.scalars(sa.select(sets.c.structure)))
-    held = {name for name in shared.archive.structures() if "@" not in name}
+    held = set(names_of(shared.archive.structures()))
     return sorted(wanted | held) or [_ANY]
 
 

@@ -31,7 +31,7 @@ def read_labels(path: Path, image: Image, grid: ClientGrid) -> Labels:
         if raw.size != int(np.prod(grid.shape)):
             size = "×".join(map(str, grid.shape))
             raise UsageError(f"The label has {raw.size} voxels, and the image {size}; send one byte for each voxel of the image.")
-        return raw.reshape(grid.shape, order="F")
+        return np.asarray(raw.reshape(grid.shape, order="F"))
     from casewise.formats import read
 
     with _named_as_sent(path):
@@ -81,7 +81,9 @@ def values_by_name(label_info: object, values: Sequence[int], number: str = "idx
     readings = [one for one in (given, in_order) if set(values) <= set(one.values())]
     if not readings:
         unnamed = next(value for value in values if value not in given.values())
-        raise UsageError(f"The label file holds the value {unnamed}, which label_info does not name; name every value that is drawn.")
+        raise UsageError(
+            f"The label file holds the value {unnamed}, which label_info does not name; name every value that is drawn."
+        )
     if len(readings) == 2 and _meaning(readings[0], values) != _meaning(readings[1], values):
         msg = "It is not clear which segments the label file's values mean, as label_info leaves out numbers."
         raise UsageError(f"{msg} In Slicer, move the scribble segments to the end of the list, and save again.")
@@ -112,7 +114,7 @@ def _placed(path: Path, labels: Image, image: Image, grid: ClientGrid) -> Labels
     from casewise.formats.mask_grids import on_grid
 
     numbers = labels.array[0]
-    if labels.channels != 1 or numbers.dtype.kind not in "biu" and not np.array_equal(numbers, np.rint(numbers)):
+    if labels.channels != 1 or (numbers.dtype.kind not in "biu" and not np.array_equal(numbers, np.rint(numbers))):
         raise UnreadableImageError(f"{path} is no label map: its voxels are not whole numbers; save it as a label map.")
     if numbers.size and (numbers.min() < 0 or numbers.max() >= 1 << 16):
         raise UnreadableImageError(f"{path} holds labels from {numbers.min()} to {numbers.max()}; allowed are 0 to 65535.")
@@ -120,7 +122,7 @@ def _placed(path: Path, labels: Image, image: Image, grid: ClientGrid) -> Labels
     volume = numbers if numbers.ndim == 3 else numbers[..., None]
     same = volume.shape == grid.shape and labels.header.placed and np.abs(labels.affine - grid.affine).max() < _SAME_MM
     if same:
-        return volume
+        return np.asarray(volume)
     # A label that says where it lies is compared with the copy that clients are given, which always does; any other by its shape.
     like = grid.image(image) if labels.header.placed else image
     found = np.zeros(grid.shape, np.uint16)

@@ -43,4 +43,8 @@ def gpu(person: Reader, html: bool = True, text: bool = False) -> Response:
 
 
 def _page(text: str, as_text: bool) -> Response:
-    return PlainTextResponse(text) if as_text else HTMLResponse(f"<!DOCTYPE html><title>casewise</title><pre>{html.escape(text)}</pre>")
+    return (
+        PlainTextResponse(text)
+        if as_text
+        else HTMLResponse(f"<!DOCTYPE html><title>casewise</title><pre>{html.escape(text)}</pre>")
+    )

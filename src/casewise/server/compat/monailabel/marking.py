@@ -55,7 +55,9 @@ def _structure(params: dict[str, Any], name: str) -> str:
     if not isinstance(given, str) or len(given) > 100:
         raise UsageError(f"{name} is a structure's name of at most 100 letters; got {str(given)[:60]!r}.")
     if given == "background":
-        raise UsageError("background is what lies beside a structure; choose the structure, and mark what is beside it as background.")
+        raise UsageError(
+            "background is what lies beside a structure; choose the structure, and mark what is beside it as background."
+        )
     return given
 
 

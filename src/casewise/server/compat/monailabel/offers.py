@@ -14,7 +14,7 @@ from casewise.errors import CasewiseError
 from casewise.models.listing import SHIPPED, describe_model, find_models
 from casewise.models.registry import registered
 
-SCRIBBLES, CLICKS = "casewise_scribbles", "casewise_clicks"
+SCRIBBLES, CLICKS = "casewise-scribbles", "casewise-clicks"
 TRAINER = "segmenter"
 STRATEGIES = {
     "first": "The first image without a mask.",
@@ -41,8 +41,13 @@ class Offer:
 
     def to_json(self) -> dict[str, object]:
         labels = {label: number for number, label in enumerate(self.labels, start=1)}
-        about = {"type": self.type, "labels": labels or [], "dimension": self.dimension, "description": self.description}
-        return {**about, "config": self.config}
+        return {
+            "type": self.type,
+            "labels": labels or [],
+            "dimension": self.dimension,
+            "description": self.description,
+            "config": self.config,
+        }
 
 
 INTERACTIVE = (

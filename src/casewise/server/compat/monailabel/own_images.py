@@ -11,7 +11,7 @@ from fastapi.responses import FileResponse, JSONResponse, Response
 
 from casewise.errors import UnreadableImageError, UsageError
 from casewise.server.access import Annotator, Person, Reader
-from casewise.server.compat.monailabel.desk import Desk, OurDesk, Shared
+from casewise.server.compat.monailabel.desk import Desk, OurDesk
 from casewise.server.compat.monailabel.forms import SentFile, sent
 from casewise.server.compat.monailabel.found import Subject
 from casewise.server.compat.monailabel.uploads import Upload

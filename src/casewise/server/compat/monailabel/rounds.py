@@ -24,9 +24,10 @@ Points = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class Marks:
-    """foreground, background : flat indices of voxels, in C order over the image's own axes, sorted. box : None where none is drawn.
+    """foreground, background : flat indices of voxels, in C order over the image's own axes, sorted.
 
-    anew : forget what was marked before. similar : whether accepted cases of the archive may lead the first answer.
+    box : None where none is drawn. anew : forget what was marked before. similar : whether accepted cases of the archive may lead
+    the first answer.
     """
 
     structure: str

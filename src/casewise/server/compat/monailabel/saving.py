@@ -37,7 +37,9 @@ async def add_image(request: Request, person: Annotator, shared: Shared, image: 
 
 
 @router.put("/label")
-async def save_label(request: Request, person: Annotator, shared: Shared, desk: OurDesk, image: str = "", tag: str = "") -> dict[str, str]:
+async def save_label(
+    request: Request, person: Annotator, shared: Shared, desk: OurDesk, image: str = "", tag: str = ""
+) -> dict[str, str]:
     """Keep a label: of the tag ``final`` as accepted masks, of any other as a draft."""
     given = await sent(request)
     file = given.file("label")

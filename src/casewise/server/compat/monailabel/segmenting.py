@@ -58,7 +58,7 @@ def _by_shipped(folder: Path, image: Image) -> dict[str, Mask]:
 
     application = next((name for name, shipped in CATALOGUE.items() if shipped.model == folder.name), None)
     if application is not None:
-        ShippedApplication(application).check(image)
+        ShippedApplication(application).refuse(image)
     elif (intended := Intended.load(folder)) is not None:
         intended.check(image, folder.name)
     return dict(load(folder.name).predict(image).masks())

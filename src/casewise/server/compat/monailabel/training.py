@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Body, Depends, HTTPException, Request
+from fastapi import APIRouter, Depends, HTTPException
 
 from casewise.server.access import Annotator, Person, Reader
 from casewise.server.compat.monailabel import offers
 from casewise.server.compat.monailabel.desk import Shared
 from casewise.server.compat.monailabel.forms import json_object
 from casewise.server.compat.monailabel.tasks import newest, open_job, stopped, task
+from casewise.server.label_names import structures as names_of
 from casewise.server.services import Services
 
 router = APIRouter(prefix="/train")
@@ -90,7 +91,7 @@ def _order(shared: Services, trainer: str, params: dict[str, Any]) -> dict[str, 
     """The job's payload. Raises HTTPException 404 for an unknown trainer, 400 for options that cannot be."""
     if trainer != offers.TRAINER:
         raise HTTPException(404, f"There is no trainer {trainer[:60]!r}; there is {offers.TRAINER}.")
-    held = [name for name in shared.archive.structures() if "@" not in name]
+    held = names_of(shared.archive.structures())
     if not held:
         raise HTTPException(400, "No image of the archive has a mask yet, so there is nothing to train on; save labels first.")
     wanted = params.get("structure") or held[0]

@@ -29,7 +29,7 @@ _MOST_FILES = 20_000
 
 @dataclass(frozen=True)
 class Upload:
-    """owner : who sent it. image : the name of its file, of several that of the first. expiry : seconds after ``last_access_ts``."""
+    """owner : who sent it. image : the name of its file, of several the first. expiry : seconds after ``last_access_ts``."""
 
     name: str
     owner: str

@@ -1,0 +1,78 @@
+"""The voxels that clients count, against those of the image: the same places in the patient, right-handed, and exactly back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from casewise.errors import UsageError
+from casewise.formats import read
+from casewise.header import Header
+from casewise.image import Box, Image
+from casewise.server.compat.monailabel.grid import ClientGrid
+from tests.server.compat.monailabel import scenes
+
+
+def everyone(folder: Path) -> list[scenes.Scene]:
+    made = [scenes.volume(folder, kind) for kind in scenes.KINDS]
+    both = [scenes.series(folder / str(down), down) for down in (False, True)]
+    return [*made, *both, scenes.picture(folder), scenes.frame(folder)]
+
+
+def test_each_voxel_keeps_its_place_on_a_right_handed_grid_and_comes_back_exactly(tmp_path: Path) -> None:
+    for scene in everyone(tmp_path):
+        image = read(scene.path)
+        grid = ClientGrid.of(image)
+        assert np.linalg.det(grid.affine[:3, :3]) > 0, scene.path
+        outward = grid.outward(image.array[0])
+        assert outward.shape == grid.shape
+        assert np.array_equal(grid.inward(outward), image.array[0]), scene.path
+        point = [3, 5, min(4, grid.shape[2] - 1)]
+        (own,) = grid.places([point])
+        assert outward[tuple(point)] == image.array[0][tuple(own)]
+        if image.header.placed and image.spatial_dims == 3:
+            there = grid.affine[:3, :3] @ point + grid.affine[:3, 3]
+            assert np.allclose(there, image.affine[:3, :3] @ own + image.affine[:3, 3]), scene.path
+
+
+def test_a_client_that_has_the_file_itself_counts_as_the_file_does(tmp_path: Path) -> None:
+    image = read(scenes.volume(tmp_path, "LAS").path)
+    as_stored = ClientGrid.of(image, as_stored=True)
+    assert np.array_equal(as_stored.outward(image.array[0]), image.array[0])
+    assert np.allclose(as_stored.affine, image.affine)
+    assert ClientGrid.of(image).flipped
+
+
+def test_a_region_of_interest_may_be_reversed_and_reach_beyond_the_image(tmp_path: Path) -> None:
+    for scene in everyone(tmp_path):
+        image = read(scene.path)
+        grid = ClientGrid.of(image)
+        last = min(6, grid.shape[2] - 1)
+        roi = [20, 4, -3, 7, last, 0]
+        box = grid.box(roi)
+        inside = np.zeros(grid.shape, bool)
+        inside[4:21, 0:8, 0 : last + 1] = True
+        assert Box.around(grid.inward(inside)) == box, scene.path
+
+
+def test_what_lies_outside_is_refused(tmp_path: Path) -> None:
+    grid = ClientGrid.of(read(scenes.volume(tmp_path, "LAS").path))
+    with pytest.raises(UsageError, match=r"The point \[40, 0, 0\] lies outside the image of 40×36×30 voxels"):
+        grid.places([[1, 1, 1], [40, 0, 0]])
+    with pytest.raises(UsageError, match="lies outside the image"):
+        grid.box([50, 60, 0, 5, 0, 5])
+
+
+def test_a_loop_and_a_colour_picture_are_served_as_grey_volumes() -> None:
+    frames = np.arange(4 * 5 * 3, dtype=np.uint8).reshape(1, 4, 5, 3)
+    loop = Image(frames, header=Header(third_axis="time", spacing_known=False, format="DICOM"))
+    grid = ClientGrid.of(loop)
+    assert grid.shape == (5, 4, 3)
+    assert np.array_equal(grid.image(loop).array[0, :, :, 1], frames[0, :, :, 1].T)
+    colour = Image(np.stack([np.full((4, 5), value, np.uint8) for value in (200, 100, 10)]))
+    shown = ClientGrid.of(colour).image(colour)
+    assert shown.array.shape == (1, 5, 4, 1)
+    assert shown.array.dtype == np.uint8
+    assert set(np.unique(shown.array)) == {120}
