@@ -9,6 +9,7 @@ import typer
 
 from casewise.cli.common import Answer, answering, plural
 from casewise.cli.options import ArchiveArgument, JsonOption, argument, option
+from casewise.cli.serve import check_installed
 from casewise.errors import UsageError
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ def users(
 
     Read on in docs/how-to/users-and-sign-in.md.
     """
+    check_installed("users")
+    check_installed("audit")
     with answering(as_json) as answer:
         from casewise.archive import Archive
         from casewise.server.store import Store

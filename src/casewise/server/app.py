@@ -18,7 +18,7 @@ from casewise.server.images import ImageCache
 from casewise.server.jobs import Jobs
 from casewise.server.metrics import CountRequests, Metrics
 from casewise.server.problems import explain_problems
-from casewise.server.routes import admin, auth, cases, health, images, jobs, login, models, results, sessions, sets
+from casewise.server.routes import admin, auth, cases, health, images, jobs, login, models, provider, results, sessions, sets
 from casewise.server.schemas.common import Problem
 from casewise.server.security import protect
 from casewise.server.services import Services
@@ -47,6 +47,7 @@ def create_app(archive: Archive, store: Store, settings: Settings | None = None)
     app.add_api_route("/openapi.json", _description, include_in_schema=False)
     app.include_router(health.router)
     app.include_router(login.router)
+    app.include_router(provider.router)
     app.include_router(monailabel.router)
     app.include_router(nninteractive.router, prefix="/nninteractive")
     pages.add(app)

@@ -98,7 +98,7 @@ def check(address: Address, users: bool, settings: Settings) -> None:
     if not users:
         msg = (
             f"{address.host} can be reached from other machines, and this archive has no users yet: "
-            "start on 127.0.0.1 first and add an admin on the page Admin."
+            "add an admin first, with `casewise users ARCHIVE add NAME --role admin`."
         )
         raise UsageError(msg)
     if address.certificate is None and address.proxy is None:

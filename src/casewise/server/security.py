@@ -25,6 +25,7 @@ from casewise.server.headers import SecurityHeaders
 from casewise.server.limits import BodyLimit, Rate
 from casewise.server.logins import person_of_cookie
 from casewise.server.logs import WithoutSecrets
+from casewise.server.oidc import Provider
 from casewise.server.secrets import hash_of
 from casewise.server.settings import Settings
 from casewise.server.signing_in import ATTEMPTS, WITHIN
@@ -42,7 +43,8 @@ _T = TypeVar("_T")
 
 
 def protect(app: FastAPI, store: Store, settings: Settings) -> None:
-    """Put the layers around ``app``."""
+    """Put the layers around ``app``. Raises UsageError where the identity provider of ``settings`` cannot be used."""
+    app.state.provider = None if settings.oidc is None else Provider(settings.oidc)
     app.state.failed_logins = Rate(ATTEMPTS, WITHIN)
     app.add_middleware(Audited, store=store)
     app.add_middleware(Guard, store=store, settings=settings)

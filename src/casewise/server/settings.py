@@ -4,27 +4,41 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
 from casewise.errors import UsageError
 
 FILE = "server.toml"
+Role = Literal["reader", "annotator", "admin"]
 
 
 class Oidc(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Sign-in by an OpenID Connect provider.
 
     secret_variable : the environment variable that holds the client's secret; it never stands in a file.
-    roles : group of the provider → reader, annotator or admin. groups_claim : the claim that lists the groups.
+    roles : group of the provider → reader, annotator or admin. groups_claim : the claim that lists the groups. name_claim : the one
+    that becomes the user's name. scope : what to ask for; some providers list groups only where it holds ``groups``.
     """
 
     issuer: str
     client_id: str
     secret_variable: str = "CASEWISE_OIDC_SECRET"  # noqa: S105  # a name, no secret
-    roles: dict[str, str] = {}
+    roles: dict[str, Role] = {}
     groups_claim: str = "groups"
     name_claim: str = "preferred_username"
+    scope: str = "openid profile email"
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.issuer)
+        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in {"127.0.0.1", "::1", "localhost"}):
+            msg = f"the issuer {self.issuer!r} must begin with https://"
+            raise ValueError(msg)
+        if "openid" not in self.scope.split():
+            msg = f"the scope {self.scope!r} lacks openid"
+            raise ValueError(msg)
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

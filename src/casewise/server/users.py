@@ -99,6 +99,9 @@ def from_provider(store: Store, name: str, subject: str, role: str) -> User:
         if known is None and taken is not None:
             msg = f"The name {name} belongs to another user here; ask an administrator."
             raise UsageError(msg)
+        if known is None and role != "admin" and connection.scalar(sa.select(users.c.name).limit(1)) is None:
+            msg = "The first user must be an admin; ask one to sign in first."
+            raise UsageError(msg)
         if known is None:
             row = {"name": name, "role": role, "source": "oidc", "subject": subject, "disabled": False, "created": time.time()}
             connection.execute(sa.insert(users).values(**row))

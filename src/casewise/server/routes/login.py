@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Form, HTTPException, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from fastapi.responses import RedirectResponse, Response
 
 from casewise.server.access import LOCAL, person
 from casewise.server.audit import record
+from casewise.server.login_page import TEMPLATES, login_page
 from casewise.server.logins import follow_link
 from casewise.server.services import services
 from casewise.server.signing_in import address_of, by_password, local_path, set_cookie
-from casewise.server.users import any_users
 
 router = APIRouter(include_in_schema=False)
 
-_TEMPLATES = Path(__file__).parents[1] / "templates"
-_PAGE = Environment(loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined).get_template("login.html")
 _LINK_GONE = "This link was used before, is older than 10 minutes, or the server has users by now."
 
 
 @router.get("/login")
-def login_page(request: Request, next: str | None = None) -> Response:
+def show_form(request: Request, next: str | None = None) -> Response:
     """The form; whoever is signed in already goes on."""
     if person(request) is not None:
         return RedirectResponse(local_path(next), 303)
-    return page(request, "", next)
+    return login_page(request, "", next)
 
 
 @router.post("/login")
@@ -42,7 +38,7 @@ def login_form(
     try:
         cookie, _user = by_password(request, name.strip(), password)
     except HTTPException as problem:
-        return page(request, str(problem.detail), next, problem.status_code)
+        return login_page(request, str(problem.detail), next, problem.status_code)
     answer = RedirectResponse(local_path(next), 303)
     set_cookie(request, answer, cookie)
     return answer
@@ -51,7 +47,7 @@ def login_form(
 @router.get("/login.css")
 def style() -> Response:
     """The login page's own style, which needs no built page."""
-    return Response((_TEMPLATES / "login.css").read_bytes(), media_type="text/css")
+    return Response((TEMPLATES / "login.css").read_bytes(), media_type="text/css")
 
 
 @router.get("/login/once/{secret}")
@@ -62,17 +58,8 @@ def once(request: Request, secret: str) -> Response:
     shared = services(request)
     cookie = follow_link(shared.store, secret, shared.settings)
     if cookie is None:
-        return page(request, _LINK_GONE, None, 403)
+        return login_page(request, _LINK_GONE, None, 403)
     record(shared.store, LOCAL, address_of(request), "sign in by link")
     answer = RedirectResponse("/", 303)
     set_cookie(request, answer, cookie)
     return answer
-
-
-def page(request: Request, problem: str, next: str | None, status: int = 200) -> HTMLResponse:
-    """The login page with a sentence of what went wrong."""
-    shared = services(request)
-    html = _PAGE.render(
-        problem=problem, next=local_path(next), users=any_users(shared.store), provider=shared.settings.oidc is not None
-    )
-    return HTMLResponse(html, status)
