@@ -5,6 +5,7 @@ PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11 py
   $(name) -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $(name))))
 CASEWISE_PIP_ARGS ?=
 DEMO_OUTPUT ?= demo-output
+DEMO_ARCHIVE ?= demo-archive
 TEST_ARGS ?=
 
 VENV := .venv
@@ -15,12 +16,15 @@ PAGE := src/casewise/server/static/page.js
 PAGE_READY := web/node_modules/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo page test lint format docs hooks clean
+.PHONY: help setup serve demo page test lint format docs hooks clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
 
 setup: $(READY) ## Set up .venv (the other targets do so themselves)
+
+serve: $(READY) $(PAGE) ## Serve a demonstration's archive: prints the page's link, and opens it where there is a screen
+	$(BIN)/python -m casewise serve $(DEMO_ARCHIVE) --demo --open
 
 demo: $(READY) ## Run the demonstration on real images: ends with the path of a report
 	$(BIN)/python -m casewise demo --output $(DEMO_OUTPUT)

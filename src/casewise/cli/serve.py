@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Annotated
 
 from casewise.cli.common import say
 from casewise.cli.options import ArchiveArgument, JsonOption, flag, option
+from casewise.cli.progress import Bars
 from casewise.errors import UsageError
 
 
@@ -26,6 +28,7 @@ def serve(
     ] = None,
     certificate: Annotated[Path | None, option("--tls-certificate", metavar="PEM", help="The certificate, with its chain.")] = None,
     key: Annotated[Path | None, option("--tls-key", metavar="PEM", help="The certificate's key.")] = None,
+    demo: Annotated[bool, flag("--demo", "First make a demonstration's archive there, of images in packages.")] = False,
     browser: Annotated[bool, flag("--open", "Open the page in the browser.")] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -39,6 +42,7 @@ def serve(
     [bold]Examples[/bold]
 
       casewise serve my-archive --open
+      casewise serve demo-archive --demo --open
       casewise serve my-archive --port 9000 --workers 2
 
     Read on in docs/how-to/serve.md.
@@ -57,13 +61,23 @@ def serve(
             lines += ["Ctrl-C ends it."]
         sys.stdout.writelines(f"{line}\n" for line in lines)
         sys.stdout.flush()
-        if browser:
+        if browser and _has_screen():
             import webbrowser
 
             webbrowser.open(link or url)
 
+    if demo:
+        with Bars() as bars:
+            from casewise.server.demonstration import prepare
+
+            prepare(Path(archive), bars)
     serve(Path(archive), Address(host, port, proxy, certificate, key), workers=workers, ready=ready)
     say("Stopped. Sessions go on where they were when it is started again; jobs that had not ended wait for a worker.")
+
+
+def _has_screen() -> bool:
+    """Whether a browser has a window to open; in a terminal alone it would take that over."""
+    return sys.platform in ("darwin", "win32") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
 def check_installed(command: str) -> None:

@@ -1,0 +1,45 @@
+"""The server's demonstration: its archive, sets in which something is to be outlined, and analyses to read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from casewise.archive import Archive
+from casewise.demo.archive import fill
+from casewise.progress import Progress, silent
+from casewise.server.access import LOCAL
+from casewise.server.cases import Cases
+from casewise.server.jobs import Jobs
+from casewise.server.schemas.sets import SetOrder
+from casewise.server.sets import Sets
+from casewise.server.settings import Settings
+from casewise.server.store import Store
+from casewise.server.worklist import Worklist
+
+
+def prepare(folder: Path, progress: Progress = silent) -> None:
+    """Make the demonstration's archive in ``folder``; what is there already stays, with all that was drawn in it.
+
+    Raises UsageError, one sentence, for an archive that is not the demonstration's.
+    """
+    with Archive.open(folder, create=True) as archive:
+        cases = fill(archive, progress)
+        store = Store.open(archive.folder)
+        worklist = Worklist(archive, store)
+        try:
+            jobs = Jobs(store)
+            sets = Sets(store, Cases(archive, store, Settings(), worklist), jobs)
+            held = {line.name for line in sets.lines()}
+            # The last one is the one that "Annotate" opens.
+            for order in (
+                SetOrder(name="Ventricles in volumes", structure="ventricles", strategy="first", cases=list(cases.volumes)),
+                SetOrder(name="Brains", structure="brain", strategy="first", cases=list(cases.pictures)),
+            ):
+                if order.name not in held:
+                    sets.create(order, LOCAL)
+            if not jobs.list(kinds=["analyse"], limit=1):
+                keys = list(cases.analysed)
+                jobs.add("analyse", {"cases": keys, "title": f"Analyse {len(keys)} cases"}, created_by=LOCAL)
+        finally:
+            worklist.close()
+            store.close()
