@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated
 
+import numpy as np
+import numpy.typing as npt
 from fastapi import APIRouter, Depends, Header, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse, StreamingResponse
 
+from casewise.archive.storage import located
 from casewise.case import Case
 from casewise.errors import ArchiveError, UnreadableImageError, UsageError
 from casewise.image import Box, Image
+from casewise.json_safe import dumps, plain
 from casewise.server.access import Reader
 from casewise.server.geometry import planes
 from casewise.server.masks import Part
@@ -70,14 +77,25 @@ def voxels(
     response_class=Response,
     responses={200: {"content": {"image/png": {}}, "description": "A picture of at most 160 pixels along each side"}},
 )
-def thumbnail_of(key: str, person: Reader, shared: Shared, if_none_match: Match = None) -> Response:
-    """The middle of an image, as it is displayed."""
-    case, tag = _case(shared, key), f'"{key}"'
+def thumbnail_of(
+    key: str,
+    person: Reader,
+    shared: Shared,
+    structure: Annotated[str | None, Query(max_length=200, description="The mask to be displayed with it.")] = None,
+    if_none_match: Match = None,
+) -> Response:
+    """The middle of an image, as it is displayed; with a mask the slice that shows most of it.
+
+    A mask that the image does not have is left out.
+    """
+    case = _case(shared, key)
+    mask = None if structure is None else _mask_of(shared, case, structure)
+    tag = f'"{key}"' if mask is None else f'"{key}-{mask[0]}"'
     headers = {"ETag": tag, "Cache-Control": _PRIVATE}
     if _same(if_none_match, tag):
         return Response(status_code=304, headers=headers)
     try:
-        made = thumbnail(shared.archive.folder, shared.images, case.key)
+        made = thumbnail(shared.archive.folder, shared.images, case.key, mask)
     except (UnreadableImageError, OSError) as error:
         raise HTTPException(404, _gone(error)) from error
     return Response(made, media_type="image/png", headers=headers)
@@ -102,10 +120,20 @@ def mask(key: str, name: str, person: Reader, shared: Shared) -> MaskPatch:
     response_class=FileResponse,
     responses={200: {"content": {"application/gzip": {}}, "description": "A NIfTI file"}},
 )
-def nifti_of(key: str, person: Reader, shared: Shared) -> Response:
+def nifti_of(
+    key: str,
+    person: Reader,
+    shared: Shared,
+    mask: Annotated[str | None, Query(max_length=200, description="A mask of the image, in place of the image.")] = None,
+) -> Response:
     """A volume as a right-handed NIfTI file, the same voxels at the same places, for the three-dimensional view."""
     case = _case(shared, key)
-    path = nifti(shared.archive.folder, case.key, _image(shared, case))
+    image, name = _image(shared, case), case.key
+    if mask is not None:
+        if (found := _mask_of(shared, case, mask)) is None:
+            raise HTTPException(404, f"The image has no mask called {mask[:100]!r}.")
+        image, name = replace(image, array=found[1]()[None].astype(np.uint8)), f"{case.key}-{found[0]}"
+    path = nifti(shared.archive.folder, name, image)
     return FileResponse(path, media_type="application/gzip", filename=f"{key}.nii.gz", headers={"Cache-Control": _PRIVATE})
 
 
@@ -121,6 +149,16 @@ def _image(shared: Services, case: Case) -> Image:
         return shared.images.get(case.key)
     except (UnreadableImageError, OSError) as error:
         raise HTTPException(404, _gone(error)) from error
+
+
+def _mask_of(shared: Services, case: Case, name: str) -> tuple[str, Callable[[], npt.NDArray[np.bool_]]] | None:
+    """(a word that changes with the mask, what reads it); None where the image has no mask of this name."""
+    if name not in case.load_masks:
+        return None
+    found = [one for one in shared.archive.labels(case.key) if one["kind"] == "mask" and one["name"] == name]
+    seen = [located(shared.archive.folder, str(one["path"])) for one in found if one["path"]]
+    times = [path.stat().st_mtime_ns for path in seen if path.exists()]
+    return hashlib.sha256(dumps([plain(found), times]).encode()).hexdigest()[:16], case.load_masks[name]
 
 
 def _gone(error: Exception) -> str:
