@@ -131,6 +131,12 @@ class Archive:
         with writing(self.folder):
             Addition(self._catalogue, self.folder).add_masks(key, image, masks, origin)
 
+    def categorise(self, keys: Collection[str], category: str) -> None:
+        """Say of which category images are; keys that are not here are passed over."""
+        with self._catalogue.write() as connection:
+            for key in keys:
+                connection.execute(sa.update(images).where(images.c.key == key).values(category=category))
+
     def images(self, keys: Collection[str] | None = None) -> list[Record]:
         """What the catalogue says of each image (or of those of ``keys``), in the order in which they came."""
         with self._catalogue.read() as connection:
@@ -216,6 +222,11 @@ class Archive:
                 made += writer.write(connection, {number: vectors[key] for key, number in ids})
             progress(_EMBEDDING, min(first + _BATCH, len(keys)), len(keys))
         return made
+
+    def without_vector(self, encoder: Encoder) -> int:
+        """How many images have no vector of this encoder yet."""
+        with self._catalogue.read() as connection:
+            return len(without_vector(connection, vectors_key(encoder)))
 
     def vectors(self, encoder: Encoder) -> tuple[list[str], npt.NDArray[np.int64], Vectors]:
         """(keys, rows, base): image ``keys[i]`` has the vector ``base[rows[i]]``; base (n, dimension) is a read-only memory map."""

@@ -33,8 +33,8 @@ def find_models(folder: Path, depth: int = _DEPTH) -> Iterator[Path]:
 def describe_model(folder: Path) -> dict[str, object]:
     """What ``casewise models`` lists of the model in ``folder``.
 
-    name, path, key, task, labels, method, parent, trained_on (number of cases), measures, licences (of its training data) and
-    research_only (whether one of them allows research alone).
+    name, path, key, task, labels, method, parent, parent_key, trained_on and refined_on (numbers of cases), measures, licences (of
+    its training data) and research_only (whether one of them allows research alone).
 
     Raises ModelError, one sentence, for a folder whose ``model.toml`` is damaged.
     """
@@ -58,7 +58,9 @@ def describe_model(folder: Path) -> dict[str, object]:
         "labels": structures or listed.classes,
         "method": lineage.method,
         "parent": lineage.parent_name,
+        "parent_key": lineage.parent,
         "trained_on": count,
+        "refined_on": len(lineage.refined_on),
         "measures": lineage.measures,
         "licences": [one.to_toml() for one in lineage.training_data],
         "research_only": research_only(lineage.training_data),
@@ -67,7 +69,9 @@ def describe_model(folder: Path) -> dict[str, object]:
 
 class _Lineage(msgspec.Struct):
     method: str = "initial"
+    parent: str | None = None
     parent_name: str | None = None
+    refined_on: list[str] = []
     measures: dict[str, float | int] = {}
     training_data: list[TrainingData] = []
 

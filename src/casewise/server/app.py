@@ -18,7 +18,7 @@ from casewise.server.images import ImageCache
 from casewise.server.jobs import Jobs
 from casewise.server.metrics import CountRequests, Metrics
 from casewise.server.problems import explain_problems
-from casewise.server.routes import admin, auth, cases, health, images, jobs, login, models, provider, results, sessions, sets
+from casewise.server.routes import admin, auth, cases, files, health, images, jobs, login, models, provider, results, sessions, sets
 from casewise.server.schemas.common import Problem
 from casewise.server.security import protect
 from casewise.server.services import Services
@@ -26,7 +26,7 @@ from casewise.server.sessions import Sessions
 from casewise.server.settings import Settings
 from casewise.server.store import Store
 
-_SUBJECTS = (cases, images, sessions, jobs, sets, results, models, admin, auth)
+_SUBJECTS = (cases, files, images, sessions, jobs, sets, results, models, admin, auth)
 _PROBLEMS: dict[int | str, dict[str, object]] = {"4XX": {"model": Problem, "description": "One sentence says why."}}
 
 

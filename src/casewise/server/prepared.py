@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 import shutil
+import time
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 _FOLDER, _MODELS = "prepared", "models"
 _FORMAT = 1
+_YOUNG_SECONDS = 3600.0
 _HEX = re.compile(r"[0-9a-f]{32}")
 
 
@@ -95,14 +97,20 @@ def load_model(folder: Path, key: str) -> Model:
     return Model.load(folder / _FOLDER / _MODELS / key)
 
 
-def prune(folder: Path, key: str, structure: str, kept: Collection[str]) -> None:
-    """Remove what was prepared for an image that is done, and each model that neither it nor ``kept`` (keys) names."""
+def forget(folder: Path, key: str, structure: str) -> None:
+    """Remove what was prepared for an image whose mask was accepted."""
+    for path in (folder / _FOLDER).glob(f"{_stem(key, structure)}-*.npz"):
+        path.unlink(missing_ok=True)
+
+
+def prune_models(folder: Path, kept: Collection[str]) -> None:
+    """Remove models that neither ``kept`` (keys) nor anything prepared names, and that are older than an hour: a session may be
+    beginning with a younger one.
+    """
     place = folder / _FOLDER
-    for initial in sorted(place.glob(f"{_stem(key, structure)}-*.npz")):
-        initial.unlink(missing_ok=True)
     named = {*kept, *(name for path in place.glob("*.npz") if (name := _model_of(path)) is not None)}
     for model in (place / _MODELS).glob("*"):
-        if _HEX.fullmatch(model.name) and model.name not in named:
+        if _HEX.fullmatch(model.name) and model.name not in named and time.time() - model.stat().st_mtime > _YOUNG_SECONDS:
             shutil.rmtree(model, ignore_errors=True)
 
 

@@ -77,6 +77,11 @@ class Sets:
             rows = connection.execute(sa.select(sets).order_by(sets.c.id.desc())).all()
             return [SetLine(**_line(connection, row)) for row in rows]
 
+    def line(self, number: int) -> SetLine:
+        """Raises NotThereError for a number that no set has."""
+        with self.store.read() as connection:
+            return SetLine(**_line(connection, _row(connection, number)))
+
     def detail(self, number: int, person: str) -> SetDetail:
         """With its images, and which ``person`` would get next. Raises NotThereError for a number that no set has."""
         with self.store.read() as connection:
@@ -142,8 +147,9 @@ class Sets:
             numbers = list(connection.scalars(sa.select(set_images.c.set_id).where(*held)))
             strategy = sa.select(sets.c.id).where(sets.c.id.in_(numbers), sets.c.strategy == "uncertainty")
             uncertain = set(connection.scalars(strategy))
+        prepared.forget(self.cases.archive.folder, key, structure)
         for number in numbers:
-            self.jobs.add("score", {"set": number}, unique_key=f"score:{number}", priority=-5)
+            self.jobs.add("score", {"set": number, "title": "Look for doubtful masks"}, unique_key=f"score:{number}", priority=-5)
             if number in uncertain:
                 self._catch_up_uncertainty(number)
 
@@ -201,16 +207,23 @@ class Sets:
             return
         if self.cases.worklist.keys(Filters(structure=row.structure)):
             order = {"case": choice.key, "structure": row.structure}
-            self.jobs.add("prepare", order, unique_key=f"prepare:{row.structure}:{choice.key}", priority=5)
+            self.jobs.add(
+                "prepare",
+                {**order, "title": f"Prepare the next {row.structure}"},
+                unique_key=f"prepare:{row.structure}:{choice.key}",
+                priority=5,
+            )
 
     def _catch_up(self, row: Any, without: str) -> int:
         """Queue the job that gives the strategy what it lacks."""
         if without == "vectors":
-            return self.jobs.add("embed", {}, unique_key="embed", priority=1)
+            return self.jobs.add("embed", {"title": "Compare images"}, unique_key="embed", priority=1)
         return self._catch_up_uncertainty(row.id)
 
     def _catch_up_uncertainty(self, number: int) -> int:
-        return self.jobs.add("uncertainty", {"set": number}, unique_key=f"uncertainty:{number}", priority=-4)
+        return self.jobs.add(
+            "uncertainty", {"set": number, "title": "Look for uncertain images"}, unique_key=f"uncertainty:{number}", priority=-4
+        )
 
     def _next_image(self, choice: Choice, structure: str, job: int | None) -> NextImage:
         ready = prepared.is_there(self.cases.archive.folder, choice.key, structure)

@@ -18,6 +18,7 @@ from casewise.image import Image
 from casewise.server.app import create_app
 from casewise.server.settings import Settings
 from casewise.server.store import Store
+from casewise.server.worker import Worker
 from tests.server.people import signed_in
 
 AFFINE = np.diag([-1.5, 1.2, 2.0, 1.0])
@@ -88,3 +89,9 @@ def caller(app: Any) -> Callable[..., TestClient]:
 def keys(archive: Archive) -> list[str]:
     """Of the archive's images, in the order of the fixture."""
     return [record.key for record in archive.images()]
+
+
+@pytest.fixture
+def work(archive: Archive, store: Store, settings: Settings) -> Callable[[], dict[str, int]]:
+    """Do all jobs that wait, as a worker process does; returns state → how many."""
+    return lambda: Worker(archive, store, settings).run(once=True)

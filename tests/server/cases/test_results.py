@@ -8,16 +8,8 @@ import io
 import zlib
 
 import numpy as np
-import pytest
 
 from casewise.image import Box
-from casewise.server.worker import Worker
-
-
-@pytest.fixture
-def work(archive, store, settings):
-    """Do all jobs that wait, as a worker process does; returns state → how many."""
-    return lambda: Worker(archive, store, settings).run(once=True)
 
 
 def _unpacked(patch, shape):

@@ -100,7 +100,8 @@ class Import:
         report.failed, report.skipped = sorted(set(report.failed)), sorted(set(report.skipped))
         report.left_out = [one for one in report.failed if Path(one.path) in whole.orphans]
         report.not_in_manifest = sorted(set(report.not_in_manifest))
-        count_masks(self._catalogue, keys | self._keys, report)
+        report.keys = sorted(keys | self._keys)
+        count_masks(self._catalogue, report.keys, report)
 
     def _work(self, finder: Finder, trees: Sequence[Folder], stats: dict[Path, File], total: int) -> None:
         with self._catalogue.read() as connection:

@@ -40,8 +40,8 @@ class ImportReport:
     not_in_manifest : images found that the manifest, where there is one, does not name; they are imported.
     notes : what a person should know: masks that are empty or were fitted to their images, folders of whose names nothing was
     taken.
-    Of the images of this import, new and known: masks, how many have one of each structure; sites, images of each; subjects, how
-    many.
+    Of the images of this import, new and known: keys; masks, how many have one of each structure; sites, images of each;
+    subjects, how many.
     """
 
     added: int = 0
@@ -57,6 +57,7 @@ class ImportReport:
     masks: dict[str, int] = field(default_factory=dict)
     sites: dict[str, int] = field(default_factory=dict)
     subjects: int = 0
+    keys: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, object]:
         return {

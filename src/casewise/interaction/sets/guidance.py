@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -30,7 +31,10 @@ from casewise.models.spec import Spec
 from casewise.progress import Progress, silent
 from casewise.training.settings import Settings
 
-__all__ = ["REFINEMENT", "Prepared", "accept", "accepted", "guessed", "origin_of", "prepare", "refine_on"]
+if TYPE_CHECKING:
+    from casewise.adaptation.label_fusion import FusedLabels
+
+__all__ = ["REFINEMENT", "Prepared", "accept", "accepted", "fused_labels", "guessed", "origin_of", "prepare", "refine_on"]
 
 Mask = npt.NDArray[np.bool_]
 
@@ -148,13 +152,18 @@ def _refined(
     return kept
 
 
-def guessed(image: Image, cases: Sequence[Case], structure: str, progress: Progress = silent) -> Mask | None:
-    """(*spatial) bool: the structure by the cases' labels, registered to the image and fused; None where they do not fit."""
+def fused_labels(image: Image, cases: Sequence[Case], structure: str, progress: Progress = silent) -> FusedLabels:
+    """The cases' labels of the structure, registered to the image and fused, and how far they agree."""
     from casewise.adaptation.label_fusion import FusionSettings, fuse_labels
 
     # A model says how images are prepared and which structures there are; its network is never run.
     spec = Spec("segmentation", {"kind": "unet"}, Preparation(2, (128, 128)), structures=(Structure.parse(structure),))
-    fused = fuse_labels(Model("labels", spec, {}), image, cases, FusionSettings(k=_FUSED[2], fewest=1, agreement=0.6), progress)
+    return fuse_labels(Model("labels", spec, {}), image, cases, FusionSettings(k=_FUSED[2], fewest=1, agreement=0.6), progress)
+
+
+def guessed(image: Image, cases: Sequence[Case], structure: str, progress: Progress = silent) -> Mask | None:
+    """(*spatial) bool: the structure by the cases' labels, registered to the image and fused; None where they do not fit."""
+    fused = fused_labels(image, cases, structure, progress)
     if not fused.used or fused.prediction is None:
         return None
     mask = fused.prediction.mask > 0

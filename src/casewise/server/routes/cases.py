@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Response
 
 from casewise.errors import UnreadableImageError
 from casewise.image import Image
-from casewise.server.access import Annotator, Reader
+from casewise.server import agreement, similar
+from casewise.server.access import Admin, Annotator, Reader
 from casewise.server.problems import NotThereError
-from casewise.server.schemas.cases import Assignment, CaseDetail, CaseLine, CasePage, ReadingState
+from casewise.server.schemas.cases import Agreement, Assignment, CaseDetail, CaseLine, CasePage, FinalOrder, ReadingState, Similar
 from casewise.server.services import Services, Shared
 from casewise.server.worklist import Filters, Row
 
@@ -56,6 +57,36 @@ def assign(key: str, order: Assignment, person: Annotator, shared: Shared) -> Ca
         shared.cases.check_person(user, person.name)
     shared.cases.assign(key, user, order.state)
     return shared.cases.line(shared.cases.row(key))
+
+
+@router.get("/cases/{key}/similar")
+def similar_cases(
+    key: str, person: Reader, shared: Shared, response: Response, k: Annotated[int, Query(ge=1, le=50)] = 8
+) -> list[Similar]:
+    """The cases most like this one. While many of the archive's images have no vector, those alike in what is known of them; the
+    header ``X-Casewise-Note`` says so.
+    """
+    row = shared.cases.row(key)
+    found, note = similar.find(shared.cases, shared.jobs, row, image_of(shared, row), k)
+    if note is not None:
+        response.headers["X-Casewise-Note"] = note
+    return found
+
+
+@router.get("/cases/{key}/agreement")
+def read_agreement(
+    key: str, person: Reader, shared: Shared, structure: Annotated[str, Query(min_length=1, max_length=100)]
+) -> Agreement:
+    """How far several people's masks of a structure agree (Dice of each two)."""
+    return agreement.agreement(shared.archive, shared.cases.row(key).key, structure)
+
+
+@router.put("/cases/{key}/final")
+def choose_final(key: str, order: FinalOrder, person: Admin, shared: Shared) -> Agreement:
+    """Choose which of several people's masks of a structure counts; the one that did before stays under its person's name."""
+    row = shared.cases.row(key)
+    agreement.choose(shared.archive, row.key, image_of(shared, row), order.structure, order.name, person.name)
+    return agreement.agreement(shared.archive, row.key, order.structure)
 
 
 def image_of(shared: Services, row: Row) -> Image:

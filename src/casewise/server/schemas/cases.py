@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from casewise.server.schemas.common import BoxPairs, Given
 
@@ -142,3 +142,38 @@ class RegionQuery(BaseModel):
     """A box for a comparison by region."""
 
     box: BoxPairs
+
+
+class MaskBy(BaseModel):
+    """One of several masks of a structure. ``name`` : its label. ``user`` : whose it is, None where nobody is named. ``final`` :
+    the one that counts, as training and export take it. ``chosen_by`` : the admin who chose it.
+    """
+
+    name: str
+    user: str | None
+    voxels: int
+    final: bool
+    chosen_by: str | None
+
+
+class Pair(BaseModel):
+    """How far two masks agree: 1 the same, 0 without a common voxel."""
+
+    first: str
+    second: str
+    dice: float
+
+
+class Agreement(BaseModel):
+    """All masks of a structure of one image, and how far each two agree."""
+
+    structure: str
+    masks: list[MaskBy]
+    pairs: list[Pair]
+
+
+class FinalOrder(Given):
+    """Which of several people's masks counts; ``name`` : its label, as ``structure@user``."""
+
+    structure: str = Field(min_length=1, max_length=100)
+    name: str = Field(min_length=1, max_length=200)

@@ -26,4 +26,13 @@ def _in(module: str) -> Kind:
 
 
 # Each has its file here: {"analyse": _in("analyse")} is the function `run` of analyse.py.
-KINDS: dict[str, Kind] = {"analyse": _in("analyse")}
+KINDS: dict[str, Kind] = {
+    "analyse": _in("analyse"),
+    "embed": _in("embed"),
+    "export": _in("export"),
+    "import": _in("take_in"),
+    "prepare": _in("prepare"),
+    "score": _in("score"),
+    "train": _in("train"),
+    "uncertainty": _in("uncertainty"),
+}

@@ -1,0 +1,33 @@
+"""How doubtful each accepted mask of a set is: 1 − its Dice with what the accepted masks most like it predict (leave one out)."""
+
+from __future__ import annotations
+
+from casewise.errors import CasewiseError
+from casewise.server.work.context import Work
+from casewise.server.work.set_cases import SetCases
+
+
+def run(work: Work) -> dict[str, object]:
+    """payload: ``set``, its number. Looked at are masks that were not yet, or when there were too few others."""
+    from casewise.interaction.sets.leave_one_out import ENOUGH, leave_one_out
+
+    cases = SetCases.of(work.archive, work.store, int(work.payload["set"]))
+    there = len(cases.held)
+    due = [
+        row
+        for row in cases.images(work.store, "accepted")
+        if row.image_key in cases.held and (row.doubt is None or (row.measured or 0) < min(ENOUGH + 1, there))
+    ]
+    scored = 0
+    for number, row in enumerate(due):
+        work.progress("Comparing masks", number, len(due))
+        others = cases.most_alike(row.image_key, ENOUGH)
+        if not others:
+            continue
+        try:
+            found = leave_one_out(cases.held[row.image_key], others, cases.row.structure)
+        except CasewiseError:  # its file or that of another has gone: nothing is known of it
+            continue
+        cases.keep(work.store, row.image_key, doubt=round(1 - found.agreement, 4), measured=there)
+        scored += 1
+    return {"set": cases.row.id, "scored": scored}

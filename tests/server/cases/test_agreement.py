@@ -1,0 +1,68 @@
+"""Several people's masks of one structure, and similar cases."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def _three_masks(archive, key):
+    image = archive.case(key).image
+    ann, ben = np.zeros((2, 48, 48), bool)
+    ann[10:20, 10:20], ben[10:20, 15:25] = True, True
+    archive.add_masks(key, image, {"disc": ann}, origin={"how": "interactive", "user": "ann"})
+    archive.add_masks(key, image, {"disc@ben": ben}, origin={"how": "interactive", "user": "ben"})
+    return ann, ben
+
+
+def test_agreement_and_the_final_mask(caller, archive, keys):
+    ann, ben = _three_masks(archive, keys[2])
+    client = caller("admin", "root")
+    found = client.get(f"/api/v1/cases/{keys[2]}/agreement?structure=disc").json()
+    assert [(one["name"], one["user"], one["final"]) for one in found["masks"]] == [
+        ("disc", "ann", True),
+        ("disc@ben", "ben", False),
+    ]
+    assert found["pairs"] == [{"first": "disc", "second": "disc@ben", "dice": 0.5}]
+    order = {"structure": "disc", "name": "disc@ben"}
+    assert caller("annotator", "cleo").put(f"/api/v1/cases/{keys[2]}/final", json=order).status_code == 403
+    chosen = client.put(f"/api/v1/cases/{keys[2]}/final", json=order).json()
+    final = next(one for one in chosen["masks"] if one["final"])
+    assert (final["user"], final["chosen_by"]) == ("ben", "root")
+    masks = archive.case(keys[2]).load_masks
+    np.testing.assert_array_equal(masks["disc"](), ben)
+    np.testing.assert_array_equal(masks["disc@ann"](), ann), "nobody's work is lost"
+    client.put(f"/api/v1/cases/{keys[2]}/final", json={"structure": "disc", "name": "disc@ann"})
+    np.testing.assert_array_equal(archive.case(keys[2]).load_masks["disc"](), ann)
+    assert sorted(archive.case(keys[2]).load_masks) == ["disc", "disc@ann", "disc@ben"]
+
+
+def test_mask_that_was_imported_is_kept_too(caller, archive, keys):
+    before = archive.case(keys[0]).load_masks["disc"]()
+    archive.add_masks(keys[0], archive.case(keys[0]).image, {"disc@ben": ~before}, origin={"user": "ben"})
+    caller("admin", "root").put(f"/api/v1/cases/{keys[0]}/final", json={"structure": "disc", "name": "disc@ben"})
+    np.testing.assert_array_equal(archive.case(keys[0]).load_masks["disc@imported"](), before)
+
+
+def test_what_there_is_no_agreement_on(caller, archive, keys):
+    client = caller("admin", "root")
+    assert client.get(f"/api/v1/cases/{keys[2]}/agreement?structure=disc").status_code == 404
+    assert client.get(f"/api/v1/cases/{keys[2]}/agreement").status_code == 422
+    for name in ("disc@nobody", "other"):
+        answer = client.put(f"/api/v1/cases/{keys[0]}/final", json={"structure": "disc", "name": name})
+        assert answer.status_code == 404
+
+
+def test_similar_cases(caller, archive, keys):
+    found = caller("reader").get(f"/api/v1/cases/{keys[0]}/similar?k=3").json()
+    assert len(found) == 3 and keys[0] not in {one["key"] for one in found}
+    assert [one["score"] for one in found] == sorted((one["score"] for one in found), reverse=True)
+    masked = next(one for one in found if one["key"] == keys[1])
+    assert masked["structures"] == ["disc"] and masked["name"] == "film-1.png"
+    assert caller("reader").get(f"/api/v1/cases/{keys[0]}/similar?k=1000").status_code == 422
+
+
+def test_similar_by_content_while_vectors_are_missing(caller, app, archive, keys, monkeypatch):
+    monkeypatch.setattr("casewise.server.similar._AT_ONCE", 0)
+    answer = caller("reader").get(f"/api/v1/cases/{keys[4]}/similar")
+    assert answer.status_code == 200 and "5 images have no vector" in answer.headers["x-casewise-note"]
+    assert [job.kind for job in app.state.services.jobs.list()] == ["embed"]

@@ -1,0 +1,175 @@
+"""Uploads and downloads, over HTTP, of real files."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pydicom
+import pytest
+import SimpleITK
+from scipy.spatial.transform import Rotation
+
+from casewise.demo.dicom import write_dicom
+from casewise.formats import read, write
+from casewise.header import Header
+from casewise.image import Image
+from casewise.server import uploads
+from casewise.server.work import KINDS
+from casewise.server.worker import Worker
+from tests.server.cases.conftest import AFFINE, picture
+
+TURN = Rotation.from_euler("xyz", (12, -20, 33), degrees=True).as_matrix()
+OBLIQUE = np.eye(4)
+OBLIQUE[:3] = np.column_stack([TURN @ np.diag([-1.1, 1.4, 2.5]), [20.0, -31.0, 7.0]])  # left-handed, anisotropic
+
+
+def _volume(seed=0, shape=(9, 11, 7)):
+    return np.random.default_rng(seed).integers(0, 900, shape).astype(np.int16)
+
+
+def _bytes(path):
+    return path.read_bytes()
+
+
+def _send(client, files, **query):
+    form = [("files", (name, io.BytesIO(data), "application/octet-stream")) for name, data in files.items()]
+    return client.post("/api/v1/cases", files=form, params=query)
+
+
+@pytest.fixture
+def nifti(tmp_path):
+    """An oblique volume of anisotropic voxels."""
+    return write(tmp_path / "new.nii.gz", Image(_volume()[None], OBLIQUE))
+
+
+def test_files_are_taken_in_with_their_masks(caller, archive, nifti, tmp_path):
+    mask = write(tmp_path / "mask.nii.gz", Image((_volume() > 500).astype(np.uint8)[None], OBLIQUE))
+    write(tmp_path / "film.png", Image(picture(40)[None]))
+    folders = {"set/imagesTr/a_0000.nii.gz": _bytes(nifti), "set/labelsTr/a.nii.gz": _bytes(mask)}
+    made = _send(caller(), folders | {"set/dataset.json": b'{"labels": {"background": 0, "lesion": 1}}'}).json()
+    assert made["added"] == 1 and made["failed"] == [] and made["job"] is None
+    case = archive.case(made["keys"][0])
+    np.testing.assert_array_equal(case.load_masks["lesion"](), _volume() > 500)
+    film = _send(caller(), {"film.png": _bytes(tmp_path / "film.png")}, category="film", site="ward").json()
+    line = caller().get("/api/v1/cases", params={"limit": 1}).json()["cases"][0]
+    assert (line["key"], line["name"], line["category"], line["site"]) == (film["keys"][0], "film.png", "film", "ward")
+    again = _send(caller(), {"other-name.png": _bytes(tmp_path / "film.png")}).json()
+    assert (again["added"], again["known"], again["keys"]) == (0, 1, film["keys"])
+    assert not any((archive.folder / "server" / "uploads").iterdir())
+
+
+def test_dicom_series_in_a_folder_named_like_a_patient(caller, archive, tmp_path):
+    header = Header(modality="MR", sequence="T2", body_part="BRAIN", scanner="X")
+    files = {}
+    for number in range(2):
+        path = write_dicom(
+            tmp_path / f"{number}.dcm", Image(picture(50 + number)[None].astype(np.int16), AFFINE, header), f"p{number}"
+        )
+        files[f"Doe^Jane/IM{number}"] = _bytes(path)
+    made = _send(caller(), files).json()
+    assert made["added"] == 2
+    text = caller().get("/api/v1/cases").text
+    assert "Doe^Jane" not in text and '"site":"upload"' in text
+
+
+def test_names_lead_nowhere_else(caller, archive, nifti):
+    before = sorted(path for path in archive.folder.parent.rglob("*") if "archive" not in path.parts[-2:])
+    names = [
+        "../../../evil.nii.gz",
+        "/etc/evil.nii.gz",
+        "C:\\x\\..\\evil.nii.gz",
+        "a/../../evil.nii.gz",
+        "..",
+        ".",
+        "a" * 400 + ".nii.gz",
+        "x\x00y/\r\n.nii.gz",
+    ]
+    for number, name in enumerate(names):
+        volume = write(archive.folder.parent / "given" / f"{number}.nii.gz", Image(_volume(number + 1)[None], OBLIQUE))
+        before.append(volume)
+        answer = _send(caller(), {name: _bytes(volume)})
+        assert answer.status_code == 200, answer.text
+    after = sorted(path for path in archive.folder.parent.rglob("*") if "archive" not in path.parts[-2:])
+    inside = {path for path in after if archive.folder in path.parents}
+    assert set(after) - inside == set(before) - {path for path in before if archive.folder in path.parents}
+    assert not list(archive.folder.rglob("evil*"))
+
+
+def test_what_is_no_image_is_named(caller, archive):
+    made = _send(caller(), {"note.dcm": b"no image at all", "x/scan.nii.gz": b"\x1f\x8bnothing"}).json()
+    assert made["added"] == 0
+    assert {one["path"] for one in made["failed"]} == {"note.dcm", "x/scan.nii.gz"}
+    assert str(archive.folder) not in str(made)
+
+
+def test_forms_that_are_none(caller, archive):
+    client = caller()
+    for body, kind in (
+        (b"", "multipart/form-data; boundary=x"),
+        (b"x", "text/plain"),
+        (b"--x\r\nbroken", "multipart/form-data; boundary=x"),
+        (b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\nabc', "multipart/form-data; boundary=x"),
+        (b"--x\r\n" + b"A" * 100_000, "multipart/form-data; boundary=x"),
+        (b'--x\r\nContent-Disposition: form-data; name="files"\r\n\r\nabc\r\n--x--\r\n', "multipart/form-data; boundary=x"),
+    ):
+        answer = client.post("/api/v1/cases", content=body, headers={"Content-Type": kind})
+        assert answer.status_code == 400 and answer.json()["detail"], (body[:60], answer.text)
+    assert not any((archive.folder / "server" / "uploads").iterdir())
+    assert _send(caller("reader"), {"a.png": b"x"}).status_code == 403
+
+
+def test_large_upload_is_taken_in_by_a_job(caller, app, archive, work, nifti, monkeypatch):
+    monkeypatch.setattr(uploads, "_AT_ONCE_BYTES", 100)
+    files = {"Doe^Jane/IM1": b"nothing", "new.nii.gz": _bytes(nifti)}
+    made = _send(caller(), files, category="brain", analyse=True).json()
+    assert made["added"] == 0 and made["job"] is not None
+    jobs = app.state.services.jobs
+    assert jobs.get(made["job"]).payload["title"] == "Import 2 files"
+    Worker(archive, app.state.services.store, app.state.services.settings, kinds={"import": KINDS["import"]}).run(once=True)
+    result = jobs.get(made["job"]).result
+    assert result["added"] == 1 and archive.case(result["keys"][0]).category == "brain"
+    assert "Doe" not in str(result) and "Jane" not in str(result)
+    assert jobs.get(result["analyse"]).payload["cases"] == result["keys"]
+
+
+def test_mask_comes_back_on_the_images_own_grid(caller, archive, nifti, tmp_path):
+    mask = _volume() > 500
+    key = archive.add(nifti, {"lesion core": mask, "left@ann": ~mask})
+    answer = caller("reader").get(f"/api/v1/cases/{key}/masks/lesion core.nii.gz")
+    assert answer.status_code == 200 and "lesion_core.nii.gz" in answer.headers["content-disposition"]
+    (tmp_path / "got.nii.gz").write_bytes(answer.content)
+    got, image = SimpleITK.ReadImage(str(tmp_path / "got.nii.gz")), SimpleITK.ReadImage(str(nifti))
+    for name in ("GetSize", "GetSpacing", "GetOrigin", "GetDirection"):
+        np.testing.assert_allclose(getattr(got, name)(), getattr(image, name)(), atol=1e-5)
+    np.testing.assert_array_equal(SimpleITK.GetArrayFromImage(got) > 0, mask.transpose(2, 1, 0))
+    assert caller("reader").get(f"/api/v1/cases/{key}/masks/left@ann.nii.gz").status_code == 200
+    assert caller("reader").get(f"/api/v1/cases/{key}/masks/lesion core").json()["box"], "the page's own address is still there"
+    assert caller("reader").get(f"/api/v1/cases/{key}/masks/nothing.nii.gz").status_code == 404
+    assert caller("reader").get(f"/api/v1/cases/{key}/masks/..%2Flesion core.nii.gz").status_code == 404
+
+
+def test_dicom_segmentation(caller, archive, keys, tmp_path):
+    image = archive.case(keys[4]).image
+    mask = image.array[0] > 120
+    archive.add_masks(keys[4], image, {"disc": mask}, origin={"how": "interactive"})
+    answer = caller("reader").get(f"/api/v1/cases/{keys[4]}/segmentation.dcm")
+    assert answer.status_code == 200
+    data = pydicom.dcmread(io.BytesIO(answer.content))
+    assert data.Modality == "SEG" and data.SegmentSequence[0].SegmentAlgorithmType == "SEMIAUTOMATIC"
+    np.testing.assert_array_equal(np.squeeze(data.pixel_array) > 0, mask)
+    refused = caller("reader").get(f"/api/v1/cases/{keys[0]}/segmentation.dcm")
+    assert refused.status_code == 400 and "NIfTI" in refused.json()["detail"]
+
+
+def test_image_whose_file_has_gone(caller, archive, keys, tmp_path):
+    (tmp_path / "given" / "Jane Doe" / "film-0.png").unlink()
+    for path in ("", "/masks/disc.nii.gz", "/similar"):
+        answer = caller().get(f"/api/v1/cases/{keys[0]}{path}")
+        assert answer.status_code == 404, path
+        assert "Jane" not in answer.text and "film-0.png" in answer.text
+
+
+def test_read_back_what_was_sent(caller, archive, nifti):
+    key = _send(caller(), {"deep/er/new.nii.gz": _bytes(nifti)}).json()["keys"][0]
+    np.testing.assert_array_equal(archive.case(key).image.array, read(nifti).array)
