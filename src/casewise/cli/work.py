@@ -34,11 +34,9 @@ def work(
 
     os.environ.update(ONE_THREAD)  # before NumPy is imported
     with answering(as_json) as answer:
-        import logging
+        from casewise.server.worker import log_to_stderr, work
 
-        from casewise.server.worker import work
-
-        logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+        log_to_stderr()
         ended = work(Path(archive), once=once)
         counts = ", ".join(f"{number} {state}" for state, number in sorted(ended.items()))
         answer.give(ended, f"{plural(sum(ended.values()), 'job')}{': ' if counts else ''}{counts}.")

@@ -93,7 +93,7 @@ def _pictures(folder: Path) -> _Makers:
 
 
 def _picture_name(number: int) -> str:
-    return f"picture-{number + 1:02}"
+    return f"brain-{number + 1:02}"
 
 
 def _picture(folder: Path, name: str, seed: int, level_mm: float | None, structures: Sequence[str]) -> _Made:

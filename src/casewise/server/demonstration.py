@@ -12,7 +12,7 @@ from casewise.server.cases import Cases
 from casewise.server.jobs import Jobs
 from casewise.server.schemas.sets import SetOrder
 from casewise.server.sets import Sets
-from casewise.server.settings import Settings
+from casewise.server.settings import FILE, Settings
 from casewise.server.store import Store
 from casewise.server.worklist import Worklist
 
@@ -24,6 +24,7 @@ def prepare(folder: Path, progress: Progress = silent) -> None:
     """
     with Archive.open(folder, create=True) as archive:
         cases = fill(archive, progress)
+        _name_images(archive.folder / FILE)
         store = Store.open(archive.folder)
         worklist = Worklist(archive, store)
         try:
@@ -43,3 +44,9 @@ def prepare(folder: Path, progress: Progress = silent) -> None:
         finally:
             worklist.close()
             store.close()
+
+
+def _name_images(path: Path) -> None:
+    """Nobody is named by the demonstration's files, so that the pages may show what they are called."""
+    if not path.exists():
+        path.write_text("show_names = true\n", encoding="utf-8")

@@ -11,12 +11,11 @@ import logging
 import os
 import threading
 import time
+import warnings
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-
-from authlib.integrations.starlette_client import OAuth
 
 from casewise.errors import CasewiseError, UsageError
 from casewise.server.access import ROLES
@@ -65,7 +64,7 @@ class Provider:
             msg = f"The environment variable {name} is not set; it holds the secret of the client at {settings.issuer}."
             raise UsageError(msg)
         self.settings = settings
-        self._client: Any = OAuth().register(
+        self._client: Any = _oauth().register(
             "provider",
             client_id=settings.client_id,
             client_secret=secret,
@@ -160,3 +159,13 @@ class Provider:
     def _unreachable(self, error: Exception) -> SignInError:
         _log.warning("%s cannot be asked: %s: %s", self.settings.issuer, type(error).__name__, error)
         return SignInError("The identity provider cannot be reached now; try again later, or ask an administrator.")
+
+
+def _oauth() -> Any:
+    """Authlib's client, imported where a provider is set up; it warns its own users of what a later version will import."""
+    with warnings.catch_warnings():
+        import authlib.deprecate  # it switches its warnings on
+
+        warnings.simplefilter("ignore", authlib.deprecate.AuthlibDeprecationWarning)
+        from authlib.integrations.starlette_client import OAuth
+    return OAuth()

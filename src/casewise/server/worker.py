@@ -209,6 +209,12 @@ def _sentence(error: Exception) -> str:
     return f"casewise met an error it did not expect ({type(error).__name__} in {place}); the worker's log has more."
 
 
+def log_to_stderr() -> None:
+    """What casewise says, and of libraries only warnings."""
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
+    logging.getLogger("casewise").setLevel(logging.INFO)
+
+
 if __name__ == "__main__":
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
+    log_to_stderr()
     work(Path(sys.argv[1]), follow_parent=True)
