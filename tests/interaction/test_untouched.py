@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from casewise.image import Image
+from casewise.image import Box, Image
 from casewise.interaction import InteractiveSegmentation
 from casewise.interaction.state import contradicted, unasked
 from casewise.interaction.strokes import Strokes
@@ -39,9 +39,9 @@ def test_strokes_are_compared_with_the_mask_that_they_were_drawn_on() -> None:
     mask[2:8, 2:8] = True
     image = Image(np.zeros((1, 10, 10), np.float32))
     agreeing = Strokes.given(image, [[3, 3], [4, 4]], [[0, 0], [9, 9]])
-    assert contradicted(mask, agreeing) == 0
-    assert contradicted(mask, Strokes.given(image, [[3, 3], [0, 5]], [[0, 0], [5, 5]])) == 0.5
-    assert contradicted(mask, Strokes.given(image, None, [[5, 5]])) == 1
+    assert contradicted(mask, agreeing, Box.whole(mask.shape)) == 0
+    assert contradicted(mask, Strokes.given(image, [[3, 3], [0, 5]], [[0, 0], [5, 5]]), Box.whole(mask.shape)) == 0.5
+    assert contradicted(mask, Strokes.given(image, None, [[5, 5]]), Box.whole(mask.shape)) == 1
 
 
 def picture(seed: int) -> tuple[Image, np.ndarray]:

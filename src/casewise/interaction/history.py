@@ -44,39 +44,44 @@ class Erased:
 
 
 Event = Began | Marked | Grew | Erased
-Standing = tuple[tuple[Event, State], ...]  # the events that count, without what was erased, and the state after each
+
+
+@dataclass(eq=False)
+class Step:
+    """An event and the state after it; None where that was dropped to save memory: it is the same when it is made again."""
+
+    event: Event
+    state: State | None
+
+
+Standing = tuple[Step, ...]  # the events that count, without what was erased, in order
 
 
 @dataclass(eq=False)
 class History:
     """Events and the state after each; the first event is always the box."""
 
-    first: Began | Event
-    begun: State
+    first: Step
     _later: list[tuple[Event, Standing]] = field(default_factory=list)
     _undone: list[tuple[Event, Standing]] = field(default_factory=list)
 
     @property
-    def state(self) -> State:
-        return self.standing[-1][1]
-
-    @property
     def standing(self) -> Standing:
-        return self._later[-1][1] if self._later else ((self.first, self.begun),)
+        return self._later[-1][1] if self._later else (self.first,)
 
     @property
     def events(self) -> list[Event]:
         """All that was done and not undone, in order."""
-        return [self.first, *(event for event, _ in self._later)]
+        return [self.first.event, *(event for event, _ in self._later)]
 
     @property
     def undone(self) -> int:
         """How many events can be done again."""
         return len(self._undone)
 
-    def done(self, event: Event, state: State) -> None:
-        before = () if isinstance(event, Began) else self.standing
-        self.replayed(event, (*before, (event, state)))
+    def done(self, step: Step) -> None:
+        before = () if isinstance(step.event, Began) else self.standing
+        self.replayed(step.event, (*before, step))
 
     def replayed(self, event: Event, standing: Standing) -> None:
         """``event`` changed what counts to ``standing``."""
@@ -96,3 +101,20 @@ class History:
             msg = "There is nothing to do again: nothing was taken back since the last round."
             raise UsageError(msg)
         self._later.append(self._undone.pop())
+
+    def steps(self) -> list[Step]:
+        """All that are held, also the undone ones, each once, the oldest first."""
+        every = (step for _, standing in [*self._later, *reversed(self._undone)] for step in standing)
+        return list({id(step): step for step in (self.first, *every)}.values())
+
+    def trim(self, most: int) -> int:
+        """Drop the states of the oldest steps until the others take ``most`` bytes, never the current one; returns their bytes."""
+        held = [step for step in self.steps() if step.state is not None]
+        total = sum(step.state.bytes for step in held if step.state is not None)
+        for step in held:
+            if total <= most:
+                break
+            if step is not self.standing[-1] and step.state is not None:
+                total -= step.state.bytes
+                step.state = None
+        return total

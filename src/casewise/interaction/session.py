@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,11 @@ import numpy.typing as npt
 
 from casewise.device import resolve_device
 from casewise.errors import UsageError
+from casewise.hashing import image_key
 from casewise.image import Array, Box, Image
 from casewise.interaction.fine_tuning import FineTuning
 from casewise.interaction.growing import grown
-from casewise.interaction.history import Began, Erased, Event, Grew, History, Marked
+from casewise.interaction.history import Began, Erased, Event, Grew, History, Marked, Standing, Step
 from casewise.interaction.predictor import Predictor
 from casewise.interaction.state import State
 from casewise.interaction.strokes import Given, Points, Strokes, checked_box, points
@@ -22,6 +24,7 @@ from casewise.label_map import LabelMap
 from casewise.models.model import Model
 
 Mask = npt.NDArray[np.bool_]
+_HELD = 256 << 20  # bytes of an object's former states; older ones are made again when they are gone back to
 _MARGIN = 5  # voxels around an existing mask that its box leaves
 
 
@@ -62,22 +65,27 @@ class InteractiveSegmentation:
     @property
     def mask(self) -> Mask:
         """(*spatial) bool: the current object."""
-        return self._history.state.mask
+        return self._state.mask
+
+    @property
+    def mask_in_box(self) -> Mask:
+        """(*box) bool: :attr:`mask` within :attr:`box`, outside of which it has no voxel. Not to be written to."""
+        return self._state.inside
 
     @property
     def probability(self) -> npt.NDArray[np.float32]:
         """(*spatial) float32: of the current object, 0 outside its box."""
-        return self._history.state.probability
+        return self._state.probability
 
     @property
     def box(self) -> Box:
         """The current object's box, as drawn or as grown since."""
-        return self._history.state.region.box
+        return self._state.region.box
 
     @property
     def rounds(self) -> int:
         """How many rounds of strokes the current object has had."""
-        return self._history.state.rounds
+        return self._state.rounds
 
     @property
     def steps(self) -> int:
@@ -93,15 +101,20 @@ class InteractiveSegmentation:
     def strokes(self) -> tuple[Points, Points]:
         """(foreground, background), each (n, axes) places: what of the current object is marked; the newer stroke counts."""
         marked = Strokes.nothing(self.image.spatial_dims)
-        for event, _ in self._history.standing:
-            if isinstance(event, Marked):
-                marked = marked.followed_by(event.strokes, self.image.spatial_shape)
+        for step in self._history.standing:
+            if isinstance(step.event, Marked):
+                marked = marked.followed_by(step.event.strokes, self.image.spatial_shape)
         return marked.foreground, marked.background
+
+    @property
+    def bytes(self) -> int:
+        """Memory of all objects' states, about; without the image and the model."""
+        return sum(step.state.bytes for history in self._objects for step in history.steps() if step.state is not None)
 
     @property
     def label_map(self) -> LabelMap:
         """All objects, ``object_1``, … in their order, on the image's grid; they may overlap."""
-        masks = {f"object_{number}": history.state.mask for number, history in enumerate(self._objects, start=1)}
+        masks = {f"object_{number}": self._of(history).mask for number, history in enumerate(self._objects, start=1)}
         return LabelMap.like(masks, self.image)
 
     @property
@@ -110,7 +123,8 @@ class InteractiveSegmentation:
         labels = np.zeros(self.image.spatial_shape, np.uint8)
         best = np.zeros(self.image.spatial_shape, np.float32)
         for number, history in enumerate(self._objects, start=1):
-            chance = np.where(history.state.mask, np.maximum(history.state.probability, 0.5), 0)
+            state = self._of(history)
+            chance = np.where(state.mask, np.maximum(state.probability, 0.5), 0)
             labels[chance > best] = number
             best = np.maximum(best, chance)
         return labels
@@ -150,15 +164,16 @@ class InteractiveSegmentation:
         """
         history, erased = self._history, points(self.image, places, "eraser")
         standing = history.standing
-        events = [_without(event, erased, self.image.spatial_shape) for event, _ in standing]
-        first = next((n for n, (event, left) in enumerate(zip(standing, events, strict=True)) if event[0] is not left), None)
+        left = [_without(step.event, erased, self.image.spatial_shape) for step in standing]
+        first = next((n for n, (step, event) in enumerate(zip(standing, left, strict=True)) if step.event is not event), None)
         if first is None:
             return self.mask
         kept = standing[:first]
-        for event in events[first:]:
+        for event in left[first:]:
             if event is not None:
-                kept = (*kept, (event, self._next(kept[-1][1], event)))
+                kept = (*kept, Step(event, self._next(self._after(kept), event)))
         history.replayed(Erased(erased), kept)
+        history.trim(_HELD)
         return self.mask
 
     def grow(self, farthest: int | None = None) -> Mask:
@@ -186,7 +201,7 @@ class InteractiveSegmentation:
             within[where.slices] = given[where.slices]
             given = within if within.any() else None
         event = Began(where, given, hint and given is not None)
-        self._objects.append(History(event, self._next(None, event)))
+        self._objects.append(History(Step(event, self._next(None, event))))
         self._current = len(self._objects) - 1
         return self._current
 
@@ -201,7 +216,7 @@ class InteractiveSegmentation:
         """Write what was done, without the image and the model, to a ``.npz`` file; beside first, then renamed."""
         from casewise.interaction.session_file import save
 
-        return save(Path(path), self.image, self.model, self._objects, self._current)
+        return save(Path(path), self._image_key, self.model, self._objects, self._current)
 
     @classmethod
     def resume(
@@ -220,25 +235,48 @@ class InteractiveSegmentation:
         from casewise.interaction.session_file import load
 
         resolved = interactive_model(model, image)
-        objects, current = load(Path(path), _sole_grey(image), resolved)
         session = cls.__new__(cls)
         session.original, session.image = image, _sole_grey(image)
+        objects, current = load(Path(path), session.image, session._image_key, resolved)
         session._predictor = Predictor(resolved, resolve_device(device), fine_tuning or FineTuning())
         session._objects, session._current = [], 0
         for events in objects:
-            session._objects.append(History(events[0], session._next(None, events[0])))
+            session._objects.append(History(Step(events[0], session._next(None, events[0]))))
             session._current = len(session._objects) - 1
             for event in events[1:]:
                 session._again(event)
         session._current = current
         return session
 
+    @cached_property
+    def _image_key(self) -> str:
+        return image_key(self.image)
+
     @property
     def _history(self) -> History:
         return self._objects[self._current]
 
+    @property
+    def _state(self) -> State:
+        return self._of(self._history)
+
+    def _of(self, history: History) -> State:
+        return self._after(history.standing)
+
+    def _after(self, standing: Standing) -> State:
+        """The state after the last of some steps; what was dropped is made again."""
+        known = next(n for n in range(len(standing), -1, -1) if n == 0 or standing[n - 1].state is not None)
+        state = standing[known - 1].state if known else None
+        for step in standing[known:]:
+            state = step.state = self._next(state, step.event)
+        if state is None:
+            msg = "A session begins with a box."
+            raise UsageError(msg)
+        return state
+
     def _do(self, event: Event) -> None:
-        self._history.done(event, self._next(self._history.state, event))
+        self._history.done(Step(event, self._next(self._state, event)))
+        self._history.trim(_HELD)
 
     def _again(self, event: Event) -> None:
         if isinstance(event, Erased):

@@ -12,7 +12,6 @@ import numpy as np
 
 from casewise.errors import UsageError
 from casewise.files import replacing
-from casewise.hashing import image_key
 from casewise.image import Box, Image
 from casewise.interaction.history import Began, Erased, Event, Grew, History, Marked
 from casewise.interaction.strokes import Strokes, points
@@ -21,11 +20,11 @@ from casewise.models.model import Model
 _FORMAT = 1
 
 
-def save(path: Path, image: Image, model: Model, objects: Sequence[History], current: int) -> Path:
-    """Write beside and rename. Raises UsageError where the place cannot be written."""
+def save(path: Path, image: str, model: Model, objects: Sequence[History], current: int) -> Path:
+    """Write beside and rename. image : its key. Raises UsageError where the place cannot be written."""
     arrays: dict[str, np.ndarray] = {}
     records = [[_record(event, arrays) for event in history.events] for history in objects]
-    document = {"format": _FORMAT, "image": image_key(image), "model": model.key, "current": current, "objects": records}
+    document = {"format": _FORMAT, "image": image, "model": model.key, "current": current, "objects": records}
     arrays["session"] = np.frombuffer(json.dumps(document).encode(), np.uint8)
     try:
         with replacing(path) as beside, beside.open("wb") as file:
@@ -36,8 +35,8 @@ def save(path: Path, image: Image, model: Model, objects: Sequence[History], cur
     return path
 
 
-def load(path: Path, image: Image, model: Model) -> tuple[list[list[Event]], int]:
-    """(events of each object, the current one). Raises UsageError for a damaged file, another image or another model."""
+def load(path: Path, image: Image, key: str, model: Model) -> tuple[list[list[Event]], int]:
+    """(events of each object, the current one). key : the image's. Raises UsageError for a damaged file, another image or model."""
     try:
         with np.load(path, allow_pickle=False) as file:
             document = json.loads(bytes(file["session"]).decode())
@@ -51,7 +50,7 @@ def load(path: Path, image: Image, model: Model) -> tuple[list[list[Event]], int
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
         msg = f"{path} cannot be read as a saved session ({type(error).__name__}); begin anew with the box."
         raise UsageError(msg) from error
-    if origin != image_key(image):
+    if origin != key:
         msg = f"{path} is a session on another image; give the image that it was begun with."
         raise UsageError(msg)
     if maker != model.key:

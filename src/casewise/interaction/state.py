@@ -61,8 +61,8 @@ class State:
         box = holding(self.region.box, strokes.foreground, self.shape)
         state = self if box == self.region.box else self._in(image, box, predictor.size)
         maps = marked(state.maps, state.region, strokes)
-        former = self.mask
-        reconsidered = self.given is None and contradicted(former, strokes) >= _CONTRADICTED
+        former = state.inside
+        reconsidered = self.given is None and contradicted(former, strokes, box) >= _CONTRADICTED
         begun = not self.strokes and self.given is None and self.hint is None
         share = forgotten(strokes, box) if reconsidered and begun else 0.0
         logits = predictor.logits(maps, state._former())
@@ -80,16 +80,15 @@ class State:
     def _where_touched(self, former: Mask, logits: Floats, strokes: Strokes) -> tuple[Mask, Floats]:
         """((*box) bool, (*grid) logits): this answer where a stroke touches what it changes, the former one elsewhere.
 
-        former, logits : the mask (*spatial) and the answer (*grid) before the strokes. Parts are separated on the image's grid: on
+        former, logits : the mask (*box) and the answer (*grid) before the strokes. Parts are separated on the image's grid: on
         the network's finer one a border that moved by half a voxel joins all of them.
         """
-        box = self.region.box
-        before, answered = former[box.slices], self.mask[box.slices]
-        kept = unasked(before, answered, _within(strokes.foreground, box), _within(strokes.background, box))
+        box, answered = self.region.box, self.inside
+        kept = unasked(former, answered, _within(strokes.foreground, box), _within(strokes.background, box))
         everywhere = np.zeros(self.shape, bool)
         everywhere[box.slices] = kept
         mixed = np.where(self.region.sampled(everywhere) >= 0.5, logits, self.logits).astype(np.float32)
-        return np.where(kept, before, answered), mixed
+        return np.where(kept, former, answered), mixed
 
     def _former(self) -> Floats:
         """(*grid): the answer's probability within the box, as the next answer is given it."""
@@ -115,14 +114,24 @@ class State:
     def mask(self) -> Mask:
         """(*spatial) bool: the object, every stroke obeyed, nothing outside the box."""
         mask = np.zeros(self.shape, bool)
+        mask[self.region.box.slices] = self.inside
+        return mask
+
+    @cached_property
+    def inside(self) -> Mask:
+        """(*box) bool: the same, of which nothing lies elsewhere. Not to be written to."""
+        box = self.region.box
         if self.given is not None:
-            mask[self.region.box.slices] = self.given
+            mask = self.given.copy()
         elif self.settled is not None:
-            mask[self.region.box.slices] = self.settled
+            mask = self.settled.copy()
         else:
+            mask = np.zeros(box.shape, bool)
             for index, plane in self.region.planes(self.logits):
-                mask[index] = plane > 0
-        self._obey(mask, True, False)
+                mask[_in_box(index, box)] = plane > 0
+        for strokes in self.strokes:
+            mask[_places(strokes.foreground, box)] = True
+            mask[_places(strokes.background, box)] = False
         return mask
 
     @property
@@ -144,6 +153,13 @@ class State:
     def rounds(self) -> int:
         return len(self.strokes)
 
+    @property
+    def bytes(self) -> int:
+        """Memory of what a round makes, at most: what states share is counted in each of them."""
+        made = (self.logits, self.maps.to_foreground, self.maps.to_background, self.maps.foreground, self.maps.background)
+        parts = (self.given, self.settled, self.__dict__.get("inside"))
+        return sum(array.nbytes for array in made) + sum(part.nbytes for part in parts if part is not None)
+
     def _obey(self, array: npt.NDArray[np.generic], foreground: float, background: float) -> None:
         for strokes in self.strokes:
             array[tuple(strokes.foreground.T)] = foreground
@@ -164,16 +180,28 @@ def marked(maps: PromptMaps, region: Region, strokes: Strokes) -> PromptMaps:
 def _within(points: Points, box: Box) -> Mask:
     """(*box) bool: places (n, axes) of the image that lie in the box."""
     marks = np.zeros(box.shape, bool)
-    inside = ((points >= box.lower) & (points < box.upper)).all(axis=1)
-    marks[tuple((points[inside] - box.lower).T)] = True
+    marks[_places(points, box)] = True
     return marks
 
 
-def contradicted(mask: Mask, strokes: Strokes) -> float:
-    """The share, 0…1, of the strokes' voxels that say another thing than ``mask`` (*spatial) bool."""
+def _places(points: Points, box: Box) -> tuple[Points, ...]:
+    """Where those of the places (n, axes) of the image that lie in the box lie in it, by which an array (*box) is indexed."""
+    inside = ((points >= box.lower) & (points < box.upper)).all(axis=1)
+    return tuple((points[inside] - box.lower).T)
+
+
+def _in_box(index: tuple[slice | int, ...], box: Box) -> tuple[slice | int, ...]:
+    """An index into the image's axes as one into the box's."""
+    return tuple(
+        at - low if isinstance(at, int) else slice(at.start - low, at.stop - low) for at, low in zip(index, box.lower, strict=True)
+    )
+
+
+def contradicted(mask: Mask, strokes: Strokes, box: Box) -> float:
+    """The share, 0…1, of the strokes' voxels that say another thing than ``mask`` (*box) bool; outside the box there is nothing."""
     drawn = len(strokes.foreground) + len(strokes.background)
-    wrong = int((~mask[tuple(strokes.foreground.T)]).sum()) + int(mask[tuple(strokes.background.T)].sum())
-    return wrong / max(drawn, 1)
+    held = int(mask[_places(strokes.foreground, box)].sum()), int(mask[_places(strokes.background, box)].sum())
+    return (len(strokes.foreground) - held[0] + held[1]) / max(drawn, 1)
 
 
 def unasked(before: Mask, after: Mask, foreground: Mask, background: Mask) -> Mask:

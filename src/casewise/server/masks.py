@@ -29,8 +29,17 @@ class Part:
     @classmethod
     def of(cls, mask: Mask) -> Part | None:
         """The smallest box with all of ``mask`` (*spatial); None of an empty one."""
-        box = Box.around(mask)
-        return None if box is None else cls(box, mask[box.slices].copy())
+        return cls.inside(Box.whole(mask.shape), mask)
+
+    @classmethod
+    def inside(cls, box: Box, bits: Mask) -> Part | None:
+        """The same of a mask that has no voxel outside ``box``, by its ``bits`` (*box)."""
+        found = Box.around(bits)
+        if found is None:
+            return None
+        lower = tuple(low + start for low, start in zip(found.lower, box.lower, strict=True))
+        upper = tuple(high + start for high, start in zip(found.upper, box.lower, strict=True))
+        return cls(Box(lower, upper), bits[found.slices].copy())
 
     def whole(self, shape: Sequence[int]) -> Mask:
         """(*spatial) bool, False outside the box."""

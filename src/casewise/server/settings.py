@@ -46,7 +46,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     show_names : whether pages show patients' names. open_clients : whether desktop clients (MONAI Label, nnInteractive) on this
     machine need no sign-in while there are no users. origins : pages of other origins that may call (OHIF elsewhere).
-    image_bytes, sessions : how much of images, and how many interactive sessions, are held in memory at once.
+    image_bytes, sessions, session_bytes : how much of images, how many interactive sessions, and how much of these with their
+    images, are held in memory at once; the others are on disk.
     upload_bytes : the largest upload. idle_minutes, login_hours : after which a person signs in again.
     requests_per_second : of one token. url : the address by which people reach the server behind a proxy.
     """
@@ -56,6 +57,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     origins: tuple[str, ...] = ()
     image_bytes: int = 2 << 30
     sessions: int = 32
+    session_bytes: int = 1 << 30
     upload_bytes: int = 2 << 30
     idle_minutes: int = 30
     login_hours: int = 12

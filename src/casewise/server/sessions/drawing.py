@@ -146,7 +146,7 @@ class Drawing:
         from casewise.interaction import InteractiveSegmentation
 
         self.outline = InteractiveSegmentation.resume(path, self.model, self.image)
-        self.part = Part.of(self.outline.mask)
+        self.part = _part(self.outline)
 
     def _started(self, outline: InteractiveSegmentation, *, by_strokes: bool) -> None:
         self.outline, self.by_strokes, self._parked = outline, by_strokes, None
@@ -160,13 +160,17 @@ class Drawing:
 
     def _moved(self) -> None:
         """Note what of the mask changed."""
-        before, self.part = self.part, None if self.outline is None else Part.of(self.outline.mask)
+        before, self.part = self.part, _part(self.outline)
         self.version += 1
         self.accepted = False
         box, self.turned = _difference(before, self.part)
         if box is not None:
             self._changes.append((self.version, box))
             del self._changes[:-_REMEMBERED]
+
+
+def _part(outline: InteractiveSegmentation | None) -> Part | None:
+    return None if outline is None else Part.inside(outline.box, outline.mask_in_box)
 
 
 def _difference(before: Part | None, after: Part | None) -> tuple[Box | None, int]:

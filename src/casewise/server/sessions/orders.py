@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -48,7 +47,6 @@ def next_orders(waiting: deque[Order]) -> list[Order]:
 
 def perform(session: Session, orders: Sequence[Order]) -> list[Answered]:
     """Do them, as one round where they are several. Raises what the round raises."""
-    began = time.perf_counter()
     first = orders[0]
     known = session.drawings[first.number] if first.number < len(session.drawings) else None
     before = (known, known.version) if known is not None else None
@@ -68,12 +66,11 @@ def perform(session: Session, orders: Sequence[Order]) -> list[Answered]:
     drawing.seconds += sum(order.seconds for order in orders)
     version = before[1] if before is not None and before[0] is drawing else 0
     turned = drawing.turned if drawing.version > version else 0
-    taken = time.perf_counter() - began
-    return [_answered(session, drawing, order, turned, len(orders), taken) for order in orders]
+    return [_answered(session, drawing, order, turned, len(orders)) for order in orders]
 
 
-def _answered(session: Session, drawing: Drawing, order: Order, turned: int, merged: int, taken: float) -> Answered:
+def _answered(session: Session, drawing: Drawing, order: Order, turned: int, merged: int) -> Answered:
     number = session.drawings.index(drawing)
     box = drawing.changed_since(order.version if order.number == number else 0)
     part = None if box is None else Part(box, drawing.within(box))
-    return Answered(session, drawing, number, drawing.round, part, turned, drawing.reason, merged, taken)
+    return Answered(session, drawing, number, drawing.round, part, turned, drawing.reason, merged)

@@ -10,6 +10,8 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 from typing import TypeVar
 
@@ -17,17 +19,19 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.archive import Archive
+from casewise.device import resolve_device
+from casewise.errors import CasewiseError
 from casewise.image import Box, Image
 from casewise.server.images import ImageCache
 from casewise.server.jobs import Jobs
 from casewise.server.masks import Mask
+from casewise.server.memory import keep_freed
 from casewise.server.networks import Networks
 from casewise.server.sessions.accepting import Acceptance, Noted, accept
 from casewise.server.sessions.beginning import Beginning, checked_begin
-from casewise.server.sessions.drawing import Drawing
 from casewise.server.sessions.orders import Order, next_orders, perform
 from casewise.server.sessions.saved import Saved, filled
-from casewise.server.sessions.session import Answered, Session, StaleRoundError, UnknownSessionError
+from casewise.server.sessions.session import Answered, Session, StaleRoundError, UnknownSessionError, held_bytes
 from casewise.server.settings import Settings
 from casewise.server.store import Store
 
@@ -46,6 +50,7 @@ class Sessions:
     """
 
     def __init__(self, archive: Archive, store: Store, settings: Settings, images: ImageCache, jobs: Jobs) -> None:
+        keep_freed()
         self.archive, self.settings, self.images = archive, settings, images
         self.networks = Networks(archive)
         self.saved = Saved(store, archive.folder)
@@ -53,7 +58,7 @@ class Sessions:
         self._beginning = Beginning(archive, self.networks, jobs)
         self._held: OrderedDict[str, Session] = OrderedDict()
         self._opening: dict[tuple[str, str], asyncio.Lock] = {}
-        self._pool = ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1), "round")
+        self._pool = ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1), "round", initializer=_one_thread)
         self._device = threading.Lock()
 
     async def open(
@@ -79,7 +84,10 @@ class Sessions:
                 if all(one["accepted"] for one in row.data["objects"]):
                     await self._drop(row.id)
                     continue
-                session = await self.get(row.id, user)
+                try:
+                    session = await self.get(row.id, user)
+                except CasewiseError:  # its image or its model has gone: what is left of it stays, and another one begins
+                    continue
                 session.set_id = session.set_id if set_id is None else set_id
                 number = session.number_of(structure)
                 if number is not None:
@@ -89,7 +97,7 @@ class Sessions:
                 else:
                     await self._begun(session, user, structure, box, begin, model)
                 return session
-            session = self._new(user, image, case_key, set_id, model)
+            session = await asyncio.to_thread(self._new, user, image, case_key, set_id, model)
             await self._begun(session, user, structure, box, begin, model)
             self._hold(session)
             return session
@@ -98,7 +106,7 @@ class Sessions:
         self, image: Image, user: str, structure: str, *, box: Drawn | None = None, model: str | None = None
     ) -> Session:
         """Begin a session on an image that a client sent; it is kept beside the archive, and taken in when it is accepted."""
-        session = self._new(user, image, None, None, model)
+        session = await asyncio.to_thread(self._new, user, image, None, None, model)
         await asyncio.to_thread(self.saved.write_image, session)
         await self._begun(session, user, structure, box, "empty", model)
         self._hold(session)
@@ -131,9 +139,9 @@ class Sessions:
         from casewise.interaction.strokes import Strokes
 
         session = await self.get(identity, user)
+        given = await asyncio.to_thread(Strokes.given, session.image, foreground, background)
         self._check(session, after)
         number, version = session.current, session.drawing.version
-        given = await asyncio.to_thread(Strokes.given, session.image, foreground, background)
         return await self._ordered(session, number, version, seconds, strokes=given, count=count)
 
     async def box(self, identity: str, user: str, box: Drawn, *, after: int | None = None, seconds: float = 0) -> Answered:
@@ -182,7 +190,7 @@ class Sessions:
         session = await self.get(identity, user)
         for number, drawing in enumerate(session.drawings):
             if drawing.awaits_guess and drawing.outline is None:
-                await self._do(session, number, drawing.version, partial(self._arrived, drawing))
+                await self._do(session, number, drawing.version, partial(self._arrived, number))
         return session
 
     async def accept(self, identity: str, user: str, *, seconds: float = 0, force: bool = False) -> Acceptance:
@@ -205,9 +213,7 @@ class Sessions:
 
     def warm(self) -> None:
         """Load what a first round needs; called from a thread while the first pages are answered."""
-        import torch
-
-        torch.set_num_threads(1)
+        _one_thread()
         for dims in (2, 3):
             self.networks.warm(dims)
 
@@ -215,8 +221,8 @@ class Sessions:
         """Wait for the running rounds; what was done is on disk."""
         self._pool.shutdown()
 
-    def _arrived(self, drawing: Drawing, session: Session) -> None:
-        self._beginning.arrived(drawing, session.case_key)
+    def _arrived(self, number: int, session: Session) -> None:
+        self._beginning.arrived(session.drawings[number], session.case_key)
 
     async def _begun(self, session: Session, user: str, structure: str, box: Drawn | None, begin: str, model: str | None) -> None:
         started = checked_begin(begin)
@@ -260,13 +266,19 @@ class Sessions:
         count: int = 1,
     ) -> Answered:
         """Queue an order and wait for its answer; it is done even where nobody waits any more."""
+        if session.closed:
+            raise UnknownSessionError(f"The session {session.id} has been closed; begin one on an image.")
+        # It may have been given up, and resumed for somebody else's call, while this call was on its way.
+        session = self._held.setdefault(session.id, session)
         loop = asyncio.get_running_loop()
         order = Order(number, version, seconds, loop.create_future(), action, strokes, count)  # type: ignore[arg-type]
         session.waiting.append(order)
         session.acted = time.time()
         if session.task is None or session.task.done():
             session.task = loop.create_task(self._work(session))
-        return await asyncio.shield(order.answer)
+        answered = await asyncio.shield(order.answer)
+        self._make_room(session)
+        return answered
 
     async def _work(self, session: Session) -> None:
         while session.waiting:
@@ -283,10 +295,14 @@ class Sessions:
                     order.answer.set_result(answer)
 
     def _performed(self, session: Session, orders: Sequence[Order]) -> list[Answered]:
-        answers = perform(session, orders)
+        began = time.perf_counter()
+        with self._device if resolve_device("auto") != "cpu" else nullcontext():
+            answers = perform(session, orders)
         if not session.closed:
             self.saved.write(session, answers[0].number)
-        return answers
+        session.bytes = sum(one.outline.bytes for one in session.drawings if one.outline is not None)
+        taken = time.perf_counter() - began
+        return [replace(answer, seconds=taken) for answer in answers]
 
     async def _run(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
@@ -308,21 +324,33 @@ class Sessions:
             identity, user, image, key, model, row.data["set"], created=row.created, seen=row.seen, acted=row.data["acted"]
         )
         await self._run(partial(filled, session, row.data, self.saved.place(identity), self.networks.of_key))
-        self._hold(session)
-        return session
+        if identity not in self._held:
+            self._hold(session)
+        return self._held[identity]
 
     def _hold(self, session: Session) -> None:
         self._held[session.id] = session
+        self._make_room(session)
+
+    def _make_room(self, session: Session) -> None:
+        """Give up sessions that nobody has used for long or that are too much, the least recently used first; they are on disk."""
         now = time.time()
         for old in list(self._held.values()):
-            idle = now - old.acted > _IDLE
-            if old is not session and not old.waiting and (idle or len(self._held) > self.settings.sessions):
+            too_much = len(self._held) > self.settings.sessions or held_bytes(self._held.values()) > self.settings.session_bytes
+            if old is not session and not old.busy and (too_much or now - old.acted > _IDLE):
                 del self._held[old.id]
 
     async def _drop(self, identity: str) -> None:
         session = self._held.pop(identity, None)
         if session is not None:
             session.closed = True
-            if session.task is not None:
+            if session.task is not None and not session.task.done():
                 await asyncio.wait([session.task])
         await asyncio.to_thread(self.saved.remove, identity)
+
+
+def _one_thread() -> None:
+    """Rounds of several people share the cores; each takes one. It holds for the whole process."""
+    import torch
+
+    torch.set_num_threads(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,7 @@ class Session:
 
     case_key : the image's key in the archive; None of an image that a client sent, until it is accepted. model : the one that
     structures begin with. seen : when the person was last heard of, acted : when they last did something, in seconds since 1970.
+    bytes : that its rounds take in memory, about.
     """
 
     id: str
@@ -44,6 +46,7 @@ class Session:
     acted: float = 0.0
     waiting: deque[Any] = field(default_factory=deque)
     task: asyncio.Task[None] | None = None
+    bytes: int = 0
     closed: bool = False
 
     @property
@@ -66,6 +69,11 @@ class Session:
         if not 0 <= number < len(self.drawings):
             raise UsageError(f"The session has the objects 0 to {len(self.drawings) - 1}; got {number}.")
         self.current = number
+
+    @property
+    def busy(self) -> bool:
+        """Whether something is being done or waits to be."""
+        return bool(self.waiting) or (self.task is not None and not self.task.done())
 
     def leased(self, now: float) -> bool:
         """Whether the person counts as working on the image."""
@@ -98,6 +106,13 @@ class Answered:
     @property
     def patch(self) -> Part | None:
         return self.part
+
+
+def held_bytes(sessions: Iterable[Session]) -> int:
+    """Memory of sessions with their images, each image once."""
+    held = list(sessions)
+    images = {id(session.image): session.image.array.nbytes for session in held}
+    return sum(images.values()) + sum(session.bytes for session in held)
 
 
 class StaleRoundError(Exception):
