@@ -5,13 +5,19 @@ from __future__ import annotations
 import csv
 import io
 import threading
+from pathlib import Path
 
+import numpy as np
 import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
 
+from casewise.archive import Archive
+from casewise.formats import write
+from casewise.image import Image
 from casewise.server import audit
 from casewise.server import store as tables
+from casewise.server.app import create_app
 from casewise.server.audited import action_of
 from casewise.server.store import Store
 from tests.server.people import HERE, add_user, in_browser, nobody, signed_in
@@ -94,7 +100,9 @@ def test_calls_are_named_after_their_routes() -> None:
     assert action_of("POST", "/api/v1/sessions/{id}/accept") == "order sessions/accept"
     assert action_of("POST", "/api/v1/sessions/{id}/strokes") is None
     assert action_of("GET", "/api/v1/cases/{key}") == "see cases"
-    assert action_of("GET", "/api/v1/cases/{key}/voxels") == "see cases/voxels"
+    assert action_of("GET", "/api/v1/cases/{key}/voxels") == "see cases"
+    assert action_of("GET", "/api/v1/cases/{key}/thumbnail") is None
+    assert action_of("GET", "/api/v1/cases/{key}/nifti") == "export cases/nifti"
     assert action_of("GET", "/api/v1/cases") is None
     assert action_of("PUT", "/datastore/label") == "put datastore/label"
     assert action_of("DELETE", "/api/v1/new/{thing}") == "delete new"  # a new call is noted without being listed
@@ -174,3 +182,28 @@ def test_users_are_kept_by_admins_alone(app: FastAPI) -> None:
     assert [user["name"] for user in anna.get("/api/v1/users").json()] == ["anna"]
     short = anna.put("/api/v1/users/ben", json={"role": "reader", "password": "geheim"})
     assert short.status_code == 422 and "geheim" not in short.text
+
+
+def test_cases_that_people_see_and_export_are_noted_by_their_keys(tmp_path: Path) -> None:
+    with Archive.open(tmp_path / "archive", create=True) as archive:
+        write(tmp_path / "Jane Doe.png", Image(np.zeros((1, 8, 8), np.uint8)))
+        key = archive.add(tmp_path / "Jane Doe.png", {"spot": np.eye(8, dtype=bool)}, name=str(tmp_path / "Jane Doe.png"))
+        store = Store.open(archive.folder)
+        client = signed_in(create_app(archive, store), "annotator")
+        for path in ("", "/voxels", "", "/thumbnail", "/masks/spot", "/masks/spot.nii.gz"):
+            assert client.get(f"/api/v1/cases/{key}{path}").status_code == 200, path
+        assert client.get("/datastore/image", params={"image": key}).status_code == 200
+        assert client.get("/api/v1/cases", params={"text": "Jane"}).status_code == 200
+        order = {"case": key, "structure": "spot", "begin": "empty"}
+        assert client.post("/api/v1/sessions", json=order).status_code == 201
+        sent = {"files": ("Jane Doe.png", (tmp_path / "Jane Doe.png").read_bytes())}
+        assert client.post("/api/v1/cases", files=sent).status_code == 200
+        assert [(entry.action, entry.object) for entry in audit.every_entry(store)] == [
+            ("see cases", key),
+            ("see cases", f"{key}/spot"),
+            ("export cases/masks.nii.gz", f"{key}/spot"),
+            ("export datastore/image", key),
+            ("order sessions", f"{key} spot"),
+            ("order cases", key),
+        ]
+        store.close()

@@ -14,7 +14,7 @@ from casewise.server import users
 from casewise.server.access import Annotator, Person, person
 from casewise.server.app import create_app
 from casewise.server.headers import PAGE, headers_for
-from casewise.server.limits import ORDER_BYTES
+from casewise.server.limits import ORDER_BYTES, STRANGER_BYTES
 from casewise.server.logs import WithoutSecrets
 from casewise.server.settings import Settings
 from casewise.server.store import Store
@@ -154,16 +154,24 @@ def test_a_body_is_counted_whatever_its_length_says(public: FastAPI) -> None:
         assert answer.status_code == 413 and "100,000 bytes" in answer.json()["detail"]
 
 
+def test_a_stranger_sends_next_to_nothing(app: FastAPI) -> None:
+    for path in ("/api/v1/cases", "/probe", "/login"):
+        assert nobody(app).put(path, content=b"x" * (STRANGER_BYTES + 1)).status_code == 413
+
+
 def test_orders_are_smaller_than_uploads(app: FastAPI) -> None:
     answer = signed_in(app).post("/probe", headers={"Content-Length": str(ORDER_BYTES + 1)})
     assert answer.status_code == 413
 
 
-def test_one_token_asks_so_many_times_a_second(public: FastAPI) -> None:
-    program = signed_in(public, "admin", "anna")
+def test_one_token_asks_so_many_times_a_second(public: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
+    program, now = signed_in(public, "admin", "anna"), 100.0
+    monkeypatch.setattr("casewise.server.limits.time.monotonic", lambda: now)
     codes = [program.get("/probe").status_code for _ in range(6)]
     assert codes == [200] * 5 + [429]
     assert signed_in(public, "admin", "anna").get("/probe").status_code == 200
+    now = 101.0
+    assert program.get("/probe").status_code == 200
 
 
 def test_every_answer_carries_the_headers(app: FastAPI) -> None:

@@ -15,15 +15,13 @@ from casewise.server.store import Store
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 _AGAIN_AFTER = 600.0  # seconds in which seeing the same thing again is not noted again
-# Steps of a session that was noted when it began, and what says of itself that somebody is still there.
-_STEPS = re.compile(r"/api/v1/sessions/\{[a-z_]+\}/(?!accept)[a-z]+|.*/heartbeat|/api/v1/log(in|out)|/login.*|/nninteractive/.*")
-_SEEN = (
-    (re.compile(r"/api/v1/cases/\{[a-z_]+\}/(masks|export|download|original).*"), "export"),
-    (re.compile(r"/api/v1/(cases|results|images)/\{[a-z_]+\}.*"), "see"),
-    (re.compile(r"/api/v1/.*(export|download)"), "export"),
-    (re.compile(r"/datastore/(image|label).*"), "export"),
-)
+# Steps of a session, which was noted when it began, and what notes itself.
+_STEPS = re.compile(r"/api/v1/sessions/\{[a-z_]+\}/(?!accept)[a-z]+|/api/v1/log(in|out)|/login.*|/nninteractive/.*")
+_EXPORTS = re.compile(r"/api/v1/.*(/nifti|/export(/.*)?|\.(nii\.gz|dcm|csv))|/datastore/(image|label)")
+_SEEN = re.compile(r"/api/v1/(cases|results)/\{[a-z_]+\}(/(?!thumbnail).*)?")
+_KEYS = re.compile(r"(?:image|label|id)=([0-9a-f]{32})(?![^&])")
 _WORDS = {"POST": "order", "PUT": "put", "PATCH": "change", "DELETE": "delete"}
+_MOUNTED = ("/api/v1", "/nninteractive")
 
 
 def about(request: Request, object: str) -> None:
@@ -57,12 +55,11 @@ class Audited:
             await self._note(scope, status)
 
     async def _note(self, scope: Scope, status: int) -> None:
-        template = str(getattr(scope.get("route"), "path", ""))
-        action = action_of(scope["method"], template)
-        if action is None:
+        action = action_of(scope["method"], _template(scope))
+        if action is None or (scope["method"] in SAFE and status >= 400 and status != 403):
             return
         person: Person = scope["state"]["person"]
-        object = str(scope["state"].get("audited") or "/".join(str(value) for value in scope.get("path_params", {}).values()))
+        object = _object(scope)
         outcome = "done" if status < 400 else f"refused {status}" if status < 500 else f"failed {status}"
         address = scope["client"][0] if scope.get("client") else ""
         if scope["method"] in SAFE and not self._seen.take("\n".join((person.name, address, action, object, outcome))):
@@ -80,7 +77,23 @@ def action_of(method: str, template: str) -> str | None:
     place = re.sub(r"/?\{[a-z_:]+\}", "", template.removeprefix("/api/v1")).strip("/")
     if method not in SAFE:
         return f"{_WORDS.get(method, method.lower())} {place}"
-    for pattern, word in _SEEN:
-        if pattern.fullmatch(template):
-            return f"{word} {place}"
-    return None
+    if _EXPORTS.fullmatch(template):
+        return f"export {place}"
+    return f"see {place.split('/')[0]}" if _SEEN.fullmatch(template) else None
+
+
+def _object(scope: Scope) -> str:
+    """What the call said that it is about; else what its address names, in its path or (MONAI Label) as a key in its query."""
+    if said := scope["state"].get("audited"):
+        return str(said)
+    parts = [str(value) for value in scope.get("path_params", {}).values()]
+    return "/".join(parts + _KEYS.findall(scope.get("query_string", b"").decode("latin-1")))
+
+
+def _template(scope: Scope) -> str:
+    """The route that answered. Some versions of FastAPI leave out where a router was mounted."""
+    template = str(getattr(scope.get("route"), "path", ""))
+    for mounted in _MOUNTED:
+        if template and scope["path"].startswith(f"{mounted}/") and not template.startswith(f"{mounted}/"):
+            return mounted + template
+    return template

@@ -12,14 +12,17 @@ from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+STRANGER_BYTES = 64 << 10  # a body of somebody who has not signed in: a login
 ORDER_BYTES = 16 << 20  # a body that orders something: strokes of a large film are some megabytes
-_UPLOADS = re.compile(r"/api/v1/(cases|uploads)(/.*)?|/(datastore|session|infer|nninteractive)(/.*)?")
+_UPLOADS = re.compile(r"/api/v1/cases|/(datastore|session|infer|nninteractive)(/.*)?")
 _WITH_BODY = ("POST", "PUT", "PATCH")
 _REMEMBERED = 10_000  # clients; the one not heard from for longest is forgotten
 
 
 class BodyLimit:
-    """Middleware: refuses a body that is too large with 413, by counting what arrives, whatever Content-Length says."""
+    """Middleware, inside the guard: refuses a body that is too large with 413, by counting what arrives, whatever Content-Length
+    says.
+    """
 
     def __init__(self, app: ASGIApp, upload_bytes: int) -> None:
         self.app = app
@@ -29,7 +32,7 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        limit = self.upload_bytes if _UPLOADS.fullmatch(scope["path"]) else min(ORDER_BYTES, self.upload_bytes)
+        limit = self._limit(scope)
         # MONAI Label's client repeats the length of its last upload on calls that have no body.
         said = Headers(scope=scope).get("content-length", "") if scope["method"] in _WITH_BODY else ""
         refusal = f"The body is larger than {limit:,} bytes, the most that this address takes."
@@ -47,6 +50,11 @@ class BodyLimit:
             return message
 
         await self.app(scope, counting, send)
+
+    def _limit(self, scope: Scope) -> int:
+        if scope["state"].get("person") is None:
+            return STRANGER_BYTES
+        return self.upload_bytes if _UPLOADS.fullmatch(scope["path"]) else min(ORDER_BYTES, self.upload_bytes)
 
 
 class Rate:

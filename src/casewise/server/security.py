@@ -1,7 +1,7 @@
 """Who may talk to the server at all: each request's address, origin and person, before any call sees it.
 
-The layers, outermost first: headers, body limits, other origins (only those of ``server.toml``), guard, audit log. The guard sets
-``request.state.person``, which the dependencies of ``access`` read.
+The layers, outermost first: headers, other origins (only those of ``server.toml``), guard, body limits, audit log. The guard sets
+``request.state.person``, which the dependencies of ``access`` and the other layers read.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ def protect(app: FastAPI, store: Store, settings: Settings) -> None:
     app.state.provider = None if settings.oidc is None else Provider(settings.oidc)
     app.state.failed_logins = Rate(ATTEMPTS, WITHIN)
     app.add_middleware(Audited, store=store)
+    app.add_middleware(BodyLimit, upload_bytes=settings.upload_bytes)
     app.add_middleware(Guard, store=store, settings=settings)
     if settings.origins:
         app.add_middleware(
@@ -56,7 +57,6 @@ def protect(app: FastAPI, store: Store, settings: Settings) -> None:
             allow_headers=["Authorization", "Content-Type"],
             expose_headers=["*"],
         )
-    app.add_middleware(BodyLimit, upload_bytes=settings.upload_bytes)
     app.add_middleware(SecurityHeaders)
     logging.getLogger("uvicorn.access").addFilter(WithoutSecrets())
 

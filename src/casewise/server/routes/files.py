@@ -21,6 +21,7 @@ from casewise.label_map import Mask
 from casewise.reporting.report import file_stem
 from casewise.server import uploads
 from casewise.server.access import Annotator, Reader
+from casewise.server.audited import about
 from casewise.server.multipart import receive
 from casewise.server.problems import NotThereError
 from casewise.server.routes.cases import image_of
@@ -65,10 +66,12 @@ async def upload(
     spool = await run_in_threadpool(Spool.new, shared.archive.folder)
     try:
         await receive(request, spool)
-        return await run_in_threadpool(_taken, shared, spool, category, site, analyse, person.name)
+        taken = await run_in_threadpool(_taken, shared, spool, category, site, analyse, person.name)
     except BaseException:
         await run_in_threadpool(spool.remove)
         raise
+    about(request, " ".join(taken.keys) or f"job {taken.job}")
+    return taken
 
 
 def _taken(shared: Services, spool: Spool, category: str | None, site: str | None, analyse: bool, person: str) -> Uploaded:

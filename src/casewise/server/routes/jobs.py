@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query
+from fastapi import APIRouter, Depends, Header, HTTPException, Path, Query, Request
 from fastapi.responses import StreamingResponse
 
 from casewise.errors import UsageError
 from casewise.json_safe import dumps
 from casewise.server.access import Annotator, Person, Reader
+from casewise.server.audited import about
 from casewise.server.job_line import job_line
 from casewise.server.jobs import Job
 from casewise.server.schemas.jobs import AnalyseOrder, JobLine, JobPage, JobState
@@ -23,7 +24,7 @@ Number = Annotated[int, Path(ge=1, le=_LARGEST)]
 
 
 @router.post("/jobs", status_code=202)
-def add(order: AnalyseOrder, asking: Annotator, shared: Shared) -> JobLine:
+def add(request: Request, order: AnalyseOrder, asking: Annotator, shared: Shared) -> JobLine:
     """Queue an analysis; one that is the same and has not ended is given instead."""
     keys = list(dict.fromkeys(order.cases))
     known = shared.cases.names(keys)
@@ -41,6 +42,7 @@ def add(order: AnalyseOrder, asking: Annotator, shared: Shared) -> JobLine:
         priority=order.priority,
         created_by=asking.name,
     )
+    about(request, f"{number} {title}")
     return job_line(_found(shared, number))
 
 

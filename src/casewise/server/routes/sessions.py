@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from casewise.errors import ArchiveError
 from casewise.image import Box
 from casewise.server.access import Annotator
+from casewise.server.audited import about
 from casewise.server.masks import Part, Points, places
 from casewise.server.schemas.common import MaskPatch, Problem, Runs
 from casewise.server.schemas.sessions import (
@@ -38,8 +39,9 @@ _STALE: dict[int | str, dict[str, Any]] = {409: {"model": StaleRound}}
 
 
 @router.post("/sessions", status_code=201)
-async def begin_session(order: SessionOrder, person: Annotator, shared: Shared) -> SessionState:
+async def begin_session(request: Request, order: SessionOrder, person: Annotator, shared: Shared) -> SessionState:
     """Begin a session on an image, or go on with the one that this person has on it."""
+    about(request, f"{order.case} {order.structure}")
     try:
         session = await shared.sessions.open(
             order.case, person.name, order.structure, set_id=order.set, box=order.box, begin=order.begin, model=order.model
@@ -121,9 +123,10 @@ async def objects(identity: str, order: ObjectOrder, person: Annotator, shared: 
 
 
 @router.post("/sessions/{identity}/accept")
-async def accept_session(identity: str, order: AcceptOrder, person: Annotator, shared: Shared) -> Accepted:
+async def accept_session(request: Request, identity: str, order: AcceptOrder, person: Annotator, shared: Shared) -> Accepted:
     """Keep the masks in the archive, with the strokes and seconds that they cost."""
     kept = await shared.sessions.accept(identity, person.name, seconds=order.seconds, force=order.force)
+    about(request, f"{kept.key} {', '.join(kept.labels)}")
     following = None
     if kept.set_id is not None:
         following = await run_in_threadpool(shared.sets.next, kept.set_id, person.name)
