@@ -77,7 +77,7 @@ def _described(folder: Path, origin: str, made: str | None) -> Iterator[ModelLin
         text = card.read_text(encoding="utf-8") if card.is_file() else None
     except (CasewiseError, OSError, UnicodeDecodeError):
         return
-    licences = list(dict.fromkeys(f"{one['name']}: {one['licence']}" for one in about["licences"]))
+    licences = [(str(one["name"]), str(one["licence"])) for one in about["licences"]]
     yield ModelLine.model_validate(
         {
             "key": str(about["key"] or folder.name),
@@ -88,10 +88,19 @@ def _described(folder: Path, origin: str, made: str | None) -> Iterator[ModelLin
             "parent": about["parent_key"],
             "parent_name": about["parent"],
             "refined_on": about["refined_on"] or (about["trained_on"] if about["parent_key"] else 0),
-            "licence": "; ".join(licences) or None,
+            "licence": ", ".join(dict.fromkeys(licence for _, licence in licences)) or None,
             "research_only": about["research_only"],
             "measures": about["measures"],
             "created": made,
-            "card": text,
+            "card": _card(text, licences),
         }
+    )
+
+
+def _card(text: str | None, licences: list[tuple[str, str]]) -> str | None:
+    """The model's card, with the licences of its training data one by one."""
+    if text is None or not licences:
+        return text
+    return "\n".join(
+        [text.rstrip(), "", "## Licences of the training data", *(f"- {name}: {licence}" for name, licence in licences), ""]
     )

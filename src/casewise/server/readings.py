@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 import sqlalchemy as sa
@@ -31,16 +31,23 @@ def follow(store: Store, joined: sa.Engine) -> None:
 
 
 def findings_of(data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Label, probability and region of a recorded result's findings, the most probable first."""
+    """Label, probability and region of a recorded result's findings, the most probable first; without those that another counts."""
     given = data.get("findings")
     found = (
         [one for one in given if isinstance(one, dict) and one.get("kind", FINDING) == FINDING] if isinstance(given, list) else []
     )
-    lines = [
+    lines: list[dict[str, Any]] = [
         {"label": str(one.get("label")), "probability": _number(one.get("probability")), "region": one.get("region")}
         for one in found
     ]
-    return sorted(lines, key=lambda one: -1.0 if one["probability"] is None else -1.0 - float(one["probability"]))
+    whole = [one for one in lines if not _is_part(one["label"], {other["label"] for other in lines})]
+    return sorted(whole, key=lambda one: -1.0 if one["probability"] is None else -1.0 - float(one["probability"]))
+
+
+def _is_part(label: str, labels: Set[str]) -> bool:
+    """Whether a finding is one of those that another one counts: ``lesion 2`` beside ``lesions``."""
+    stem, _, number = label.rpartition(" ")
+    return number.isdecimal() and bool({stem, f"{stem}s"} & labels)
 
 
 def _keep(store: Store, newest: Mapping[str, tuple[int, Mapping[str, Any]]]) -> None:

@@ -155,8 +155,10 @@ class Sets:
 
     def _taken(self, row: Any, person: str) -> Choice | None:
         for _ in range(_TRIES):
-            choice = self._mine(row, person) or self._choice(row, person)
-            if choice is None or self._take(row.id, choice, person, "open"):
+            choice, kept_too = self._mine(row, person) or self._choice(row, person), False
+            if choice is None:  # what is left is kept for others, who may be given something else
+                choice, kept_too = self._choice(row, person, kept_too=True), True
+            if choice is None or self._take(row.id, choice, person, "open", kept_too):
                 return choice
         raise UsageError("Others take the images of this set faster than they can be given out; try again.")
 
@@ -169,12 +171,15 @@ class Sets:
             one = connection.execute(query.order_by(set_images.c.state, set_images.c.position).limit(1)).one_or_none()
         return None if one is None else Choice(one.image_key, one.reason)
 
-    def _choice(self, row: Any, person: str, besides: str | None = None) -> Choice | None:
-        """What the set's strategy gives ``person``; ``besides``: an image that they have already, which counts as labelled."""
+    def _choice(self, row: Any, person: str, besides: str | None = None, kept_too: bool = False) -> Choice | None:
+        """What the set's strategy gives ``person``. besides : an image that they have already, which counts as labelled.
+        kept_too : also of the images that are kept for others.
+        """
+        of_set, can_be = set_images.c.set_id == row.id, _free(person, kept_too)
         with self.store.read() as connection:
-            free = sa.select(set_images.c.image_key, set_images.c.uncertainty).where(set_images.c.set_id == row.id, _free(person))
+            free = sa.select(set_images.c.image_key, set_images.c.uncertainty).where(of_set, can_be)
             waiting = {key: value for key, value in connection.execute(free.order_by(set_images.c.position)) if key != besides}
-            busy = sa.select(set_images.c.image_key).where(set_images.c.set_id == row.id, sa.not_(_free(person)))
+            busy = sa.select(set_images.c.image_key).where(of_set, sa.not_(can_be))
             opened = list(connection.scalars(busy.where(set_images.c.state.in_(["open", "waiting"]))))
         labelled: list[str] = []
         vectors: strategies.Vectors = _NoVectors()
@@ -185,13 +190,13 @@ class Sets:
         known = {key: value for key, value in waiting.items() if value is not None}
         return strategies.choose(row.strategy, Waiting(row.id, list(waiting), labelled, known), vectors)
 
-    def _take(self, number: int, choice: Choice, person: str, state: str) -> bool:
+    def _take(self, number: int, choice: Choice, person: str, state: str, kept_too: bool = False) -> bool:
         """Whether the image could be taken (``open``) or kept (``waiting``) for the person: nobody else was faster."""
         one = (set_images.c.set_id == number, set_images.c.image_key == choice.key)
         mine = sa.and_(set_images.c.user == person, set_images.c.state.in_(["open", "waiting"]))
         values = {"state": state, "user": person, "taken": time.time(), "reason": choice.reason}
         with self.store.write() as connection:
-            changed = connection.execute(sa.update(set_images).where(*one, sa.or_(_free(person), mine)).values(**values))
+            changed = connection.execute(sa.update(set_images).where(*one, sa.or_(_free(person, kept_too), mine)).values(**values))
             return changed.rowcount == 1
 
     def _prepare_following(self, row: Any, person: str) -> None:
@@ -247,15 +252,16 @@ class _NoVectors:
         return [], ()
 
 
-def _free(person: str) -> sa.ColumnElement[bool]:
-    """Whether an image can be given to ``person``: it waits and is kept for nobody else, or whoever had it has gone; and nobody
-    else has a session on it.
+def _free(person: str, kept_too: bool) -> sa.ColumnElement[bool]:
+    """Whether an image can be given to ``person``: it waits and is kept for nobody else (unless ``kept_too``), or whoever had it
+    has gone; and nobody else has a session on it.
     """
     since = time.time() - LEASE
     others = (sessions.c.image_key == set_images.c.image_key, sessions.c.user != person, sessions.c.seen >= since)
     idle = sa.not_(sa.exists().where(*others))
     gone = sa.func.coalesce(set_images.c.taken, 0.0) < since
-    waits = sa.and_(set_images.c.state == "waiting", sa.or_(set_images.c.user.is_(None), set_images.c.user == person, gone))
+    own = sa.or_(sa.literal(kept_too), set_images.c.user.is_(None), set_images.c.user == person, gone)
+    waits = sa.and_(set_images.c.state == "waiting", own)
     return sa.and_(idle, sa.or_(waits, sa.and_(set_images.c.state == "open", gone)))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 
 import numpy as np
 import pydicom
@@ -15,9 +16,13 @@ from casewise.formats import read, write
 from casewise.header import Header
 from casewise.image import Image
 from casewise.server import uploads
+from casewise.server.app import create_app
+from casewise.server.settings import Settings
+from casewise.server.spool import Spool
 from casewise.server.work import KINDS
 from casewise.server.worker import Worker
 from tests.server.cases.conftest import AFFINE, picture
+from tests.server.people import signed_in
 
 TURN = Rotation.from_euler("xyz", (12, -20, 33), degrees=True).as_matrix()
 OBLIQUE = np.eye(4)
@@ -117,6 +122,20 @@ def test_forms_that_are_none(caller, archive):
         assert answer.status_code == 400 and answer.json()["detail"], (body[:60], answer.text)
     assert not any((archive.folder / "server" / "uploads").iterdir())
     assert _send(caller("reader"), {"a.png": b"x"}).status_code == 403
+
+
+def test_upload_beyond_the_limit_leaves_nothing(archive, store):
+    app = create_app(archive, store, Settings(upload_bytes=100_000))
+    answer = _send(signed_in(app, "annotator", "ann"), {"a.nii.gz": b"x" * 60_000, "b.nii.gz": b"y" * 60_000})
+    assert answer.status_code == 413 and "100,000 bytes" in answer.json()["detail"]
+    assert not list((archive.folder / "server" / "uploads").glob("*"))
+
+
+def test_what_broken_uploads_left_goes_after_a_day(caller, archive, nifti):
+    old, young = Spool.new(archive.folder), Spool.new(archive.folder)
+    os.utime(old.folder, (1, 1))
+    assert _send(caller(), {"new.nii.gz": _bytes(nifti)}).status_code == 200
+    assert young.folder.is_dir() and not old.folder.exists()
 
 
 def test_large_upload_is_taken_in_by_a_job(caller, app, archive, work, nifti, monkeypatch):

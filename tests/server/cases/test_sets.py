@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from casewise.archive import Archive
 from casewise.image import Image
 from casewise.server.app import create_app
+from casewise.server.schemas.sets import SetOrder
 from casewise.server.sets import LEASE
 from casewise.server.store import Store, set_images
 from casewise.server.vectors import encoder
@@ -64,8 +66,27 @@ def test_two_people_never_get_the_same_image(caller, app, keys):
     assert _next(ann, number)["key"] == first["key"], "what is open is given again"
     assert other["key"] not in {first["key"], None}
     app.state.services.sets.accepted(first["key"], "disc", "ann", strokes=3, seconds=20.5, set_id=number)
-    assert _next(ann, number)["key"] not in {first["key"], other["key"]}
-    assert _next(caller(name="cleo"), number) is None, "the last one is kept for those who work"
+    assert other["key"] == keys[4], "the one after it is kept for ann, who has it prepared"
+    assert _next(caller(name="cleo"), number)["key"] == keys[3], "unless nothing else is left"
+    assert _next(ann, number) is None
+
+
+def test_many_at_once_never_get_the_same_image(app, archive, tmp_path):
+    for number in range(200, 212):
+        archive.add(Image(_pattern(0, number)[None]), category="many")
+    sets = app.state.services.sets
+    number = sets.create(SetOrder(name="many", structure="disc", strategy="random", category="many"), "ann")
+    with ThreadPoolExecutor(6) as pool:
+        given = list(pool.map(lambda person: sets.next(number, f"person {person}"), range(6)))
+    keys = [one.key for one in given if one is not None]
+    assert len(keys) == len(set(keys)) == 6
+
+
+def test_image_on_which_another_has_a_session_is_not_given(caller, app, store, archive, keys):
+    number = _make(caller())["id"]
+    opened = caller(name="ben").post("/api/v1/sessions", json={"case": keys[2], "structure": "disc", "begin": "empty"})
+    assert opened.status_code == 201, opened.text
+    assert _next(caller(name="ann"), number)["key"] == keys[3]
 
 
 def test_image_is_given_to_another_once_its_person_has_gone(caller, store, keys):
@@ -179,8 +200,6 @@ def _steps_to_all_categories(archive, store, strategy):
     categories = {record.key: record.category for record in archive.images()}
     structure = f"{strategy}-{hashlib.blake2b(str(len(sets.lines())).encode(), digest_size=3).hexdigest()}"
     order = {"name": structure, "structure": structure, "strategy": strategy}
-    from casewise.server.schemas.sets import SetOrder
-
     number = sets.create(SetOrder(**order), "ann")
     seen = set()
     for step in range(1, len(categories) + 1):

@@ -70,6 +70,9 @@ def test_findings_filter_and_order(caller, archive, keys):
     assert [case["key"] for case in one] == [keys[2]]
     assert one[0]["headline"] == "Nodule, 0.90"
     assert one[0]["findings"][0] == {"label": "nodule", "probability": 0.9, "region": None}
+    archive.record_result(_result(("lesions", 0.8), ("lesion 1", 0.8), ("lesion 2", 0.3)), keys[1])
+    counted = client.get("/api/v1/cases").json()
+    assert counted["counts"]["finding"] == {"nodule": 2, "fracture": 1, "lesions": 1}, "what a finding counts is none of its own"
     archive.record_result(_result(), keys[2])  # analysed again, and nothing found any more
     assert _keys(client.get("/api/v1/cases", params={"finding": "nodule"})) == [keys[0]]
 
