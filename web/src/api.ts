@@ -8,6 +8,8 @@ export class ApiError extends Error {
   constructor(
     readonly status: number,
     sentence: string,
+    /** What came with the sentence. */
+    readonly body: unknown = null,
   ) {
     super(sentence);
   }
@@ -38,20 +40,18 @@ export async function ask(url: string, options: RequestInit = {}): Promise<Respo
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new ConnectionError();
   }
-  if (!answer.ok) throw new ApiError(answer.status, await sentence(answer));
+  if (!answer.ok) {
+    const body: unknown = await answer.json().catch(() => null);
+    throw new ApiError(answer.status, sentence(body) ?? `The server answered ${answer.status} ${answer.statusText}.`, body);
+  }
   return answer;
 }
 
-async function sentence(answer: Response): Promise<string> {
-  try {
-    const body: unknown = await answer.json();
-    const detail = (body as { detail?: unknown }).detail;
-    if (typeof detail === "string") return detail;
-    if (Array.isArray(detail)) return detail.map((fault) => `${String(fault.loc?.at(-1) ?? "")}: ${String(fault.msg)}`).join("; ") + ".";
-  } catch {
-    // no JSON: the status says it
-  }
-  return `The server answered ${answer.status} ${answer.statusText}.`;
+function sentence(body: unknown): string | null {
+  const detail = (body as { detail?: unknown } | null)?.detail;
+  if (typeof detail === "string") return detail;
+  if (!Array.isArray(detail)) return null;
+  return detail.map((fault) => `${String(fault.loc?.at(-1) ?? "")}: ${String(fault.msg)}`).join("; ") + ".";
 }
 
 async function call<A>(method: string, url: string, body?: unknown, signal?: AbortSignal): Promise<A> {
@@ -115,6 +115,7 @@ export const api = {
   sets: () => get<T.SetLine[]>(address(["sets"])),
   set: (id: number) => get<T.SetDetail>(address(["sets", id])),
   newSet: (order: T.SetOrder) => post<T.SetDetail>(address(["sets"]), order),
+  takeNext: (id: number) => post<T.NextImage | null>(address(["sets", id, "next"])),
   changeSet: (id: number, order: T.SetChange) => call<T.SetDetail>("PATCH", address(["sets", id]), order),
   changeSetImage: (id: number, key: string, order: T.SetImageChange) =>
     call<T.SetDetail>("PUT", address(["sets", id, "images", key]), order),

@@ -216,6 +216,8 @@ export interface ObjectState {
   can_undo: boolean;
   can_redo: boolean;
   mask: MaskPatch | null;
+  foreground: Runs;
+  background: Runs;
 }
 
 export interface SessionState {

@@ -21,7 +21,7 @@ from casewise.server.problems import NotThereError
 from casewise.server.schemas.cases import CaseDetail, CaseLine, CasePage, FindingLine, Label
 from casewise.server.settings import Settings
 from casewise.server.store import Store, assignments, users
-from casewise.server.voxels import dtype_sent
+from casewise.server.voxels import dtype_sent, is_colour
 from casewise.server.worklist import Filters, Row, Worklist
 from casewise.wording import base_name
 
@@ -71,7 +71,7 @@ class Cases:
         header = image.header
         return CaseDetail(
             **self._line(row),
-            channels=list(header.sequences) or [f"channel {number + 1}" for number in range(image.channels)][: image.channels],
+            channels=_channels(image),
             dtype=dtype_sent(image.array.dtype),
             window=window(image),
             planes=planes(image),
@@ -140,3 +140,9 @@ def _facts(row: Row, image: Image) -> dict[str, object]:
     hidden = ("notes", "source", "frame_times")
     found = plain({name: value for name, value in about.items() if name not in hidden})
     return found if isinstance(found, dict) else {}
+
+
+def _channels(image: Image) -> list[str]:
+    if is_colour(image):
+        return ["red", "green", "blue"]
+    return list(image.header.sequences) or [f"channel {number + 1}" for number in range(image.channels)]

@@ -14,7 +14,7 @@ from casewise.errors import ArchiveError
 from casewise.image import Box
 from casewise.server.access import Annotator
 from casewise.server.audited import about
-from casewise.server.masks import Part, Points, places
+from casewise.server.masks import Part, Points, places, runs
 from casewise.server.schemas.common import MaskPatch, Problem, Runs
 from casewise.server.schemas.sessions import (
     Accepted,
@@ -165,6 +165,7 @@ def _object(drawing: Drawing, number: int, mask: MaskPatch | None) -> ObjectStat
     size = float(np.prod(image.spacing)) * voxels if image.header.spacing_known else None
     flat = image.spatial_dims == 2
     outline = drawing.outline
+    foreground, background = (runs(marked, image.spatial_shape) for marked in drawing.marked)
     return ObjectState(
         number=number,
         structure=drawing.structure,
@@ -179,6 +180,8 @@ def _object(drawing: Drawing, number: int, mask: MaskPatch | None) -> ObjectStat
         can_undo=drawing.can_undo,
         can_redo=drawing.can_redo,
         mask=mask,
+        foreground=foreground,
+        background=background,
     )
 
 
@@ -208,7 +211,7 @@ def _answer(answered: Answered) -> Answer:
 
 async def _places(shared: Services, identity: str, user: str, *given: Runs) -> Sequence[Points]:
     found = await shared.sessions.get(identity, user)
-    return await run_in_threadpool(lambda: [places(runs, found.image.spatial_shape) for runs in given])
+    return await run_in_threadpool(lambda: [places(one, found.image.spatial_shape) for one in given])
 
 
 async def _stale(request: Request, error: Exception) -> JSONResponse:

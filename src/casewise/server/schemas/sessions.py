@@ -26,7 +26,7 @@ class SessionOrder(Given):
 
 class ObjectState(BaseModel):
     """One structure of a session. ``mask`` : whole; None in the answer to an order, whose ``patch`` says
-    what changed. ``seconds`` : of work so far.
+    what changed. ``seconds`` : of work so far. foreground, background : the strokes that count.
     """
 
     number: int
@@ -42,6 +42,8 @@ class ObjectState(BaseModel):
     can_undo: bool
     can_redo: bool
     mask: MaskPatch | None
+    foreground: Runs
+    background: Runs
 
 
 class SessionState(BaseModel):

@@ -1,0 +1,359 @@
+// The page Annotate: the viewer, the session, and what lies around them.
+
+import { api, ApiError } from "../api.ts";
+import { h, set } from "../dom.ts";
+import type { Frame } from "../shell.ts";
+import type { Answer, NextImage } from "../types.ts";
+import { Viewer, type Tool } from "../viewer/viewer.ts";
+import { addressOf, afterwards, ahead, skip, stopped, structures, type Stop } from "./course.ts";
+import { Clock } from "./clock.ts";
+import { guide } from "./guide.ts";
+import { Images } from "./images.ts";
+import { keysDialog, obey, type Key } from "./keys.ts";
+import { Panel } from "./panel.ts";
+import { StructureChoice } from "./structure.ts";
+import { Tools } from "./tools.ts";
+import { Work } from "./work.ts";
+import type { Order } from "./orders.ts";
+
+const UNNAMED = "structure";
+
+export class Annotate {
+  private readonly clock = new Clock();
+  private readonly viewer: Viewer;
+  private readonly images: Images;
+  private readonly panel: Panel;
+  private readonly tools: Tools;
+  private readonly choice: StructureChoice;
+  private readonly dialog: HTMLDialogElement;
+  private readonly buttons: Record<"undo" | "redo" | "skip" | "accept", HTMLButtonElement>;
+  private work: Work;
+  private stop: Stop | null = null;
+  private next: NextImage | null = null;
+  private last: { answer: Answer; order: Order } | null = null;
+  private loading = true;
+  private leaving = false;
+  private said = "";
+
+  constructor(private readonly frame: Frame) {
+    this.viewer = new Viewer({
+      stroke: (kind, runs) => this.do({ kind: "strokes", foreground: kind === "foreground" ? runs : [], background: kind === "background" ? runs : [], count: 1 }),
+      erase: (voxels) => this.do({ kind: "erase", voxels }),
+      box: (box) => this.do({ kind: "box", box }),
+      changed: () => undefined,
+      active: () => this.clock.tick(),
+    });
+    this.images = new Images({ changed: () => this.viewer.refresh(true) });
+    this.work = this.newWork();
+    this.panel = new Panel({
+      select: (number) => void this.attempt(() => this.work.select(number)),
+      another: () => this.another(),
+      channel: (channel) => void this.reopen(channel),
+    });
+    this.choice = new StructureChoice((name) => void this.attempt(() => this.name(name)));
+    const keys = this.keys();
+    this.dialog = keysDialog(keys);
+    this.tools = new Tools(
+      [
+        { name: "box", title: "Box", key: "B", tool: "box", does: () => this.tool("box") },
+        { name: "foreground", title: "Belongs to it", key: "F", tool: "foreground", does: () => this.tool("foreground") },
+        { name: "background", title: "Does not belong", key: "D", tool: "background", does: () => this.tool("background") },
+        { name: "erase", title: "Erase strokes", key: "E", tool: "erase", does: () => this.tool("erase") },
+        { name: "window", title: "Brightness and contrast", key: "W", tool: "window", does: () => this.tool("window") },
+        { name: "move", title: "Move", key: "M", tool: "move", does: () => this.tool("move") },
+        { name: "grow", title: "Grow through the slices", key: "G", does: () => this.grow() },
+        { name: "hide", title: "Hide the mask", key: "Space", does: () => this.hide() },
+        { name: "fit", title: "Whole image", key: "0", does: () => this.viewer.fit() },
+      ],
+      { name: "keys", title: "Keys", key: "?", does: () => this.dialog.showModal() },
+    );
+    const button = (label: string, key: string, does: () => void, kind = ""): HTMLButtonElement =>
+      h("button", { type: "button", class: `button ${kind}`, onclick: does }, label, " ", ...key.split(" ").map((one) => h("kbd", {}, one)));
+    this.buttons = {
+      undo: button("Undo", "Ctrl Z", () => this.undo()),
+      redo: button("Redo", "", () => this.redo()),
+      skip: button("Skip", "S", () => void this.skip()),
+      accept: button("Accept and next", "A", () => void this.accept(), "primary"),
+    };
+    this.buttons.redo.querySelector("kbd")?.remove();
+    frame.actions.append(this.choice.element, this.buttons.undo, this.buttons.redo, this.buttons.skip, this.buttons.accept);
+    frame.main.append(this.tools.element, this.viewer.element, this.panel.element, this.dialog);
+    this.tool("box");
+    obey(keys);
+    addEventListener("beforeunload", (event) => !this.work.isIdle && event.preventDefault());
+    addEventListener("popstate", () => void this.back());
+    setInterval(() => this.show(), 1000);
+  }
+
+  /** Show an image, and begin to outline a structure in it. */
+  async go(stop: Stop, history: "push" | "replace" | "none"): Promise<void> {
+    this.work.end();
+    this.work = this.newWork();
+    [this.stop, this.last, this.loading, this.said] = [stop, null, true, ""];
+    this.clock.restart();
+    if (history !== "none") window.history[`${history}State`](null, "", addressOf(stop));
+    this.choice.show(stop.structure);
+    this.tool("box");
+    this.show();
+    await this.attempt(async () => {
+      const [opened] = await Promise.all([this.images.get(stop.key, null), this.know(stop)]);
+      if (this.stop !== stop) return;
+      this.panel.image(opened.image);
+      document.title = `${opened.image.name} – Annotate – casewise`;
+      const shown = this.viewer.show(opened.image, opened.source);
+      const work = this.work;
+      const begun = work.begin({ case: stop.key, structure: stop.structure || UNNAMED, set: stop.set, begin: "guess" });
+      await shown;
+      this.loading = false;
+      this.show();
+      await begun;
+      this.viewer.element.focus({ preventScroll: true });
+    });
+    this.loading = false;
+    this.show();
+    if (this.stop === stop && this.next !== null) this.images.ahead(this.next.key);
+  }
+
+  private newWork(): Work {
+    const work: Work = new Work(this.clock, {
+      drawn: (objects, current) => {
+        const scene = this.viewer.scene;
+        if (scene === null || work !== this.work) return;
+        [scene.objects, scene.current] = [objects, current];
+        this.viewer.refresh(true);
+      },
+      changed: () => work === this.work && this.show(),
+      answered: (answer, order) => {
+        if (work !== this.work) return;
+        this.last = { answer, order };
+        if (order.kind === "box" && this.viewer.tool === "box" && answer.object.voxels > 0) this.tool("foreground");
+      },
+      problem: (error) => this.frame.fail(error),
+    });
+    return work;
+  }
+
+  private async know(stop: Stop): Promise<void> {
+    const [set, known] = await Promise.all([stop.set === null ? null : api.set(stop.set).catch(() => null), structures().catch((): string[] => [])]);
+    if (this.stop !== stop) return;
+    this.choice.setKnown(known);
+    this.panel.showSet(set);
+    this.next = await ahead(stop, set).catch(() => null);
+  }
+
+  private do(order: Order): void {
+    this.clock.tick();
+    this.said = "";
+    this.work.do(order);
+  }
+
+  private undo(): void {
+    if (this.work.current?.can_undo || !this.work.isIdle) this.do({ kind: "undo" });
+  }
+
+  private redo(): void {
+    if (this.work.current?.can_redo) this.do({ kind: "redo" });
+  }
+
+  private grow(): void {
+    if (this.canGrow()) this.do({ kind: "grow" });
+    else this.say("Only what is outlined in one slice can grow: draw a box with Shift held down.");
+  }
+
+  private canGrow(): boolean {
+    const box = this.work.current?.box;
+    return this.viewer.scene?.image.shape.length === 3 && !!box?.some(([low, high]) => high - low === 1);
+  }
+
+  private another(): void {
+    this.choice.ask("Another structure in this image", (name) => void this.attempt(() => this.name(name)));
+  }
+
+  private async name(name: string): Promise<void> {
+    const stop = this.stop;
+    if (stop === null || name === this.work.current?.structure) return;
+    await this.work.another(name);
+    this.tool("box");
+    this.last = null;
+    this.show();
+  }
+
+  private async accept(): Promise<void> {
+    const stop = this.stop;
+    if (stop === null || this.leaving) return;
+    this.leaving = true;
+    this.clock.tick();
+    this.show();
+    await this.attempt(async () => {
+      await this.work.settled();
+      const state = this.work.state;
+      if (state === null) return;
+      const empty = (this.work.current?.voxels ?? 0) === 0;
+      if (empty && !(this.work.current?.box && confirm(`Nothing is outlined. Accept that there is no ${this.work.current.structure} in this image?`))) {
+        if (!this.work.current?.box) this.say("There is nothing to accept yet. Draw a box, or skip the image (S).");
+        return;
+      }
+      const seconds = this.clock.take();
+      const accepted = await api.accept(state.id, { seconds, force: empty }).catch((error: unknown) => {
+        this.clock.give(seconds);
+        throw error;
+      });
+      await this.onward(stop, await afterwards(stop, accepted.next), "Accepted.");
+    });
+    this.leaving = false;
+    this.show();
+  }
+
+  private async skip(): Promise<void> {
+    const stop = this.stop;
+    if (stop === null || this.leaving) return;
+    this.leaving = true;
+    await this.attempt(async () => this.onward(stop, await skip(stop), "Skipped."));
+    this.leaving = false;
+    this.show();
+  }
+
+  private async onward(stop: Stop, next: NextImage | null, done: string): Promise<void> {
+    if (next === null || next.key === stop.key) {
+      if (stop.set !== null) location.assign(`/sets/${stop.set}`);
+      else this.say(`${done} No other image waits.`);
+      return;
+    }
+    await this.go({ ...stop, key: next.key }, "push");
+  }
+
+  /** The browser's back and forward. */
+  private async back(): Promise<void> {
+    const { key, structure, set } = stopped();
+    if (key) await this.go({ key, structure: structure ?? "", set: set ?? null }, "none");
+  }
+
+  private async reopen(channel: number): Promise<void> {
+    const { stop } = this;
+    const scene = this.viewer.scene;
+    if (stop === null || scene === null) return;
+    await this.attempt(async () => {
+      const { source } = await this.images.get(stop.key, channel);
+      scene.source = await source;
+      this.viewer.refresh(true);
+    });
+  }
+
+  private tool(tool: Tool): void {
+    this.viewer.setTool(tool);
+    this.tools.choose(tool);
+    this.show();
+  }
+
+  private hide(): void {
+    const scene = this.viewer.scene;
+    if (scene === null) return;
+    scene.masksShown = !scene.masksShown;
+    this.viewer.refresh(true);
+  }
+
+  private say(sentence: string): void {
+    this.said = sentence;
+    this.show();
+  }
+
+  private async attempt(what: () => Promise<void>): Promise<void> {
+    try {
+      await what();
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 401) location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
+      this.said = error instanceof Error ? error.message : String(error);
+      this.frame.fail(error);
+    }
+  }
+
+  /** Say how things stand; everything keeps its place. */
+  private show(): void {
+    if (this.tools === undefined) return;
+    const { work, stop } = this;
+    const object = work.current;
+    const structure = object?.structure ?? stop?.structure ?? "";
+    const state = work.state;
+    this.choice.show(structure === UNNAMED && !stop?.structure ? "" : structure);
+    this.buttons.undo.disabled = !object?.can_undo && work.isIdle;
+    this.buttons.redo.disabled = !object?.can_redo || !work.isIdle;
+    this.buttons.accept.disabled = this.leaving || this.loading;
+    this.buttons.skip.disabled = this.leaving;
+    this.tools.allow("grow", this.canGrow(), (this.viewer.scene?.image.shape.length ?? 2) === 3);
+    this.panel.session(state, this.clock.waiting, structure);
+    if (this.stop !== null) this.panel.showNext(this.next, structure);
+    set(this.frame.main, "data-busy", work.busy ? "true" : null);
+    this.frame.aside(state?.model ?? "");
+    const { sentence, warning } = guide({
+      loading: this.loading,
+      busy: work.busy,
+      offline: work.offline,
+      tool: this.viewer.tool,
+      structure: this.choiceWord(structure),
+      object,
+      reason: state?.reason ?? "",
+      flat: this.viewer.scene?.image.shape.length !== 3,
+      last: this.last,
+    });
+    if (this.said && !warning) this.frame.say(this.said, "warning");
+    else this.frame.say(sentence, warning ? "warning" : "quiet");
+  }
+
+  private choiceWord(structure: string): string {
+    return structure === UNNAMED ? "" : structure;
+  }
+
+  private keys(): Key[] {
+    const viewer = this.viewer;
+    const numbers = Array.from({ length: 9 }, (_, number): Key => ({
+      keys: [String(number + 1)],
+      shown: "",
+      says: "",
+      does: () => void this.attempt(() => this.work.select(number)),
+    }));
+    const shown: Key[] = [
+      { keys: ["b"], shown: "B", says: "Box; with Shift held down in one slice only", does: () => this.tool("box") },
+      { keys: ["f"], shown: "F", says: "Stroke: belongs to the structure (green)", does: () => this.tool("foreground") },
+      { keys: ["d"], shown: "D", says: "Stroke: does not belong (red); or the right mouse button", does: () => this.tool("background") },
+      { keys: ["e"], shown: "E", says: "Erase strokes", does: () => this.tool("erase") },
+      { keys: ["["], shown: "[ ]", says: "Thinner or thicker pen", does: () => viewer.setPen(viewer.penNumber - 1) },
+      { keys: ["Ctrl+z"], shown: "Ctrl Z", says: "Undo the last round", does: () => this.undo() },
+      { keys: ["Ctrl+Shift+z", "Ctrl+y"], shown: "Ctrl Shift Z", says: "Redo", does: () => this.redo() },
+      { keys: ["a"], shown: "A", says: "Accept and next", does: () => void this.accept() },
+      { keys: ["s"], shown: "S", says: "Skip this image", does: () => void this.skip() },
+      { keys: ["n"], shown: "N", says: "Another structure in this image", does: () => this.another() },
+      { keys: [], shown: "1 … 9", says: "Go to a structure" },
+      { keys: ["g"], shown: "G", says: "Grow from one slice through the volume", does: () => this.grow() },
+      { keys: [" "], shown: "Space", says: "Hide or show the mask", does: () => this.hide() },
+      { keys: ["w"], shown: "W", says: "Drag for brightness and contrast", does: () => this.tool("window") },
+      { keys: ["m"], shown: "M", says: "Drag to move the image, click to move all planes", does: () => this.tool("move") },
+      { keys: ["i"], shown: "I", says: "Smooth or single voxels", does: () => this.smooth() },
+      { keys: ["p"], shown: "P", says: "Play a loop", does: () => viewer.play() },
+      { keys: ["+", "="], shown: "+ -", says: "Closer or farther; or Ctrl and the wheel", does: () => viewer.zoom(1.25) },
+      { keys: ["0"], shown: "0", says: "Whole image", does: () => viewer.fit() },
+      { keys: ["x"], shown: "X", says: "The next plane large", does: () => this.turn() },
+      { keys: [], shown: "Wheel", says: "Through the slices; or Page Up and Page Down" },
+      { keys: [], shown: "Arrows Enter", says: "On the image: move the place, set and lift the pen" },
+      { keys: ["?"], shown: "?", says: "This list", does: () => this.dialog.showModal() },
+    ];
+    const further: Key[] = [
+      { keys: ["]"], shown: "", says: "", does: () => viewer.setPen(viewer.penNumber + 1) },
+      { keys: ["-"], shown: "", says: "", does: () => viewer.zoom(0.8) },
+      { keys: ["PageUp"], shown: "", says: "", does: () => viewer.scroll(-1) },
+      { keys: ["PageDown"], shown: "", says: "", does: () => viewer.scroll(1) },
+    ];
+    return [...shown, ...further, ...numbers];
+  }
+
+  private smooth(): void {
+    const scene = this.viewer.scene;
+    if (scene === null) return;
+    scene.smooth = !scene.smooth;
+    this.viewer.refresh(true);
+  }
+
+  private turn(): void {
+    const { panes, large } = this.viewer;
+    if (large !== null) this.viewer.enlarge(panes[(panes.indexOf(large) + 1) % panes.length]);
+  }
+}

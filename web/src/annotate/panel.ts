@@ -1,0 +1,150 @@
+// The right side: this image and its structures, the set and what it costs, the similar cases, the next image.
+
+import { api } from "../api.ts";
+import { h, plainly, put, text } from "../dom.ts";
+import type { CaseDetail, NextImage, ObjectState, SessionState, SetDetail } from "../types.ts";
+import { rounded } from "../viewer/pane.ts";
+import { change, chart } from "./chart.ts";
+
+export interface PanelEvents {
+  select: (number: number) => void;
+  another: () => void;
+  channel: (channel: number) => void;
+}
+
+const SIMILAR = 4;
+
+export class Panel {
+  readonly element: HTMLElement;
+  private readonly heading = h("p", { class: "image-name" });
+  private readonly facts = h("p", { class: "quiet small" });
+  private readonly channels = h("div", { class: "channels" });
+  private readonly objects = h("ul", { class: "objects", "aria-label": "Structures in this image" });
+  private readonly set = h("section", { hidden: true });
+  private readonly similar = h("section", { hidden: true });
+  private readonly next = h("section", { hidden: true });
+  private drawn = "";
+  private keys = "";
+
+  constructor(private readonly events: PanelEvents) {
+    const another = h("button", { type: "button", class: "button wide", onclick: events.another }, "+ another structure ", h("kbd", {}, "N"));
+    this.element = h(
+      "aside",
+      { class: "panel", "aria-label": "This image and its set" },
+      h("section", {}, h("h2", {}, "This image"), this.heading, this.facts, this.channels, this.objects, another),
+      this.set,
+      this.similar,
+      this.next,
+    );
+  }
+
+  image(image: CaseDetail): void {
+    text(this.heading, image.name);
+    text(this.facts, [image.category, image.modality, image.study_date, image.site].filter(Boolean).join(" · "));
+    const several = image.channels.length > 1 && image.channels[0] !== "red";
+    put(this.channels, several && this.channelChoice(image.channels));
+    this.drawn = this.keys = "";
+    put(this.objects);
+    this.similar.hidden = this.next.hidden = true;
+  }
+
+  private channelChoice(names: string[]): HTMLElement {
+    const options = names.map((name, number) => h("option", { value: String(number) }, name));
+    const choice = h("select", { class: "field" }, ...options);
+    choice.addEventListener("change", () => this.events.channel(Number(choice.value)));
+    return h("label", { class: "row" }, h("span", { class: "quiet" }, "Sequence"), choice);
+  }
+
+  session(state: SessionState | null, waiting: number, structure: string): void {
+    const objects = state?.objects ?? [];
+    const words = objects.map((object) => [object.structure, object.accepted ? "accepted" : object.voxels ? "draft" : "empty", effort(object, object.number === state?.current ? waiting : 0)]);
+    const drawn = JSON.stringify([words, state?.current, structure]);
+    if (drawn === this.drawn) return;
+    const focused = this.objects.contains(document.activeElement);
+    this.drawn = drawn;
+    put(this.objects, ...objects.map((object, number) => this.object(object, number === state?.current, words[number])), objects.length === 0 && empty(structure));
+    if (focused) this.objects.querySelector<HTMLElement>("[aria-current]")?.focus();
+    this.showSimilar(state?.similar ?? [], state?.objects[state.current]?.structure ?? "");
+  }
+
+  private object(object: ObjectState, current: boolean, [name, state, spent]: string[]): HTMLElement {
+    return h(
+      "li",
+      {},
+      h(
+        "button",
+        { type: "button", class: "card object", "aria-current": current ? "true" : null, onclick: () => this.events.select(object.number) },
+        h("span", { class: "row" }, h("span", { class: "title" }, h("span", { class: current ? "swatch" : "swatch other" }), h("strong", {}, plainly(name))), h("span", { class: "quiet" }, state)),
+        h("span", { class: "quiet number spent" }, spent),
+      ),
+    );
+  }
+
+  showSet(set: SetDetail | null): void {
+    this.set.hidden = set === null;
+    if (set === null) return;
+    const accepted = set.counts["accepted"] ?? 0;
+    const total = Object.entries(set.counts).reduce((sum, [state, count]) => (state === "excluded" ? sum : sum + count), 0);
+    const strokes = change(set.strokes);
+    const done = h("span", {});
+    done.style.width = `${total > 0 ? (100 * accepted) / total : 0}%`;
+    put(
+      this.set,
+      h("h2", {}, "The set"),
+      h(
+        "a",
+        { class: "card set", href: `/sets/${set.id}`, title: "Open the set" },
+        h("span", { class: "quiet small" }, set.name),
+        h("span", { class: "row" }, h("strong", { class: "number" }, `${accepted} of ${total}`), strokes !== null && h("span", { class: "quiet number" }, `strokes ${strokes}`)),
+        h("span", { class: "bar" }, done),
+        set.strokes.length > 1 && chart(set.strokes, `Strokes an image over the ${set.strokes.length} accepted images: ${strokes}`),
+      ),
+    );
+  }
+
+  private showSimilar(keys: string[], structure: string): void {
+    const shown = keys.slice(0, SIMILAR);
+    const name = JSON.stringify([shown, structure]);
+    if (name === this.keys) return;
+    this.keys = name;
+    this.similar.hidden = shown.length === 0;
+    put(
+      this.similar,
+      h("h2", {}, "Similar accepted cases"),
+      h("ul", { class: "thumbs" }, ...shown.map((key) => h("li", {}, h("a", { href: `/cases/${key}`, target: "_blank", "aria-label": "Open a similar case" }, thumbnail(key, structure))))),
+    );
+  }
+
+  showNext(next: NextImage | null, structure: string): void {
+    this.next.hidden = next === null;
+    if (next === null) return;
+    put(
+      this.next,
+      h("h2", {}, "Next"),
+      h(
+        "div",
+        { class: "card next" },
+        thumbnail(next.key, structure),
+        h("p", {}, h("span", { class: "image-name" }, next.name), h("span", { class: "quiet small" }, [next.reason, next.prepared ? "prepared" : ""].filter(Boolean).join(" · "))),
+      ),
+    );
+  }
+}
+
+function thumbnail(key: string, structure: string): HTMLImageElement {
+  const image = h("img", { class: "thumb", alt: "", loading: "lazy", decoding: "async", src: api.thumbnail(key, structure || undefined) });
+  image.addEventListener("error", () => (image.style.visibility = "hidden"), { once: true });
+  return image;
+}
+
+function empty(structure: string): HTMLElement {
+  return h("li", { class: "card quiet" }, plainly(structure) || "No structure yet");
+}
+
+function effort(object: ObjectState, waiting: number): string {
+  const words = [object.strokes === 1 ? "1 stroke" : `${object.strokes} strokes`, `${Math.round(object.seconds + waiting)} s`];
+  if (object.volume_ml !== null) words.push(`${rounded(object.volume_ml)} ml`);
+  else if (object.area_cm2 !== null) words.push(`${rounded(object.area_cm2)} cm²`);
+  else words.push(`${object.voxels} voxels`);
+  return words.join(" · ");
+}
