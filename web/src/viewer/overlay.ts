@@ -11,7 +11,7 @@ type Context = CanvasRenderingContext2D;
 const AMBER = "#ffb03a";
 const AMBER_OTHER = "#ffd391";
 const BLUE = "#5aa6ff";
-const CASING = "rgb(0 0 0 / 55%)";
+const CASING = "rgb(0 0 0 / 45%)";
 const STROKES: Record<Kind | "erase", string> = {
   foreground: "rgb(61 220 132 / 88%)",
   background: "rgb(242 89 79 / 88%)",
@@ -65,7 +65,7 @@ function outline(context: Context, view: View, lines: Lines, ratio: number, colo
   context.lineCap = "square";
   context.setLineDash([]);
   context.strokeStyle = CASING;
-  context.lineWidth = 3.5 * ratio;
+  context.lineWidth = 3 * ratio;
   context.stroke(path);
   context.setLineDash(dash.map((one) => one * ratio));
   context.lineCap = dash.length > 0 ? "butt" : "square";
