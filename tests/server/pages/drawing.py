@@ -68,8 +68,8 @@ def pixels(page: Page, pane: str = LARGE) -> np.ndarray:
 def spot(page: Page, pane: str = LARGE) -> Point:
     """Where the bright voxel is seen in a plane, in the browser's coordinates: the smallest bright patch."""
     values = pixels(page, pane)
-    patches, count = ndimage.label(values > 250)
-    assert count, "the bright voxel is not on the screen"
+    patches, count = ndimage.label(values > 0.9 * values.max())
+    assert values.max() > 150, "the bright voxel is not on the screen"
     sizes = ndimage.sum_labels(np.ones_like(values), patches, range(1, count + 1))
     row, column = ndimage.center_of_mass(np.ones_like(values), patches, int(np.argmin(sizes)) + 1)
     edge = page.locator(f"{pane} canvas").first.bounding_box()
@@ -99,6 +99,19 @@ def drag(page: Page, *points: Point, button: Any = "left") -> None:
     for point in points[1:]:
         page.mouse.move(*point, steps=5)
     page.mouse.up(button=button)
+
+
+def closer(page: Page, at: Point, scale: float) -> None:
+    """By Ctrl and the wheel, until a voxel is at least ``scale`` pixels wide; what is at the pointer stays there."""
+    page.mouse.move(*at)
+    page.keyboard.down("Control")
+    until(lambda: page.mouse.wheel(0, -150) or settle(page) or _scale(page) >= scale)
+    page.keyboard.up("Control")
+
+
+def _scale(page: Page) -> float:
+    pixels, voxels = (float(part) for part in page.locator(f"{LARGE} .caption").inner_text().split(" · ")[-2].split(" : "))
+    return pixels / voxels
 
 
 def thin_pen(page: Page) -> None:

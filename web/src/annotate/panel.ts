@@ -4,6 +4,7 @@ import { api } from "../api.ts";
 import { h, plainly, put, text } from "../dom.ts";
 import type { CaseDetail, NextImage, ObjectState, SessionState, SetDetail } from "../types.ts";
 import { rounded } from "../viewer/pane.ts";
+import { inColour } from "../viewer/voxels.ts";
 import { change, chart } from "./chart.ts";
 
 export interface PanelEvents {
@@ -41,7 +42,7 @@ export class Panel {
   image(image: CaseDetail): void {
     text(this.heading, image.name);
     text(this.facts, [image.category, image.modality, image.study_date, image.site].filter(Boolean).join(" · "));
-    const several = image.channels.length > 1 && image.channels[0] !== "red";
+    const several = image.channels.length > 1 && !inColour(image);
     put(this.channels, several && this.channelChoice(image.channels));
     this.drawn = this.keys = "";
     put(this.objects);

@@ -89,6 +89,7 @@ export class Viewer {
       one.view.fit();
     }
     set(this.element, "aria-label", `Image, ${title(pane.plane).toLowerCase()} plane. Arrow keys move, Enter sets and lifts the pen.`);
+    this.slider.update();
     this.refresh(true);
   }
 
@@ -195,11 +196,13 @@ export class Viewer {
     for (const entry of entries) {
       const pane = this.panes.find((one) => one.surface === entry.target);
       const ratio = window.devicePixelRatio || 1;
+      const { width, height } = entry.contentRect;
+      const [wide, high] = [Math.round(width * ratio), Math.round(height * ratio)];
+      // What the browser says of whole device pixels is a pixel more exact; where it counts others, it is not used.
       const box = entry.devicePixelContentBoxSize?.[0];
-      const width = box?.inlineSize ?? Math.round(entry.contentRect.width * ratio);
-      const height = box?.blockSize ?? Math.round(entry.contentRect.height * ratio);
+      const exact = box !== undefined && Math.abs(box.inlineSize - wide) <= 1 && Math.abs(box.blockSize - high) <= 1;
       // At once, not with the next frame: a canvas that changed its size is empty.
-      if (pane?.fit(width, height, ratio)) pane.draw(this.quick);
+      if (pane?.fit(exact ? box.inlineSize : wide, exact ? box.blockSize : high, ratio)) pane.draw(this.quick);
     }
   }
 }

@@ -39,9 +39,14 @@ export function steps(shape: number[]): number[] {
   return found;
 }
 
+/** Whether an image's channels are red, green and blue. */
+export function inColour(image: CaseDetail): boolean {
+  return image.channels[0] === "red";
+}
+
 /** Fetch an image's voxels. channel : of several sequences; null for the first, or for a colour picture's red, green and blue. */
 export async function open(image: CaseDetail, channel: number | null, changed: () => void, signal?: AbortSignal): Promise<Source> {
-  if (image.bytes > LARGEST_WHOLE && image.planes.some((plane) => plane.through !== null)) return new Fetched(image, channel, changed);
+  if (image.bytes / (inColour(image) ? 1 : image.channels.length) > LARGEST_WHOLE && image.planes.some((plane) => plane.through !== null)) return new Fetched(image, channel, changed);
   return new Whole(image.shape, await fetchBands(address(["cases", image.key, "voxels"], { channel }), signal));
 }
 
