@@ -146,7 +146,11 @@ class Watched:
 
     def after(self, round: int) -> Any:
         """The object once it is at a round."""
-        return until(lambda: (found := self.object)["round"] == round and found)
+        try:
+            return until(lambda: (found := self.object)["round"] == round and found)
+        except AssertionError as error:
+            said = self.page.locator(".status").inner_text()
+            raise AssertionError(f"round {self.object['round']} of {self.object['structure']!r}; the page says: {said}") from error
 
     def marked(self, kind: str, shape: tuple[int, ...]) -> set[tuple[int, ...]]:
         """The voxels of the strokes."""

@@ -148,11 +148,11 @@ export class Annotate {
   }
 
   private undo(): void {
-    if (this.work.current?.can_undo || !this.work.isIdle) this.do({ kind: "undo" });
+    if (this.work.canUndo) this.do({ kind: "undo" });
   }
 
   private redo(): void {
-    if (this.work.current?.can_redo) this.do({ kind: "redo" });
+    if (this.work.canRedo) this.do({ kind: "redo" });
   }
 
   private grow(): void {
@@ -275,8 +275,8 @@ export class Annotate {
     const structure = object?.structure ?? stop?.structure ?? "";
     const state = work.state;
     this.choice.show(structure === UNNAMED && !stop?.structure ? "" : structure);
-    this.buttons.undo.disabled = !object?.can_undo && work.isIdle;
-    this.buttons.redo.disabled = !object?.can_redo || !work.isIdle;
+    this.buttons.undo.disabled = !work.canUndo;
+    this.buttons.redo.disabled = !work.canRedo;
     this.buttons.accept.disabled = this.leaving || this.loading;
     this.buttons.skip.disabled = this.leaving;
     this.tools.allow("grow", this.canGrow(), (this.viewer.scene?.image.shape.length ?? 2) === 3);

@@ -36,7 +36,7 @@ export function keysDialog(keys: Key[]): HTMLDialogElement {
   const rows = keys.filter((key) => key.shown !== "").map(({ shown, says }) => h("tr", {}, h("td", {}, ...shown.split(" ").map((one) => h("kbd", {}, one))), h("td", {}, says)));
   const dialog = h(
     "dialog",
-    { class: "keys", "aria-label": "Keys" },
+    { class: "key-list", "aria-label": "Keys" },
     h("div", { class: "row" }, h("h1", {}, "Keys"), close),
     h("table", {}, h("tbody", {}, ...rows)),
   );

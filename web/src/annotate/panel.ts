@@ -112,7 +112,7 @@ export class Panel {
     put(
       this.similar,
       h("h2", {}, "Similar accepted cases"),
-      h("ul", { class: "thumbs" }, ...shown.map((key) => h("li", {}, h("a", { href: `/cases/${key}`, target: "_blank", "aria-label": "Open a similar case" }, thumbnail(key, structure))))),
+      h("ul", { class: "similar-cases" }, ...shown.map((key) => h("li", {}, h("a", { href: `/cases/${key}`, target: "_blank", "aria-label": "Open a similar case" }, thumbnail(key, structure))))),
     );
   }
 
@@ -124,7 +124,7 @@ export class Panel {
       h("h2", {}, "Next"),
       h(
         "div",
-        { class: "card next" },
+        { class: "card next-image" },
         thumbnail(next.key, structure),
         h("p", {}, h("span", { class: "image-name" }, next.name), h("span", { class: "quiet small" }, [next.reason, next.prepared ? "prepared" : ""].filter(Boolean).join(" · "))),
       ),

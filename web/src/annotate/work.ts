@@ -48,6 +48,16 @@ export class Work {
     return this.sent === null && this.waiting.length === 0;
   }
 
+  /** What can be undone or done again, counting what is under way. */
+  get canUndo(): boolean {
+    return !this.isIdle || (this.current?.can_undo ?? false);
+  }
+
+  get canRedo(): boolean {
+    const pending = this.waiting.at(-1) ?? this.sent;
+    return pending === null ? (this.current?.can_redo ?? false) : pending.kind === "undo";
+  }
+
   async begin(order: SessionOrder): Promise<void> {
     this.order = order;
     await this.take(await api.openSession(order));
