@@ -134,6 +134,13 @@ class Jobs:
             rows = connection.execute(sa.select(table.c.state, sa.func.count()).group_by(table.c.state)).all()
         return {str(state): int(number) for state, number in rows}
 
+    def outranked(self, job: Job) -> bool:
+        """Whether a job of a higher priority could begin now."""
+        with self.store.read() as connection:
+            now = self._now(connection)
+            due = (table.c.state == "waiting", table.c.run_after <= now, table.c.priority > job.priority)
+            return connection.scalar(sa.select(table.c.id).where(*due).limit(1)) is not None
+
     def waited(self) -> float:
         """Seconds since the oldest job that is due could have begun; 0 where none waits."""
         with self.store.read() as connection:

@@ -214,7 +214,7 @@ class Sets:
             order = {"case": choice.key, "structure": row.structure}
             self.jobs.add(
                 "prepare",
-                {**order, "title": f"Prepare the next {row.structure}"},
+                {**order, "title": f"Prepare the next {row.structure.replace('_', ' ')}"},
                 unique_key=f"prepare:{row.structure}:{choice.key}",
                 priority=5,
             )

@@ -121,3 +121,21 @@ def test_verdicts(caller, archive, keys):
     assert ben.get("/api/v1/verdicts/export.csv").status_code == 403
     archive.record_result({"headline": "newer", "findings": []}, keys[0])
     assert give(ann, True).status_code == 409
+
+
+def test_long_analysis_gives_way_to_more_urgent_jobs(app, archive, keys, work, monkeypatch):
+    jobs, order = app.state.services.jobs, []
+    record = type(archive).record_result
+
+    def recorded(self, data, image_key=None):
+        order.append("analysed")
+        record(self, data, image_key)
+        if len(order) == 1:  # a person accepts a mask while the analysis runs
+            jobs.add("embed", {}, priority=5)
+
+    monkeypatch.setattr(type(archive), "record_result", recorded)
+    monkeypatch.setattr(type(archive), "embed", lambda *_, **__: order.append("embedded") or 0)
+    number = jobs.add("analyse", {"cases": keys, "application": "quality"})
+    assert work() == {"given back": 1, "done": 2}
+    assert jobs.get(number).result == {"analysed": 5, "failed": []} and jobs.get(number).tries == 1
+    assert order.count("analysed") == 5 and 0 < order.index("embedded") < 5

@@ -48,6 +48,8 @@ class _Analysis:
         self._rows: dict[str, Row] = {}
         self._failed: list[dict[str, str]] = []
         self._done = 0
+        self._due: list[str] = []
+        self._named: dict[str, str] = {}  # by the name under which its result is written
 
     def run(self, options: Options) -> tuple[int, list[dict[str, str]]]:
         """(how many of the cases have a result of this job, the others with the reason)."""
@@ -57,7 +59,9 @@ class _Analysis:
             self._rows |= {row.key: row for row in self._cases.worklist.rows(left[first : first + _AT_ONCE])}
         self._failed += [{"key": key, "reason": "The archive has no such case."} for key in left if key not in self._rows]
         self._progress("")
-        if self._rows:
+        self._due = list(self._rows)
+        while self._due:
+            self._work.give_way()
             with KEPT.analyzer(self._work.archive.folder, options, self._inner) as analyzer:
                 for answer in analyzer.loaded(self._images(analyzer)):
                     self._take(answer)
@@ -65,7 +69,11 @@ class _Analysis:
 
     def _images(self, analyzer: Analyzer) -> Iterator[tuple[Path, LoadedImage | CasewiseError]]:
         folder = self._work.archive.folder
-        for key, row in self._rows.items():
+        while self._due:
+            if self._work.jobs.outranked(self._work.job):
+                return  # what is under way ends, and the analyzer stays for when the job goes on
+            key = self._due.pop(0)
+            row = self._rows[key]
             place = results_folder(folder, key, self._work.job.id)
             shutil.rmtree(place, ignore_errors=True)  # of a try that was cut off
             analyzer.site = row.site  # for the rules over applications
@@ -79,12 +87,13 @@ class _Analysis:
                 continue
             source = image.source or Path(key)
             results = ResultPlace(place, self._cases.name(row))
+            self._named[results.name] = key
             yield Path(key), LoadedImage(source, image, route, seconds, results=results)
 
     def _take(self, answer: Result | Failure) -> None:
         folder = self._work.archive.folder
         if isinstance(answer, Failure):
-            key = answer.image if answer.image in self._rows else ""
+            key = answer.image if answer.image in self._rows else self._named.get(answer.image, "")
             self._failed.append({"key": key, "reason": self._cases.without_places(answer.reason, self._rows.get(key))})
         elif answer.report is not None:
             key = answer.report.parent.parent.name

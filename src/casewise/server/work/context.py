@@ -57,6 +57,13 @@ class Work:
         if self.to_end:
             raise Stopped
 
+    def give_way(self) -> None:
+        """Where a job of a higher priority waits: raises ``Stopped``, and this one is put back and goes on later. For long jobs,
+        between two units of work of which nothing is lost.
+        """
+        if self.jobs.outranked(self.job):
+            raise Stopped
+
     @property
     def to_end(self) -> bool:
         return self.why is not None or self._leaving.is_set()

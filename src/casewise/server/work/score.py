@@ -21,6 +21,7 @@ def run(work: Work) -> dict[str, object]:
     scored = 0
     for number, row in enumerate(due):
         work.progress("Comparing masks", number, len(due))
+        work.give_way()
         others = cases.most_alike(row.image_key, ENOUGH)
         if not others:
             continue

@@ -48,6 +48,8 @@ def _trained(work: Work, order: TrainOrder, folder: Path) -> Model:
 
     def report(step: int, steps: int, loss: float) -> None:
         work.progress("Training", step, steps, f"loss {loss:.3f}")
+        if step > 1 and (step - 1) % settings.checkpoint_every == 0:  # the step before was kept
+            work.give_way()
 
     work.progress("Reading", 0)
     folder.parent.mkdir(exist_ok=True)

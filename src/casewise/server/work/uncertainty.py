@@ -22,6 +22,7 @@ def run(work: Work) -> dict[str, object]:
     measured = 0
     for number, key in enumerate(order[:_LOOKED_AT]):
         work.progress("Comparing labels", number, min(len(order), _LOOKED_AT))
+        work.give_way()
         committee = cases.most_alike(key, _COMMITTEE)
         if len(committee) < _FEWEST:
             continue
