@@ -13,6 +13,7 @@ from casewise.demo.volumes import FLAIR
 from casewise.errors import UsageError
 from casewise.server.app import create_app
 from casewise.server.demonstration import prepare
+from casewise.server.jobs import Jobs
 from casewise.server.logins import one_time_link
 from casewise.server.store import Store
 
@@ -37,7 +38,7 @@ def test_there_is_something_to_outline_and_something_to_read(tmp_path: Path) -> 
             assert detail["next"] is not None
             assert len(detail["images"]) == 2
             jobs = client.get("/api/v1/jobs").json()["jobs"]
-            assert [(job["kind"], job["state"]) for job in jobs] == [("analyse", "waiting")]
+            assert {(job["kind"], job["state"]) for job in jobs} == {("analyse", "waiting")}
             assert client.get("/api/v1/cases").json()["total"] == len(archive)
         store.close()
 
@@ -46,13 +47,16 @@ def test_a_second_start_changes_nothing(tmp_path: Path) -> None:
     prepare(tmp_path / "demo")
     with Archive.open(tmp_path / "demo") as archive:
         before = [record.key for record in archive.images()]
+    store = Store.open(tmp_path / "demo")
+    jobs = len(Jobs(store).list())
+    store.close()
     prepare(tmp_path / "demo")
     store = Store.open(tmp_path / "demo")
     with Archive.open(tmp_path / "demo") as archive, TestClient(create_app(archive, store), base_url="http://127.0.0.1") as client:
         client.get(one_time_link(store, "http://127.0.0.1"))
         assert [record.key for record in archive.images()] == before
         assert len(client.get("/api/v1/sets").json()) == 2
-        assert len(client.get("/api/v1/jobs").json()["jobs"]) == 1
+        assert len(client.get("/api/v1/jobs").json()["jobs"]) == jobs
     store.close()
 
 

@@ -39,8 +39,8 @@ def prepare(folder: Path, progress: Progress = silent) -> None:
                 if order.name not in held:
                     sets.create(order, LOCAL)
             if not jobs.list(kinds=["analyse"], limit=1):
-                keys = list(cases.analysed)
-                jobs.add("analyse", {"cases": keys, "title": f"Analyse {len(keys)} cases"}, created_by=LOCAL)
+                for key in cases.analysed:  # each a job of its own, between which the one worker prepares what is drawn next
+                    jobs.add("analyse", {"cases": [key], "title": "Analyse 1 case"}, priority=-1, created_by=LOCAL)
         finally:
             worklist.close()
             store.close()
