@@ -33,6 +33,8 @@ def test_what_was_copied_is_put_back(tmp_path: Path) -> None:
             first = drawn(client, keys[0], number)
             client.post(f"/api/v1/sessions/{first['id']}/accept", json={}).raise_for_status()
             open_one = drawn(client, keys[1], number)
+            state = client.get("/api/v1/server").json()
+            assert (state["sessions"], state["images_cached"]) == (2, 2 * picture.size * 4)
         store.close()
 
     subprocess.run(["cp", "--archive", folder, backup], check=True)

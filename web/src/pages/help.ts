@@ -37,7 +37,7 @@ export function show(frame: Frame): Promise<void> {
       "div",
       { class: "column help" },
       h("div", { class: "page-head" }, h("h1", {}, "Help"), h("p", { class: "quiet" }, `casewise ${frame.me.version} at ${here}`)),
-      h("section", {}, h("h2", {}, "Connect a program"), h("div", { class: "programs" }, slicer(here, frame.me.users), napari(here), ohif(here), script(here))),
+      h("section", {}, h("h2", {}, "Connect a program"), h("div", { class: "programs" }, slicer(here, frame.me.users), napari(here, frame.me.users), ohif(here), script(here))),
       own,
       h("section", {}, h("h2", {}, "Keys"), h("div", { class: "key-lists" }, ...KEYS.map(([page, lines]) => h("div", { class: "card" }, h("h3", {}, page), h("dl", { class: "keys" }, lines.map(([keys, does]): Child => [h("dt", {}, ...keys.map((key) => h("kbd", {}, key))), h("dd", {}, does)])))))),
       h("section", {}, h("h2", {}, "Research use only"), h("p", { class: "card" }, "casewise is not a medical device. What it reports is for research, and must not decide on a patient's care.")),
@@ -61,8 +61,11 @@ function slicer(here: string, users: boolean): HTMLElement {
   );
 }
 
-function napari(here: string): HTMLElement {
-  return program("napari, and other clients of nnInteractive", h("ol", { class: "numbered" }, h("li", {}, "Install the plug-in: ", h("code", {}, "pip install napari-nninteractive")), h("li", {}, "Choose the remote server, and give: ", address(`${here}/nninteractive`)), h("li", {}, "As API key give a token; you make one below.")));
+function napari(here: string, users: boolean): HTMLElement {
+  return program(
+    "napari, and other clients of nnInteractive",
+    h("ol", { class: "numbered" }, h("li", {}, "Install the plug-in: ", h("code", {}, "pip install napari-nninteractive")), h("li", {}, "Choose the remote server, and give: ", address(`${here}/nninteractive`)), h("li", {}, users ? "As API key give a token; you make one below." : "No API key is needed on this machine."), h("li", {}, "Choose Initialize, and draw.")),
+  );
 }
 
 function ohif(here: string): HTMLElement {

@@ -108,8 +108,8 @@ def server(request: Request, person: Admin, shared: Shared) -> ServerState:
         disk_free=disk.free,
         disk_total=disk.total,
         memory=psutil.Process().memory_info().rss,
-        sessions=0,
-        images_cached=0,
+        sessions=len(shared.sessions),
+        images_cached=shared.images.bytes,
         queue=shared.jobs.counts(),
         workers=list(shared.jobs.workers()),
     )

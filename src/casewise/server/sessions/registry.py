@@ -61,6 +61,10 @@ class Sessions:
         self._pool = ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1), "round", initializer=_one_thread)
         self._device = threading.Lock()
 
+    def __len__(self) -> int:
+        """How many are held in memory."""
+        return len(self._held)
+
     async def open(
         self,
         case_key: str,
