@@ -88,6 +88,8 @@ class Guard:
         if ours is None:
             return None if path in _ANY_HOST else _refuse(400, self._elsewhere())
         state["here"] = ours
+        if "\0" in path or b"%00" in scope.get("query_string", b""):
+            return _refuse(400, "The address holds the letter U+0000.")
         unsafe, origin = scope["method"] not in SAFE, headers.get("origin")
         if unsafe and origin is not None and origin not in (ours.origin, *self.settings.origins):
             return _refuse(403, f"This was asked by a page of another origin; allowed is {ours.origin}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 Range = tuple[int, int]  # half-open voxels of one axis
 BoxPairs = list[Range]  # one pair an axis, in the order of the image's spatial axes
@@ -10,9 +10,18 @@ Runs = list[Range]  # [first voxel, count] in the image's voxels counted row-maj
 
 
 class Given(BaseModel):
-    """A body that a call takes: unknown names are refused."""
+    """A body that a call takes: unknown names are refused, and the letter zero, which no database takes."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @field_validator("*")
+    @classmethod
+    def _no_zero(cls, value: object) -> object:
+        texts = value if isinstance(value, list) and value and isinstance(value[0], str) else [value]
+        if any(isinstance(text, str) and "\0" in text for text in texts):
+            msg = "the letter U+0000 is not allowed"
+            raise ValueError(msg)
+        return value
 
 
 class Problem(BaseModel):
