@@ -47,8 +47,3 @@ function nodes(children: Child[]): (Node | string)[] {
     .filter((child) => child !== null && child !== undefined && child !== false)
     .map((child) => (child instanceof Node ? child : String(child)));
 }
-
-/** A structure's name as it is read: without underscores. */
-export function plainly(name: string): string {
-  return name.replaceAll("_", " ");
-}

@@ -18,5 +18,5 @@ const PATHS: Record<string, string[]> = {
 };
 
 export function icon(name: string): SVGSVGElement {
-  return svg("svg", { class: `icon ${name}`, viewBox: "0 0 20 20", "aria-hidden": "true" }, ...(PATHS[name] ?? []).map((d) => svg("path", { d })));
+  return svg("svg", { class: "icon", viewBox: "0 0 20 20", "aria-hidden": "true" }, ...(PATHS[name] ?? []).map((d) => svg("path", { d })));
 }

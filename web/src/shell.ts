@@ -44,6 +44,7 @@ export async function frame(page: string): Promise<Frame | null> {
   );
   const say = (sentence: string, tone: "quiet" | "warning" = "quiet"): void => {
     text(status, sentence);
+    set(status, "title", sentence);
     set(status, "data-tone", tone);
   };
   const fail = (error: unknown): void => {

@@ -338,6 +338,7 @@ export interface SetLine {
 export interface SetDetail extends SetLine {
   images: SetImage[];
   next: NextImage | null;
+  following: NextImage | null;
 }
 
 export interface SetImageChange {

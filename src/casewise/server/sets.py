@@ -96,7 +96,9 @@ class Sets:
         images = [_image(one, names.get(one.image_key, one.image_key[:8])) for one in found]
         choice = self._mine(row, person) or self._choice(row, person)
         following = None if choice is None else self._next_image(choice, row.structure, None)
-        return SetDetail(**line, images=images, next=following)
+        after = self._kept(row, person)
+        kept = None if after is None else self._next_image(after, row.structure, None)
+        return SetDetail(**line, images=images, next=following, following=kept)
 
     def change(self, number: int, change: SetChange) -> None:
         """Raises NotThereError for an unknown set, ConflictError for a name that another one has."""
@@ -169,6 +171,14 @@ class Sets:
         query = sa.select(set_images).where(*own, sa.or_(set_images.c.state == "open", kept))
         with self.store.read() as connection:
             one = connection.execute(query.order_by(set_images.c.state, set_images.c.position).limit(1)).one_or_none()
+        return None if one is None else Choice(one.image_key, one.reason)
+
+    def _kept(self, row: Any, person: str) -> Choice | None:
+        """The image that is kept for the person after the one that they have."""
+        own = (set_images.c.set_id == row.id, set_images.c.user == person, set_images.c.state == "waiting")
+        with self.store.read() as connection:
+            query = sa.select(set_images).where(*own, set_images.c.taken >= time.time() - LEASE)
+            one = connection.execute(query.order_by(set_images.c.position).limit(1)).one_or_none()
         return None if one is None else Choice(one.image_key, one.reason)
 
     def _choice(self, row: Any, person: str, besides: str | None = None, kept_too: bool = False) -> Choice | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import numpy as np
 from PIL import Image as Picture
@@ -58,11 +58,15 @@ def until(what: Callable[[], Any], seconds: float = 20) -> Any:
         time.sleep(0.05)
 
 
+def canvas(page: Page, selector: str) -> np.ndarray:
+    """(height, width, 4): what is painted on a canvas, in device pixels."""
+    url = page.locator(selector).first.evaluate(_PIXELS)
+    return np.asarray(Picture.open(io.BytesIO(base64.b64decode(url.partition(",")[2]))).convert("RGBA"))
+
+
 def pixels(page: Page, pane: str = LARGE) -> np.ndarray:
-    """(height, width) grey values of a plane as it is painted, in device pixels, without lines and letters."""
-    url = page.locator(f"{pane} canvas").first.evaluate(_PIXELS)
-    data = base64.b64decode(url.partition(",")[2])
-    return np.asarray(Picture.open(io.BytesIO(data)).convert("L"))
+    """(height, width) grey values of a plane as it is painted, without lines and letters."""
+    return canvas(page, f"{pane} canvas")[..., 1]
 
 
 def spot(page: Page, pane: str = LARGE) -> Point:
@@ -126,18 +130,21 @@ def call(page: Page, address: str) -> Any:
     return answer.json()
 
 
+def post(page: Page, address: str, data: object) -> Any:
+    """Ask the server to do something, as the page does."""
+    here = urlsplit(page.url)
+    headers = {"X-Casewise": "1", "Origin": f"{here.scheme}://{here.netloc}"}
+    answer = page.request.post(f"/api/v1{address}", data=data, headers=headers)
+    assert answer.ok, answer.text()
+    return answer.json()
+
+
 class Watched:
     """The session that a page works on, as the server has it."""
 
-    def __init__(self, page: Page, key: str, structure: str = "spot") -> None:
+    def __init__(self, page: Page, key: str, structure: str = "spot", set: int | None = None) -> None:
         self.page = page
-        answer = page.request.post(
-            "/api/v1/sessions",
-            data={"case": key, "structure": structure},
-            headers={"X-Casewise": "1", "Origin": page.url.split("/annotate")[0]},
-        )
-        assert answer.ok, answer.text()
-        self.id = answer.json()["id"]
+        self.id = post(page, "/sessions", {"case": key, "structure": structure, "set": set})["id"]
 
     @property
     def object(self) -> Any:

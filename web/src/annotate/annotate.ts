@@ -2,6 +2,8 @@
 
 import { api, ApiError } from "../api.ts";
 import { h, set } from "../dom.ts";
+import { dialog } from "../parts/dialog.ts";
+import { readable } from "../parts/words.ts";
 import type { Frame } from "../shell.ts";
 import type { Answer, NextImage } from "../types.ts";
 import { Viewer, type Tool } from "../viewer/viewer.ts";
@@ -9,7 +11,8 @@ import { addressOf, afterwards, ahead, skip, stopped, structures, type Stop } fr
 import { Clock } from "./clock.ts";
 import { guide } from "./guide.ts";
 import { Images } from "./images.ts";
-import { keysDialog, obey, type Key } from "./keys.ts";
+import { keymap } from "./keymap.ts";
+import { keysDialog, obey } from "./keys.ts";
 import { Panel } from "./panel.ts";
 import { StructureChoice } from "./structure.ts";
 import { Tools } from "./tools.ts";
@@ -34,6 +37,7 @@ export class Annotate {
   private loading = true;
   private leaving = false;
   private said = "";
+  private doing: Promise<void> = Promise.resolve();
 
   constructor(private readonly frame: Frame) {
     this.viewer = new Viewer({
@@ -51,7 +55,18 @@ export class Annotate {
       channel: (channel) => void this.reopen(channel),
     });
     this.choice = new StructureChoice((name) => void this.attempt(() => this.name(name)));
-    const keys = this.keys();
+    const keys = keymap(this.viewer, {
+      tool: (tool) => this.tool(tool),
+      undo: () => this.undo(),
+      redo: () => this.redo(),
+      accept: () => this.accept(),
+      skip: () => this.skip(),
+      another: () => this.another(),
+      select: (number) => void this.attempt(() => this.work.select(number)),
+      grow: () => this.grow(),
+      hide: () => this.hide(),
+      help: () => this.dialog.showModal(),
+    });
     this.dialog = keysDialog(keys);
     this.tools = new Tools(
       [
@@ -72,8 +87,8 @@ export class Annotate {
     this.buttons = {
       undo: button("Undo", "Ctrl Z", () => this.undo()),
       redo: button("Redo", "", () => this.redo()),
-      skip: button("Skip", "S", () => void this.skip()),
-      accept: button("Accept and next", "A", () => void this.accept(), "primary"),
+      skip: button("Skip", "S", () => this.skip()),
+      accept: button("Accept and next", "A", () => this.accept(), "primary"),
     };
     this.buttons.redo.querySelector("kbd")?.remove();
     frame.actions.append(this.choice.element, this.buttons.undo, this.buttons.redo, this.buttons.skip, this.buttons.accept);
@@ -81,37 +96,34 @@ export class Annotate {
     this.tool("box");
     obey(keys);
     addEventListener("beforeunload", (event) => !this.work.isIdle && event.preventDefault());
-    addEventListener("popstate", () => void this.back());
+    addEventListener("popstate", () => void this.attempt(() => this.back()));
     setInterval(() => this.show(), 1000);
   }
 
   /** Show an image, and begin to outline a structure in it. */
-  async go(stop: Stop, history: "push" | "replace" | "none"): Promise<void> {
+  begin(stop: Stop): Promise<void> {
+    return this.attempt(() => this.go(stop, "replace"));
+  }
+
+  private async go(stop: Stop, history: "push" | "replace" | "none"): Promise<void> {
     this.work.end();
-    this.work = this.newWork();
+    const work = (this.work = this.newWork());
     [this.stop, this.last, this.loading, this.said] = [stop, null, true, ""];
     this.clock.restart();
     if (history !== "none") window.history[`${history}State`](null, "", addressOf(stop));
-    this.choice.show(stop.structure);
     this.tool("box");
-    this.show();
-    await this.attempt(async () => {
-      const [opened] = await Promise.all([this.images.get(stop.key, null), this.know(stop)]);
-      if (this.stop !== stop) return;
-      this.panel.image(opened.image);
-      document.title = `${opened.image.name} – Annotate – casewise`;
-      const shown = this.viewer.show(opened.image, opened.source);
-      const work = this.work;
+    try {
+      const [{ image, source }] = await Promise.all([this.images.get(stop.key, null), this.know(stop)]);
+      this.panel.image(image);
+      document.title = `${image.name} – Annotate – casewise`;
       const begun = work.begin({ case: stop.key, structure: stop.structure || UNNAMED, set: stop.set, begin: "guess" });
-      await shown;
+      await Promise.all([this.viewer.show(image, source), begun]);
+      this.viewer.element.focus({ preventScroll: true });
+    } finally {
       this.loading = false;
       this.show();
-      await begun;
-      this.viewer.element.focus({ preventScroll: true });
-    });
-    this.loading = false;
-    this.show();
-    if (this.stop === stop && this.next !== null) this.images.ahead(this.next.key);
+    }
+    if (this.next !== null) this.images.ahead(this.next.key);
   }
 
   private newWork(): Work {
@@ -121,6 +133,8 @@ export class Annotate {
         if (scene === null || work !== this.work) return;
         [scene.objects, scene.current] = [objects, current];
         this.viewer.refresh(true);
+        // A first mask that came by itself is corrected by strokes.
+        if (work.isIdle && !this.viewer.busy && this.viewer.tool === "box" && this.last === null && (work.current?.voxels ?? 0) > 0) this.tool("foreground");
       },
       changed: () => work === this.work && this.show(),
       answered: (answer, order) => {
@@ -178,21 +192,36 @@ export class Annotate {
     this.show();
   }
 
-  private async accept(): Promise<void> {
-    const stop = this.stop;
-    if (stop === null || this.leaving) return;
-    this.leaving = true;
+  private accept(): void {
+    if (this.leaving) return;
     this.clock.tick();
-    this.show();
-    await this.attempt(async () => {
+    void this.attempt(async () => {
       await this.work.settled();
-      const state = this.work.state;
-      if (state === null) return;
-      const empty = (this.work.current?.voxels ?? 0) === 0;
-      if (empty && !(this.work.current?.box && confirm(`Nothing is outlined. Accept that there is no ${this.work.current.structure} in this image?`))) {
-        if (!this.work.current?.box) this.say("There is nothing to accept yet. Draw a box, or skip the image (S).");
-        return;
-      }
+      const objects = this.work.state?.objects ?? [];
+      if (objects.some((object) => object.voxels > 0)) await this.keep(false);
+      else if (objects.some((object) => object.box !== null)) this.askEmpty(objects[0].structure);
+      else this.say("There is nothing to accept yet. Draw a box, or skip the image (S).");
+    });
+  }
+
+  private askEmpty(structure: string): void {
+    dialog("Nothing is outlined", (asked) => {
+      const cancel = h("button", { type: "button", class: "button", onclick: asked.close }, "Cancel");
+      const yes = h("button", { type: "button", class: "button primary", autofocus: true }, "Accept as not there");
+      yes.addEventListener("click", () => {
+        asked.close();
+        void this.attempt(() => this.keep(true));
+      });
+      return [h("p", {}, `Accept that there is no ${readable(structure)} in this image?`), h("div", { class: "form-actions" }, cancel, yes)];
+    });
+  }
+
+  /** Keep what is outlined, and go on to the next image. */
+  private async keep(empty: boolean): Promise<void> {
+    const { stop } = this;
+    const state = this.work.state;
+    if (stop === null || state === null) return;
+    await this.leave(async () => {
       const seconds = this.clock.take();
       const accepted = await api.accept(state.id, { seconds, force: empty }).catch((error: unknown) => {
         this.clock.give(seconds);
@@ -200,17 +229,23 @@ export class Annotate {
       });
       await this.onward(stop, await afterwards(stop, accepted.next), "Accepted.");
     });
-    this.leaving = false;
-    this.show();
   }
 
-  private async skip(): Promise<void> {
-    const stop = this.stop;
+  private skip(): void {
+    const { stop } = this;
     if (stop === null || this.leaving) return;
+    void this.attempt(() => this.leave(async () => this.onward(stop, await skip(stop), "Skipped.")));
+  }
+
+  private async leave(how: () => Promise<void>): Promise<void> {
     this.leaving = true;
-    await this.attempt(async () => this.onward(stop, await skip(stop), "Skipped."));
-    this.leaving = false;
     this.show();
+    try {
+      await how();
+    } finally {
+      this.leaving = false;
+      this.show();
+    }
   }
 
   private async onward(stop: Stop, next: NextImage | null, done: string): Promise<void> {
@@ -257,14 +292,14 @@ export class Annotate {
     this.show();
   }
 
-  private async attempt(what: () => Promise<void>): Promise<void> {
-    try {
-      await what();
-    } catch (error) {
+  /** Do one thing after the other, and say what went wrong. */
+  private attempt(what: () => Promise<void>): Promise<void> {
+    this.doing = this.doing.then(what).catch((error: unknown) => {
       if (error instanceof ApiError && error.status === 401) location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
       this.said = error instanceof Error ? error.message : String(error);
       this.frame.fail(error);
-    }
+    });
+    return this.doing;
   }
 
   /** Say how things stand; everything keeps its place. */
@@ -281,7 +316,7 @@ export class Annotate {
     this.buttons.skip.disabled = this.leaving;
     this.tools.allow("grow", this.canGrow(), (this.viewer.scene?.image.shape.length ?? 2) === 3);
     this.panel.session(state, this.clock.waiting, structure);
-    if (this.stop !== null) this.panel.showNext(this.next, structure);
+    if (this.stop !== null) this.panel.showNext(this.next);
     set(this.frame.main, "data-busy", work.busy ? "true" : null);
     this.frame.aside(state?.model ?? "");
     const { sentence, warning } = guide({
@@ -292,6 +327,7 @@ export class Annotate {
       structure: this.choiceWord(structure),
       object,
       reason: state?.reason ?? "",
+      similar: state?.similar.length ?? 0,
       flat: this.viewer.scene?.image.shape.length !== 3,
       last: this.last,
     });
@@ -301,59 +337,5 @@ export class Annotate {
 
   private choiceWord(structure: string): string {
     return structure === UNNAMED ? "" : structure;
-  }
-
-  private keys(): Key[] {
-    const viewer = this.viewer;
-    const numbers = Array.from({ length: 9 }, (_, number): Key => ({
-      keys: [String(number + 1)],
-      shown: "",
-      says: "",
-      does: () => void this.attempt(() => this.work.select(number)),
-    }));
-    const shown: Key[] = [
-      { keys: ["b"], shown: "B", says: "Box; with Shift held down in one slice only", does: () => this.tool("box") },
-      { keys: ["f"], shown: "F", says: "Stroke: belongs to the structure (green)", does: () => this.tool("foreground") },
-      { keys: ["d"], shown: "D", says: "Stroke: does not belong (red); or the right mouse button", does: () => this.tool("background") },
-      { keys: ["e"], shown: "E", says: "Erase strokes", does: () => this.tool("erase") },
-      { keys: ["["], shown: "[ ]", says: "Thinner or thicker pen", does: () => viewer.setPen(viewer.penNumber - 1) },
-      { keys: ["Ctrl+z"], shown: "Ctrl Z", says: "Undo the last round", does: () => this.undo() },
-      { keys: ["Ctrl+Shift+z", "Ctrl+y"], shown: "Ctrl Shift Z", says: "Redo", does: () => this.redo() },
-      { keys: ["a"], shown: "A", says: "Accept and next", does: () => void this.accept() },
-      { keys: ["s"], shown: "S", says: "Skip this image", does: () => void this.skip() },
-      { keys: ["n"], shown: "N", says: "Another structure in this image", does: () => this.another() },
-      { keys: [], shown: "1 … 9", says: "Go to a structure" },
-      { keys: ["g"], shown: "G", says: "Grow from one slice through the volume", does: () => this.grow() },
-      { keys: [" "], shown: "Space", says: "Hide or show the mask", does: () => this.hide() },
-      { keys: ["w"], shown: "W", says: "Drag for brightness and contrast", does: () => this.tool("window") },
-      { keys: ["m"], shown: "M", says: "Drag to move the image, click to move all planes", does: () => this.tool("move") },
-      { keys: ["i"], shown: "I", says: "Smooth or single voxels", does: () => this.smooth() },
-      { keys: ["p"], shown: "P", says: "Play a loop", does: () => viewer.play() },
-      { keys: ["+", "="], shown: "+ -", says: "Closer or farther; or Ctrl and the wheel", does: () => viewer.zoom(1.25) },
-      { keys: ["0"], shown: "0", says: "Whole image", does: () => viewer.fit() },
-      { keys: ["x"], shown: "X", says: "The next plane large", does: () => this.turn() },
-      { keys: [], shown: "Wheel", says: "Through the slices; or Page Up and Page Down" },
-      { keys: [], shown: "Arrows Enter", says: "On the image: move the place, set and lift the pen" },
-      { keys: ["?"], shown: "?", says: "This list", does: () => this.dialog.showModal() },
-    ];
-    const further: Key[] = [
-      { keys: ["]"], shown: "", says: "", does: () => viewer.setPen(viewer.penNumber + 1) },
-      { keys: ["-"], shown: "", says: "", does: () => viewer.zoom(0.8) },
-      { keys: ["PageUp"], shown: "", says: "", does: () => viewer.scroll(-1) },
-      { keys: ["PageDown"], shown: "", says: "", does: () => viewer.scroll(1) },
-    ];
-    return [...shown, ...further, ...numbers];
-  }
-
-  private smooth(): void {
-    const scene = this.viewer.scene;
-    if (scene === null) return;
-    scene.smooth = !scene.smooth;
-    this.viewer.refresh(true);
-  }
-
-  private turn(): void {
-    const { panes, large } = this.viewer;
-    if (large !== null) this.viewer.enlarge(panes[(panes.indexOf(large) + 1) % panes.length]);
   }
 }

@@ -43,7 +43,7 @@ export async function start(): Promise<Stop | null> {
 
 /** The next image after this one, without taking it. */
 export async function ahead(stop: Stop, set: SetDetail | null): Promise<NextImage | null> {
-  if (set !== null) return set.next?.key === stop.key ? null : set.next;
+  if (set !== null) return set.following ?? (set.next?.key === stop.key ? null : set.next);
   return fromWorklist(stop.structure, stop.key);
 }
 

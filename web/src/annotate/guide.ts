@@ -1,6 +1,6 @@
 // The one sentence at the bottom: what just happened, and what to do now.
 
-import { plainly } from "../dom.ts";
+import { readable } from "../parts/words.ts";
 import type { Answer, ObjectState } from "../types.ts";
 import type { Tool } from "../viewer/viewer.ts";
 import type { Order } from "./orders.ts";
@@ -13,6 +13,8 @@ export interface Situation {
   structure: string;
   object: ObjectState | null;
   reason: string;
+  /** How many accepted cases the first mask came from. */
+  similar: number;
   flat: boolean;
   last: { answer: Answer; order: Order } | null;
 }
@@ -22,8 +24,8 @@ export function guide(now: Situation): { sentence: string; warning: boolean } {
   return { sentence: quiet(now), warning: false };
 }
 
-function quiet({ loading, busy, tool, structure, object, reason, flat, last }: Situation): string {
-  const named = plainly(structure) || "structure";
+function quiet({ loading, busy, tool, structure, object, reason, similar, flat, last }: Situation): string {
+  const named = readable(structure) || "structure";
   if (loading) return "The image is coming …";
   if (busy) return object === null || object.round === 0 ? `Outlining the ${named} …` : "Working on your strokes …";
   if (object === null || (object.box === null && object.voxels === 0)) {
@@ -32,7 +34,10 @@ function quiet({ loading, busy, tool, structure, object, reason, flat, last }: S
   }
   if (object.accepted) return "Accepted. It can still be changed and accepted again.";
   if (object.voxels === 0) return `Nothing is outlined here. Draw on the ${named} in green (F), or another box (B).`;
-  if (last === null) return `${reason} Accept it (A), or correct it with strokes.`;
+  if (last === null && similar > 0) {
+    return `The first mask came from ${similar === 1 ? "1 accepted case" : `${similar} accepted cases`}. Accept it (A), or correct it with strokes.`;
+  }
+  if (last === null) return "Go on with strokes, or accept (A).";
   if (!flat && object.box?.some(([low, high]) => high - low === 1)) return "Outlined in one slice. Correct it, then let it grow through the others (G).";
   return said(last.answer, last.order);
 }

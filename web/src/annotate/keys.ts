@@ -5,8 +5,9 @@ import { h } from "../dom.ts";
 export interface Key {
   /** As the browser names them; with Ctrl+ and Shift+ in front. */
   keys: string[];
-  shown: string;
-  says: string;
+  /** As the list of keys names and explains them; those without are not in it. */
+  shown?: string;
+  says?: string;
   does?: () => void;
 }
 
@@ -33,7 +34,7 @@ function nameOf(event: KeyboardEvent): string {
 
 export function keysDialog(keys: Key[]): HTMLDialogElement {
   const close = h("button", { type: "button", class: "button" }, "Close");
-  const rows = keys.filter((key) => key.shown !== "").map(({ shown, says }) => h("tr", {}, h("td", {}, ...shown.split(" ").map((one) => h("kbd", {}, one))), h("td", {}, says)));
+  const rows = keys.flatMap(({ shown, says }) => (shown === undefined ? [] : [h("tr", {}, h("td", {}, ...shown.split(" ").map((one) => h("kbd", {}, one))), h("td", {}, says))]));
   const dialog = h(
     "dialog",
     { class: "key-list", "aria-label": "Keys" },

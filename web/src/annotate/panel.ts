@@ -1,7 +1,8 @@
 // The right side: this image and its structures, the set and what it costs, the similar cases, the next image.
 
-import { api } from "../api.ts";
-import { h, plainly, put, text } from "../dom.ts";
+import { h, put, text } from "../dom.ts";
+import { picture } from "../parts/picture.ts";
+import { kind, readable } from "../parts/words.ts";
 import type { CaseDetail, NextImage, ObjectState, SessionState, SetDetail } from "../types.ts";
 import { rounded } from "../viewer/pane.ts";
 import { inColour } from "../viewer/voxels.ts";
@@ -41,7 +42,7 @@ export class Panel {
 
   image(image: CaseDetail): void {
     text(this.heading, image.name);
-    text(this.facts, [image.category, image.modality, image.study_date, image.site].filter(Boolean).join(" · "));
+    text(this.facts, [image.category && kind(image.category), image.modality, image.study_date, image.site].filter(Boolean).join(" · "));
     const several = image.channels.length > 1 && !inColour(image);
     put(this.channels, several && this.channelChoice(image.channels));
     this.drawn = this.keys = "";
@@ -65,7 +66,7 @@ export class Panel {
     this.drawn = drawn;
     put(this.objects, ...objects.map((object, number) => this.object(object, number === state?.current, words[number])), objects.length === 0 && empty(structure));
     if (focused) this.objects.querySelector<HTMLElement>("[aria-current]")?.focus();
-    this.showSimilar(state?.similar ?? [], state?.objects[state.current]?.structure ?? "");
+    this.showSimilar(state?.similar ?? [], state?.objects[state.current]?.structure ?? "", state?.reason ?? "");
   }
 
   private object(object: ObjectState, current: boolean, [name, state, spent]: string[]): HTMLElement {
@@ -75,7 +76,7 @@ export class Panel {
       h(
         "button",
         { type: "button", class: "card object", "aria-current": current ? "true" : null, onclick: () => this.events.select(object.number) },
-        h("span", { class: "row" }, h("span", { class: "title" }, h("span", { class: current ? "swatch" : "swatch other" }), h("strong", {}, plainly(name))), h("span", { class: "quiet" }, state)),
+        h("span", { class: "row" }, h("span", { class: "title" }, h("span", { class: current ? "swatch" : "swatch other" }), h("strong", {}, readable(name))), h("span", { class: "quiet" }, state)),
         h("span", { class: "quiet number spent" }, spent),
       ),
     );
@@ -103,7 +104,7 @@ export class Panel {
     );
   }
 
-  private showSimilar(keys: string[], structure: string): void {
+  private showSimilar(keys: string[], structure: string, reason: string): void {
     const shown = keys.slice(0, SIMILAR);
     const name = JSON.stringify([shown, structure]);
     if (name === this.keys) return;
@@ -112,11 +113,12 @@ export class Panel {
     put(
       this.similar,
       h("h2", {}, "Similar accepted cases"),
-      h("ul", { class: "similar-cases" }, ...shown.map((key) => h("li", {}, h("a", { href: `/cases/${key}`, target: "_blank", "aria-label": "Open a similar case" }, thumbnail(key, structure))))),
+      h("ul", { class: "similar-cases" }, ...shown.map((key) => h("li", {}, h("a", { href: `/cases/${key}`, target: "_blank", "aria-label": "Open a similar case" }, picture(key, structure || undefined))))),
+      h("p", { class: "quiet small reason" }, reason),
     );
   }
 
-  showNext(next: NextImage | null, structure: string): void {
+  showNext(next: NextImage | null): void {
     this.next.hidden = next === null;
     if (next === null) return;
     put(
@@ -125,24 +127,19 @@ export class Panel {
       h(
         "div",
         { class: "card next-image" },
-        thumbnail(next.key, structure),
+        picture(next.key),
         h("p", {}, h("span", { class: "image-name" }, next.name), h("span", { class: "quiet small" }, [next.reason, next.prepared ? "prepared" : ""].filter(Boolean).join(" · "))),
       ),
     );
   }
 }
 
-function thumbnail(key: string, structure: string): HTMLImageElement {
-  const image = h("img", { class: "thumb", alt: "", loading: "lazy", decoding: "async", src: api.thumbnail(key, structure || undefined) });
-  image.addEventListener("error", () => (image.style.visibility = "hidden"), { once: true });
-  return image;
-}
-
 function empty(structure: string): HTMLElement {
-  return h("li", { class: "card quiet" }, plainly(structure) || "No structure yet");
+  return h("li", { class: "card quiet" }, readable(structure) || "No structure yet");
 }
 
 function effort(object: ObjectState, waiting: number): string {
+  if (object.round === 0 && object.voxels === 0) return "nothing drawn yet";
   const words = [object.strokes === 1 ? "1 stroke" : `${object.strokes} strokes`, `${Math.round(object.seconds + waiting)} s`];
   if (object.volume_ml !== null) words.push(`${rounded(object.volume_ml)} ml`);
   else if (object.area_cm2 !== null) words.push(`${rounded(object.area_cm2)} cm²`);

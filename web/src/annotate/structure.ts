@@ -1,6 +1,7 @@
 // The name of a structure: those that the archive knows, or any other.
 
-import { h, plainly, put, set, text } from "../dom.ts";
+import { h, put, set, text } from "../dom.ts";
+import { readable } from "../parts/words.ts";
 
 const SHOWN = 8;
 
@@ -45,7 +46,7 @@ export class StructureChoice {
   }
 
   show(name: string): void {
-    text(this.name, plainly(name) || "choose");
+    text(this.name, readable(name) || "choose");
     set(this.button, "aria-label", `Structure: ${name || "none chosen"}. Choose another`);
   }
 
@@ -64,14 +65,14 @@ export class StructureChoice {
 
   private offer(): void {
     const typed = this.field.value.trim();
-    const like = this.known.filter((name) => plainly(name).toLowerCase().includes(plainly(typed).toLowerCase())).slice(0, SHOWN);
-    this.shown = typed && !like.some((name) => plainly(name) === plainly(typed)) ? [...like, typed] : like;
+    const like = this.known.filter((name) => readable(name).toLowerCase().includes(readable(typed).toLowerCase())).slice(0, SHOWN);
+    this.shown = typed && !like.some((name) => readable(name) === readable(typed)) ? [...like, typed] : like;
     this.active = this.shown.length > 0 ? 0 : -1;
     put(
       this.list,
       ...this.shown.map((name, number) => {
         const fresh = !this.known.includes(name);
-        const item = h("li", { role: "option", id: `structure-${number}` }, plainly(name), fresh && h("span", { class: "quiet small" }, "new"));
+        const item = h("li", { role: "option", id: `structure-${number}` }, readable(name), fresh && h("span", { class: "quiet small" }, "new"));
         item.addEventListener("pointerdown", (event) => event.preventDefault());
         item.addEventListener("click", () => this.take(name));
         return item;

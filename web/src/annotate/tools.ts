@@ -24,7 +24,7 @@ export class Tools {
         "button",
         {
           type: "button",
-          class: `tool ${action.name}`,
+          class: `tool tool-${action.name}`,
           "aria-label": `${action.title} (${action.key})`,
           "aria-pressed": action.tool ? "false" : null,
           "data-tip": action.title,

@@ -16,6 +16,5 @@ export async function show(frame: Frame): Promise<void> {
     );
     return;
   }
-  const page = new Annotate(frame);
-  await page.go(stop, "replace");
+  await new Annotate(frame).begin(stop);
 }

@@ -13,7 +13,7 @@ export class Slider {
   private playing: boolean | null = null;
 
   constructor(private readonly viewer: Viewer) {
-    this.play = h("button", { type: "button", class: "tool play", onclick: () => viewer.play() });
+    this.play = h("button", { type: "button", class: "tool tool-play", onclick: () => viewer.play() });
     this.element = h("div", { class: "slider" }, this.play, this.range);
     this.range.addEventListener("input", () => {
       const { scene, large } = viewer;

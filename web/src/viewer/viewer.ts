@@ -149,6 +149,23 @@ export class Viewer {
     this.listener.changed?.();
   }
 
+  /** Interpolated, or each voxel as it is. */
+  setSmooth(smooth: boolean): void {
+    if (this.scene === null) return;
+    this.scene.smooth = smooth;
+    this.refresh(true);
+  }
+
+  /** Make the next plane the large one. */
+  turn(): void {
+    if (this.large !== null) this.enlarge(this.panes[(this.panes.indexOf(this.large) + 1) % this.panes.length]);
+  }
+
+  /** Whether something is being drawn or dragged. */
+  get busy(): boolean {
+    return this.gestures.busy;
+  }
+
   fit(): void {
     for (const pane of this.panes) pane.view.fit();
     this.refresh(true);

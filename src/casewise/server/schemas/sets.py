@@ -59,10 +59,13 @@ class SetLine(BaseModel):
 
 
 class SetDetail(SetLine):
-    """``images`` : the accepted ones, most doubtful first, then the others by position. ``next`` : None where none waits."""
+    """``images`` : the accepted ones, most doubtful first, then the others by position. ``next`` : None where none waits.
+    following : the image kept for this person after the one that they have now; None before they took one.
+    """
 
     images: list[SetImage]
     next: NextImage | None
+    following: NextImage | None
 
 
 class SetImageChange(Given):
