@@ -136,15 +136,21 @@ class Sets:
         self._prepare_following(row, person)
         return self._next_image(choice, row.structure, job)
 
-    def accepted(self, key: str, structure: str, person: str, *, strokes: int, seconds: float, set_id: int | None = None) -> None:
-        """Note that ``person`` accepted a mask, and what it took; every set of the structure that holds the image counts it."""
+    def accepted(
+        self, key: str, structure: str, person: str, *, strokes: int | None, seconds: float | None, set_id: int | None = None
+    ) -> None:
+        """Note that ``person`` accepted a mask, and what it took (None where it was drawn elsewhere).
+
+        Every set of the structure that holds the image counts it.
+        """
         now = time.time()
         effort = {"image_key": key, "structure": structure, "set_id": set_id, "user": person, "strokes": strokes}
         done = {"state": "accepted", "user": person, "strokes": strokes, "seconds": seconds, "ended": now, "taken": None}
         of_structure = sa.select(sets.c.id).where(sets.c.structure == structure)
         held = (set_images.c.image_key == key, set_images.c.set_id.in_(of_structure))
         with self.store.write() as connection:
-            connection.execute(sa.insert(efforts).values(**effort, seconds=seconds, ended=now))
+            if strokes is not None:
+                connection.execute(sa.insert(efforts).values(**effort, seconds=seconds, ended=now))
             connection.execute(sa.update(set_images).where(*held).values(**done, doubt=None))
             numbers = list(connection.scalars(sa.select(set_images.c.set_id).where(*held)))
             strategy = sa.select(sets.c.id).where(sets.c.id.in_(numbers), sets.c.strategy == "uncertainty")

@@ -33,6 +33,8 @@ KINDS: dict[str, Kind] = {
     "import": _in("take_in"),
     "prepare": _in("prepare"),
     "score": _in("score"),
+    "score drafts": _in("score_drafts"),
+    "segment": _in("segment"),
     "train": _in("train"),
     "uncertainty": _in("uncertainty"),
 }

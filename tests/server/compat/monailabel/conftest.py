@@ -24,7 +24,7 @@ from casewise.server.settings import Settings
 from casewise.server.store import Store
 from tests.clients import node_packages, python_with
 
-_HERE = Path(__file__).parent
+HERE = Path(__file__).parent
 _PYTHON = ["monailabel==0.8.5", "requests==2.32.5", "requests-toolbelt==1.0.0", "urllib3", "idna", "certifi", "charset-normalizer"]
 _SLICER = ["slicer-core==5.13.31053.0", "vtk==9.6.2", "numpy"]
 _NODE = ["axios@1.12.2", "nrrd-js@0.2.1", "pako@1.0.11"]
@@ -52,6 +52,8 @@ class Driven:
         self._process.stdin.write(json.dumps(message) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
+        while line and not line.startswith("{"):  # what libraries print beside
+            line = self._process.stdout.readline()
         assert line, f"the client ended with {self._process.poll()}"
         answer: dict[str, Any] = json.loads(line)
         return answer
@@ -121,16 +123,25 @@ def client(
     request: pytest.FixtureRequest, client_python: Path, plugins: Path, served: Served, tmp_path: Path
 ) -> Iterator[PythonClient]:
     """MONAI Label's own client, and the copy of it in 3D Slicer's module."""
-    where = request.param if request.param == "monailabel" else plugins / "slicer" / "MONAILabel" / "MONAILabelLib" / "client.py"
+    where = request.param if request.param == "monailabel" else _slicers_file(plugins)
     yield from _python_client(client_python, str(where), served.url, tmp_path)
 
 
 def _python_client(python: Path, where: str, url: str, tmp_path: Path) -> Iterator[PythonClient]:
     folder = tmp_path / "client"
     folder.mkdir(exist_ok=True)
-    made = PythonClient([str(python), str(_HERE / "drive_python.py"), where, url, str(folder), "reader-1"])
+    made = PythonClient([str(python), str(HERE / "drive_python.py"), where, url, str(folder), "reader-1"])
     yield made
     made.close()
+
+
+@pytest.fixture
+def slicer_client(client_python: Path, plugins: Path, served: Served, tmp_path: Path) -> Iterator[PythonClient]:
+    yield from _python_client(client_python, str(_slicers_file(plugins)), served.url, tmp_path)
+
+
+def _slicers_file(plugins: Path) -> Path:
+    return plugins / "slicer" / "MONAILabel" / "MONAILabelLib" / "client.py"
 
 
 @pytest.fixture
@@ -143,7 +154,7 @@ def ohif_code(plugins: Path) -> tuple[Path, Path]:
     """(Node, the folder with OHIF's own files and ours that drives them)."""
     node, folder = node_packages("ohif", _NODE)
     source = plugins / "ohifv3" / "extensions" / "monai-label" / "src"
-    for file in (source / "services" / "MonaiLabelClient.js", source / "utils" / "SegmentationReader.js", _HERE / "drive_ohif.mjs"):
+    for file in (source / "services" / "MonaiLabelClient.js", source / "utils" / "SegmentationReader.js", HERE / "drive_ohif.mjs"):
         shutil.copy(file, folder / file.name)
     return node, folder
 

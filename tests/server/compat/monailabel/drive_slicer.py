@@ -65,7 +65,7 @@ def add_segments(names):
 
 
 def draw(name, indices):
-    """Paint voxels of the volume, by their indices, into a segment."""
+    """Paint voxels of the volume, by their indices, into a segment, beside what was painted there before."""
     image = slicer.vtkOrientedImageData()
     image.SetDimensions(state["volume"].GetImageData().GetDimensions())
     image.AllocateScalars(vtk.VTK_UNSIGNED_CHAR, 1)
@@ -74,9 +74,11 @@ def draw(name, indices):
     image.SetGeometryFromImageToWorldMatrix(to_ras)
     painted = voxels(image)
     painted[...] = 0
-    painted[tuple(np.array(indices).T)] = 1
-    merge = slicer.vtkSlicerSegmentationsModuleLogic.MODE_MERGE_MAX
-    assert slicer.vtkSlicerSegmentationsModuleLogic.SetBinaryLabelmapToSegment(image, state["segments"], name, merge)
+    drawn = state.setdefault("drawn", {}).setdefault(name, [])
+    drawn += indices
+    painted[tuple(np.array(drawn).T)] = 1
+    replace = slicer.vtkSlicerSegmentationsModuleLogic.MODE_REPLACE
+    assert slicer.vtkSlicerSegmentationsModuleLogic.SetBinaryLabelmapToSegment(image, state["segments"], name, replace)
 
 
 def export(path, leave_out=()):

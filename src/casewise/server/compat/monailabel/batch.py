@@ -40,7 +40,9 @@ def batch_start(model: str, params: Params, person: Annotator, shared: Shared, i
     if tag == FINAL:
         raise HTTPException(400, "A model's answers are no accepted masks; give another label_tag than final.")
     request = {"model": model, "images": images, **params}
-    return _start(shared, BATCH, {"model": model, "images": images, "tag": tag, "request": request}, person)
+    return _start(
+        shared, BATCH, {"model": model, "images": images, "tag": tag, "request": request, "title": f"Segment by {model}"}, person
+    )
 
 
 @router.delete("/batch/infer")
@@ -61,7 +63,9 @@ def scoring_start(method: str, params: Params, person: Annotator, shared: Shared
     """Note the Dice of each draft and the accepted masks beside the draft."""
     if method not in offers.SCORING:
         raise HTTPException(404, f"There is no scoring {method[:60]!r}; there is {', '.join(offers.SCORING)}.")
-    return _start(shared, SCORE, {"tag": ORIGINAL, "request": {"method": method, **params}}, person)
+    return _start(
+        shared, SCORE, {"tag": ORIGINAL, "request": {"method": method, **params}, "title": "Compare drafts with masks"}, person
+    )
 
 
 @router.delete("/scoring/")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Any
 
@@ -18,35 +17,15 @@ from casewise.server.compat.monailabel.datastore import file_name
 from casewise.server.compat.monailabel.desk import Desk, OurDesk, Shared
 from casewise.server.compat.monailabel.forms import json_object
 from casewise.server.joined import joined
+from casewise.server.label_names import structures
+from casewise.server.prepared import is_there
 from casewise.server.services import Services
 from casewise.server.store import set_images
 from casewise.server.vectors import ArchiveVectors
 
 router = APIRouter(prefix="/activelearning")
-_KEPT_SECONDS = 1800  # for which an image is not given to others, nor to the same client again while there are others
-
-
-class Given:
-    """Who was given which image, and when; in memory: at worst two people see one image."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._given: dict[str, tuple[str, float]] = {}
-
-    def free(self, keys: list[str], client: str) -> list[str]:
-        """Those that nobody was given of late; else those that this client itself has seen already."""
-        now = time.monotonic()
-        with self._lock:
-            self._given = {key: one for key, one in self._given.items() if one[1] > now - _KEPT_SECONDS}
-            fresh = [key for key in keys if key not in self._given]
-            return fresh or [key for key in keys if self._given[key][0] == client]
-
-    def give(self, key: str, client: str) -> None:
-        with self._lock:
-            self._given[key] = (client, time.monotonic())
-
-
-_given = Given()
+_PREPARED = 2  # structures; each takes some seconds
+_ENOUGH = 2  # accepted masks of a structure
 
 
 @router.post("/{strategy}")
@@ -60,17 +39,28 @@ async def next_sample(strategy: str, request: Request, person: Annotator, shared
 
 
 def _next(shared: Services, desk: Desk, strategy: str, person: Person, client: str) -> dict[str, Any]:
-    free = _given.free(_unlabelled(shared), client)
+    free = desk.given.free(_unlabelled(shared), client)
     choice = strategies.choose(strategy, _waiting(shared, strategy, free), _vectors(shared, strategy))
     if choice is None:
         return {}
     if choice.without == "vectors":
         shared.jobs.add("embed", {}, unique_key="embed", priority=1)
-    _given.give(choice.key, client)
+    desk.given.give(choice.key, client)
+    _prepare(shared, choice.key)
     copy = desk.copies.of(choice.key, shared.images.get(choice.key))
     # Never a path: Slicer would open the original, whose voxels it may count in another order than the copy's.
     identifier = desk.tickets.give(choice.key, person) if person.how == "token" else choice.key
     return {"id": identifier, "name": file_name(shared, choice.key), "checksum": copy.checksum, "reason": choice.reason}
+
+
+def _prepare(shared: Services, key: str) -> None:
+    """Have the first masks prepared while the person looks at the image: of the structures with the most accepted masks."""
+    held = shared.archive.structures()
+    known = sorted(structures(held), key=lambda name: -held[name])[:_PREPARED]
+    for structure in known:
+        if held[structure] >= _ENOUGH and not is_there(shared.archive.folder, key, structure):
+            order = {"case": key, "structure": structure, "title": f"Prepare the next {structure}"}
+            shared.jobs.add("prepare", order, unique_key=f"prepare:{structure}:{key}", priority=5)
 
 
 def _unlabelled(shared: Services) -> list[str]:

@@ -10,6 +10,7 @@ from fastapi import Depends, Request
 
 from casewise.server.compat.monailabel.copies import Copies
 from casewise.server.compat.monailabel.drafts import Drafts
+from casewise.server.compat.monailabel.given import Given
 from casewise.server.compat.monailabel.rounds import Rounds
 from casewise.server.compat.monailabel.tickets import Tickets
 from casewise.server.compat.monailabel.uploads import Uploads
@@ -20,13 +21,14 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True, eq=False)
 class Desk:
-    """copies : files of images that clients download. drafts : labels that are no accepted masks. rounds : clients' sessions.
+    """copies : files of images that clients download. drafts : labels that are no accepted masks. given : images given out.
 
-    uploads : clients' own images. tickets : for downloads without a token.
+    rounds : clients' sessions. uploads : clients' own images. tickets : for downloads without a token.
     """
 
     copies: Copies
     drafts: Drafts
+    given: Given
     rounds: Rounds
     uploads: Uploads
     tickets: Tickets
@@ -38,7 +40,9 @@ def _desk(request: Request) -> Desk:
         if found is None:
             shared = services(request)
             uploads = Uploads(shared.archive.folder, shared.settings.upload_bytes)
-            found = request.app.state.monailabel = Desk(Copies(), Drafts(shared.store), Rounds(shared.sessions), uploads, Tickets())
+            found = request.app.state.monailabel = Desk(
+                Copies(), Drafts(shared.store), Given(), Rounds(shared.sessions), uploads, Tickets()
+            )
         return found
 
 

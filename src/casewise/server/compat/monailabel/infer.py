@@ -26,7 +26,7 @@ from casewise.server.compat.monailabel.label_files import read_sent
 from casewise.server.compat.monailabel.marking import clicks, scribbles
 from casewise.server.compat.monailabel.offers import Offer
 from casewise.server.compat.monailabel.own_images import subject_of_session
-from casewise.server.compat.monailabel.rounds import Marks
+from casewise.server.compat.monailabel.rounds import Marks, client_of
 from casewise.server.compat.monailabel.segmenting import segment
 from casewise.server.compat.monailabel.volumes import SUFFIXES, volume_bytes
 from casewise.server.services import Services
@@ -60,11 +60,6 @@ async def infer(
     grid = subject.grid(voxels)
     masks, about = await _masks(shared, desk, offer, given, subject, voxels, grid, client_of(person, given.params))
     return await run_in_threadpool(_reply, masks, about, voxels, grid, given.params, output)
-
-
-def client_of(person: Person, params: Mapping[str, Any]) -> str:
-    """Whose marks these are: two clients of one person do not share a session."""
-    return f"{person.name}/{str(params.get('client_id') or 'client')[:60]}"
 
 
 def _subject(shared: Services, desk: Desk, given: Sent, image: str, session_id: str, person: Person) -> Subject:

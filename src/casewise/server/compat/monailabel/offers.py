@@ -29,13 +29,17 @@ _NOT_ALONE = ("prompt_unet", "p_net", "pc_net", "spots", "head")
 
 @dataclass(frozen=True)
 class Offer:
-    """One model as ``/info/`` lists it. labels : its structures, in the order of their values from 1. folder : of its files."""
+    """One model as ``/info/`` lists it. labels : its structures, in the order of their values from 1. folder : of its files.
+
+    model : the model's own name, by which the archive finds it.
+    """
 
     name: str
     type: str
     description: str
     labels: tuple[str, ...] = ()
     folder: Path | None = None
+    model: str = ""
     dimension: int = 3
     config: dict[str, object] = field(default_factory=dict)
 
@@ -74,12 +78,12 @@ def segmenters(folders: Sequence[tuple[Path, str | None]]) -> list[Offer]:
         described = _described(path, _changed(path))
         if described is None:
             continue
-        name, labels, method = described
-        name = slug(known_as or name)
+        own, labels, method = described
+        name = slug(known_as or own)
         while name in found or name in (SCRIBBLES, CLICKS):
             name += "_2"
         about = f"Outlines {', '.join(labels)} ({'shipped with casewise' if path.parent == SHIPPED else method})."
-        found[name] = Offer(name, "segmentation", about, labels, path)
+        found[name] = Offer(name, "segmentation", about, labels, path, known_as or own)
     return list(found.values())
 
 

@@ -7,6 +7,8 @@ it has had, so what is new is one round, and what is missing was erased: the rou
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,11 +17,18 @@ import numpy.typing as npt
 
 from casewise.errors import UsageError
 from casewise.image import Box, Image
+from casewise.server.access import Person
 from casewise.server.compat.monailabel.found import Subject
 from casewise.server.sessions import Session, Sessions
 
 Flat = npt.NDArray[np.int64]
 Points = npt.NDArray[np.int64]
+_PAUSE = 60.0  # seconds: whoever does nothing for longer is not at work
+
+
+def client_of(person: Person, params: Mapping[str, Any]) -> str:
+    """Whose marks these are: two clients of one person do not share a session."""
+    return f"{person.name}/{str(params.get('client_id') or 'client')[:60]}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +54,7 @@ class Rounds:
     sessions: Sessions
     _ids: dict[tuple[str, str], str] = field(default_factory=dict)
     _boxes: dict[tuple[str, str], Box] = field(default_factory=dict)
+    _called: dict[str, float] = field(default_factory=dict)
     _locks: dict[tuple[str, str], asyncio.Lock] = field(default_factory=dict)
 
     async def answer(self, subject: Subject, image: Image, who: str, marks: Marks) -> Session:
@@ -64,18 +74,18 @@ class Rounds:
             await self._follow(session, who, before, marks)
             return session
 
-    async def ended(self, subject: Subject, who: str) -> Session | None:
-        """End the session that somebody has on an image, as its labels were saved; what it was at the end."""
+    async def spent(self, subject: Subject, who: str) -> dict[str, tuple[int, float]]:
+        """Structure → strokes and seconds that somebody spent on it in an image; then the session ends, as its labels are saved."""
         async with self._lock(who, subject):
-            identity = self._ids.pop((who, subject.identity), None)
+            identity = self._ids.get((who, subject.identity))
             if identity is None:
-                return None
+                return {}
             try:
                 session = await self.sessions.get(identity, who)
-                await self.sessions.close(identity, who)
             except LookupError:
-                return None
-            return session
+                return {}
+            await self._end(who, subject, session)
+            return {drawing.structure: (drawing.strokes, round(drawing.seconds, 1)) for drawing in session.drawings}
 
     def _lock(self, who: str, subject: Subject) -> asyncio.Lock:
         return self._locks.setdefault((who, subject.identity), asyncio.Lock())
@@ -113,7 +123,14 @@ class Rounds:
         for key in [key for key in self._boxes if key[0] == session.id]:
             del self._boxes[key]
         self._ids.pop((who, subject.identity), None)
+        self._called.pop(session.id, None)
         await self.sessions.close(session.id, who)
+
+    def _worked(self, session: Session) -> float:
+        """Seconds of work since the last call: pauses do not count."""
+        before, now = self._called.get(session.id, session.created), time.time()
+        self._called[session.id] = now
+        return min(now - before, _PAUSE)
 
     async def _follow(self, session: Session, who: str, before: _Before, marks: Marks) -> None:
         """Erase what is marked no more, and add what is new."""
@@ -125,7 +142,8 @@ class Rounds:
         foreground = np.setdiff1d(marks.foreground, before.foreground)
         background = np.setdiff1d(marks.background, before.background)
         if foreground.size or background.size:
-            await self.sessions.strokes(session.id, who, _points(foreground, shape), _points(background, shape))
+            points = _points(foreground, shape), _points(background, shape)
+            await self.sessions.strokes(session.id, who, *points, seconds=self._worked(session))
 
 
 @dataclass(frozen=True, eq=False)

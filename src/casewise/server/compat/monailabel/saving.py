@@ -17,9 +17,10 @@ from casewise.server.access import Annotator, Person
 from casewise.server.compat.monailabel.desk import Desk, OurDesk, Shared
 from casewise.server.compat.monailabel.drafts import FINAL, checked_tag
 from casewise.server.compat.monailabel.forms import SentFile, bare_name, sent
-from casewise.server.compat.monailabel.found import own_name, subject_of
+from casewise.server.compat.monailabel.found import Subject, own_name, subject_of
 from casewise.server.compat.monailabel.label_files import read_masks, read_sent
 from casewise.server.compat.monailabel.masks import accept
+from casewise.server.compat.monailabel.rounds import client_of
 from casewise.server.services import Services
 
 router = APIRouter(prefix="/datastore")
@@ -45,7 +46,12 @@ async def save_label(
     file = given.file("label")
     if file is None:
         raise HTTPException(400, "A label is sent in a part called label; add it.")
-    key = await run_in_threadpool(_saved, shared, desk, given.params, file, image, checked_tag(tag), person)
+    subject = await run_in_threadpool(subject_of, shared, image)
+    saved = await run_in_threadpool(_saved, shared, desk, given.params, file, subject, checked_tag(tag), person)
+    if checked_tag(tag) == FINAL:
+        spent = await desk.rounds.spent(subject, client_of(person, given.params))
+        await run_in_threadpool(_noted, shared, str(subject.key), saved, spent, person)
+    key = str(subject.key)
     return {"image": key, "label": key}
 
 
@@ -61,8 +67,10 @@ def _added(shared: Services, file: SentFile, wanted: str) -> str:
     return wanted or name
 
 
-def _saved(shared: Services, desk: Desk, params: dict[str, Any], file: SentFile, image: str, tag: str, person: Person) -> str:
-    subject = subject_of(shared, image)
+def _saved(
+    shared: Services, desk: Desk, params: dict[str, Any], file: SentFile, subject: Subject, tag: str, person: Person
+) -> list[str]:
+    """The structures that were saved."""
     voxels, key = subject.load(), str(subject.key)
     grid = subject.grid(voxels)
     with TemporaryDirectory(prefix="casewise-") as folder:
@@ -73,8 +81,16 @@ def _saved(shared: Services, desk: Desk, params: dict[str, Any], file: SentFile,
     if tag == FINAL:
         accept(shared.archive, key, voxels, own, person, _origin(params))
     else:
-        desk.drafts.save(key, tag, LabelMap.like(own, voxels), {"label_info": params.get("label_info", []), "user": person.name})
-    return key
+        pairs = [{"name": name, "idx": number} for number, name in enumerate(own, start=1)]
+        desk.drafts.save(key, tag, LabelMap.like(own, voxels), {"label_info": pairs, "user": person.name, **_origin(params)})
+    return list(own)
+
+
+def _noted(shared: Services, key: str, structures: list[str], spent: Mapping[str, tuple[int, float]], person: Person) -> None:
+    """The sets of these structures go on to the next image."""
+    for structure in structures:
+        strokes, seconds = spent.get(structure, (None, None))
+        shared.sets.accepted(key, structure, person.name, strokes=strokes, seconds=seconds)
 
 
 def _origin(params: Mapping[str, Any]) -> dict[str, object]:
