@@ -3,6 +3,8 @@ import { defineConfig } from "vite";
 // One entry with a fixed name that the server's pages load; each page's script is fetched when it is needed, by a hashed name.
 export default defineConfig({
   base: "/static/",
+  // NiiVue can read Zarr, whose codecs are WebAssembly; the page reads none, and its policy would refuse them.
+  resolve: { alias: [{ find: /^numcodecs\/(blosc|lz4|zstd)$/, replacement: new URL("src/case/no-codec.ts", import.meta.url).pathname }] },
   build: {
     outDir: "../src/casewise/server/static",
     emptyOutDir: true,

@@ -83,7 +83,7 @@ function menu(me: Me): Child {
     me.users && signOut,
     h("p", { class: "quiet small" }, `casewise ${me.version}`),
   );
-  const box = h("details", { class: "drop" }, h("summary", { "aria-label": `Signed in as ${me.name}` }, initials(me.name)), list);
+  const box = h("details", { class: "drop" }, h("summary", {}, h("span", { "aria-hidden": "true" }, initials(me.name)), h("span", { class: "out-of-sight" }, `Signed in as ${me.name}`)), list);
   document.addEventListener("click", (event) => {
     if (!box.contains(event.target as Node)) box.open = false;
   });

@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from casewise.archive import Archive
 from casewise.server.pages import STATIC
+from tests.server.pages.clinic import Clinic, furnish
 from tests.server.pages.drawing import Served
 
 ARGUMENTS = (
@@ -107,3 +108,19 @@ def new_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
 def _look(seen: Seen, served: Served, url: str) -> None:
     if urlsplit(url).scheme not in ("blob", "data") and not url.startswith(f"{served.url}/"):
         seen.elsewhere.append(url)
+
+
+@pytest.fixture(scope="session")
+def clinic(serve: Callable[..., Served], tmp_path_factory: pytest.TempPathFactory) -> tuple[Served, Clinic]:
+    """A server whose pages have something to display, and the keys of its images; for tests that change nothing of them."""
+    folder = tmp_path_factory.mktemp("clinic")
+    found = furnish(folder / "archive", folder / "files")
+    return serve(folder / "archive"), found
+
+
+@pytest.fixture(scope="session")
+def changed_clinic(serve: Callable[..., Served], tmp_path_factory: pytest.TempPathFactory) -> tuple[Served, Clinic]:
+    """Another one, for tests that change something: each another image, or by adding its own."""
+    folder = tmp_path_factory.mktemp("changed")
+    found = furnish(folder / "archive", folder / "files")
+    return serve(folder / "archive"), found

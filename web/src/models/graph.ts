@@ -3,7 +3,7 @@
 import { h, svg } from "../dom.ts";
 import { count } from "../parts/words.ts";
 import type { ModelLine } from "../types-results.ts";
-import { lineage, type Place } from "./lineage.ts";
+import { lineage, type Node, type Place } from "./lineage.ts";
 
 const WIDE = 210;
 const HIGH = 50;
@@ -27,7 +27,7 @@ export function graph(models: readonly ModelLine[]): HTMLElement | null {
   return h("div", { class: "card scroll", tabindex: "0", role: "region", "aria-label": "Lineage of the models" }, picture);
 }
 
-function refined(model: ModelLine): string {
+function refined(model: Node): string {
   return model.refined_on ? `, refined on ${count(model.refined_on, "image")}` : "";
 }
 
@@ -55,8 +55,8 @@ function node(place: Place): SVGElement {
   );
 }
 
-export function originWord(origin: ModelLine["origin"]): string {
-  return { shipped: "with casewise", archive: "of this archive", file: "from a file" }[origin];
+export function originWord(origin: Node["origin"]): string {
+  return { shipped: "with casewise", archive: "of this archive", file: "from a file", gone: "not here any more" }[origin];
 }
 
 function cut(text: string, longest: number): string {

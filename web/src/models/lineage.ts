@@ -2,8 +2,18 @@
 
 import type { ModelLine } from "../types-results.ts";
 
+/** What a node of the graph says. `gone`: a parent that is not here any more. */
+export interface Node {
+  key: string;
+  name: string;
+  origin: ModelLine["origin"] | "gone";
+  task: string;
+  refined_on: number;
+  parent: string | null;
+}
+
 export interface Place {
-  model: ModelLine;
+  model: Node;
   column: number;
   row: number;
 }
@@ -17,18 +27,19 @@ export interface Lineage {
 
 /** Of the models that have a parent or a child here; a model alone says nothing in a graph. */
 export function lineage(models: readonly ModelLine[]): Lineage {
-  const byKey = new Map(models.map((model) => [model.key, model]));
-  const children = new Map<string, ModelLine[]>();
+  const nodes = new Map<string, Node>(models.map((model) => [model.key, model]));
+  const children = new Map<string, Node[]>();
   for (const model of models) {
-    if (model.parent === null || !byKey.has(model.parent)) continue;
+    if (model.parent === null) continue;
+    if (!nodes.has(model.parent)) nodes.set(model.parent, gone(model.parent, model));
     children.set(model.parent, [...(children.get(model.parent) ?? []), model]);
   }
-  const roots = models.filter((model) => children.has(model.key) && (model.parent === null || !byKey.has(model.parent)));
+  const roots = [...nodes.values()].filter((model) => model.parent === null && children.has(model.key));
   const places: Place[] = [];
   const edges: [Place, Place][] = [];
   const seen = new Set<string>();
   let rows = 0;
-  const set = (model: ModelLine, column: number): Place => {
+  const set = (model: Node, column: number): Place => {
     seen.add(model.key);
     const below = (children.get(model.key) ?? []).filter((child) => !seen.has(child.key)).map((child) => set(child, column + 1));
     const place = { model, column, row: below[0]?.row ?? rows };
@@ -39,4 +50,8 @@ export function lineage(models: readonly ModelLine[]): Lineage {
   };
   for (const root of roots) set(root, 0);
   return { places, edges, columns: 1 + Math.max(0, ...places.map((place) => place.column)), rows };
+}
+
+function gone(key: string, child: ModelLine): Node {
+  return { key, name: child.parent_name ?? key.slice(0, 12), origin: "gone", task: child.task, refined_on: 0, parent: null };
 }

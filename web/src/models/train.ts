@@ -11,18 +11,22 @@ import type { JobLine, ModelPage, TrainOrder } from "../types-results.ts";
 type Pairs = (readonly [string, string])[];
 
 /** `done` is called when the model is there. */
-export async function train(page: ModelPage, done: () => void): Promise<void> {
-  const { counts } = await api.cases({ limit: 1 });
-  const tasks = Object.keys(page.tasks);
-  const task = choice("task", (tasks.length ? tasks : ["segmenter", "classifier"]).map((name) => [name, sentence(name)] as const));
-  const structures = h("div", { class: "picks" }, ...Object.entries(counts.structure ?? {}).map(([name, n]) => pick(name, n)));
+export function train(page: ModelPage, done: () => void): void {
+  const task = choice("task", Object.keys(page.tasks).map((name) => [name, sentence(name)] as const));
+  const structures = h("div", { class: "picks" });
   const whatStructures = h("fieldset", { class: "labelled plain-set" }, h("legend", {}, "Structures"), structures);
-  const none = h("p", { class: "quiet small" }, "No image here has a mask: outline some first.");
-  const categories: Pairs = [["", "All images"], ...Object.keys(counts.category ?? {}).map((name) => [name, kind(name)] as const)];
-  const starts: Pairs = [["", "A new network"], ...page.models.filter((model) => /segment|classif/.test(model.task)).map((model) => [model.key, model.name] as const)];
+  const category = h("select", { class: "field", name: "category" });
+  const whichImages = field("Images", category);
+  const about = h("p", { class: "quiet small" });
+  const trainable = page.models.filter((model) => /segment|classif/.test(model.task));
+  const starts: Pairs = [["", "A new network"], ...trainable.map((model) => [model.name, model.name] as const)];
   const follow = (): void => {
-    whatStructures.hidden = task.value !== "segmenter";
-    none.hidden = task.value !== "segmenter" || structures.childElementCount > 0;
+    const options = page.tasks[task.value] ?? {};
+    const segmenter = task.value === "segmenter";
+    put(structures, entries(options.structures).map(([name, n]) => pick(name, n)));
+    put(category, h("option", { value: "" }, "All images"), entries(options.categories).map(([name, n]) => h("option", { value: name }, `${kind(name)} (${n})`)));
+    whatStructures.hidden = whichImages.hidden = !segmenter;
+    put(about, segmenter ? (structures.childElementCount ? "" : "No image here has a mask: outline some first.") : `It learns the archive's categories: ${entries(options.categories).map(([name]) => kind(name)).join(", ") || "none yet"}.`);
   };
   task.addEventListener("change", follow);
   follow();
@@ -30,15 +34,19 @@ export async function train(page: ModelPage, done: () => void): Promise<void> {
     field("Name of the model", h("input", { class: "field", name: "name", required: true, pattern: "[A-Za-z0-9_\\-]{1,60}", title: "Letters, digits, - and _", autocomplete: "off" }), "Letters, digits, - and _"),
     field("Kind", task),
     whatStructures,
-    none,
-    field("Images", choice("category", categories)),
+    about,
+    whichImages,
     field("Begin from", choice("start", starts)),
-    field("Steps", h("input", { class: "field", name: "steps", type: "number", min: "1", max: "100000", placeholder: "Chosen by casewise" })),
+    field("Steps", h("input", { class: "field", name: "steps", type: "number", min: "1", max: "100000", placeholder: String(page.tasks[task.value]?.steps ?? "") })),
   ];
   formDialog("Train a model", fields, "Train", async (form) => {
     const job = await api.train(order(form));
     followJob(job, done);
   });
+}
+
+function entries(counts: unknown): [string, number][] {
+  return counts !== null && typeof counts === "object" ? (Object.entries(counts) as [string, number][]) : [];
 }
 
 function pick(name: string, n: number): HTMLElement {
@@ -49,13 +57,14 @@ function order(form: HTMLFormElement): TrainOrder {
   const task = given(form, "task") as TrainOrder["task"];
   const steps = given(form, "steps");
   const structures = new FormData(form).getAll("structures").map(String);
-  if (task === "segmenter" && structures.length === 0) throw new Error("Choose at least one structure.");
+  const start = given(form, "start") || null;
+  if (task === "segmenter" && structures.length === 0 && start === null) throw new Error("Choose at least one structure.");
   return {
     task,
     name: given(form, "name"),
     structures: task === "segmenter" ? structures : [],
-    category: given(form, "category") || null,
-    start: given(form, "start") || null,
+    category: task === "segmenter" ? given(form, "category") || null : null,
+    start,
     steps: steps ? Number(steps) : null,
   };
 }

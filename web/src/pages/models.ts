@@ -15,7 +15,7 @@ export async function show(frame: Frame): Promise<void> {
   put(frame.main, column);
   let page = await api.models();
   if (may(frame.me, "admin")) {
-    put(frame.actions, h("button", { type: "button", class: "button primary", onclick: () => void train(page, () => void again()).catch(frame.fail) }, "Train"));
+    put(frame.actions, h("button", { type: "button", class: "button primary", onclick: () => train(page, () => void again().catch(frame.fail)) }, "Train"));
   }
   draw(page);
 

@@ -52,11 +52,11 @@ export function readable(name: string): string {
   return name.replaceAll("_", " ");
 }
 
-const SHORT = /\b(mr|ct|us|pet|dx|cr)\b/g;
+const SHORT: Record<string, string> = { mr: "MR", ct: "CT", us: "US", pet: "PET", xray: "X-ray" };
 
 /** A category as people read it: `brain-mr` → "Brain MR". */
 export function kind(category: string): string {
-  return sentence(category.replaceAll(/[_-]/g, " ").replaceAll(SHORT, (word) => word.toUpperCase()));
+  return sentence(category.replaceAll(/[_-]/g, " ").replaceAll(/\w+/g, (word) => SHORT[word] ?? word));
 }
 
 export function median(values: readonly number[]): number | null {

@@ -8,6 +8,9 @@ import type { View } from "./view.ts";
 
 type Context = CanvasRenderingContext2D;
 
+/** Lines of the page's own above an image; `ratio`: device pixels a CSS pixel. */
+export type Above = (context: Context, view: View, scene: Scene, ratio: number, large: boolean) => void;
+
 const AMBER = "#ffb03a";
 const AMBER_OTHER = "#ffd391";
 const BLUE = "#5aa6ff";
@@ -38,6 +41,7 @@ export function overlay(context: Context, view: View, scene: Scene, ratio: numbe
   for (const { kind, runs } of current?.marks ?? []) mark(context, view, cells(runs, scene.image.shape, plane, place), kind);
   const { live } = scene;
   if (live !== null && live.plane === plane && live.place === place) mark(context, view, live.cells, live.kind);
+  scene.above?.(context, view, scene, ratio, large);
   if (!large || scene.cross) crossLines(context, view, scene, ratio, large);
 }
 
@@ -55,7 +59,8 @@ function between(one: number, other: number): [number, number] {
   return [Math.round(Math.min(one, other)), Math.round(Math.max(one, other))];
 }
 
-function outline(context: Context, view: View, lines: Lines, ratio: number, colour: string, dash: number[]): void {
+/** Draw an outline, dark at its sides so that it is seen on any grey. */
+export function outline(context: Context, view: View, lines: Lines, ratio: number, colour: string, dash: number[]): void {
   if (lines.length === 0) return;
   const path = new Path2D();
   for (let at = 0; at < lines.length; at += 4) {

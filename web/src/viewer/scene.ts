@@ -2,6 +2,7 @@
 
 import type { BoxPairs, CaseDetail, Plane, Runs } from "../types.ts";
 import type { Mask } from "./masks.ts";
+import type { Above } from "./overlay.ts";
 import type { Kind } from "./strokes.ts";
 import type { Source } from "./voxels.ts";
 
@@ -34,6 +35,8 @@ export interface Scene {
   live: { kind: Kind | "erase"; plane: Plane; place: number; cells: number[] } | null;
   /** Whether the place is marked in the large plane: while one works by keyboard. */
   cross: boolean;
+  /** What a page draws above the image. */
+  above: Above | null;
 }
 
 export function begun(image: CaseDetail): Scene {
@@ -49,6 +52,7 @@ export function begun(image: CaseDetail): Scene {
     draft: null,
     live: null,
     cross: false,
+    above: null,
   };
 }
 

@@ -38,6 +38,19 @@ export class View {
     return [this.zoom * this.plane.size[0], this.zoom * this.plane.size[1]];
   }
 
+  /** The zoom as a multiple of that at which the whole plane fits, and the middle as shares of width and height: for two views alike. */
+  get relative(): [zoom: number, across: number, down: number] {
+    const [wide, high] = this.extent;
+    return [this.zoom / Math.min(this.width / wide, this.height / high), this.centreX / wide, this.centreY / high];
+  }
+
+  set relative([zoom, across, down]: [zoom: number, across: number, down: number]) {
+    const [wide, high] = this.extent;
+    this.zoom = zoom * Math.min(this.width / wide, this.height / high);
+    [this.centreX, this.centreY] = [across * wide, down * high];
+    this.fitted = false;
+  }
+
   resize(width: number, height: number): void {
     const bigger = Math.min(width / this.width, height / this.height);
     [this.width, this.height] = [width, height];

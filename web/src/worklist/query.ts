@@ -7,6 +7,8 @@ export interface Query {
   finding: string;
   state: string;
   mine: boolean;
+  /** "finding" for the most probable finding first; empty for the newest first. */
+  order: string;
 }
 
 export const FACETS = ["state", "category", "site", "finding"] as const;
@@ -22,6 +24,7 @@ export function readQuery(search: string): Query {
     finding: value("finding"),
     state: value("state"),
     mine: value("mine") === "true",
+    order: value("order") === "finding" ? "finding" : "",
   };
 }
 
@@ -33,5 +36,5 @@ export function writeQuery(query: Query): string {
 }
 
 export function isFiltered(query: Query): boolean {
-  return writeQuery(query) !== "";
+  return writeQuery({ ...query, order: "" }) !== "";
 }

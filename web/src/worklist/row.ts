@@ -3,7 +3,7 @@
 import { h, put } from "../dom.ts";
 import { picture } from "../parts/picture.ts";
 import { state } from "../parts/states.ts";
-import { day, kind, score, sentence } from "../parts/words.ts";
+import { day, kind, readable, score, sentence } from "../parts/words.ts";
 import type { CaseLine, FindingLine } from "../types.ts";
 
 const FINDINGS = 3;
@@ -69,5 +69,5 @@ function more(line: CaseLine): HTMLElement | null {
 }
 
 function chip(finding: FindingLine): HTMLElement {
-  return h("span", { class: "chip", title: finding.region ?? "" }, sentence(finding.label), " ", h("b", {}, score(finding.probability)));
+  return h("span", { class: "chip", title: finding.region ?? "" }, sentence(readable(finding.label)), " ", h("b", {}, score(finding.probability)));
 }
