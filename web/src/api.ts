@@ -75,6 +75,7 @@ export interface CaseQuery {
   finding?: string;
   state?: string;
   mine?: boolean;
+  order?: string;
   after?: string;
   limit?: number;
 }

@@ -48,6 +48,7 @@ export async function show(frame: Frame): Promise<void> {
         if (list.children[i] !== row.element) list.insertBefore(row.element, list.children[i] ?? null);
       });
       while (list.children.length > mine.length) list.lastElementChild?.remove();
+      list.hidden = mine.length === 0;
       nothing.hidden = mine.length > 0 || !none;
       section.hidden = mine.length === 0 && !none;
     }

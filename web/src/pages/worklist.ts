@@ -4,6 +4,7 @@ import "../style/worklist.css";
 import { api } from "../api.ts";
 import { h, put } from "../dom.ts";
 import { may } from "../parts/access.ts";
+import { choice } from "../parts/dialog.ts";
 import type { Frame } from "../shell.ts";
 import type { CasePage, Uploaded } from "../types.ts";
 import { happening } from "../worklist/arrivals.ts";
@@ -30,12 +31,18 @@ export async function show(frame: Frame): Promise<void> {
   const more = h("button", { type: "button", class: "button", hidden: true, onclick: () => void further() }, "Show more");
   const nothing = h("div", { class: "nothing", hidden: true });
   const news = happening(() => void mend(), arrivals, () => void changed());
-  const list = h("section", { class: "list", "aria-label": "Images" }, h("div", { class: "list-head" }, tools.element, news.element), table.element, nothing, h("div", { class: "more" }, more));
+  const order = choice("order", [["", "Newest first"], ["finding", "Findings first"]], query.order);
+  order.setAttribute("aria-label", "Order");
+  order.addEventListener("change", () => {
+    query.order = order.value;
+    void changed();
+  });
+  const list = h("section", { class: "list", "aria-label": "Images" }, h("div", { class: "list-head" }, tools.element, h("div", { class: "happening" }, news.element, order)), table.element, nothing, h("div", { class: "more" }, more));
   put(frame.main, h("h1", { class: "out-of-sight" }, "Worklist"), filters.element, list);
   if (may(frame.me, "annotator")) {
     const uploaded = (done: Uploaded): void => {
       frame.say(sentenceOf(done));
-      void changed();
+      void changed().then(() => table.selectOnly(done.keys)); // what one does next concerns these
     };
     acceptDrops(uploaded);
     put(

@@ -8,9 +8,12 @@ export interface Dropped {
 
 export async function filesOf(data: DataTransfer): Promise<Dropped[]> {
   // The entries must be taken before the first wait: the browser empties the list after the event.
-  const entries = [...data.items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
+  const taken = [...data.items].filter((item) => item.kind === "file").map((item) => ({ entry: item.webkitGetAsEntry(), file: item.getAsFile() }));
   const found: Dropped[] = [];
-  for (const entry of entries) await collect(entry, "", found);
+  for (const { entry, file } of taken) {
+    if (entry) await collect(entry, "", found);
+    else if (file) found.push({ path: file.name, file });
+  }
   return found;
 }
 

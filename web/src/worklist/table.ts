@@ -76,6 +76,12 @@ export class Table {
     for (const line of lines) this.rows.get(line.key)?.draw(line);
   }
 
+  /** Select these rows, of those that are here, and no others. */
+  selectOnly(keys: string[]): void {
+    for (const key of this.rows.keys()) this.select(key, keys.includes(key));
+    this.told();
+  }
+
   selectNone(): void {
     this.selectAll(false);
   }

@@ -1,8 +1,12 @@
 // Upload: drop files or folders anywhere on the page, or choose them; what was refused is listed with its reason.
 
+import { api } from "../api.ts";
 import { h, put, text } from "../dom.ts";
 import { dialog, type Dialog } from "../parts/dialog.ts";
+import { listen } from "../parts/live.ts";
+import { Progress } from "../parts/progress.ts";
 import { bytes, count } from "../parts/words.ts";
+import type { JobLine } from "../types-results.ts";
 import type { Uploaded } from "../types.ts";
 import { filesOf, filesOfInput, type Dropped } from "./dropped.ts";
 import { send } from "./send.ts";
@@ -76,11 +80,12 @@ function upload(files: Dropped[], done: Done): void {
     bar.setAttribute("aria-valuenow", String(Math.round(100 * share)));
     text(line, share < 1 ? `${bytes(share * size)} of ${bytes(size)}, ${count(files.length, "file")}` : "Sent. The server is reading the images.");
   };
+  const taken = (uploaded: Uploaded): void => {
+    report(made, body, uploaded);
+    done(uploaded);
+  };
   send(files, progress, stop.signal).then(
-    (uploaded) => {
-      report(made, body, uploaded);
-      done(uploaded);
-    },
+    (uploaded) => (uploaded.job === null ? taken(uploaded) : follow(made, body, uploaded.job, taken)),
     (error: Error) => {
       if (error.name === "AbortError") return;
       put(body, line);
@@ -89,10 +94,27 @@ function upload(files: Dropped[], done: Done): void {
   );
 }
 
+/** Many files are taken in by a job, which goes on when the dialog is closed. */
+function follow(made: Dialog, body: HTMLElement, number: number, taken: Done): void {
+  const progress = new Progress("Taken in");
+  const end = listen({ job: (job) => take(job) });
+  const take = (job: JobLine): void => {
+    if (job.id !== number) return;
+    progress.show(job.progress[0], job.progress[1]);
+    if (job.state === "waiting" || job.state === "running") return;
+    end();
+    if (job.state === "done" && job.result) taken({ ...(job.result as unknown as Uploaded), job: null });
+    else made.say(job.error ?? "The import was stopped.", "warning");
+  };
+  put(body, h("p", {}, "Sent. The images are being taken in; you may close this."), progress.element);
+  made.element.addEventListener("close", end);
+  void api.job(number).then(take, (error: Error) => made.say(error.message, "warning"));
+}
+
 /** What became of the files: closes by itself when there is nothing to read. */
 function report(made: Dialog, body: HTMLElement, uploaded: Uploaded): void {
   text(made.element.querySelector("h2") ?? body, "Upload");
-  if (uploaded.failed.length === 0 && uploaded.job === null) {
+  if (uploaded.failed.length === 0) {
     made.close();
     return;
   }
@@ -101,7 +123,7 @@ function report(made: Dialog, body: HTMLElement, uploaded: Uploaded): void {
     h("p", {}, sentenceOf(uploaded)),
     uploaded.failed.length > 0 && [
       h("h3", { class: "heading" }, `Refused: ${count(uploaded.failed.length, "file")}`),
-      h("ul", { class: "refused" }, ...uploaded.failed.map((one) => h("li", {}, h("b", {}, one.name ?? one.path ?? one.file ?? ""), " ", h("span", { class: "quiet" }, one.reason ?? one.error ?? "")))),
+      h("ul", { class: "refused" }, ...uploaded.failed.map((one) => h("li", {}, h("b", {}, one.path ?? ""), " ", h("span", { class: "quiet" }, one.reason ?? "")))),
     ],
     h("div", { class: "form-actions" }, h("button", { type: "button", class: "button primary", onclick: made.close, autofocus: true }, "Close")),
   );
@@ -109,7 +131,6 @@ function report(made: Dialog, body: HTMLElement, uploaded: Uploaded): void {
 }
 
 export function sentenceOf(uploaded: Uploaded): string {
-  if (uploaded.job !== null) return "The images are being taken in. They appear in the worklist when they are there.";
   const parts = [`${count(uploaded.added, "image")} added`];
   if (uploaded.known) parts.push(`${uploaded.known} known already`);
   if (uploaded.failed.length) parts.push(`${count(uploaded.failed.length, "file")} refused`);
