@@ -13,17 +13,19 @@ from casewise.interaction.strokes import Given, Points, Strokes
 
 @dataclass(frozen=True)
 class Margins:
-    """How much larger than its strokes the box is.
+    """How much larger than its strokes the box is; chosen and measured by benchmarks/box_from_strokes.py.
 
     both : of the strokes' extent, left on each side where there are strokes of both kinds. alone : the box's sides as a multiple of
-    the extent of foreground strokes alone. least : voxels of such a side in the plane, at least. across : of the extent in the
-    plane (in mm), how far it reaches across the slices.
+    the extent of foreground strokes alone. square : whether these are of one length in the plane, by the longer extent. least :
+    voxels of such a side in the plane, at least. across : of the box's longer side in the plane (in mm), how far it reaches across
+    the slices on either side.
     """
 
-    both: float = 0.1
+    both: float = 0.25
     alone: float = 3.0
+    square: bool = True
     least: int = 32
-    across: float = 0.25
+    across: float = 0.1
 
 
 MARGINS = Margins()
@@ -48,11 +50,13 @@ def box_from_strokes(image: Image, foreground: Given, background: Given = None, 
         pads = np.ceil(margins.both * (high - low)).astype(int)
     else:
         low, high = inner
-        sides = np.maximum(np.ceil(margins.alone * (high - low)).astype(int), margins.least)
-        pads = np.ceil((sides - (high - low)) / 2).astype(int)
+        extent = high - low
+        longest = extent[plane].max() if margins.square else extent
+        sides = np.maximum(np.ceil(margins.alone * longest).astype(int), margins.least)
+        pads = np.maximum(np.ceil((sides - extent) / 2).astype(int), 0)
     if across is not None:
-        longest = max((high[axis] - low[axis] + 2 * pads[axis]) * image.spacing[axis] for axis in plane)
-        pads[across] = max(1, int(np.ceil(margins.across * longest / image.spacing[across])))
+        reach = margins.across * max((high[axis] - low[axis] + 2 * pads[axis]) * image.spacing[axis] for axis in plane)
+        pads[across] = max(1, int(np.ceil(reach / image.spacing[across])))
     lower = np.maximum(low - pads, 0)
     upper = np.minimum(high + pads, image.spatial_shape)
     return Box(tuple(int(n) for n in lower), tuple(int(n) for n in upper))

@@ -109,7 +109,8 @@ class InteractiveSegmentation:
     @property
     def bytes(self) -> int:
         """Memory of all objects' states, about; without the image and the model."""
-        return sum(step.state.bytes for history in self._objects for step in history.steps() if step.state is not None)
+        states = [step.state for history in self._objects for step in history.steps() if step.state is not None]
+        return sum({id(array): array.nbytes for state in states for array in state.arrays()}.values())
 
     @property
     def label_map(self) -> LabelMap:

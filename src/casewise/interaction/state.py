@@ -155,10 +155,15 @@ class State:
 
     @property
     def bytes(self) -> int:
-        """Memory of what a round makes, at most: what states share is counted in each of them."""
+        """Memory of what a round makes; without what it shares with the state before it."""
         made = (self.logits, self.maps.to_foreground, self.maps.to_background, self.maps.foreground, self.maps.background)
         parts = (self.given, self.settled, self.__dict__.get("inside"))
         return sum(array.nbytes for array in made) + sum(part.nbytes for part in parts if part is not None)
+
+    def arrays(self) -> list[npt.NDArray[np.generic]]:
+        """All that it holds in memory, also what it shares with other states."""
+        held = [self.logits, self.given, self.hint, self.settled, self.__dict__.get("inside"), *vars(self.maps).values()]
+        return [array for array in held if isinstance(array, np.ndarray)]
 
     def _obey(self, array: npt.NDArray[np.generic], foreground: float, background: float) -> None:
         for strokes in self.strokes:
