@@ -22,8 +22,8 @@ from tests.server.people import in_browser, nobody, signed_in
 TABLE = {
     "-": """
         GET / /cases/{} /annotate /annotate/{} /sets /sets/{} /jobs /models /admin /help
-        GET /login /login.css /login/once/{} /login/oidc /login/oidc/back
-        POST /login /api/v1/login /auth/token
+        GET /login /login.css /login/once/{} /login/oidc /login/oidc/back /login/password
+        POST /login /login/password /api/v1/login /auth/token
         GET /auth/ /healthz /readyz /nninteractive/healthz
     """,
     "reader": """

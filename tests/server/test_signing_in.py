@@ -193,7 +193,7 @@ def test_short_passwords_are_refused_without_being_repeated(app: FastAPI, people
 
 def test_the_login_page_needs_no_script_and_says_what_to_do(app: FastAPI) -> None:
     page = nobody(app).get("/login").text
-    assert "casewise users ARCHIVE link" in page and "<form" not in page
+    assert "casewise users ARCHIVE link --url http://127.0.0.1:8080" in page and "<form" not in page
     users.save(store_of(app), "anna", "admin", password=PASSWORD)
     page = nobody(app).get("/login", params={"next": '"><script>alert(1)</script>'}).text
     assert "<form" in page and "<script" not in page
@@ -214,3 +214,30 @@ def test_over_https_the_cookie_is_secure(app: FastAPI) -> None:
 def test_me_says_who_is_asking(app: FastAPI, people: Store) -> None:
     answer = nobody(app).post("/api/v1/login", json={"name": "rita", "password": PASSWORD}, headers=OURS)
     assert answer.json() | {"name": "rita", "role": "reader", "users": True} == answer.json()
+
+
+def test_people_change_their_own_password(app: FastAPI, people: Store) -> None:
+    browser, stolen = nobody(app), in_browser(app, user="ben")
+    browser.headers["Origin"] = HERE
+    form = {"name": "ben", "password": PASSWORD, "new": "a newer password", "again": "a newer password"}
+    assert browser.get("/login/password").text.count("<input") == 4
+    for wrong, why in (
+        ({"again": "another one here"}, "differ"),
+        ({"password": "not this one"}, "is wrong"),
+        ({"new": "short", "again": "short"}, "12 to 200"),
+    ):
+        refused = browser.post("/login/password", data=form | wrong)
+        assert refused.status_code in {400, 401} and why in refused.text
+    done = browser.post("/login/password", data=form)
+    assert done.status_code == 200 and "Your password is changed" in done.text
+    assert stolen.get("/api/v1/me").status_code == 401
+    assert browser.post("/login", data={"name": "ben", "password": "a newer password"}).status_code == 303
+    assert nobody(app).post("/login/password", data=form, headers={"Origin": "http://evil.example"}).status_code == 403
+
+
+def test_a_page_leads_to_the_sign_in_and_back(app: FastAPI, people: Store) -> None:
+    browser = nobody(app)
+    away = browser.get("/sets/3?view=all")
+    assert (away.status_code, away.headers["location"]) == (303, "/login?next=/sets/3%3Fview%3Dall")
+    assert 'value="/sets/3?view=all"' in browser.get(away.headers["location"]).text
+    assert in_browser(app, user="rita").get("/sets/3").status_code == 200

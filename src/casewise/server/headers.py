@@ -26,8 +26,8 @@ _EVERYWHERE = {
 
 def headers_for(path: str) -> dict[str, str]:
     """The headers of an answer to a request of ``path``."""
-    # A form's Origin is "null" under no-referrer, and the page with the form is the login page.
-    referrer = "same-origin" if path == "/login" else "no-referrer"
+    # A form's Origin is "null" under no-referrer; these pages have one.
+    referrer = "same-origin" if path in {"/login", "/login/password"} else "no-referrer"
     return {
         **_EVERYWHERE,
         "content-security-policy": REPORT if _REPORTS.fullmatch(path) else PAGE,

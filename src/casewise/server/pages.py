@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import quote
 
 from fastapi import FastAPI, Request
-from fastapi.responses import HTMLResponse
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from fastapi.staticfiles import StaticFiles
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from casewise.server.access import person
 
 _HERE = Path(__file__).parent
 STATIC = _HERE / "static"  # what `make page` builds from web/
@@ -37,7 +40,10 @@ def add(app: FastAPI) -> None:
 
 
 def _page(html: str):  # type: ignore[no-untyped-def]
-    async def page(request: Request) -> HTMLResponse:
+    async def page(request: Request) -> Response:
+        if person(request) is None:
+            address = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"/login?next={quote(address, safe='/')}", 303)
         return HTMLResponse(html)
 
     return page

@@ -38,7 +38,7 @@ CLIENTS = frozenset(
     {"info", "infer", "datastore", "session", "activelearning", "train", "scoring", "batch", "model", "logs", "nninteractive"}
 )
 _ANY_HOST = frozenset({"/healthz", "/readyz"})  # probes ask by number, and learn nothing
-_FORMS = frozenset({"/login", "/api/v1/login"})  # a plain form cannot send our header; its Origin is checked
+_FORMS = frozenset({"/login", "/login/password", "/api/v1/login"})  # plain forms cannot send our header; their Origin is checked
 _T = TypeVar("_T")
 
 
