@@ -156,6 +156,7 @@ export class Annotate {
   }
 
   private do(order: Order): void {
+    if (this.viewer.scene?.image.key !== this.stop?.key) return; // what is displayed is still the image before
     this.clock.tick();
     this.said = "";
     this.work.do(order);

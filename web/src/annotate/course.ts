@@ -31,8 +31,11 @@ export function addressOf(stop: Stop): string {
 /** Where to begin: the image that the address names, the set's next, or the newest image that lacks the structure. */
 export async function start(): Promise<Stop | null> {
   const asked = stopped();
-  if (asked.key) return { key: asked.key, structure: asked.structure ?? "", set: asked.set ?? (await setOf(asked.structure ?? "")) };
-  const sets = await api.sets();
+  const sets = asked.key && asked.structure ? [] : await api.sets();
+  if (asked.key) {
+    const structure = asked.structure || (sets.find((one) => one.id === asked.set)?.structure ?? "");
+    return { key: asked.key, structure, set: asked.set ?? (await setOf(structure)) };
+  }
   const set = asked.set !== undefined ? sets.find((one) => one.id === asked.set) : sets.find(open);
   if (set) {
     const next = await api.takeNext(set.id);

@@ -62,6 +62,7 @@ export class Work {
     this.order = order;
     await this.take(await api.openSession(order));
     this.beat();
+    void this.run();
   }
 
   /** Stop asking; the server keeps the session for a while. */
@@ -70,12 +71,12 @@ export class Work {
     clearTimeout(this.timer);
   }
 
-  /** Do something to the current object, after what waits. */
+  /** Do something to the current object, after what waits; also while the session is still being opened. */
   do(order: Order): void {
-    if (this.state === null) return;
+    if (this.order === null) return;
     enqueue(this.waiting, order);
     this.draw();
-    void this.run();
+    if (this.state !== null) void this.run();
   }
 
   /** All that was drawn is answered. */
@@ -180,7 +181,8 @@ export class Work {
   /** Show the server's masks with what was drawn since. */
   private draw(): void {
     const current = this.state?.current ?? 0;
-    const shown = this.objects.map((object, number) => (number === current ? this.withWaiting(object) : object));
+    const objects = this.state === null ? [{ structure: this.order?.structure ?? "", mask: new Mask(), box: null, marks: [] }] : this.objects;
+    const shown = objects.map((object, number) => (number === current ? this.withWaiting(object) : object));
     this.events.drawn(shown, current);
     this.events.changed();
   }
