@@ -228,6 +228,12 @@ class Archive:
         with self._catalogue.read() as connection:
             return len(without_vector(connection, vectors_key(encoder)))
 
+    def vector_count(self, encoder: Encoder) -> int:
+        """How many images have a vector of this encoder."""
+        query = sa.select(sa.func.count()).select_from(embeddings).where(embeddings.c.encoder_key == vectors_key(encoder))
+        with self._catalogue.read() as connection:
+            return int(connection.scalar(query) or 0)
+
     def vectors(self, encoder: Encoder) -> tuple[list[str], npt.NDArray[np.int64], Vectors]:
         """(keys, rows, base): image ``keys[i]`` has the vector ``base[rows[i]]``; base (n, dimension) is a read-only memory map."""
         query = sa.select(images.c.key, embeddings.c.row).join(images, images.c.id == embeddings.c.image_id)

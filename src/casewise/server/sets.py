@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -22,7 +23,7 @@ from casewise.server.schemas.sessions import NextImage
 from casewise.server.schemas.sets import SetChange, SetDetail, SetImage, SetImageChange, SetLine, SetOrder
 from casewise.server.store import Store, efforts, sessions, set_images, sets
 from casewise.server.strategies import Choice, Waiting
-from casewise.server.vectors import ArchiveVectors
+from casewise.server.vectors import CurrentVectors
 from casewise.server.worklist import Filters
 
 LEASE = 30 * 60.0  # seconds without a sign of life after which an image is given to somebody else
@@ -39,6 +40,10 @@ class Sets:
     store: Store
     cases: Cases
     jobs: Jobs
+
+    @cached_property
+    def _vectors(self) -> CurrentVectors:
+        return CurrentVectors(self.cases.archive)
 
     def create(self, order: SetOrder, person: str) -> int:
         """Make a set and return its number; images that have the structure's mask already count as accepted.
@@ -202,7 +207,7 @@ class Sets:
         if row.strategy == "unlike" and waiting:
             done = self.cases.worklist.keys(Filters(structure=row.structure))
             labelled = list(dict.fromkeys([*done, *opened, *([besides] if besides else [])]))
-            vectors = ArchiveVectors(self.cases.archive)
+            vectors = self._vectors.get()
         known = {key: value for key, value in waiting.items() if value is not None}
         return strategies.choose(row.strategy, Waiting(row.id, list(waiting), labelled, known), vectors)
 

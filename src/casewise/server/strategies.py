@@ -6,7 +6,8 @@ images of the set after each acceptance, and kept; here it is only compared.
 
 ``unlike`` : farthest first (k-center; Sener and Savarese 2018, arXiv 1708.00489). Of the images that wait, the one whose nearest
 labelled image is farthest away, by the cosine of the encoder's vectors with the archive's mean taken off. Where nothing is labelled
-yet, the most typical one: the one nearest to all of those that wait.
+yet, the most typical one: the one nearest to all of those that wait. Where more than :data:`COMPARED` wait, so many of them are
+compared, others each time.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 NAMES = ("first", "random", "uncertainty", "unlike")
-_AT_ONCE = 20_000  # images whose vectors are compared at once
+COMPARED = 5000
 
 
 class Vectors(Protocol):
@@ -90,7 +91,7 @@ def _at_random(waiting: Waiting, reason: str, without: str | None = None) -> Cho
 def _unlike(waiting: Waiting, vectors: Vectors) -> Choice:
     missing = vectors.missing(waiting.keys)
     without = "vectors" if missing else None
-    keys, rows = vectors.of(waiting.keys)
+    keys, rows = vectors.of(_compared(waiting))
     known, labelled = vectors.of(waiting.labelled)
     if not keys or (waiting.labelled and not known):
         return _at_random(waiting, "The images have no vectors to compare them by yet; one was drawn at random.", "vectors")
@@ -98,16 +99,18 @@ def _unlike(waiting: Waiting, vectors: Vectors) -> Choice:
     if not known:
         place = int(np.argmax(_unit(rows) @ _unit(rows).mean(axis=0)))
         return Choice(keys[place], f"Nothing is labelled yet: this is the most typical image of the set.{note}", without)
-    nearest = _nearest(_unit(rows), _unit(labelled))
+    nearest = (_unit(rows) @ _unit(labelled).T).max(axis=1)  # of each the greatest cosine with a labelled one
     place = int(np.argmin(nearest))
     count = "the labelled image" if len(known) == 1 else f"all {len(known)} labelled images"
     return Choice(keys[place], f"Most unlike {count}: the nearest is alike by {nearest[place]:.2f} of 1.{note}", without)
 
 
-def _nearest(rows: Floats, labelled: Floats) -> Floats:
-    """(n,): of each row the greatest cosine with a labelled one."""
-    parts = [(rows[first : first + _AT_ONCE] @ labelled.T).max(axis=1) for first in range(0, len(rows), _AT_ONCE)]
-    return np.concatenate(parts)
+def _compared(waiting: Waiting) -> Sequence[str]:
+    """The images that are compared: all, or some drawn at random, the same for the same state."""
+    if len(waiting.keys) <= COMPARED:
+        return waiting.keys
+    rng = np.random.default_rng([waiting.seed, len(waiting.labelled), len(waiting.keys)])
+    return [waiting.keys[place] for place in np.sort(rng.choice(len(waiting.keys), COMPARED, replace=False))]
 
 
 def _unit(rows: Floats) -> Floats:

@@ -22,6 +22,21 @@ def encoder(device: str = "auto") -> UprightEncoder:
     return UprightEncoder(WaitingEncoder(device), device)
 
 
+class CurrentVectors:
+    """The archive's vectors as they stand now; they are found anew only when there are more of them. For use from any thread."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
+        self._known: tuple[int, ArchiveVectors] | None = None
+
+    def get(self) -> ArchiveVectors:
+        count = self._archive.vector_count(encoder())
+        known = self._known
+        if known is None or known[0] != count:
+            known = self._known = count, ArchiveVectors(self._archive)
+        return known[1]
+
+
 class ArchiveVectors:
     """Implements :class:`casewise.server.strategies.Vectors`, as the catalogue stands when it is made."""
 
