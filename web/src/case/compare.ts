@@ -66,7 +66,7 @@ async function show(body: HTMLElement, image: CaseDetail, detail: CaseDetail, ot
   for (const side of sides) {
     side.viewer.setTool("move");
     const shown = side.viewer.show(side.image, open(side.image, null, () => side.viewer.refresh(true), signal));
-    if (side.viewer.scene) side.viewer.scene.above = above(() => (side.mask ? [{ tag: "", kind: "finding", box: null, mask: side.mask, chosen: true }] : []));
+    if (side.viewer.scene) side.viewer.scene.above = above(() => (side.mask ? [{ tag: "", kind: "finding", box: null, mask: side.mask, chosen: false }] : []));
     await shown;
   }
   if (names[0]) await outlineBoth(names[0]);

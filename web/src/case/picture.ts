@@ -3,7 +3,7 @@
 import { api } from "../api.ts";
 import { readable, score } from "../parts/words.ts";
 import type { FindingDetail, ResultDetail } from "../types-results.ts";
-import type { BoxPairs, CaseDetail } from "../types.ts";
+import type { CaseDetail } from "../types.ts";
 import { Mask, unpacked } from "../viewer/masks.ts";
 import { Viewer } from "../viewer/viewer.ts";
 import { open, type Source } from "../viewer/voxels.ts";
@@ -42,9 +42,12 @@ export class Picture {
 
   /** The findings of a result, and their masks as they come. */
   async findings(result: ResultDetail | null): Promise<void> {
+    const first = this.result === null;
     this.result = result;
     this.chosen = null;
     [this.found, this.ready].forEach((kept) => kept.clear());
+    const worst = result?.findings.map(placeOf).find((place) => place !== null);
+    if (first && worst) this.viewer.go(worst); // an analysis that is done again leaves the place where it is
     this.viewer.refresh(false);
     if (result) await Promise.all(result.findings.map((one) => this.mask(one)));
   }
@@ -52,7 +55,7 @@ export class Picture {
   /** Go to a finding and mark it. */
   go(finding: FindingDetail): void {
     this.chosen = finding.number;
-    const place = finding.place ?? (finding.box && middle(finding.box));
+    const place = placeOf(finding);
     if (place) this.viewer.go(place);
     this.viewer.refresh(false);
   }
@@ -104,6 +107,6 @@ export class Picture {
   }
 }
 
-function middle(box: BoxPairs): number[] {
-  return box.map(([low, high]) => Math.floor((low + high) / 2));
+function placeOf({ place, box }: FindingDetail): number[] | null {
+  return place ?? (box && box.map(([low, high]) => Math.floor((low + high) / 2)));
 }

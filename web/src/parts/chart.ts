@@ -11,9 +11,9 @@ const RIGHT = 12;
 const TOP = 12;
 const BOTTOM = 34;
 
-/** Round steps for an axis from 0 to at least ``top``: at most five. */
-export function ticks(top: number): number[] {
-  const rough = Math.max(top, 1e-9) / 4;
+/** Round steps for an axis from 0 to at least ``top``: at most five; `whole`: no fractions. */
+export function ticks(top: number, whole = false): number[] {
+  const rough = Math.max(top / 4, whole ? 1 : 1e-9);
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = [1, 2, 5, 10].map((n) => n * power).find((n) => n >= rough) ?? rough;
   const values: number[] = [];
@@ -33,7 +33,7 @@ function smooth(values: readonly number[], width: number): number[] {
  * The chart's values stand in its accessible name and in a table for screen readers.
  */
 export function chart(title: string, values: readonly number[], across: string, up: string): HTMLElement {
-  const steps = ticks(Math.max(...values, 1));
+  const steps = ticks(Math.max(...values, 1), values.every(Number.isInteger));
   const top = steps[steps.length - 1] ?? 1;
   const x = (i: number): number => LEFT + ((WIDTH - LEFT - RIGHT) * (values.length < 2 ? 0.5 : i / (values.length - 1)));
   const y = (value: number): number => HEIGHT - BOTTOM - ((HEIGHT - TOP - BOTTOM) * value) / top;

@@ -53,7 +53,7 @@ export async function showSet(frame: Frame, id: number): Promise<void> {
       column,
       head(set),
       h("section", { class: "set-top", "aria-label": "How far" }, progress(set), next(set), strategy(set)),
-      h("section", { class: "charts", "aria-label": "What accepting brought" }, chart("Strokes an image", set.strokes, "images accepted", "strokes"), chart("Seconds an image", set.seconds, "images accepted", "seconds")),
+      set.strokes.length === 0 ? h("p", { class: "card quiet" }, "Strokes and seconds an image are drawn here as masks are accepted.") : h("section", { class: "charts", "aria-label": "What accepting brought" }, chart("Strokes an image", set.strokes, "images accepted", "strokes"), chart("Seconds an image", set.seconds, "images accepted", "seconds")),
       h("section", {}, h("h2", {}, "Images"), doubtful(accepted), table, set.images.length > shown && h("div", { class: "more" }, more)),
     );
   }
@@ -69,7 +69,7 @@ export async function showSet(frame: Frame, id: number): Promise<void> {
 }
 
 function head(set: SetDetail): HTMLElement {
-  return h("div", { class: "page-head" }, h("h1", {}, set.name), h("p", { class: "quiet" }, `${sentence(readable(set.structure))} · ${count(set.images.length, "image")}`), h("a", { href: "/sets" }, "All sets"));
+  return h("div", { class: "page-head" }, h("div", { class: "set-head" }, h("h1", {}, set.name), h("p", { class: "quiet" }, `${sentence(readable(set.structure))} · ${count(set.images.length, "image")}`)), h("a", { href: "/sets" }, "All sets"));
 }
 
 function progress(set: SetDetail): HTMLElement {
