@@ -31,13 +31,14 @@ from casewise.server.sessions.accepting import Acceptance, Noted, accept
 from casewise.server.sessions.beginning import Beginning, checked_begin
 from casewise.server.sessions.orders import Order, next_orders, perform
 from casewise.server.sessions.saved import Saved, filled
-from casewise.server.sessions.session import Answered, Session, StaleRoundError, UnknownSessionError, held_bytes
+from casewise.server.sessions.session import LEASE, Answered, Session, StaleRoundError, UnknownSessionError, held_bytes
 from casewise.server.settings import Settings
 from casewise.server.store import Store
 
 Points = npt.NDArray[np.int64]
 Drawn = Box | Sequence[Sequence[int]]
 Result = TypeVar("Result")
+_NOTED = 20.0  # seconds between the times at which it is written down that a person is still there
 _IDLE = 30 * 60.0  # seconds without action after which a session is held on disk alone
 
 
@@ -192,6 +193,9 @@ class Sessions:
     async def arrived(self, identity: str, user: str) -> Session:
         """The session as it stands; an object that waits for a guess begins from it, once that is there."""
         session = await self.get(identity, user)
+        if session.seen - session.noted > _NOTED:
+            session.noted = session.seen
+            await asyncio.to_thread(self.saved.seen, session)
         for number, drawing in enumerate(session.drawings):
             if drawing.awaits_guess and drawing.outline is None:
                 await self._do(session, number, drawing.version, partial(self._arrived, number))
@@ -233,7 +237,12 @@ class Sessions:
 
         def action(of: Session) -> None:
             key = of.case_key
-            of.drawings.append(self._beginning.drawing(of.image, key, user, structure, box, started, model))
+            made = self._beginning.drawing(of.image, key, user, structure, box, started, model)
+            others = [] if key is None else self.saved.others(user, key, structure, time.time() - LEASE)
+            if others:
+                verb = "outlines" if len(others) == 1 else "outline"
+                made.reason += f" {' and '.join(others)} {verb} it here too; each mask is kept."
+            of.drawings.append(made)
             of.current = len(of.drawings) - 1
 
         await self._do(session, len(session.drawings), 0, action)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from casewise.models import Model
 
 Mask = npt.NDArray[np.bool_]
-_LEASE = 60.0  # seconds without a sign of life after which nobody counts as working on the image
+LEASE = 60.0  # seconds without a sign of life after which nobody counts as working on the image
 
 
 @dataclass(eq=False)
@@ -29,8 +29,8 @@ class Session:
     """One person's work on one image.
 
     case_key : the image's key in the archive; None of an image that a client sent, until it is accepted. model : the one that
-    structures begin with. seen : when the person was last heard of, acted : when they last did something, in seconds since 1970.
-    bytes : that its rounds take in memory, about.
+    structures begin with. seen : when the person was last heard of, noted : when that was last written down, acted : when they last
+    did something, in seconds since 1970. bytes : that its rounds take in memory, about.
     """
 
     id: str
@@ -44,6 +44,7 @@ class Session:
     created: float = 0.0
     seen: float = 0.0
     acted: float = 0.0
+    noted: float = 0.0
     waiting: deque[Any] = field(default_factory=deque)
     task: asyncio.Task[None] | None = None
     bytes: int = 0
@@ -74,10 +75,6 @@ class Session:
     def busy(self) -> bool:
         """Whether something is being done or waits to be."""
         return bool(self.waiting) or (self.task is not None and not self.task.done())
-
-    def leased(self, now: float) -> bool:
-        """Whether the person counts as working on the image."""
-        return now - self.seen < _LEASE
 
 
 @dataclass(frozen=True, eq=False)
