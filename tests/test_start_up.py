@@ -57,6 +57,24 @@ def test_importing_casewise_imports_lazy_loader_alone() -> None:
     assert not modules & {*HEAVY, "typer", "rich", "dataclasses", "inspect", "tomllib", "typing"}
 
 
+def test_the_server_answers_before_what_takes_seconds_is_imported() -> None:
+    modules = imported_by("-c", "import casewise.server.run, casewise.server.worker")
+    assert "fastapi" in modules
+    assert not modules & {
+        "torch",
+        "monai",
+        "sklearn",
+        "skimage",
+        "scipy",
+        "SimpleITK",
+        "faiss",
+        "pydicom",
+        "nibabel",
+        "nilearn",
+        "h5py",
+    }
+
+
 def test_importing_casewise_needs_no_network_library() -> None:
     modules = imported_by("-c", "import casewise; casewise.Archive; casewise.read")
     assert "casewise" in modules

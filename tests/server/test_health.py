@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections import namedtuple
+from pathlib import Path
 
+import numpy as np
 import pytest
 from fastapi import FastAPI
 
 from casewise.server.services import Services
+from tests.image_trees import picture
 from tests.server.people import nobody, signed_in
 
 
@@ -73,3 +77,17 @@ def test_metrics_are_for_this_machine_and_admins(app: FastAPI) -> None:
 
     assert nobody(app).get("/metrics").status_code == 200
     assert (asked(None), asked("annotator"), asked("admin")) == (401, 403, 200)
+
+
+def test_rounds_sessions_and_images_are_measured(app: FastAPI, tmp_path: Path) -> None:
+    shared: Services = app.state.services
+    key = shared.archive.add(picture(tmp_path / "film.png", 1))
+
+    async def draw() -> None:
+        session = await shared.sessions.open(key, "ann", "lung", begin="empty")
+        await shared.sessions.strokes(session.id, "ann", np.array([[8, 8], [9, 9]]), np.array([[1, 1]]))
+
+    asyncio.run(draw())
+    lines = nobody(app).get("/metrics").text.splitlines()
+    for line in ("casewise_round_seconds_count 1.0", "casewise_sessions 1.0", "casewise_images_cached 1.0"):
+        assert line in lines

@@ -27,6 +27,7 @@ from casewise.server.settings import Settings
 from casewise.server.store import Store
 
 _SUBJECTS = (cases, files, images, sessions, jobs, sets, results, models, admin, auth)
+_WARM_SECONDS = 1.0  # the first page is answered before networks are loaded, which takes the interpreter for seconds
 _PROBLEMS: dict[int | str, dict[str, object]] = {"4XX": {"model": Problem, "description": "One sentence says why."}}
 
 
@@ -37,6 +38,10 @@ def create_app(archive: Archive, store: Store, settings: Settings | None = None)
     kept = Sessions(archive, store, settings, held, queue)
     shared = Services(archive, store, settings, held, queue, Events(queue, archive.newest), Metrics(queue), kept)
     shared.sessions.on_accept = shared.sets.accepted
+    shared.sessions.on_round = shared.metrics.round_seconds.observe
+    shared.metrics.watch("sessions", "Interactive sessions held in memory.", lambda: len(kept))
+    shared.metrics.watch("images_cached", "Images held in memory.", lambda: len(held))
+    shared.metrics.watch("images_cached_bytes", "Bytes of images held in memory.", lambda: held.bytes)
     # The documentation pages that come with FastAPI load scripts from elsewhere; the document is for whoever has signed in.
     app = FastAPI(title="casewise", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan, responses=_PROBLEMS)
     app.state.services = shared
@@ -59,8 +64,11 @@ def create_app(archive: Archive, store: Store, settings: Settings | None = None)
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     kept: Sessions = app.state.services.sessions
-    threading.Thread(target=kept.warm, name="warm", daemon=True).start()
+    warm = threading.Timer(_WARM_SECONDS, kept.warm)
+    warm.daemon = True
+    warm.start()
     yield
+    warm.cancel()
     kept.close_all()
     app.state.services.events.close()
 

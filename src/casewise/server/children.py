@@ -15,8 +15,8 @@ from pathlib import Path
 from casewise.threads import ONE_THREAD
 
 _LOOK_SECONDS = 0.5
-_PAUSES = (1.0, 2.0, 5.0, 15.0, 60.0)  # before a worker that died is started again, longer each time in a row
-_HEALTHY_SECONDS = 60.0  # a worker that lived so long did not die of its start
+_PAUSES = (0.5, 1.0, 2.0, 5.0, 15.0)  # before a worker that died is started again, longer each time in a row
+_HEALTHY_SECONDS = 10.0  # a worker that lived so long did not die of its start
 _log = logging.getLogger("casewise.serve")
 
 
@@ -71,7 +71,7 @@ class Children:
         if child.process is not None and child.process.poll() is not None:
             child.deaths = 1 if now - child.started > _HEALTHY_SECONDS else child.deaths + 1
             pause = _PAUSES[min(child.deaths, len(_PAUSES)) - 1]
-            _log.warning("A worker ended (%d) and is started again in %.0f s.", child.process.returncode, pause)
+            _log.warning("A worker ended (%d) and is started again in %.1f s.", child.process.returncode, pause)
             _close(child.process)
             child.process, child.start_at = None, now + pause
         if child.process is None and now >= child.start_at:

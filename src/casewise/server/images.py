@@ -51,6 +51,9 @@ class ImageCache:
         loading.set_result(image)
         return image
 
+    def __len__(self) -> int:
+        return len(self._held)
+
     def held(self, key: str) -> Image | None:
         """The image if it is in memory; nothing is read, and it does not count as used."""
         with self._lock:

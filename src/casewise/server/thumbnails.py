@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from casewise.files import replacing
 from casewise.image import Array, Image
@@ -87,6 +86,8 @@ def _upright(flat: Array, plane: Plane) -> Array:
 
 def _tinted(picture: Array, mask: Mask) -> Array:
     """(rows, columns, 3) uint8: the mask lightly in amber, its edge wholly."""
+    from scipy import ndimage  # half a second that the server's start need not wait for
+
     inner = ndimage.binary_erosion(mask)
     drawn = picture.astype(np.float32)
     drawn[inner] += (np.array(_AMBER, np.float32) - drawn[inner]) * _TINT

@@ -56,6 +56,7 @@ class Sessions:
         self.networks = Networks(archive)
         self.saved = Saved(store, archive.folder)
         self.on_accept: Noted | None = None
+        self.on_round: Callable[[float], object] | None = None  # given the seconds of each round of strokes
         self._beginning = Beginning(archive, self.networks, jobs)
         self._held: OrderedDict[str, Session] = OrderedDict()
         self._opening: dict[tuple[str, str], asyncio.Lock] = {}
@@ -315,6 +316,8 @@ class Sessions:
             self.saved.write(session, answers[0].number)
         session.bytes = sum(one.outline.bytes for one in session.drawings if one.outline is not None)
         taken = time.perf_counter() - began
+        if self.on_round is not None and orders[0].strokes is not None:
+            self.on_round(taken)
         return [replace(answer, seconds=taken) for answer in answers]
 
     async def _run(self, work: Callable[[], Result]) -> Result:

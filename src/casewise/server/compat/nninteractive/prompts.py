@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from casewise.image import Box
 from casewise.server.compat.nninteractive.space import Points, Space
@@ -66,7 +65,7 @@ def of_lasso(space: Space, places: Points, include: bool, spacing: Sequence[floa
     upper = np.minimum(places.max(axis=0) + 1 + _reach(places), shape)
     region = np.zeros(upper - lower, bool)
     region[tuple((places - lower).T)] = True
-    near = ndimage.distance_transform_edt(~region) <= _SLACK
+    near = _distance(~region) <= _SLACK
     outside = np.argwhere(~near).astype(np.int64) + lower
     box = Box(tuple(int(n) for n in lower), tuple(int(n) for n in upper))
     return Prompt(_deep(box, space, spacing), (places[:0], outside), (_middle(region, lower), places[:0]))
@@ -98,7 +97,15 @@ def _reach(places: Points) -> npt.NDArray[np.int64]:
 
 def _middle(region: npt.NDArray[np.bool_], lower: Points) -> Points:
     flat = tuple(axis for axis, count in enumerate(region.shape) if count == 1)
-    depth = ndimage.distance_transform_edt(np.pad(np.squeeze(region, flat), 1))
+    depth = _distance(np.pad(np.squeeze(region, flat), 1))
     inner = depth[(slice(1, -1),) * depth.ndim]
     core = np.expand_dims(inner > _CORE * inner.max(), flat)
     return np.argwhere(core & region).astype(np.int64) + lower
+
+
+def _distance(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Of each voxel to the nearest that is not ``inside``."""
+    from scipy import ndimage  # half a second that the server's start need not wait for
+
+    found: npt.NDArray[np.float64] = ndimage.distance_transform_edt(inside)
+    return found
