@@ -25,6 +25,7 @@ TRIES = 3
 OPEN = ("waiting", "running")
 _LONGEST = 2000  # characters of a sentence that is kept
 _HEARD = 60.0  # seconds for which a worker counts as there
+_APART = 1e-5  # seconds between two claims of a job, at least
 _PAUSES = (5.0, 30.0, 120.0)  # before a job whose worker met an unexpected error is tried again
 
 Heard = Literal["go on", "stop", "lost"]
@@ -202,7 +203,8 @@ class Jobs:
                 elif row.tries >= TRIES:
                     self._end(connection, row.id, "dead", now, error=row.error or _DIED.format(row.tries))
                 else:
-                    taken = {"tries": row.tries + 1, "lease_until": now + self.lease, "worker": worker, "started": now}
+                    started = max(now, (row.started or 0.0) + _APART)  # each claim has its own, whatever the clock does
+                    taken = {"tries": row.tries + 1, "lease_until": now + self.lease, "worker": worker, "started": started}
                     self._set(connection, row.id, state="running", changed=now, **taken)
                     return self._read(connection, row.id)
         return None
@@ -295,8 +297,8 @@ _DIED = "Its worker died {} times while it ran; the machine may be short of memo
 
 
 def _mine(job: Job) -> tuple[sa.ColumnElement[bool], ...]:
-    """The job as its worker claimed it: after another claim, even by a worker of the same name, its number of tries differs."""
-    return (table.c.id == job.id, table.c.state == "running", table.c.worker == job.worker, table.c.tries == job.tries)
+    """The job as it was claimed; after another claim, even by the same worker, ``started`` differs."""
+    return (table.c.id == job.id, table.c.state == "running", table.c.started == job.started)
 
 
 def _open_with(connection: sa.Connection, unique_key: str | None) -> int | None:
