@@ -16,6 +16,7 @@ export default defineConfig({
     chunkSizeWarningLimit: 1500,
     rolldownOptions: {
       input: "src/page.ts",
+      checks: { pluginTimings: false },
       output: {
         entryFileNames: "page.js",
         chunkFileNames: "assets/[name]-[hash].js",

@@ -25,7 +25,8 @@ def fewer(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_archive_holds_pictures_volumes_a_loop_and_colour(tmp_path: Path) -> None:
     with Archive.open(tmp_path / "demo", create=True) as archive:
         cases = demo.fill(archive)
-        images = {key: archive.case(key).image for key in (*cases.pictures, *cases.volumes, *cases.analysed)}
+        images = {record.key: archive.case(record.key).image for record in archive.images()}
+        assert {*cases.pictures, *cases.volumes, *cases.analysed} <= set(images)
         assert {image.spatial_dims for key, image in images.items() if key in cases.pictures} == {2}
         volume = images[cases.volumes[0]]
         assert volume.spatial_dims == 3

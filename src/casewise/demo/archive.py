@@ -27,6 +27,7 @@ _PICTURES = 12  # to be outlined: each another patient
 _LABELLED = 9  # with their tissues' masks
 # (name, how it is taken, bright spots in the white matter)
 _VOLUMES = (("T1-a", T1, 0), ("T1-b", T1, 0), ("FLAIR-a", FLAIR, 6), ("FLAIR-b", FLAIR, 0))
+_ANALYSED = ("FLAIR-a", "abdomen-mr", "head-ct", "heart-loop", "FLAIR-b", "T1-a")
 _BRAIN = "brain-mr"
 _STEP = "Demonstration"
 
@@ -68,7 +69,7 @@ def fill(archive: Archive, progress: Progress = silent) -> DemoCases:
         progress(_STEP, number, len(makers))
     volumes = tuple(keys[name] for name, _, _ in _VOLUMES)
     pictures = tuple(keys[_picture_name(number)] for number in range(_PICTURES))
-    return DemoCases(pictures, volumes, (*reversed(volumes), *(keys[name] for name, _ in _real(images))))
+    return DemoCases(pictures, volumes, tuple(keys[name] for name in _ANALYSED if name in keys))
 
 
 @dataclass(frozen=True)
