@@ -32,8 +32,8 @@ def test_there_is_something_to_outline_and_something_to_read(tmp_path: Path) -> 
         with TestClient(create_app(archive, store), base_url="http://127.0.0.1:8080") as client:
             client.get(one_time_link(store, "http://127.0.0.1:8080"))
             sets = client.get("/api/v1/sets").json()
-            assert [one["name"] for one in sets] == ["Brains", "Lateral ventricles"]
-            assert [one["structure"] for one in sets] == ["brain", "left lateral ventricle"]
+            assert [one["name"] for one in sets] == ["Brains", "Whole brains"]
+            assert [one["structure"] for one in sets] == ["brain", "whole brain"]
             detail = client.get(f"/api/v1/sets/{sets[0]['id']}").json()
             assert detail["next"] is not None
             assert len(detail["images"]) == 2

@@ -33,9 +33,7 @@ def prepare(folder: Path, progress: Progress = silent) -> None:
             held = {line.name for line in sets.lines()}
             # The last one is the one that "Annotate" opens.
             for order in (
-                SetOrder(
-                    name="Lateral ventricles", structure="left lateral ventricle", strategy="first", cases=list(cases.volumes)
-                ),
+                SetOrder(name="Whole brains", structure="whole brain", strategy="first", cases=list(cases.volumes)),
                 SetOrder(name="Brains", structure="brain", strategy="first", cases=list(cases.pictures)),
             ):
                 if order.name not in held:

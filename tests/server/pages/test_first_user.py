@@ -74,7 +74,7 @@ def test_the_sets_own_structure_is_outlined_wherever_it_was_opened(served: Serve
     page = new_page(served)
     page.goto("/sets/1")
     page.get_by_role("link", name="Annotate next").click()
-    shows(page, "footer", "Draw a box around the left lateral ventricle")
+    shows(page, "footer", "Draw a box around the whole brain")
 
 
 def shows(page: Page, where: str, text: str) -> None:
