@@ -42,7 +42,7 @@ def test_unlike_begins_with_the_most_typical():
 
 def test_unlike_compares_what_has_a_vector_and_says_so():
     found = choose("unlike", _waiting("unseen", "north", "nearly_east", labelled=["east"]), COMPASS)
-    assert (found.key, found.without) == ("north", "vectors") and "1 images have no vector" in found.reason
+    assert (found.key, found.without) == ("north", "vectors") and "1 image has no vector" in found.reason
     assert choose("unlike", _waiting("unseen", "north", labelled=["unseen too"]), COMPASS).without == "vectors"
 
 

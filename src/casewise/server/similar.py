@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from casewise.archive import Archive
+from casewise.archive.retrieval.search import Rows
+from casewise.archive.retrieval.similar import find_similar
+from casewise.case import Case, Structure
+from casewise.encoder import Encoder
 from casewise.errors import NothingKnownError
 from casewise.image import Image
+from casewise.progress import silent
 from casewise.result import SimilarCase
 from casewise.server.cases import Cases
 from casewise.server.jobs import Jobs
@@ -11,26 +23,66 @@ from casewise.server.schemas.cases import Similar
 from casewise.server.vectors import encoder
 from casewise.server.worklist import Row
 
-_AT_ONCE = 16  # images that are given a vector while a person waits
+Vectors = npt.NDArray[np.float32]
 
 
 def find(cases: Cases, jobs: Jobs, row: Row, image: Image, k: int) -> tuple[list[Similar], str | None]:
-    """(the ``k`` most similar cases, a sentence where they were not compared by their pixels).
+    """(the ``k`` most similar cases, a sentence where some or all were not compared by their pixels).
 
-    Images without a vector get one by a job; until then cases are compared by what is known beside the pixels.
+    Nothing is encoded while a person waits: images without a vector get one by a job, and are compared by it next time.
     """
-    archive, note = cases.archive, None
-    missing = archive.without_vector(encoder())
-    if missing <= _AT_ONCE:
-        found = archive.similar(image, k=k, encoder=encoder(), exclude=[row.key])
-    else:
+    keys, rows, base = cases.archive.vectors(encoder())
+    place = {key: number for key, number in zip(keys, rows.tolist(), strict=True)}.get(row.key)
+    note, missing = None, cases.archive.without_vector(encoder())
+    if missing:
         jobs.add("embed", {"title": "Compare images"}, unique_key="embed", priority=1)
-        note = f"{missing} images have no vector yet: cases were compared by what is known beside their pixels."
-        try:
-            found = archive.similar(image, k=k, by=["content"], exclude=[row.key])
-        except NothingKnownError:
-            found = []
+        some = "1 image has" if missing == 1 else f"{missing} images have"
+        note = f"{some} no vector yet, and cannot be compared by pixels."
+    ways = ("latent", "content") if place is not None else ("content",)
+    known = None if place is None else _Encoded(encoder(), np.asarray(base[place], np.float32))
+    try:
+        archive = _AsItStands(cases.archive, row.key, (keys, rows, base))
+        found = find_similar(archive, image, k, ways, known, None, {row.key}, (), None, silent)
+    except NothingKnownError:  # nothing but pixels to compare by, and these have no vector
+        found = []
     return _lines(cases, found), note
+
+
+class _Encoded:
+    """An encoder that gives one image's vector, which is known."""
+
+    def __init__(self, encoder: Encoder, vector: Vectors) -> None:
+        self.key, self._encoder, self._vector = encoder.key, encoder, vector
+
+    @property
+    def dimension(self) -> int:
+        return self._encoder.dimension
+
+    def encode(self, images: Sequence[Image], regions: Sequence[npt.NDArray[np.bool_] | None] | None = None) -> Vectors:
+        return np.stack([self._vector for _ in images])
+
+
+class _AsItStands:
+    """The archive with the vectors that it has (``found``); none is made. key : of the image that is compared."""
+
+    def __init__(self, archive: Archive, key: str, found: tuple[list[str], Rows, Vectors]) -> None:
+        self._archive, self._key, self._found = archive, key, found
+        self.folder: Path = archive.folder
+
+    def keys_of(self, image: Image) -> set[str]:
+        return {self._key}
+
+    def embed(self, encoder: Encoder, progress: object = silent) -> int:
+        return 0
+
+    def cases(self, structures: Sequence[Structure | str] = (), *, keys: Collection[str] | None = None) -> list[Case]:
+        return self._archive.cases(structures, keys=keys)
+
+    def vectors(self, encoder: Encoder) -> tuple[list[str], Rows, Vectors]:
+        return self._found
+
+    def mean_vector(self, encoder: Encoder) -> npt.NDArray[np.float64]:
+        return self._archive.mean_vector(encoder)
 
 
 def _lines(cases: Cases, found: list[SimilarCase]) -> list[Similar]:

@@ -95,7 +95,8 @@ def _unlike(waiting: Waiting, vectors: Vectors) -> Choice:
     known, labelled = vectors.of(waiting.labelled)
     if not keys or (waiting.labelled and not known):
         return _at_random(waiting, "The images have no vectors to compare them by yet; one was drawn at random.", "vectors")
-    note = f" {missing} images have no vector yet and were not compared." if missing else ""
+    some = "1 image has" if missing == 1 else f"{missing} images have"
+    note = f" {some} no vector yet and cannot be compared." if missing else ""
     if not known:
         place = int(np.argmax(_unit(rows) @ _unit(rows).mean(axis=0)))
         return Choice(keys[place], f"Nothing is labelled yet: this is the most typical image of the set.{note}", without)

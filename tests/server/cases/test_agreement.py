@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from casewise.formats import write
+from casewise.image import Image
+from casewise.server.vectors import encoder
+from tests.server.cases.conftest import picture
+
 
 def _three_masks(archive, key):
     image = archive.case(key).image
@@ -52,17 +57,27 @@ def test_what_there_is_no_agreement_on(caller, archive, keys):
         assert answer.status_code == 404
 
 
-def test_similar_cases(caller, archive, keys):
-    found = caller("reader").get(f"/api/v1/cases/{keys[0]}/similar?k=3").json()
+def test_similar_cases(caller, app, archive, keys, work):
+    waiting = caller("reader").get(f"/api/v1/cases/{keys[0]}/similar")
+    assert waiting.status_code == 200 and "5 images have no vector" in waiting.headers["x-casewise-note"]
+    assert all(one["latent"] is None for one in waiting.json())
+    assert work() == {"done": 1}, "the job that gives them vectors"
+    answer = caller("reader").get(f"/api/v1/cases/{keys[0]}/similar?k=3")
+    found = answer.json()
+    assert "x-casewise-note" not in answer.headers
     assert len(found) == 3 and keys[0] not in {one["key"] for one in found}
     assert [one["score"] for one in found] == sorted((one["score"] for one in found), reverse=True)
+    own = archive.similar(archive.case(keys[0]).image, k=3, encoder=encoder("cpu"))
+    assert [one["key"] for one in found] == [one.key for one in own], "as the library finds them"
+    np.testing.assert_allclose([one["score"] for one in found], [one.score for one in own], atol=1e-4)
     masked = next(one for one in found if one["key"] == keys[1])
     assert masked["structures"] == ["disc"] and masked["name"] == "film-1.png"
     assert caller("reader").get(f"/api/v1/cases/{keys[0]}/similar?k=1000").status_code == 422
 
 
-def test_similar_by_content_while_vectors_are_missing(caller, app, archive, keys, monkeypatch):
-    monkeypatch.setattr("casewise.server.similar._AT_ONCE", 0)
-    answer = caller("reader").get(f"/api/v1/cases/{keys[4]}/similar")
-    assert answer.status_code == 200 and "5 images have no vector" in answer.headers["x-casewise-note"]
+def test_new_image_is_left_out_until_it_has_a_vector(caller, app, archive, keys, work, tmp_path):
+    archive.embed(encoder("cpu"))
+    new = archive.add(write(tmp_path / "new.png", Image(picture(70)[None])), category="film")
+    answer = caller("reader").get(f"/api/v1/cases/{keys[0]}/similar?k=2")
+    assert new not in {one["key"] for one in answer.json()} and "1 image has" in answer.headers["x-casewise-note"]
     assert [job.kind for job in app.state.services.jobs.list()] == ["embed"]
