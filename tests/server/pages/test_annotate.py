@@ -198,6 +198,48 @@ def test_strokes_are_kept_while_the_server_does_not_answer(
     assert after["round"] == before["round"] + 2
 
 
+def test_what_is_drawn_before_the_session_has_begun_waits(
+    served: Served, keys: dict[str, str], new_page: Callable[..., Page]
+) -> None:
+    page, key = new_page(served), keys["disc-0"]
+    held: list[Route] = []
+    page.route("**/api/v1/sessions", lambda route: held.append(route))
+    page.goto(f"/annotate/{key}?structure=early")
+    page.wait_for_selector(f".viewer[data-ready='{key}']")
+    until(lambda: "Draw a box around the early" in status(page))
+    page.keyboard.press("f")
+    drag(page, at(page, 46, 60), at(page, 46, 70))
+    until(lambda: has_colour(page, GREEN))
+    held[0].continue_()
+    until(lambda: page.get_by_text("1 stroke ·").is_visible())
+    session = Watched(page, key, "early")
+    assert session.object["strokes"] == 1 and session.object["voxels"] > 0
+
+
+def test_without_a_structure_the_page_asks_for_one_and_what_is_drawn_waits(
+    served: Served, keys: dict[str, str], new_page: Callable[..., Page]
+) -> None:
+    page, key = new_page(served), keys["disc-1"]
+    page.goto(f"/annotate/{key}")
+    field = page.get_by_label("What do you want to outline?")
+    field.wait_for()
+    page.keyboard.press("Escape")
+    until(lambda: "What do you want to outline?" in status(page))
+    box_around(page)
+    page.get_by_role("button", name="Structure: none chosen").click()
+    page.get_by_role("combobox").fill("round thing")
+    page.keyboard.press("Enter")
+    until(lambda: "Outlined in" in status(page))
+    assert "structure=round+thing" in page.url
+    kept = Watched(page, key, "round thing").object
+    assert kept["voxels"] > 0
+    page.keyboard.press("a")
+    until(lambda: page.locator(".viewer").get_attribute("data-ready") != key)
+    page.goto(f"/annotate/{key}?structure=round+thing")
+    until(lambda: page.get_by_text("round thing").first.is_visible() and "ccept" in status(page))
+    assert Watched(page, key, "round thing").object["voxels"] == kept["voxels"], "the image's own mask begins"
+
+
 def test_an_answer_that_was_lost_is_not_done_twice(served: Served, keys: dict[str, str], new_page: Callable[..., Page]) -> None:
     page, key = new_page(served, quiet=False), keys["disc-5"]
     open_image(page, key, "disc")

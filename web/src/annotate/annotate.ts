@@ -19,8 +19,6 @@ import { Tools } from "./tools.ts";
 import { Work } from "./work.ts";
 import type { Order } from "./orders.ts";
 
-const UNNAMED = "structure";
-
 export class Annotate {
   private readonly clock = new Clock();
   private readonly viewer: Viewer;
@@ -33,6 +31,7 @@ export class Annotate {
   private work: Work;
   private stop: Stop | null = null;
   private next: NextImage | null = null;
+  private outlined: string[] = [];
   private last: { answer: Answer; order: Order } | null = null;
   private loading = true;
   private leaving = false;
@@ -116,14 +115,25 @@ export class Annotate {
       const [{ image, source }] = await Promise.all([this.images.get(stop.key, null), this.know(stop)]);
       this.panel.image(image);
       document.title = `${image.name} – Annotate – casewise`;
-      const begun = work.begin({ case: stop.key, structure: stop.structure || UNNAMED, set: stop.set, begin: "guess" });
-      await Promise.all([this.viewer.show(image, source), begun]);
-      this.viewer.element.focus({ preventScroll: true });
+      this.outlined = image.structures;
+      const begun = stop.structure ? this.open(work, stop) : Promise.resolve();
+      begun.catch(() => undefined); // it is waited for below
+      await this.viewer.show(image, source);
+      this.loading = false;
+      this.show();
+      if (!stop.structure) this.choice.ask("What do you want to outline?", (name) => void this.attempt(() => this.name(name)));
+      await begun;
     } finally {
       this.loading = false;
       this.show();
     }
     if (this.next !== null) this.images.ahead(this.next.key);
+  }
+
+  /** From the image's own mask where it has one, else from what the accepted cases say. */
+  private open(work: Work, { key, structure, set }: Stop): Promise<void> {
+    const own = this.outlined.some((name) => name === structure || name === `${structure}@${this.frame.me.name}`);
+    return work.begin({ case: key, structure, set, begin: own ? "mask" : "guess" });
   }
 
   private newWork(): Work {
@@ -187,10 +197,15 @@ export class Annotate {
   private async name(name: string): Promise<void> {
     const stop = this.stop;
     if (stop === null || name === this.work.current?.structure) return;
-    await this.work.another(name);
-    this.tool("box");
-    this.last = null;
-    this.show();
+    if (stop.structure) {
+      await this.work.another(name);
+      this.last = null;
+      this.tool("box");
+      return;
+    }
+    this.stop = { ...stop, structure: name };
+    window.history.replaceState(null, "", addressOf(this.stop));
+    await this.open(this.work, this.stop);
   }
 
   private accept(): void {
@@ -310,7 +325,7 @@ export class Annotate {
     const object = work.current;
     const structure = object?.structure ?? stop?.structure ?? "";
     const state = work.state;
-    this.choice.show(structure === UNNAMED && !stop?.structure ? "" : structure);
+    this.choice.show(structure);
     this.buttons.undo.disabled = !work.canUndo;
     this.buttons.redo.disabled = !work.canRedo;
     this.buttons.accept.disabled = this.leaving || this.loading;
@@ -325,7 +340,7 @@ export class Annotate {
       busy: work.busy,
       offline: work.offline,
       tool: this.viewer.tool,
-      structure: this.choiceWord(structure),
+      structure,
       object,
       reason: state?.reason ?? "",
       similar: state?.similar.length ?? 0,
@@ -334,9 +349,5 @@ export class Annotate {
     });
     if (this.said && !warning) this.frame.say(this.said, "warning");
     else this.frame.say(sentence, warning ? "warning" : "quiet");
-  }
-
-  private choiceWord(structure: string): string {
-    return structure === UNNAMED ? "" : structure;
   }
 }

@@ -25,8 +25,9 @@ export function guide(now: Situation): { sentence: string; warning: boolean } {
 }
 
 function quiet({ loading, busy, tool, structure, object, reason, similar, flat, last }: Situation): string {
-  const named = readable(structure) || "structure";
+  const named = readable(structure);
   if (loading) return "The image is coming …";
+  if (!structure) return "What do you want to outline? Choose its name at the top, or type one.";
   if (busy) return object === null || object.round === 0 ? `Outlining the ${named} …` : "Working on your strokes …";
   if (object === null || (object.box === null && object.voxels === 0)) {
     if (reason.includes("being prepared")) return `${first(reason)} You need not wait: draw a box around the ${named}.`;

@@ -25,6 +25,7 @@ export class Panel {
   private readonly set = h("section", { hidden: true });
   private readonly similar = h("section", { hidden: true });
   private readonly next = h("section", { hidden: true });
+  private flat = false;
   private drawn = "";
   private keys = "";
 
@@ -41,8 +42,11 @@ export class Panel {
   }
 
   image(image: CaseDetail): void {
+    this.flat = image.loop || image.shape.length === 2;
     text(this.heading, image.name);
-    text(this.facts, [image.category && kind(image.category), image.modality, image.study_date, image.site].filter(Boolean).join(" · "));
+    const category = image.category === null ? null : kind(image.category);
+    const modality = category?.includes(image.modality ?? "") ? null : image.modality;
+    text(this.facts, [category, modality, image.study_date, image.site].filter(Boolean).join(" · "));
     const several = image.channels.length > 1 && !inColour(image);
     put(this.channels, several && this.channelChoice(image.channels));
     this.drawn = this.keys = "";
@@ -59,7 +63,7 @@ export class Panel {
 
   session(state: SessionState | null, waiting: number, structure: string): void {
     const objects = state?.objects ?? [];
-    const words = objects.map((object) => [object.structure, object.accepted ? "accepted" : object.voxels ? "draft" : "empty", effort(object, object.number === state?.current ? waiting : 0)]);
+    const words = objects.map((object) => [object.structure, object.accepted ? "accepted" : object.voxels ? "draft" : "empty", effort(object, object.number === state?.current ? waiting : 0, this.flat)]);
     const drawn = JSON.stringify([words, state?.current, structure]);
     if (drawn === this.drawn) return;
     const focused = this.objects.contains(document.activeElement);
@@ -138,11 +142,11 @@ function empty(structure: string): HTMLElement {
   return h("li", { class: "card quiet" }, readable(structure) || "No structure yet");
 }
 
-function effort(object: ObjectState, waiting: number): string {
+function effort(object: ObjectState, waiting: number, flat: boolean): string {
   if (object.round === 0 && object.voxels === 0) return "nothing drawn yet";
   const words = [object.strokes === 1 ? "1 stroke" : `${object.strokes} strokes`, `${Math.round(object.seconds + waiting)} s`];
   if (object.volume_ml !== null) words.push(`${rounded(object.volume_ml)} ml`);
   else if (object.area_cm2 !== null) words.push(`${rounded(object.area_cm2)} cm²`);
-  else words.push(`${object.voxels} voxels`);
+  else words.push(`${object.voxels} ${flat ? "pixels" : "voxels"}`);
   return words.join(" · ");
 }

@@ -58,6 +58,7 @@ export class Work {
     return pending === null ? (this.current?.can_redo ?? false) : pending.kind === "undo";
   }
 
+  /** Begin or go on; what is drawn until the server knows of it waits. */
   async begin(order: SessionOrder): Promise<void> {
     this.order = order;
     await this.take(await api.openSession(order));
@@ -73,10 +74,9 @@ export class Work {
 
   /** Do something to the current object, after what waits; also while the session is still being opened. */
   do(order: Order): void {
-    if (this.order === null) return;
     enqueue(this.waiting, order);
     this.draw();
-    if (this.state !== null) void this.run();
+    void this.run();
   }
 
   /** All that was drawn is answered. */
@@ -98,7 +98,7 @@ export class Work {
   }
 
   private async run(): Promise<void> {
-    if (this.sent !== null) return;
+    if (this.sent !== null || this.state === null) return;
     while (!this.ended && this.waiting.length > 0) {
       this.sent = this.waiting.shift() as Order;
       const slow = setTimeout(() => this.setBusy(true), BUSY_AFTER);

@@ -29,7 +29,10 @@ export class Gestures {
   private circled: { pane: Pane; x: number; y: number } | null = null;
 
   constructor(private readonly viewer: Viewer) {
-    viewer.element.addEventListener("keydown", (event) => this.key(event));
+    // Also while nothing on the page has the focus.
+    document.addEventListener("keydown", (event) => {
+      if (event.target === document.body || viewer.element.contains(event.target as Node)) this.key(event);
+    });
   }
 
   attach(pane: Pane): void {
@@ -106,6 +109,7 @@ export class Gestures {
     this.viewer.listener.active?.();
     const delta = event.deltaY * (event.deltaMode === 1 ? 30 : 1);
     const flat = pane.plane.through === null;
+    this.viewer.hurry();
     if (event.ctrlKey || event.metaKey || flat) {
       pane.view.zoomAt(...pane.at(event), ZOOM ** -delta);
       pane.due(true);
@@ -141,8 +145,8 @@ export class Gestures {
     const from = [x, y];
     let [lastX, lastY] = from;
     let far = false;
-    this.viewer.quick = true;
     const move = (px: number, py: number): void => {
+      this.viewer.hurry();
       far ||= Math.hypot(px - from[0], py - from[1]) > CLICK * pane.ratio;
       if (!far) return;
       pane.view.pan(px - lastX, py - lastY);
@@ -151,9 +155,7 @@ export class Gestures {
       this.viewer.soon();
     };
     const end = (): void => {
-      this.viewer.quick = false;
-      pane.due(true);
-      this.viewer.soon();
+      this.viewer.calm();
       if (!far && clicks) this.point(pane, x, y);
     };
     return { pane, move, end };
@@ -161,15 +163,14 @@ export class Gestures {
 
   private level(pane: Pane, x: number, y: number): Hold {
     const [centre, width] = this.viewer.scene?.window ?? [0, 1];
-    this.viewer.quick = true;
     const move = (px: number, py: number): void => {
+      this.viewer.hurry();
       const [right, down] = [(px - x) / pane.ratio, (py - y) / pane.ratio];
       this.viewer.setWindow(centre + (down / 400) * width, width * 2 ** (right / 200));
     };
     const end = (kept: boolean): void => {
-      this.viewer.quick = false;
+      this.viewer.calm();
       if (!kept) this.viewer.setWindow(centre, width);
-      this.viewer.refresh(true);
     };
     return { pane, move, end };
   }
@@ -258,7 +259,8 @@ export class Gestures {
   private key(event: KeyboardEvent): void {
     const { viewer } = this;
     const { scene, large } = viewer;
-    if (scene === null || large === null || event.ctrlKey || event.metaKey || event.altKey) return;
+    const elsewhere = event.target instanceof HTMLInputElement || event.target instanceof HTMLButtonElement;
+    if (scene === null || large === null || elsewhere || event.ctrlKey || event.metaKey || event.altKey) return;
     const far = event.shiftKey ? 10 : 1;
     const { plane, view } = large;
     const across = { ArrowLeft: -far, ArrowRight: far }[event.key] ?? 0;

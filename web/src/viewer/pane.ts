@@ -75,14 +75,17 @@ export class Pane {
     this.imageDue ||= image;
   }
 
-  draw(quick: boolean): void {
-    if (this.pixels === null) return;
-    if (this.imageDue) this.drawImage(quick);
+  /** Draw what is due; whether that was the image. */
+  draw(quick: boolean): boolean {
+    if (this.pixels === null) return false;
+    const image = this.imageDue;
+    if (image) this.drawImage(quick);
     if (this.linesDue) {
       overlay(this.over, this.view, this.scene, this.ratio, this.large);
       this.say();
     }
     this.imageDue = this.linesDue = false;
+    return image;
   }
 
   /** Device pixels of a pointer's place. */

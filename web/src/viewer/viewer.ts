@@ -24,6 +24,8 @@ export interface Listener {
 
 const PENS = [1, 2, 4, 7, 11, 16, 24, 36]; // the pen's radius in CSS pixels
 const FRAMES_A_SECOND = 25;
+const SLOW = 40; // ms
+const SETTLED = 160; // ms
 
 export class Viewer {
   readonly element: HTMLElement;
@@ -31,12 +33,14 @@ export class Viewer {
   panes: Pane[] = [];
   tool: Tool = "box";
   penNumber = 2;
-  /** Whether a quick, coarse image will do: while something is dragged. */
+  /** Whether a coarse image will do: while something moves. */
   quick = false;
   private readonly sizes: ResizeObserver;
   private readonly gestures: Gestures;
   private readonly slider: Slider;
   private due = 0;
+  private cost = 0; // ms of the last image drawn with care
+  private settle = 0;
   private playing = 0;
 
   constructor(readonly listener: Listener = {}) {
@@ -103,10 +107,27 @@ export class Viewer {
     if (this.due) return;
     this.due = requestAnimationFrame(() => {
       this.due = 0;
-      for (const pane of this.panes) pane.draw(this.quick);
+      const began = performance.now();
+      const images = this.panes.filter((pane) => pane.draw(this.quick)).length;
+      if (!this.quick && images > 0) this.cost = performance.now() - began;
       this.slider.update();
       this.listener.changed?.();
     });
+  }
+
+  /** Draw coarsely while something moves, where drawing with care takes too long to follow; then with care again. */
+  hurry(): void {
+    if (this.cost < SLOW) return;
+    this.quick = true;
+    clearTimeout(this.settle);
+    this.settle = window.setTimeout(() => this.calm(), SETTLED);
+  }
+
+  calm(): void {
+    clearTimeout(this.settle);
+    if (!this.quick) return;
+    this.quick = false;
+    this.refresh(true);
   }
 
   /** Move all planes to a voxel. */
@@ -175,6 +196,7 @@ export class Viewer {
   zoom(factor: number): void {
     const pane = this.large;
     if (pane === null) return;
+    this.hurry();
     pane.view.zoomAt(pane.view.width / 2, pane.view.height / 2, factor);
     pane.due(true);
     this.soon();
