@@ -45,7 +45,7 @@ function quiet({ loading, busy, tool, structure, object, reason, similar, flat, 
 
 function said(answer: Answer, order: Order): string {
   const time = `${Math.round(answer.ms)} ms`;
-  const next = "Mark what is missing in green (F), what is too much in red (D), or accept (A).";
+  const next = "Add in green (F), take away in red (D), or accept (A).";
   if (order.kind === "undo") return "Taken back.";
   if (order.kind === "redo") return "Done again.";
   if (order.kind === "box") return `Outlined in ${time}. ${next}`;

@@ -132,7 +132,7 @@ export class Panel {
         "div",
         { class: "card next-image" },
         picture(next.key),
-        h("p", {}, h("span", { class: "image-name" }, next.name), h("span", { class: "quiet small" }, [next.reason, next.prepared ? "prepared" : ""].filter(Boolean).join(" · "))),
+        h("p", {}, h("span", { class: "image-name" }, next.name), h("span", { class: "quiet small" }, next.prepared ? `${next.reason.replace(/\.$/, "")} · prepared` : next.reason)),
       ),
     );
   }

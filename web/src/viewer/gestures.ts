@@ -62,7 +62,7 @@ export class Gestures {
   private down(pane: Pane, event: PointerEvent): void {
     if (this.hold !== null) return;
     event.preventDefault();
-    this.viewer.element.focus({ preventScroll: true });
+    (document.activeElement as HTMLElement | null)?.blur(); // so that keys act on the image
     if (this.viewer.scene) this.viewer.scene.cross = false;
     this.viewer.listener.active?.();
     const [x, y] = pane.at(event);
