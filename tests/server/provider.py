@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import secrets
 import threading
 import time
@@ -47,6 +48,9 @@ class Provider:
             claims.pop("groups", None)
         claims.update(self.wrong)
         claims = {name: value for name, value in claims.items() if value is not None}
+        if self.algorithm == "none":
+            parts = ({"alg": "none", "kid": self.key.kid}, claims)
+            return ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts) + "."
         key = OctKey.import_key(SECRET) if self.algorithm.startswith("HS") else self.key
         header = {"alg": self.algorithm} if self.algorithm.startswith("HS") else {"alg": self.algorithm, "kid": self.key.kid}
         return jwt.encode(header, claims, key, algorithms=[self.algorithm])

@@ -112,17 +112,19 @@ def test_what_people_do_is_noted_with_its_outcome(app: FastAPI) -> None:
     admin = signed_in(app, "admin", "anna")
     assert admin.put("/api/v1/users/ben", json={"role": "reader", "password": "x" * 12}).status_code == 200
     assert signed_in(app, "reader", "rita").put("/api/v1/users/carl", json={"role": "reader"}).status_code == 403
+    assert signed_in(app, "reader", "rita").get("/api/v1/audit/export").status_code == 403
     assert nobody(app).post("/api/v1/login", json={"name": "my secret", "password": "x" * 12}).status_code == 401
     assert nobody(app).post("/login", data={"name": "ben", "password": "x" * 12}, headers={"Origin": HERE}).status_code == 303
     lines = admin.get("/api/v1/audit").json()
     assert [(line["user"], line["action"], line["object"], line["outcome"]) for line in lines] == [
         ("ben", "sign in", "", "done"),
         ("", "sign in", "", "refused 401"),
+        ("rita", "export audit/export", "", "refused 403"),
         ("rita", "put users", "carl", "refused 403"),
         ("anna", "put users", "ben", "done"),
     ]
     assert all(line["address"] == "127.0.0.1" for line in lines)
-    assert admin.get("/api/v1/audit/check").json() == {"rows": 4, "problem": None}
+    assert admin.get("/api/v1/audit/check").json() == {"rows": 5, "problem": None}
     assert "my secret" not in repr(lines)
 
 
