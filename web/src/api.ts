@@ -40,11 +40,17 @@ export async function ask(url: string, options: RequestInit = {}): Promise<Respo
     if (error instanceof DOMException && error.name === "AbortError") throw error;
     throw new ConnectionError();
   }
+  if (answer.status === 401) signIn(); // a login ends while a page is open: when it was idle for long, or the person was disabled
   if (!answer.ok) {
     const body: unknown = await answer.json().catch(() => null);
     throw new ApiError(answer.status, sentence(body) ?? `The server answered ${answer.status} ${answer.statusText}.`, body);
   }
   return answer;
+}
+
+/** To the login page, and back here afterwards. */
+function signIn(): void {
+  location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
 }
 
 function sentence(body: unknown): string | null {

@@ -56,8 +56,7 @@ export async function frame(page: string): Promise<Frame | null> {
   try {
     me = await api.me();
   } catch (error) {
-    if (error instanceof ApiError && error.status === 401) location.assign(`/login?next=${encodeURIComponent(location.pathname + location.search)}`);
-    else {
+    if (!(error instanceof ApiError && error.status === 401)) {
       fail(error);
       put(main, h("p", { class: "empty" }, error instanceof Error ? error.message : String(error)));
     }
