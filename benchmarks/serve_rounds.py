@@ -2,7 +2,8 @@
 
 A server in a process of its own on loopback, one thread for arithmetic; a person who draws a box and then strokes of 25 voxels, the
 object and the rest in turn. Wall time is that of the person; the server's own time of a round is told by its answer, and what is
-left is transport. Other programs can stand beside it as a ``Peer``.
+left is transport. Beside it stand casewise asked by MONAI Label's calls, and MONAI Label 0.8.5 itself where it is installed
+(``benchmarks/_monailabel.py``).
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from benchmarks import driver
+from benchmarks import _monailabel, driver
 from benchmarks._serving import Annotator, archive_of, serving
 from benchmarks.tables import table
 from casewise.image import Image
@@ -98,7 +99,7 @@ class Casewise:
             yield Opened()
 
 
-PEERS: list[Callable[[], Peer]] = [Casewise]
+PEERS: list[Callable[[], Peer]] = [Casewise, _monailabel.CasewiseScribbles, _monailabel.MonaiLabel]
 
 
 def picture_of(grid: Grid, seed: int = 0) -> Image:
@@ -155,7 +156,8 @@ def measured(make: Callable[[], Peer], grid: Grid) -> list[dict[str, Any]]:
 def units(options: Namespace) -> Iterator[driver.Unit]:
     for grid in GRIDS:
         for make in PEERS:
-            yield driver.Unit(f"{grid.name}, {make().name}", partial(measured, make, grid))
+            if make is not _monailabel.MonaiLabel or _monailabel.absent() is None:
+                yield driver.Unit(f"{grid.name}, {make().name}", partial(measured, make, grid))
 
 
 def figures(units: driver.Rows) -> Mapping[str, Any]:
@@ -163,6 +165,8 @@ def figures(units: driver.Rows) -> Mapping[str, Any]:
     for grid in GRIDS:
         for make in PEERS:
             name = make().name
+            if f"{grid.name}, {name}" not in units:  # a program that was not there
+                continue
             rows = units[f"{grid.name}, {name}"]
             box, first, later = rows[0], rows[1], rows[2:]
             wall = float(np.median([row["wall"] for row in later]))
@@ -174,7 +178,8 @@ def figures(units: driver.Rows) -> Mapping[str, Any]:
             times = [f"{1000 * value:.0f}" for value in (box["wall"], first["wall"], wall, high, cpu)]
             lines.append([grid.name, name, *times, sent, f"{1000 * grid.most:.0f}", kept])
     head = ["image", "program", "box", "first round", "later rounds", "95th", "CPU", "transport", "bound", "kept"]
-    return {"table": table(head, lines)}
+    there = any(name.endswith(_monailabel.MonaiLabel.name) for name in units)
+    return {"table": table(head, lines), "absent": "" if there else _monailabel.absent() or ""}
 
 
 BENCHMARK = driver.Benchmark("serve_rounds", __doc__, units, figures)

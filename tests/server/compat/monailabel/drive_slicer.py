@@ -97,6 +97,14 @@ def export(path, leave_out=()):
     return info
 
 
+def save_segmentation(path):
+    """Save all segments with their names, as the module does where they may overlap."""
+    storage = slicer.vtkMRMLSegmentationStorageNode()
+    scene.AddNode(storage)
+    storage.SetFileName(path)
+    assert storage.WriteData(state["segments"]), path
+
+
 def take(path, names):
     """Take a mask that came back into the segments of these names; where each then is: its voxels and its centre in RAS."""
     node = load(path, labels=True)

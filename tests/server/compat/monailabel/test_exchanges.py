@@ -134,14 +134,14 @@ def test_a_viewer_elsewhere_may_call_if_it_is_listed(http: httpx.Client) -> None
 
 
 def test_datastore_lists_images_and_their_labels(
-    client: PythonClient, http: httpx.Client, served: Served, scene: scenes.Scene
+    monailabel_client: PythonClient, http: httpx.Client, served: Served, scene: scenes.Scene
 ) -> None:
     key = key_of(served)
     assert http.get("/datastore/").json() == {"total": 2, "completed": 0, "label_tags": {}}
     assert http.get("/datastore/?output=train").json() == []
     assert http.get("/datastore/?output=nonsense").status_code == 400
     served.archive.add_masks(key, served.archive.case(key).image, {"spleen": scene.ball})
-    objects = client("datastore")["objects"]
+    objects = monailabel_client("datastore")["objects"]
     assert objects[key]["labels"]["final"]["info"]["params"]["label_names"] == {"spleen": 1}
     assert objects[key_of(served, "RAS")]["labels"] == {}
     assert http.get("/datastore/").json() == {"total": 2, "completed": 1, "label_tags": {"final": 1}}
@@ -199,18 +199,18 @@ def test_scribbles_are_rounds_of_one_session(
 
 
 def test_a_region_of_interest_bounds_the_answer_until_it_moves(
-    client: PythonClient, served: Served, scene: scenes.Scene, drawn: Callable[..., Path], tmp_path: Path
+    monailabel_client: PythonClient, served: Served, scene: scenes.Scene, drawn: Callable[..., Path], tmp_path: Path
 ) -> None:
     key, k = key_of(served), scenes.SHAPE[2] - 1 - scenes.CENTRE[2]  # the served copy counts k from the other end
     label = str(drawn("label.nii.gz", line(scenes.CENTRE)))
     near = [scenes.CENTRE[0] - 4, scenes.CENTRE[0] + 4, scenes.CENTRE[1] + 4, scenes.CENTRE[1] - 4, k + 3, k - 3]
-    mask = mask_in(client("infer", MODEL, key, {**PARAMS, "roi": near}, label)[0], tmp_path)
+    mask = mask_in(monailabel_client("infer", MODEL, key, {**PARAMS, "roi": near}, label)[0], tmp_path)
     inside = np.zeros(scenes.SHAPE, bool)
     inside[near[0] : near[1] + 1, near[3] : near[2] + 1, near[5] : near[4] + 1] = True
     assert mask.any()
     assert not mask[~inside].any()
     wide = [scenes.CENTRE[0] - 9, scenes.CENTRE[0] + 9, scenes.CENTRE[1] - 11, scenes.CENTRE[1] + 11, k - 8, k + 8]
-    larger = mask_in(client("infer", MODEL, key, {**PARAMS, "roi": wide}, label)[0], tmp_path)
+    larger = mask_in(monailabel_client("infer", MODEL, key, {**PARAMS, "roi": wide}, label)[0], tmp_path)
     assert dice(larger, outward(scene.ball)) > dice(mask, outward(scene.ball))
 
 
@@ -250,26 +250,30 @@ def test_outputs(http: httpx.Client, served: Served, drawn: Callable[..., Path],
 
 
 def test_mistakes_are_told_in_a_sentence(
-    client: PythonClient, http: httpx.Client, served: Served, drawn: Callable[..., Path], tmp_path: Path
+    monailabel_client: PythonClient, http: httpx.Client, served: Served, drawn: Callable[..., Path], tmp_path: Path
 ) -> None:
     key = key_of(served)
     label = str(drawn("label.nii.gz", line(scenes.CENTRE)))
     odd = str(write(tmp_path / "odd.nii.gz", Image(np.ones((1, 9, 9, 9), np.uint8))))
     empty = str(drawn("empty.nii.gz", []))
     told = {
-        "There is no model 'nosuch'": client.refused("infer", "nosuch", key, {}, label),
-        "The archive has no image 'nosuch'": client.refused("infer", MODEL, "nosuch", dict(PARAMS), label),
-        "There is no session 'nosuch'": client.refused("infer", MODEL, key, dict(PARAMS), label, None, "nosuch"),
-        "Scribbles come in a part called label": client.refused("infer", MODEL, key, dict(PARAMS)),
-        "odd.nii.gz lies on another grid than its image": client.refused("infer", MODEL, key, dict(PARAMS), odd),
-        "label_info": client.refused("infer", MODEL, key, {**PARAMS, "label_info": "x"}, label),
-        "names no foreground_scribbles": client.refused("infer", MODEL, key, {**PARAMS, "label_info": SCRIBBLES[2:]}, empty),
-        "There is nothing to begin with": client.refused("infer", MODEL, key, dict(PARAMS), empty),
-        "roi is six whole numbers": client.refused("infer", MODEL, key, {**PARAMS, "roi": [1, 2]}, label),
-        "lies outside the image": client.refused("infer", "casewise-clicks", key, {"foreground": [[99, 0, 0]]}),
-        "is a list of at most": client.refused("infer", "casewise-clicks", key, {"foreground": [["a"]]}),
-        "choose the structure": client.refused("infer", "casewise-clicks", key, {"label": "background", "foreground": [[1, 1, 1]]}),
-        "is for T1 MR crops": client.refused("infer", "casewise-hippocampus", key_of(served, "RAS"), {}),
+        "There is no model 'nosuch'": monailabel_client.refused("infer", "nosuch", key, {}, label),
+        "The archive has no image 'nosuch'": monailabel_client.refused("infer", MODEL, "nosuch", dict(PARAMS), label),
+        "There is no session 'nosuch'": monailabel_client.refused("infer", MODEL, key, dict(PARAMS), label, None, "nosuch"),
+        "Scribbles come in a part called label": monailabel_client.refused("infer", MODEL, key, dict(PARAMS)),
+        "odd.nii.gz lies on another grid than its image": monailabel_client.refused("infer", MODEL, key, dict(PARAMS), odd),
+        "label_info": monailabel_client.refused("infer", MODEL, key, {**PARAMS, "label_info": "x"}, label),
+        "names no foreground_scribbles": monailabel_client.refused(
+            "infer", MODEL, key, {**PARAMS, "label_info": SCRIBBLES[2:]}, empty
+        ),
+        "There is nothing to begin with": monailabel_client.refused("infer", MODEL, key, dict(PARAMS), empty),
+        "roi is six whole numbers": monailabel_client.refused("infer", MODEL, key, {**PARAMS, "roi": [1, 2]}, label),
+        "lies outside the image": monailabel_client.refused("infer", "casewise-clicks", key, {"foreground": [[99, 0, 0]]}),
+        "is a list of at most": monailabel_client.refused("infer", "casewise-clicks", key, {"foreground": [["a"]]}),
+        "choose the structure": monailabel_client.refused(
+            "infer", "casewise-clicks", key, {"label": "background", "foreground": [[1, 1, 1]]}
+        ),
+        "is for T1 MR crops": monailabel_client.refused("infer", "casewise-hippocampus", key_of(served, "RAS"), {}),
     }
     for part, message in told.items():
         assert "Status: 400" in message or "Status: 404" in message, message
@@ -325,29 +329,29 @@ def test_sessions_keep_a_clients_own_image(
 
 
 def test_uploads_are_known_by_the_name_that_the_client_gave(
-    client: PythonClient, http: httpx.Client, served: Served, scene: scenes.Scene, tmp_path: Path
+    monailabel_client: PythonClient, http: httpx.Client, served: Served, scene: scenes.Scene, tmp_path: Path
 ) -> None:
     own = scenes.volume(tmp_path, "oblique left-handed")
-    assert client("upload_image", str(own.path), "case 038/a")["image"] == "case 038/a"
-    assert client("upload_image", str(own.path), "case 038/a")["image"] == "case 038/a"  # the same once more
+    assert monailabel_client("upload_image", str(own.path), "case 038/a")["image"] == "case 038/a"
+    assert monailabel_client("upload_image", str(own.path), "case 038/a")["image"] == "case 038/a"  # the same once more
     assert len(served.archive) == 3
     label = str(write(tmp_path / "label.nii.gz", Image(own.ball[None].astype(np.uint8), own.image.affine)))
-    saved = client("save_label", "case 038/a", label, "", {"label_info": [{"name": "ball", "idx": 1}]})
+    saved = monailabel_client("save_label", "case 038/a", label, "", {"label_info": [{"name": "ball", "idx": 1}]})
     assert np.array_equal(served.archive.case(saved["image"]).load_masks["ball"](), own.ball)
     # Clicks in an image that the client has from its own file count as that file does.
-    mask, _ = client("infer", "casewise-clicks", "case 038/a", {"label": "b", "foreground": [list(scenes.CENTRE)]})
+    mask, _ = monailabel_client("infer", "casewise-clicks", "case 038/a", {"label": "b", "foreground": [list(scenes.CENTRE)]})
     answer = read(mask)
     assert np.allclose(answer.affine, own.image.affine, atol=1e-4)
     assert answer.array[0][scenes.CENTRE]
     # One name, two images: a mask of the one would come to lie on the other.
     for name in ("case 038/a", "LAS"):
-        assert "has another image called" in client.refused("upload_image", str(tmp_path / "RAS.nii.gz"), name)
+        assert "has another image called" in monailabel_client.refused("upload_image", str(tmp_path / "RAS.nii.gz"), name)
     noid = http.put("/datastore/image", files={"file": ("C:\\Users\\x\\oblique-left-handed.nii.gz", own.path.read_bytes())})
     assert noid.json() == {"image": "oblique-left-handed"}
     # What the archive holds already is no second image, and is known by the new name too.
-    assert client("upload_image", str(scene.path), "mine")["image"] == "mine"
+    assert monailabel_client("upload_image", str(scene.path), "mine")["image"] == "mine"
     assert len(served.archive) == 3
-    assert client("infer", "casewise-clicks", "mine", {"foreground": [list(scenes.CENTRE)]})[1]["strokes"] == 1
+    assert monailabel_client("infer", "casewise-clicks", "mine", {"foreground": [list(scenes.CENTRE)]})[1]["strokes"] == 1
 
 
 def test_labels_are_saved_described_and_removed(
@@ -386,19 +390,19 @@ def test_labels_are_saved_described_and_removed(
     assert http.put(f"/datastore/label?image={key}", data={"params": "{}"}).status_code == 400
 
 
-def test_another_persons_mask_stays(client: PythonClient, served: Served, scene: scenes.Scene, tmp_path: Path) -> None:
+def test_another_persons_mask_stays(monailabel_client: PythonClient, served: Served, scene: scenes.Scene, tmp_path: Path) -> None:
     key = key_of(served)
     theirs = np.zeros(scenes.SHAPE, bool)
     theirs[1:4, 1:4, 1:4] = True
     served.archive.add_masks(key, served.archive.case(key).image, {"ball": theirs}, origin={"user": "bob"})
     label = str(write(tmp_path / "label.nii.gz", Image(scene.ball[None].astype(np.uint8), scene.image.affine)))
-    client("save_label", key, label, "", {"label_info": [{"name": "ball", "idx": 1}]})
+    monailabel_client("save_label", key, label, "", {"label_info": [{"name": "ball", "idx": 1}]})
     masks = served.archive.case(key).load_masks
     assert np.array_equal(masks["ball"](), theirs)
     assert np.array_equal(masks["ball@local"](), scene.ball)
-    listed = client("datastore")["objects"][key]["labels"]["final"]["info"]["params"]["label_names"]
+    listed = monailabel_client("datastore")["objects"][key]["labels"]["final"]["info"]["params"]["label_names"]
     assert listed == {"ball": 1}
-    assert np.array_equal(mask_in(client("download_label", key, "final"), tmp_path).astype(bool), outward(scene.ball))
+    assert np.array_equal(mask_in(monailabel_client("download_label", key, "final"), tmp_path).astype(bool), outward(scene.ball))
 
 
 def test_images_are_described_and_stay(http: httpx.Client, served: Served, scene: scenes.Scene) -> None:
@@ -413,35 +417,35 @@ def test_images_are_described_and_stay(http: httpx.Client, served: Served, scene
     assert len(served.archive) == 2
 
 
-def test_trainings_one_at_a_time(client: PythonClient, http: httpx.Client, served: Served, scene: scenes.Scene) -> None:
-    assert "404" in client.refused("train_status")
-    assert client("train_status", True) is False
-    assert client("train_stop") is None
-    assert "there is nothing to train on" in client.refused("train_start", "segmenter", {})
+def test_trainings_one_at_a_time(monailabel_client: PythonClient, http: httpx.Client, served: Served, scene: scenes.Scene) -> None:
+    assert "404" in monailabel_client.refused("train_status")
+    assert monailabel_client("train_status", True) is False
+    assert monailabel_client("train_stop") is None
+    assert "there is nothing to train on" in monailabel_client.refused("train_start", "segmenter", {})
     case = served.archive.case(key_of(served))
     served.archive.add_masks(case.key, case.image, {"spleen": scene.ball})
-    assert "There is no trainer 'nosuch'" in client.refused("train_start", "nosuch", {})
-    config = client("info")["trainers"]["segmenter"]["config"]
+    assert "There is no trainer 'nosuch'" in monailabel_client.refused("train_start", "nosuch", {})
+    config = monailabel_client("info")["trainers"]["segmenter"]["config"]
     chosen = {name: value[0] if isinstance(value, list) else value for name, value in config.items()}  # as Slicer sends it
-    task = client("train_start", "segmenter", chosen)
+    task = monailabel_client("train_start", "segmenter", chosen)
     assert (task["status"], task["request"]["model"]) == ("SUBMITTED", "segmenter")
     assert task["details"][-1].endswith("It waits for a worker.")
-    assert "429" in client.refused("train_start", "segmenter", {})
+    assert "429" in monailabel_client.refused("train_start", "segmenter", {})
     assert http.post("/train/segmenter", json={}).status_code == 429
-    assert client("train_status", True) is True
+    assert monailabel_client("train_status", True) is True
     assert http.get("/train/?check_if_running=true").json()["status"] == "RUNNING"
-    stopped = client("train_stop")
+    stopped = monailabel_client("train_stop")
     assert (stopped["status"], stopped["id"]) == ("STOPPED", task["id"])
     assert stopped["details"]  # Slicer displays the last one
     assert "end_ts" in stopped
-    assert client("train_status")["status"] == "STOPPED"
-    assert client("train_stop") is None
+    assert monailabel_client("train_status")["status"] == "STOPPED"
+    assert monailabel_client("train_stop") is None
     assert [one["id"] for one in http.get("/train/?all=true").json()] == [task["id"]]
     by_name = http.post("/train/", json={"segmenter": {"steps": 5}}).json()  # as OHIF asks
     assert by_name["segmenter"]["result"]["status"] == "SUBMITTED"
     job = served.app.state.services.jobs.get(int(by_name["segmenter"]["result"]["id"]))
     assert (job.payload["structures"], job.payload["steps"], job.payload["start"]) == (["spleen"], 5, None)
-    assert client("info")["train_stats"]["segmenter"]["epoch"] == 0
+    assert monailabel_client("info")["train_stats"]["segmenter"]["epoch"] == 0
 
 
 def test_batches_and_scoring_are_jobs(http: httpx.Client, served: Served, scene: scenes.Scene) -> None:

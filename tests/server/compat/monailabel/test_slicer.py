@@ -150,3 +150,22 @@ def test_segments_numbered_past_the_scribbles_are_not_taken_for_each_other(
     masks = served.archive.case(identity).load_masks
     drawn = {name: np.argwhere(load()).tolist() for name, load in masks.items()}
     assert drawn == {"a": [[3, 3, 3]], "b": [[6, 6, 6]], "d": [[9, 9, 9]]}
+
+
+def test_segments_that_overlap_are_saved_whole_by_their_own_names(
+    slicer: Slicer, slicer_client: PythonClient, served: Served, tmp_path: Path
+) -> None:
+    scene = scene_of("oblique left-handed", tmp_path)
+    served.archive.import_paths([scene.path])
+    identity = opened(slicer, slicer_client, served, tmp_path)
+    slicer("add_segments", ["lung", *SCRIBBLES, "nodule"])
+    slicer("draw", "lung", [[5, 6, 7], [6, 6, 7]])
+    slicer("draw", "foreground_scribbles", [[9, 9, 9]])
+    slicer("draw", "nodule", [[12, 6, 7]])
+    label = str(tmp_path / "label.seg.nrrd")
+    slicer("save_segmentation", label)
+    info = [{"name": "lung", "idx": 1}, {"name": "nodule", "idx": 4}]
+    slicer_client("save_label", identity, label, "", {"label_info": info})
+    masks = {name: np.argwhere(load()).tolist() for name, load in served.archive.case(identity).load_masks.items()}
+    last = scenes.SHAPE[2] - 1  # the served copy counts k from the other end
+    assert masks == {"lung": [[5, 6, last - 7], [6, 6, last - 7]], "nodule": [[12, 6, last - 7]]}

@@ -18,6 +18,7 @@ from casewise.server.compat.monailabel.grid import ClientGrid
 Labels = npt.NDArray[np.integer[Any]]
 Mask = npt.NDArray[np.bool_]
 _SAME_MM = 1e-3
+_AIDS = {"background", "foreground_scribbles", "background_scribbles"}  # segments by which a structure is outlined
 
 
 def read_labels(path: Path, image: Image, grid: ClientGrid) -> Labels:
@@ -51,7 +52,8 @@ def read_masks(path: Path, image: Image, grid: ClientGrid, label_info: object) -
     with _named_as_sent(path):
         if path.suffix == ".nrrd" and kind_of(path) == "NRRD" and is_slicer_segmentation(path):
             found = read_label_map(path, grid.image(image))
-            return {name: mask for name, mask in found.items() if mask.any()}
+            wanted = set(_named(label_info, "idx")) or set(found)
+            return {name: mask for name, mask in found.items() if name in wanted - _AIDS and mask.any()}
     labels = read_labels(path, image, grid)
     values = [int(value) for value in np.unique(labels) if value != 0]
     names = values_by_name(label_info, values)
