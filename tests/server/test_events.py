@@ -94,6 +94,16 @@ def test_a_slow_listener_is_given_the_newest_state_alone(jobs: Jobs) -> None:
     asyncio.run(listen())
 
 
+def test_a_stream_does_not_outlast_its_time(jobs: Jobs) -> None:
+    async def listen() -> None:
+        events = Events(jobs)
+        texts = [text async for text in events.stream(longest=0.3)]
+        assert texts[0].startswith("retry") and all(text.startswith(":") for text in texts[1:])
+        events.close()
+
+    asyncio.run(asyncio.wait_for(listen(), 20))
+
+
 def test_images_that_arrive(jobs: Jobs, archive_folder: Path, tmp_path: Path) -> None:
     async def listen() -> None:
         with Archive.open(archive_folder) as archive:

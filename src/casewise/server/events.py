@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 
@@ -62,8 +63,10 @@ class Events:
         self._task: asyncio.Task[None] | None = None
         self._closed = False
 
-    async def stream(self, wanted: Collection[int] | None = None, after: float | None = None) -> AsyncIterator[str]:
-        """The text of an event stream, until the listener or the server goes.
+    async def stream(
+        self, wanted: Collection[int] | None = None, after: float | None = None, longest: float = float("inf")
+    ) -> AsyncIterator[str]:
+        """The text of an event stream, until the listener or the server goes, or for ``longest`` seconds.
 
         wanted : only these jobs, whose states are sent first; None: all, from now on. after : the time of the last event that the
         listener was sent before it lost the connection; what changed since then is sent first.
@@ -78,9 +81,10 @@ class Events:
             self._task = asyncio.create_task(self._watch())
         try:
             yield "retry: 2000\n\n"
-            while not self._closed:
+            end = time.monotonic() + longest
+            while not self._closed and time.monotonic() < end:
                 try:
-                    await asyncio.wait_for(listener.news.wait(), _QUIET_SECONDS)
+                    await asyncio.wait_for(listener.news.wait(), min(_QUIET_SECONDS, longest))
                 except TimeoutError:
                     yield ": nothing new\n\n"
                 for text in listener.take():

@@ -16,6 +16,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -175,18 +176,14 @@ def work(
     once : only until none is due. follow_parent : end when standard input is closed, as it is when the parent dies in any way.
     Call it in the main thread. Raises ArchiveError.
     """
-    psutil.Process().nice(_NICE if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)
-    store = Store.open(folder)
-    try:
-        with Archive.open(folder) as archive:
-            worker = Worker(archive, store, Settings.load(folder), kinds=kinds, lease=lease, grace=grace)
-            for number in (signal.SIGTERM, signal.SIGINT):
-                signal.signal(number, lambda *_: worker.leave())
-            if follow_parent:
-                threading.Thread(target=_follow, args=(worker,), daemon=True).start()
-            return worker.run(once=once)
-    finally:
-        store.close()
+    with Archive.open(folder) as archive, closing(Store.open(folder)) as store:
+        psutil.Process().nice(_NICE if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)
+        worker = Worker(archive, store, Settings.load(folder), kinds=kinds, lease=lease, grace=grace)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: worker.leave())
+        if follow_parent:
+            threading.Thread(target=_follow, args=(worker,), daemon=True).start()
+        return worker.run(once=once)
 
 
 def _follow(worker: Worker) -> None:

@@ -102,7 +102,8 @@ async def events(
     jobs : only these (may be repeated), whose states come first; without it all jobs, from now on.
     """
     wanted = None if jobs is None else [number for number in jobs if 0 < number <= _LARGEST]
-    text = shared.events.stream(wanted, _moment(last))
+    # Whoever listens for longer than a login lasts unused comes back, and is asked again who it is.
+    text = shared.events.stream(wanted, _moment(last), longest=60 * shared.settings.idle_minutes + 60)
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}  # the second: nginx passes each event on at once
     return StreamingResponse(text, media_type="text/event-stream", headers=headers)
 
