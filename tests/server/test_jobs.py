@@ -157,6 +157,12 @@ def test_many_at_once_queue_one_and_claim_each_once(store: Store) -> None:
     assert sorted(claims) == sorted(set(numbers))
 
 
+def test_a_transaction_that_sleeps_does_not_hold_a_job_for_ever(store: Store) -> None:
+    with store.write() as connection:
+        if connection.dialect.name == "postgresql":
+            assert connection.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar() == "1min"
+
+
 def test_workers_are_known_while_they_are_heard_from(store: Store) -> None:
     jobs = Jobs(store)
     for name in ("b", "a", "b"):

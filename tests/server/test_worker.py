@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,11 +13,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+import sqlalchemy as sa
 
 from casewise.archive import Archive
 from casewise.server.jobs import Job, Jobs
 from casewise.server.settings import Settings
 from casewise.server.store import Store
+from casewise.server.store import jobs as table
 from casewise.server.worker import Worker
 from tests.server import job_kinds
 from tests.server.job_kinds import KINDS
@@ -159,13 +162,25 @@ def test_poison_ends_dead_with_a_reason_and_the_rest_is_done(start: Start, store
     assert job_kinds.notes(notes, bad) == ["began"] * 3
 
 
+def put_to_sleep(process: subprocess.Popen[bytes], store: Store, number: int) -> None:
+    """Between two of its transactions: one that sleeps in the middle of one holds up the others as long as the database lets it."""
+    row = sa.select(table.c.id).where(table.c.id == number).with_for_update(skip_locked=True)
+    while True:
+        os.kill(process.pid, signal.SIGSTOP)
+        with contextlib.suppress(sa.exc.OperationalError), store.write() as connection:
+            if connection.scalar(row) is not None:
+                return
+        os.kill(process.pid, signal.SIGCONT)
+        time.sleep(0.1)
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="processes cannot be put to sleep here")
 def test_a_worker_that_slept_through_its_lease_leaves_the_job_to_the_other(start: Start, store: Store, notes: Path) -> None:
     jobs = Jobs(store)
     number = jobs.add("steady", {"notes": str(notes)})
     first = start()
     until(lambda: "unit" in job_kinds.notes(notes, number))
-    os.kill(first.pid, signal.SIGSTOP)
+    put_to_sleep(first, store, number)
     second = start()
     until(lambda: second.pid in job_kinds.processes(notes, number))
     os.kill(first.pid, signal.SIGCONT)

@@ -306,11 +306,21 @@ class Store:
 def _engine(folder: Path) -> sa.Engine:
     url = database_of(folder)
     if url is not None:
-        return sa.create_engine(url, pool_pre_ping=True)
+        engine = sa.create_engine(url, pool_pre_ping=True)
+        sa.event.listen(engine, "connect", _limit)
+        return engine
     engine = sa.create_engine(sa.URL.create("sqlite", database=str(folder / FILE)), connect_args={"timeout": _WAIT_SECONDS})
     sa.event.listen(engine, "connect", _prepare)
     sa.event.listen(engine, "begin", _begin)
     return engine
+
+
+def _limit(connection: Any, _record: object) -> None:
+    """A process that stops in the middle of a transaction (its machine sleeps, its network is gone) holds its rows no longer than a
+    job's lease.
+    """
+    connection.execute("SET idle_in_transaction_session_timeout = '60s'")
+    connection.commit()
 
 
 def _prepare(connection: Any, _record: object) -> None:
