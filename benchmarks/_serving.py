@@ -19,12 +19,10 @@ import psutil
 
 from casewise.archive import Archive
 from casewise.image import Image
-from casewise.server.masks import places, runs, unpacked
+from casewise.server.masks import runs, unpacked
 from casewise.server.schemas.common import MaskPatch
 from casewise.server.store import Store
 from casewise.server.tokens import issue_token
-
-__all__ = ["Annotator", "Server", "archive_of", "places", "serving"]
 
 # The application alone, without the built page and without workers, on a free port; it says which.
 _SERVER = """
@@ -97,7 +95,8 @@ class Annotator:
 
     def __init__(self, client: httpx.Client) -> None:
         self.client = client
-        self.id, self.round, self.shape = "", 0, (0,)
+        self.id, self.round, self.merged = "", 0, 0
+        self.shape: tuple[int, ...] = ()
         self.mask = np.zeros((0,), bool)
         self.seconds: list[tuple[float, float]] = []  # of each order: in all, and the server's own
 
@@ -114,11 +113,25 @@ class Annotator:
         """(n, axes) each."""
         self._order("strokes", {"foreground": runs(foreground, self.shape), "background": runs(background, self.shape)})
 
+    def again(self) -> None:
+        """Take the session as it stands."""
+        state = self.client.get(f"/api/v1/sessions/{self.id}").json()
+        self.round = state["objects"][state["current"]]["round"]
+        self.mask = self.whole()
+
+    def whole(self) -> np.ndarray:
+        """(*spatial) bool: the mask as the server has it."""
+        answer = self.client.get(f"/api/v1/sessions/{self.id}/mask")
+        return unpacked(MaskPatch(**answer.json())).whole(self.shape)
+
+    def accept(self) -> None:
+        self._post(f"/api/v1/sessions/{self.id}/accept", {})
+
     def _order(self, what: str, body: dict[str, Any]) -> None:
         began = time.perf_counter()
         answer = self._post(f"/api/v1/sessions/{self.id}/{what}", {"after": self.round, **body})
         self.seconds.append((time.perf_counter() - began, answer["ms"] / 1000))
-        self.round = answer["object"]["round"]
+        self.round, self.merged = answer["object"]["round"], answer["merged"]
         if answer["patch"] is not None:
             part = unpacked(MaskPatch(**answer["patch"]))
             self.mask[part.box.slices] = part.bits
