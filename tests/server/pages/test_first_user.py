@@ -62,8 +62,9 @@ def test_what_is_drawn_before_the_session_is_there_is_not_lost(served: Served, n
     page.route("**/api/v1/sessions", lambda route: held.append(route))
     page.goto("/annotate?set=2")
     page.wait_for_selector(".viewer[data-ready]")
-    settle(page)
+    shows(page, "footer", "Draw a box around the brain")
     drag(page, (0.28, 0.06), (0.76, 0.94))
+    shows(page, "footer", "Outlining the brain")
     assert held
     assert page.locator(".card.object").count() == 0
     held[0].continue_()

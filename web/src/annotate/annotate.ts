@@ -165,8 +165,12 @@ export class Annotate {
     this.next = await ahead(stop, set).catch(() => null);
   }
 
+  private isDisplayed(): boolean {
+    return this.stop !== null && this.viewer.element.getAttribute("data-ready") === this.stop.key;
+  }
+
   private do(order: Order): void {
-    if (this.viewer.scene?.image.key !== this.stop?.key) return; // what is displayed is still the image before
+    if (!this.isDisplayed()) return; // what is displayed is still the image before
     this.clock.tick();
     this.said = "";
     this.work.do(order);
@@ -336,8 +340,8 @@ export class Annotate {
     set(this.frame.main, "data-busy", work.busy ? "true" : null);
     this.frame.aside(state?.model ?? "");
     const { sentence, warning } = guide({
-      loading: this.loading,
-      busy: work.busy,
+      loading: this.loading && !this.isDisplayed(),
+      busy: work.busy || (work.state === null && !work.isIdle),
       offline: work.offline,
       tool: this.viewer.tool,
       structure,
