@@ -280,6 +280,16 @@ def test_mistakes_are_told_in_a_sentence(
         assert part in message
         assert str(tmp_path) not in message
         assert "/tmp/" not in message
+    odd_values = (
+        {"result_dtype": [None]},
+        {"label": "\ud800", "roi": "\ud800"},
+        {"foreground": [[1e300, 2, 3]]},
+        {"roi": [10**30] * 6},
+    )
+    for given in odd_values:
+        form = {"params": json.dumps({"foreground": [[20, 14, 20]], **given})}
+        assert http.post(f"/infer/casewise-clicks?image={key}", data=form).status_code == 400, given
+    assert http.post("/train/segmenter", json={"start": [None]}).status_code == 400
     nothing = http.post(f"/infer/{MODEL}", data={"params": "{}"})
     assert (nothing.status_code, nothing.json()["detail"]) == (400, "The call names no image; give the image's id.")
     bad = http.post(f"/infer/{MODEL}?image={key}", data={"params": "{not json"})

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Form, HTTPException, Request, Response
 from fastapi.responses import FileResponse, JSONResponse
 
+from casewise.json_safe import plain
 from casewise.label_map import LabelMap
 from casewise.server.access import Annotator, Person, Reader, person
 from casewise.server.compat.monailabel import copies
@@ -186,7 +187,7 @@ def _masks(shared: Services, desk: Desk, key: str, tag: str, person: Person) -> 
 
 def _note(info: str) -> dict[str, Any]:
     try:
-        given = json.loads(info)
+        given = plain(json.loads(info))
     except ValueError as error:
         raise HTTPException(400, f"info is a JSON object; this is none: {error}.") from error
     if not isinstance(given, dict):

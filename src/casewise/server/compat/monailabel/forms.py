@@ -60,7 +60,7 @@ async def sent(request: Request) -> Sent:
         raise HTTPException(400, f"The form cannot be read: {error.detail}") from error
     fields = {name: value for name, value in form.multi_items() if isinstance(value, str)}
     try:
-        params = json.loads(fields.get("params") or "{}")
+        params = plain(json.loads(fields.get("params") or "{}"))
     except ValueError as error:
         raise HTTPException(400, f"params is a JSON object; this is none: {error}.") from error
     if not isinstance(params, dict):
@@ -101,7 +101,7 @@ async def json_object(request: Request) -> dict[str, Any]:
     """The JSON object of a body; empty for an empty body. Raises HTTPException 400 for anything else."""
     body = await request.body()
     try:
-        given = json.loads(body or b"{}")
+        given = plain(json.loads(body or b"{}"))
     except ValueError as error:
         raise HTTPException(400, f"The body is a JSON object; this is none: {error}.") from error
     if not isinstance(given, dict):

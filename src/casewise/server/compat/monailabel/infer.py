@@ -127,7 +127,7 @@ def _labels(masks: Mapping[str, Mask], image: Image) -> npt.NDArray[np.uint16]:
 
 def _type(params: Mapping[str, Any], count: int) -> Any:
     name = params.get("result_dtype") or "uint8"
-    if name not in _TYPES:
+    if not isinstance(name, str) or name not in _TYPES:
         raise UsageError(f"result_dtype is one of {', '.join(_TYPES)}; got {str(name)[:20]!r}.")
     if name == "uint8" and count > 255:
         raise UsageError(f"{count} structures do not fit result_dtype uint8; ask for uint16.")

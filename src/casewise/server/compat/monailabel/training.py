@@ -110,7 +110,7 @@ def _order(shared: Services, trainer: str, params: dict[str, Any]) -> TrainOrder
     if not isinstance(name, str) or _NAME.fullmatch(name) is None:
         raise UsageError(f"A model's name has up to 60 letters, digits, - and _; got {str(name)[:60]!r}.")
     known, start = offers.models(shared.archive), params.get("start") or _NEW
-    if start != _NEW and (start not in known or known[start].folder is None):
+    if start != _NEW and (not isinstance(start, str) or start not in known or known[start].folder is None):
         raise UsageError(f"start is {_NEW!r} or one of the models of /info/; got {str(start)[:60]!r}.")
     parent = None if start == _NEW else known[start].model
     structures = held if wanted == _ALL else [wanted]
