@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from casewise.archive import Archive
 from casewise.formats import write
 from casewise.image import Image
-from casewise.server.jobs import Jobs
+from casewise.server.jobs import Job, Jobs
 from casewise.server.store import Store, set_images, sets, verdicts
+from casewise.server.vectors import encoder
 
 Bits = npt.NDArray[np.bool_]
 MARKUP = "<img src=x onerror=document.title='hacked'>"
@@ -48,6 +49,7 @@ def furnish(folder: Path, files: Path) -> Clinic:
         volume = archive.add(_volume(files / "volume.nii.gz"), {"ball": ball(0)}, category="brain-mr", site="north")
         archive.add_masks(volume, archive.case(volume).image, {"ball@anna": ball(1)}, origin={"how": "interactive", "user": "anna"})
         fresh = tuple(archive.add(_film(files / f"fresh-{n}.png", 10 + n), category="chest-xray", site="north") for n in range(3))
+        archive.embed(encoder("cpu"))  # so that the case page has similar ones at once
         mask = next(str(label["path"]) for label in archive.labels(film) if label["name"] == "disc")
         archive.record_result(_result(mask), film)
         archive.record_result(_nothing(), clear)
@@ -163,3 +165,16 @@ def _opinion(store: Store, key: str) -> None:
     with store.write() as connection:
         one = {"image_key": key, "result": "1", "finding": 0, "application": "nodules", "label": "nodule"}
         connection.execute(sa.insert(verdicts).values(**one, agree=False, note="a rib", user="anna", created=time.time()))
+
+
+def claimed(jobs: Jobs, kind: str) -> Job:
+    """The next job of this kind, as a worker claims it; those of other kinds, which pages order by themselves, are done."""
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        job = jobs.claim("worker-1")
+        if job is not None and job.kind == kind:
+            return job
+        if job is not None:
+            jobs.finish(job, {})
+        time.sleep(0.05)
+    raise AssertionError(f"no job of the kind {kind} was queued")

@@ -14,7 +14,19 @@ from tests.server.pages.drawing import Served
 
 ROOT = Path(__file__).resolve().parents[3]
 AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
-PAGES = ["/", "/cases/{film}", "/cases/{volume}", "/cases/{marked}", "/sets", "/sets/{set}", "/jobs", "/models", "/admin", "/help"]
+PAGES = [
+    "/",
+    "/cases/{film}",
+    "/cases/{volume}",
+    "/cases/{marked}",
+    "/sets",
+    "/sets/{set}",
+    "/jobs",
+    "/models",
+    "/admin",
+    "/help",
+    "/annotate/{volume}?structure=ball",
+]
 
 
 @pytest.fixture

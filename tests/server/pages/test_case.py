@@ -17,7 +17,7 @@ from casewise.archive import Archive
 from casewise.formats import read
 from casewise.server.jobs import Jobs
 from casewise.server.store import Store
-from tests.server.pages.clinic import MARKUP, Clinic, ball
+from tests.server.pages.clinic import MARKUP, Clinic, ball, claimed
 from tests.server.pages.drawing import LARGE, Served, settle, until
 
 NewPage = Callable[..., Page]
@@ -177,9 +177,8 @@ def test_an_analysis_takes_the_old_ones_place(new_page: NewPage, changed_clinic:
     page.locator(".panel").get_by_role("button", name="Analyse").click()
     store = Store.open(served.folder)
     jobs = Jobs(store)
-    until(lambda: jobs.counts().get("waiting"))
-    job = jobs.claim("worker-1")
-    assert job is not None and job.payload["cases"] == [key]
+    job = claimed(jobs, "analyse")
+    assert job.payload["cases"] == [key]
     jobs.heartbeat(job, 0, 1, "Reading the film")
     expect(page.get_by_role("status")).to_contain_text("Reading the film")
     with Archive.open(served.folder) as archive:

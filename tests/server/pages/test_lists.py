@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from casewise.server.jobs import Jobs
 from casewise.server.store import Store
-from tests.server.pages.clinic import MARKUP, Clinic
+from tests.server.pages.clinic import MARKUP, Clinic, claimed
 from tests.server.pages.drawing import Served, until
 
 NewPage = Callable[..., Page]
@@ -62,16 +62,15 @@ def test_a_failed_job_says_why_and_is_run_again(new_page: NewPage, changed_clini
     expect(page.get_by_role("region", name="Waiting").locator(f"[data-job='{found.dead}']")).to_be_visible()
     store = Store.open(served.folder)
     jobs = Jobs(store)
-    claimed = jobs.claim("worker-9")
-    assert claimed is not None
-    jobs.heartbeat(claimed, 2, 4, "Packing")
-    running = page.get_by_role("region", name="Running").locator(f"[data-job='{claimed.id}']")
+    taken = claimed(jobs, "export")
+    jobs.heartbeat(taken, 2, 4, "Packing")
+    running = page.get_by_role("region", name="Running").locator(f"[data-job='{taken.id}']")
     expect(running).to_contain_text("2 of 4")
     expect(running).to_contain_text("Packing")
     running.get_by_role("button", name="Stop").click()
-    until(lambda: jobs.heartbeat(claimed, 3, 4) == "stop")
-    jobs.stopped(claimed)
-    expect(page.get_by_role("region", name="Ended").locator(f"[data-job='{claimed.id}']")).to_contain_text("Stopped")
+    until(lambda: jobs.heartbeat(taken, 3, 4) == "stop")
+    jobs.stopped(taken)
+    expect(page.get_by_role("region", name="Ended").locator(f"[data-job='{taken.id}']")).to_contain_text("Stopped")
     store.close()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from casewise.formats import write
 from casewise.image import Image
 from casewise.server.jobs import Jobs
 from casewise.server.store import Store
-from tests.server.pages.clinic import MARKUP, Clinic
+from tests.server.pages.clinic import MARKUP, Clinic, claimed
 from tests.server.pages.drawing import Served
 
 NewPage = Callable[..., Page]
@@ -140,7 +139,7 @@ def test_progress_and_new_images_are_seen_as_they_come(
         page.keyboard.press("x")
         page.get_by_role("button", name="Analyse", exact=True).click()
         expect(page.get_by_role("status")).to_contain_text("Analysing 1 image")
-        job = _claimed(jobs)
+        job = claimed(jobs, "analyse")
         jobs.heartbeat(job, 3, 8, "Analysing")
         expect(page.locator(".job-strip")).to_contain_text("3 of 8")
         archive.record_result({"headline": "Nodule, left lung, 0.60", "findings": []}, first)
@@ -175,12 +174,3 @@ def test_selected_images_are_assigned_and_made_a_set(
     page.wait_for_url("**/sets/2")
     expect(page.get_by_role("heading", name="Three")).to_be_visible()
     expect(page.locator("tr[data-state='waiting']")).to_have_count(3)
-
-
-def _claimed(jobs: Jobs) -> object:
-    """The job, as a worker claims it."""
-    end = time.monotonic() + 20
-    while (job := jobs.claim("worker-1")) is None and time.monotonic() < end:
-        time.sleep(0.05)
-    assert job is not None
-    return job

@@ -25,7 +25,6 @@ export class Tools {
         {
           type: "button",
           class: `tool tool-${action.name}`,
-          "aria-label": `${action.title} (${action.key})`,
           "aria-pressed": action.tool ? "false" : null,
           "data-tip": action.title,
           "data-key": action.key,
@@ -33,6 +32,7 @@ export class Tools {
         },
         icon(action.name),
         h("span", { class: "key", "aria-hidden": "true" }, action.key),
+        h("span", { class: "out-of-sight" }, `${action.title} (${action.key})`),
       );
       this.buttons.set(action.name, button);
       if (action === last) this.element.append(h("span", { class: "fill" }));

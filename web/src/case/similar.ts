@@ -2,6 +2,7 @@
 
 import { address, ask } from "../api.ts";
 import { h, put } from "../dom.ts";
+import { listen } from "../parts/live.ts";
 import { picture } from "../parts/picture.ts";
 import { score } from "../parts/words.ts";
 import type { Frame } from "../shell.ts";
@@ -11,16 +12,25 @@ const SHOWN = 10;
 
 export function similarCases(frame: Frame, image: CaseDetail, compare: (other: Similar) => void): HTMLElement {
   const list = h("ul", { class: "similar" }, h("li", { class: "quiet small wide" }, "Looking for similar cases."));
-  void ask(address(["cases", image.key, "similar"], { k: SHOWN }))
-    .then(async (answer) => {
-      const found = (await answer.json()) as Similar[];
-      const note = answer.headers.get("X-Casewise-Note");
-      put(list, found.length ? found.map((one) => card(image, one, compare)) : h("li", { class: "quiet wide" }, "There is no other case like this in the archive."), note && h("li", { class: "quiet small wide" }, note));
-    })
-    .catch((error: unknown) => {
-      put(list);
-      frame.fail(error);
-    });
+  let end: (() => void) | null = null; // listening, once, for the job that makes images comparable
+  const made = (): void => {
+    end?.();
+    void load();
+  };
+  const load = (): Promise<void> =>
+    ask(address(["cases", image.key, "similar"], { k: SHOWN }))
+      .then(async (answer) => {
+        const found = (await answer.json()) as Similar[];
+        const note = answer.headers.get("X-Casewise-Note");
+        const cards = found.length ? found.map((one) => card(image, one, compare)) : h("li", { class: "quiet wide" }, "There is no other case like this in the archive.");
+        put(list, cards, note && h("li", { class: "quiet small wide" }, note));
+        if (note !== null) end ??= listen({ job: (job) => job.kind === "embed" && job.state === "done" && made() });
+      })
+      .catch((error: unknown) => {
+        put(list);
+        frame.fail(error);
+      });
+  void load();
   return h("section", {}, h("h2", {}, "Similar cases"), list);
 }
 
