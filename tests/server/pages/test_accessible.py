@@ -26,6 +26,7 @@ PAGES = [
     "/admin",
     "/help",
     "/annotate/{volume}?structure=ball",
+    "/annotate/{film}?structure=lung",
 ]
 
 

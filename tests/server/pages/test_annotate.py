@@ -75,6 +75,11 @@ def at(page: Page, row: float, column: float) -> tuple[float, float]:
     return middle[0] + (column + 0.5 - SHAPE[1] / 2) * scale, middle[1] + (row + 0.5 - SHAPE[0] / 2) * scale
 
 
+def displays_another(page: Page, *known: str | None) -> bool:
+    """Whether an image is ready that is none of these."""
+    return page.locator(".viewer").get_attribute("data-ready") not in (None, *known)
+
+
 def box_around(page: Page, row: float = 46, column: float = 64, half: float = 24) -> None:
     page.keyboard.press("b")
     drag(page, at(page, row - half, column - half), at(page, row + half, column + half))
@@ -127,7 +132,7 @@ def test_a_set_from_the_first_box_to_the_next_image(served: Served, keys: dict[s
     assert (again["background"], again["voxels"]) == (marked["background"], marked["voxels"])
 
     page.keyboard.press("a")
-    until(lambda: page.locator(".viewer").get_attribute("data-ready") not in (None, first))
+    until(lambda: displays_another(page, first), 60)
     second = str(page.locator(".viewer").get_attribute("data-ready"))
     assert second in page.url and second in keys.values()
     until(lambda: page.get_by_text("1 of 3").is_visible())
@@ -135,7 +140,7 @@ def test_a_set_from_the_first_box_to_the_next_image(served: Served, keys: dict[s
     assert detail["strokes"] == [2] and 0 < detail["seconds"][0] < 120
     assert call(page, f"/cases/{first}")["structures"] == ["disc"]
     page.keyboard.press("s")
-    until(lambda: page.locator(".viewer").get_attribute("data-ready") not in (None, first, second))
+    until(lambda: displays_another(page, first, second), 60)
     assert call(page, f"/sets/{made['id']}")["counts"]["skipped"] == 1
 
 
@@ -234,7 +239,7 @@ def test_without_a_structure_the_page_asks_for_one_and_what_is_drawn_waits(
     kept = Watched(page, key, "round thing").object
     assert kept["voxels"] > 0
     page.keyboard.press("a")
-    until(lambda: page.locator(".viewer").get_attribute("data-ready") != key)
+    until(lambda: displays_another(page, key), 60)
     page.goto(f"/annotate/{key}?structure=round+thing")
     until(lambda: page.get_by_text("round thing").first.is_visible() and "ccept" in status(page))
     assert Watched(page, key, "round thing").object["voxels"] == kept["voxels"], "the image's own mask begins"

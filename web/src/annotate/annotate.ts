@@ -119,7 +119,7 @@ export class Annotate {
       const begun = stop.structure ? this.open(work, stop) : Promise.resolve();
       begun.catch(() => undefined); // it is waited for below
       await this.viewer.show(image, source);
-      this.loading = false;
+      this.loading = this.leaving = false;
       this.show();
       if (!stop.structure) this.choice.ask("What do you want to outline?", (name) => void this.attempt(() => this.name(name)));
       await begun;
