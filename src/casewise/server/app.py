@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -69,6 +70,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     warm.start()
     yield
     warm.cancel()
+    await asyncio.to_thread(warm.join)  # a thread that loads a network while the interpreter ends aborts the process
     kept.close_all()
     app.state.services.events.close()
 

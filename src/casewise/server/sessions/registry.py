@@ -14,6 +14,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import TypeVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -59,7 +60,7 @@ class Sessions:
         self.on_round: Callable[[float], object] | None = None  # given the seconds of each round of strokes
         self._beginning = Beginning(archive, self.networks, jobs)
         self._held: OrderedDict[str, Session] = OrderedDict()
-        self._opening: dict[tuple[str, str], asyncio.Lock] = {}
+        self._opening: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()  # gone with their last user
         self._pool = ThreadPoolExecutor(max(1, (os.cpu_count() or 2) - 1), "round", initializer=_one_thread)
         self._device = threading.Lock()
 
