@@ -112,7 +112,7 @@ def test_states_that_were_dropped_come_back_as_they_were(begin: Begin, monkeypat
     dropped = begin()
     for strokes in rounds:
         dropped.add_scribbles(*strokes)
-    assert dropped.bytes < kept.bytes / 2
+    assert dropped.bytes < 0.7 * kept.bytes  # what all states share stays
     for before in reversed(masks[:-1]):
         assert (dropped.undo() == before).all()
     assert (dropped.erase(LINE) == dropped.mask).all()
