@@ -184,7 +184,7 @@ def test_a_hint_survives_strokes_and_a_larger_box(disc):
         assert not np.array_equal(session.probability, plain.probability)
         for one in (session, plain):
             one.add_scribbles([[20, 45]], [[26, 26]])
-    assert session._history.state.maps.prior.max() > 0.9 and not plain._history.state.maps.prior.any()
+    assert session._state.maps.prior.max() > 0.9 and not plain._state.maps.prior.any()
 
 
 def test_slack_is_how_far_inside_the_box_in_voxels_of_the_image():
