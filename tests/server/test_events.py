@@ -13,6 +13,7 @@ from casewise.archive import Archive
 from casewise.server.events import Events
 from casewise.server.jobs import Job, Jobs
 from casewise.server.store import Store
+from tests.asynchronous import run as run_here
 from tests.image_trees import picture
 
 
@@ -57,7 +58,7 @@ def test_the_jobs_that_are_asked_for_from_their_state_to_their_end(jobs: Jobs) -
         jobs.finish(job, {})
         assert await states(stream, 1) == [("state", "done")]
 
-    asyncio.run(listen())
+    run_here(listen())
 
 
 def test_who_comes_back_is_sent_what_was_missed(jobs: Jobs) -> None:
@@ -73,7 +74,7 @@ def test_who_comes_back_is_sent_what_was_missed(jobs: Jobs) -> None:
         numbers = [data["id"] for _, data, _ in await said(events.stream(after=float(moment)), 2)]
         assert numbers == [first, second]
 
-    asyncio.run(listen())
+    run_here(listen())
 
 
 def test_a_slow_listener_is_given_the_newest_state_alone(jobs: Jobs) -> None:
@@ -91,7 +92,7 @@ def test_a_slow_listener_is_given_the_newest_state_alone(jobs: Jobs) -> None:
         await asyncio.sleep(1)
         assert await states(stream, 1) == [("state", "done")]
 
-    asyncio.run(listen())
+    run_here(listen())
 
 
 def test_a_stream_does_not_outlast_its_time(jobs: Jobs) -> None:
@@ -101,7 +102,7 @@ def test_a_stream_does_not_outlast_its_time(jobs: Jobs) -> None:
         assert texts[0].startswith("retry") and all(text.startswith(":") for text in texts[1:])
         events.close()
 
-    asyncio.run(asyncio.wait_for(listen(), 20))
+    run_here(asyncio.wait_for(listen(), 20))
 
 
 def test_images_that_arrive(jobs: Jobs, archive_folder: Path, tmp_path: Path) -> None:
@@ -114,7 +115,7 @@ def test_images_that_arrive(jobs: Jobs, archive_folder: Path, tmp_path: Path) ->
             ((event, data, _),) = await said(stream, 1)
             assert event == "arrived" and data["newest"] == archive.newest()
 
-    asyncio.run(listen())
+    run_here(listen())
 
 
 def test_streams_end_with_the_server_and_nothing_asks_when_nobody_listens(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,4 +137,4 @@ def test_streams_end_with_the_server_and_nothing_asks_when_nobody_listens(jobs: 
         await asyncio.sleep(1.2)
         assert asked[0] == before
 
-    asyncio.run(listen())
+    run_here(listen())

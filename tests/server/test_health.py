@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from collections import namedtuple
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from casewise.server.services import Services
+from tests.asynchronous import run as run_here
 from tests.image_trees import picture
 from tests.server.people import nobody, signed_in
 
@@ -87,7 +87,7 @@ def test_rounds_sessions_and_images_are_measured(app: FastAPI, tmp_path: Path) -
         session = await shared.sessions.open(key, "ann", "lung", begin="empty")
         await shared.sessions.strokes(session.id, "ann", np.array([[8, 8], [9, 9]]), np.array([[1, 1]]))
 
-    asyncio.run(draw())
+    run_here(draw())
     lines = nobody(app).get("/metrics").text.splitlines()
     for line in ("casewise_round_seconds_count 1.0", "casewise_sessions 1.0", "casewise_images_cached 1.0"):
         assert line in lines

@@ -115,6 +115,7 @@ class Worker:
             _log.error("%s", _where(error))  # without its text, which may hold a name
             kept, state = self._tell(jobs.retry, job, _sentence(error)), "put back"
         else:
+            work.beat()  # a short job may not have written its last progress yet
             kept, state = self._tell(jobs.finish, job, result), "done"
         return state if kept else "lost"
 

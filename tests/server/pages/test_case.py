@@ -163,8 +163,13 @@ def test_a_similar_case_is_compared_side_by_side_with_one_zoom(new_page: NewPage
     box = dialog.locator(".viewer").first.bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
-    page.mouse.wheel(0, -400)
-    until(lambda: (now := zoom())[0] != before[0] and now[0] == now[1])
+
+    def zoomed() -> bool:
+        page.mouse.wheel(0, -400)
+        now = zoom()
+        return now[0] != before[0] and now[0] == now[1]
+
+    until(zoomed)
     dialog.get_by_role("link", name="Open that case").click()
     page.wait_for_url(f"**/cases/{found.clear}")
 

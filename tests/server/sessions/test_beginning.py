@@ -15,6 +15,7 @@ from casewise.interaction.sets.guidance import Prepared
 from casewise.server import prepared
 from casewise.server.jobs import Jobs
 from casewise.server.services import Services
+from tests.asynchronous import run as run_here
 from tests.server.sessions.annotators import Annotator, dice, disc, picture
 
 People = Callable[[str], Annotator]
@@ -125,7 +126,7 @@ def test_one_person_who_opens_an_image_twice_at_once_has_one_session(app: FastAP
         opened = (shared.sessions.open(key, "anna", structure) for structure in ("disc", "disc", "rest", "disc"))
         return {session.id for session in await asyncio.gather(*opened)}
 
-    assert len(asyncio.run(run())) == 1
+    assert len(run_here(run())) == 1
     held = next(iter(shared.sessions._held.values()))
     assert sorted(held.structures) == ["disc", "rest"]
 

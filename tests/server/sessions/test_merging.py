@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from casewise.archive import Archive
 from casewise.errors import UsageError
 from casewise.server.sessions import Answered, Session, Sessions, StaleRoundError
+from tests.asynchronous import run as run_here
 from tests.server.sessions.annotators import picture
 
 NOTHING = np.zeros((0, 2), np.int64)
@@ -52,7 +53,7 @@ def while_busy(sessions: Sessions, key: str, ask: Callable[[Session], list[Await
         free.set()
         return session, await asyncio.gather(*asked, return_exceptions=True)
 
-    return asyncio.run(run())
+    return run_here(run())
 
 
 def test_strokes_that_wait_are_one_round(sessions: Sessions, archive: Archive) -> None:
@@ -147,7 +148,7 @@ def test_a_round_goes_on_when_nobody_waits_for_it(sessions: Sessions, archive: A
             await session.task
         return session
 
-    session = asyncio.run(run())
+    session = run_here(run())
     assert session.drawing.mask[50, 40]
     row = sessions.saved.row(session.id)
     assert row is not None and row.data["objects"][0]["begun"]
@@ -164,4 +165,4 @@ def test_strokes_on_another_round_are_refused_and_change_nothing(sessions: Sessi
         await sessions.strokes(session.id, "anna", at((52, 40)), NOTHING)  # a client that counts no rounds
         return session
 
-    assert asyncio.run(run()).drawing.marked[0].tolist() == [[50, 40], [52, 40]]
+    assert run_here(run()).drawing.marked[0].tolist() == [[50, 40], [52, 40]]

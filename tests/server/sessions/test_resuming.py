@@ -20,6 +20,7 @@ from casewise.server.app import create_app
 from casewise.server.sessions import Sessions, UnknownSessionError
 from casewise.server.settings import Settings
 from casewise.server.store import Store
+from tests.asynchronous import run as run_here
 from tests.server.people import signed_in
 from tests.server.sessions.annotators import Annotator, picture, volume
 
@@ -95,7 +96,7 @@ def test_one_that_works_is_never_given_up(app: FastAPI, archive: Archive, monkey
         again = await sessions.get(first.id, "anna")
         assert again.drawing.round == 1 and (again.drawing.mask == answer.mask).all()
 
-    asyncio.run(run())
+    run_here(run())
 
 
 def test_a_session_that_was_closed_is_gone(archive: Archive, annotator: Callable[[str], Annotator], app: FastAPI) -> None:
@@ -156,7 +157,7 @@ def test_an_image_that_a_client_sent_is_kept_and_taken_in_when_accepted(archive:
         case = archive.case(accepted.key)
         assert (case.load_masks["box"]() == mask).all() and np.allclose(case.image.affine, image.affine)
 
-    asyncio.run(run())
+    run_here(run())
 
 
 def test_an_empty_mask_is_accepted_only_where_it_is_meant(archive: Archive, annotator: Callable[[str], Annotator]) -> None:
@@ -180,4 +181,4 @@ def test_saving_where_nothing_can_be_written_is_told(archive: Archive, app: Fast
         with pytest.raises(UsageError, match="cannot be written"):
             await sessions.strokes(session.id, "anna", np.array([[50, 40]]), NOTHING)
 
-    asyncio.run(run())
+    run_here(run())

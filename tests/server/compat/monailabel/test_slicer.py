@@ -72,7 +72,8 @@ def test_image_scribbles_mask_and_saved_label_lie_at_the_same_place(
     beside = slicer("value_at", (scene.centre + IN_FRONT).tolist())["index"]
     slicer("draw", "background_scribbles", strokes(beside, 1))
     info = slicer("export", str(tmp_path / "scribbles.nii.gz"))
-    params = {"label_info": info, "selected_label_name": "ball", "roi": [], "result_extension": ".nrrd", "result_dtype": "uint8"}
+    roi = [side for index in there["index"] for side in (index - 12, index + 12)]
+    params = {"label_info": info, "selected_label_name": "ball", "roi": roi, "result_extension": ".nrrd", "result_dtype": "uint8"}
     mask, about = slicer_client("infer", "casewise-scribbles", identity, params, str(tmp_path / "scribbles.nii.gz"))
     found = slicer("take", mask, ["ball"])["ball"]
     assert about["label_names"] == {"ball": 1}
