@@ -115,6 +115,15 @@ def test_masks_in_folders_of_their_own_stay_with_their_folder(
         assert landed == {f"{prefix}{right}.png"}, (mask, landed)
 
 
+def test_a_mask_of_a_shorter_name_takes_no_image_of_a_longer_one() -> None:
+    # Drawn once by the test above: the images of the other names are missing.
+    for image, masks in (("T1_a", ["a", "T1", "T1_a"]), ("T1_a", ["T1"]), ("+T1", ["T1", "+T1"])):
+        whole = plan([tree([f"images/p1/{image}.png", *(f"masks/p1/{name}_mask.png" for name in masks)])])
+        assert attached(whole) == {f"masks/p1/{name}_mask.png": {f"images/p1/{name}.png"} for name in masks if name == image}
+        refused = {path.name: reason for path, reason in whole.orphans.items()}
+        assert refused.keys() == {f"{name}_mask.png" for name in masks if name != image} and all(refused.values())
+
+
 @settings(max_examples=200, deadline=None)
 @given(
     names=sets,

@@ -12,7 +12,8 @@ image (``brain1_label`` for ``brain1_image``). From the surest down:
 4. all sequences in one subject's folder, for a mask whose name says no image (``gt``, ``lesion_mask``).
 
 Where two images fit equally well, the mask is refused. In 3 and 4 the grid decides among the sequences, so pictures, which do not
-say where they lie, are refused there if they are several.
+say where they lie, are refused there if they are several. A name there that says no structure is refused where one of the images
+has a mask of its own whole name: it may be that of an image that is missing.
 """
 
 from __future__ import annotations
@@ -256,10 +257,12 @@ class _Shared:
         self.images_with: dict[str, set[tuple[str, ...]]] = defaultdict(set)
         self.rests_of: dict[tuple[str, ...], set[str]] = defaultdict(set)
         self.plain: set[tuple[tuple[str, ...], str]] = set()
+        self.own: set[tuple[str, str]] = set()  # images that a mask of their whole name is there for, with its word for mask
         for candidates in found.values():
             for one in candidates:
                 if one.rest is None:
                     self.plain.add((one.images, one.role.lower()))
+                    self.own.update((image, one.role.lower()) for image in one.images if one.rank == 0)
                 elif one.rank in (1, 3):
                     self.images_with[same_structure(one.rest)].add(one.images)
                     self.rests_of[one.images].add(one.rest)
@@ -276,6 +279,12 @@ def _decided(mask: str, candidates: Collection[_Candidate], shared: _Shared, nam
         fitting = ", ".join(sorted(legible(name) for several in images for name in several))
         return f"Its name says that it is a mask, but it fits several images equally ({fitting}); name its image in a manifest."
     one, rest = best[0]
+    taken = [name for name in one.images if any((name, other.role.lower()) in shared.own for other, _ in best)]
+    if rank > 1 and taken and (not rest or (rank == 4 and not is_structure(rest))) and without_roles(nfc(stem(mask))):
+        return (
+            f"It may be a mask of {legible(taken[0])}, which has a mask of its own name, or of an image that is missing; name its "
+            "image in a manifest."
+        )
     if len(one.images) > 1 and any(suffix(name) in PICTURES for name in one.images):
         return (
             f"It may be a mask of any of {len(one.images)} pictures ({legible(one.images[0])}, …), and pictures do not say where "
@@ -321,7 +330,7 @@ def _of_subject(one: _Candidate, bare: str, names: _Names) -> str | None:
     """The structure of a mask in a subject's folder: what its name says beyond the images' names."""
     own = [bare[start:end] for start, end in spans(bare) if not _is_of_images(bare[start:end], names)]
     said = [word for start, end in spans(bare) if (word := bare[start:end]) not in own and not says_acquisition(word.lower())]
-    if said and not all(_named_by(said, name) for name in one.images):
+    if len(own) < len(spans(bare)) and not all(_named_by(said, name) for name in one.images):
         return None  # a part of an image's name is the name of another image, which is missing
     if not own:
         return ""
@@ -336,7 +345,8 @@ def _named_by(said: Sequence[str], image: str) -> bool:
     """Whether a mask that says these words of its image's name says all of them, in their order, but how it was taken."""
     text = nfc(stem(image))
     words = [text[start:end] for start, end in spans(text)]
-    return [word for word in words if not says_acquisition(word.lower())] == list(said)
+    beside = [word for word in words if not says_acquisition(word.lower()) and (said or word.lower() not in QUALIFIERS)]
+    return beside == list(said)
 
 
 def _is_of_images(word: str, names: _Names) -> bool:
