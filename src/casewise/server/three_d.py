@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from casewise.errors import UsageError
+from casewise.files import replacing
 from casewise.formats import write
 from casewise.formats.handedness import right_handed
 from casewise.image import Image
@@ -21,5 +22,6 @@ def nifti(folder: Path, key: str, image: Image) -> Path:
     path = folder / _FOLDER / f"{key}.nii.gz"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        write(path, right_handed(image).image)
+        with replacing(path, suffix=".nii.gz") as beside:  # two people may ask for it first at once
+            write(beside, right_handed(image).image)
     return path
