@@ -83,6 +83,6 @@ class Children:
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:
-    """End the worker's standard input, which tells it to end."""
+    """End the worker's standard input, on which it ends."""
     if process.stdin is not None:
         process.stdin.close()

@@ -1,4 +1,4 @@
-"""What a client is told when a call cannot be answered: one sentence, as ``{"detail": …}``, and nothing of what it sent."""
+"""The answer to a call that cannot be carried out: one sentence, as ``{"detail": …}``, and nothing of what it sent."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Spool:
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def told(self, text: str) -> str:
+    def as_sent(self, text: str) -> str:
         """A sentence with the names that the sender knows, instead of places on this machine."""
         return text.replace(f"{self.folder}/", "").replace(str(self.folder), "the upload")
 

@@ -30,7 +30,7 @@ _READING = threading.Semaphore(2)  # images that are read for their thumbnail al
 def thumbnail(folder: Path, images: ImageCache, key: str, mask: tuple[str, Callable[[], Mask]] | None = None) -> bytes:
     """The PNG of an image in the archive in ``folder``. ``key`` : one that the archive has.
 
-    mask : (a word that tells this mask from every other of the image, what reads it), to be displayed with it.
+    mask : (a word that distinguishes this mask from every other of the image, what reads it), to be displayed with it.
     Raises UnreadableImageError where the image or its mask cannot be read.
     """
     path = folder / _FOLDER / (f"{key}.png" if mask is None else f"{key}-{mask[0]}.png")

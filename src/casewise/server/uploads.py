@@ -44,7 +44,7 @@ def take_in(
     report = archive.import_paths([spool.folder], site=site or SITE, copy=True, progress=progress)
     if category is not None:
         archive.categorise(report.keys, category)
-    failed = [(_sent(one.path, spool), spool.told(one.reason)) for one in report.failed]
+    failed = [(_sent(one.path, spool), spool.as_sent(one.reason)) for one in report.failed]
     spool.remove()
     return Taken(report.added, report.known, report.keys, failed)
 
@@ -62,7 +62,7 @@ def clean(archive: Archive, jobs: Jobs) -> None:
 
 
 def _sent(path: str, spool: Spool) -> str:
-    return legible(spool.told(path))
+    return legible(spool.as_sent(path))
 
 
 def _harmless(name: str, number: int) -> str:

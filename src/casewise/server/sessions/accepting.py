@@ -13,7 +13,7 @@ from casewise.server.sessions.session import Session
 
 
 class Noted(Protocol):
-    """Is told what each accepted mask cost."""
+    """Records what each accepted mask cost."""
 
     def __call__(
         self, key: str, structure: str, person: str, *, strokes: int, seconds: float, set_id: int | None = None

@@ -104,7 +104,7 @@ class Saved:
 
 
 def filled(session: Session, document: dict[str, Any], place: Path, model_of: Any) -> Session:
-    """The session with the objects that a row's ``data`` tells; their rounds are done again. model_of : key → model."""
+    """The session with the objects that a row's ``data`` describes; their rounds are done again. model_of : key → model."""
     for number, one in enumerate(document["objects"]):
         drawing = Drawing(
             structure=one["structure"],

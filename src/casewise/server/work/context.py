@@ -23,7 +23,7 @@ class Stopped(BaseException):  # no error: nothing that catches errors may go on
 class Work:
     """One claimed job while it runs.
 
-    job : as it was claimed; ``job.created`` tells a kind that is run again what was done for this job already.
+    job : as it was claimed; by ``job.created`` a kind that is run again finds what was done for this job already.
     archive, store, settings, jobs : the worker's. leaving : set when the worker is to end.
     """
 

@@ -148,7 +148,7 @@ class Rounds:
 
 @dataclass(frozen=True, eq=False)
 class _Before:
-    """What a session has been told of its current object, as flat indices."""
+    """What marks a session has of its current object, as flat indices."""
 
     foreground: Flat
     background: Flat

@@ -24,7 +24,7 @@ def task(job: Job) -> dict[str, Any]:
 
 
 def stopped(job: Job) -> dict[str, Any]:
-    """A job that was just told to stop, which its worker does at its next step."""
+    """A job that was just stopped; its worker ends it at its next step."""
     return {**task(job), "status": "STOPPED", "end_ts": _time(job.ended or time.time())}
 
 

@@ -39,7 +39,7 @@ class Upload:
     expiry: int
 
     def to_json(self) -> dict[str, object]:
-        """As clients are told; where its files lie is the server's own business."""
+        """As clients get it; where its files lie is the server's own business."""
         return {**{name: value for name, value in asdict(self).items() if name != "owner"}, "path": "", "meta": {}}
 
 
