@@ -155,6 +155,28 @@ def test_progress_and_new_images_are_seen_as_they_come(
     store.close()
 
 
+def test_new_images_are_counted_while_the_rows_are_asked_for_again(
+    new_page: NewPage, changed_clinic: tuple[Served, Clinic], tmp_path: Path
+) -> None:
+    served, _ = changed_clinic
+    store = Store.open(served.folder)
+    jobs = Jobs(store)
+    with Archive.open(served.folder) as archive:
+        archive.add(write(tmp_path / "first.png", Image(np.full((1, 64, 64), 17, np.uint8))), category="slow")
+        page = opened(new_page, served, "/?category=slow")
+        page.keyboard.press("j")
+        page.keyboard.press("x")
+        page.get_by_role("button", name="Analyse", exact=True).click()
+        job = claimed(jobs, "analyse")
+        network = page.context.new_cdp_session(page)
+        slow = {"offline": False, "latency": 1500, "downloadThroughput": -1, "uploadThroughput": -1}
+        network.send("Network.emulateNetworkConditions", slow)
+        archive.add(write(tmp_path / "second.png", Image(np.full((1, 64, 64), 19, np.uint8))), category="slow")
+        jobs.finish(job, {})  # asks for the rows again before the count has come
+        expect(page.get_by_role("button", name="1 new image: show")).to_be_visible()
+    store.close()
+
+
 def test_selected_images_are_assigned_and_made_a_set(
     new_page: NewPage, changed_clinic: tuple[Served, Clinic], tmp_path: Path
 ) -> None:

@@ -23,14 +23,14 @@ export async function show(frame: Frame): Promise<void> {
   let next: string | null = null;
   let total = 0;
   let newest = 0;
-  let asked: AbortController | null = null;
+  const asked: { list?: AbortController; refresh?: AbortController } = {}; // an answer that a later question of its kind has outrun is dropped
 
   const table = new Table(() => tools.update([...table.selected], total));
-  const tools = bulk(frame, () => void mend(), () => table.selectNone());
+  const tools = bulk(frame, () => news.changed(), () => table.selectNone());
   const filters = new Filters(query, () => void changed());
   const more = h("button", { type: "button", class: "button", hidden: true, onclick: () => void further() }, "Show more");
   const nothing = h("div", { class: "nothing", hidden: true });
-  const news = happening(() => void mend(), arrivals, () => void changed());
+  const news = happening(refresh, () => void changed());
   const order = choice("order", [["", "Newest first"], ["finding", "Findings first"]], query.order);
   order.setAttribute("aria-label", "Order");
   order.addEventListener("change", () => {
@@ -57,11 +57,11 @@ export async function show(frame: Frame): Promise<void> {
     if (seen.some((one) => one.isIntersecting)) void further();
   }, { root: null, rootMargin: "400px" }).observe(more);
 
-  async function ask(after?: string, limit = PAGE): Promise<CasePage | null> {
-    asked?.abort();
-    asked = new AbortController();
+  async function ask(kind: "list" | "refresh", after?: string, limit = PAGE): Promise<CasePage | null> {
+    asked[kind]?.abort();
+    const control = (asked[kind] = new AbortController());
     try {
-      return await api.cases({ ...query, ...(after === undefined ? {} : { after }), limit }, asked.signal);
+      return await api.cases({ ...query, ...(after === undefined ? {} : { after }), limit }, control.signal);
     } catch (error) {
       if (!(error instanceof DOMException && error.name === "AbortError")) frame.fail(error);
       return null;
@@ -83,38 +83,36 @@ export async function show(frame: Frame): Promise<void> {
   /** Other filters, or new images: the list from its beginning. */
   async function changed(): Promise<void> {
     history.replaceState(null, "", location.pathname + writeQuery(query));
-    const page = await ask();
+    asked.refresh?.abort(); // it was asked with the filters of before
+    const page = await ask("list");
     if (page === null) return;
     table.show(page.cases);
     newest = Math.max(newest, ...page.cases.map((line) => line.added));
     took(page);
+    news.drawn();
   }
 
   async function further(): Promise<void> {
     if (next === null || more.disabled) return;
     more.disabled = true;
-    const page = await ask(next);
+    const page = await ask("list", next);
     more.disabled = false;
     if (page === null) return;
     table.add(page.cases);
     took(page);
   }
 
-  /** How many images there are that came after the list was drawn. */
-  async function arrivals(): Promise<number> {
-    const page = await ask();
-    if (page === null) return 0;
-    if (total === 0 && page.total > 0) void changed();
-    return page.cases.filter((line) => line.added > newest).length;
-  }
-
-  /** The rows that are here, as they are now. */
-  async function mend(): Promise<void> {
-    const page = await ask(undefined, Math.min(200, Math.max(PAGE, table.keys.length)));
-    if (page === null) return;
+  /** The rows that are here, as they are now; and how many images came after the list was drawn, null where a later question tells. */
+  async function refresh(): Promise<number | null> {
+    const page = await ask("refresh", undefined, Math.min(200, Math.max(PAGE, table.keys.length)));
+    if (page === null) return null;
     table.mend(page.cases);
     filters.show(page.counts);
-    if (table.keys.length === 0 && page.total > 0) void changed();
+    if (table.keys.length === 0 && page.total > 0) {
+      void changed();
+      return null;
+    }
+    return page.cases.filter((line) => line.added > newest).length;
   }
 
   function empty(): (Node | null)[] {

@@ -7,13 +7,17 @@ import type { JobLine } from "../types-results.ts";
 
 export interface Happening {
   element: HTMLElement;
+  /** Rows may have changed. */
+  changed: () => void;
+  /** The list was drawn anew: it has every image there is. */
+  drawn: () => void;
   close: () => void;
 }
 
 const SHOWN_KINDS = new Set(["analyse", "import"]);
 
-/** `changed`: rows may have changed. `arrivals` counts the images that the list does not have yet. `show`: the person asks for them. */
-export function happening(changed: () => void, arrivals: () => Promise<number>, show: () => void): Happening {
+/** `refresh` mends the rows and counts the images that the list does not have yet; null where a later one does it. `show`: the person asks for these. */
+export function happening(refresh: () => Promise<number | null>, show: () => void): Happening {
   const news = h("button", { type: "button", class: "button small", hidden: true });
   const words = h("span", { class: "quiet" });
   const filled = h("span", {});
@@ -22,9 +26,15 @@ export function happening(changed: () => void, arrivals: () => Promise<number>, 
   const running = new Map<number, JobLine>();
   let arrived = 0;
   let timer = 0;
-  const soon = (): void => {
-    clearTimeout(timer);
-    timer = window.setTimeout(changed, 500);
+  const renew = async (): Promise<void> => {
+    timer = 0;
+    const counted = await refresh();
+    if (counted === null) return;
+    arrived = counted;
+    draw();
+  };
+  const changed = (): void => {
+    timer ||= window.setTimeout(() => void renew(), 500); // events without end must not put it off without end
   };
   const draw = (): void => {
     const all = [...running.values()];
@@ -37,25 +47,21 @@ export function happening(changed: () => void, arrivals: () => Promise<number>, 
     news.hidden = arrived === 0;
     put(news, `${count(arrived, "new image")}: show`);
   };
-  news.addEventListener("click", () => {
+  const drawn = (): void => {
     arrived = 0;
     draw();
-    show();
-  });
+  };
+  news.addEventListener("click", show);
   const close = listen({
     job: (job) => {
       if (!SHOWN_KINDS.has(job.kind)) return;
       const before = running.get(job.id);
       if (job.state === "running" || job.state === "waiting") running.set(job.id, job);
       else running.delete(job.id);
-      if (job.state === "done" || before?.progress[0] !== job.progress[0]) soon();
+      if (job.state === "done" || before?.progress[0] !== job.progress[0]) changed();
       draw();
     },
-    arrived: () =>
-      void arrivals().then((n) => {
-        arrived = n;
-        draw();
-      }),
+    arrived: changed,
   });
-  return { element, close };
+  return { element, changed, drawn, close };
 }
