@@ -1,0 +1,160 @@
+"""Sending files by C-STORE: one association for many files, each in its own transfer syntax where the other end takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from casewise.errors import CasewiseError, UnreadableImageError
+from casewise.exchange.node import Node, Tls
+from casewise.exchange.outcomes import Outcome, by_status
+from casewise.exchange.quiet import quiet
+from casewise.exchange.uncompressed import uncompressed
+
+EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
+_MOST_CONTEXTS = 126  # of the 128 that an association can have
+_MOST_CUTS = 3  # associations one after the other that end without a file taken
+_CONNECT, _ANSWER, _STORED = 10.0, 30.0, 120.0  # seconds
+
+
+@dataclass(frozen=True)
+class _File:
+    """By its file meta information, which is all that is read of a file that goes out as it is."""
+
+    path: Path
+    sop_class: str
+    sop_uid: str
+    syntax: str
+
+
+def store(node: Node, paths: Sequence[Path], own_title: str) -> Iterator[Outcome]:
+    """Each file's outcome as soon as it is known: those that are no DICOM files first, the rest in their order.
+
+    Raises nothing for a node that is away. A file at which the association breaks off has failed, and the rest go by another one;
+    after three in a row that took nothing, the rest are not tried.
+    """
+    with quiet():
+        described = [_described(path) for path in paths]
+    yield from (one for one in described if isinstance(one, Outcome))
+    waiting = [one for one in described if isinstance(one, _File)]
+    broken, cuts = "", 0
+    while waiting and cuts < _MOST_CUTS:
+        batch = _together(waiting)
+        with quiet():
+            association = _associated(node, own_title, batch)
+        if isinstance(association, str):
+            broken = association
+            break
+        ended = 0
+        try:
+            for file in batch:
+                with quiet():
+                    outcome, broken = _stored(association, node, file)
+                ended += 1
+                yield outcome
+                if broken:
+                    break
+        finally:
+            with quiet():
+                if association.is_established:
+                    association.release()
+        waiting = waiting[ended:]
+        cuts = cuts + 1 if broken and ended == 1 else 0
+    yield from (Outcome(file.path, "failed", broken, tried=False) for file in waiting)
+
+
+def _described(path: Path) -> _File | Outcome:
+    from pydicom.filereader import read_file_meta_info
+
+    try:
+        meta = read_file_meta_info(path)
+        found = (str(meta.MediaStorageSOPClassUID), str(meta.MediaStorageSOPInstanceUID), str(meta.TransferSyntaxUID))
+    except Exception:  # pydicom raises of any kind for what is no DICOM file
+        return Outcome(path, "refused", f"{path.name} is no DICOM file that can be sent: it lacks its file meta information.")
+    return _File(path, *found)
+
+
+def _together(files: Sequence[_File]) -> list[_File]:
+    """The first files, as many as one association has presentation contexts for."""
+    contexts: set[tuple[str, str]] = set()
+    chosen: list[_File] = []
+    for file in files:
+        contexts |= {(file.sop_class, syntax) for syntax in (file.syntax, EXPLICIT, IMPLICIT)}
+        if len(contexts) > _MOST_CONTEXTS:
+            break
+        chosen.append(file)
+    return chosen
+
+
+def _associated(node: Node, own_title: str, files: Sequence[_File]) -> Any:
+    """An association with a context for each class and transfer syntax; a sentence where there is none."""
+    from pynetdicom import AE, _config
+    from pynetdicom.presentation import build_context
+
+    _config.STORE_SEND_CHUNKED_DATASET = True  # a file given by its path is never held whole
+    ae = AE(node.own_title or own_title)
+    ae.connection_timeout, ae.acse_timeout, ae.dimse_timeout, ae.network_timeout = _CONNECT, _ANSWER, _STORED, _STORED
+    wanted = {(file.sop_class, syntax): None for file in files for syntax in (file.syntax, EXPLICIT, IMPLICIT)}
+    ae.requested_contexts = [build_context(*one) for one in wanted]
+    try:
+        tls = (_tls(node.tls), node.host) if node.tls else None
+        association = ae.associate(node.host, node.port, ae_title=node.ae_title, tls_args=tls)
+    except (OSError, ValueError, RuntimeError) as error:
+        return f"{node} cannot be called: {type(error).__name__}."
+    if association.is_established or association.rejected_contexts:
+        return association
+    if association.is_rejected:
+        primitive = association.acceptor.primitive
+        return f"{node} refuses the association: {getattr(primitive, 'reason_str', 'it gives no reason')}."
+    return f"{node} cannot be reached, or does not answer as a DICOM node."
+
+
+def _tls(tls: Tls) -> Any:
+    import ssl
+
+    context = ssl.create_default_context(cafile=tls.ca)
+    if tls.certificate is not None:
+        context.load_cert_chain(tls.certificate, tls.key)
+    return context
+
+
+def _stored(association: Any, node: Node, file: _File) -> tuple[Outcome, str]:
+    """The file's outcome, and where the association broke off at it the sentence that says so."""
+    accepted = {(str(one.abstract_syntax), str(one.transfer_syntax[0])) for one in association.accepted_contexts}
+    ours = [syntax for syntax in (file.syntax, EXPLICIT, IMPLICIT) if (file.sop_class, syntax) in accepted]
+    if not ours:
+        return _no_context(node, file, {sop_class for sop_class, _ in accepted}), ""
+    try:
+        # A path is sent as it is, in pieces; a data set is held in memory.
+        what = file.path if ours[0] == file.syntax else _converted(file.path)
+    except CasewiseError as error:
+        return Outcome(file.path, "refused", str(error)), ""
+    except OSError:
+        return Outcome(file.path, "failed", f"{file.path.name} cannot be read any more."), ""
+    try:
+        status = association.send_c_store(what).get("Status")
+    except (RuntimeError, ValueError, AttributeError, OSError):
+        status = None
+    if status is None:
+        broken = f"{node} broke the association off."
+        return Outcome(file.path, "failed", broken), broken
+    return by_status(file.path, str(node), int(status)), ""
+
+
+def _no_context(node: Node, file: _File, taken: set[str]) -> Outcome:
+    from pydicom.uid import UID
+
+    name = UID(file.sop_class).name
+    if file.sop_class in taken:
+        return Outcome(file.path, "refused", f"{node} takes {name} in no transfer syntax that the file can be turned into.")
+    return Outcome(file.path, "refused", f"{node} does not take objects of the class {name}.")
+
+
+def _converted(path: Path) -> Any:
+    """The data set for an uncompressed transfer syntax, little endian; pynetdicom writes it explicit or implicit."""
+    dataset = uncompressed(path)
+    if not dataset.file_meta.TransferSyntaxUID.is_little_endian:
+        raise UnreadableImageError(f"{path.name} is encoded big endian, which the other end does not take; convert it first.")
+    return dataset
