@@ -12,7 +12,7 @@ import io
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,11 +57,20 @@ class Spool:
         folder.mkdir(parents=True, exist_ok=True)
         self._on_disk: set[str] = set()  # series whose folders are known to be durable
 
-    def write(self, data: bytes | BinaryIO, calling: str = "", called: str = "", address: str = "") -> Instance:
+    def write(
+        self,
+        data: bytes | BinaryIO,
+        calling: str = "",
+        called: str = "",
+        address: str = "",
+        *,
+        arriving: Callable[[Identity], None] | None = None,
+    ) -> Instance:
         """Keep a whole DICOM file (PS3.10), given as bytes or as a file that can be sought, at its begin.
 
         It is on disk when this returns. One that is there with the same data set stays as it is, whoever sent it; one with another
         data set is replaced by a new file, so that hard links keep the former. Nothing is decoded.
+        arriving : is told which object it is before anything is written; what it raises refuses the object.
 
         Raises UnreadableImageError for what is no DICOM file or lacks a UID, FullError where the disk takes no more, CasewiseError
         where it cannot be written for another reason. Nothing is left of the object then. No sentence quotes its values.
@@ -69,6 +78,8 @@ class Spool:
         source = io.BytesIO(data) if isinstance(data, bytes) else data
         meta = FileMeta.read(source)
         found = _identity(source, meta.text(SYNTAX))
+        if arriving is not None:
+            arriving(found)
         meta = meta.having({SOP_CLASS: found.sop_class, SOP_UID: found.sop_uid, CALLING: calling, CALLED: called})
         meta = meta.having({ADDRESS: f"{_SCHEME}{address}" if address else ""})
         path = self.path(found.series_uid, found.sop_uid)
