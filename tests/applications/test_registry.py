@@ -10,9 +10,10 @@ import pytest
 
 from casewise.applications import registry as registry_module
 from casewise.applications.builtin import BUILT_IN
+from casewise.applications.conditions import Condition
 from casewise.applications.declared import CommandRun, ContainerRun, Declared, EndpointRun, PythonRun
 from casewise.applications.registry import Registry, default_registry
-from casewise.applications.rules import Condition, Rule
+from casewise.applications.rules import Rule
 from casewise.cli import main
 from casewise.errors import UsageError
 from casewise.header import Header
@@ -175,7 +176,7 @@ APPLICATION = '[[application]]\nname = "a"\ncategories = ["*"]\nfeatures = ["f"]
         ('[[application]]\nname = "a"\ncategories = []\nfeatures = ["f"]\npython = "m:o"', ["categories = []", "at least one"]),
         (APPLICATION + 'python = "m:o"\n' + APPLICATION + 'python = "m:o"', ["Two applications are named 'a'"]),
         ('[[rule]]\nadd = ["nobody"]', ["[[rule]] number 1", "'nobody'", "quality"]),
-        ("[[rule]]\nwhen = []", ["[[rule]] number 1", "add or remove"]),
+        ("[[rule]]\nwhen = []", ["[[rule]] number 1", "needs one of add, remove, model"]),
         ('[[rule]]\nadd = ["quality"]\nwhen = ["true"]', ["list of conditions"]),
         (
             '[[rule]]\nadd = ["quality"]\nwhen = [{ field = "x", operator = "is", value = 1 }]',

@@ -12,13 +12,16 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from casewise.applications.conditions import Condition
 from casewise.applications.declared import CommandRun, ContainerRun, Declared, EndpointRun, PythonRun, Run
-from casewise.applications.rules import Condition, Rule
+from casewise.applications.rules import Rule
 from casewise.errors import UsageError
 
 _ALLOWED = {
     "str": "a text in quotation marks",
     "float": "a number",
+    "int": "a whole number",
+    "bool": "true or false",
     "array": 'a list of texts, such as ["one", "two"]',
     "object": "a table, such as { threshold = 0.4 }",
     "when": 'a list of conditions, such as [{ field = "modality", operator = "is", value = "CT" }]',
@@ -71,9 +74,16 @@ _ABOUT = _Application.__struct_fields__[:10]
 
 
 class _Rule(msgspec.Struct):
+    name: str = ""
     when: list[dict[str, Any]] = []
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
+    model: str | None = None
+    adapt: str | None = None
+    send: tuple[str, ...] | None = None
+    objects: tuple[str, ...] | None = None
+    priority: int | None = None
+    skip: bool | None = None
 
 
 def read_declarations(path: Path) -> tuple[list[Declared], list[Rule]]:
@@ -92,7 +102,11 @@ def read_declarations(path: Path) -> tuple[list[Declared], list[Rule]]:
         raise UsageError(f"{path} is not valid TOML: {error}.") from error
     _check_keys(document, ("application", "rule"), str(path))
     applications = [_application(table, where, path) for table, where in _tables(document, "application", path)]
-    return applications, [_rule(table, where) for table, where in _tables(document, "rule", path)]
+    rules = [
+        _rule(table, where, f"rule {number} of {path.name}")
+        for number, (table, where) in enumerate(_tables(document, "rule", path), start=1)
+    ]
+    return applications, rules
 
 
 def _tables(document: Mapping[str, Any], key: str, path: Path) -> list[tuple[dict[str, Any], str]]:
@@ -100,7 +114,7 @@ def _tables(document: Mapping[str, Any], key: str, path: Path) -> list[tuple[dic
     tables = document.get(key, [])
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise UsageError(f"{path}: {key} is written as tables that begin with [[{key}]], in double brackets.")
-    names = [table.get("name") if key == "application" else None for table in tables]
+    names = [table.get("name") for table in tables]
     labels = [repr(name) if isinstance(name, str) else f"number {number}" for number, name in enumerate(names, start=1)]
     return [(table, f"{path}, [[{key}]] {label}") for table, label in zip(tables, labels, strict=True)]
 
@@ -117,7 +131,7 @@ def _application(table: dict[str, Any], where: str, path: Path) -> Declared:
         return Declared(run=found.run(kinds[0], path.absolute().parent), origin=str(path), **about)
 
 
-def _rule(table: dict[str, Any], where: str) -> Rule:
+def _rule(table: dict[str, Any], where: str, called: str) -> Rule:
     _check_keys(table, _Rule.__struct_fields__, where)
     found = _converted(table, _Rule, where)
     conditions = []
@@ -126,8 +140,9 @@ def _rule(table: dict[str, Any], where: str) -> Rule:
         _check_keys(item, ("field", "operator", "value"), place)
         with _placed(place):
             conditions.append(_converted(item, Condition, place))
+    actions = {key: getattr(found, key) for key in _Rule.__struct_fields__ if key not in ("name", "when")}
     with _placed(where):
-        return Rule(tuple(conditions), found.add, found.remove, where)
+        return Rule(tuple(conditions), **actions, name=found.name or called, origin=where)
 
 
 def _converted(table: dict[str, Any], kind: type[_Table], where: str) -> _Table:

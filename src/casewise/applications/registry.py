@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from casewise.applications.builtin import BUILT_IN
+from casewise.applications.decision import Decision
 from casewise.applications.declaration import read_declarations
 from casewise.applications.declared import ANY, ON_REQUEST, Declared, PythonRun
-from casewise.applications.rules import Rule
+from casewise.applications.rules import Rule, decided, needed
 from casewise.errors import UsageError
 from casewise.header import Header
 from casewise.names import same_category
@@ -25,7 +26,8 @@ UNKNOWN = "unknown"
 class Registry:
     """Applications by name, in the order in which they were declared, and the rules over them.
 
-    problems : (what, sentence) of entry points that could not be used; the others are there.
+    problems : (what, sentence) of entry points that could not be used; the others are there. needed : the facts that the rules need
+    of an image's own file.
     Raises UsageError for two applications of one name and for a rule that names one that is not there.
     """
 
@@ -39,6 +41,7 @@ class Registry:
                 msg = f"Two applications are named {declared.name!r} ({other.origin}; {declared.origin}); give one another name."
                 raise UsageError(msg)
         self.rules, self.problems = tuple(rules), tuple(problems)
+        self.needed = needed(self.rules)
         for rule in self.rules:
             for name in (*rule.add, *rule.remove):
                 if name not in self._applications:
@@ -56,20 +59,22 @@ class Registry:
             raise UsageError(f"There is no application {name!r}; {self._allowed()}.")
         return self._applications[name]
 
-    def names_for(self, category: str, header: Header | None = None, site: str | None = None) -> list[str]:
-        """Names of the applications that see an image of a category.
+    def decide(self, category: str, facts: Mapping[str, object]) -> Decision:
+        """What becomes of an image of a category.
 
-        First come those that declare it, in the order of declaration, then the rules, in theirs. ``unknown`` brings only those
-        that take every category.
+        First come the applications that declare it, in the order of declaration, then the rules, in theirs. ``unknown`` brings only
+        those that take every category. facts : as of :func:`casewise.applications.conditions.facts_of`.
         """
         if same_category(category, UNKNOWN):
             names = [declared.name for declared in self._applications.values() if ANY in declared.categories]
         else:
             names = [declared.name for declared in self._applications.values() if declared.takes(category)]
-        facts = {**(header.to_json() if header else {}), "category": category, "site": site}
-        for rule in self.rules:
-            names = rule.applied(names, facts)
-        return names
+        return decided(self.rules, names, {**facts, "category": category})
+
+    def names_for(self, category: str, header: Header | None = None, site: str | None = None) -> list[str]:
+        """Names of the applications that see an image of a category, by what its header keeps."""
+        facts = {**(header.to_json() if header else {}), "site": site}
+        return list(self.decide(category, facts).applications)
 
     def for_route(self, category: str, header: Header | None = None, site: str | None = None) -> list[Declared]:
         """The applications that see an image.
@@ -102,17 +107,20 @@ class Registry:
         return f"the applications are {', '.join(self._applications) or 'none'}; `casewise applications` lists them"
 
 
+def named_files() -> list[Path]:
+    """The TOML files that CASEWISE_APPLICATIONS names, parted as in PATH."""
+    return [Path(name) for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
+
+
 def default_registry(files: Sequence[Path] | None = None) -> Registry:
     """The applications that come with casewise, those that installed packages bring, and those of TOML files.
 
-    files : the TOML files; None takes those that CASEWISE_APPLICATIONS names, parted as in PATH.
+    files : the TOML files; None takes :func:`named_files`.
     """
     applications, rules = list(BUILT_IN), []
     brought, problems = _of_entry_points(entry_points(group=GROUP))
     applications += brought
-    if files is None:
-        files = [Path(name) for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
-    for path in files:
+    for path in named_files() if files is None else files:
         more, its_rules = read_declarations(path)
         applications += more
         rules += its_rules

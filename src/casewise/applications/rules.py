@@ -1,107 +1,101 @@
-"""Rules that add applications to what a category brings, or take some away: plain conditions, never a program's text."""
+"""Rules: where their conditions hold, they change what happens to an image."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import get_args
 
+from casewise.applications.conditions import Condition
+from casewise.applications.decision import Decision
 from casewise.errors import UsageError
-from casewise.names import same_category
+from casewise.exchange.settings import Kind
 
-# DICOM keywords by the name under which an image's header keeps them; what identifies the patient is not kept.
-_NAMES = (
-    "category", "site", "modality", "sequence", "sequence_name", "body_part", "view", "age", "sex", "manufacturer", "scanner",
-    "photometric", "format",
-)  # fmt: skip
-FIELDS = {name: name for name in _NAMES} | {
-    "Modality": "modality",
-    "SeriesDescription": "sequence",
-    "SequenceName": "sequence_name",
-    "BodyPartExamined": "body_part",
-    "ViewPosition": "view",
-    "PatientAge": "age",
-    "PatientSex": "sex",
-    "Manufacturer": "manufacturer",
-    "ManufacturerModelName": "scanner",
-    "PhotometricInterpretation": "photometric",
-}
-OPERATORS = ("is", "is not", "contains", "starts with", "one of", "at least", "at most", "known")
-
-
-@dataclass(frozen=True)
-class Condition:
-    """``field operator value``: text is compared without regard to capitals; a field that is not known meets only ``known false``.
-
-    value : text or a number; a list of them for ``one of``; a number for ``at least`` and ``at most``; true or false for ``known``.
-    """
-
-    field: str
-    operator: str
-    value: object
-
-    def __post_init__(self) -> None:
-        if self.field not in FIELDS:
-            raise UsageError(f"field = {self.field!r} is not known; a condition's field is one of {', '.join(FIELDS)}.")
-        if self.operator not in OPERATORS:
-            raise UsageError(f"operator = {self.operator!r} is not known; it is one of {', '.join(map(repr, OPERATORS))}.")
-        wanted, good = self._wanted()
-        if not good:
-            raise UsageError(f"value = {self.value!r} does not fit the operator {self.operator!r}, which takes {wanted}.")
-
-    def _wanted(self) -> tuple[str, bool]:
-        value = self.value
-        if self.operator == "known":
-            return "true or false", isinstance(value, bool)
-        if self.operator in ("at least", "at most"):
-            return "a number", _is_number(value)
-        if self.operator == "one of":
-            good = isinstance(value, (list, tuple)) and bool(value) and all(isinstance(v, str) or _is_number(v) for v in value)
-            return "a list of words or numbers", good
-        if self.operator in ("contains", "starts with"):
-            return "a word", isinstance(value, str) and bool(value)
-        return "a word or a number", isinstance(value, str) or _is_number(value)
-
-    def holds(self, facts: Mapping[str, object]) -> bool:
-        """Whether it is so of an image whose header, with ``category`` and ``site``, is ``facts``."""
-        given = facts.get(FIELDS[self.field])
-        if self.operator == "known":
-            return (given is not None) is self.value
-        if given is None:
-            return False
-        if self.operator == "one of":
-            return any(self._equal(given, value) for value in self.value)  # type: ignore[attr-defined]
-        if self.operator in ("is", "is not"):
-            return self._equal(given, self.value) is (self.operator == "is")
-        if self.operator in ("at least", "at most"):
-            return _is_number(given) and (given >= self.value if self.operator == "at least" else given <= self.value)  # type: ignore[operator]
-        text, word = str(given).casefold(), str(self.value).casefold()
-        return word in text if self.operator == "contains" else text.startswith(word)
-
-    def _equal(self, given: object, value: object) -> bool:
-        if isinstance(given, str) and isinstance(value, str):
-            return same_category(given, value) if FIELDS[self.field] == "category" else given.casefold() == value.casefold()
-        return given == value
+OBJECTS: tuple[str, ...] = get_args(Kind)
+ADAPT = ("none", "similar", "subset")  # as casewise.adaptation.adapter, which this file is too light to import
+_LOWEST, _HIGHEST = -10, 10
+_ACTIONS = ("add", "remove", "model", "adapt", "send", "priority", "skip")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Where every condition holds, ``add`` joins the applications of a route and ``remove`` leaves them."""
+    """Where every condition holds, its actions are taken; of ``model``, ``adapt``, ``priority`` and ``skip`` the last such rule's.
+
+    add, remove : applications that join those of the route, or leave them. model : a model's name, or ``none`` for the applications
+    alone. adapt : ``none``, ``similar``, ``subset``. send : systems that results go to, which add up over rules; () is nowhere.
+    objects : what is sent to them. priority : of the analysis. skip : nothing is analysed. origin : where it is declared.
+    """
 
     when: tuple[Condition, ...] = ()
     add: tuple[str, ...] = ()
     remove: tuple[str, ...] = ()
+    model: str | None = None
+    adapt: str | None = None
+    send: tuple[str, ...] | None = None
+    objects: tuple[str, ...] | None = None
+    priority: int | None = None
+    skip: bool | None = None
+    name: str = ""
     origin: str = "code"
 
     def __post_init__(self) -> None:
-        if not self.add and not self.remove:
-            raise UsageError('A rule needs add or remove, a list of applications\' names, such as add = ["nodules"].')
+        if self.objects is not None and not self.send:
+            raise UsageError("objects goes with send, which says where they are sent.")
+        if not (self.add or self.remove) and all(getattr(self, key) is None for key in _ACTIONS[2:]):
+            raise UsageError(f'A rule needs one of {", ".join(_ACTIONS)}, such as add = ["nodules"].')
+        if self.adapt is not None and self.adapt not in ADAPT:
+            raise UsageError(f"adapt = {self.adapt!r} is not known; it is one of {', '.join(ADAPT)}.")
+        if self.model is not None and not self.model.strip():
+            raise UsageError("model = '' names none; give a model's name, or \"none\" for the applications alone.")
+        if self.priority is not None and not _LOWEST <= self.priority <= _HIGHEST:
+            raise UsageError(f"priority = {self.priority} is not allowed; it is a whole number from {_LOWEST} to {_HIGHEST}.")
+        if self.objects is not None and (not self.objects or not set(self.objects) <= set(OBJECTS)):
+            raise UsageError(f"objects = {list(self.objects)!r} is not allowed; it is a list of {', '.join(OBJECTS)}.")
 
-    def applied(self, names: list[str], facts: Mapping[str, object]) -> list[str]:
-        """The names after this rule: those added come last, none twice."""
-        if not all(condition.holds(facts) for condition in self.when):
-            return names
-        return list(dict.fromkeys(name for name in (*names, *self.add) if name not in self.remove))
+    @property
+    def of_route(self) -> bool:
+        """Whether it needs to know what kind of image it is."""
+        return any(condition.of_route for condition in self.when)
+
+    @property
+    def label(self) -> str:
+        return self.name or self.origin
+
+    def holds(self, facts: Mapping[str, object]) -> bool:
+        return all(condition.holds(facts) for condition in self.when)
+
+    def applied(self, decision: Decision) -> Decision:
+        """The decision after this rule, whose conditions hold. Applications that it adds come last, none twice."""
+        names = dict.fromkeys(name for name in (*decision.applications, *self.add) if name not in self.remove)
+        return replace(
+            decision,
+            applications=tuple(names),
+            model=decision.model if self.model is None else self.model,
+            adapt=decision.adapt if self.adapt is None else self.adapt,
+            send=decision.send if self.send is None else decision.sent_to(self.send, self.objects),
+            priority=decision.priority if self.priority is None else self.priority,
+            skip=decision.skip if self.skip is None else self.skip,
+            why=(*decision.why, self.label),
+        )
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def decided(rules: Iterable[Rule], names: Sequence[str], facts: Mapping[str, object]) -> Decision:
+    """What becomes of an image whose category brings the applications ``names``, and of which ``facts`` are known."""
+    decision = Decision(tuple(names))
+    for rule in rules:
+        if rule.holds(facts):
+            decision = rule.applied(decision)
+    if decision.skip:
+        return Decision(send=(), priority=decision.priority, skip=True, why=decision.why)
+    return decision
+
+
+def needed(rules: Iterable[Rule]) -> frozenset[str]:
+    """The facts that rules need of an image's own file (:func:`casewise.applications.conditions.facts_of`)."""
+    return frozenset(name for rule in rules for condition in rule.when for name in condition.of_file)
+
+
+def priority_before(rules: Iterable[Rule], facts: Mapping[str, object]) -> int:
+    """The priority of an image before it is known what kind it is: that of the last rule that holds without it."""
+    given = [rule.priority for rule in rules if rule.priority is not None and not rule.of_route and rule.holds(facts)]
+    return given[-1] if given else 0
