@@ -8,17 +8,25 @@ from urllib.parse import urlsplit
 from casewise.errors import UsageError
 from casewise.exchange.node import WebNode, is_loopback
 
-_TIMES = (10.0, 120.0)  # seconds to connect, and to wait for an answer
+TIMES = (10.0, 120.0)  # seconds to connect, and to wait for an answer
 _WHOLE = 1 << 40  # a body goes out in one piece, with its length: not every service takes chunks
 
 
 def web_client(node: WebNode) -> Any:
-    """A ``DICOMwebClient``. Raises UsageError where a secret or the certificate is not there.
+    """A ``DICOMwebClient`` over a :func:`web_session`, which does not try again on its own."""
+    from dicomweb_client.web import DICOMwebClient
 
-    It does not try again on its own, and follows no redirection: that would take patients' data to where nobody set.
+    client = DICOMwebClient(node.url, session=web_session(node), chunk_size=_WHOLE, timeout=TIMES)
+    client.set_http_retry_params(retry=False)
+    return client
+
+
+def web_session(node: WebNode) -> Any:
+    """A ``requests.Session`` with what the service wants to see. Raises UsageError where a secret or the certificate is not there.
+
+    It follows no redirection: that would take patients' data to where nobody set.
     """
     import requests
-    from dicomweb_client.web import DICOMwebClient
 
     session = requests.Session()
     session.max_redirects = 0
@@ -33,9 +41,7 @@ def web_client(node: WebNode) -> Any:
         session.auth = _Bearer(node.secret(node.token_variable))
     elif node.user is not None and node.password_variable is not None:
         session.auth = (node.user, node.secret(node.password_variable))
-    client = DICOMwebClient(node.url, session=session, chunk_size=_WHOLE, timeout=_TIMES)
-    client.set_http_retry_params(retry=False)
-    return client
+    return session
 
 
 class _Bearer:
