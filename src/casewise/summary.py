@@ -96,7 +96,7 @@ def summarise(
     failed = tuple((name, reason) for name, reason in failures.items() if detects.get(name, ()) != ())
     silent = [name for name, labels in detects.items() if labels is None and name not in failures]
     read = [one.label for one in looked]
-    open_questions = tuple(one for one in QUESTIONS.get(category or "", ()) if not any(_same(one, own) for own in read))
+    open_questions = tuple(one for one in QUESTIONS.get(category or "", ()) if not any(same(one, own) for own in read))
     return Summary(
         _headline(found, looked, failed, silent),
         found,
@@ -140,19 +140,19 @@ def _headline(
 
 def _looked_for(application: str, label: str, own: Sequence[Finding]) -> LookedFor:
     """Own : all that the application answered."""
-    found = any(finding.kind == FINDING and _same(label, finding.label) for finding in own)
-    scores = [finding.probability for finding in own if finding.kind == ABSENT and _same(label, finding.label)]
-    classes = [score for finding in own for name, score in finding.scores.items() if _same(label, name)]
+    found = any(finding.kind == FINDING and same(label, finding.label) for finding in own)
+    scores = [finding.probability for finding in own if finding.kind == ABSENT and same(label, finding.label)]
+    classes = [score for finding in own for name, score in finding.scores.items() if same(label, name)]
     return LookedFor(label, application, found, max([s for s in (*scores, *classes) if s is not None], default=None))
 
 
 def _part_of(other: Finding, first: Finding) -> bool:
     """Whether the first finding counts the other one already: ``lesion 2`` beside ``lesions``."""
     alike = other.application == first.application and other.label != first.label
-    return alike and _same(other.label, first.label)
+    return alike and same(other.label, first.label)
 
 
-def _same(first: str, second: str) -> bool:
+def same(first: str, second: str) -> bool:
     """Whether two names mean one thing: ``nodules`` and ``any nodule``, ``malignant`` and ``malignant lesion``."""
     one, other = _stem(first), _stem(second)
     return one == other or one.startswith(f"{other} ") or other.startswith(f"{one} ")

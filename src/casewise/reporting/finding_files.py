@@ -16,6 +16,8 @@ from casewise.image import Image
 from casewise.label_map import LabelMap
 from casewise.reporting.comparison import Synthesis, synthesised_beside
 
+_SAME_MM = 1e-2  # what an affine loses in a file
+
 
 def masks_of(findings: Sequence[Finding], image: Image) -> LabelMap:
     """The masks that applications wrote, each by its finding's ``mask_name``; one off the image's grid is left to its file."""
@@ -41,9 +43,15 @@ def maps_of(findings: Sequence[Finding], image: Image) -> dict[str, npt.NDArray[
         title = finding.application if finding.application not in maps else f"{finding.application}: {finding.label}"
         with suppress(CasewiseError):
             values = formats.read(finding.map)
-            if values.spatial_shape == image.spatial_shape:
+            if _on_grid(values, image):
                 maps[title] = values.array[0]
     return maps
+
+
+def _on_grid(values: Image, image: Image) -> bool:
+    """A picture's file may hold no place; a volume's says where its axes run to."""
+    alike = values.spatial_shape == image.spatial_shape
+    return alike and (image.spatial_dims == 2 or float(np.abs(values.affine - image.affine).max()) < _SAME_MM)
 
 
 def syntheses_of(findings: Sequence[Finding], image: Image) -> list[Synthesis]:

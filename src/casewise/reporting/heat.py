@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from casewise.image import Array, Image
-from casewise.reporting.pictures import check_grid, data_uri, rgb, window
+from casewise.reporting.pictures import Pixels, check_grid, data_uri, rgb, window
 
 _SIDE = 1024
 _BYTES = 900_000
@@ -36,13 +36,17 @@ def heats(image: Image, maps: Mapping[str, Array]) -> tuple[Heat, ...]:
         return ()
     step = -(-max(image.spatial_shape) // _SIDE)
     picture = window(image)[::step, ::step]
-    grey = picture.astype(np.float32) if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2).astype(np.float32)
-    colour = np.array(rgb(_COLOUR), np.float32)
     drawn = []
     for title, values in maps.items():
         check_grid(title, values, image.spatial_shape)
-        heat = values[::step, ::step].astype(np.float32)
-        share = (np.clip(heat / max(float(heat.max()), 1e-6), 0, 1) * _OPACITY)[..., None]
-        uri, _ = data_uri(np.rint(grey * (1 - share) + colour * share).astype(np.uint8), _BYTES)
-        drawn.append(Heat(title, uri, grey.shape[1], grey.shape[0]))
+        uri, _ = data_uri(heated(picture, values[::step, ::step]), _BYTES)
+        drawn.append(Heat(title, uri, picture.shape[1], picture.shape[0]))
     return tuple(drawn)
+
+
+def heated(picture: Pixels, values: Array) -> Pixels:
+    """(rows, columns, 3): a picture (rows, columns[, 3]) with a map (rows, columns), 0 or more, over it; its highest at 75 %."""
+    grey = picture.astype(np.float32) if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2).astype(np.float32)
+    heat = np.nan_to_num(values.astype(np.float32), nan=0.0, posinf=0.0, neginf=0.0)
+    share = (np.clip(heat / max(float(heat.max()), 1e-6), 0, 1) * _OPACITY)[..., None]
+    return np.asarray(np.rint(grey * (1 - share) + np.array(rgb(_COLOUR), np.float32) * share).astype(np.uint8))

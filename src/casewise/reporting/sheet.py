@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,15 +9,13 @@ from typing import TYPE_CHECKING
 from casewise import wording
 from casewise.files import output
 from casewise.image import Array, Image
+from casewise.reporting.lettering import ascii_of, cut, font, wrapped
 from casewise.reporting.pictures import Pixels, colours
 from casewise.reporting.similar import SimilarPicture, terms, tile
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Sheet
     from PIL.ImageDraw import ImageDraw
-    from PIL.ImageFont import FreeTypeFont, ImageFont
-
-    Font = FreeTypeFont | ImageFont
 
 __all__ = ["SimilarPicture", "contact_sheet"]
 
@@ -27,8 +24,6 @@ _GAP, _EDGE, _LINE = 16, 28, 19
 _TEXT = 4 * _LINE
 _COLUMNS = 5
 _PAPER, _INK, _SOFT, _STRIP = "#ffffff", "#16202a", "#55616d", "#eef2f5"
-# The font that comes with Pillow draws ASCII alone: what it lacks is spelled with what it has.
-_SPELLED = str.maketrans({"→": "->", "–": "-", "—": "-", "−": "-", "·": "|", "…": "...", "×": "x", "≥": ">=", "≤": "<=", "µ": "u"})
 
 
 def contact_sheet(
@@ -59,13 +54,13 @@ def contact_sheet(
     top = _EDGE + 40 + (26 if palette else 0)
     pitch = _TILE + _TEXT + _GAP
     bottom = top + max(rows * pitch, _QUERY + _LINE + _GAP)
-    body = _font(15)
-    sentences = [line for sentence in common for line in _wrapped(f"- {_ascii(sentence)}", body, width - 2 * _EDGE - 2 * _GAP)]
+    body = font(15)
+    sentences = [line for sentence in common for line in wrapped(f"- {ascii_of(sentence)}", body, width - 2 * _EDGE - 2 * _GAP)]
     strip = 2 * _GAP + _LINE * (1 + len(sentences)) + 6 if sentences else 0
 
     sheet = Pillow.new("RGB", (width, bottom + strip + _EDGE), _PAPER)
     draw = ImageDraw.Draw(sheet)
-    draw.text((_EDGE, _EDGE - 6), _cut(_ascii(title), _font(24), width - 2 * _EDGE), _INK, _font(24))
+    draw.text((_EDGE, _EDGE - 6), cut(ascii_of(title), font(24), width - 2 * _EDGE), _INK, font(24))
     if palette:
         _legend(draw, palette, (_EDGE, _EDGE + 34), width - _EDGE)
     _paste(sheet, tile(query, masks or {}, _QUERY, palette), (_EDGE, top), _QUERY)
@@ -79,7 +74,7 @@ def contact_sheet(
         _lines(draw, _captions(picture), (corner[0], corner[1] + _TILE + 5), _TILE)
     if sentences:
         draw.rounded_rectangle((_EDGE, bottom, width - _EDGE, bottom + strip), 8, _STRIP)
-        draw.text((_EDGE + _GAP, bottom + _GAP - 4), "What these cases have in common", _INK, _font(16))
+        draw.text((_EDGE + _GAP, bottom + _GAP - 4), "What these cases have in common", _INK, font(16))
         for place, sentence in enumerate(sentences):
             draw.text((_EDGE + _GAP, bottom + _GAP + 2 + _LINE * (place + 1)), sentence, _INK, body)
     return _save(sheet, path)
@@ -114,61 +109,29 @@ def _paste(sheet: Sheet, drawn: Pixels, corner: tuple[int, int], side: int) -> N
 def _legend(draw: ImageDraw, palette: Mapping[str, str], corner: tuple[int, int], right: int) -> None:
     x, y = corner
     for name, colour in palette.items():
-        text = _ascii(name)
-        length = 22 + round(_font(14).getlength(text)) + 20
+        text = ascii_of(name)
+        length = 22 + round(font(14).getlength(text)) + 20
         if x + length > right:
             return
         draw.rectangle((x, y + 3, x + 14, y + 13), colour, _INK)
-        draw.text((x + 21, y), text, _INK, _font(14))
+        draw.text((x + 21, y), text, _INK, font(14))
         x += length
 
 
 def _rank(draw: ImageDraw, rank: int, corner: tuple[int, int]) -> None:
     text = str(rank)
-    length = round(_font(15).getlength(text))
+    length = round(font(15).getlength(text))
     x, y = corner[0] + 6, corner[1] + 6
     draw.rounded_rectangle((x, y, x + max(length + 12, 22), y + 22), 11, "#16202a", "#ffffff")
-    draw.text((x + max(length + 12, 22) / 2, y + 11), text, "#ffffff", _font(15), anchor="mm")
+    draw.text((x + max(length + 12, 22) / 2, y + 11), text, "#ffffff", font(15), anchor="mm")
 
 
 def _lines(draw: ImageDraw, lines: Sequence[tuple[str, str]], corner: tuple[int, int], width: int) -> None:
     y = corner[1]
     for text, ink in lines:
         if text:
-            draw.text((corner[0], y), _cut(_ascii(text), _font(14), width), ink, _font(14))
+            draw.text((corner[0], y), cut(ascii_of(text), font(14), width), ink, font(14))
             y += _LINE - 1
-
-
-def _wrapped(text: str, font: Font, width: int) -> list[str]:
-    lines = [""]
-    for word in text.split():
-        longer = f"{lines[-1]} {word}".strip()
-        if font.getlength(longer) <= width or not lines[-1]:
-            lines[-1] = longer
-        else:
-            lines.append(f"  {word}")
-    return [_cut(line, font, width) for line in lines]
-
-
-def _cut(text: str, font: Font, width: int) -> str:
-    if font.getlength(text) <= width:
-        return text
-    while text and font.getlength(text + "...") > width:
-        text = text[:-1]
-    return text + "..."
-
-
-def _ascii(text: str) -> str:
-    """What Pillow's own font can draw: accents dropped, other signs as ``?``."""
-    plain = unicodedata.normalize("NFKD", text.translate(_SPELLED))
-    plain = "".join(sign for sign in plain if not unicodedata.combining(sign))
-    return "".join(sign if " " <= sign <= "~" else "?" for sign in plain)
-
-
-def _font(size: int) -> Font:
-    from PIL import ImageFont
-
-    return ImageFont.load_default(size=size)
 
 
 def _save(sheet: Sheet, path: Path) -> Path:

@@ -38,8 +38,8 @@ def origin(image: Image) -> list[Slice]:
             return planes
     if any(not plane.placed and plane.frame is not None for plane in slices):
         msg = (
-            f"{source} holds several frames without a place in the patient; DICOM segmentations are written of single pictures "
-            "and of volumes."
+            f"{source} holds several frames without a place in the patient; DICOM objects with results are written of single "
+            "pictures and of volumes."
         )
         raise CasewiseError(msg)
     raise CasewiseError(f"The DICOM planes of {source} no longer lie where the image read from them does.")

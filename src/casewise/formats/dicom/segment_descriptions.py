@@ -10,7 +10,7 @@ from typing import Any
 
 from casewise import __version__
 
-_PRIVATE_SCHEME = "99CASEWISE"
+PRIVATE_SCHEME = "99CASEWISE"
 _LONGEST, _LONGEST_CODE = 64, 16
 _STRUCTURE = ("91723000", "SCT", "Anatomical Structure")
 _ABNORMAL = ("49755003", "SCT", "Morphologically Abnormal Structure")
@@ -28,7 +28,7 @@ _KNOWN = {
     "myocardium": (_STRUCTURE, ("74281007", "SCT", "Myocardium")),
     "hippocampus": (_STRUCTURE, ("5366008", "SCT", "Hippocampus")),
     "nodule": (_ABNORMAL, ("27925004", "SCT", "Nodule")),
-    "cardiothoracic_ratio": (_CONCEPT, ("RATIO_LINES", _PRIVATE_SCHEME, "Cardiothoracic Ratio, Lines Measured")),
+    "cardiothoracic_ratio": (_CONCEPT, ("RATIO_LINES", PRIVATE_SCHEME, "Cardiothoracic Ratio, Lines Measured")),
     "lesion": (_ABNORMAL, ("52988006", "SCT", "Lesion")),
 }
 
@@ -38,8 +38,7 @@ def described_segment(number: int, name: str, label: str, by_hand: bool) -> Any:
     import highdicom
     from pydicom.sr.codedict import codes
 
-    own = (_STRUCTURE, (own_code(name), _PRIVATE_SCHEME, label))
-    category, kind = _KNOWN.get(_plain(name.rsplit(": ", 1)[-1]), own)
+    category, kind = known(name) or (_STRUCTURE, (own_code(name), PRIVATE_SCHEME, label))
     algorithm = highdicom.AlgorithmIdentificationSequence("casewise", codes.cid7162.ArtificialIntelligence, __version__)
     segment = highdicom.seg.SegmentDescription(
         segment_number=number,
@@ -50,15 +49,23 @@ def described_segment(number: int, name: str, label: str, by_hand: bool) -> Any:
         algorithm_identification=algorithm,
     )
     if label != name:
-        segment.SegmentDescription = _printable(name)[:1024]
+        segment.SegmentDescription = printable(name)[:1024]
     return segment
+
+
+def known(name: str) -> tuple[tuple[str, str, str], tuple[str, str, str]] | None:
+    """DICOM's codes (value, scheme, meaning) for category and kind of a structure of this name; None where it has none.
+
+    ``APPLICATION: LABEL`` is known by its label.
+    """
+    return _KNOWN.get(_plain(name.rsplit(": ", 1)[-1]))
 
 
 def unique_labels(names: Sequence[str]) -> list[str]:
     """A segment label a name: the name itself as far as DICOM's LO can hold it (64 characters, no backslash), no two alike."""
     labels: list[str] = []
     for name in names:
-        whole = _printable(name).replace("\\", "/").strip() or "structure"
+        whole = printable(name).replace("\\", "/").strip() or "structure"
         label, number = whole[:_LONGEST].strip(), 1
         while label in labels:
             number += 1
@@ -83,6 +90,6 @@ def _plain(name: str) -> str:
     return re.sub(r"[\s_]+", "_", unicodedata.normalize("NFC", name).strip().casefold())
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """In composed form and without control characters, which no DICOM text may hold."""
     return "".join(" " if unicodedata.category(letter) in ("Cc", "Cs") else letter for letter in unicodedata.normalize("NFC", text))

@@ -1,4 +1,4 @@
-"""The planes of a DICOM source as highdicom is given them: cleaned of what a SEG may not repeat, and set right again afterwards.
+"""The planes of a DICOM source as highdicom is given them: cleaned of what a result may not repeat, and set right again afterwards.
 
 highdicom copies patient and study from the first source image and checks them strictly, it looks up the source's IOD, and it asks
 for attributes that de-identified files lack. So each plane becomes a small data set of its own with sound values in UTF-8 and a
@@ -32,7 +32,6 @@ def stand_ins(planes: Sequence[Slice], headers: Sequence[Any]) -> list[Any]:
     frame of reference, whatever its header has of these. Placed planes whose header names no frame of reference share one that is
     named after their series.
 
-    Raises CasewiseError where a header lacks an identifier that a segmentation must name.
     """
     owners = dict(zip(dict.fromkeys(plane.file for plane in planes), headers, strict=True))
     placed = all(plane.placed for plane in planes)
@@ -42,11 +41,8 @@ def stand_ins(planes: Sequence[Slice], headers: Sequence[Any]) -> list[Any]:
 
 def name_sources(built: Any, sources: Sequence[Any], planes: Sequence[Slice], headers: Sequence[Any]) -> None:
     """Put the true instances, classes and frame numbers in the place of the temporary ones in a finished object."""
-    owners = dict(zip(dict.fromkeys(plane.file for plane in planes), headers, strict=True))
-    true = {}
-    for source, plane in zip(sources, planes, strict=True):
-        frame = None if plane.frame is None else plane.frame + 1
-        true[str(source.SOPInstanceUID)] = (_class_of(owners[plane.file]), plane.instance, frame)
+    named = references(planes, headers)
+    true = {str(source.SOPInstanceUID): name for source, name in zip(sources, named, strict=True)}
     for group in built.PerFrameFunctionalGroupsSequence:
         for derivation in group.get("DerivationImageSequence", ()):
             for item in derivation.get("SourceImageSequence", ()):
@@ -60,14 +56,25 @@ def name_sources(built: Any, sources: Sequence[Any], planes: Sequence[Slice], he
         series.ReferencedInstanceSequence = list(seen.values())
 
 
+def references(planes: Sequence[Slice], headers: Sequence[Any]) -> list[tuple[str, str, int | None]]:
+    """(SOP class, SOP instance, frame number from 1 in a file of several) of each plane."""
+    classes = dict(zip(dict.fromkeys(plane.file for plane in planes), map(_class_of, headers), strict=True))
+    return [(classes[plane.file], plane.instance, None if plane.frame is None else plane.frame + 1) for plane in planes]
+
+
+def frame_of_reference(header: Any) -> str:
+    """As the header states it; empty where it states none."""
+    return _uid(header, "FrameOfReferenceUID")
+
+
 def check_identified(headers: Sequence[Any], planes: Sequence[Slice]) -> None:
-    """Raise CasewiseError where a source lacks the identifiers by which a segmentation refers to it."""
+    """Raise CasewiseError where a source lacks the identifiers by which results refer to it."""
     for header, file in zip(headers, dict.fromkeys(plane.file for plane in planes), strict=True):
         lacking = [name for name in (*_IDENTIFIERS, "SOPInstanceUID") if not _uid(header, name)]
         lacking += [] if _class_of(header) else ["SOPClassUID"]
         if lacking:
             raise CasewiseError(
-                f"{file} has no {' and no '.join(lacking)}, which a segmentation object must name; export it again."
+                f"{file} has no {' and no '.join(lacking)}, which an object with results must name; export it again."
             )
 
 
@@ -127,7 +134,7 @@ def _stand_in(number: int, plane: Slice, header: Any, study: dict[str, object], 
 
 
 def _study(header: Any) -> dict[str, object]:
-    """Patient and study as a SEG has them: present, empty where the source has nothing sound; identifiers as they are."""
+    """Patient and study as results have them: present, empty where the source has nothing sound; identifiers as they are."""
     sex = _line(header, "PatientSex").upper()
     values: dict[str, object] = {
         "PatientName": _line(header, "PatientName"),
