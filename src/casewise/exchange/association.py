@@ -34,6 +34,10 @@ class AssociationError(CasewiseError):
         self.passing = passing
 
 
+class NothingTakenError(AssociationError):
+    """A system takes none of the kinds of object or service that were proposed to it."""
+
+
 @contextmanager
 def associated(
     node: Node,
@@ -50,7 +54,8 @@ def associated(
     roles : SCP/SCU role selection items. handlers : (event, function, arguments…) as pynetdicom takes them. answer_seconds : how
     long an answer is awaited.
 
-    Raises AssociationError where there is no association, and UsageError for TLS files that cannot be used.
+    Raises AssociationError where there is no association, NothingTakenError where none of the contexts is accepted, and UsageError
+    for TLS files that cannot be used.
     """
     prepared()
     from pynetdicom import AE
@@ -108,7 +113,7 @@ def _refusal(node: Node, association: Any, own: str) -> AssociationError:
         return AssociationError(_unreachable(node, problem), passing=True)
     if association.rejected_contexts:
         msg = f"{node} takes none of the kinds of object or service that were proposed; set it up to take them."
-        return AssociationError(msg, passing=False)
+        return NothingTakenError(msg, passing=False)
     return AssociationError(f"{node} broke the association off, or did not answer in time; look at its log.", passing=True)
 
 

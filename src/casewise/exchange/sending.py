@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 from casewise.exchange.node import Node, Peer
@@ -11,7 +11,7 @@ from casewise.exchange.storing import store
 from casewise.exchange.stowing import stow
 
 
-def sent(peer: Peer, files: Sequence[Path], own_title: str) -> Iterator[Outcome]:
+def sent(peer: Peer, files: Sequence[Path], own_title: str) -> Generator[Outcome]:
     """Send files, and give each one's outcome as soon as it is known.
 
     By C-STORE to a node, in the file's own transfer syntax where the node takes it, else uncompressed; by STOW-RS to a DICOMweb

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from casewise.errors import CasewiseError, UnreadableImageError
-from casewise.exchange.node import Node, Tls
+from casewise.exchange.association import NothingTakenError, associated
+from casewise.exchange.node import Node
 from casewise.exchange.outcomes import Outcome, by_status
 from casewise.exchange.quiet import quiet
 from casewise.exchange.uncompressed import uncompressed
@@ -16,7 +17,7 @@ from casewise.exchange.uncompressed import uncompressed
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 _MOST_CONTEXTS = 126  # of the 128 that an association can have
 _MOST_CUTS = 3  # associations one after the other that end without a file taken
-_CONNECT, _ANSWER, _STORED = 10.0, 30.0, 120.0  # seconds
+_ANSWER = 120.0  # seconds until a node has stored an object and says so
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class _File:
     syntax: str
 
 
-def store(node: Node, paths: Sequence[Path], own_title: str) -> Iterator[Outcome]:
+def store(node: Node, paths: Sequence[Path], own_title: str) -> Generator[Outcome]:
     """Each file's outcome as soon as it is known: those that are no DICOM files first, the rest in their order.
 
     Raises nothing for a node that is away. A file at which the association breaks off has failed, and the rest go by another one;
@@ -42,24 +43,22 @@ def store(node: Node, paths: Sequence[Path], own_title: str) -> Iterator[Outcome
     broken, cuts = "", 0
     while waiting and cuts < _MOST_CUTS:
         batch = _together(waiting)
-        with quiet():
-            association = _associated(node, own_title, batch)
-        if isinstance(association, str):
-            broken = association
-            break
         ended = 0
         try:
-            for file in batch:
-                with quiet():
-                    outcome, broken = _stored(association, node, file)
-                ended += 1
-                yield outcome
-                if broken:
-                    break
-        finally:
-            with quiet():
-                if association.is_established:
-                    association.release()
+            with associated(node, _contexts(batch), own_title, answer_seconds=_ANSWER) as association:
+                for file in batch:
+                    with quiet():
+                        outcome, broken = _stored(association, node, file)
+                    ended += 1
+                    yield outcome
+                    if broken:
+                        break
+        except NothingTakenError:
+            yield from (_no_context(node, file, set()) for file in batch)
+            ended = len(batch)
+        except CasewiseError as error:
+            broken = str(error)
+            break
         waiting = waiting[ended:]
         cuts = cuts + 1 if broken and ended == 1 else 0
     yield from (Outcome(file.path, "failed", broken, tried=False) for file in waiting)
@@ -71,6 +70,8 @@ def _described(path: Path) -> _File | Outcome:
     try:
         meta = read_file_meta_info(path)
         found = (str(meta.MediaStorageSOPClassUID), str(meta.MediaStorageSOPInstanceUID), str(meta.TransferSyntaxUID))
+    except OSError:
+        return Outcome(path, "failed", f"{path.name} cannot be read any more.")
     except Exception:  # pydicom raises of any kind for what is no DICOM file
         return Outcome(path, "refused", f"{path.name} is no DICOM file that can be sent: it lacks its file meta information.")
     return _File(path, *found)
@@ -88,36 +89,14 @@ def _together(files: Sequence[_File]) -> list[_File]:
     return chosen
 
 
-def _associated(node: Node, own_title: str, files: Sequence[_File]) -> Any:
-    """An association with a context for each class and transfer syntax; a sentence where there is none."""
-    from pynetdicom import AE, _config
+def _contexts(files: Sequence[_File]) -> list[Any]:
+    """A presentation context for each class and transfer syntax."""
+    from pynetdicom import _config
     from pynetdicom.presentation import build_context
 
     _config.STORE_SEND_CHUNKED_DATASET = True  # a file given by its path is never held whole
-    ae = AE(node.own_title or own_title)
-    ae.connection_timeout, ae.acse_timeout, ae.dimse_timeout, ae.network_timeout = _CONNECT, _ANSWER, _STORED, _STORED
     wanted = {(file.sop_class, syntax): None for file in files for syntax in (file.syntax, EXPLICIT, IMPLICIT)}
-    ae.requested_contexts = [build_context(*one) for one in wanted]
-    try:
-        tls = (_tls(node.tls), node.host) if node.tls else None
-        association = ae.associate(node.host, node.port, ae_title=node.ae_title, tls_args=tls)
-    except (OSError, ValueError, RuntimeError) as error:
-        return f"{node} cannot be called: {type(error).__name__}."
-    if association.is_established or association.rejected_contexts:
-        return association
-    if association.is_rejected:
-        primitive = association.acceptor.primitive
-        return f"{node} refuses the association: {getattr(primitive, 'reason_str', 'it gives no reason')}."
-    return f"{node} cannot be reached, or does not answer as a DICOM node."
-
-
-def _tls(tls: Tls) -> Any:
-    import ssl
-
-    context = ssl.create_default_context(cafile=tls.ca)
-    if tls.certificate is not None:
-        context.load_cert_chain(tls.certificate, tls.key)
-    return context
+    return [build_context(*one) for one in wanted]
 
 
 def _stored(association: Any, node: Node, file: _File) -> tuple[Outcome, str]:

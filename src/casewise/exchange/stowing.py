@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,10 @@ _MOST_CUTS = 3  # requests one after the other that get no answer
 _FOR_GOOD = (400, 405, 409, 410, 411, 413, 414, 415, 422)  # HTTP statuses that stand for the request as it is
 
 
-def stow(node: WebNode, paths: Sequence[Path]) -> Iterator[Outcome]:
+def stow(node: WebNode, paths: Sequence[Path]) -> Generator[Outcome]:
     """Each file's outcome as soon as it is known, in the order of the files. Raises nothing for a service that is away.
 
-    After three requests in a row without an answer, the rest are not tried.
+    After three requests in a row without an answer, or one without a connection, the rest are not tried.
     """
     waiting = list(paths)
     broken, cuts = "", 0
@@ -31,7 +31,7 @@ def stow(node: WebNode, paths: Sequence[Path]) -> Iterator[Outcome]:
     while waiting and cuts < _MOST_CUTS:
         with quiet():
             outcome, broken = _stored(client, node, waiting.pop(0))
-        cuts = cuts + 1 if broken else 0
+        cuts = (cuts + 1 if outcome.tried else _MOST_CUTS) if broken else 0
         yield outcome
     yield from (Outcome(path, "failed", broken, tried=False) for path in waiting)
 
@@ -52,10 +52,19 @@ def _stored(client: Any, node: WebNode, path: Path) -> tuple[Outcome, str]:
     except HTTPError as error:
         return _by_http(path, node, uid, error.response)
     except (RequestException, OSError) as error:
-        broken = f"{node} cannot be reached ({type(error).__name__})."
-        return Outcome(path, "failed", broken), broken
+        away = _never_connected(error)
+        broken = f"{node} cannot be reached." if away else f"{node} did not answer ({type(error).__name__})."
+        return Outcome(path, "failed", broken, tried=not away), broken
     except Exception:  # the answer is no DICOM JSON or XML; what became of the file is not known
         return Outcome(path, "failed", f"{node} answered with something that is no answer to STOW-RS."), ""
+
+
+def _never_connected(error: Exception) -> bool:
+    from requests.exceptions import ConnectTimeout, SSLError
+    from urllib3.exceptions import NewConnectionError
+
+    reason = getattr(error.args[0] if error.args else None, "reason", None)
+    return isinstance(error, ConnectTimeout | SSLError) or isinstance(reason, NewConnectionError)
 
 
 def _by_answer(path: Path, node: WebNode, uid: str, answer: Any) -> Outcome:

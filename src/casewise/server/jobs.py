@@ -7,7 +7,6 @@ person asks. All times are those of one clock, the database's: clocks of several
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -16,6 +15,7 @@ import sqlalchemy as sa
 
 from casewise.errors import UsageError
 from casewise.json_safe import plain
+from casewise.server import clock
 from casewise.server.store import Store
 from casewise.server.store import jobs as table
 from casewise.server.store import workers as workers_table
@@ -265,10 +265,7 @@ class Jobs:
             query = sa.select(workers_table.c.name).where(workers_table.c.seen >= since).order_by(workers_table.c.name)
             return [str(name) for name in connection.scalars(query)]
 
-    def _now(self, connection: sa.Connection) -> float:
-        if connection.dialect.name == "sqlite":  # one machine, one clock
-            return time.time()
-        return float(connection.scalar(sa.select(sa.extract("epoch", sa.func.clock_timestamp()))) or 0)
+    _now = staticmethod(clock.now)
 
     def _read(self, connection: sa.Connection, number: int) -> Job | None:
         row = connection.execute(sa.select(table).where(table.c.id == number)).one_or_none()

@@ -298,8 +298,8 @@ instances = sa.Table(
 )
 
 # Objects on their way to other systems. state: waiting, sending, sent (accepted by the target), committed (the target said that it
-# keeps it), dead. kind: seg, sr, capture, map. image_key, result: what it was made of; superseded: a newer result was sent since.
-# path: relative to the archive's folder. transaction_uid: of the storage commitment that was asked for.
+# keeps it), dead. kind: seg, sr, capture, map. image_key, series_uid, result: of what it was made; superseded: a newer result was
+# made since. path: relative to the archive's folder. transaction_uid: of the storage commitment whose report is awaited.
 outbox = sa.Table(
     "server_outbox",
     metadata,
@@ -310,6 +310,7 @@ outbox = sa.Table(
     sa.Column("sop_class", sa.String, nullable=False),
     sa.Column("kind", sa.String, nullable=False),
     sa.Column("image_key", sa.String, index=True),
+    sa.Column("series_uid", sa.String, index=True),
     sa.Column("result", _Id),
     sa.Column("state", sa.String, nullable=False, default="waiting", index=True),
     sa.Column("superseded", sa.Boolean, nullable=False, default=False),
