@@ -180,7 +180,7 @@ def test_nothing_is_answered_before_file_and_folders_are_on_disk(tmp_path: Path,
 def test_what_a_killed_process_left_is_removed_an_hour_after(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     path = spool.write(file_of()).path
-    new, old = path.with_name(".part-1"), path.with_name(".part-2")
+    new, old = tmp_path / ".part-1", tmp_path / ".part-2"
     new.touch()
     old.touch()
     os.utime(old, (0, 0))

@@ -16,14 +16,15 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pydicom
 import pytest
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID, JPEG2000Lossless
+from pynetdicom import evt
 
 from casewise.errors import UsageError
-from casewise.exchange import received
 from casewise.exchange.association import AssociationError, echo
 from casewise.exchange.node import Node
 from casewise.exchange.received import Spool
@@ -236,6 +237,49 @@ def test_a_peer_that_falls_silent_is_closed_and_leaves_nothing(tmp_path: Path) -
     assert len(held(spool)) == 1
 
 
+def test_a_connection_that_is_cut_leaves_nothing_half(tmp_path: Path) -> None:
+    sent = film(tmp_path / "film", rows=3000, columns=2000).files[0]
+    spool = Spool(tmp_path / "received")
+    units: list[int] = []
+
+    def cut(event: Any) -> None:
+        units.append(1)
+        if len(units) == 20:
+            assert list(spool.folder.glob(".part-*"))  # it goes to disk as it comes
+            event.assoc.dul.socket.socket.shutdown(socket.SHUT_RDWR)
+
+    with receiving(spool) as (_, port):
+        assert statuses(port, sent, handlers=[(evt.EVT_PDU_SENT, cut)]) == [None]
+        until(lambda: not list(spool.folder.iterdir()))
+        assert statuses(port, sent) == [0]
+    assert data_set(next(iter(held(spool).values()))) == data_set(sent)
+
+
+def test_an_object_larger_than_memory_should_be_costs_none(tmp_path: Path) -> None:
+    sent = film(tmp_path / "film", rows=100, columns=100).files[0]
+    dataset = pydicom.dcmread(sent)
+    dataset.Rows, dataset.Columns, dataset.PixelData = 10_000, 15_000, bytes(300_000_000)
+    dataset.save_as(sent)
+    command = [sys.executable, "-c", _PROCESS, str(tmp_path / "received"), "0"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    try:
+        port = int(process.stdout.readline())
+        echo(Node("CASEWISE", "127.0.0.1", port), "SCANNER")
+        before = _peak(process.pid)
+        assert statuses(port, sent) == [0]
+        assert _peak(process.pid) - before < 60_000_000
+    finally:
+        process.kill()
+        process.wait(60)
+
+
+def _peak(pid: int) -> int:
+    """Bytes of memory that a process has had at most."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return 1024 * int(next(line for line in lines if line.startswith("VmHWM")).split()[1])
+
+
 @pytest.mark.parametrize(("change", "status"), [("class", 0xA900), ("instance", 0xA900), ("series", 0xC000), ("cut", 0xC000)])
 def test_what_cannot_be_kept_is_refused_without_a_patient_in_the_log(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, change: str, status: int
@@ -284,14 +328,14 @@ def test_a_full_disk_is_refused_and_nothing_acknowledged_is_lost(
     files = [film(tmp_path / str(number), rows=1000, columns=500).files[0] for number in range(6)]
     spool = Spool((small_disk or tmp_path) / "received")
     if small_disk is None:
-        write = received._write
+        fsync = os.fsync
 
-        def until_full(file: object, data: bytes) -> None:
-            if sum(path.stat().st_size for path in spool.folder.rglob("*") if path.is_file()) + len(data) > 4 << 20:
+        def until_full(descriptor: int) -> None:
+            if sum(path.stat().st_size for path in spool.folder.rglob("*") if path.is_file()) > 4 << 20:
                 raise OSError(errno.ENOSPC, "No space left on device")
-            write(file, data)  # type: ignore[arg-type]
+            fsync(descriptor)
 
-        monkeypatch.setattr(received, "_write", until_full)
+        monkeypatch.setattr(os, "fsync", until_full)
     with receiving(spool) as (_, port):
         answers = statuses(port, *files)
         assert set(answers) == {0, 0xA700}

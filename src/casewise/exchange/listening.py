@@ -14,6 +14,9 @@ from typing import Any
 
 from pynetdicom.transport import RequestHandler, ThreadedAssociationServer
 
+from casewise.exchange.messages import Messages
+from casewise.exchange.received import Spool
+
 _HANDSHAKE_SECONDS = 10.0
 _LARGEST = 4 << 20  # bytes of one read: of a protocol data unit, or of a request for an association
 _log = logging.getLogger("casewise.dicom")
@@ -24,17 +27,20 @@ class _Handler(RequestHandler):  # type: ignore[misc]  # pynetdicom has no types
         association = super()._create_association()
         place = association.dul.socket
         place.recv = functools.partial(_read, place)
+        association.dimse = Messages(association, self.server.spool)
         return association
 
 
 class Server(ThreadedAssociationServer):  # type: ignore[misc]
-    """most : associations that are served at a time; of further connections a few are told so, the others are closed."""
+    """spool : where objects go. most : associations that are served at a time; of further connections a few are told so, the
+    others are closed. silence_seconds : after which a connection that says nothing is closed.
+    """
 
     request_queue_size = 128
     daemon_threads = True
 
-    def __init__(self, *arguments: Any, most: int, silence_seconds: float, **named: Any) -> None:
-        self._most, self._silence_seconds = most, silence_seconds
+    def __init__(self, *arguments: Any, spool: Spool, most: int, silence_seconds: float, **named: Any) -> None:
+        self.spool, self._most, self._silence_seconds = spool, most, silence_seconds
         super().__init__(*arguments, request_handler=_Handler, **named)
 
     def verify_request(self, request: Any, client_address: Any) -> bool:

@@ -7,31 +7,26 @@ file ``.part-…``, removed by :meth:`Spool.tidy`.
 
 from __future__ import annotations
 
-import errno
 import io
 import os
-import secrets
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from casewise.errors import CasewiseError, UnreadableImageError
-from casewise.exchange.identity import BOUNDS, Identity, identity_of, is_uid
+from casewise.errors import UnreadableImageError
+from casewise.exchange.identity import Identity, is_uid
+from casewise.exchange.incoming import PREFIX, FullError, Incoming, identity_at, refusals
 from casewise.exchange.part10 import ADDRESS, CALLED, CALLING, SOP_CLASS, SOP_UID, SYNTAX, FileMeta
 
+__all__ = ["SUFFIX", "FullError", "Instance", "Spool", "instance_at"]
+
 SUFFIX = ".dcm"
-_PART = ".part-"
 _CHUNK = 1 << 20
 _OLD_SECONDS = 3600.0
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _SCHEME = "dicom:"
-
-
-class FullError(CasewiseError):
-    """The disk takes no more; the object was not kept."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +50,7 @@ class Spool:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._on_disk: set[str] = set()  # series whose folders are known to be durable
+        self._on_disk: set[tuple[str, int]] = set()  # series whose folders are known to be durable
 
     def write(
         self,
@@ -77,19 +72,35 @@ class Spool:
         """
         source = io.BytesIO(data) if isinstance(data, bytes) else data
         meta = FileMeta.read(source)
-        found = _identity(source, meta.text(SYNTAX))
+        found = identity_at(source, meta.text(SYNTAX))
         if arriving is not None:
             arriving(found)
-        meta = meta.having({SOP_CLASS: found.sop_class, SOP_UID: found.sop_uid, CALLING: calling, CALLED: called})
-        meta = meta.having({ADDRESS: f"{_SCHEME}{address}" if address else ""})
-        path = self.path(found.series_uid, found.sop_uid)
-        with _refusals(self.folder):
-            place = source.tell()
-            if not _same(path, meta.text(SYNTAX), source):
-                source.seek(place)
-                self._keep(path, meta, source)
-            self._settle(path.parent)
-        return _instance(found, path, meta)
+        incoming = self.incoming(meta.having({SOP_CLASS: found.sop_class, SOP_UID: found.sop_uid}), calling, called, address)
+        try:
+            while chunk := source.read(_CHUNK):
+                incoming.write(chunk)
+            return self.keep(incoming)
+        finally:
+            incoming.drop()
+
+    def incoming(self, meta: FileMeta, calling: str = "", called: str = "", address: str = "") -> Incoming:
+        """An object that comes in parts: its file meta information is written, with the sender, and its data set follows."""
+        place = f"{_SCHEME}{address}" if address else ""
+        return Incoming(self.folder, meta.having({CALLING: calling, CALLED: called, ADDRESS: place}))
+
+    def keep(self, incoming: Incoming, arriving: Callable[[Identity], None] | None = None) -> Instance:
+        """An object of :meth:`incoming` is whole: keep it, as :meth:`write` does. Nothing is left of it where that raises."""
+        try:
+            found = incoming.identity()
+            if arriving is not None:
+                arriving(found)
+            path = self.path(found.series_uid, found.sop_uid)
+            with refusals(self.folder):
+                incoming.keep(path)
+                self._settle(path.parent)
+            return _instance(found, path, incoming.meta)
+        finally:
+            incoming.drop()
 
     def path(self, series_uid: str, sop_uid: str) -> Path:
         """Where an object lies or would lie. Raises UnreadableImageError for what are no UIDs."""
@@ -116,56 +127,27 @@ class Spool:
 
     def tidy(self) -> None:
         """Remove what processes that were killed left behind, an hour after."""
-        for part in self.folder.glob(f"*/{_PART}*"):
+        for part in self.folder.glob(f"{PREFIX}*"):
             with suppress(OSError):
                 if time.time() - part.stat().st_mtime > _OLD_SECONDS:
                     part.unlink()
 
-    def _keep(self, path: Path, meta: FileMeta, source: BinaryIO) -> None:
-        part = path.with_name(f"{_PART}{secrets.token_hex(8)}")
-        try:
-            with self._opened(part) as file:
-                _write(file, meta.encoded())
-                while chunk := source.read(_CHUNK):
-                    _write(file, chunk)
-                os.fsync(file.fileno())
-            part.replace(path)
-        except BaseException:
-            with suppress(OSError):
-                part.unlink(missing_ok=True)
-                self._on_disk.discard(path.parent.name)
-                path.parent.rmdir()  # only where it is empty
-            raise
-
-    def _opened(self, part: Path) -> io.FileIO:
-        """A new file, in a folder that another thread may just have removed because it was empty."""
-        while True:
-            try:
-                part.parent.mkdir()
-                self._on_disk.discard(part.parent.name)
-            except FileExistsError:
-                pass
-            try:
-                return part.open("xb", buffering=0)
-            except FileNotFoundError:
-                if not self.folder.is_dir():
-                    raise
-
     def _settle(self, folder: Path) -> None:
         """The names of a series' files, and its own, are on disk, even where another thread wrote them just now."""
         _sync(folder)
-        if folder.name not in self._on_disk:
+        known = (folder.name, folder.stat().st_ino)  # another one may have taken its place
+        if known not in self._on_disk:
             _sync(self.folder)
             if len(self._on_disk) > 10_000:
                 self._on_disk.clear()
-            self._on_disk.add(folder.name)
+            self._on_disk.add(known)
 
 
 def instance_at(path: Path) -> Instance:
     """What a file of the spool holds. Raises UnreadableImageError, OSError."""
     with path.open("rb") as file:
         meta = FileMeta.read(file)
-        return _instance(_identity(file, meta.text(SYNTAX)), path, meta)
+        return _instance(identity_at(file, meta.text(SYNTAX)), path, meta)
 
 
 def _instance(found: Identity, path: Path, meta: FileMeta) -> Instance:
@@ -183,56 +165,9 @@ def _instance(found: Identity, path: Path, meta: FileMeta) -> Instance:
     )
 
 
-def _identity(file: BinaryIO, syntax: str) -> Identity:
-    """Of the data set at which ``file`` stands, and stands again."""
-    place = file.tell()
-    head = file.read(BOUNDS[0])
-    try:
-        return identity_of(head, syntax)
-    except UnreadableImageError:
-        if len(head) < BOUNDS[0]:
-            raise
-        return identity_of(head + file.read(BOUNDS[1] - BOUNDS[0]), syntax)
-    finally:
-        file.seek(place)
-
-
-def _same(path: Path, syntax: str, source: BinaryIO) -> bool:
-    """Whether the data set at which ``source`` stands is that of the file at ``path``."""
-    try:
-        with path.open("rb") as file:
-            if FileMeta.read(file).text(SYNTAX) != syntax:
-                return False
-            while True:
-                chunk = source.read(_CHUNK)
-                if file.read(_CHUNK) != chunk:
-                    return False
-                if not chunk:
-                    return True
-    except (FileNotFoundError, UnreadableImageError):
-        return False
-
-
-def _write(file: io.RawIOBase | BinaryIO, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]
-
-
 def _sync(folder: Path) -> None:
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextmanager
-def _refusals(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise FullError(f"The disk of {folder} is full: the object was not kept; free space there.") from error
-        msg = f"An object cannot be kept in {folder}: {error.strerror or type(error).__name__}; mend that, then send it again."
-        raise CasewiseError(msg) from error

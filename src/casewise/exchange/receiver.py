@@ -22,6 +22,10 @@ _VERIFICATION = "1.2.840.10008.1.1"
 _log = logging.getLogger("casewise.dicom")
 
 
+class _ForbiddenError(CasewiseError):
+    """The sender may open an association, and not send objects."""
+
+
 class _MismatchError(CasewiseError):
     """The data set is not of the class or instance that the message names."""
 
@@ -68,7 +72,12 @@ class Receiver:
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = self._silence_seconds
         entity.add_supported_context(_VERIFICATION)
         entity.add_supported_context(MODEL, scu_role=True, scp_role=True)
-        handlers = [(evt.EVT_REQUESTED, self._requested), (evt.EVT_C_STORE, self._stored), *self._committing.handlers()]
+        handlers = [
+            (evt.EVT_REQUESTED, self._requested),
+            (evt.EVT_C_STORE, self._stored),
+            (evt.EVT_CONN_CLOSE, lambda event: event.assoc.dimse.drop()),
+            *self._committing.handlers(),
+        ]
         tls = server_context(settings.tls) if settings.tls is not None else None
         try:
             server = entity.make_server(
@@ -76,6 +85,7 @@ class Receiver:
                 ssl_context=tls,
                 evt_handlers=handlers,
                 server_class=Server,
+                spool=self._store,
                 most=settings.receive.most_associations,
                 silence_seconds=self._silence_seconds,
             )
@@ -117,23 +127,21 @@ class Receiver:
             _log.warning("Rejected an association of %r at %s: its %s is not known.", calling, address, what)
 
     def _stored(self, event: Any) -> int:
-        association = event.assoc
-        calling, address = association.requestor.ae_title, association.requestor.address
-        if not callers.may_send(self._settings, calling, address):
-            _log.warning("Refused an object of %r at %s, which is not among the senders.", calling, address)
-            return FORBIDDEN
+        calling, address = event.assoc.requestor.ae_title, event.assoc.requestor.address
+        incoming = event.request.DataSet.incoming
         try:
-            self._store.write(
-                event.encoded_dataset(),
-                calling,
-                self._settings.ae_title,
-                address,
-                arriving=lambda identity: self._arriving(event, identity),
-            )
+            if not callers.may_send(self._settings, calling, address):
+                raise _ForbiddenError("It is not among the senders.")
+            if incoming is None:
+                raise UnreadableImageError("It is empty.")
+            self._store.keep(incoming, lambda identity: self._arriving(event, identity))
         except Exception as error:
             status, reason = _status_of(error)
             _log.warning("Refused an object of %r at %s with status 0x%04X: %s", calling, address, status, reason)
             return status
+        finally:
+            if incoming is not None:
+                incoming.drop()
         return SUCCESS
 
     def _arriving(self, event: Any, identity: Identity) -> None:
@@ -156,6 +164,8 @@ def _status_of(error: Exception) -> tuple[int, str]:
         return FULL, str(error) or "There is no memory left."
     if isinstance(error, _MismatchError):
         return MISMATCH, str(error)
+    if isinstance(error, _ForbiddenError):
+        return FORBIDDEN, str(error)
     if isinstance(error, UnreadableImageError):
         return UNREADABLE, str(error)
     return FAILED, str(error) if isinstance(error, CasewiseError) else f"it failed with {type(error).__name__}."
