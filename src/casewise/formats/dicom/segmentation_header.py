@@ -12,7 +12,34 @@ from casewise.formats.dicom.file import dataset_of
 from casewise.formats.guard import BoundedFile, one_sentence
 
 _BINARY_OR_FRACTIONAL, _LABEL_MAP = "1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"
+# SNOMED CT's codes (CID 7150) of what is no sign of disease, and the older ones for them.
+_NORMAL = {
+    *(
+        (code, "SCT")
+        for code in ("91723000", "123037004", "85756007", "91720002", "309825002", "260787004", "246464006", "105590001")
+    ),
+    *((code, "SRT") for code in ("T-D0005", "T-D000A", "T-D0050", "T-D0080", "R-42018", "A-00004", "R-42019")),
+}
 CLASSES = (_BINARY_OR_FRACTIONAL, _LABEL_MAP)
+
+
+@dataclass(frozen=True)
+class SegmentSource:
+    """What a segment is, and who made it.
+
+    category : (code, scheme) of the kind of thing. algorithm : AUTOMATIC, SEMIAUTOMATIC, MANUAL. maker : name and version of what
+    made it. tracking_uid : by which reports name it. Each is empty where nothing is stated.
+    """
+
+    category: tuple[str, str]
+    algorithm: str
+    maker: str
+    tracking_uid: str
+
+    @property
+    def normal(self) -> bool:
+        """Whether it is stated to be an organ, a tissue or something else that is no sign of disease."""
+        return self.category in _NORMAL
 
 
 @dataclass(frozen=True)
@@ -21,7 +48,7 @@ class Segmentation:
 
     segments : number → name as given, in the order of the numbers. series, instances : UIDs of the images that it names as its
     own. frame_of_reference : UID, "" if none. kind : BINARY, FRACTIONAL or LABELMAP. half : the stored value above which a
-    fractional segment is taken.
+    fractional segment is taken. described : number → what the segment is.
     """
 
     path: Path
@@ -31,6 +58,7 @@ class Segmentation:
     frame_of_reference: str
     kind: str
     half: float
+    described: dict[int, SegmentSource]
 
 
 def is_segmentation(dataset: Any) -> bool:
@@ -65,10 +93,12 @@ def segmentation_dataset(path: Path, pixels: bool = True) -> Any:
 def described(path: Path, dataset: Any) -> Segmentation:
     """What a segmentation's data set says of its segments and of the images they were drawn on."""
     segments: dict[int, str] = {}
+    sources: dict[int, SegmentSource] = {}
     for item in dataset.get("SegmentSequence") or []:
         number = whole(item, "SegmentNumber")
         if number:  # a label map's 0 is its background
             segments[number] = _name(dataset, item, number)
+            sources[number] = _source(item)
     if not segments:
         raise UnreadableImageError(f"{path} is a DICOM segmentation that describes no segment.")
     series, instances = _sources(dataset)
@@ -78,7 +108,7 @@ def described(path: Path, dataset: Any) -> Segmentation:
     largest = whole(dataset, "MaximumFractionalValue") or 1
     half = 0.5 * largest if kind == "FRACTIONAL" else 0.0
     reference = text(dataset, "FrameOfReferenceUID")
-    return Segmentation(path, dict(sorted(segments.items())), series, instances, reference, kind, half)
+    return Segmentation(path, dict(sorted(segments.items())), series, instances, reference, kind, half, sources)
 
 
 def _name(dataset: Any, item: Any, number: int) -> str:
@@ -89,6 +119,15 @@ def _name(dataset: Any, item: Any, number: int) -> str:
     kind = (item.get("SegmentedPropertyTypeCodeSequence") or [None])[0]
     meaning = text(kind, "CodeMeaning") if kind is not None else ""
     return meaning or f"segment_{number}"
+
+
+def _source(item: Any) -> SegmentSource:
+    category = (item.get("SegmentedPropertyCategoryCodeSequence") or [None])[0]
+    key = (text(category, "CodeValue"), text(category, "CodingSchemeDesignator")) if category is not None else ("", "")
+    named = (item.get("SegmentationAlgorithmIdentificationSequence") or [None])[0]
+    words = (text(named, "AlgorithmName"), text(named, "AlgorithmVersion")) if named is not None else ()
+    maker = " ".join(filter(None, words)) or text(item, "SegmentAlgorithmName")
+    return SegmentSource(key, text(item, "SegmentAlgorithmType").upper(), maker, text(item, "TrackingUID"))
 
 
 def _as_meant(name: str) -> str:
