@@ -12,6 +12,7 @@ from casewise.applications import registry as registry_module
 from casewise.applications.builtin import BUILT_IN
 from casewise.applications.conditions import Condition
 from casewise.applications.declared import CommandRun, ContainerRun, Declared, EndpointRun, PythonRun
+from casewise.applications.node_run import NodeRun
 from casewise.applications.registry import Registry, default_registry
 from casewise.applications.rules import Rule
 from casewise.cli import main
@@ -120,6 +121,16 @@ endpoint = "https://bone-age.example.org/analyze"
 token_env = "BONE_AGE_TOKEN"
 
 [[application]]
+name = "cad"
+categories = ["mammogram"]
+features = ["masses"]
+node = "CAD@cad.example.org:11112"
+reply_port = 11113
+reply_host = "0.0.0.0"
+results = ["sr"]
+tls = { certificate = "own.pem", key = "/etc/own.key" }
+
+[[application]]
 name = "density"
 categories = ["*"]
 features = ["density"]
@@ -139,6 +150,9 @@ def test_a_file_declares_every_way_to_run(tmp_path: Path) -> None:
     assert runs["nodules"] == CommandRun(("python3", "{here}/nodules.py", "{in}", "{out}"), ("LICENCE_SERVER",), tmp_path)
     assert runs["bleeding"] == ContainerRun("hospital/bleeding:1.2", runtime="podman")
     assert runs["bone-age"] == EndpointRun("https://bone-age.example.org/analyze", "BONE_AGE_TOKEN")
+    tls = {"certificate": str(tmp_path / "own.pem"), "key": "/etc/own.key"}
+    assert runs["cad"] == NodeRun("CAD@cad.example.org:11112", 11113, reply_host="0.0.0.0", results=("sr",), tls=tls)
+    assert runs["cad"].how == "DICOM node CAD@cad.example.org:11112"
     assert runs["density"] == PythonRun("density.app:Density")
     assert registry.get("nodules").settings == {"threshold": 0.4}
     assert registry.get("nodules").seconds == 30
@@ -149,13 +163,19 @@ def test_a_file_declares_every_way_to_run(tmp_path: Path) -> None:
 APPLICATION = '[[application]]\nname = "a"\ncategories = ["*"]\nfeatures = ["f"]\n'
 
 
+NODE = APPLICATION + 'node = "CAD@127.0.0.1:11112"\n'
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("name = ", ["not valid TOML"]),
         ('[[aplication]]\nname = "a"', ["the key aplication", "did you mean application"]),
         ('application = "a"', ["[[application]]"]),
-        (APPLICATION, ["[[application]] 'a'", "exactly one of the keys python, command, container, endpoint", "none is given"]),
+        (
+            APPLICATION,
+            ["[[application]] 'a'", "exactly one of the keys python, command, container, endpoint, node", "none is given"],
+        ),
         (APPLICATION + 'python = "m:o"\ncommand = ["x"]', ["python and command are given"]),
         (APPLICATION + 'python = "m:o"\nsecond = 3', ["the key second", "did you mean seconds"]),
         (APPLICATION + 'python = "m:o"\nseconds = "3"', ["seconds = '3'", "a number"]),
@@ -171,6 +191,23 @@ APPLICATION = '[[application]]\nname = "a"\ncategories = ["*"]\nfeatures = ["f"]
         (APPLICATION + 'endpoint = "file:///etc/passwd"', ["https://"]),
         (APPLICATION + 'endpoint = "https://example.org"\ntoken_env = "my token"', ["token_env = 'my token'"]),
         (APPLICATION + 'endpoint = "https://example.org"\nsend = "png"', ["send = 'png'", "nifti, file"]),
+        (NODE[:-1] + "\n", ["the key reply_port is missing"]),
+        (APPLICATION + 'node = "CAD"\nreply_port = 11113', ["node = 'CAD'", "TITLE@host:port"]),
+        (APPLICATION + 'node = "https://example.org"\nreply_port = 11113', ["TITLE@host:port"]),
+        (APPLICATION + 'node = "A TITLE THAT IS FAR TOO LONG@127.0.0.1:4"\nreply_port = 11113', ["TITLE@host:port"]),
+        (NODE + 'reply_port = "11113"', ["reply_port = '11113'", "a whole number"]),
+        (NODE + "reply_port = 70000", ["reply_port = 70000", "from 1 to 65535"]),
+        (NODE + "reply_port = 11112", ["reply_port = 11112", "another port"]),
+        (NODE + 'reply_port = 11113\nreply_title = "TOO LONG FOR A TITLE"', ["reply_title", "1 to 16"]),
+        (NODE + 'reply_port = 11113\nanswers_from = "a\\\\b"', ["answers_from", "no backslash"]),
+        (NODE + 'reply_port = 11113\nanswers_host = "other.example"', ["reply_host = '127.0.0.1'", "another machine"]),
+        (NODE + 'reply_port = 11113\nresults = ["seg", "report"]', ["results = ['seg', 'report']", "seg, sr, capture"]),
+        (NODE + "reply_port = 11113\nquiet_seconds = 0", ["quiet_seconds = 0.0", "above 0"]),
+        (NODE + 'reply_port = 11113\nanonymous = "yes"', ["anonymous = 'yes'", "true or false"]),
+        (NODE + 'reply_port = 11113\ntls = "a.pem"', ["tls = 'a.pem'", "a table of PEM files"]),
+        (NODE + 'reply_port = 11113\ntls = { certificate = "a.pem" }', ["tls", "certificate and key go together"]),
+        (NODE + 'reply_port = 11113\ntls = { cert = "a.pem" }', ["tls", "certificate, key, ca"]),
+        (NODE + 'reply_port = 11113\nsend = "file"', ["the key send is not known"]),
         ('[[application]]\nname = "a"\nfeatures = ["f"]\npython = "m:o"', ["the key categories is missing"]),
         ('[[application]]\nname = "A b"\ncategories = ["*"]\nfeatures = ["f"]\npython = "m:o"', ["name = 'A b'", "lower case"]),
         ('[[application]]\nname = "a"\ncategories = []\nfeatures = ["f"]\npython = "m:o"', ["categories = []", "at least one"]),
@@ -262,7 +299,7 @@ def test_the_command_lists_them(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert main(["applications", "--applications", str(path), "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     names = [found["name"] for found in listed]
-    assert names == [*(known.name for known in BUILT_IN), "nodules", "bleeding", "bone-age", "density"]
+    assert names == [*(known.name for known in BUILT_IN), "nodules", "bleeding", "bone-age", "cad", "density"]
     assert listed[names.index("nodules")]["categories"] == ["chest X-ray", "chest CT"]
     assert main(["applications", "--applications", str(path)]) == 0
     assert "bone-age  hand X-ray: bone age; endpoint bone-age.example.org" in capsys.readouterr().out

@@ -14,6 +14,7 @@ import msgspec
 
 from casewise.applications.conditions import Condition
 from casewise.applications.declared import CommandRun, ContainerRun, Declared, EndpointRun, PythonRun, Run
+from casewise.applications.node_run import NodeRun
 from casewise.applications.rules import Rule
 from casewise.errors import UsageError
 
@@ -22,6 +23,7 @@ _ALLOWED = {
     "float": "a number",
     "int": "a whole number",
     "bool": "true or false",
+    "tls": 'a table of PEM files, such as { certificate = "own.pem", key = "own.key", ca = "ca.pem" }',
     "array": 'a list of texts, such as ["one", "two"]',
     "object": "a table, such as { threshold = 0.4 }",
     "when": 'a list of conditions, such as [{ field = "modality", operator = "is", value = "CT" }]',
@@ -35,7 +37,10 @@ _BESIDE = {
     "command": ("environment",),
     "container": ("arguments", "runtime", "environment"),
     "endpoint": ("token_env", "send"),
-}
+    "node": (
+        "reply_port", "reply_title", "reply_host", "answers_from", "answers_host", "quiet_seconds", "results", "anonymous", "tls",
+    ),
+}  # fmt: skip
 
 
 class _Application(msgspec.Struct, kw_only=True):
@@ -58,6 +63,16 @@ class _Application(msgspec.Struct, kw_only=True):
     runtime: str = "docker"
     token_env: str | None = None
     send: str = "nifti"
+    node: str = ""
+    reply_port: int | None = None
+    reply_title: str = "CASEWISE"
+    reply_host: str = "127.0.0.1"
+    answers_from: str | None = None
+    answers_host: str | None = None
+    quiet_seconds: float = 3.0
+    results: tuple[str, ...] = ()
+    anonymous: bool = False
+    tls: dict[str, str] = {}
 
     def run(self, kind: str, folder: Path) -> Run:
         """Folder : of the file that declares it."""
@@ -67,7 +82,26 @@ class _Application(msgspec.Struct, kw_only=True):
             return CommandRun(self.command, self.environment, folder)
         if kind == "container":
             return ContainerRun(self.container, self.arguments, self.runtime, self.environment)
+        if kind == "node":
+            return self._node(folder)
         return EndpointRun(self.endpoint, self.token_env, self.send)
+
+    def _node(self, folder: Path) -> NodeRun:
+        if self.reply_port is None:
+            raise UsageError("the key reply_port is missing; it is the port of this machine to which the node sends its results.")
+        tls = {name: str(folder / Path(path).expanduser()) for name, path in self.tls.items() if path}
+        return NodeRun(
+            self.node,
+            self.reply_port,
+            self.reply_title,
+            self.reply_host,
+            self.answers_from,
+            self.answers_host,
+            self.quiet_seconds,
+            self.results,
+            self.anonymous,
+            tls,
+        )
 
 
 _ABOUT = _Application.__struct_fields__[:10]

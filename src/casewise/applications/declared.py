@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from casewise.errors import UsageError
+from casewise.applications.key_checks import check_key
+from casewise.applications.node_run import NodeRun
+from casewise.exchange.node import is_loopback
 from casewise.names import same_category
 
 ANY = "*"
@@ -35,7 +36,7 @@ class PythonRun:
     environment: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _check(_TARGET.fullmatch(self.target), "python", self.target, "it is module:object, such as mypackage.nodules:Nodules")
+        check_key(_TARGET.fullmatch(self.target), "python", self.target, "it is module:object, such as mypackage.nodules:Nodules")
         _check_variables(self.environment)
 
     @property
@@ -56,7 +57,7 @@ class CommandRun:
 
     def __post_init__(self) -> None:
         good = bool(self.argv) and all(self.argv) and not any("\0" in word for word in self.argv)
-        _check(good, "command", self.argv, 'it is a list of non-empty words, such as ["python3", "{here}/nodules.py"]')
+        check_key(good, "command", self.argv, 'it is a list of non-empty words, such as ["python3", "{here}/nodules.py"]')
         _check_variables(self.environment)
 
     @property
@@ -74,8 +75,8 @@ class ContainerRun:
     environment: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _check(_CONTAINER.fullmatch(self.image), "container", self.image, "it is an image's name, such as registry/nodules:1.2")
-        _check(self.runtime in RUNTIMES, "runtime", self.runtime, f"it is one of {', '.join(RUNTIMES)}")
+        check_key(_CONTAINER.fullmatch(self.image), "container", self.image, "it is an image's name, such as registry/nodules:1.2")
+        check_key(self.runtime in RUNTIMES, "runtime", self.runtime, f"it is one of {', '.join(RUNTIMES)}")
         _check_variables(self.environment)
 
     @property
@@ -97,8 +98,8 @@ class EndpointRun:
 
     def __post_init__(self) -> None:
         allowed = "it is an https:// address, or http:// on this machine, without user name or password"
-        _check(_is_safe(self.url), "endpoint", re.sub(r"//[^/@]*@", "//…@", self.url), allowed)
-        _check(self.send in SENDS, "send", self.send, f"it is one of {', '.join(SENDS)}")
+        check_key(_is_safe(self.url), "endpoint", re.sub(r"//[^/@]*@", "//…@", self.url), allowed)
+        check_key(self.send in SENDS, "send", self.send, f"it is one of {', '.join(SENDS)}")
         _check_variables(() if self.token_env is None else (self.token_env,), "token_env")
 
     @property
@@ -106,7 +107,7 @@ class EndpointRun:
         return f"endpoint {urlsplit(self.url).hostname}"
 
 
-Run = PythonRun | CommandRun | ContainerRun | EndpointRun
+Run = PythonRun | CommandRun | ContainerRun | EndpointRun | NodeRun
 
 
 @dataclass(frozen=True)
@@ -143,18 +144,18 @@ class Declared:
     detects: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        _check(
+        check_key(
             _NAME.fullmatch(self.name), "name", self.name, "it is lower case: a letter, then up to 63 letters, digits, '-' or '_'"
         )
         for key, words in (("categories", self.categories), ("features", self.features)):
             good = bool(words) and all(isinstance(word, str) and word.strip() for word in words)
-            _check(good, key, words, 'it is a list of at least one word, such as ["chest X-ray"]')
+            check_key(good, key, words, 'it is a list of at least one word, such as ["chest X-ray"]')
         good = self.detects is None or all(isinstance(word, str) and word.strip() for word in self.detects)
-        _check(good, "detects", self.detects, "it is a list of labels, or empty for an application that only measures")
+        check_key(good, "detects", self.detects, "it is a list of labels, or empty for an application that only measures")
         single = isinstance(self.run, PythonRun) and all(isinstance(word, str) and word.strip() for word in self.sequences)
-        _check(single or not self.sequences, "sequences", self.sequences, "it is a list of names, for a Python object alone")
+        check_key(single or not self.sequences, "sequences", self.sequences, "it is a list of names, for a Python object alone")
         for key in ("seconds", "start_seconds", "memory_mb"):
-            _check(0 < getattr(self, key) < 1e7, key, getattr(self, key), "it is a number above 0 and below ten million")
+            check_key(0 < getattr(self, key) < 1e7, key, getattr(self, key), "it is a number above 0 and below ten million")
 
     def takes(self, category: str) -> bool:
         """Whether images of the category come to it by its own declaration; capitals, blanks, '-' and '_' do not matter."""
@@ -182,24 +183,9 @@ def _is_safe(url: str) -> bool:
         return False
     if not parts.hostname or parts.username or parts.password or port == 0 or re.search(r"\s", url):
         return False
-    return parts.scheme == "https" or (parts.scheme == "http" and _is_loopback(parts.hostname))
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
 
 
 def _check_variables(names: tuple[str, ...], key: str = "environment") -> None:
     for name in names:
-        _check(_VARIABLE.fullmatch(name), key, name, "a variable's name is letters, digits and '_'")
-
-
-def _check(good: object, key: str, given: object, allowed: str) -> None:
-    if not good:
-        printed = list(given) if isinstance(given, tuple) else given
-        raise UsageError(f"{key} = {printed!r} is not allowed in an application's declaration: {allowed}.")
+        check_key(_VARIABLE.fullmatch(name), key, name, "a variable's name is letters, digits and '_'")

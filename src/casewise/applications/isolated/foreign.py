@@ -9,6 +9,7 @@ from casewise.applications.declared import Declared, EndpointRun, PythonRun
 from casewise.applications.isolated.adoption import EXPECTED, IN_ITS_PLACE, adopted, failure_of
 from casewise.applications.isolated.held_process import Idle, Supervision, Voxels
 from casewise.applications.isolated.process import Worker
+from casewise.applications.isolated.turns import turn
 from casewise.applications.outcome import ApplicationError, Job, Outcome
 from casewise.image import Image
 
@@ -34,7 +35,8 @@ class ForeignApplications:
             worker = self._worker(declared)
             number = self._supervision.number()
             with worker.folder.make(str(number)) as folder, folder.make("out") as out:
-                answer = worker.run(_task(job, image, declared, own, worker, number), folder)
+                with turn(declared, self._supervision.stopping):
+                    answer = worker.run(_task(job, image, declared, own, worker, number), folder)
                 if not folder.holds(out, "out"):
                     raise ApplicationError(IN_ITS_PLACE.format("its out folder"))
                 done = adopted(answer, declared.name, job, out, began)

@@ -14,6 +14,7 @@ from casewise.applications.isolated.directory import Directory
 from casewise.applications.isolated.environment import OF_CONNECTIONS, OF_LIBRARIES, PASSED_TO_RUNTIMES
 from casewise.applications.isolated.held_process import HeldProcess, Supervision
 from casewise.applications.isolated.worker import ANSWER, READY, START
+from casewise.applications.node_run import NodeRun
 from casewise.applications.outcome import ApplicationError
 
 _TARGET = "casewise.applications.isolated.worker:main"
@@ -37,6 +38,8 @@ class Worker(HeldProcess):
                 "run": asdict(declared.run),
                 "settings": dict(declared.settings),
                 "memory_mb": declared.memory_mb,
+                "seconds": declared.seconds,
+                "detects": declared.detects,
                 "root": str(self.root),
             }
         )
@@ -76,6 +79,8 @@ def _variables(declared: Declared) -> tuple[str, ...]:
     run = declared.run
     if isinstance(run, EndpointRun):
         return (*OF_CONNECTIONS, *((run.token_env,) if run.token_env else ()))
+    if isinstance(run, NodeRun):
+        return ()
     if isinstance(run, PythonRun):
         return (*run.environment, *OF_LIBRARIES)
     return (*run.environment, *(PASSED_TO_RUNTIMES if isinstance(run, ContainerRun) else ()))

@@ -63,6 +63,10 @@ def _started(start: Mapping[str, Any]) -> Runs:
         from casewise.applications.isolated.endpoint import started as endpoint
 
         return endpoint(run, start["settings"])
+    if kind == "NodeRun":
+        from casewise.applications.isolated.node import started as node
+
+        return node(run, start)
     from casewise.applications.isolated.commands import started as command
 
     return command(kind, run, start)
