@@ -6,10 +6,10 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
@@ -45,6 +45,7 @@ class LoadedImage:
 
     examination : the sequences that were brought onto the image's grid, where it is the reference of an examination.
     results : where its results go; None for where those of the other images of the call go, under the name of its file.
+    known : what the caller knows of it for rules: ``site``, ``calling_ae``, ``called_ae``.
     """
 
     path: Path
@@ -53,6 +54,7 @@ class LoadedImage:
     seconds: dict[str, float]
     examination: Examination | None = None
     results: ResultPlace | None = None
+    known: Mapping[str, str | None] = field(default_factory=dict)
 
 
 def load(

@@ -112,6 +112,8 @@ class Result:
     examination : of the reference of several sequences, what became of each: ``sequences``, ``missing_sequences`` and
     ``refused_sequences``, which stand beside the other entries of the JSON.
     detects : application → the signs of disease that it looks for, of each that was given the image; None where it does not say.
+    decision : what rules said: applications, model, adapt, send, priority, and why (the rules that held); None where none were
+    asked.
     segmentation : of a DICOM image, the DICOM SEG that holds all the masks; None where there is none.
     masks : on the image's grid, by name: a finding's label, or ``APPLICATION: LABEL`` where the model outlines a structure of the
     same label; see :meth:`mask_of`. Empty where the masks are left to their files.
@@ -129,6 +131,7 @@ class Result:
     examples: tuple[SimilarCase, ...] = ()
     examination: Mapping[str, Any] | None = None
     segmentation: Path | None = None
+    decision: Mapping[str, Any] | None = None
     detects: Mapping[str, tuple[str, ...] | None] = field(default_factory=dict)
     masks: LabelMap = field(default_factory=LabelMap, repr=False, compare=False)
 
@@ -186,6 +189,7 @@ class Result:
             "notes": list(self.notes),
             "applications": [dict(entry) for entry in self.applications],
             "examples": [case.to_json() for case in self.examples],
+            "decision": dict(self.decision) if self.decision is not None else None,
             "segmentation": str(self.segmentation) if self.segmentation else None,
             **(self.examination or {}),
         }

@@ -168,7 +168,7 @@ def test_priority_is_known_before_the_route() -> None:
     ]
     assert priority_before(rules, {"calling_ae": "ER"}) == 4
     assert priority_before(rules, {"calling_ae": "ER", "site": "x"}) == -2
-    assert priority_before(rules, {}) == 0
+    assert priority_before(rules, {}) is None
     assert decided(rules, (), {"calling_ae": "ER", "category": "chest-xray"}).priority == 9
 
 

@@ -95,7 +95,7 @@ def needed(rules: Iterable[Rule]) -> frozenset[str]:
     return frozenset(name for rule in rules for condition in rule.when for name in condition.of_file)
 
 
-def priority_before(rules: Iterable[Rule], facts: Mapping[str, object]) -> int:
-    """The priority of an image before it is known what kind it is: that of the last rule that holds without it."""
+def priority_before(rules: Iterable[Rule], facts: Mapping[str, object]) -> int | None:
+    """The priority of an image before it is known what kind it is: that of the last rule that holds without it; None of none."""
     given = [rule.priority for rule in rules if rule.priority is not None and not rule.of_route and rule.holds(facts)]
-    return given[-1] if given else 0
+    return given[-1] if given else None

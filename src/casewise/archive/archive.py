@@ -6,7 +6,7 @@ import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -306,10 +306,11 @@ class Archive:
         with self._catalogue.read() as connection:
             return [dict(row._mapping) for row in connection.execute(sa.select(models).order_by(models.c.name))]
 
-    def record_result(self, data: Mapping[str, object], image_key: str | None = None) -> None:
-        """Keep what an analysis came to (JSON)."""
+    def record_result(self, data: Mapping[str, object], image_key: str | None = None) -> int:
+        """Keep what an analysis came to (JSON); returns its number."""
         with self._catalogue.write() as connection:
-            connection.execute(sa.insert(results).values(image_key=image_key, data=dict(data)))
+            made = connection.execute(sa.insert(results).values(image_key=image_key, data=dict(data)))
+            return int(cast(Any, made.inserted_primary_key)[0])
 
     def results(self, image_key: str | None = None) -> list[dict[str, object]]:
         """What was recorded, of one image or of all, in order."""

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from casewise.adaptation.adapter import DISPLAYED, Adapted, Adapter
 from casewise.adaptation.refinement import Plan
-from casewise.adaptation.regions import RegionAdapter
+from casewise.applications.conditions import facts_of
+from casewise.applications.decision import Decision
 from casewise.applications.organs import NAME as ORGANS
 from casewise.applications.organs import detected_by, findings_of
 from casewise.applications.outcome import Done, Job, JobResult
@@ -25,8 +26,8 @@ from casewise.finding import with_mask_names
 from casewise.image import Image
 from casewise.label_map import LabelMap
 from casewise.models import Model
-from casewise.models.shipped import encoder_for
 from casewise.pipeline.prepared import Clock, Prepared
+from casewise.pipeline.ways import Choose, Chosen, Way, Ways
 from casewise.pipeline.writing import FileNames, ResultWriter, make_folder
 from casewise.prefetch import MANY, LoadedImage, prefetch
 from casewise.progress import Progress, silent
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
     from casewise.chest import Regions
     from casewise.examination.examination import Examination
     from casewise.examination.reading import Source
-    from casewise.routing.examples import Examples
     from casewise.routing.route import Route
     from casewise.routing.router import Router
 
@@ -50,10 +50,11 @@ _STEP = "Analysing"
 
 @dataclass(frozen=True)
 class Failure:
-    """An image that could not be analysed, and why (one sentence)."""
+    """An image that could not be analysed, and why (one sentence). decision : of the rules, where they say that it is not to be."""
 
     image: str
     reason: str
+    decision: Decision | None = None
 
 
 class Analyzer:
@@ -67,10 +68,11 @@ class Analyzer:
     router, applications : the router says which kind of image it is, and the registry which applications take it; None for neither.
     region : a structure of the model, within which similar cases are compared; None: as a whole.
     application : only this one is run. site : where the images come from, for the registry's rules.
+    choose : gives the model and adaptation that a rule names; None: those of this call, whatever the rules say.
     notes : sentences that every report is to carry (the demo says there which pixels are simulated).
     ahead : whether a second process reads and routes the next images of a call with many; see
     :func:`casewise.prefetch.prefetch`.
-    workers : how many processes the applications have at one time; None: as many as there are cores.
+    runner : of the applications, kept by the caller; None: one of its own.
     progress : reports how far the long steps of an image are, and how many images are done.
 
     As a context manager it keeps the applications' processes from one call to the next, until the block ends.
@@ -88,13 +90,14 @@ class Analyzer:
         applications: Registry | None = None,
         application: str | None = None,
         site: str | None = None,
+        choose: Choose | None = None,
         region: str | None = None,
         plan: Plan | None = None,
         device: str = "auto",
         seed: int = 0,
         notes: Sequence[str] = (),
         ahead: bool = False,
-        workers: int | None = None,
+        runner: Runner | None = None,
         progress: Progress = silent,
     ) -> None:
         self.output, self.device, self.notes, self.site = output, resolve_device(device), tuple(notes), site
@@ -104,27 +107,33 @@ class Analyzer:
         self.router, self.registry = router, applications
         self._only = _only(application, model, applications)
         alone = self._only is not None or model is None
-        self.adapter = None if alone or model is None else Adapter(model, archive, adapt, self.plan, self.device, region, progress)
-        if region is not None and self.adapter is None:
+        if region is not None and alone:
             msg = "--region names a structure that a model outlines; name a segmenter with --model, without another --application."
             raise UsageError(msg)
-        self._regions = None
-        if regions is not None and archive is not None:
-            self._regions = RegionAdapter(regions, archive, self.plan, self.device, progress)
+        self._ways = Ways(
+            Chosen(None if alone else model, adapt, regions),
+            archive,
+            self.plan,
+            self.device,
+            region,
+            progress,
+            with_examples=router is not None,
+            choose=choose if application is None else None,
+        )
         self._routed = application is None
-        self._ahead, self._workers = ahead, workers
-        self._runner: Runner | None = None
-        self._examples = self._example_finder(archive) if archive is not None and router is not None else None
+        self._ahead = ahead
+        self._runner, self._owned = runner, runner is None
         self._names = FileNames()
         if output is not None:
             make_folder(output)
 
     def __enter__(self) -> Analyzer:
-        self._runner = Runner(self._workers)
+        if self._owned:
+            self._runner = Runner()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._runner is not None:
+        if self._runner is not None and self._owned:
             self._runner.close()
             self._runner = None
 
@@ -171,7 +180,7 @@ class Analyzer:
         failed: deque[Failure] = deque()
         with ExitStack() as stack:
             folder = self.output or Path(stack.enter_context(TemporaryDirectory(prefix="casewise-")))
-            runner = self._runner or stack.enter_context(Runner(self._workers))
+            runner = self._runner or stack.enter_context(Runner())
             for ran in runner.run(self._jobs(images, failed, folder)):
                 yield from _drained(failed)
                 yield self._finished(ran)
@@ -184,52 +193,68 @@ class Analyzer:
             try:
                 if isinstance(found, CasewiseError):
                     raise found
-                yield self._job(found, folder)
+                decision = self._decided(found)
+                if decision.skip:
+                    failed.append(Failure(str(path), f"Nothing was analysed, by a rule. {decision.sentence}", decision))
+                    continue
+                yield self._job(found, decision, folder)
             except CasewiseError as error:
                 failed.append(Failure(str(path), str(error)))
 
-    def _job(self, loaded: LoadedImage, folder: Path) -> Job:
+    def _decided(self, loaded: LoadedImage) -> Decision:
+        """Which applications see an image, and what rules say besides."""
+        if self._only is not None:
+            return Decision((self._only.name,))
+        if self.registry is None or not self._routed:
+            return Decision()
+        known = {"site": self.site, **loaded.known}
+        return self.registry.decide(_category(loaded), facts_of(loaded.image, self.registry.needed, **known))
+
+    def _job(self, loaded: LoadedImage, decision: Decision, folder: Path) -> Job:
         path, image, route = loaded.path, loaded.image, loaded.route
+        way = self._ways.of(decision)
         clock, place = Clock(dict(loaded.seconds)), loaded.results
         name, shown = (file_stem(place.name), Path(place.name)) if place is not None else (self._names.next(path), path)
         if place is not None:
             make_folder(folder := place.folder)
         examination = loaded.examination
-        notes = examination.notes if examination is not None else ()
-        prepared = Prepared(shown, name, clock, _without_model((), route), notes=notes, route=route, examination=examination)
+        notes = (*(examination.notes if examination is not None else ()), *([decision.sentence] if decision.why else []))
+        prepared = Prepared(
+            shown, name, clock, _without_model((), route), decision, way, notes=notes, route=route, examination=examination
+        )
         prepared = replace(prepared, folder=place.folder if place is not None else self.output)
         if (writer := self._writer_of(prepared)) is not None:
             writer.claim(name)
-        if self.adapter is not None:
-            prepared = self._predicted(self.adapter, prepared, image)
-        category = route.category if route is not None else "unknown"
-        if self._examples is not None:
+        if way.adapter is not None:
+            prepared = self._predicted(way.adapter, prepared, image)
+        category = _category(loaded)
+        if way.examples is not None:
             with clock.step("examples"):
-                examples, note = self._examples.nearest(image, category)
+                examples, note = way.examples.nearest(image, category)
             prepared = replace(prepared, examples=examples, notes=(*prepared.notes, *([note] if note else [])))
         member = None
         if examination is not None:
             path, member = examination.channels[0].given.path, examination.channels[0].given.member
-        applications = self._applications(category, image)
-        if self.adapter is None:
+        applications = self._applications(decision)
+        if way.adapter is None:
             prepared = replace(prepared, use=_without_model(applications, route))
         stacked = examination.stacked if examination is not None else None
-        regions, notes = self._adapted_regions(image, applications, clock)
+        regions, notes = self._adapted_regions(way, image, applications, clock)
         prepared = replace(prepared, notes=(*prepared.notes, *notes))
         return Job(path, image, applications, folder / f"{name}-files", category, member, prepared, stacked, regions)
 
     def _adapted_regions(
-        self, image: Image, applications: Sequence[Declared], clock: Clock
+        self, way: Way, image: Image, applications: Sequence[Declared], clock: Clock
     ) -> tuple[Regions | None, tuple[str, ...]]:
         """The refined regions of a chest for the applications that start from them, and the sentence that says which model it was.
 
         None where none of them is given the image, or where it is refused: they refuse it themselves.
         """
-        if self._regions is None or not any(one.regions for one in applications):
+        if way.regions is None or not any(one.regions for one in applications):
             return None, ()
         try:
             with clock.step("refine_regions"):
-                found = self._regions.outlined(image)
+                found = way.regions.outlined(image)
         except CasewiseError:
             return None, ()
         return found.regions, (f"Regions: {found.reason}",)
@@ -251,12 +276,10 @@ class Analyzer:
             notes=(*prepared.notes, *adapted.notes, *_given_alone(adapter.model, prepared.examination)),
         )
 
-    def _applications(self, category: str, image: Image) -> tuple[Declared, ...]:
+    def _applications(self, decision: Decision) -> tuple[Declared, ...]:
         if self._only is not None:
             return (self._only,)
-        if self.registry is None or not self._routed:
-            return ()
-        return tuple(self.registry.for_route(category, image.header, self.site))
+        return () if self.registry is None else tuple(self.registry.get(name) for name in decision.applications)
 
     def _finished(self, ran: JobResult) -> Result | Failure:
         prepared = ran.job.tag
@@ -271,7 +294,8 @@ class Analyzer:
 
     def _result(self, prepared: Prepared, ran: JobResult) -> Result:
         route, image = prepared.route, ran.job.image
-        names = [*([ORGANS] if self.adapter else []), *(application.name for application in ran.job.applications)]
+        adapter = prepared.way.adapter
+        names = [*([ORGANS] if adapter else []), *(application.name for application in ran.job.applications)]
         done = [outcome for outcome in ran.outcomes if isinstance(outcome, Done)]
         notes = [f"{outcome.application}: {note}" for outcome in done for note in outcome.notes]
         found = with_mask_names(ran.findings, prepared.label_map)
@@ -286,26 +310,23 @@ class Analyzer:
             applications=tuple(outcome.to_json() for outcome in ran.outcomes),
             examples=prepared.examples,
             examination=prepared.examination.to_json() if prepared.examination is not None else None,
-            detects=self._detects(ran.job.applications),
+            detects=_detects(adapter, ran.job.applications),
+            decision=prepared.decision.to_json() if self._only is None and self.registry is not None else None,
             masks=prepared.label_map | masks_of(found, image),
         )
 
-    def _detects(self, applications: Sequence[Declared]) -> dict[str, tuple[str, ...] | None]:
-        """What the applications that were given the image look for, the model's own answer first."""
-        own: dict[str, tuple[str, ...] | None] = {} if self.adapter is None else {ORGANS: detected_by(self.adapter.model)}
-        return own | {application.name: application.detects for application in applications}
-
     def _writer_of(self, prepared: Prepared) -> ResultWriter | None:
-        return None if prepared.folder is None else ResultWriter(prepared.folder, self.adapter, self._examples)
+        return None if prepared.folder is None else ResultWriter(prepared.folder, prepared.way.adapter, prepared.way.examples)
 
-    def _example_finder(self, archive: Archive) -> Examples:
-        """Compares by the model's own vectors, as the search for similar cases does; without a model by the shipped encoder's."""
-        from casewise.chest.upright import UprightEncoder
-        from casewise.models.shipped.waiting import WaitingEncoder
-        from casewise.routing.examples import Examples
 
-        encoder = encoder_for(self.adapter.model, self.device) if self.adapter else WaitingEncoder(self.device)
-        return Examples(archive, UprightEncoder(encoder, self.device), self.progress)
+def _category(loaded: LoadedImage) -> str:
+    return loaded.route.category if loaded.route is not None else "unknown"
+
+
+def _detects(adapter: Adapter | None, applications: Sequence[Declared]) -> dict[str, tuple[str, ...] | None]:
+    """What the applications that were given the image look for, the model's own answer first."""
+    own: dict[str, tuple[str, ...] | None] = {} if adapter is None else {ORGANS: detected_by(adapter.model)}
+    return own | {application.name: application.detects for application in applications}
 
 
 def _without_model(applications: Sequence[Declared], route: Route | None) -> ModelUse:

@@ -10,7 +10,8 @@ from pathlib import Path
 from casewise.adaptation import subsets
 from casewise.adaptation.similar import usable_cases
 from casewise.applications.organs import NAME as ORGANS
-from casewise.applications.registry import default_registry
+from casewise.applications.registry import Registry, default_registry
+from casewise.applications.runner import Runner
 from casewise.archive import Archive
 from casewise.errors import UsageError
 from casewise.examination.sources import sources
@@ -18,6 +19,7 @@ from casewise.files import protecting
 from casewise.models import Model, load, shipped
 from casewise.models.registry import registered
 from casewise.pipeline.analyzer import Analyzer
+from casewise.pipeline.ways import Chosen
 from casewise.progress import Progress, silent
 from casewise.result import Result
 from casewise.routing.router import Router
@@ -96,17 +98,19 @@ def open_analyzer(
     region: str | None = None,
     application: str | None = None,
     declarations: Sequence[StrPath] = (),
+    registry: Registry | None = None,
     site: str | None = None,
     output: StrPath | None = None,
     device: str = "auto",
     seed: int = 0,
-    workers: int | None = None,
+    runner: Runner | None = None,
     progress: Progress = silent,
     notify: Callable[[str], None] = lambda sentence: None,
 ) -> Iterator[Analyzer]:
     """An :class:`Analyzer` for many images, by the options of :func:`analyze`; an archive that it opens is closed at the end.
 
-    workers : how many processes the applications have at one time; None: as many as there are cores.
+    registry : of applications and rules, in place of ``declarations``.
+    runner : of the applications, which stays open at the end; None: one of its own, with as many processes as there are cores.
     notify : called with a sentence that says which of several models was taken.
     """
     with ExitStack() as stack:
@@ -119,31 +123,56 @@ def open_analyzer(
                 "`casewise models` lists the models that are there, `casewise train` makes one."
             )
             raise UsageError(msg)
-        # Classifiers gained nothing from refinement where it was measured (benchmarks/results/similar_cases.md).
-        adapt = adapt or ("similar" if opened and network and network.kind.dense else "none")
-        if opened and network and adapt == "subset":
-            subsets.load(subsets.default_folder(opened, network))  # none were made: an error now, not one for every image
+        first = Chosen(network, adapt or _usual(network, opened), regions)
+        _check(first, opened)  # no subsets were made: an error now, not one for every image
+
+        def choose(name: str | None, way: str | None) -> Chosen:
+            """What a rule names, where the caller has not."""
+            of_rule = network if name is None or model is not None else None if name == "none" else _model(name, opened, notify)
+            given = adapt or way
+            of_regions = _region_model(opened) if given == "similar" else None
+            if given not in (None, "none") and of_rule is None and of_regions is None:
+                raise UsageError(
+                    f"A rule says adapt = {given!r}, and there is no model to adapt; name one in the rule, or train one."
+                )
+            return _check(Chosen(of_rule, given or _usual(of_rule, opened), of_regions), opened)
+
         router = _router() if application is None else None
-        registry = default_registry([Path(file) for file in declarations] or None)
+        registry = registry or default_registry([Path(file) for file in declarations] or None)
         if router is not None and declarations:
             registry.check_categories(router.categories)
         yield Analyzer(
-            network,
+            first.model,
             Path(output) if output is not None else None,
             archive=opened,
-            adapt=adapt,
-            regions=regions,
+            adapt=first.adapt,
+            regions=first.regions,
             router=router,
             applications=registry,
             application=application,
             site=site,
+            choose=choose,
             region=region,
             device=device,
             seed=seed,
             ahead=network is None,
-            workers=workers,
+            runner=runner,
             progress=progress,
         )
+
+
+def _usual(model: Model | None, archive: Archive | None) -> str:
+    """How a model is adapted where nobody says: classifiers gained nothing from refinement where it was measured
+    (benchmarks/results/similar_cases.md).
+    """
+    return "similar" if archive and model and model.kind.dense else "none"
+
+
+def _check(chosen: Chosen, archive: Archive | None) -> Chosen:
+    """Raises CasewiseError where the subsets that it names were not made."""
+    if archive and chosen.model and chosen.adapt == "subset":
+        subsets.load(subsets.default_folder(archive, chosen.model))
+    return chosen
 
 
 def _model(name: StrPath | None, archive: Archive | None, notify: Callable[[str], None]) -> Model | None:

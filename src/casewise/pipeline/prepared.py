@@ -14,7 +14,9 @@ from casewise.label_map import LabelMap
 from casewise.result import ModelUse, SimilarCase
 
 if TYPE_CHECKING:
+    from casewise.applications.decision import Decision
     from casewise.examination.examination import Examination
+    from casewise.pipeline.ways import Way
     from casewise.routing.route import Route
 
 
@@ -36,14 +38,16 @@ class Prepared:
     """An image's route, and what the model says of it.
 
     path : its file, or what it is called instead. name : the stem of its results' files. folder : where these are written; None for
-    the analyzer's. use : which model answered. label_map : the model's masks. similar : the cases most
-    like the image. examples : the archive's cases of its category. notes : sentences for the report.
+    the analyzer's. use : which model answered. decision : of the rules. way : how it is predicted. label_map : the model's masks.
+    similar : the cases most like the image. examples : the archive's cases of its category. notes : sentences for the report.
     """
 
     path: Path
     name: str
     clock: Clock
     use: ModelUse
+    decision: Decision
+    way: Way
     findings: tuple[Finding, ...] = ()
     label_map: LabelMap = field(default_factory=LabelMap)
     similar: Sequence[SimilarCase] = ()

@@ -1,6 +1,7 @@
 """Analyse cases: each image's results in a folder of its own below the archive, and recorded in its catalogue.
 
-A case that this job has a result of already is not analysed again, so a job that was cut off goes on.
+Rules say which applications see an image, with which model, and where its results go (:mod:`casewise.applications.rules`). A case
+that this job has a result of already is not analysed again, so a job that was cut off goes on.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from casewise.pipeline.analyzer import Analyzer, Failure
 from casewise.prefetch import LoadedImage, ResultPlace
 from casewise.result import Result
 from casewise.server.cases import Cases
-from casewise.server.recorded import job_of, recorded, results_folder
+from casewise.server.dicom.facts import sender_of
+from casewise.server.recorded import results_folder
 from casewise.server.work.context import Work
 from casewise.server.work.kept_analyzer import KEPT, Options
+from casewise.server.work.recording import Recording
 from casewise.server.worklist import Row, Worklist
 
 _STEP = "Analysing"
@@ -25,7 +28,9 @@ _AT_ONCE = 200  # rows of the catalogue
 
 
 def run(work: Work) -> dict[str, object]:
-    """payload: ``cases``, and ``application``, ``model``, ``adapt`` as of :func:`casewise.analyze`."""
+    """payload: ``cases``, and ``application``, ``model``, ``adapt`` as of :func:`casewise.analyze`, which come before what rules
+    say; ``network``: the study that the cases were received with.
+    """
     keys = list(dict.fromkeys(str(key) for key in work.payload.get("cases", ())))
     if not keys:
         raise UsageError("There is no case to analyse; name some.")
@@ -33,13 +38,14 @@ def run(work: Work) -> dict[str, object]:
     worklist = Worklist(work.archive, work.store)
     cases = Cases(work.archive, work.store, work.settings, worklist)
     try:
-        done, failed = _Analysis(work, cases, keys).run(Options(*(None if name is None else str(name) for name in names)))
+        analysis = _Analysis(work, cases, keys)
+        done, failed = analysis.run(Options(*(None if name is None else str(name) for name in names)))
     finally:
         worklist.close()
     if failed and not done:
         reason = failed[0]["reason"]
         raise CasewiseError(reason if len(keys) == 1 else f"None of the {len(keys)} cases could be analysed. The first: {reason}")
-    return {"analysed": done, "failed": failed}
+    return {"analysed": done, "failed": failed, "skipped": analysis.skipped}
 
 
 class _Analysis:
@@ -50,11 +56,16 @@ class _Analysis:
         self._done = 0
         self._due: list[str] = []
         self._named: dict[str, str] = {}  # by the name under which its result is written
+        self._recording = Recording(work, work.payload.get("network") is not None)
+        self.skipped: list[dict[str, str]] = []  # by rules
 
     def run(self, options: Options) -> tuple[int, list[dict[str, str]]]:
         """(how many of the cases have a result of this job, the others with the reason)."""
-        left = [key for key in self._keys if not self._has_result(key)]
-        self._done = len(self._keys) - len(left)
+        had = [key for key in self._keys if self._recording.has(key)]
+        for key in had:
+            self._recording.send_again(key)
+        left = [key for key in self._keys if key not in had]
+        self._done = len(had)
         for first in range(0, len(left), _AT_ONCE):
             self._rows |= {row.key: row for row in self._cases.worklist.rows(left[first : first + _AT_ONCE])}
         self._failed += [{"key": key, "reason": "The archive has no such case."} for key in left if key not in self._rows]
@@ -76,7 +87,6 @@ class _Analysis:
             row = self._rows[key]
             place = results_folder(folder, key, self._work.job.id)
             shutil.rmtree(place, ignore_errors=True)  # of a try that was cut off
-            analyzer.site = row.site  # for the rules over applications
             began = time.perf_counter()
             try:
                 image = self._work.archive.case(key).image
@@ -88,22 +98,24 @@ class _Analysis:
             source = image.source or Path(key)
             results = ResultPlace(place, self._cases.name(row))
             self._named[results.name] = key
-            yield Path(key), LoadedImage(source, image, route, seconds, results=results)
+            known = {"site": row.site, **sender_of(self._work.store, image.header.series)}
+            yield Path(key), LoadedImage(source, image, route, seconds, results=results, known=known)
 
     def _take(self, answer: Result | Failure) -> None:
-        folder = self._work.archive.folder
         if isinstance(answer, Failure):
             key = answer.image if answer.image in self._rows else self._named.get(answer.image, "")
-            self._failed.append({"key": key, "reason": self._cases.without_places(answer.reason, self._rows.get(key))})
+            reason = {"key": key, "reason": self._cases.without_places(answer.reason, self._rows.get(key))}
+            if answer.decision is not None:
+                self._recording.skipped(key, answer.decision)
+                self.skipped.append(reason)
+                self._done += 1
+            else:
+                self._failed.append(reason)
         elif answer.report is not None:
             key = answer.report.parent.parent.name
-            about = {"job": self._work.job.id, "created": time.time(), "by": self._work.created_by}
-            self._work.archive.record_result(recorded(answer, folder, **about), key)
+            self._recording.result(key, answer)
             self._done += 1
         self._progress("")
-
-    def _has_result(self, key: str) -> bool:
-        return any(job_of(data) == self._work.job.id for data in self._work.archive.results(key))
 
     def _inner(self, step: str, done: int, total: int | None = None, note: str = "", /) -> None:
         """How far one image is."""

@@ -10,9 +10,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from casewise.applications.runner import Runner
 from casewise.pipeline.analyzer import Analyzer
 from casewise.pipeline.call import open_analyzer
 from casewise.progress import Progress, silent
+from casewise.server.declarations import declared_files, registry_of, stamp
 from casewise.server.nameless import NamelessArchive
 
 _IDLE_SECONDS = 60.0  # after the last job; then its memory is given back
@@ -29,26 +31,33 @@ class Options:
 
 
 class KeptAnalyzer:
-    """At most one analyzer, used by one job at a time."""
+    """At most one analyzer, used by one job at a time. The processes of its applications outlive it: they know nothing of the
+    archive, of rules and of models.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._stack = ExitStack()
         self._analyzer: Analyzer | None = None
-        self._of: tuple[Path, Options] | None = None
+        self._of: object = None
+        self._runner: Runner | None = None
         self._made = 0.0
         self._progress: Progress = silent
         self._timer: threading.Timer | None = None
 
     @contextmanager
     def analyzer(self, folder: Path, options: Options, progress: Progress) -> Iterator[Analyzer]:
-        """An analyzer with the archive of ``folder``; where the block raises, it is given up with what it has under way."""
+        """An analyzer with the archive of ``folder``, its applications and rules as their files are now; where the block raises, it
+        is given up with what it has under way. Raises UsageError for a mistake in these files.
+        """
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
-            if self._analyzer is None or self._of != (folder, options) or time.monotonic() - self._made > _OLDEST_SECONDS:
-                self._close()
+            wanted = (folder, options, stamp(folder))
+            if self._analyzer is None or self._of != wanted or time.monotonic() - self._made > _OLDEST_SECONDS:
+                self._give_up()
                 self._make(folder, options)
+                self._of = wanted
             self._progress = progress
             try:
                 if self._analyzer is not None:
@@ -67,26 +76,39 @@ class KeptAnalyzer:
             self._close()
 
     def _make(self, folder: Path, options: Options) -> None:
+        workers = max(1, (os.cpu_count() or 1) // 2)  # the others are for the sessions
+        self._runner = self._runner or Runner(workers)
+
         def report(step: str, done: int, total: int | None = None, note: str = "", /) -> None:
             self._progress(step, done, total, note)
 
         with ExitStack() as stack:
             archive = stack.enter_context(NamelessArchive.open(folder))
+            registry = registry_of(folder)
             opening = open_analyzer(
                 model=options.model,
                 archive=archive,
                 adapt=options.adapt,
                 application=options.application,
-                workers=max(1, (os.cpu_count() or 1) // 2),  # the others are for the sessions
+                registry=registry,
+                runner=self._runner,
                 progress=report,
             )
-            self._analyzer = stack.enter_context(stack.enter_context(opening))
-            self._stack = stack.pop_all()
-        self._of, self._made = (folder, options), time.monotonic()
+            analyzer = stack.enter_context(stack.enter_context(opening))
+            if analyzer.router is not None and declared_files(folder):
+                registry.check_categories(analyzer.router.categories)
+            self._analyzer, self._stack = analyzer, stack.pop_all()
+        self._made = time.monotonic()
 
-    def _close(self) -> None:
+    def _give_up(self) -> None:
         self._analyzer = self._of = None
         self._stack.close()
+
+    def _close(self) -> None:
+        self._give_up()
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
 
 
 KEPT = KeptAnalyzer()

@@ -1,0 +1,44 @@
+"""The applications and rules of a served archive: those of CASEWISE_APPLICATIONS, and of ``applications.toml`` in its folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from casewise.applications.registry import Registry, default_registry, named_files
+from casewise.errors import UsageError
+from casewise.exchange.settings import FILE as DICOM_FILE
+from casewise.exchange.settings import DicomSettings
+
+FILE = "applications.toml"
+
+
+def declared_files(folder: Path) -> list[Path]:
+    """``folder`` : the archive's. Its own file comes last, so that its rules win."""
+    named = named_files()
+    own = folder / FILE
+    return [*named, own] if own.exists() and own.resolve() not in [path.resolve() for path in named] else named
+
+
+def registry_of(folder: Path) -> Registry:
+    """Raises UsageError, one sentence, for a mistake in one of the files, and for a rule that sends to an unknown system."""
+    registry, settings = default_registry(declared_files(folder)), DicomSettings.load(folder)
+    for rule in registry.rules:
+        for target in rule.send or ():
+            try:
+                settings.peer(target)
+            except UsageError as error:
+                raise UsageError(f"{rule.origin}: send: {error}") from error
+    return registry
+
+
+def stamp(folder: Path) -> tuple[tuple[str, int, int], ...]:
+    """Changes when one of the files does, comes or goes."""
+    return tuple(_stamp(path) for path in (*declared_files(folder), folder / DICOM_FILE))
+
+
+def _stamp(path: Path) -> tuple[str, int, int]:
+    try:
+        about = path.stat()
+    except OSError:
+        return str(path), 0, 0
+    return str(path), about.st_mtime_ns, about.st_size

@@ -1,0 +1,80 @@
+"""What an analysis came to, recorded in the archive's catalogue, and queued for the systems that it is sent to."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from casewise.applications.decision import Decision, Delivery
+from casewise.exchange.settings import DicomSettings
+from casewise.formats.found import Kind
+from casewise.result import Result
+from casewise.server.recorded import job_of, recorded
+from casewise.server.work.context import Work
+
+_SKIPPED = "Not analysed, by a rule"
+_PART = "Analysed as a part of its examination"
+
+
+class Recording:
+    """networked : whether the images came by the network; their results go where ``dicom.toml`` says, if no rule says another."""
+
+    def __init__(self, work: Work, networked: bool) -> None:
+        self._work = work
+        self._usual = DicomSettings.load(work.archive.folder).results.send if networked else ()
+
+    def result(self, key: str, result: Result) -> None:
+        archive = self._work.archive
+        document = recorded(result, archive.folder, **self._about())
+        number = archive.record_result(document, key)
+        self._send(key, number, document)
+
+    def skipped(self, key: str, decision: Decision) -> None:
+        """Say at a case that has no result why."""
+        self._say(key, {"headline": _SKIPPED, "notes": [decision.sentence], "decision": decision.to_json()})
+
+    def part(self, key: str, reference: str) -> None:
+        """Say the same at a case that is a sequence of an examination. reference : what that one is called on pages."""
+        self._say(key, {"headline": _PART, "notes": [f"Its findings stand at the examination's reference, {reference}."]})
+
+    def has(self, key: str) -> bool:
+        """Whether a case has a result of this job."""
+        return any(job_of(data) == self._work.job.id for data in self._work.archive.results(key))
+
+    def send_again(self, key: str) -> None:
+        """Of a case that has one: queue its sending, which a worker that was killed may not have done. Twice does no harm."""
+        newest = self._work.archive.newest_result(key)
+        if newest is not None and job_of(newest[1]) == self._work.job.id:
+            self._send(key, newest[0], newest[1])
+
+    def _send(self, key: str, number: int, document: Mapping[str, Any]) -> None:
+        deliveries = deliveries_of(document.get("decision"), self._usual)
+        if not deliveries or any(record.kind != Kind.DICOM.value for record in self._work.archive.images([key])):
+            return
+        by_objects: dict[tuple[str, ...] | None, list[str]] = {}
+        for one in deliveries:
+            by_objects.setdefault(one.objects, []).append(one.target)
+        for objects, targets in by_objects.items():
+            order = {"case": key, "targets": targets, "kinds": None if objects is None else list(objects), "result": number}
+            self._work.jobs.add(
+                "deliver",
+                {**order, "title": "Send results"},
+                priority=self._work.job.priority + 1,  # before the images that wait to be analysed
+                created_by=self._work.created_by,
+            )
+
+    def _say(self, key: str, document: Mapping[str, object]) -> None:
+        if self._work.archive.newest_result(key) is None:
+            self._work.archive.record_result({**document, **self._about()}, key)
+
+    def _about(self) -> dict[str, object]:
+        return {"job": self._work.job.id, "created": time.time(), "by": self._work.created_by}
+
+
+def deliveries_of(decision: object, usual: Sequence[str]) -> list[Delivery]:
+    """Where a result goes. decision : as it was recorded. usual : where no rule says another."""
+    given = decision.get("send") if isinstance(decision, dict) else None
+    if given is None:
+        return [Delivery(target) for target in usual]
+    return [Delivery(str(one["target"]), None if one["objects"] is None else tuple(one["objects"])) for one in given]
