@@ -50,6 +50,14 @@ def decoded(path: Path, dataset: Any, frame: int | None = None) -> Array:
     """(frame, C, row, column) as stored; only ``frame`` if one is named. YBR and palettes come as RGB."""
     from pydicom.pixels import apply_color_lut
 
+    array = samples(path, dataset, frame)
+    if dataset.PhotometricInterpretation == "PALETTE COLOR":
+        array = _eight_bits(apply_color_lut(array, dataset)[..., :3], dataset)
+    return np.moveaxis(array, -1, 1) if array.ndim == 4 else array[:, None]
+
+
+def samples(path: Path, dataset: Any, frame: int | None = None) -> Array:
+    """(frame, row, column), of colours (frame, row, column, 3), as stored; only ``frame`` if one is named. YBR comes as RGB."""
     check_decodable(path, dataset)
     _check_size(path, dataset)
     if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
@@ -60,11 +68,7 @@ def decoded(path: Path, dataset: Any, frame: int | None = None) -> Array:
     shape = (frames, whole(dataset, "Rows") or 0, whole(dataset, "Columns") or 0)
     if array.size != np.prod(shape) * (3 if colours else 1):
         raise UnreadableImageError(f"{path} decodes to {array.shape}, not to the {shape} that its header claims.")
-    array = array.reshape((*shape, 3) if colours else shape)
-    if dataset.PhotometricInterpretation == "PALETTE COLOR":
-        array = _eight_bits(apply_color_lut(array, dataset)[..., :3], dataset)
-        colours = True
-    return np.moveaxis(array, -1, 1) if colours else array[:, None]
+    return array.reshape((*shape, 3) if colours else shape)
 
 
 def _by_first_able(path: Path, dataset: Any, frame: int | None) -> Array:

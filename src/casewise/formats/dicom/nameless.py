@@ -1,0 +1,132 @@
+"""A DICOM header without what names a person: identifiers and names replaced, private elements left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+# Of the patient, and of visits, orders and insurance, by which a patient is found elsewhere (from PS3.15, table E.1-1). Elements of
+# the representation PN (physicians, operators, reviewers) are emptied by that. UIDs stay: a viewer finds everything by them.
+IDENTIFYING = (
+    "AccessionNumber",
+    "AdditionalPatientHistory",
+    "AdmissionID",
+    "BranchOfService",
+    "CountryOfResidence",
+    "EthnicGroup",
+    "FillerOrderNumberImagingServiceRequest",
+    "ImageComments",
+    "InsurancePlanIdentification",
+    "IssuerOfAccessionNumberSequence",
+    "IssuerOfAdmissionIDSequence",
+    "IssuerOfPatientID",
+    "IssuerOfPatientIDQualifiersSequence",
+    "IssuerOfServiceEpisodeIDSequence",
+    "MedicalRecordLocator",
+    "MilitaryRank",
+    "Occupation",
+    "OrderCallbackPhoneNumber",
+    "OrderEnteredBy",
+    "OrderPlacerIdentifierSequence",
+    "OtherPatientIDs",
+    "OtherPatientIDsSequence",
+    "PatientAddress",
+    "PatientBirthDate",
+    "PatientBirthDateInAlternativeCalendar",
+    "PatientBirthTime",
+    "PatientComments",
+    "PatientInstitutionResidence",
+    "PatientInsurancePlanCodeSequence",
+    "PatientReligiousPreference",
+    "PatientState",
+    "PatientTelecomInformation",
+    "PatientTelephoneNumbers",
+    "PerformedProcedureStepID",
+    "PersonAddress",
+    "PersonIdentificationCodeSequence",
+    "PersonTelecomInformation",
+    "PersonTelephoneNumbers",
+    "PlacerOrderNumberImagingServiceRequest",
+    "ReasonForStudy",
+    "ReferencedPatientAliasSequence",
+    "ReferencedPatientPhotoSequence",
+    "ReferencedPatientSequence",
+    "ReferringPhysicianAddress",
+    "ReferringPhysicianTelephoneNumbers",
+    "RegionOfResidence",
+    "RequestAttributesSequence",
+    "RequestedProcedureID",
+    "RequestingService",
+    "ResponsibleOrganization",
+    "ResponsiblePersonRole",
+    "ScheduledProcedureStepID",
+    "ServiceEpisodeID",
+    "StudyComments",
+    "StudyID",
+    "VisitComments",
+)
+_OF_FILE = ("SourceApplicationEntityTitle", "SendingApplicationEntityTitle", "ReceivingApplicationEntityTitle")
+
+
+def without_names(dataset: Any, pseudonym: str) -> None:
+    """Replace, in a pydicom data set and its sequences, what names a person; PatientName and PatientID become ``pseudonym``.
+
+    Elements that viewers expect are emptied, sequences and private elements (whose content nobody knows) are removed. What is drawn
+    into the pixels, and what a person wrote into a description, stays.
+    """
+    _clean(dataset)
+    dataset.PatientName = dataset.PatientID = pseudonym
+
+
+def meta_without_names(meta: Any) -> None:
+    """The same of a file's meta information: the systems that it came through, and what is private."""
+    for keyword in _OF_FILE:
+        if keyword in meta:
+            delattr(meta, keyword)
+    for tag in (0x00020100, 0x00020102, 0x00020026, 0x00020027, 0x00020028):
+        if tag in meta:
+            del meta[tag]
+
+
+def _clean(dataset: Any) -> None:
+    from pydicom.datadict import tag_for_keyword
+
+    identifying = {tag_for_keyword(keyword) for keyword in IDENTIFYING}
+    for tag in list(dataset.keys()):
+        if tag.is_private:
+            del dataset[tag]
+            continue
+        vr = _representation(dataset.get_item(tag), tag)
+        if int(tag) in identifying and vr == "SQ":
+            del dataset[tag]
+        elif int(tag) in identifying or vr == "PN":
+            _empty(dataset, tag)
+        elif vr == "SQ":
+            for item in _items(dataset, tag):
+                _clean(item)
+
+
+def _empty(dataset: Any, tag: Any) -> None:
+    from pydicom.datadict import dictionary_VR
+    from pydicom.dataelem import DataElement
+
+    dataset[tag] = DataElement(tag, dictionary_VR(tag), "")
+
+
+def _items(dataset: Any, tag: Any) -> Iterator[Any]:
+    """The items of a sequence; one that pydicom cannot read is removed."""
+    try:
+        value = dataset[tag].value
+    except Exception:
+        del dataset[tag]
+        return
+    yield from value or ()
+
+
+def _representation(raw: Any, tag: Any) -> str:
+    from pydicom.datadict import dictionary_VR
+
+    try:
+        return str(dictionary_VR(tag))
+    except KeyError:
+        return str(raw.VR)
