@@ -40,6 +40,11 @@ TABLE = {
         GET /api/v1/results/{} /api/v1/results/{}/masks/{} /api/v1/results/{}/report /api/v1/verdicts
         GET /info/ /auth/token/valid /datastore/ /datastore/image /datastore/image/info /datastore/label /datastore/label/info
         HEAD /datastore/image /datastore/label
+        GET /dicomweb/studies /dicomweb/studies/{} /dicomweb/studies/{}/metadata /dicomweb/studies/{}/instances
+        GET /dicomweb/studies/{}/series /dicomweb/studies/{}/series/{} /dicomweb/studies/{}/series/{}/metadata
+        GET /dicomweb/studies/{}/series/{}/instances /dicomweb/studies/{}/series/{}/instances/{}
+        GET /dicomweb/studies/{}/series/{}/instances/{}/metadata /dicomweb/studies/{}/series/{}/instances/{}/frames/{}
+        GET /dicomweb/studies/{}/series/{}/instances/{}/bulkdata/{}
         GET /session/{} /train/ /batch/infer/ /batch/infer /scoring/ /model/info/{} /model/{} /logs/ /logs/gpu
     """,
     "annotator": """

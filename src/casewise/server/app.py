@@ -14,6 +14,8 @@ from casewise.archive import Archive
 from casewise.server import pages
 from casewise.server.access import Reader
 from casewise.server.compat import monailabel, nninteractive
+from casewise.server.dicomweb import retrieve, search
+from casewise.server.dicomweb.holdings import Holdings
 from casewise.server.events import Events
 from casewise.server.images import ImageCache
 from casewise.server.jobs import Jobs
@@ -46,6 +48,7 @@ def create_app(archive: Archive, store: Store, settings: Settings | None = None)
     # The documentation pages that come with FastAPI load scripts from elsewhere; the document is for whoever has signed in.
     app = FastAPI(title="casewise", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan, responses=_PROBLEMS)
     app.state.services = shared
+    app.state.dicomweb = Holdings(archive, store, settings)
     explain_problems(app)
     sessions.add_handlers(app)
     for subject in _SUBJECTS:
@@ -56,6 +59,8 @@ def create_app(archive: Archive, store: Store, settings: Settings | None = None)
     app.include_router(provider.router)
     app.include_router(monailabel.router)
     app.include_router(nninteractive.router, prefix="/nninteractive")
+    app.include_router(search.router, prefix="/dicomweb")
+    app.include_router(retrieve.router, prefix="/dicomweb")
     pages.add(app)
     protect(app, store, settings)
     app.add_middleware(CountRequests, metrics=shared.metrics)

@@ -21,7 +21,7 @@ _EXPORTS = re.compile(r"/api/v1/.*(/nifti|/export(/.*)?|\.(nii\.gz|dcm|csv))|/da
 _SEEN = re.compile(r"/api/v1/(cases|results)/\{[a-z_]+\}(/(?!thumbnail).*)?")
 _KEYS = re.compile(r"(?:image|label|id)=([0-9a-f]{32})(?![^&])")
 _WORDS = {"POST": "order", "PUT": "put", "PATCH": "change", "DELETE": "delete"}
-_MOUNTED = ("/api/v1", "/nninteractive")
+_MOUNTED = ("/api/v1", "/nninteractive", "/dicomweb")
 
 
 def about(request: Request, object: str) -> None:
@@ -74,6 +74,8 @@ def action_of(method: str, template: str) -> str | None:
     """What a call is named in the log, by its route (``/api/v1/cases/{key}``); None for what is not noted."""
     if not template or _STEPS.fullmatch(template):
         return None
+    if template.startswith("/dicomweb/studies/{study}"):
+        return "see study"
     place = re.sub(r"/?\{[a-z_:]+\}", "", template.removeprefix("/api/v1")).strip("/")
     if method not in SAFE:
         return f"{_WORDS.get(method, method.lower())} {place}"

@@ -33,7 +33,7 @@ def stored_frame(stored: Stored, number: int) -> bytes:
         table = stored.header.ExtendedOffsetTable, stored.header.ExtendedOffsetTableLengths
     stored.file.seek(pixels.start)
     with one_sentence(stored.path, "a DICOM file", quote=False):
-        return get_frame(stored.file, number, extended_offsets=table, number_of_frames=count_of_frames(stored))
+        return bytes(get_frame(stored.file, number, extended_offsets=table, number_of_frames=count_of_frames(stored)))
 
 
 def native_frame(stored: Stored, number: int) -> bytes:
@@ -62,7 +62,7 @@ def _decoded(stored: Stored, number: int) -> Array:
     data = stored_frame(stored, number)
     alone = Dataset()
     alone.file_meta = stored.header.file_meta
-    for tag in stored.header.keys():
+    for tag in sorted(stored.header.keys()):
         if tag.group == 0x0028 and tag != _FRAMES:
             alone[tag] = stored.header[tag]
     alone.PixelData = encapsulate([data])

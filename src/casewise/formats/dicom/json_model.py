@@ -1,7 +1,7 @@
 """A DICOM data set in the DICOM JSON model (PS3.18, annex F), made element by element whatever a damaged header holds.
 
-pydicom's own ``to_json_dict`` makes an object of each element first, which takes several times as long, and gives up on a value that
-is not as its representation says.
+pydicom's own ``to_json_dict`` makes an object of each element first, which takes several times as long, and gives up on a value
+that is not as its representation says.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import base64
 import math
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 Json = dict[str, dict[str, Any]]
@@ -26,16 +27,15 @@ def json_model(dataset: Any, link: Link | None = None) -> Json:
     """The elements of a pydicom data set, without group lengths, by tags of 8 hexadecimal digits.
 
     link : the address of the value of a large binary element of the data set itself, by its tag; such elements of sequences, and
-    without ``link`` all of them, are left empty. Numbers that are none (a DS of letters, NaN) become null, since JSON has no others.
+    without ``link`` all of them, are left empty. Numbers that are none (a DS of letters, NaN) become null: JSON has no others.
     """
     found: Json = {}
     for tag in sorted(dataset.keys()):
         if tag.element == 0:
             continue
-        try:
+        entry = None
+        with suppress(Exception):  # whatever pydicom raises for an element that is not as it says
             entry = _entry(dataset, tag, link)
-        except Exception:  # whatever pydicom raises for an element that is not as it says
-            continue
         if entry is not None:
             found[f"{int(tag):08X}"] = entry
     return found

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from casewise.formats.dicom.elements import text
+from casewise.formats.dicom.sequence_words import description_words
+
 # Of the patient, and of visits, orders and insurance, by which a patient is found elsewhere (from PS3.15, table E.1-1). Elements of
 # the representation PN (physicians, operators, reviewers) are emptied by that. UIDs stay: a viewer finds everything by them.
 IDENTIFYING = (
@@ -68,13 +71,27 @@ IDENTIFYING = (
 _OF_FILE = ("SourceApplicationEntityTitle", "SendingApplicationEntityTitle", "ReceivingApplicationEntityTitle")
 
 
-def without_names(dataset: Any, pseudonym: str) -> None:
+# Free text of examinations, in which a name may stand: of these the words remain that the archive's vocabulary has.
+_DESCRIPTIONS = (
+    "PerformedProcedureStepDescription",
+    "ProtocolName",
+    "RequestedProcedureDescription",
+    "SeriesDescription",
+    "StudyDescription",
+)
+
+
+def without_names(dataset: Any, pseudonym: str, descriptions: bool = False) -> None:
     """Replace, in a pydicom data set and its sequences, what names a person; PatientName and PatientID become ``pseudonym``.
 
-    Elements that viewers expect are emptied, sequences and private elements (whose content nobody knows) are removed. What is drawn
-    into the pixels, and what a person wrote into a description, stays.
+    Elements that viewers expect are emptied, sequences and private elements (whose content nobody knows) are removed; UIDs stay,
+    since a viewer finds everything by them, and so does what is drawn into the pixels. descriptions : whether those of series and
+    studies stay as they are; else known words of them do.
     """
     _clean(dataset)
+    for keyword in () if descriptions else _DESCRIPTIONS:
+        if keyword in dataset:
+            setattr(dataset, keyword, description_words(text(dataset, keyword))[0])
     dataset.PatientName = dataset.PatientID = pseudonym
 
 

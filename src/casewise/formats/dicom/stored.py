@@ -23,7 +23,8 @@ _KEYWORDS = {0x7FE00008: "FloatPixelData", 0x7FE00009: "DoubleFloatPixelData", 0
 
 @dataclass(frozen=True)
 class Pixels:
-    """Where the element of the pixels lies in a file: ``element`` (its tag), ``start`` (its value) and ``end`` are offsets in bytes.
+    """Where the element of the pixels lies in a file: offsets in bytes of its tag (``element``), of its value (``start``) and of
+    what follows (``end``).
 
     fragments : whether the value is encapsulated.
     """
@@ -81,7 +82,7 @@ def _read(path: Path, file: BoundedFile) -> Stored:
 
 
 def _pixels(path: Path, file: BinaryIO, size: int, syntax: str, implicit: bool) -> Pixels | None:
-    """pydicom has stopped before the pixels, or at the end of the file."""
+    """Pydicom has stopped before the pixels, or at the end of the file."""
     element, order = file.tell(), ">" if syntax == BIG_ENDIAN else "<"
     head = file.read(12)
     if len(head) < 8:

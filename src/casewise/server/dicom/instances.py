@@ -7,7 +7,6 @@ result's folder; they are looked up there, so that a study always has those of t
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -20,14 +19,13 @@ import sqlalchemy as sa
 from casewise.archive import Archive
 from casewise.archive.catalogue import images
 from casewise.archive.storage import located
-from casewise.errors import CasewiseError, UsageError
+from casewise.errors import UsageError
 from casewise.formats import Kind
-from casewise.server.dicom.objects import objects_of
+from casewise.server.dicom.objects import objects_of, uids_of
 from casewise.server.joined import joined
 from casewise.server.problems import NotThereError
 from casewise.server.store import Store, instances, meta
 
-UID = re.compile(r"[0-9.]{1,64}")
 _SEEN = "instances_seen"  # the row of ``meta`` with the catalogue's number of the newest image whose files are in the table
 _AT_ONCE = 100
 _RECEIVED = "server/dicom/received/"
@@ -210,10 +208,7 @@ def _headers_of(folder: Path, row: sa.Row[Any]) -> list[dict[str, str]]:
     files = [place / name for name in row.files] if row.files and place.is_dir() else [place]
     found = []
     for file in files:
-        try:
-            uids = uids_of(file)
-        except (CasewiseError, OSError):
-            continue
+        uids = uids_of(file)
         if uids is not None:
             path = file.relative_to(folder).as_posix() if file.is_relative_to(folder) else str(file)
             found.append({**uids, "path": path, "image_key": row.key})

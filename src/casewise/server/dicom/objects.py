@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from casewise.archive import Archive
-from casewise.errors import CasewiseError
+from casewise.errors import CasewiseError, UnreadableImageError
+from casewise.exchange.identity import BOUNDS, Identity, identity_of
+from casewise.exchange.part10 import SYNTAX, FileMeta
 from casewise.formats.dicom.file import dataset_of
+from casewise.formats.guard import BoundedFile
 from casewise.server.recorded import job_of, results_folder
 
-UID = re.compile(r"[0-9.]{1,64}")
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 _CLASSES = (
     SEGMENTATION,
@@ -25,7 +26,7 @@ _CLASSES = (
 
 @dataclass(frozen=True)
 class Made:
-    """An object in its file. placed : whether its frames lie in the patient."""
+    """An object in its file. placed : False for a segmentation whose frames lie nowhere in the patient."""
 
     sop_uid: str
     sop_class: str
@@ -51,19 +52,43 @@ def objects_of(archive: Archive, key: str) -> list[Made]:
     except OSError:
         return []
     made = {one.sop_uid: one for one in found if one is not None and one.sop_class.startswith(_CLASSES)}
-    return [one for one in made.values() if one.placed or one.sop_class != SEGMENTATION]
+    return [one for one in made.values() if one.placed]
 
 
 @lru_cache(4096)
 def _read(path: Path, changed: int, size: int) -> Made | None:
     """What a file's header says, read once while it does not change; None for what is no DICOM object that can be named."""
     uids = uids_of(path)
-    return None if uids is None else Made(path=path, placed=_placed(path), **uids)
+    if uids is None:
+        return None
+    return Made(path=path, placed=uids["sop_class"] != SEGMENTATION or _placed(path), **uids)
 
 
 def uids_of(path: Path) -> dict[str, str] | None:
-    """sop_uid, sop_class, series_uid and study_uid of a DICOM file; None where it lacks one, or is none that can be read."""
+    """sop_uid, sop_class, series_uid and study_uid of a DICOM file; None where it has gone, lacks one, or is none."""
+    try:
+        with BoundedFile(path) as file:
+            syntax = FileMeta.read(file).text(SYNTAX)
+            found = _identity(file, syntax)
+    except (CasewiseError, OSError):
+        return None
+    return {"sop_uid": found.sop_uid, "sop_class": found.sop_class, "series_uid": found.series_uid, "study_uid": found.study_uid}
+
+
+def _identity(file: BoundedFile, syntax: str) -> Identity:
+    """UIDs stand before pixels and most else, but not in every file at its very begin."""
+    head = file.read(BOUNDS[0])
+    try:
+        return identity_of(head, syntax)
+    except UnreadableImageError:
+        return identity_of(head + file.read(BOUNDS[1] - BOUNDS[0]), syntax)
+
+
+def _placed(path: Path) -> bool:
+    """Whether the frames of a segmentation lie in the patient: whether they, or all together, have an orientation there."""
     try:
         dataset = dataset_of(path, pixels=False)
-    except (CasewiseError, OSError, ValueError, KeyError, AttributeError):
-        return None
+        groups = (dataset.get(f"{kind}FunctionalGroupsSequence") or () for kind in ("Shared", "PerFrame"))
+        return any("PlaneOrientationSequence" in group for kind in groups for group in list(kind)[:1])
+    except Exception:  # whatever a damaged header makes pydicom raise
+        return False

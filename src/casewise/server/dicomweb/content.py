@@ -1,0 +1,117 @@
+"""The content of instances as parts of an answer: files, frames, large values. Each file is open while its part is sent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+
+from fastapi import HTTPException
+
+from casewise.errors import UnreadableImageError
+from casewise.formats.dicom.frames import count_of_frames, media_type, native_frame, stored_frame
+from casewise.formats.dicom.json_model import little
+from casewise.formats.dicom.rewritten import as_stored, decoded, rewritten, syntax_sent
+from casewise.formats.dicom.stored import Stored, stored
+from casewise.server.dicom.instances import Instance
+from casewise.server.dicomweb.accept import OCTETS, Chosen, Offer, choose_instance
+from casewise.server.dicomweb.headers import address, gone
+from casewise.server.dicomweb.holdings import Holdings
+from casewise.server.dicomweb.parts import Part, described
+from casewise.server.problems import NotThereError
+
+_PIXELS = ("7FE00008", "7FE00009", "7FE00010")
+_WORD = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8}
+
+
+@dataclass(frozen=True)
+class Facts:
+    """How a file is stored. kind, syntax : of a frame as it is stored. sent : the syntax in which the file is sent as it is stored.
+    native : whether its pixels are not compressed.
+    """
+
+    frames: int
+    kind: str
+    syntax: str
+    sent: str
+    native: bool
+
+
+def facts_of(instance: Instance) -> Facts:
+    """Raises NotThereError where the file has gone or cannot be read."""
+    try:
+        stat = instance.path.stat()
+    except OSError as error:
+        raise NotThereError(gone(instance)) from error
+    with _problems(instance):
+        return _facts(instance.path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(4096)
+def _facts(path: Path, changed: int, size: int) -> Facts:
+    with stored(path) as opened:
+        kind, syntax = media_type(opened)
+        native = opened.pixels is None or not opened.pixels.fragments
+        return Facts(count_of_frames(opened), kind, syntax, syntax_sent(opened), native)
+
+
+def file_parts(holdings: Holdings, found: Sequence[Instance], accepted: Sequence[Offer]) -> Iterator[Part]:
+    """Whole files, without names where these are hidden."""
+    hiding = holdings.hiding
+    for instance in found:
+        facts = facts_of(instance)
+        chosen = choose_instance(accepted, facts.sent, facts.native)
+        subject = holdings.subject(instance)
+        change = partial(hiding.hide_in_file, subject=subject, made=instance.made) if hiding.names else None
+        with _problems(instance), stored(instance.path) as opened:
+            if not chosen.stored:
+                pieces = decoded(opened, change)
+            else:
+                pieces = as_stored(opened) if change is None else rewritten(opened, change)
+            yield Part(described(chosen), address(instance), _explained(instance, pieces))
+
+
+def frame_parts(instance: Instance, numbers: Sequence[int], chosen: Chosen) -> Iterator[Part]:
+    """Frames, from 1, as they are stored or decoded."""
+    with _problems(instance), stored(instance.path) as opened:
+        native = opened.pixels is None or not opened.pixels.fragments
+        frame = stored_frame if chosen.stored and not native else native_frame
+        for number in numbers:
+            pieces = (frame(opened, one) for one in (number - 1,))
+            yield Part(described(chosen), f"{address(instance)}/frames/{number}", _explained(instance, pieces))
+
+
+def value_parts(holdings: Holdings, instance: Instance, tag: str) -> Iterator[Part]:
+    """A value of the data set itself, by 8 hexadecimal digits; of pixels all frames, decoded."""
+    with _problems(instance), stored(instance.path) as opened:
+        holdings.hiding.hide(opened.header, holdings.subject(instance), made=instance.made)
+        if tag in _PIXELS:
+            pieces: Iterator[bytes] = (native_frame(opened, number) for number in range(count_of_frames(opened)))
+        else:
+            pieces = iter((_value(opened, tag),))
+        yield Part(OCTETS, f"{address(instance)}/bulkdata/{tag}", _explained(instance, pieces))
+
+
+def _value(opened: Stored, tag: str) -> bytes:
+    element = opened.header.get(int(tag, 16), None)
+    if element is None or not isinstance(element.value, bytes):
+        raise NotThereError(f"The instance has no binary value {tag}.")
+    return little(element.value, _WORD.get(str(element.VR), 1), ">" if opened.big else "<")
+
+
+def _explained(instance: Instance, pieces: Iterator[bytes]) -> Iterator[bytes]:
+    with _problems(instance):
+        yield from pieces
+
+
+@contextmanager
+def _problems(instance: Instance) -> Iterator[None]:
+    """What cannot be read becomes an answer that does not name the file."""
+    try:
+        yield
+    except UnreadableImageError as error:
+        if not instance.path.is_file():
+            raise NotThereError(gone(instance)) from error
+        raise HTTPException(406, str(error).replace(str(instance.path), "The instance's file")) from error
