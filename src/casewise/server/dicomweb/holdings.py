@@ -10,6 +10,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from casewise.archive import Archive
+from casewise.exchange.quiet import silence
 from casewise.formats.dicom.json_model import Json
 from casewise.server.dicom.instances import Instance, Instances
 from casewise.server.dicomweb.headers import ROOT, Headers, address, first
@@ -45,6 +46,7 @@ class Holdings:
     """The DICOM of one archive as it is given to viewers."""
 
     def __init__(self, archive: Archive, store: Store, settings: Settings) -> None:
+        silence()  # what pydicom says of a damaged header quotes its values
         self.instances = Instances(archive, store)
         self.hiding = Hiding(names=not settings.show_names)
         self.headers = Headers(self.hiding)
