@@ -60,6 +60,9 @@ class Orthanc:
         with urllib.request.urlopen(urllib.request.Request(self.http + path, data=data), timeout=60) as answer:
             return json.loads(answer.read() or b"null")
 
+    def delete(self, path: str) -> None:
+        urllib.request.urlopen(urllib.request.Request(self.http + path, method="DELETE"), timeout=30).close()
+
     def add(self, *files: Path) -> list[str]:
         """Upload files; Orthanc's identifiers of the instances."""
         return [self.post("/instances", file.read_bytes())["ID"] for file in files]

@@ -14,9 +14,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from casewise.errors import CasewiseError
+from casewise.exchange.node import Node, Peer
 from casewise.exchange.outcomes import Outcome
 from casewise.exchange.sending import sent
 from casewise.exchange.settings import DicomSettings
+from casewise.server.dicom.commitments import Commitments
 from casewise.server.dicom.outbox_rows import LEASE_SECONDS, Outbox, Row
 from casewise.server.store import Store
 
@@ -44,6 +46,7 @@ class Sender:
 
     def __init__(self, store: Store, folder: Path, settings: DicomSettings, *, lease: float = LEASE_SECONDS) -> None:
         self._outbox = Outbox(store, settings.outbox.retry_seconds, lease=lease)
+        self._commitments = Commitments(self._outbox, folder, settings)
         self._folder, self._settings = folder, settings
         self._pause = settings.outbox.retry_seconds[0] if settings.outbox.retry_seconds else _PAUSE
         self._threads: dict[str, threading.Thread] = {}  # by target
@@ -64,8 +67,12 @@ class Sender:
         for thread in list(self._threads.values()):
             thread.join(max(0.0, until - time.monotonic()))
 
+    def reported(self, transaction_uid: str, held: Sequence[str], missing: Sequence[str]) -> None:
+        """A target's report on storage commitment, which came to the receiver: SOP instance UIDs that it keeps, and others."""
+        self._commitments.reported(transaction_uid, held, missing)
+
     def _look(self) -> None:
-        for target in self._outbox.due():
+        for target in {*self._outbox.due(), *(row.target for row in self._commitments.late())}:
             busy = target in self._threads and self._threads[target].is_alive()
             if not busy and time.monotonic() >= self._quiet_until.get(target, 0.0):
                 thread = threading.Thread(target=self._safely, args=(target,), name=f"send to {target}", daemon=True)
@@ -83,6 +90,9 @@ class Sender:
         try:
             while self._send(target) and not self._leaving.is_set():
                 pass
+            late = [row for row in self._commitments.late() if row.target == target]
+            if late:
+                self._commitments.look_up(target, late)
         except Exception as error:  # no word of it: it may quote a data set
             _log.error("Sending to %s ended early: %s.", target, type(error).__name__)
         finally:
@@ -94,36 +104,54 @@ class Sender:
         if not rows:
             return False
         batch = self._batches[target] = _Batch({self._folder / row.path: row for row in rows}, rows[0].lease_until or 0.0)
-        away = True
-        with closing(self._outcomes(target, list(batch.rows))) as outcomes:
+        peer = self._peer(target)
+        transaction = _new_uid() if isinstance(peer, Node) and peer.commitment else None
+        away, taken = True, []
+        with closing(self._outcomes(peer, list(batch.rows))) as outcomes:
             for outcome in outcomes:
                 away = away and outcome.state == "failed" and not outcome.tried
                 with batch.lock:
-                    self._settle(batch.rows.pop(outcome.file), batch.lease_until, outcome, away)
+                    row = batch.rows.pop(outcome.file)
+                    self._settle(row, batch.lease_until, outcome, away, transaction)
+                taken += [row] if outcome.state == "accepted" else []
                 if self._leaving.is_set():
                     break
         with batch.lock:
             for row in batch.rows.values():
                 self._outbox.put_back(row, batch.lease_until, "", 0.0)
             batch.rows.clear()
+        if taken and transaction is not None and isinstance(peer, Node):
+            self._commitments.ask(peer, taken, transaction)
         if away:
             self._quiet_until[target] = time.monotonic() + self._pause
         return not away
 
-    def _outcomes(self, target: str, files: Sequence[Path]) -> Generator[Outcome]:
+    def _peer(self, target: str) -> Peer | str:
+        """A target by its name in the settings; one sentence where it is there no more."""
         try:
-            peer = self._settings.peer(target)
-        except CasewiseError as error:  # the settings changed since
-            yield from (Outcome(file, "failed", str(error), tried=False) for file in files)
-            return
-        yield from sent(peer, files, self._settings.ae_title)
+            return self._settings.peer(target)
+        except CasewiseError as error:
+            return str(error)
 
-    def _settle(self, row: Row, lease_until: float, outcome: Outcome, away: bool) -> None:
+    def _outcomes(self, peer: Peer | str, files: Sequence[Path]) -> Generator[Outcome]:
+        if isinstance(peer, str):
+            yield from (Outcome(file, "failed", peer, tried=False) for file in files)
+        else:
+            yield from sent(peer, files, self._settings.ae_title)
+
+    def _settle(self, row: Row, lease_until: float, outcome: Outcome, away: bool, transaction: str | None) -> None:
         if outcome.state == "accepted":
-            self._outbox.sent(row, lease_until, outcome.message)
+            patience = self._settings.outbox.commitment_seconds
+            self._outbox.sent(row, lease_until, outcome.message, transaction, patience)
         elif outcome.state == "refused":
             self._outbox.refused(row, lease_until, outcome.message)
         elif outcome.tried or away:
             self._outbox.failed(row, lease_until, outcome.message)
         else:  # another object made the target break off; this one's turn comes before that one's
             self._outbox.put_back(row, lease_until, outcome.message, self._pause)
+
+
+def _new_uid() -> str:
+    from pydicom.uid import generate_uid
+
+    return str(generate_uid())
