@@ -15,8 +15,8 @@ from casewise.server.run import Address, serve
 from tests.server import job_kinds
 
 
-def ready(url: str, link: str | None) -> None:
-    print(json.dumps({"url": url, "link": link}), flush=True)
+def ready(url: str, link: str | None, node: str | None) -> None:
+    print(json.dumps({"url": url, "link": link, "dicom": node}), flush=True)
 
 
 if __name__ == "__main__":

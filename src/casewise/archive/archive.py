@@ -139,8 +139,11 @@ class Archive:
 
     def images(self, keys: Collection[str] | None = None) -> list[Record]:
         """What the catalogue says of each image (or of those of ``keys``), in the order in which they came."""
+        query = sa.select(images).order_by(images.c.id)
+        if keys is not None and len(keys) <= _FEW:
+            query = query.where(images.c.key.in_(list(keys)))
         with self._catalogue.read() as connection:
-            rows = connection.execute(sa.select(images).order_by(images.c.id)).all()
+            rows = connection.execute(query).all()
         return [record_of(row) for row in rows if keys is None or row.key in keys]
 
     def named(self, text: str) -> list[Record]:

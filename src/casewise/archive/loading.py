@@ -21,7 +21,9 @@ from casewise.image import Image
 
 @dataclass(frozen=True)
 class Record:
-    """What the catalogue says of an image. ``path``: its file; ``content``: what is known beside the columns."""
+    """What the catalogue says of an image. ``path``: its file, or a folder, in which its ``files`` are; ``content``: what is known
+    beside the columns.
+    """
 
     key: str
     path: str
@@ -38,6 +40,7 @@ class Record:
     age: float | None
     sex: str | None
     content: Mapping[str, object] = field(default_factory=dict)
+    files: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -103,4 +106,4 @@ def content_of_row(row: sa.Row[Any]) -> dict[str, object]:
 def record_of(row: sa.Row[Any]) -> Record:
     known = {name: getattr(row, name) for name in ("key", "path", "name", "kind", "channels", "modality", "sequence", "category")}
     who = {name: getattr(row, name) for name in ("site", "subject", "age", "sex", "content")}
-    return Record(shape=tuple(row.shape), spacing=tuple(row.spacing), **known, **who)
+    return Record(shape=tuple(row.shape), spacing=tuple(row.spacing), files=tuple(row.files), **known, **who)

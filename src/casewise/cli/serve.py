@@ -23,6 +23,10 @@ def serve(
     workers: Annotated[
         int, option("--workers", metavar="N", help="How many processes do the jobs.", default=True, min=0, max=64)
     ] = 1,
+    dicom_port: Annotated[
+        int | None,
+        option("--dicom-port", metavar="N", help="Receive DICOM objects at this port; 0 takes a free one.", min=0, max=65535),
+    ] = None,
     proxy: Annotated[
         str | None, option("--behind-proxy", metavar="ADDRESS", help="The IP address of a proxy in front that has TLS.")
     ] = None,
@@ -37,27 +41,33 @@ def serve(
     It prints the page's address, and a link that signs in whoever opens it first. It answers this machine alone; another address
     is refused until the archive has users, and until the connection is encrypted: by --tls-certificate and --tls-key, or by a
     proxy that --behind-proxy names. Analyses and trainings are done by worker processes, which a server starts and ends; more of
-    them, also on other machines, are `casewise work ARCHIVE`. Ctrl-C ends it, and nothing that was drawn or done is lost.
+    them, also on other machines, are `casewise work ARCHIVE`. With --dicom-port it is a DICOM node: scanners and PACS send to it,
+    complete studies are analysed, and results are sent where dicom.toml, in the archive's folder, says. Ctrl-C ends it, and nothing
+    that was drawn, received or done is lost.
 
     [bold]Examples[/bold]
 
       casewise serve my-archive --open
       casewise serve demo-archive --demo --open
       casewise serve my-archive --port 9000 --workers 2
+      casewise serve my-archive --dicom-port 11112
 
-    Read on in docs/how-to/serve.md.
+    Read on in docs/how-to/serve.md and docs/how-to/dicom.md.
     """
     check_installed("serve")
+    if dicom_port is not None:
+        check_packages("serve --dicom-port", "pynetdicom", "dicomweb_client")
     from casewise.server.run import Address, serve
 
-    def ready(url: str, link: str | None) -> None:
+    def ready(url: str, link: str | None, node: str | None) -> None:
         if as_json:
             from casewise.json_safe import dumps
 
-            lines = [dumps({"url": url, "link": link})]
+            lines = [dumps({"url": url, "link": link, "dicom": node})]
         else:
             lines = [f"{archive} is at {url}"]
             lines += [f"Open this link once, within 10 minutes, to sign in: {link}"] if link else []
+            lines += [f"DICOM objects are received at {node}."] if node else []
             lines += ["Ctrl-C ends it."]
         sys.stdout.writelines(f"{line}\n" for line in lines)
         sys.stdout.flush()
@@ -71,7 +81,8 @@ def serve(
             from casewise.server.demonstration import prepare
 
             prepare(Path(archive), bars)
-    serve(Path(archive), Address(host, port, proxy, certificate, key), workers=workers, ready=ready)
+    address = Address(host, port, proxy, certificate, key)
+    serve(Path(archive), address, workers=workers, dicom_port=dicom_port, ready=ready)
     say("Stopped. Sessions go on where they were when it is started again; jobs that had not ended wait for a worker.")
 
 
@@ -82,9 +93,12 @@ def _has_screen() -> bool:
 
 def check_installed(command: str) -> None:
     """Raises UsageError where the extra packages of the server are missing."""
-    missing = [
-        name for name in ("fastapi", "uvicorn", "multipart", "argon2", "authlib", "prometheus_client") if not find_spec(name)
-    ]
+    check_packages(command, "fastapi", "uvicorn", "multipart", "argon2", "authlib", "prometheus_client")
+
+
+def check_packages(command: str, *modules: str) -> None:
+    """Raises UsageError where one of these is missing."""
+    missing = [name for name in modules if not find_spec(name)]
     if missing:
         msg = f"`casewise {command}` needs more packages ({', '.join(missing)}): run `pip install 'casewise[server]'`."
         raise UsageError(msg)

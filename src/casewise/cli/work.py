@@ -34,7 +34,8 @@ def work(
 
     os.environ.update(ONE_THREAD)  # before NumPy is imported
     with answering(as_json) as answer:
-        from casewise.server.worker import log_to_stderr, work
+        from casewise.server.processes import log_to_stderr
+        from casewise.server.worker import work
 
         log_to_stderr()
         ended = work(Path(archive), once=once)

@@ -11,6 +11,7 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
 
 from casewise.archive import Archive
+from casewise.exchange.node import Node
 from casewise.server import pages
 from casewise.server.access import Reader
 from casewise.server.compat import monailabel, nninteractive
@@ -34,12 +35,15 @@ _WARM_SECONDS = 1.0  # the first page is answered before networks are loaded, wh
 _PROBLEMS: dict[int | str, dict[str, object]] = {"4XX": {"model": Problem, "description": "One sentence says why."}}
 
 
-def create_app(archive: Archive, store: Store, settings: Settings | None = None) -> FastAPI:
-    """The application that serves ``archive``; it opens and closes neither the archive nor the store."""
+def create_app(archive: Archive, store: Store, settings: Settings | None = None, node: Node | None = None) -> FastAPI:
+    """The application that serves ``archive``; it opens and closes neither the archive nor the store.
+
+    node : where a process beside this one receives DICOM objects; None where none does.
+    """
     settings = settings or Settings()
     held, queue = ImageCache(archive, settings.image_bytes), Jobs(store)
     kept = Sessions(archive, store, settings, held, queue)
-    shared = Services(archive, store, settings, held, queue, Events(queue, archive.newest), Metrics(queue), kept)
+    shared = Services(archive, store, settings, held, queue, Events(queue, archive.newest), Metrics(queue), kept, node)
     shared.sessions.on_accept = shared.sets.accepted
     shared.sessions.on_round = shared.metrics.round_seconds.observe
     shared.metrics.watch("sessions", "Interactive sessions held in memory.", lambda: len(kept))

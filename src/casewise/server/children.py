@@ -1,27 +1,26 @@
-"""The workers that a server starts: started again when they die, and ended with it."""
+"""The processes that a server starts, workers and the one on the DICOM network: started again when they die, and ended with it."""
 
 from __future__ import annotations
 
 import logging
 import os
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from casewise.threads import ONE_THREAD
 
 _LOOK_SECONDS = 0.5
-_PAUSES = (0.5, 1.0, 2.0, 5.0, 15.0)  # before a worker that died is started again, longer each time in a row
-_HEALTHY_SECONDS = 10.0  # a worker that lived so long did not die of its start
+_PAUSES = (0.5, 1.0, 2.0, 5.0, 15.0)  # before one that died is started again, longer each time in a row
+_HEALTHY_SECONDS = 10.0  # one that lived so long did not die of its start
 _log = logging.getLogger("casewise.serve")
 
 
 @dataclass
 class _Child:
+    command: Sequence[str]
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     deaths: int = 0
@@ -29,16 +28,12 @@ class _Child:
 
 
 class Children:
-    """``count`` worker processes for the archive in ``folder``.
+    """A process for each of ``commands``; one ends once its standard input does, which is when this process lets it go or dies."""
 
-    command : what a worker is started with; it ends once its standard input does, which is when this process lets it go or dies.
-    """
-
-    def __init__(self, folder: Path, count: int, command: Sequence[str] = ()) -> None:
-        self._command = list(command) or [sys.executable, "-m", "casewise.server.worker", str(folder)]
-        self._children = [_Child() for _ in range(count)]
+    def __init__(self, commands: Sequence[Sequence[str]]) -> None:
+        self._children = [_Child(command) for command in commands]
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="workers", daemon=True)
+        self._thread = threading.Thread(target=self._watch, name="children", daemon=True)
 
     def start(self) -> None:
         if self._children:
@@ -71,18 +66,18 @@ class Children:
         if child.process is not None and child.process.poll() is not None:
             child.deaths = 1 if now - child.started > _HEALTHY_SECONDS else child.deaths + 1
             pause = _PAUSES[min(child.deaths, len(_PAUSES)) - 1]
-            _log.warning("A worker ended (%d) and is started again in %.1f s.", child.process.returncode, pause)
+            _log.warning("A process of the server ended (%d) and is started again in %.1f s.", child.process.returncode, pause)
             _close(child.process)
             child.process, child.start_at = None, now + pause
         if child.process is None and now >= child.start_at:
-            # In a session of its own: Ctrl-C in the terminal reaches the server, which lets its workers finish.
+            # In a session of its own: Ctrl-C in the terminal reaches the server, which lets its children finish.
             child.process = subprocess.Popen(  # noqa: S603 this interpreter, with casewise's own module
-                self._command, stdin=subprocess.PIPE, env=os.environ | ONE_THREAD, start_new_session=True
+                child.command, stdin=subprocess.PIPE, env=os.environ | ONE_THREAD, start_new_session=True
             )
             child.started = now
 
 
 def _close(process: subprocess.Popen[bytes]) -> None:
-    """End the worker's standard input, on which it ends."""
+    """End the process's standard input, on which it ends."""
     if process.stdin is not None:
         process.stdin.close()

@@ -84,25 +84,55 @@ class Jobs:
 
         priority : the highest is done first, then the oldest. run_after : not before this time.
         """
-        values = {"kind": kind, "payload": plain(payload), "unique_key": unique_key, "priority": priority, "run_after": run_after}
         for _ in range(10):
             try:
                 with self.store.write() as connection:
-                    known = _open_with(connection, unique_key)
-                    if known is not None:
-                        return known
-                    now = self._now(connection)
-                    times = {"created": now, "changed": now}
-                    made = connection.execute(sa.insert(table).values(state="waiting", created_by=created_by, **values, **times))
-                    return int(cast(Any, made.inserted_primary_key)[0])
+                    return self.add_within(
+                        connection,
+                        kind,
+                        payload,
+                        unique_key=unique_key,
+                        priority=priority,
+                        created_by=created_by,
+                        run_after=run_after,
+                    )
             except sa.exc.IntegrityError:  # another process queued the same one in between
                 continue
         msg = f"The {kind} job cannot be queued: another of its kind comes and goes all the time; try again."
         raise UsageError(msg)
 
+    def add_within(
+        self,
+        connection: sa.Connection,
+        kind: str,
+        payload: dict[str, Any],
+        *,
+        unique_key: str | None = None,
+        priority: int = 0,
+        created_by: str | None = None,
+        run_after: float = 0,
+    ) -> int:
+        """As :meth:`add`, within a transaction of the store: the job is queued if and when that is committed."""
+        known = _open_with(connection, unique_key)
+        if known is not None:
+            return known
+        now = self._now(connection)
+        values = {"kind": kind, "payload": plain(payload), "unique_key": unique_key, "priority": priority, "run_after": run_after}
+        made = connection.execute(
+            sa.insert(table).values(state="waiting", created_by=created_by, created=now, changed=now, **values)
+        )
+        return int(cast(Any, made.inserted_primary_key)[0])
+
     def get(self, number: int) -> Job | None:
         with self.store.read() as connection:
             return self._read(connection, number)
+
+    def newest(self, unique_key: str) -> Job | None:
+        """The newest job of this key, in whatever state; None where there was none."""
+        query = sa.select(table).where(table.c.unique_key == unique_key).order_by(table.c.id.desc()).limit(1)
+        with self.store.read() as connection:
+            row = connection.execute(query).one_or_none()
+        return None if row is None else _job(row)
 
     def list(
         self, states: Collection[str] = (), kinds: Collection[str] = (), after: int | None = None, limit: int = 100

@@ -6,6 +6,7 @@ import ipaddress
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -18,9 +19,11 @@ from filelock import FileLock, Timeout
 
 from casewise.archive import Archive
 from casewise.errors import UsageError
+from casewise.exchange.settings import DicomSettings
 from casewise.server import pages
 from casewise.server.app import create_app
 from casewise.server.children import Children
+from casewise.server.dicom.listening import listening_at
 from casewise.server.logins import one_time_link
 from casewise.server.settings import Settings
 from casewise.server.store import Store
@@ -51,13 +54,16 @@ def serve(
     address: Address,
     *,
     workers: int = 1,
-    ready: Callable[[str, str | None], None] = lambda url, link: None,
+    dicom_port: int | None = None,
+    ready: Callable[[str, str | None, str | None], None] = lambda url, link, node: None,
     worker: Sequence[str] = (),
 ) -> None:
     """Serve the archive in ``folder`` until Ctrl-C or SIGTERM.
 
-    ready : called once the page answers, with the address, and the link that signs in whoever opens it first (None once there
-    are users). worker : the command of a worker, instead of casewise's own. Call it in the main thread.
+    dicom_port : where DICOM objects are received, by a process of its own; 0: a free one; None: nowhere.
+    ready : called once the page answers, with the address, the link that signs in whoever opens it first (None once there are
+    users), and the DICOM node, ``TITLE@host:port`` (None where there is none). worker : the command of a worker, instead of
+    casewise's own. Call it in the main thread.
     Raises UsageError and ArchiveError, one sentence.
     """
     if not (pages.STATIC / "page.js").is_file():
@@ -73,15 +79,19 @@ def serve(
         check(address, users, settings)
         listening = closing.enter_context(_listen(address))
         address = Address(address.host, listening.getsockname()[1], address.proxy, address.certificate, address.key)
-        children = Children(archive.folder, workers, worker)
+        commands = [list(worker) or [sys.executable, "-m", "casewise.server.worker", str(archive.folder)]] * workers
+        node = None if dicom_port is None else listening_at(DicomSettings.load(archive.folder), dicom_port)
+        if node is not None:
+            commands.append([sys.executable, "-m", "casewise.server.dicom.process", str(archive.folder), str(node.port)])
+        children = Children(commands)
         closing.callback(children.stop)
 
         def answers() -> None:
             url = settings.url or address.url
-            ready(url, None if users else one_time_link(store, url))
+            ready(url, None if users else one_time_link(store, url), None if node is None else str(node))
             children.start()
 
-        _Server(create_app(archive, store, settings), address, answers).run(sockets=[listening])
+        _Server(create_app(archive, store, settings, node), address, answers).run(sockets=[listening])
 
 
 def check(address: Address, users: bool, settings: Settings) -> None:

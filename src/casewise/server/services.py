@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends, Request
 
 from casewise.archive import Archive
+from casewise.exchange.node import Node
 from casewise.server.cases import Cases
 from casewise.server.results import Results
 from casewise.server.sets import Sets
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class Services:
-    """archive : open for the server's life; SQLAlchemy gives each thread a connection of its own."""
+    """archive : open for the server's life; SQLAlchemy gives each thread a connection of its own.
+
+    node : where the process on the DICOM network receives, and takes in what STOW-RS brings; None where there is no such process.
+    """
 
     archive: Archive
     store: Store
@@ -36,6 +40,7 @@ class Services:
     events: Events
     metrics: Metrics
     sessions: Sessions
+    node: Node | None = None
 
     @cached_property
     def cases(self) -> Cases:

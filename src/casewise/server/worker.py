@@ -26,6 +26,7 @@ from casewise.archive import Archive
 from casewise.errors import CasewiseError
 from casewise.json_safe import plain
 from casewise.server.jobs import LEASE_SECONDS, Job, Jobs
+from casewise.server.processes import follow_parent_process, log_to_stderr, where
 from casewise.server.settings import Settings
 from casewise.server.store import Store
 from casewise.server.work import KINDS, Kind, Stopped, Work
@@ -112,7 +113,7 @@ class Worker:
         except CasewiseError as error:
             kept, state = self._tell(jobs.fail, job, str(error)), "failed"
         except Exception as error:
-            _log.error("%s", _where(error))  # without its text, which may hold a name
+            _log.error("%s", where(error))  # without its text, which may hold a name
             kept, state = self._tell(jobs.retry, job, _sentence(error)), "put back"
         else:
             work.beat()  # a short job may not have written its last progress yet
@@ -183,19 +184,8 @@ def work(
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: worker.leave())
         if follow_parent:
-            threading.Thread(target=_follow, args=(worker,), daemon=True).start()
+            follow_parent_process(worker.leave)
         return worker.run(once=once)
-
-
-def _follow(worker: Worker) -> None:
-    """The parent holds the other end of standard input, and never writes."""
-    while os.read(0, 1):
-        pass
-    worker.leave()
-
-
-def _where(error: BaseException) -> str:
-    return "".join(traceback.format_tb(error.__traceback__)) + type(error).__name__
 
 
 def _sentence(error: Exception) -> str:
@@ -205,12 +195,6 @@ def _sentence(error: Exception) -> str:
     last = traceback.extract_tb(error.__traceback__)[-1]
     place = f"{Path(last.filename).name}, line {last.lineno}"
     return f"casewise met an error it did not expect ({type(error).__name__} in {place}); the worker's log has more."
-
-
-def log_to_stderr() -> None:
-    """What casewise says, and of libraries only warnings."""
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
-    logging.getLogger("casewise").setLevel(logging.INFO)
 
 
 if __name__ == "__main__":

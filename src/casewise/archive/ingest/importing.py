@@ -107,7 +107,7 @@ class Import:
         with self._catalogue.read() as connection:
             known = set(connection.scalars(sa.select(images.c.key)))
         key = key_of(self._folder, self._catalogue)
-        examiner = Examiner(known, self._folder if self._copy else None, self._encoder is not None, key)
+        examiner = Examiner(known, self._folder if self._copy else None, self._encoder is not None, key, _absolute(self._folder))
         recorder = self._recorder(stats)
         batch, begun, done = Batch(), time.monotonic(), 0
         for item in _examined(examiner, finder.due(trees)):

@@ -71,6 +71,13 @@ def content_key(found: Found, several: bool) -> str:
     return combined_key([key, f"member {found.member}"]) if several else key
 
 
+def place_of(path: Path, archive: Path | None) -> str:
+    """How the catalogue names a file that is not copied: relative to the archive's folder where it lies in that."""
+    if archive is None or not path.is_relative_to(archive):
+        return str(path)
+    return path.relative_to(archive).as_posix()
+
+
 def series_files(found: Found) -> list[str]:
     """The names in its folder of the files that make a series; none for an image that is read by its own path."""
     return [] if found.path in found.files else [file.name for file in found.files]
@@ -81,10 +88,11 @@ class Examiner:
 
     known : keys of contents that the catalogue has; they are read again only for labels that are new. copy_to : the archive's
     folder, where files are to be copied into it. keep_pixels : hand the image on (for an encoder). key : the archive's, for
-    pseudonyms.
+    pseudonyms. archive : its folder; what lies in it already is known by its place there, so that the archive can be moved.
     """
 
-    def __init__(self, known: set[str], copy_to: Path | None, keep_pixels: bool, key: bytes) -> None:
+    def __init__(self, known: set[str], copy_to: Path | None, keep_pixels: bool, key: bytes, archive: Path | None = None) -> None:
+        self._archive = archive
         self._known = known
         self._copy_to = copy_to
         self._keep_pixels = keep_pixels
@@ -126,7 +134,7 @@ class Examiner:
         single = len(found.files) == 1
         row: dict[str, object] = {
             "key": examined.key,
-            "path": str(found.path),
+            "path": place_of(found.path, self._archive),
             "member": found.member,
             "files": series_files(found),
             "name": str(found.path),

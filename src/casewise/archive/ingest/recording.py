@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 
 from casewise.archive.catalogue import Catalogue, files, images, labels
 from casewise.archive.ingest.layouts.tree import File
-from casewise.archive.ingest.reading import Examined, Outcome, series_files
+from casewise.archive.ingest.reading import Examined, Outcome, place_of, series_files
 from casewise.archive.retrieval.embedding import VectorWriter
 from casewise.archive.storage import located
 from casewise.names import legible, same_structure
@@ -52,6 +53,7 @@ class Recorder:
     def __init__(self, catalogue: Catalogue, folder: Path, stats: Mapping[Path, File], vectors: VectorWriter | None) -> None:
         self._catalogue = catalogue
         self._folder = folder
+        self._home = Path(os.path.abspath(folder))  # noqa: PTH100 - as an import names files
         self._stats = stats
         self._vectors = vectors
         self._spellings: dict[str, str] | None = None
@@ -92,7 +94,7 @@ class Recorder:
     def _refresh(self, connection: sa.Connection, row: sa.Row[Any], one: Examined, explicit: bool) -> None:
         """A content that was known: found again where its old place is empty, and described anew by a manifest."""
         if one.row is None:
-            given = {"path": str(one.found.path), "member": one.found.member, "name": str(one.found.path)}
+            given = {"path": place_of(one.found.path, self._home), "member": one.found.member, "name": str(one.found.path)}
             given["files"] = series_files(one.found)  # type: ignore[assignment]
         else:
             given = {name: one.row[name] for name in ("path", "member", "name", "files", "copied")}  # type: ignore[misc]
@@ -123,7 +125,10 @@ class Recorder:
 
     def _drop(self, connection: sa.Connection, key: str, path: str) -> None:
         image = connection.execute(sa.select(images).where(images.c.key == key)).first()
-        if image is None or image.copied or path not in (image.path, *(str(Path(image.path) / name) for name in image.files)):
+        if image is None or image.copied:
+            return
+        place = located(self._home, image.path)
+        if path not in (str(place), *(str(place / name) for name in image.files)):
             return
         holders = sa.select(files).where(files.c.path != path, files.c.state == "image")
         others = connection.execute(holders.where(sa.cast(files.c.images, sa.String).contains(key))).all()

@@ -32,6 +32,7 @@ KINDS: dict[str, Kind] = {
     "export": _in("export"),
     "import": _in("take_in"),
     "prepare": _in("prepare"),
+    "receive": _in("receive"),
     "score": _in("score"),
     "score drafts": _in("score_drafts"),
     "segment": _in("segment"),

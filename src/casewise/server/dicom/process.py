@@ -1,0 +1,80 @@
+"""The process that is on the hospital's network: it receives, notes what is complete, sends results, and watches folders.
+
+``python -m casewise.server.dicom.process ARCHIVE PORT``; ``casewise serve --dicom-port`` starts it, and again when it dies. It ends
+when its standard input does, which is when the server lets it go or dies. Each part runs in a thread of its own: an error of one is
+logged, and the part goes on after a pause; the others do not notice.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from casewise.errors import CasewiseError
+from casewise.exchange.settings import DicomSettings
+from casewise.server.dicom import places
+from casewise.server.dicom.dispatcher import Dispatcher
+from casewise.server.dicom.watcher import Watcher
+from casewise.server.processes import follow_parent_process, log_to_stderr, where
+from casewise.server.store import Store
+
+TICK_SECONDS = 0.5
+_PAUSES = (1.0, 2.0, 5.0, 15.0)  # after errors of a part in a row
+_log = logging.getLogger("casewise.dicom")
+
+
+@dataclass
+class Part:
+    """What is called again and again in a thread of its own."""
+
+    name: str
+    tick: Callable[[], object]
+    pause: float = TICK_SECONDS
+
+    def run(self, ending: threading.Event) -> None:
+        wrong = 0
+        while not ending.is_set():
+            try:
+                self.tick()
+            except CasewiseError as error:
+                _log.warning("%s: %s", self.name, error)
+                wrong += 1
+            except Exception as error:
+                _log.error("%s: %s", self.name, where(error))  # without its text, which may hold a name
+                wrong += 1
+            else:
+                wrong = 0
+            ending.wait(_PAUSES[min(wrong, len(_PAUSES)) - 1] if wrong else self.pause)
+
+
+def run(parts: Sequence[Part], ending: threading.Event) -> None:
+    """Run the parts until ``ending`` is set, each to the end of its call at hand."""
+    threads = [threading.Thread(target=part.run, args=(ending,), name=part.name) for part in parts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def serve(folder: Path, port: int, ending: threading.Event) -> None:
+    """Be the archive's process on the network until ``ending`` is set. Raises UsageError for settings that cannot be used."""
+    settings = DicomSettings.load(folder)
+    with ExitStack() as stack:
+        store = stack.enter_context(closing(Store.open(folder)))
+        spool = places.spool(folder)
+        dispatcher = Dispatcher(store, spool, settings)
+        watcher = Watcher(settings.receive.watch, spool, folder / places.TAKEN, dispatcher.arrived)
+        parts = [Part("Dispatching", dispatcher.tick), Part("Watching", watcher.tick)]
+        run(parts, ending)
+
+
+if __name__ == "__main__":
+    log_to_stderr()
+    over = threading.Event()
+    follow_parent_process(over.set)
+    serve(Path(sys.argv[1]), int(sys.argv[2]), over)
