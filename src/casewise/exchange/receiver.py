@@ -12,7 +12,7 @@ from casewise.exchange import callers
 from casewise.exchange.certificates import server_context
 from casewise.exchange.commitment import MODEL, Committing, Reported
 from casewise.exchange.identity import Identity
-from casewise.exchange.received import FullError, Spool
+from casewise.exchange.received import FullError, Instance, Spool
 from casewise.exchange.settings import DicomSettings
 from casewise.exchange.wire import MOST_PDU, prepared
 
@@ -35,7 +35,8 @@ class Receiver:
 
     store : where objects go. committed : which of these (SOP class, SOP instance) UIDs are held for good: their instance UIDs.
     reported : is told of reports on the storage commitment that casewise asked for: transaction UID, instances that are held, and
-    those that are not. silence_seconds : after which a connection that says nothing is closed.
+    those that are not. stored : is told of each object that is on disk, before success is answered. silence_seconds : after which
+    a connection that says nothing is closed.
 
     Objects of every class and transfer syntax are taken as they are. Success is answered when an object is on disk; a full disk is
     status 0xA700, upon which the sender tries again later.
@@ -49,9 +50,10 @@ class Receiver:
         *,
         committed: Callable[[Sequence[tuple[str, str]]], set[str]],
         reported: Reported | None = None,
+        stored: Callable[[Instance], object] = lambda instance: None,
         silence_seconds: float = _SILENCE_SECONDS,
     ) -> None:
-        self._settings, self._store, self._port = settings, store, port
+        self._settings, self._store, self._port, self._told = settings, store, port, stored
         self._committing = Committing(settings, committed, reported)
         self._silence_seconds = silence_seconds
         self._studies: dict[Any, set[str]] = {}  # by association
@@ -134,7 +136,8 @@ class Receiver:
                 raise _ForbiddenError("It is not among the senders.")
             if incoming is None:
                 raise UnreadableImageError("It is empty.")
-            self._store.keep(incoming, lambda identity: self._arriving(event, identity))
+            instance = self._store.keep(incoming, lambda identity: self._arriving(event, identity))
+            self._told(instance)
         except Exception as error:
             status, reason = _status_of(error)
             _log.warning("Refused an object of %r at %s with status 0x%04X: %s", calling, address, status, reason)

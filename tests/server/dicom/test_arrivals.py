@@ -45,7 +45,8 @@ class Site:
 
     def begin(self, settings: DicomSettings = SETTINGS) -> None:
         """As a process does that was just started."""
-        self.dispatcher = Dispatcher(self.store, self.spool, settings, sending=lambda: self.sending)
+        self.dispatcher = Dispatcher(self.store, self.spool, settings)
+        self.dispatcher.sending = lambda: self.sending
 
     def send(self, *files: Path, title: str = "MODALITY") -> None:
         for file in files:

@@ -21,6 +21,7 @@ from casewise.errors import UsageError
 from casewise.exchange.received import Instance
 from casewise.exchange.settings import DicomSettings
 from casewise.server.dicom import versions
+from casewise.server.dicom.places import RECEIVED
 from casewise.server.jobs import Jobs
 from casewise.server.store import Store
 from casewise.server.store import arrivals as table
@@ -95,6 +96,17 @@ class Arrivals:
             if earlier is not None and earlier.state in ("failed", "dead"):
                 with suppress(UsageError):  # queued by somebody else just now
                     self._jobs.again(earlier.id)
+
+    def held(self, objects: Sequence[tuple[str, str]]) -> set[str]:
+        """Which of these (SOP class, SOP instance) UIDs were received and are there: their instance UIDs."""
+        found: set[str] = set()
+        for part in _parts(objects, _AT_ONCE):
+            wanted = {uid: sop_class for sop_class, uid in part}
+            with self.store.read() as connection:
+                rows = connection.execute(sa.select(held).where(held.c.sop_uid.in_(list(wanted)))).all()
+            ours = (row for row in rows if row.sop_class == wanted[row.sop_uid] and Path(row.path).is_relative_to(RECEIVED))
+            found.update(row.sop_uid for row in ours if (self.store.folder / row.path).is_file())
+        return found
 
     def set_expected(self, expected: dict[str, int]) -> None:
         """Keep how many instances the source has of each series."""

@@ -35,8 +35,9 @@ Expected = Callable[[str], "dict[str, int] | None"]
 
 
 class Dispatcher:
-    """sending : the studies of which an open association has sent something. expected : what the source has of a study, by series;
-    None where nothing is known.
+    """``sending`` gives the studies of which an open association has sent something.
+
+    expected : gives what the source has of a study, by series; None where nothing is known.
     """
 
     def __init__(
@@ -45,14 +46,15 @@ class Dispatcher:
         spool: Spool,
         settings: DicomSettings,
         *,
-        sending: Callable[[], Collection[str]] = frozenset,
         expected: Expected | None = None,
     ) -> None:
         self._store, self._spool, self._times = store, spool, settings.receive
-        self._sending, self._expected = sending, expected
+        self._expected = expected
+        self.sending: Callable[[], Collection[str]] = frozenset
         self._arrivals = Arrivals(store, settings)
         self._came: deque[Instance] = deque()
         self._overflow = threading.Event()
+        self._noting = threading.Lock()
         self._started = time.time()
         self._looked_through = False
         self._marked = self._tried = float("-inf")
@@ -69,7 +71,7 @@ class Dispatcher:
         if not self._looked_through:
             self.look_through()
             self._spool.tidy()
-        sending = set(self._sending())  # asked before: what an association that has ended sent is among what came
+        sending = set(self.sending())  # asked before: what an association that has ended sent is among what came
         self.note()
         for study, rows in self._arrivals.receiving().items():
             is_so = partial(self._is_complete, sending=study in sending, expected=self._ask(study, rows))
@@ -80,7 +82,16 @@ class Dispatcher:
             self._arrivals.queue_complete(waiting_for_room=True)
 
     def note(self) -> None:
-        """Note what came. Raises what the store raises; nothing is lost."""
+        """Note what came; any thread may call this. Raises what the store raises; nothing is lost."""
+        with self._noting:
+            self._note()
+
+    def held(self, objects: Sequence[tuple[str, str]]) -> set[str]:
+        """Which of these (SOP class, SOP instance) UIDs were received and are on disk: their instance UIDs."""
+        self.note()
+        return self._arrivals.held(objects)
+
+    def _note(self) -> None:
         until = time.time()
         while self._came:
             part = [self._came.popleft() for _ in range(min(_AT_ONCE, len(self._came)))]

@@ -13,12 +13,15 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from casewise.errors import CasewiseError
+from casewise.exchange.receiver import Receiver
 from casewise.exchange.settings import DicomSettings
 from casewise.server.dicom import places
 from casewise.server.dicom.dispatcher import Dispatcher
+from casewise.server.dicom.outbox import Sender
 from casewise.server.dicom.watcher import Watcher
 from casewise.server.processes import follow_parent_process, log_to_stderr, where
 from casewise.server.store import Store
@@ -52,6 +55,18 @@ class Part:
             ending.wait(_PAUSES[min(wrong, len(_PAUSES)) - 1] if wrong else self.pause)
 
 
+class Once:
+    """Calls what is to succeed once, and not again then."""
+
+    def __init__(self, action: Callable[[], object]) -> None:
+        self._action, self._done = action, False
+
+    def __call__(self) -> None:
+        if not self._done:
+            self._action()
+            self._done = True
+
+
 def run(parts: Sequence[Part], ending: threading.Event) -> None:
     """Run the parts until ``ending`` is set, each to the end of its call at hand."""
     threads = [threading.Thread(target=part.run, args=(ending,), name=part.name) for part in parts]
@@ -68,8 +83,16 @@ def serve(folder: Path, port: int, ending: threading.Event) -> None:
         store = stack.enter_context(closing(Store.open(folder)))
         spool = places.spool(folder)
         dispatcher = Dispatcher(store, spool, settings)
+        receiver = Receiver(settings, spool, port, committed=dispatcher.held, stored=dispatcher.arrived)
+        dispatcher.sending = receiver.sending
+        stack.callback(receiver.stop)
         watcher = Watcher(settings.receive.watch, spool, folder / places.TAKEN, dispatcher.arrived)
-        parts = [Part("Dispatching", dispatcher.tick), Part("Watching", watcher.tick)]
+        parts = [
+            Part("Receiving", Once(receiver.start)),
+            Part("Dispatching", dispatcher.tick),
+            Part("Watching", watcher.tick),
+            Part("Sending", partial(Sender(store, folder, settings).run, ending)),
+        ]
         run(parts, ending)
 
 

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from casewise.archive.failures import disk_sentence
 from casewise.archive.ingest.report import ImportReport
 from casewise.errors import ArchiveError
+from casewise.server.clock import now
 from casewise.server.dicom.arrivals import PRIORITY
 from casewise.server.dicom.not_images import is_image
 from casewise.server.dicom.places import spool
@@ -136,4 +137,4 @@ def _supersede(connection: sa.Connection, keys: set[str]) -> None:
     """What was sent of results of former versions is superseded; it is never taken back."""
     if keys:
         mine = outbox.c.image_key.in_(list(keys))
-        connection.execute(sa.update(outbox).where(mine).values(superseded=True))
+        connection.execute(sa.update(outbox).where(mine).values(superseded=True, changed=now(connection)))
