@@ -1,6 +1,7 @@
-"""A server in a process of its own: ``python -m tests.server.serving ARCHIVE PORT WORKERS LEASE``, with jobs of ``job_kinds``.
+"""A server in a process of its own: ``python -m tests.server.serving ARCHIVE PORT WORKERS LEASE [DICOM-PORT]``.
 
-It prints its address and link as JSON. Its page is an empty file: no test of it needs the built one.
+Its workers do the jobs of ``job_kinds``, or, where LEASE is 0, casewise's own. It prints its address, link and DICOM node as JSON.
+Its page is an empty file: no test of it needs the built one.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ def ready(url: str, link: str | None, node: str | None) -> None:
 
 
 if __name__ == "__main__":
-    archive, port, workers, lease = sys.argv[1:]
+    archive, port, workers, lease, *dicom = sys.argv[1:]
     with tempfile.TemporaryDirectory() as static:
         (Path(static) / "page.js").touch()
         pages.STATIC = Path(static)
-        command = [sys.executable, "-m", job_kinds.__name__, archive, lease, "20"]
-        serve(Path(archive), Address(port=int(port)), workers=int(workers), ready=ready, worker=command)
+        command = [sys.executable, "-m", job_kinds.__name__, archive, lease, "20"] if float(lease) else []
+        dicom_port = int(dicom[0]) if dicom else None
+        address = Address(port=int(port))
+        serve(Path(archive), address, workers=int(workers), dicom_port=dicom_port, ready=ready, worker=command)

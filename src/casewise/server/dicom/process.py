@@ -19,6 +19,7 @@ from pathlib import Path
 from casewise.errors import CasewiseError
 from casewise.exchange.receiver import Receiver
 from casewise.exchange.settings import DicomSettings
+from casewise.exchange.wire import prepared
 from casewise.server.dicom import places
 from casewise.server.dicom.dispatcher import Dispatcher
 from casewise.server.dicom.outbox import Sender
@@ -79,6 +80,7 @@ def run(parts: Sequence[Part], ending: threading.Event) -> None:
 def serve(folder: Path, port: int, ending: threading.Event) -> None:
     """Be the archive's process on the network until ``ending`` is set. Raises UsageError for settings that cannot be used."""
     settings = DicomSettings.load(folder)
+    prepared()  # before there are threads, as two that import pydicom at the same time meet halves of it
     with ExitStack() as stack:
         store = stack.enter_context(closing(Store.open(folder)))
         spool = places.spool(folder)
