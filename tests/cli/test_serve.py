@@ -32,6 +32,13 @@ def test_without_the_extra_packages(command: str, call: Call, tmp_path: Path, mo
     assert done.code == 2 and "fastapi" in done.sentence and "pip install 'casewise[server]'" in done.sentence
 
 
+def test_receiving_without_its_packages(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    find = importlib.util.find_spec
+    monkeypatch.setattr(serve, "find_spec", lambda name: None if name == "pynetdicom" else find(name))
+    done = call("serve", str(tmp_path), "--dicom-port", "0")
+    assert done.code == 2 and "--dicom-port` needs more packages (pynetdicom)" in done.sentence
+
+
 def test_work_until_nothing_is_due(spawn: Call, tmp_path: Path) -> None:
     Archive.open(tmp_path / "a", create=True).close()
     store = Store.open(tmp_path / "a")
