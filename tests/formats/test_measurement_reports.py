@@ -192,6 +192,7 @@ def test_a_polygon_holds_the_pixels_whose_centres_it_goes_around(points: list[tu
     assert np.count_nonzero(found ^ expected) <= 1  # a centre on the line itself may fall to either side
 
 
+@pytest.mark.filterwarnings("ignore")
 @settings(max_examples=80, deadline=None)
 @given(data=st.data())
 def test_odd_items_are_read_or_refused_in_a_sentence(data: st.DataObject, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from casewise.applications.declared import Declared
 from casewise.applications.node_run import NodeRun
 from casewise.applications.outcome import Done, Job, JobResult
 from casewise.applications.runner import Runner
+from casewise.cli import main
 from casewise.finding import ABSENT, FINDING, MEASURE
 from casewise.formats import read, read_mask
 from casewise.formats.dicom.write_segmentation import write_segmentation
@@ -42,6 +44,7 @@ from tests.formats.report_making import (
     saved,
 )
 from tests.orthanc import free_port
+from tests.programs import missing
 
 SCRIPT = Path(__file__).with_name("dicom_node.py")
 LESION, NODE_SECONDS = Code("52988006", "SCT", "Lesion"), 60.0
@@ -153,8 +156,8 @@ def test_segmentation_report_and_picture_over_several_associations(runner: Runne
         assert dcmread(sent).PatientName == instance.PatientName  # as it is, with the patient's header
         assert node.log == ["[0]"] * 4
     found = {finding.label: finding for finding in ran.findings}
-    assert set(found) == {"lesion", "hippocampus", "Hemorrhage"}
-    lesion, organ, absent = found["lesion"], found["hippocampus"], found["Hemorrhage"]
+    assert set(found) == {"lesion", "hippocampus", "hemorrhage"}
+    lesion, organ, absent = found["lesion"], found["hippocampus"], found["hemorrhage"]
     assert (lesion.kind, lesion.probability, lesion.application) == (FINDING, 0.64, "cad")
     assert lesion.mask is not None
     np.testing.assert_array_equal(read_mask(lesion.mask, image), mr.mask)  # of the segment in which the report's region lies
@@ -172,7 +175,7 @@ def test_segmentation_report_and_picture_over_several_associations(runner: Runne
 def test_a_film_and_its_report(runner: Runner, chest: Series, tmp_path: Path) -> None:
     with running(tmp_path / "node", batch(nodule(chest, tmp_path / "sr.dcm"))) as node:
         (finding,) = done(run(runner, chest.folder, node.declared(), tmp_path / "kept")).findings
-    assert (finding.label, finding.kind, finding.probability) == ("Nodule", FINDING, 0.87)
+    assert (finding.label, finding.kind, finding.probability) == ("nodule", FINDING, 0.87)
     assert finding.measures == {"area_mm2": 3.5}
     assert finding.box is not None
     assert finding.mask is not None
@@ -190,7 +193,7 @@ def test_results_of_another_patient_are_refused(runner: Runner, chest: Series, t
     own = nodule(chest, tmp_path / "d.dcm")
     with running(tmp_path / "node", batch(of_other, pretends, elsewhere, own)) as node:
         ran = done(run(runner, chest.folder, node.declared(), tmp_path / "kept"))
-    assert [finding.label for finding in ran.findings] == ["Nodule"]
+    assert [finding.label for finding in ran.findings] == ["nodule"]
     assert {path.name for path in ran.files} == {"report-1.dcm", "region-1-1.nii.gz"}
     notes = " ".join(ran.notes)
     assert "Results of another patient were refused (2)." in notes
@@ -238,7 +241,7 @@ def test_what_comes_late_is_waited_for_where_it_is_declared(runner: Runner, ches
         began = time.monotonic()
         ran = done(run(runner, chest.folder, declared, tmp_path / "kept"))
         assert time.monotonic() - began < NODE_SECONDS / 2  # at once, when one of each is there
-    assert [finding.label for finding in ran.findings] == ["Nodule"]
+    assert [finding.label for finding in ran.findings] == ["nodule"]
 
 
 def test_declared_results_that_do_not_come(runner: Runner, chest: Series, tmp_path: Path) -> None:
@@ -253,7 +256,7 @@ def test_an_open_association_keeps_the_answer_open(runner: Runner, chest: Series
     sc = capture(tmp_path / "c.dcm", other, np.zeros((4, 4, 3), np.uint8))
     with running(tmp_path / "node", batch(sc, hold=2.5), batch(nodule(chest, tmp_path / "a.dcm"))) as node:
         ran = done(run(runner, chest.folder, node.declared(quiet_seconds=1.0), tmp_path / "kept"))
-    assert [finding.label for finding in ran.findings] == ["Nodule"]
+    assert [finding.label for finding in ran.findings] == ["nodule"]
 
 
 def test_garbage_is_a_sentence(runner: Runner, mr: Series, tmp_path: Path) -> None:
@@ -305,7 +308,7 @@ def test_two_images_at_once_over_one_port(chest: Series, tmp_path: Path) -> None
             thread.join()
     for name in ("1", "2", "3", "4"):
         ran = done(found[name])
-        assert [finding.label for finding in ran.findings] == ["Nodule"]
+        assert [finding.label for finding in ran.findings] == ["nodule"]
         assert "Results of another patient were refused (1)." in ran.notes
 
 
@@ -313,7 +316,7 @@ def test_a_port_that_another_program_holds(runner: Runner, chest: Series, tmp_pa
     node = Node(tmp_path, free_port(), free_port())
     with socket.create_server(("127.0.0.1", node.reply)):
         said = reason(run(runner, chest.folder, node.declared(seconds=8), tmp_path / "kept"))
-    assert f"127.0.0.1:{node.reply} cannot be listened at" in said
+    assert f"cannot be answered: No DICOM receiver can listen on 127.0.0.1:{node.reply}" in said
 
 
 def test_dicom_images_alone(runner: Runner, picture: Path, tmp_path: Path) -> None:
@@ -334,7 +337,7 @@ def test_anonymous_copies_are_sound_and_answers_find_their_image(runner: Runner,
         (sent,) = node.sent
         copy = dcmread(sent)
         assert errors_in(sent) == []
-    assert [finding.label for finding in ran.findings] == ["Nodule"]
+    assert [finding.label for finding in ran.findings] == ["nodule"]
     assert (copy.SOPInstanceUID, copy.StudyInstanceUID) == (original.SOPInstanceUID, original.StudyInstanceUID)
     assert copy.PatientName == copy.PatientID == name
     content = sent.read_bytes()
@@ -342,3 +345,79 @@ def test_anonymous_copies_are_sound_and_answers_find_their_image(runner: Runner,
         assert str(original[keyword].value).encode("utf-8") not in content
         assert str(original[keyword].value).encode("latin-1") not in content
     np.testing.assert_array_equal(copy.pixel_array, original.pixel_array)
+
+
+def test_results_over_tls(runner: Runner, chest: Series, tmp_path: Path) -> None:
+    """Both ways, each side with a certificate of its own that the other knows; without one nobody is let in."""
+    pem, key = certificate(tmp_path)
+    tls = {"certificate": str(pem), "key": str(key), "ca": str(pem)}
+    sr = nodule(chest, tmp_path / "a.dcm")
+    with running(tmp_path / "node", batch(sr), key=[str(pem), str(key)]) as node:
+        ran = done(run(runner, chest.folder, node.declared(tls=tls), tmp_path / "kept"))
+        assert [finding.label for finding in ran.findings] == ["nodule"]
+        said = reason(run(runner, chest.folder, node.declared(), tmp_path / "kept"))
+        assert said.startswith("cad did not take the image")
+    with running(tmp_path / "plain", batch(sr)) as node:
+        said = reason(run(runner, chest.folder, node.declared(seconds=10, tls=tls), tmp_path / "kept"))
+        assert said.startswith("cad did not take the image")
+
+
+def certificate(folder: Path) -> tuple[Path, Path]:
+    """PEM files of 127.0.0.1, signed by itself."""
+    pem, key = folder / "own.pem", folder / "own.key"
+    program = shutil.which("openssl") or missing("openssl")
+    words = ["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    names = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(pem)]
+    subprocess.run([program, *words, *names], check=True, capture_output=True)
+    return pem, key
+
+
+def test_programs_of_dcmtk_as_a_node(runner: Runner, mr: Series, tmp_path: Path) -> None:
+    """storescp takes the series, and sends a segmentation back by storescu when the study's instances are there."""
+    storescp, storescu = (shutil.which(name) or missing("dcmtk") for name in ("storescp", "storescu"))
+    port, reply = free_port(), free_port()
+    seg = write_segmentation(tmp_path / "seg.dcm", {"lesion": mr.mask}, read(mr.folder))
+    answer = tmp_path / "answer.sh"
+    answer.write_text(f'#!/bin/sh\nexec "{storescu}" -R -aet CAD -aec CASEWISE 127.0.0.1 {reply} "{seg}"\n')
+    answer.chmod(0o755)
+    (tmp_path / "in").mkdir()
+    words = [storescp, "-aet", "CAD", "-od", str(tmp_path / "in"), "-ss", "study", "-xcs", str(answer), "-tos", "1", str(port)]
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+    try:
+        until = time.monotonic() + 60
+        while not listens(port):
+            assert time.monotonic() < until
+            time.sleep(0.1)
+        node = Node(tmp_path, port, reply)
+        (finding,) = done(run(runner, mr.folder, node.declared(), tmp_path / "kept")).findings
+    finally:
+        process.kill()
+        process.wait()
+    assert len(list((tmp_path / "in").glob("*/*"))) == len(mr.files)
+    assert finding.mask is not None
+    np.testing.assert_array_equal(read_mask(finding.mask, read(mr.folder)), mr.mask)
+
+
+def listens(port: int) -> bool:
+    with socket.socket() as asking:
+        return asking.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_the_report_displays_what_the_node_found(chest: Series, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sr = nodule(chest, tmp_path / "a.dcm")
+    with running(tmp_path / "node", batch(sr)) as node:
+        path = tmp_path / "hospital.toml"
+        path.write_text(
+            '[[application]]\nname = "cad"\ncategories = ["*"]\nfeatures = ["nodules"]\n'
+            f'node = "CAD@127.0.0.1:{node.port}"\nreply_port = {node.reply}\nquiet_seconds = 1\n'
+        )
+        assert main(["applications", "--applications", str(path)]) == 0
+        assert f"DICOM node CAD@127.0.0.1:{node.port}" in capsys.readouterr().out
+        words = ["analyze", str(chest.files[0]), "--application", "cad", "--applications", str(path)]
+        assert main([*words, "--output", str(tmp_path / "reports"), "--json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert "nodule" in json.dumps(answer)
+    (page,) = (tmp_path / "reports").rglob("*.html")
+    text = page.read_text()
+    assert "nodule" in text
+    assert "87" in text

@@ -7,11 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
 from casewise.applications.isolated.node_files import files_to_send
+from casewise.applications.isolated.node_listener import Listener, refused, tls_of
 from casewise.applications.isolated.node_objects import OTHER, Gathered, Received
 from casewise.applications.isolated.task import Runs, Task
 from casewise.applications.node_run import NodeRun
 from casewise.applications.outcome import ApplicationError
+from casewise.exchange.sending import send
 
 _LOOK = 0.1  # seconds between two looks at what has come
 _SHARE, _LONGEST = 0.2, 10.0  # of the time limit, and at most so many seconds, are left for reading the results
@@ -33,7 +37,7 @@ def started(run: Mapping[str, Any], start: Mapping[str, Any]) -> Runs:
     Raises ApplicationError where the libraries for it are not installed.
     """
     try:
-        from casewise.applications.isolated.node_listener import Listener
+        import pynetdicom  # noqa: F401
     except ImportError as error:
         raise ApplicationError('cannot be reached: it needs pynetdicom; install it by pip install "casewise[server]"') from error
     from casewise.applications.isolated.node_findings import findings_of
@@ -89,30 +93,18 @@ def _kinds(results: Sequence[Received]) -> set[str]:
 def _too_late(node: NodeRun, results: Sequence[Received], refusals: Sequence[str], waits: float) -> ApplicationError:
     lacking = [_NAMES[kind] for kind in node.results if kind not in _kinds(results)]
     if not results:
-        refused = f". {' '.join(refusals)}" if refusals else ""
-        reason = f"sent no result of this image within {waits:g} s{refused}"
+        reason = f"sent no result of this image within {waits:g} s{''.join(f'. {one}' for one in refusals).rstrip('.')}"
     elif lacking:
         came = ", ".join(sorted({_NAMES.get(found.kind, OTHER) for found in results}))
         reason = f"sent a {came} but no {' and no '.join(lacking)} within {waits:g} s, so that its results are not complete"
     else:
         reason = f"was still sending after {waits:g} s, so that its results are not complete"
-    return _sound(ApplicationError(reason))
+    return refused(reason)
 
 
 def _send(node: NodeRun, files: Sequence[Path]) -> None:
-    from casewise.exchange.node import Tls
-    from casewise.exchange.sending import send
-
-    peer = node.peer
-    if node.tls:
-        paths = {name: Path(path) for name, path in node.tls.items()}
-        peer = type(peer)(peer.ae_title, peer.host, peer.port, Tls(**paths))
-    refused = [outcome for outcome in send(peer, files, node.reply_title) if outcome.state != "accepted"]
-    if refused:
-        count = f"{len(refused)} of {len(files)} files" if len(files) > 1 else "the image"
-        raise _sound(ApplicationError(f"did not take {count}: {refused[0].message}"))
-
-
-def _sound(error: ApplicationError) -> ApplicationError:
-    error.sound = True
-    return error
+    peer = msgspec.structs.replace(node.peer, tls=tls_of(node))
+    lost = [outcome for outcome in send(peer, files, node.reply_title) if outcome.state != "accepted"]
+    if lost:
+        count = f"{len(lost)} of {len(files)} files" if len(files) > 1 else "the image"
+        raise refused(f"did not take {count}: {lost[0].message}")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from casewise.applications.isolated.node_listener import refused
 from casewise.applications.isolated.task import Task
-from casewise.applications.outcome import ApplicationError
 
 _KEPT_OF_PATIENT = {
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge", "PatientSize", "PatientWeight",
@@ -85,9 +85,7 @@ def _files(task: Task) -> Sequence[Path]:
     if task.source.is_dir():
         images = [item for item in images if task.member in (None, item.member)] or images
     if not images:
-        error = ApplicationError("takes DICOM images alone, and this image is none; give the files that came from the device")
-        error.sound = True
-        raise error
+        raise refused("takes DICOM images alone, and this image is none; give the files that came from the device")
     return images[0].files
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from casewise.applications.isolated.node_listener import refused
 from casewise.applications.isolated.node_objects import CAPTURE, SEG, SR, Received
 from casewise.applications.isolated.report_findings import findings_of_report
 from casewise.applications.isolated.segment_findings import Segments
@@ -59,9 +60,7 @@ class _used:  # noqa: N801 read as a word in a with statement
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, CasewiseError) and not isinstance(error, ApplicationError):
             reason = str(error).replace(str(self._path), self._path.name)
-            refused = ApplicationError(f"sent a {self._what} that cannot be used: {reason}")
-            refused.sound = True
-            raise refused from error
+            raise refused(f"sent a {self._what} that cannot be used: {reason}") from error
 
 
 def _kept(found: Received, path: Path) -> Path:

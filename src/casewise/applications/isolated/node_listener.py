@@ -2,77 +2,61 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import socket
-import threading
 import time
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any
-
-from pynetdicom import AE, AllStoragePresentationContexts, evt
-from pynetdicom.sop_class import Verification
 
 from casewise.applications.node_run import NodeRun
 from casewise.applications.outcome import ApplicationError
-from casewise.errors import CasewiseError
+from casewise.errors import UsageError
 from casewise.exchange.node import Tls
-from casewise.exchange.received import SUFFIX, FullError, Spool
-from casewise.exchange.wire import prepared
+from casewise.exchange.received import SUFFIX, Spool
+from casewise.exchange.receiver import Receiver
+from casewise.exchange.settings import DicomSettings, Sender
 
 _AGAIN = 0.2  # seconds before the port is tried again
-_FULL, _NOT_UNDERSTOOD, _CANNOT = 0xA700, 0xC000, 0x0110
 
 
 class Listener:
     """Takes objects in ``folder`` within a ``with`` block.
 
-    until : of :func:`time.monotonic`; so long it waits for the port, which another process of this machine may hold.
+    until : of :func:`time.monotonic`; so long it waits for the port, which a process of another user may hold.
     """
 
     def __init__(self, node: NodeRun, folder: Path, until: float) -> None:
-        self._node, self._until, self._spool = node, until, Spool(folder)
-        self._title = node.answers_from or node.peer.ae_title
-        self._addresses = _addresses(node.answers_host or node.peer.host)
-        self._open: set[Any] = set()
-        self._lock = threading.Lock()
-        self._server: Any = None
+        title = node.answers_from or node.peer.ae_title
+        addresses = _addresses(node.answers_host or node.peer.host)
+        settings = DicomSettings(
+            ae_title=node.reply_title,
+            host=node.reply_host,
+            tls=tls_of(node),
+            senders=tuple(Sender(title, address) for address in addresses),
+        )
+        self._until, self._spool = until, Spool(folder)
+        # No storage is committed to: what is no result of the image is dropped.
+        self._receiver = Receiver(settings, self._spool, node.reply_port, committed=lambda asked: set())
 
     def __enter__(self) -> Listener:
-        prepared()
-        entity = AE(ae_title=self._node.reply_title)
-        entity.require_called_aet = True
-        entity.require_calling_aet = [self._title]
-        entity.supported_contexts = AllStoragePresentationContexts
-        entity.add_supported_context(Verification)
-        handlers = [
-            (evt.EVT_CONN_OPEN, self._connected),
-            (evt.EVT_ESTABLISHED, self._opened),
-            (evt.EVT_RELEASED, self._closed),
-            (evt.EVT_ABORTED, self._closed),
-            (evt.EVT_CONN_CLOSE, self._closed),
-            (evt.EVT_C_STORE, self._stored),
-        ]
-        place = (self._node.reply_host, self._node.reply_port)
         while True:
             try:
-                self._server = entity.start_server(place, block=False, evt_handlers=handlers, ssl_context=self._tls())
+                self._receiver.start()
                 return self
-            except OSError as error:
-                if time.monotonic() >= self._until:
-                    reason = (error.strerror or str(error)).lower()
-                    raise _refused(f"cannot be answered: {place[0]}:{place[1]} cannot be listened at ({reason})") from error
+            except UsageError as error:
+                taken = isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.EADDRINUSE
+                if not taken or time.monotonic() >= self._until:
+                    raise refused(f"cannot be answered: {error}") from error
             time.sleep(_AGAIN)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._server is not None:
-            self._server.shutdown()
+        self._receiver.stop()
 
     def busy(self) -> bool:
-        """Whether an association is open."""
-        with self._lock:
-            return bool(self._open)
+        """Whether an association is open that has sent something."""
+        return bool(self._receiver.sending())
 
     def files(self, most: int, most_bytes: int) -> list[Path]:
         """What has come. Raises ApplicationError for more objects or bytes than a result has."""
@@ -82,51 +66,27 @@ class Listener:
             with suppress(FileNotFoundError):
                 size += path.stat().st_size
         if len(found) > most or size > most_bytes:
-            raise _refused(f"sent {len(found):,} objects of {size:,} bytes together; allowed are {most:,} of {most_bytes:,}")
+            raise refused(f"sent {len(found):,} objects of {size:,} bytes together; allowed are {most:,} of {most_bytes:,}")
         return found
 
-    def _tls(self) -> Any:
-        if not self._node.tls:
-            return None
-        from casewise.exchange.certificates import server_context
 
-        return server_context(Tls(**{name: Path(path) for name, path in self._node.tls.items()}))
-
-    def _connected(self, event: Any) -> None:
-        if event.address[0] not in self._addresses:
-            event.assoc.abort()
-
-    def _opened(self, event: Any) -> None:
-        with self._lock:
-            self._open.add(event.assoc)
-
-    def _closed(self, event: Any) -> None:
-        with self._lock:
-            self._open.discard(event.assoc)
-
-    def _stored(self, event: Any) -> int:
-        try:
-            self._spool.write(event.encoded_dataset())
-        except FullError:
-            return _FULL
-        except CasewiseError:
-            return _NOT_UNDERSTOOD
-        except Exception:
-            return _CANNOT
-        return 0
+def tls_of(node: NodeRun) -> Tls | None:
+    """The PEM files of both directions."""
+    return Tls(**{name: Path(path) for name, path in node.tls.items()}) if node.tls else None
 
 
-def _addresses(host: str) -> frozenset[str]:
-    """Every address that a host has. Raises ApplicationError where nobody knows it."""
-    with suppress(ValueError):
-        return frozenset({str(ipaddress.ip_address(host))})
-    try:
-        return frozenset(str(found[4][0]) for found in socket.getaddrinfo(host, None))
-    except OSError as error:
-        raise _refused(f"cannot be reached: nobody knows the host {host}") from error
-
-
-def _refused(reason: str) -> ApplicationError:
+def refused(reason: str) -> ApplicationError:
+    """A failure of the call that leaves the process sound, to be raised."""
     error = ApplicationError(reason)
     error.sound = True
     return error
+
+
+def _addresses(host: str) -> list[str]:
+    """Every address that a host has. Raises ApplicationError where nobody knows it."""
+    with suppress(ValueError):
+        return [str(ipaddress.ip_address(host))]
+    try:
+        return sorted({str(found[4][0]) for found in socket.getaddrinfo(host, None)})
+    except OSError as error:
+        raise refused(f"cannot be reached: nobody knows the host {host}") from error

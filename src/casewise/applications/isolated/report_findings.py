@@ -89,20 +89,23 @@ def _stated(group: Group) -> dict[str, Any]:
     found: dict[str, Any] = {"label": _label(group), "kind": _kind(group) or (FINDING if group.finding is not None else MEASURE)}
     if group.site is not None and group.site.meaning:
         side = group.laterality.meaning if group.laterality is not None else ""
-        region = f"{side} {group.site.meaning}".strip()
-        spelt = group.tracking[len(found["label"]) :].removeprefix(", ")
-        found["region"] = spelt if spelt.casefold() == region.casefold() else region
+        found["region"] = _spelt(f"{side} {group.site.meaning}".strip(), group.tracking[len(found["label"]) :].removeprefix(", "))
     found["probability"], found["scores"], found["measures"] = numbers_of(group.measurements)
     return found
 
 
 def _label(group: Group) -> str:
-    """The finding's words, spelt as the group's tracking identifier spells them where that begins with them."""
     if group.finding is None or not group.finding.meaning:
         return group.tracking or "finding"
-    words = group.finding.meaning
-    own = group.tracking[: len(words)]
-    return own if own.casefold() == words.casefold() else words
+    return _spelt(group.finding.meaning, group.tracking[: len(group.finding.meaning)])
+
+
+def _spelt(words: str, otherwise: str) -> str:
+    """A code's words, as a tracking identifier spells them where that is ``otherwise``, else without capitals of a heading."""
+    if otherwise != words and otherwise.casefold() == words.casefold():
+        return otherwise
+    heading = all(word in (word.lower(), word.capitalize()) for word in words.split())
+    return words.lower() if heading else words
 
 
 def _kind(group: Group) -> str | None:

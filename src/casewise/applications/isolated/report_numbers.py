@@ -72,4 +72,4 @@ def _unit(unit: Code | None) -> str:
 
 def slug(text: str) -> str:
     """A name of small letters, digits and ``_``."""
-    return re.sub(r"\W+", "_", text.casefold()).strip("_")
+    return re.sub(r"\W+", "_", text.lower()).strip("_")

@@ -17,6 +17,7 @@ from casewise.image import Box, Image
 
 _LPS_TO_RAS = np.array([-1.0, -1.0, 1.0])
 _COPLANAR = 0.5  # of a slice
+_EDGE = 1e-2  # of a voxel that a line at its edge may reach over, for coordinates in space are rounded
 _FAR = 2**30  # pixels; beyond any image
 Mask = npt.NDArray[np.bool_]
 Points = npt.NDArray[np.float64]
@@ -110,8 +111,8 @@ class ReportPlaces:
             return None
         corners = np.concatenate(found) + 0.5
         shape = np.asarray(self._image.spatial_shape)
-        lower = np.floor(corners.min(0)).astype(np.int64)
-        upper = np.maximum(np.ceil(corners.max(0)).astype(np.int64), lower + 1)
+        lower = np.floor(corners.min(0) + _EDGE).astype(np.int64)
+        upper = np.maximum(np.ceil(corners.max(0) - _EDGE).astype(np.int64), lower + 1)
         lower, upper = np.clip(lower, 0, shape), np.clip(upper, 0, shape)
         return Box(tuple(map(int, lower)), tuple(map(int, upper))) if (lower < upper).all() else None
 
@@ -147,7 +148,7 @@ def polygon(points: Points, shape: tuple[int, ...]) -> Mask:
             continue
         first, last = (min(max(int(np.ceil(end)), 0), rows) for end in sorted((top, bottom)))
         crossed = np.arange(first, last)
-        at = left + (crossed - top) * ((right - left) / (bottom - top))
+        at = left + ((crossed - top) / (bottom - top)) * (right - left)
         np.add.at(changes, (crossed, np.clip(np.ceil(at), 0, columns).astype(np.int64)), 1)
     return np.asarray(np.cumsum(changes, axis=1)[:, :-1] % 2 == 1)
 

@@ -1,0 +1,188 @@
+"""A node's objects as findings: casewise's own come back as they were, others' are refused where they are not of the image."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom import dcmread
+
+from casewise.applications.isolated.node_findings import findings_of
+from casewise.applications.isolated.node_objects import received
+from casewise.applications.isolated.report_numbers import measure_name, numbers_of
+from casewise.finding import ABSENT, FINDING, MEASURE, QUALITY, Finding, with_mask_names
+from casewise.formats import read, read_mask, write_mask
+from casewise.formats.dicom.measurement_report import Measurement
+from casewise.formats.dicom.report_content import Code
+from casewise.formats.dicom.write_segmentation import write_segmentation
+from casewise.image import Box
+from casewise.reporting.dicom_objects import About, write_objects
+from tests.dicom_studies import Series, film, oblique_mr
+from tests.formats.report_making import ABSENT as NOT_THERE
+from tests.formats.report_making import Code as Concept
+from tests.formats.report_making import group, region, report
+
+
+def answered(
+    out: Path, series: Series, *objects: Path, detects: tuple[str, ...] | None = None
+) -> tuple[list[dict[str, Any]], list[str]]:
+    out.mkdir()
+    return findings_of([one for path in objects if (one := received(path))], read(series.folder), out, detects)
+
+
+@pytest.mark.parametrize("make", [lambda folder: oblique_mr(folder, 8), lambda folder: film(folder, rows=200, columns=160)])
+def test_what_casewise_sends_comes_back_as_it_was(tmp_path: Path, make: Any) -> None:
+    series = make(tmp_path / "image")
+    image = read(series.folder)
+    pieces = np.zeros_like(series.mask)
+    pieces[2:30, 5:20], pieces[50:60, 50:60] = True, True
+    masks = [write_mask(tmp_path / f"{number}.nii.gz", mask, image) for number, mask in enumerate((series.mask, pieces))]
+    measures = {
+        "longest_diameter_mm": 7.25,
+        "volume_ml": 1.5,
+        "area_px": 12.0,
+        "mean_hu": -3.0,
+        "ratio": 0.5,
+        "heart_width_mm": 3.0,
+    }
+    given = [
+        Finding("lungs", "nodule", 0.91, "left lung", Box.around(series.mask), masks[0], measures=measures),
+        Finding("lungs", "left_lung", box=Box.around(pieces), mask=masks[1], measures={"area_mm2": 7.0}, kind=MEASURE),
+        Finding("old", "tuberculosis", 0.07, kind=ABSENT),
+        Finding("old", "FLAIR thing", 0.3),
+        Finding("quality", "blurred", measures={"blur": 0.4}, kind=QUALITY),
+        Finding("boxes", "mass", 0.5, box=Box((3,) * series.mask.ndim, (9, 8, 4)[: series.mask.ndim])),
+        Finding("classes", "benign", 0.6, "right breast", scores={"benign": 0.6, "malignant": 0.4}),
+    ]
+    given = list(with_mask_names(given))
+    by_name = {given[0].overlay: series.mask, given[1].overlay: pieces}
+    (tmp_path / "objects").mkdir()
+    written = write_objects(tmp_path / "objects", image, given, by_name, ["seg", "sr", "capture"], about=About("one nodule"))
+    found, notes = answered(tmp_path / "out", series, *(one.path for one in written))
+    assert {one["label"] for one in found} == {one.label for one in given}
+    by_label = {one["label"]: one for one in found}
+    for one in given:
+        came = by_label[one.label]
+        assert came["kind"] == one.kind
+        assert came["probability"] == (None if one.probability is None else pytest.approx(one.probability))
+        assert came["measures"] == pytest.approx(one.measures)
+        assert came["scores"] == pytest.approx(dict(one.scores))
+        assert came.get("region") == one.region
+        if one.mask is not None:
+            np.testing.assert_array_equal(read_mask(tmp_path / "out" / came["mask"], image), by_name[one.overlay])
+        if one.label == "mass":
+            assert came.get("mask") is None
+            assert came["box"][:2] == [[3, 9], [3, 8]]  # a report holds a box on one slice
+        elif one.box is not None:
+            assert came["box"] == one.box.to_json()
+    assert "It sent a picture, which is kept as picture-1.png." in notes
+    assert any("run by casewise" in note for note in notes)
+
+
+def test_a_report_alone_gives_the_masks_of_its_outlines(tmp_path: Path) -> None:
+    series = film(tmp_path / "image", rows=200, columns=160)
+    image = read(series.folder)
+    finding = Finding("lungs", "nodule", 0.9, box=Box.around(series.mask), mask_name="nodule")
+    (tmp_path / "objects").mkdir()
+    (written,) = write_objects(tmp_path / "objects", image, [finding], {"nodule": series.mask}, ["sr"], about=About("one"))
+    (found,), _ = answered(tmp_path / "out", series, written.path)
+    mask = read_mask(tmp_path / "out" / found["mask"], image)
+    overlap = 2 * np.count_nonzero(mask & series.mask) / (np.count_nonzero(mask) + np.count_nonzero(series.mask))
+    assert overlap > 0.9
+
+
+def test_pieces_of_one_finding_are_one(tmp_path: Path) -> None:
+    series = film(tmp_path / "image", rows=200, columns=160)
+    two = series.mask.copy()
+    two[150:170, 50:70] = True
+    finding = Finding("lungs", "nodule", 0.9, box=Box.around(two), mask_name="nodule")
+    (tmp_path / "objects").mkdir()
+    (written,) = write_objects(tmp_path / "objects", read(series.folder), [finding], {"nodule": two}, ["sr"], about=About("one"))
+    (found,), _ = answered(tmp_path / "out", series, written.path)
+    assert found["probability"] == 0.9
+    assert read_mask(tmp_path / "out" / found["mask"], read(series.folder))[155, 60]
+
+
+def test_segments_that_a_report_names_are_its_outline(tmp_path: Path) -> None:
+    series = oblique_mr(tmp_path / "image", 8)
+    image = read(series.folder)
+    other = np.zeros_like(series.mask)
+    other[2:9, 5:20, 1] = True
+    seg = write_segmentation(tmp_path / "seg.dcm", {"a": series.mask, "b": other}, image)
+    path = report(tmp_path / "sr.dcm", series.files, [group(region(series.files[0], "POINT", [(1, 1)]))])
+    dataset = dcmread(path)
+    (measured,) = dataset.ContentSequence[-1].ContentSequence
+    shown = next(item for item in measured.ContentSequence if item.ValueType == "SCOORD")
+    shown.ValueType = "IMAGE"
+    named = shown.ContentSequence[0].ReferencedSOPSequence[0]
+    named.ReferencedSOPInstanceUID, named.ReferencedSOPClassUID = dcmread(seg).SOPInstanceUID, dcmread(seg).SOPClassUID
+    named.ReferencedSegmentNumber = [1, 2]
+    shown.ReferencedSOPSequence = [named]
+    shown.ConceptNameCodeSequence = [Concept("121191", "DCM", "Referenced Segment")]
+    dataset.save_as(path)
+    (found,), _ = answered(tmp_path / "out", series, path, seg)
+    np.testing.assert_array_equal(read_mask(tmp_path / "out" / found["mask"], image), series.mask | other)
+    assert found["label"] == "nodule"
+
+
+def test_a_property_that_is_absent_says_nothing_of_the_finding(tmp_path: Path) -> None:
+    from highdicom import sr
+
+    series = film(tmp_path / "image", rows=60, columns=50)
+    drawn = region(series.files[0], "POINT", [(10, 20)])
+    properties = [sr.QualitativeEvaluation(Concept("CALC", "99OTHER", "Calcification"), NOT_THERE)]
+    itself = [sr.QualitativeEvaluation(Concept("27925004", "SCT", "Nodule"), NOT_THERE)]
+    groups = [group(drawn, qualitative_evaluations=properties), group(drawn, tracking="2", qualitative_evaluations=itself)]
+    found, notes = answered(tmp_path / "out", series, report(tmp_path / "sr.dcm", series.files, groups))
+    assert [one["kind"] for one in found] == [FINDING, ABSENT]
+    assert "nodule: Calcification Absent." in notes
+
+
+def test_groups_of_other_images_are_left_out(tmp_path: Path) -> None:
+    series, other = film(tmp_path / "a", rows=60, columns=50), film(tmp_path / "b", rows=60, columns=50)
+    groups = [group(region(one.files[0], "POINT", [(10, 20)]), tracking=name) for one, name in ((series, "1"), (other, "2"))]
+    found, notes = answered(tmp_path / "out", series, report(tmp_path / "sr.dcm", [*series.files, *other.files], groups))
+    assert len(found) == 1
+    assert "Its report has 1 groups of other images, which are left out." in notes
+
+
+def test_labels_that_the_declaration_detects_are_signs_of_disease(tmp_path: Path) -> None:
+    series = oblique_mr(tmp_path / "image", 8)
+    seg = write_segmentation(tmp_path / "seg.dcm", {"strange spot": series.mask, "lesion": series.mask}, read(series.folder))
+    found, _ = answered(tmp_path / "1", series, seg)
+    assert {one["label"]: one["kind"] for one in found} == {"strange spot": MEASURE, "lesion": FINDING}
+    found, _ = answered(tmp_path / "2", series, seg, detects=("strange spot",))
+    assert {one["label"]: one["kind"] for one in found} == {"strange spot": FINDING, "lesion": MEASURE}
+
+
+def test_what_is_of_no_known_kind_is_kept_as_it_is(tmp_path: Path) -> None:
+    series = film(tmp_path / "image", rows=60, columns=50)
+    one = received(series.files[0])
+    assert one is not None
+    found, notes = answered(tmp_path / "out", series, series.files[0])
+    assert found == []
+    assert notes == ["It sent an object of a kind that is not read; it is kept as object-1.dcm."]
+    assert (tmp_path / "out" / "object-1.dcm").read_bytes() == series.files[0].read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "value", "expected"),
+    [
+        (("118565006", "SCT", "Volume"), ("cm3", "UCUM", "cubic centimeter"), 3.0, {"volume_ml": 3.0}),
+        (("112031", "DCM", "Attenuation Coefficient"), ("[hnsf'U]", "UCUM", "HU"), -40.0, {"attenuation_coefficient_hu": -40.0}),
+        (("X", "99X", "Größe über alles"), ("mm", "UCUM", "mm"), 2.0, {"größe_über_alles_mm": 2.0}),
+        (("X", "99X", ""), ("m/s/{a}", "UCUM", "odd"), 2.0, {"x_m_s_a": 2.0}),
+        (("X", "99X", "Probability of malignancy"), ("%", "UCUM", "%"), 250.0, {"probability_of_malignancy_percent": 250.0}),
+    ],
+)
+def test_names_of_measures_end_in_their_unit(name: Any, unit: Any, value: float, expected: dict[str, float]) -> None:
+    assert numbers_of([Measurement(Code(*name), value, Code(*unit))]) == (None, {}, expected)
+
+
+def test_a_derivation_stands_before_the_name() -> None:
+    one = Measurement(Code("A", "B", "Diameter"), 3.0, Code("mm", "UCUM", "mm"), Code("373098007", "SCT", "Mean"))
+    assert measure_name(one) == "mean_diameter_mm"
+    assert measure_name(replace(one, unit=None)) == "mean_diameter"
