@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from casewise.exchange.found import Patient, Series, Study
 from casewise.exchange.moving import MoveTo
 from casewise.exchange.node import Node, WebNode
 from casewise.exchange.received import FullError, Spool
+from casewise.exchange.settings import DicomSettings
 from casewise.exchange.source import Source
 from casewise.exchange.taking import Fetched
 from tests.dicom_studies import ct
@@ -38,7 +38,7 @@ class Filled:
         node = Node(self.pacs.title, "127.0.0.1", self.pacs.port)
         if way == "web":
             return source_of(WebNode(f"{self.pacs.http}/dicom-web"), TITLE)
-        return source_of(node, TITLE, MoveTo("127.0.0.1", self.move_port) if way == "move" else None)
+        return source_of(node, TITLE, MoveTo(DicomSettings(), self.move_port) if way == "move" else None)
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def test_only_what_is_missing_is_sent(filled: Filled, tmp_path: Path, way: str) 
 
 def test_a_node_that_does_not_know_where_to_send_says_so(filled: Filled, tmp_path: Path) -> None:
     node = Node(filled.pacs.title, "127.0.0.1", filled.pacs.port)
-    with source_of(node, "STRANGER", MoveTo("127.0.0.1", free_port())) as source:
+    with source_of(node, "STRANGER", MoveTo(DicomSettings(), free_port())) as source:
         study, series = named(source, "A2", filled.held.before.series_uid)
         fetched = fetch(source, study, series, Spool(tmp_path / "spool"), print)
     assert fetched.present == 0
@@ -105,7 +105,7 @@ def test_a_node_that_does_not_know_where_to_send_says_so(filled: Filled, tmp_pat
 
 def test_a_service_is_not_moved_from() -> None:
     with pytest.raises(UsageError, match="WADO-RS"):
-        source_of(WebNode("https://pacs.example/dicom-web"), TITLE, MoveTo("127.0.0.1", 1))
+        source_of(WebNode("https://pacs.example/dicom-web"), TITLE, MoveTo(DicomSettings(), 1))
 
 
 def test_a_pacs_that_goes_away_is_a_reason_and_what_came_stays(filled: Filled, tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_a_full_disk_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     sent = [dcmread(path) for path in right.files]
     spool = Spool(tmp_path / "spool")
 
-    def full(data: bytes | io.BufferedIOBase, **told: str) -> None:
+    def full(*_: object, **__: object) -> None:
         raise FullError("The disk is full: the object was not kept; free space there.")
 
     monkeypatch.setattr(spool, "write", full)

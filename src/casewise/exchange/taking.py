@@ -9,11 +9,12 @@ from typing import BinaryIO
 
 from casewise.errors import CasewiseError
 from casewise.exchange.found import Series, SourceError, Study, dataset_values, plain
+from casewise.exchange.identity import Identity
 from casewise.exchange.quiet import quiet
-from casewise.exchange.received import FullError, Spool
+from casewise.exchange.received import FullError, Instance, Spool
 
 SUCCESS, FULL, REFUSED = 0x0000, 0xA700, 0xC000  # DICOM statuses of a C-STORE
-_CHECKED = ("SpecificCharacterSet", "SOPInstanceUID", "PatientID", "StudyInstanceUID", "SeriesInstanceUID")
+_CHECKED = ("SpecificCharacterSet", "PatientID", "StudyInstanceUID", "SeriesInstanceUID")
 
 
 @dataclass(frozen=True)
@@ -46,27 +47,42 @@ class Taker:
     error: CasewiseError | None = None
 
     def take(self, data: bytes | BinaryIO) -> int:
-        """Keep one DICOM file (PS3.10; a file stands at its begin); the status that says what came of it."""
-        if self.error is not None:
-            return REFUSED
+        """Keep one DICOM file; the status that says what came of it."""
         try:
-            uid = self._checked(data)
-            self.spool.write(data, calling=self.source if len(self.source) <= 16 else "")
-        except FullError as error:
-            self.error = error
+            self.keep(data)
+        except FullError:
             return FULL
+        except CasewiseError:
+            return REFUSED
+        return SUCCESS
+
+    def keep(
+        self,
+        data: bytes | BinaryIO,
+        calling: str = "",
+        called: str = "",
+        address: str = "",
+        *,
+        arriving: Callable[[Identity], None] | None = None,
+    ) -> Instance:
+        """As :meth:`casewise.exchange.received.Spool.write`. After an error nothing more is kept, and the same error is raised."""
+        if self.error is not None:
+            raise self.error
+        try:
+            self._check(data)
+            kept = self.spool.write(data, calling, called, address, arriving=arriving)
         except CasewiseError as error:
             self.error = error
-            return REFUSED
-        self.taken.add(uid)
-        return SUCCESS
+            raise
+        self.taken.add(kept.sop_uid)
+        return kept
 
     def report(self) -> None:
         """Call ``arrived``: in the caller's own thread, which need not be that of :meth:`take`."""
         self.arrived(len(self.taken))
 
-    def _checked(self, data: bytes | BinaryIO) -> str:
-        """The instance's UID. Raises SourceError for one that was not asked for; its values are not quoted."""
+    def _check(self, data: bytes | BinaryIO) -> None:
+        """Raises SourceError for an object that was not asked for; its values are not quoted."""
         from pydicom import dcmread
 
         file = io.BytesIO(data) if isinstance(data, bytes) else data
@@ -82,4 +98,3 @@ class Taker:
         patient, said = plain(values, "PatientID"), self.study.patient.identifier
         if patient and said and patient != said:
             raise SourceError(f"{self.source} sent an object of another patient than the study is of; nothing of it is kept.")
-        return plain(values, "SOPInstanceUID")
