@@ -4,15 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from casewise.cli.common import answering, plural
+from casewise.cli.import_from import Wish, check, fetch_into, list_wished
 from casewise.cli.options import DeviceOption, JsonOption, SeedOption, argument, flag, option
 from casewise.names import legible
 
 if TYPE_CHECKING:
     from casewise.archive.ingest.report import ImportReport, Refused
+    from casewise.encoder import Encoder
 
+_FROM = "Fetch from a PACS: a name of ARCHIVE/dicom.toml, AETITLE@host:port, or a DICOMweb address."
+_ACCESSION = "Studies of an accession number, or of those in a file (one a line, or a CSV column AccessionNumber); repeatable."
+_PATIENT = "Studies of a patient, or of those in a file (CSV column PatientID); repeatable. No log or message holds it."
+_PRIORS = "Fetch this many earlier studies of each patient too, the newest."
+_LIKE = "What a prior has in common with the study it is fetched for."
+_RETRIEVE = "How a DICOM node sends: C-GET, or C-MOVE to --move-port."
+_TITLE = "This machine's AE title."
+_KEPT = "Every image imported so far is kept; run the same command again to import the rest."
+_FETCHED_KEPT = "Everything that was fetched is kept; run the same command again to fetch the rest."
+_FETCHING = "Fetching from another system"
 _NAMED = 12  # names in one line of what a person reads
 _MANIFEST = "A table with a row an image: image, mask, category, subject, site, age, sex, …"
 _MODEL = "The model whose network makes the vectors by which images are compared."
@@ -21,7 +33,9 @@ _DATABASE = "Keep a new archive's catalogue in PostgreSQL: postgresql+psycopg://
 
 def import_images(
     archive: Annotated[str, argument("ARCHIVE", "The archive's folder; made if it is not there.")],
-    paths: Annotated[list[Path], argument("PATH", "Images, or folders to search through.")],
+    paths: Annotated[
+        list[Path] | None, argument("PATH", "Images, or folders to search through; none with --from.", default="none")
+    ] = None,
     manifest: Annotated[Path | None, option("--manifest", metavar="CSV", help=_MANIFEST)] = None,
     site: Annotated[str | None, option("--site", metavar="NAME", help="Where the images were taken (hospital, scanner).")] = None,
     copy: Annotated[bool, flag("--copy", "Copy the files into the archive; otherwise they stay where they are.")] = False,
@@ -29,42 +43,117 @@ def import_images(
         str | None, option("--model", metavar="MODEL", help=_MODEL, default="the one that comes with casewise")
     ] = None,
     database: Annotated[str | None, option("--database", metavar="URL", help=_DATABASE, default="SQLite in the folder")] = None,
+    system: Annotated[str | None, option("--from", metavar="SYSTEM", help=_FROM, rich_help_panel=_FETCHING)] = None,
+    accession: Annotated[
+        list[str] | None, option("--accession", metavar="NUMBER|FILE", help=_ACCESSION, rich_help_panel=_FETCHING)
+    ] = None,
+    patient: Annotated[
+        list[str] | None, option("--patient-id", metavar="ID|FILE", help=_PATIENT, rich_help_panel=_FETCHING)
+    ] = None,
+    study: Annotated[
+        list[str] | None,
+        option("--study", metavar="UID", help="The study of this StudyInstanceUID; repeatable.", rich_help_panel=_FETCHING),
+    ] = None,
+    date: Annotated[
+        str | None, option("--date", metavar="DAYS", help="Studies of 20240131, or 20240101-20240131.", rich_help_panel=_FETCHING)
+    ] = None,
+    modality: Annotated[
+        list[str] | None, option("--modality", metavar="CT", help="Only series of it; repeatable.", rich_help_panel=_FETCHING)
+    ] = None,
+    description: Annotated[
+        str | None,
+        option("--description", metavar="WORDS", help="Only series described with these words.", rich_help_panel=_FETCHING),
+    ] = None,
+    priors: Annotated[
+        int, option("--priors", metavar="N", help=_PRIORS, min=0, max=1000, default="none", rich_help_panel=_FETCHING)
+    ] = 0,
+    priors_like: Annotated[
+        Literal["any", "modality", "body-part", "both"],
+        option("--priors-like", help=_LIKE, default=True, rich_help_panel=_FETCHING),
+    ] = "any",
+    only_list: Annotated[
+        bool, flag("--list", "Count what would be fetched, and fetch nothing.", rich_help_panel=_FETCHING)
+    ] = False,
+    retrieve: Annotated[
+        Literal["get", "move"], option("--retrieve", help=_RETRIEVE, default=True, rich_help_panel=_FETCHING)
+    ] = "get",
+    move_port: Annotated[
+        int | None,
+        option("--move-port", metavar="N", help="The port that C-MOVE sends to.", min=1, max=65535, rich_help_panel=_FETCHING),
+    ] = None,
+    title: Annotated[
+        str | None, option("--title", metavar="AET", help=_TITLE, default="that of dicom.toml", rich_help_panel=_FETCHING)
+    ] = None,
     as_json: JsonOption = False,
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
 ) -> None:
-    """Take images, their masks and what is known of them into an archive.
+    """Take images, their masks and what is known of them into an archive, from files or from a PACS.
 
     Folders are searched through, and layouts that people have are recognised: a folder for each class, Medical Segmentation
     Decathlon (dataset.json), nnU-Net raw, BIDS, and any other by a manifest (a CSV table). Every file is imported or named with
     the reason why not. An image is known by its content: importing it again adds nothing, under whatever name. An import that
     was stopped goes on where it stopped when it is run again, and several may run at once.
 
+    With --from, studies are fetched from a PACS: by accession number, patient, study or date. Their series are checked to be whole,
+    kept in the archive's folder and imported. What is there already is not fetched again.
+
     [bold]Examples[/bold]
 
       casewise import my-archive scans/ --site "Hospital A"
       casewise import my-archive scans/ --manifest scans/labels.csv --copy
+      casewise import my-archive --from PACS@10.0.0.2:104 --accession numbers.csv --priors 2 --modality CT
 
-    Read on in docs/how-to/import-your-images.md.
+    Read on in docs/how-to/import-your-images.md and docs/how-to/dicom.md.
     """
-    kept = "Every image imported so far is kept; run the same command again to import the rest."
-    with answering(as_json, kept) as answer:
+    wish = Wish(
+        Path(archive),
+        system,
+        tuple(accession or ()),
+        tuple(patient or ()),
+        tuple(study or ()),
+        date,
+        tuple(modality or ()),
+        description,
+        priors,
+        priors_like,
+        only_list,
+        title,
+        retrieve,
+        move_port,
+    )
+    check(wish, paths or [], bool(manifest or copy))
+    with answering(as_json, _FETCHED_KEPT if system else _KEPT) as answer:
+        if only_list:
+            list_wished(wish, answer)
+            return
         from casewise.archive import Archive
-        from casewise.chest.upright import UprightEncoder
-        from casewise.device import resolve_device
-        from casewise.models import load
-        from casewise.models.shipped import encoder_for
-        from casewise.models.shipped.waiting import WaitingEncoder
 
-        if device == "cuda":
-            resolve_device(device)  # an impossible device is refused before the first image
-        plain = encoder_for(load(model), device) if model else WaitingEncoder(device)
-        encoder = UprightEncoder(plain, device)
+        encoder = _encoder(model, device)
         with Archive.open(archive, create=True, database=database) as opened:
-            report = opened.import_paths(paths, manifest=manifest, site=site, copy=copy, encoder=encoder, progress=answer.progress)
+            if system:
+                fetch_into(opened, wish, site, encoder, answer)
+                return
+            report = opened.import_paths(
+                paths or [], manifest=manifest, site=site, copy=copy, encoder=encoder, progress=answer.progress
+            )
         for refused in sorted(report.failed):
             answer.failed(refused.path, refused.reason)
         answer.give(report.to_json(), *_lines(report))
+
+
+def _encoder(model: str | None, device: Literal["auto", "cpu", "cuda"]) -> Encoder:
+    """What gives the images their vectors."""
+    from casewise.chest.upright import UprightEncoder
+    from casewise.device import resolve_device
+    from casewise.models import load
+    from casewise.models.shipped import encoder_for
+    from casewise.models.shipped.waiting import WaitingEncoder
+
+    if device == "cuda":
+        resolve_device(device)  # an impossible device is refused before the first image
+    plain = encoder_for(load(model), device) if model else WaitingEncoder(device)
+    return UprightEncoder(plain, device)
 
 
 def _lines(report: ImportReport) -> list[str]:
