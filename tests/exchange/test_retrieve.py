@@ -141,6 +141,7 @@ def odd_answers(files: list[Path]) -> Callable[[Dataset], list[Dataset]]:
     return find
 
 
+@pytest.mark.parametrize("way", ["get", "move"])
 @pytest.mark.parametrize(
     ("what", "tags"),
     [
@@ -149,13 +150,15 @@ def odd_answers(files: list[Path]) -> Callable[[Dataset], list[Dataset]]:
         ("patient", {"PatientID": "SOMEBODY ELSE"}),
     ],
 )
-def test_objects_of_another_study_or_patient_are_refused(tmp_path: Path, what: str, tags: dict[str, str]) -> None:
+def test_objects_of_another_study_or_patient_are_refused(tmp_path: Path, what: str, tags: dict[str, str], way: str) -> None:
     right = ct(tmp_path / "right", 3, study_uid=STUDY, series_uid=SERIES)
     wrong = ct(tmp_path / "wrong", 2, **{"study_uid": STUDY, "series_uid": SERIES, **tags})
     spool = Spool(tmp_path / "spool")
     study, series = Study(STUDY, patient=Patient("HOSP-4711")), Series(STUDY, SERIES, "CT", instances=4)
     sent = [dcmread(path) for path in (*right.files[:2], wrong.files[0], right.files[2])]
-    with odd_scp(odd_answers([*right.files, *wrong.files]), lambda asked: sent) as node, source_of(node, TITLE) as source:
+    port = free_port()
+    scp = odd_scp(odd_answers([*right.files, *wrong.files]), lambda asked: sent, port)
+    with scp as node, source_of(node, TITLE, MoveTo(DicomSettings(), port) if way == "move" else None) as source:
         fetched = fetch(source, study, series, spool, print)
     assert fetched.reason is not None
     assert f"another {what}" in fetched.reason or f"or {what}" in fetched.reason
@@ -195,7 +198,7 @@ def test_a_full_disk_ends_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     def full(*_: object, **__: object) -> None:
         raise FullError("The disk is full: the object was not kept; free space there.")
 
-    monkeypatch.setattr(spool, "write", full)
+    monkeypatch.setattr(Spool, "keep", full)
     scp = odd_scp(odd_answers(right.files), lambda asked: sent)
     with scp as node, source_of(node, TITLE) as source, pytest.raises(FullError):
         fetch(source, Study(STUDY), Series(STUDY, SERIES, "CT", instances=3), spool, print)

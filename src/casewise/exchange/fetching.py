@@ -37,7 +37,7 @@ def fetch(source: Source, study: Study, series: Series, spool: Spool, arrived: C
 
     Raises FullError where the disk takes no more. What else goes wrong is the outcome's reason.
     """
-    taker = Taker(str(source), study, series, spool, arrived)
+    taker = Taker(str(source), study, series, spool.folder, arrived)
     try:
         listed = source.instances(study.uid, series.uid)
     except OF_SOURCE as error:

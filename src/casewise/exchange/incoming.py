@@ -63,6 +63,14 @@ class Incoming:
             file.seek(self._start)
             return identity_at(file, self.meta.text(SYNTAX))
 
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """The whole file, at its begin, to be read within the block. Raises FullError, and CasewiseError, as :meth:`identity`."""
+        with refusals(self._folder):
+            file = self._whole()
+            file.seek(0)
+        yield file
+
     def keep(self, path: Path) -> None:
         """Give it its name, once it is on disk. A file that is there with the same data set stays. Raises OSError."""
         file = self._whole()

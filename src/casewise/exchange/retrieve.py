@@ -55,7 +55,7 @@ def identifiers(taker: Taker, uids: Sequence[str]) -> Iterator[Any]:
     for first in range(0, max(len(uids), 1), _BATCH):
         identifier = Dataset()
         identifier.QueryRetrieveLevel = "IMAGE" if uids else "SERIES"
-        identifier.StudyInstanceUID, identifier.SeriesInstanceUID = taker.study.uid, taker.series.uid
+        identifier.StudyInstanceUID, identifier.SeriesInstanceUID = taker.study.uid, taker.wanted.uid
         if uids:
             identifier.SOPInstanceUID = list(uids[first : first + _BATCH])
         yield identifier

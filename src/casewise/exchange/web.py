@@ -72,7 +72,7 @@ class WebSource:
 
     def bring(self, taker: Taker, classes: Sequence[str], uids: Sequence[str]) -> str | None:
         """By WADO-RS, as the service keeps the instances: the series, or one instance after the other where they are named."""
-        series = f"{self._node.url}/studies/{taker.study.uid}/series/{taker.series.uid}"
+        series = f"{self._node.url}/studies/{taker.study.uid}/series/{taker.wanted.uid}"
         why = None
         for address in [f"{series}/instances/{uid}" for uid in uids] or [series]:
             try:
@@ -121,7 +121,7 @@ class WebSource:
             boundary = options.get(b"boundary")
             if kind not in (b"multipart/related", b"application/dicom") or (kind == b"multipart/related" and not boundary):
                 raise SourceError(f"{self._node} answers with what is no DICOM object.")
-            parts = Parts(boundary if kind == b"multipart/related" else None, taker.spool.folder, each)
+            parts = Parts(boundary if kind == b"multipart/related" else None, taker.folder, each)
             try:
                 for chunk in answer.iter_content(_CHUNK):
                     parts.write(chunk)
