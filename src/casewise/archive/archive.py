@@ -330,6 +330,13 @@ class Archive:
             count = connection.scalar(sa.select(sa.func.count()).where(mine)) or 0
         return None if row is None else (row.id, dict(row.data), int(count) - 1)
 
+    def numbered_result(self, image_key: str, number: int) -> dict[str, Any] | None:
+        """What was recorded of an image under a number (:meth:`newest_result`); None where there is none."""
+        query = sa.select(results.c.data).where(results.c.image_key == image_key, results.c.id == number)
+        with self._catalogue.read() as connection:
+            found = connection.scalar(query)
+        return None if found is None else dict(found)
+
 
 def _readable(case: Case) -> Image | None:
     try:

@@ -10,6 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from casewise.archive.storage import located
+from casewise.finding import FINDING, Finding
+from casewise.image import Box
 from casewise.json_safe import plain
 from casewise.label_map import Mask
 from casewise.result import Result
@@ -57,6 +60,32 @@ def _relative(path: Path | None, folder: Path) -> str | None:
 def results_folder(folder: Path, key: str, job: int) -> Path:
     """Where the files of an analysis lie; ``key``: of an image that the archive has."""
     return folder / FOLDER / key / str(job)
+
+
+def findings_of(data: Mapping[str, Any], folder: Path) -> list[Finding]:
+    """The findings of a recorded result, with the files of theirs that are still there. ``folder`` : the archive's."""
+    return [_finding(entry, folder) for entry in data.get("findings") or ()]
+
+
+def _finding(entry: Mapping[str, Any], folder: Path) -> Finding:
+    box = entry.get("box")
+    return Finding(
+        str(entry["application"]),
+        str(entry["label"]),
+        entry.get("probability"),
+        entry.get("region"),
+        Box(tuple(int(low) for low, _ in box), tuple(int(high) for _, high in box)) if box else None,
+        _file(entry.get("mask"), folder),
+        _file(entry.get("map"), folder),
+        {str(name): float(value) for name, value in (entry.get("measures") or {}).items() if value is not None},
+        str(entry.get("kind") or FINDING),
+        {str(name): float(value) for name, value in (entry.get("scores") or {}).items() if value is not None},
+    )
+
+
+def _file(path: object, folder: Path) -> Path | None:
+    place = located(folder, path) if isinstance(path, str) else None
+    return place if place is not None and place.is_file() else None
 
 
 def job_of(data: Mapping[str, Any]) -> int | None:

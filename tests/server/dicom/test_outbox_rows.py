@@ -151,7 +151,9 @@ def test_superseded_rows_are_marked_until_the_same_is_the_newest_again(store: St
     outbox.add([order(1), order(2, image_key="b")])
     outbox.supersede(table.c.image_key == "a")
     assert _superseded(outbox.list()) == {"1.2.1": True, "1.2.2": False}
-    outbox.add([order(1)])
+    outbox.add([order(1)])  # the older result, once more
+    assert _superseded(outbox.list()) == {"1.2.1": True, "1.2.2": False}
+    outbox.add([order(1, result=2)])
     assert _superseded(outbox.list()) == {"1.2.1": False, "1.2.2": False}
 
 

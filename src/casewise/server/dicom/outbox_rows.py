@@ -74,8 +74,8 @@ class Outbox:
     def add(self, rows: Sequence[dict[str, Any]]) -> int:
         """Queue objects: target, path, sop_uid, sop_class, kind, image_key, series_uid, result and created_by of each.
 
-        How many were not on their way yet. One that was queued for the target before stays as it is, unless it is dead; it counts
-        as the newest result again.
+        How many were not on their way yet. One that was queued for the target before stays as it is, unless it is dead; it is the
+        newer result's where that came to the same.
         """
         with self.store.write() as connection:
             moment = now(connection)
@@ -259,7 +259,10 @@ def _queued(connection: sa.Connection, row: dict[str, Any]) -> Any:
     insert = (sqlite.insert if connection.dialect.name == "sqlite" else postgresql.insert)(table).values(**row)
     new = {"state": "waiting", "tries": 0, "error": None, **{name: row[name] for name in ("path", "run_after", "changed")}}
     revived = {name: sa.case((table.c.state == "dead", value), else_=table.c[name]) for name, value in new.items()}
-    return insert.on_conflict_do_update(index_elements=["target", "sop_uid"], set_={**revived, "superseded": False})
+    newer = table.c.result.is_(None) if row["result"] is None else sa.func.coalesce(table.c.result, 0) < row["result"]
+    current = {"superseded": sa.false(), "result": sa.literal(row["result"])}
+    newest = {name: sa.case((newer, value), else_=table.c[name]) for name, value in current.items()}
+    return insert.on_conflict_do_update(index_elements=["target", "sop_uid"], set_={**revived, **newest})
 
 
 def _row(row: sa.Row[Any]) -> Row:

@@ -28,6 +28,7 @@ def _in(module: str) -> Kind:
 # Each has its file here: {"analyse": _in("analyse")} is the function `run` of analyse.py.
 KINDS: dict[str, Kind] = {
     "analyse": _in("analyse"),
+    "deliver": _in("deliver"),
     "embed": _in("embed"),
     "export": _in("export"),
     "import": _in("take_in"),
