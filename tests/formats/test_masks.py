@@ -205,7 +205,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(nibabel.Nifti1Image, "to_filename", full)
+    monkeypatch.setattr(nibabel.Nifti1Image, "to_stream", full)
     with pytest.raises(CasewiseError, match="No space left on device"):
         write(path, Image(VOLUME + 1))
     assert path.read_bytes() == before

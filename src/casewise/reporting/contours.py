@@ -18,10 +18,16 @@ def outline(mask: Array) -> str:
     """
     from skimage.measure import find_contours
 
-    padded = np.pad(np.asarray(mask, dtype=bool), 1).astype(np.uint8)
+    mask = np.asarray(mask, dtype=bool)
+    if not mask.any():
+        return ""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    top, left = int(rows[0]), int(columns[0])
+    padded = np.pad(mask[top : rows[-1] + 1, left : columns[-1] + 1], 1).astype(np.uint8)
     lines = find_contours(padded, 0.5, fully_connected="low")
     # The centre of pixel (0, 0) stands at (1, 1) of the padded grid and at half a pixel of the picture.
-    return "".join(_path(_corners(np.rint(2 * (line - 0.5)).astype(int))) for line in lines)
+    corner = 2 * np.array([top, left])
+    return "".join(_path(_corners(np.rint(2 * (line - 0.5)).astype(int) + corner)) for line in lines)
 
 
 def _corners(line: npt.NDArray[np.int_]) -> npt.NDArray[np.int_]:

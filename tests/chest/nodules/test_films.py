@@ -108,6 +108,9 @@ def test_reducing_keeps_what_is_even_and_the_size(length: int, step: float) -> N
 def test_reducing_is_the_mean_of_blocks_and_enlarging_is_linear() -> None:
     ramp = np.arange(12, dtype=np.float32)[:, None] * np.ones((1, 4), np.float32)
     assert np.allclose(reduced_by(ramp, 4)[:, 0], [1.5, 5.5, 9.5])
+    uneven = np.random.default_rng(1).random((43, 38)).astype(np.float32)
+    for step in (1, 3, 4):  # whole steps go another way
+        assert np.allclose(reduced_by(uneven, step), reduced_by(uneven, step + 1e-9), atol=1e-6)
     assert np.allclose(reduced_by(ramp, 0.5)[2:-2, 0], np.arange(2, 22) * 0.5 - 0.25)
 
 
