@@ -48,7 +48,7 @@ TABLE = {
         GET /session/{} /train/ /batch/infer/ /batch/infer /scoring/ /model/info/{} /model/{} /logs/ /logs/gpu
     """,
     "annotator": """
-        POST /api/v1/cases
+        POST /api/v1/cases /dicomweb/studies /dicomweb/studies/{}
         PUT /api/v1/cases /api/v1/cases/{}/assignment
         POST /api/v1/sessions
         GET /api/v1/sessions/{} /api/v1/sessions/{}/mask

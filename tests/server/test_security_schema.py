@@ -31,6 +31,7 @@ from tests.server.people import signed_in
 CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance, status_code_conformance]
 EXAMPLES = {"admin": 4, "annotator": 6, "reader": 1, None: 1}
 ENDLESS = {"/api/v1/events"}
+OBJECTS = {"/dicomweb/studies", "/dicomweb/studies/{study}"}  # whose POST takes DICOM objects; schemathesis makes none
 
 
 @dataclass
@@ -123,7 +124,7 @@ def _filled(archive: Archive, folder: Path) -> list[str]:
 def test_every_call_answers_as_described(served: Served, role: str | None) -> None:
     problems: list[str] = []
     for operation in served.operations:
-        if operation.path not in ENDLESS:
+        if operation.path not in ENDLESS and not (operation.method == "post" and operation.path in OBJECTS):
             _ask(served, operation, role, problems)
     assert not problems, "\n\n".join(problems)
 

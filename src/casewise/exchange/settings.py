@@ -85,8 +85,15 @@ class DicomSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name in (*self.results.send, *([self.receive.ask_source] if self.receive.ask_source else [])):
             if name not in self.nodes and name not in self.web:
                 raise ValueError(f"{name!r} is not among the nodes ({', '.join([*self.nodes, *self.web]) or 'none'})")
+        if self.receive.ask_source is not None and self.receive.ask_source not in self.nodes:
+            raise ValueError(f"ask_source {self.receive.ask_source!r} is a DICOMweb service; name one of the nodes, for C-FIND")
         if not self.senders and not is_loopback(self.host):
             raise ValueError(f"{self.host} can be reached from other machines; list those that may send under [[senders]]")
+
+    @property
+    def source(self) -> Node | None:
+        """The node that is asked how many instances a series has; None where none is."""
+        return None if self.receive.ask_source is None else self.nodes[self.receive.ask_source]
 
     @classmethod
     def load(cls, folder: Path) -> DicomSettings:

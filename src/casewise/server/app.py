@@ -15,7 +15,7 @@ from casewise.exchange.node import Node
 from casewise.server import pages
 from casewise.server.access import Reader
 from casewise.server.compat import monailabel, nninteractive
-from casewise.server.dicomweb import retrieve, search
+from casewise.server.dicomweb import retrieve, search, stow
 from casewise.server.dicomweb.holdings import Holdings
 from casewise.server.events import Events
 from casewise.server.images import ImageCache
@@ -63,6 +63,7 @@ def create_app(archive: Archive, store: Store, settings: Settings | None = None,
     app.include_router(provider.router)
     app.include_router(monailabel.router)
     app.include_router(nninteractive.router, prefix="/nninteractive")
+    app.include_router(stow.router, prefix="/dicomweb")
     app.include_router(search.router, prefix="/dicomweb")
     app.include_router(retrieve.router, prefix="/dicomweb")
     pages.add(app)

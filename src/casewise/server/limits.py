@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 STRANGER_BYTES = 64 << 10  # a body of somebody who has not signed in: a login
 ORDER_BYTES = 16 << 20  # a body that orders something: strokes of a large film are some megabytes
-_UPLOADS = re.compile(r"/api/v1/cases|/(datastore|session|infer|nninteractive)(/.*)?")
+_UPLOADS = re.compile(r"/api/v1/cases|/dicomweb/studies(/[0-9.]+)?|/(datastore|session|infer|nninteractive)(/.*)?")
 _WITH_BODY = ("POST", "PUT", "PATCH")
 _REMEMBERED = 10_000  # clients; the one not heard from for longest is forgotten
 

@@ -146,6 +146,7 @@ def test_a_late_instance_makes_a_version_and_supersedes_what_was_sent(site: Site
     (after,) = row.image_keys
     assert {one.version for one in site.rows()} == {1, 2}
     assert keys_of(site, site.found("analyse")[-1]) == {after} and len(site.found("analyse")) == 2
+    assert set(site.found("analyse")[-1].payload["study_cases"]) == {after, *others}
     with site.store.read() as connection:
         marks = dict(connection.execute(sa.select(outbox.c.image_key, outbox.c.superseded)).tuples().all())
     assert marks == {before: True} | dict.fromkeys(others, False)

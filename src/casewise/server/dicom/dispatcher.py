@@ -31,13 +31,13 @@ _MOST_WAITING = 50_000  # objects that came and are not noted, as the store does
 _ROOM_SECONDS = 60.0  # how often what could not be taken in for want of room is tried again
 _AT_ONCE = 500
 
-Expected = Callable[[str], "dict[str, int] | None"]
+Expected = Callable[[str, float], "dict[str, int] | None"]
 
 
 class Dispatcher:
     """``sending`` gives the studies of which an open association has sent something.
 
-    expected : gives what the source has of a study, by series; None where nothing is known.
+    expected : gives what the source has of a study, by series, asked for after a moment; None where nothing is known.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class Dispatcher:
     def _ask(self, study: str, rows: Sequence[sa.Row[Any]]) -> dict[str, int] | None:
         if self._expected is None:
             return None
-        found = self._expected(study)
+        found = self._expected(study, max(row.last for row in rows))
         new = {
             row.series_uid: found[row.series_uid]
             for row in rows

@@ -21,6 +21,7 @@ from casewise.exchange.receiver import Receiver
 from casewise.exchange.settings import DicomSettings
 from casewise.exchange.wire import prepared
 from casewise.server.dicom import places
+from casewise.server.dicom.asking import Asking
 from casewise.server.dicom.dispatcher import Dispatcher
 from casewise.server.dicom.outbox import Sender
 from casewise.server.dicom.watcher import Watcher
@@ -84,8 +85,10 @@ def serve(folder: Path, port: int, ending: threading.Event) -> None:
     with ExitStack() as stack:
         store = stack.enter_context(closing(Store.open(folder)))
         spool = places.spool(folder)
-        dispatcher = Dispatcher(store, spool, settings)
-        receiver = Receiver(settings, spool, port, committed=dispatcher.held, stored=dispatcher.arrived)
+        sender = Sender(store, folder, settings)
+        asking = None if settings.source is None else Asking(settings.source, settings.ae_title)
+        dispatcher = Dispatcher(store, spool, settings, expected=None if asking is None else asking.expected)
+        receiver = Receiver(settings, spool, port, committed=dispatcher.held, reported=sender.reported, stored=dispatcher.arrived)
         dispatcher.sending = receiver.sending
         stack.callback(receiver.stop)
         watcher = Watcher(settings.receive.watch, spool, folder / places.TAKEN, dispatcher.arrived)
@@ -93,8 +96,9 @@ def serve(folder: Path, port: int, ending: threading.Event) -> None:
             Part("Receiving", Once(receiver.start)),
             Part("Dispatching", dispatcher.tick),
             Part("Watching", watcher.tick),
-            Part("Sending", partial(Sender(store, folder, settings).run, ending)),
+            Part("Sending", partial(sender.run, ending)),
         ]
+        parts += [] if asking is None else [Part("Asking", asking.tick)]
         run(parts, ending)
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from casewise.errors import UnreadableImageError
 from casewise.exchange.received import Instance, Spool
 
+TITLE = "WATCHED"  # in place of a calling AE title: rules and sites go by it
 _SETTLED_SECONDS = 3.0  # a file that changed since is still being written
 _LOOK_SECONDS = 2.0
 _SHARE = 10.0  # a walk that took a second is followed by a pause of ten
@@ -83,7 +84,7 @@ class Watcher:
     def _take(self, path: Path, mark: bytes) -> None:
         try:
             with path.open("rb") as file:
-                instance = self._spool.write(file)
+                instance = self._spool.write(file, TITLE)
         except UnreadableImageError:
             _log.info("A file of a watched folder is no DICOM file that can be kept; it is left there.")
         else:

@@ -126,8 +126,10 @@ def _conclude(work: Work, study: str, versions: dict[str, int], taken: dict[str,
                 connection.execute(sa.update(instances).where(instances.c.sop_uid == sop_uid).values(image_key=key))
         new = list(dict.fromkeys(new))
         if new:
+            every = connection.scalars(sa.select(table.c.image_keys).where(table.c.study_uid == study))
+            known = sorted({key for keys in every for key in keys})
             title = "Analyse 1 received image" if len(new) == 1 else f"Analyse {len(new)} received images"
-            order = {"cases": new, "network": study, "title": title}
+            order = {"cases": new, "network": study, "study_cases": known, "title": title}
             number = work.jobs.add_within(connection, "analyse", order, priority=PRIORITY, created_by=work.created_by)
     failed = [{"series": uid, "reason": one.error} for uid, one in taken.items() if one.error]
     return {"images": len(new), "analyse": number, "failed": failed}
