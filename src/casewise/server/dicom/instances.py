@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
@@ -82,8 +83,8 @@ class Instances:
             self._newest = newest
         return True
 
-    def study_of(self, key: str) -> str:
-        """The study of an image; it and the others of the same person are in the table afterwards.
+    def of_image(self, key: str) -> Instance:
+        """An instance of an image; its files and those of others of the same person are in the table afterwards.
 
         Raises NotThereError for a key that the archive does not have, UsageError for an image that is not of DICOM files or whose
         files name no study, and where they have gone.
@@ -97,13 +98,13 @@ class Instances:
         with self._lock:
             self._take(rows)
         with self.store.read() as connection:
-            uid = connection.scalar(sa.select(instances.c.study_uid).where(instances.c.image_key == key).limit(1))
-        if uid is None:
-            found = _headers_of(self.archive.folder, mine)
-            if not found:
-                raise UsageError("The image's files have gone, or name no study, so that OHIF cannot display it.")
-            return found[0]["study_uid"]
-        return str(uid)
+            row = connection.execute(sa.select(instances).where(instances.c.image_key == key).limit(1)).one_or_none()
+        if row is not None:
+            return self._instance(row)
+        found = _headers_of(self.archive.folder, mine)  # its instances are another image's too
+        if not found:
+            raise UsageError("The image's files have gone, or name no study, so that OHIF cannot display it.")
+        return self._instance(SimpleNamespace(**found[0]))
 
     def studies(self, offset: int, limit: int, keys: Sequence[str] | None = None) -> list[Study]:
         """Studies that have instances, newest first. keys : only those of these images."""
@@ -147,7 +148,7 @@ class Instances:
             if made.study_uid == study
         ]
 
-    def _instance(self, row: sa.Row[Any]) -> Instance:
+    def _instance(self, row: Any) -> Instance:
         path = located(self.archive.folder, row.path)
         return Instance(row.sop_uid, row.sop_class, row.series_uid, row.study_uid, path, row.image_key)
 

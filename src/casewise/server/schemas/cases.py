@@ -20,7 +20,9 @@ class FindingLine(BaseModel):
 
 
 class CaseLine(BaseModel):
-    """One row of the worklist. ``name`` is the file's name without its folders; a pseudonym for DICOM unless names are shown."""
+    """One row of the worklist. ``name`` is the file's name without its folders; a pseudonym for DICOM unless names are shown.
+    ``ohif`` : whether OHIF is there and displays it, at ``/cases/KEY/ohif``.
+    """
 
     key: str
     name: str
@@ -35,6 +37,7 @@ class CaseLine(BaseModel):
     state: ReadingState
     assigned: str | None
     added: int
+    ohif: bool
 
 
 class CasePage(BaseModel):
