@@ -112,6 +112,8 @@ export interface CaseLine {
   state: ReadingState;
   assigned: string | null;
   added: number;
+  /** Whether OHIF is there and displays it. */
+  ohif: boolean;
 }
 
 export interface CasePage {

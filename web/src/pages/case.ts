@@ -31,6 +31,7 @@ export async function show(frame: Frame): Promise<void> {
   put(
     frame.actions,
     steps.elements,
+    image.ohif && h("a", { class: "button", href: `/cases/${encodeURIComponent(key)}/ohif` }, "Open in OHIF"),
     isVolume(image) && h("button", { type: "button", class: "button", onclick: () => space(image) }, "3D"),
     annotator && [done(frame, image), analyse, h("a", { class: "button primary", href: `/annotate/${encodeURIComponent(key)}` }, "Annotate")],
   );

@@ -13,6 +13,7 @@ export class Row {
   readonly box: HTMLInputElement;
   readonly link: HTMLAnchorElement;
   private readonly facts = h("div", { class: "quiet small clip" });
+  private readonly viewer = h("div", { class: "small" });
   private readonly findings = h("td", { class: "findings" });
   private readonly category = h("td", { class: "category" });
   private readonly state = h("td", { class: "reading" });
@@ -31,7 +32,7 @@ export class Row {
       { "data-key": line.key },
       h("td", { class: "pick" }, this.box),
       h("td", { class: "picture" }, picture(line.key)),
-      h("th", { scope: "row", class: "case" }, this.link, this.facts),
+      h("th", { scope: "row", class: "case" }, this.link, this.facts, this.viewer),
       this.findings,
       this.category,
       this.state,
@@ -48,6 +49,7 @@ export class Row {
     this.line = line;
     this.link.title = line.name;
     put(this.facts, [day(line.study_date), line.modality, line.shape.join(" × ")].filter(Boolean).join(" · "));
+    put(this.viewer, line.ohif && h("a", { href: `/cases/${encodeURIComponent(line.key)}/ohif`, "aria-label": `Open ${line.name} in OHIF` }, "Open in OHIF"));
     put(this.findings, headline(line), more(line));
     put(this.category, h("div", { class: "clip" }, line.category ? kind(line.category) : h("span", { class: "quiet" }, "Not known")), line.site && h("div", { class: "quiet small clip" }, `Site ${line.site}`));
     put(this.state, state(line.state));
