@@ -22,6 +22,7 @@ from tests.server.people import in_browser, nobody, signed_in
 TABLE = {
     "-": """
         GET / /cases/{} /annotate /annotate/{} /sets /sets/{} /jobs /models /admin /help
+        GET /ohif /ohif/{} /cases/{}/ohif
         GET /login /login.css /login/once/{} /login/oidc /login/oidc/back /login/password
         POST /login /login/password /api/v1/login /auth/token
         GET /auth/ /healthz /readyz /nninteractive/healthz

@@ -16,7 +16,7 @@ from urllib.parse import quote
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse, RedirectResponse
 
-from casewise.server.access import Reader, person
+from casewise.server.access import person
 from casewise.server.audited import about
 from casewise.server.dicomweb.holdings import Held
 from casewise.server.settings import Settings
@@ -50,8 +50,10 @@ def add(app: FastAPI, settings: Settings) -> None:
             else _file(place, path, zipped="gzip" in request.headers.get("accept-encoding", ""))
         )
 
-    def open_case(key: str, asking: Reader, held: Held, request: Request) -> Response:
+    def open_case(key: str, held: Held, request: Request) -> Response:
         """The study of a case, its own series first."""
+        if person(request) is None:
+            return _sign_in(request, page=True)
         if place is None:
             return PlainTextResponse(_ABSENT, 404)
         found = held.instances.of_image(key)
