@@ -13,7 +13,7 @@ from casewise.exchange.asked import Query
 from casewise.exchange.association import AssociationError
 from casewise.exchange.found import SourceError
 from casewise.exchange.node import Node
-from casewise.exchange.query import Finder, expected
+from casewise.exchange.query import Finder
 from tests.exchange.odd_scp import answer, odd_scp
 from tests.exchange.pacs_studies import TITLE, Held, fill
 from tests.orthanc import free_port, orthanc
@@ -55,8 +55,6 @@ def test_series_and_instances_are_those_of_the_study(filled: tuple[Node, Held]) 
         listed = finder.instances(volume.study_uid, volume.series_uid)
         assert len({one.uid for one in listed}) == len(volume.files)
         assert {one.sop_class for one in listed} == {"1.2.840.10008.5.1.4.1.1.4"}
-    assert expected(node, volume.study_uid, volume.series_uid, TITLE) == len(volume.files)
-    assert expected(node, volume.study_uid, "1.2.3", TITLE) is None
 
 
 def test_nothing_of_a_patient_is_in_what_is_shown(filled: tuple[Node, Held]) -> None:

@@ -68,6 +68,8 @@ def test_a_whole_file_is_taken_with_paths_beside_it(tmp_path: Path) -> None:
         ("[tls]\ncertificate = 'a.pem'", "together"),
         ("[nodes.a]\nae_title = 'A'\nhost = 'h'\nport = 0", "port"),
         ("[receive]\nidle_seconds = -1", "idle_seconds"),
+        ("[receive]\npriors = 2", "priors_from"),
+        ("[receive]\npriors = 2\npriors_from = 'nobody'", "nobody"),
     ],
 )
 def test_a_mistake_is_one_sentence_that_names_it(tmp_path: Path, text: str, reason: str) -> None:

@@ -1,6 +1,7 @@
 """Studies of another system in an archive: their files in ``server/dicom/fetched/``, imported where they lie.
 
-The files say how far it came. A series that is whole is not fetched again, and one that is not is not imported.
+The files say how far it came. A series that is whole is not fetched again, and one that is not is not imported. One that was
+received whole from a sender is in the archive already, or about to be.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from casewise.archive.archive import Archive
 from casewise.archive.ingest.report import ImportReport, Refused
 from casewise.encoder import Encoder
 from casewise.exchange.fetching import fetch
+from casewise.exchange.found import Series
 from casewise.exchange.received import Spool
 from casewise.exchange.selection import Plan, Wanted
 from casewise.exchange.source import Source
 from casewise.progress import Progress, silent
 
 FOLDER = Path("server") / "dicom" / "fetched"
+RECEIVED = Path("server") / "dicom" / "received"
 _STEP = "Fetching"
 
 
@@ -25,8 +28,8 @@ _STEP = "Fetching"
 class Brought:
     """What came of a plan.
 
-    studies, series, instances : that are whole in the archive's folder now. fetched : instances that came just now. failed : (what
-    was asked for, why not all of it is there). report : of the import of all whole series.
+    studies, series, instances : that are whole in the archive's folder now, received ones too. fetched : instances that came just
+    now. failed : (what was asked for, why not all of it is there). report : of the import of all series that were fetched.
     """
 
     studies: int = 0
@@ -51,13 +54,12 @@ def bring(
 
     Raises FullError where the disk takes no more. What a stopped call has fetched and imported stays.
     """
-    spool = Spool(archive.folder / FOLDER)
-    spool.tidy()
+    Spool(archive.folder / FOLDER).tidy()
     brought = Brought(failed=list(plan.failed))
     whole: list[Path] = []
     added, done = 0, 0
     for wanted in plan.studies:
-        folders = _fetched(source, wanted, spool, brought, progress, done, plan.instances)
+        folders = _fetched(source, wanted, archive.folder, brought, progress, done, plan.instances)
         done += sum(series.instances or 0 for series in wanted.series)
         if folders:
             added += archive.import_paths(folders, site=site, encoder=encoder, progress=progress).added
@@ -70,9 +72,10 @@ def bring(
 
 
 def _fetched(
-    source: Source, wanted: Wanted, spool: Spool, brought: Brought, progress: Progress, done: int, total: int
+    source: Source, wanted: Wanted, folder: Path, brought: Brought, progress: Progress, done: int, total: int
 ) -> list[Path]:
-    """The folders of a study's series that are whole."""
+    """The folders of a study's series that are whole. folder : the archive's."""
+    spool = Spool(folder / FOLDER)
     folders: list[Path] = []
     reasons: dict[str, None] = {}
     for series in wanted.series:
@@ -82,6 +85,10 @@ def _fetched(
             progress(_STEP, min(start + count, total), total)
 
         arrived(0)
+        if count := _received(folder, series):
+            brought.series += 1
+            brought.instances += count
+            continue
         fetched = fetch(source, wanted.study, series, spool, arrived)
         brought.fetched += fetched.new
         if fetched.reason is None:
@@ -94,3 +101,12 @@ def _fetched(
     if reasons:
         brought.failed.append((wanted.name, " ".join(reasons)))
     return folders
+
+
+def _received(folder: Path, series: Series) -> int:
+    """How many instances of a series were received, where that is all of it; else 0."""
+    try:
+        count = sum(path.suffix == ".dcm" for path in (folder / RECEIVED / series.uid).iterdir())
+    except OSError:
+        return 0
+    return count if series.instances and count >= series.instances else 0

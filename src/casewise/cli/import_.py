@@ -104,7 +104,7 @@ def import_images(
       casewise import my-archive scans/ --manifest scans/labels.csv --copy
       casewise import my-archive --from PACS@10.0.0.2:104 --accession numbers.csv --priors 2 --modality CT
 
-    Read on in docs/how-to/import-your-images.md.
+    Read on in docs/how-to/import-your-images.md and docs/how-to/dicom.md.
     """
     wish = Wish(
         Path(archive),

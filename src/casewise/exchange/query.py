@@ -119,15 +119,6 @@ class Finder:
         return self._association
 
 
-def expected(node: Node, study: str, series: str, own_title: str) -> int | None:
-    """How many instances a node has of a series; None where it does not say. Raises AssociationError, SourceError."""
-    with Finder(node, own_title) as finder:
-        numbers = [one.instances for one in finder.series(study) if one.uid == series]
-        if numbers and numbers[0] is not None:
-            return numbers[0]
-        return len(finder.instances(study, series)) or None
-
-
 def _identifier(level: str, attributes: Sequence[str], keys: Mapping[str, str]) -> Any:
     from pydicom.dataset import Dataset
 

@@ -34,6 +34,8 @@ class Receive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     modalities whose instances are images each (CR, DX, MG, …). force_seconds : after the first instance, whatever still comes.
     ask_source : the node (of ``nodes``) that is asked by C-FIND how many instances a series has; it is complete at once when it has
     as many. watch : folders whose DICOM files are taken in. most_associations : at one time.
+    priors : how many earlier studies of the patient, of the same modality, are fetched before a study is analysed.
+    priors_from : the name of the system that has them.
     """
 
     idle_seconds: _Seconds = 30.0
@@ -42,6 +44,12 @@ class Receive(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ask_source: str | None = None
     watch: tuple[Path, ...] = ()
     most_associations: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 50
+    priors: Annotated[int, msgspec.Meta(ge=0, le=50)] = 0
+    priors_from: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.priors and self.priors_from is None:
+            raise ValueError("priors needs priors_from, the name of the system that they are fetched from")
 
 
 class Results(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,7 +90,8 @@ class DicomSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         check_title(self.ae_title)
         if both := set(self.nodes) & set(self.web):
             raise ValueError(f"{sorted(both)[0]!r} stands in nodes and in web; give one another name")
-        for name in (*self.results.send, *([self.receive.ask_source] if self.receive.ask_source else [])):
+        asked = filter(None, (self.receive.ask_source, self.receive.priors_from))
+        for name in (*self.results.send, *asked):
             if name not in self.nodes and name not in self.web:
                 raise ValueError(f"{name!r} is not among the nodes ({', '.join([*self.nodes, *self.web]) or 'none'})")
         if self.receive.ask_source is not None and self.receive.ask_source not in self.nodes:

@@ -19,6 +19,7 @@ from casewise.server.clock import now
 from casewise.server.dicom.arrivals import PRIORITY
 from casewise.server.dicom.not_images import is_image
 from casewise.server.dicom.places import spool
+from casewise.server.dicom.priors import bring_priors
 from casewise.server.dicom.versions import version
 from casewise.server.store import arrivals as table
 from casewise.server.store import instances, outbox
@@ -36,6 +37,7 @@ class _Taken:
     key_of: dict[str, str] = field(default_factory=dict)
     images: bool = False  # whether it has any, readable or not
     error: str | None = None
+    site: str | None = None
 
 
 def run(work: Work) -> dict[str, object]:
@@ -52,7 +54,14 @@ def run(work: Work) -> dict[str, object]:
         sentence = disk_sentence(error) if isinstance(error, OSError) else str(error)
         _waits(work, versions, sentence)
         raise ArchiveError(f"{sentence} The study is kept as it was received, and is tried again every minute.") from error
-    return _conclude(work, study, versions, taken)
+    return _with_priors(work, taken) | _conclude(work, study, versions, taken)
+
+
+def _with_priors(work: Work, taken: dict[str, _Taken]) -> dict[str, object]:
+    """Earlier studies are there before this one is analysed."""
+    images = [uid for uid, one in taken.items() if one.keys]
+    files = [spool(work.archive.folder).files(uid)[0] for uid in images]
+    return bring_priors(work.archive, files, taken[images[0]].site, work.progress) if images else {}
 
 
 def _current(work: Work, uid: str, number: int) -> sa.Row[Any] | None:
@@ -69,7 +78,7 @@ def _take_in(work: Work, row: sa.Row[Any]) -> _Taken:
         return _Taken()
     folder = version(work.archive.folder, row.series_uid, row.version, files)
     report = work.archive.import_paths([folder], site=row.site)
-    taken = _Taken(report.keys, images=True, error=_sentence(report, folder))
+    taken = _Taken(report.keys, images=True, error=_sentence(report, folder), site=row.site)
     for record in work.archive.images(report.keys):
         names = record.files or (PurePosixPath(record.path).name,)
         taken.key_of |= {PurePosixPath(name).stem: record.key for name in names}
