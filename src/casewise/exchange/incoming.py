@@ -44,7 +44,7 @@ class Incoming:
         self.write(head)
         self._start = len(head)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes | memoryview) -> None:
         """Append to the data set."""
         if self._error is not None or self._file is None:
             return
