@@ -27,7 +27,7 @@ from benchmarks.tables import table
 from tests.dicom_studies import film, oblique_mr
 
 KINDS = {"slices": "MR slices 512×512", "films": "films 2500×3000"}
-COUNTS = {"slices": 400, "films": 48}
+COUNTS = {"slices": 200, "films": 24}
 SENDERS = (1, 4)
 ROUNDS = 5
 BOUND = 20.0  # instances a second

@@ -17,7 +17,7 @@ MODEL, INSTANCE = "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.1.1"
 Reported = Callable[[str, list[str], list[str]], None]
 """(transaction UID, SOP instance UIDs that are held, those that are not)"""
 _ASK, _ALL_HELD, _SOME_MISSING = 1, 1, 2
-_SUCCESS, _NO_SUCH_INSTANCE, _INVALID, _NO_SUCH_ACTION, _BUSY = 0x0000, 0x0112, 0x0115, 0x0123, 0x0213
+_SUCCESS, _FAILED, _NO_SUCH_INSTANCE, _INVALID, _NO_SUCH_ACTION, _BUSY = 0x0000, 0x0110, 0x0112, 0x0115, 0x0123, 0x0213
 _MOST_OPEN = 100  # requests whose reports are not delivered yet
 _RESPONSE_SECONDS = 0.25  # in which the answer to a request has left
 _log = logging.getLogger("casewise.dicom")
@@ -72,7 +72,11 @@ def take_report(event: Any, reported: Reported | None) -> int:
         _log.warning("A report on storage commitment cannot be read (%s).", type(error).__name__)
         return _INVALID
     if reported is not None:
-        reported(transaction, held, missing)
+        try:
+            reported(transaction, held, missing)
+        except Exception as error:  # the peer may report again
+            _log.warning("A report on storage commitment was not taken in (%s).", type(error).__name__)
+            return _FAILED
     return _SUCCESS
 
 
@@ -145,13 +149,14 @@ class Committing:
     def _told(self, request: _Request) -> bool:
         """Whether the requester was told what is held by now."""
         node = self._node(request)
-        report, kind = _report(request, self._committed(request.objects))
-        if node is None:
-            return _on_its_own_association(request, report, kind)
         try:
+            report, kind = _report(request, self._committed(request.objects))
+            if node is None:
+                return _on_its_own_association(request, report, kind)
             _send(node, self._settings.ae_title, report, kind)
-        except CasewiseError as error:
-            _log.warning("A report on storage commitment was not delivered: %s", error)
+        except Exception as error:  # it is tried again
+            reason = str(error) if isinstance(error, CasewiseError) else f"it failed with {type(error).__name__}."
+            _log.warning("A report on storage commitment was not delivered: %s", reason)
             return False
         return True
 
