@@ -230,11 +230,21 @@ def test_a_peer_that_falls_silent_is_closed_and_leaves_nothing(tmp_path: Path) -
         connection = association.dul.socket.socket
         connection.sendall(b"\x04\0" + struct.pack(">I", 60_000) + b"half of a unit")
         until(lambda: receiver.sending() == set())
-        huge = AE("SCANNER").associate("127.0.0.1", port, context, ae_title="CASEWISE")
-        huge.dul.socket.socket.sendall(b"\x04\0\xff\xff\xff\xf0")
-        until(lambda: not huge.is_established)
         assert rejection(port) is None
     assert len(held(spool)) == 1
+
+
+def test_a_unit_of_gigabytes_is_not_waited_for(tmp_path: Path) -> None:
+    from pynetdicom import AE
+    from pynetdicom.presentation import build_context
+
+    with receiving(Spool(tmp_path), silence_seconds=600.0) as (_, port):
+        entity = AE("SCANNER")
+        entity.network_timeout = None
+        association = entity.associate("127.0.0.1", port, [build_context("1.2.840.10008.1.1")], ae_title="CASEWISE")
+        association.dul.socket.socket.sendall(b"\x04\0\xff\xff\xff\xf0")
+        until(lambda: not association.is_established)
+        assert rejection(port) is None
 
 
 def test_a_connection_that_is_cut_leaves_nothing_half(tmp_path: Path) -> None:
