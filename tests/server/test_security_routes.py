@@ -46,6 +46,7 @@ TABLE = {
         GET /dicomweb/studies/{}/series/{}/instances /dicomweb/studies/{}/series/{}/instances/{}
         GET /dicomweb/studies/{}/series/{}/instances/{}/metadata /dicomweb/studies/{}/series/{}/instances/{}/frames/{}
         GET /dicomweb/studies/{}/series/{}/instances/{}/bulkdata/{}
+        GET /api/v1/dicom /api/v1/dicom/arrivals /api/v1/dicom/outbox
         GET /session/{} /train/ /batch/infer/ /batch/infer /scoring/ /model/info/{} /model/{} /logs/ /logs/gpu
     """,
     "annotator": """
@@ -63,7 +64,7 @@ TABLE = {
         GET /api/v1/sets/{}/export /api/v1/sets/{}/export/{}
         POST /api/v1/sets/{}/export
         PUT /api/v1/sets/{}/images/{}
-        POST /api/v1/results/{}/verdict
+        POST /api/v1/results/{}/verdict /api/v1/cases/{}/send /api/v1/dicom/outbox/again /api/v1/dicom/outbox/{}/again
         POST /infer/{} /activelearning/{} /train/ /train/{} /batch/infer/{} /scoring/{}
         PUT /datastore/ /datastore/image /datastore/image/info /datastore/label /datastore/label/info /datastore/updatelabelinfo
         PUT /session/ /model/{}
@@ -78,7 +79,7 @@ TABLE = {
     "admin": """
         GET /metrics /api/v1/verdicts/export.csv /api/v1/users /api/v1/audit /api/v1/audit/check /api/v1/audit/export /api/v1/server
         PUT /api/v1/users/{} /api/v1/cases/{}/final
-        POST /api/v1/models/train
+        POST /api/v1/models/train /api/v1/dicom/echo/{}
     """,
 }
 # Refused although the role would do: these never remove what was accepted, whoever asks.

@@ -24,8 +24,9 @@ from casewise.archive import Archive
 from casewise.formats import write
 from casewise.image import Image
 from casewise.server.app import create_app
+from casewise.server.dicom.outbox_rows import Outbox
 from casewise.server.settings import Settings
-from casewise.server.store import Store
+from casewise.server.store import Store, arrivals
 from tests.server.people import signed_in
 
 CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance, status_code_conformance]
@@ -67,8 +68,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         finding = {"application": "films", "label": "nodule", "kind": "finding", "probability": 0.7}
         archive.record_result({"headline": "A nodule", "findings": [finding]}, keys[0])
         result = made.get(f"/api/v1/results/{keys[0]}").json()["id"]
+        _on_the_network(store, keys[0])
         known = {
-            **{"key": keys, "case": keys, "cases": [keys], "structure": ["spot"], "name": ["spot", "somebody"]},
+            **{"key": keys, "case": keys, "cases": [keys], "structure": ["spot"], "name": ["spot", "somebody", "pacs"]},
             **{
                 "number": numbers,
                 "job": [1],
@@ -79,6 +81,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
                 "set": [None, 1],
             },
             **{
+                "targets": [["pacs"]],
                 "foreground": [[[3, 2]], [[-1, 2]], [[0, 10**9]]],
                 "voxels": [[[0, 1]]],
                 "box": [[[2, 9], [3, 9]], [[5, 2], [0, 99]]],
@@ -95,6 +98,15 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         server.should_exit = True
         thread.join()
         store.close()
+
+
+def _on_the_network(store: Store, key: str) -> None:
+    """A system that is away, an object for it, and a series that arrived."""
+    (store.folder / "dicom.toml").write_text("[nodes.pacs]\nae_title = 'PACS'\nhost = '127.0.0.1'\nport = 1\n")
+    about = {"path": "results/1.dcm", "sop_uid": "1.2", "sop_class": "1.2", "kind": "sr", "series_uid": "1.2", "created_by": None}
+    Outbox(store).add([{"target": "pacs", "image_key": key, "result": 1, **about}])
+    with store.write() as connection:
+        connection.execute(arrivals.insert().values(series_uid="1.2", study_uid="1.1", first=1.0, last=2.0, image_keys=[key]))
 
 
 def _plain(document: Any) -> Any:

@@ -15,6 +15,8 @@ from casewise.exchange.node import Node
 from casewise.server import ohif, pages
 from casewise.server.access import Reader
 from casewise.server.compat import monailabel, nninteractive
+from casewise.server.dicom.measures import NetworkMeasures
+from casewise.server.dicom.network import Network
 from casewise.server.dicomweb import retrieve, search, stow
 from casewise.server.dicomweb.holdings import Holdings
 from casewise.server.events import Events
@@ -22,7 +24,22 @@ from casewise.server.images import ImageCache
 from casewise.server.jobs import Jobs
 from casewise.server.metrics import CountRequests, Metrics
 from casewise.server.problems import explain_problems
-from casewise.server.routes import admin, auth, cases, files, health, images, jobs, login, models, provider, results, sessions, sets
+from casewise.server.routes import (
+    admin,
+    auth,
+    cases,
+    dicom,
+    files,
+    health,
+    images,
+    jobs,
+    login,
+    models,
+    provider,
+    results,
+    sessions,
+    sets,
+)
 from casewise.server.schemas.common import Problem
 from casewise.server.security import protect
 from casewise.server.services import Services
@@ -30,7 +47,7 @@ from casewise.server.sessions import Sessions
 from casewise.server.settings import Settings
 from casewise.server.store import Store
 
-_SUBJECTS = (cases, files, images, sessions, jobs, sets, results, models, admin, auth)
+_SUBJECTS = (cases, files, images, sessions, jobs, sets, results, models, dicom, admin, auth)
 _WARM_SECONDS = 1.0  # the first page is answered before networks are loaded, which takes the interpreter for seconds
 _PROBLEMS: dict[int | str, dict[str, object]] = {"4XX": {"model": Problem, "description": "One sentence says why."}}
 
@@ -44,6 +61,7 @@ def create_app(archive: Archive, store: Store, settings: Settings | None = None,
     held, queue = ImageCache(archive, settings.image_bytes), Jobs(store)
     kept = Sessions(archive, store, settings, held, queue)
     shared = Services(archive, store, settings, held, queue, Events(queue, archive.newest), Metrics(queue), kept, node)
+    shared.metrics.registry.register(NetworkMeasures(Network(store)))
     shared.sessions.on_accept = shared.sets.accepted
     shared.sessions.on_round = shared.metrics.round_seconds.observe
     shared.metrics.watch("sessions", "Interactive sessions held in memory.", lambda: len(kept))

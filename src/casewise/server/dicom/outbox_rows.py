@@ -136,6 +136,14 @@ class Outbox:
             raise ConflictError(f"The object {number} is being sent right now; wait for its outcome.")
         return row
 
+    def all_again(self, target: str | None = None) -> int:
+        """Send all dead letters again now, or those of a target; how many."""
+        dead = (table.c.state == "dead", *([table.c.target == target] if target is not None else []))
+        with self.store.write() as connection:
+            moment = now(connection)
+            fresh = {"state": "waiting", "tries": 0, "run_after": moment, "error": None, "changed": moment}
+            return connection.execute(sa.update(table).where(*dead).values(fresh)).rowcount
+
     def due(self) -> Sequence[str]:
         """The targets that rows are due for."""
         with self.store.read() as connection:
