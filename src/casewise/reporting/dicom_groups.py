@@ -13,6 +13,8 @@ from casewise.formats.dicom.segment_descriptions import printable
 from casewise.reporting import dicom_codes as codes
 from casewise.reporting.dicom_places import Outline
 
+_ANY_CLASS = "1.2.840.10008.5.1.4.1.1.1"  # Computed Radiography Image
+
 
 def groups(finding: Finding, places: Sequence[Outline], source: ResultSource, identity: Sequence[str]) -> list[Any]:
     """A measurement group for each place of a finding; measures and probability stand in the first. identity : for tracking."""
@@ -78,8 +80,11 @@ def _region(place: Outline, source: ResultSource) -> Any:
     if source.frame_of_reference is not None:
         return highdicom.sr.ImageRegion3D("POLYLINE", place.in_space(source), source.frame_of_reference)
     sop_class, instance, frame = source.references[place.index]
-    shown = highdicom.sr.SourceImageForRegion(sop_class, instance, None if frame is None else [frame])
-    return highdicom.sr.ImageRegion("POLYLINE", place.in_pixels(), shown)
+    # highdicom looks a class up among those of today's standard; the true one is set afterwards.
+    shown = highdicom.sr.SourceImageForRegion(_ANY_CLASS, instance, None if frame is None else [frame])
+    region: Any = highdicom.sr.ImageRegion("POLYLINE", place.in_pixels(), shown)
+    region.ContentSequence[0].ReferencedSOPSequence[0].ReferencedSOPClassUID = sop_class
+    return region
 
 
 def _statement(finding: Finding) -> Any:

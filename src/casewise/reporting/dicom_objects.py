@@ -43,10 +43,10 @@ def write_objects(
     """Write the objects of these ``kinds`` for an image that was read from DICOM, as ``results.KIND.dcm`` in ``folder``.
 
     masks : on the image's grid, by ``Finding.mask_name``, or by a label that is no other finding's mask's name; a label map is one.
-    Maps are read from ``Finding.map``. Without a mask there is no ``seg``, without a map no ``map``; each further map is
-    ``results-2.map.dcm`` and so on. A map of a picture that lies nowhere in the patient, such as a radiograph, is a secondary
-    capture of the map over its picture, for a parametric map has to lie somewhere. Patient and study are those of the image's
-    files. UIDs derive from content: the same results of the same images are the same objects.
+    Maps are read from ``Finding.map``. Without a mask there is no ``seg``, without a map no ``map``, of a loop neither; further
+    maps are ``results-2.map.dcm`` and so on. A map of a picture that lies nowhere in the patient, such as a radiograph, is a
+    secondary capture of the map over its picture, for a parametric map has to lie somewhere. Patient and study are those of the
+    image's files. UIDs derive from content: the same results of the same images are the same objects.
 
     Raises CasewiseError where the image is not from DICOM, its files are gone or lack what results must name, a mask is off the
     image's grid, or a file cannot be written.
@@ -57,13 +57,13 @@ def write_objects(
     written: list[Written] = []
     for kind in dict.fromkeys(kinds):
         path = folder / f"results.{kind}.dcm"
-        if kind == "seg" and any(np.any(mask) for mask in masks.values()):
+        if kind == "seg" and not image.is_loop and any(np.any(mask) for mask in masks.values()):
             written.append(_written(kind, write_segmentation.write_segmentation(path, masks, image, source=source)))
         elif kind == "sr":
             written.append(_written(kind, dicom_sr.write_report(path, findings, masks, source, about=about)))
         elif kind == "capture":
             written.append(_written(kind, dicom_capture.write_capture(path, image, findings, masks, source, about=about)))
-        elif kind == "map":
+        elif kind == "map" and not image.is_loop:
             for number, (title, values) in enumerate(maps_of(findings, image).items(), start=1):
                 place = path if number == 1 else folder / f"results-{number}.map.dcm"
                 written.append(_written(kind, _map(place, image, title, values, source, about)))

@@ -74,7 +74,7 @@ def _built(
         unplaced += [] if made else [evaluation(finding)]
     content = _content(placed, unplaced, about, source.stand_ins[0].Modality)
     kind = sr.ComprehensiveSR if source.frame_of_reference is None else sr.Comprehensive3DSR
-    return kind(
+    built: Any = kind(
         evidence=_evidence(source),
         content=content,
         series_number=series_number,
@@ -86,6 +86,8 @@ def _built(
         **uids_of(identity),
         **EQUIPMENT,
     )
+    _name_classes(built, source)
+    return built
 
 
 def _content(placed: list[Any], unplaced: list[Any], about: About, modality: str) -> Any:
@@ -116,13 +118,22 @@ def _content(placed: list[Any], unplaced: list[Any], about: About, modality: str
 
 
 def _evidence(source: ResultSource) -> list[Any]:
-    """A data set for each instance of the image, with sound values of patient and study."""
+    """A data set for each instance of the image, with sound values of patient and study, and still of the stand-in's class."""
     instances: dict[str, Any] = {}
-    for stand_in, (sop_class, instance, _) in zip(source.stand_ins, source.references, strict=True):
+    for stand_in, (_, instance, _) in zip(source.stand_ins, source.references, strict=True):
         if instance not in instances:
             instances[instance] = deepcopy(stand_in)
-            instances[instance].SOPClassUID, instances[instance].SOPInstanceUID = sop_class, instance
+            instances[instance].SOPInstanceUID = instance
     return list(instances.values())
+
+
+def _name_classes(built: Any, source: ResultSource) -> None:
+    """Set the true classes of the evidence: highdicom looks up those of the stand-ins, for it knows none of older standards."""
+    classes = {instance: sop_class for sop_class, instance, _ in source.references}
+    for study in built.CurrentRequestedProcedureEvidenceSequence:
+        for series in study.ReferencedSeriesSequence:
+            for item in series.ReferencedSOPSequence:
+                item.ReferencedSOPClassUID = classes[item.ReferencedSOPInstanceUID]
 
 
 def _header(path: Path) -> Any:

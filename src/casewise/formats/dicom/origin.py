@@ -18,7 +18,7 @@ _NEAR = 1e-3  # mm
 
 
 def origin(image: Image) -> list[Slice]:
-    """The planes of an image read from DICOM, in the order of its slices (one for a picture), found again by their headers.
+    """The planes of an image read from DICOM, in the order of its slices or frames (a picture has one), found by their headers.
 
     Raises CasewiseError where the image is not from DICOM, or its planes are no longer to be found beside its source.
     """
@@ -36,12 +36,6 @@ def origin(image: Image) -> list[Slice]:
             if planes[0].tile:
                 raise CasewiseError(f"{source} is a mosaic, many slices in one picture, so that no DICOM object can refer to them.")
             return planes
-    if any(not plane.placed and plane.frame is not None for plane in slices):
-        msg = (
-            f"{source} holds several frames without a place in the patient; DICOM objects with results are written of single "
-            "pictures and of volumes."
-        )
-        raise CasewiseError(msg)
     raise CasewiseError(f"The DICOM planes of {source} no longer lie where the image read from them does.")
 
 
@@ -64,8 +58,11 @@ def _shows(planes: list[Slice], image: Image) -> bool:
     if shape != image.spatial_shape:
         return False
     if not all(plane.placed for plane in planes):
-        # Without a place in the patient only a file of one frame is sure to be the one.
-        return len(planes) == 1 and planes[0].frame is None
+        # Without a place in the patient its name alone tells a picture of several in a file, and the file's frames are a loop.
+        named = image.header.instance is not None
+        if len(planes) == 1:
+            return named or planes[0].frame is None
+        return named and image.is_loop and len({plane.file for plane in planes}) == 1
     try:
         return bool(np.abs(affine_of(planes[0].file, tuple(planes)) - image.affine).max() < _NEAR)
     except UnreadableImageError:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 from casewise import __version__
 from casewise.errors import CasewiseError
 from casewise.files import output
+from casewise.formats.dicom.quiet import quiet
 
 EQUIPMENT: dict[str, Any] = {
     "manufacturer": "casewise",
@@ -34,14 +33,9 @@ def uids_of(identity: Sequence[str]) -> dict[str, Any]:
 
 @contextmanager
 def building(what: str) -> Iterator[None]:
-    """While highdicom builds ``what``: quiet, for what it logs and warns of quotes the patient's name.
-
-    Raises CasewiseError for what it cannot build.
-    """
-    logging.getLogger("highdicom").setLevel(logging.CRITICAL)
+    """While highdicom builds ``what``, quietly. Raises CasewiseError for what it cannot build."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with quiet():
             yield
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
@@ -50,7 +44,6 @@ def building(what: str) -> Iterator[None]:
 
 def save(built: Any, path: Path, suffix: str) -> Path:
     """Write a finished object beside ``path`` and rename it. Raises CasewiseError where it cannot be written."""
-    with output(path, suffix=suffix) as beside, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they quote values of the header
+    with output(path, suffix=suffix) as beside, quiet():
         built.save_as(beside, enforce_file_format=True)
     return path

@@ -11,6 +11,7 @@ import numpy as np
 
 from casewise.errors import CasewiseError
 from casewise.formats.dicom.origin import headers_of, origin
+from casewise.formats.dicom.quiet import quiet
 from casewise.formats.dicom.slices import Slice
 from casewise.formats.dicom.source_planes import check_identified, frame_of_reference, references, slice_thickness, stand_ins
 from casewise.image import Image
@@ -20,8 +21,8 @@ from casewise.image import Image
 class ResultSource:
     """The planes that results of an image refer to.
 
-    planes : in the order of the image's slices; one for a picture. headers : of their files, each once, in that order.
-    stand_ins : a small data set for each plane, with sound values of patient and study; see
+    planes : in the order of the image's slices, or of a loop's frames; one for a picture. headers : of their files, each once, in
+    that order. stand_ins : a small data set for each plane, with sound values of patient and study; see
     :func:`casewise.formats.dicom.source_planes.stand_ins`.
     """
 
@@ -32,10 +33,11 @@ class ResultSource:
     @classmethod
     def of(cls, image: Image) -> ResultSource:
         """Raises CasewiseError where the image is not from DICOM, its files are gone, or lack what results must name."""
-        planes = origin(image)
-        headers = headers_of(planes)
-        check_identified(headers, planes)
-        return cls(planes, headers, stand_ins(planes, headers))
+        with quiet():
+            planes = origin(image)
+            headers = headers_of(planes)
+            check_identified(headers, planes)
+            return cls(planes, headers, stand_ins(planes, headers))
 
     @property
     def placed(self) -> bool:

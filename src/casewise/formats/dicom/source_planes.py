@@ -151,11 +151,11 @@ def _study(header: Any) -> dict[str, object]:
     for keyword in ("IssuerOfPatientID", "StudyDescription"):
         if value := _line(header, keyword):
             values[keyword] = value
-    if _line(header, "PatientIdentityRemoved") in ("YES", "NO"):
-        values["PatientIdentityRemoved"] = _line(header, "PatientIdentityRemoved")
-        method = _line(header, "DeidentificationMethod")
-        if method:
-            values["DeidentificationMethod"] = method
+    removed, method = _line(header, "PatientIdentityRemoved"), _line(header, "DeidentificationMethod")
+    if removed in ("YES", "NO"):
+        values["PatientIdentityRemoved"] = removed
+        if method or removed == "YES":
+            values["DeidentificationMethod"] = method or "Not stated"  # DICOM asks for one
     return values
 
 

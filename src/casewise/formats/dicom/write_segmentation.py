@@ -67,6 +67,12 @@ def write_segmentation(
         raise CasewiseError("None of the masks holds anything, and a DICOM segmentation has at least one segment.")
     source = source or ResultSource.of(image)
     source.check_not_own(path)
+    if image.is_loop:
+        msg = (
+            f"{source.planes[0].file} holds several frames without a place in the patient; DICOM segmentations are written of "
+            "single pictures and of volumes."
+        )
+        raise CasewiseError(msg)
     return save(_built(source, filled, by_hand, series_number), path, SUFFIX)
 
 
