@@ -111,9 +111,10 @@ def test_two_pieces_are_two_groups_that_are_followed_apart(tmp_path: Path) -> No
 
 
 def test_a_border_of_many_points_is_shortened(tmp_path: Path) -> None:
-    comb = np.zeros((300, 250), bool)
-    comb[20:280, 20:230:2] = comb[20:22, 20:230] = True
-    built = report(tmp_path, series(tmp_path / "series", "CR"), masks={"nodule": comb})
+    made = dicom_studies.film(tmp_path / "series", rows=1000, columns=1200)
+    comb = np.zeros((1000, 1200), bool)
+    comb[20:900, 20:1180:2] = comb[20:22, 20:1180] = True
+    built = report(tmp_path, made, masks={"nodule": comb})
     assert len(points(items(built, "SCOORD")[0])) <= 1000
 
 
@@ -184,6 +185,8 @@ def test_a_report_that_replaces_another_names_it(tmp_path: Path) -> None:
     assert later.SOPInstanceUID != earlier.SOPInstanceUID
     (named,) = later.PredecessorDocumentsSequence[0].ReferencedSeriesSequence[0].ReferencedSOPSequence
     assert named.ReferencedSOPInstanceUID == earlier.SOPInstanceUID
+    report(tmp_path / "1", made, FINDINGS[:1])
+    assert report(tmp_path / "2", made, about=about).SOPInstanceUID != later.SOPInstanceUID
     assert dicom_studies.errors_in(tmp_path / "2" / "results.sr.dcm") == []
     with pytest.raises(CasewiseError, match="cannot be read"):
         report(tmp_path / "3", made, about=replace(about, predecessors=(tmp_path / "gone.dcm",)))

@@ -49,9 +49,10 @@ def write_report(
     """
     source.check_not_own(path)
     stated = about.statements(findings)
-    identity = _identity(stated, masks, source, about)
     with building("a structured report"):
-        built = _built(stated, masks, source, about, series_number, identity)
+        replaced = [_header(earlier) for earlier in about.predecessors]
+        identity = _identity(stated, masks, source, about, replaced)
+        built = _built(stated, masks, source, about, replaced, series_number, identity)
     return save(built, path, SUFFIX)
 
 
@@ -60,6 +61,7 @@ def _built(
     masks: Mapping[str, Array],
     source: ResultSource,
     about: About,
+    replaced: list[Any],
     series_number: int,
     identity: list[str],
 ) -> Any:
@@ -81,7 +83,7 @@ def _built(
         instance_number=1,
         is_complete=not about.failed,
         series_description="casewise report",
-        previous_versions=[_header(path) for path in about.predecessors] or None,
+        previous_versions=replaced or None,
         coding_schemes=[CodingSchemeIdentificationItem(PRIVATE_SCHEME, name="casewise")],
         **uids_of(identity),
         **EQUIPMENT,
@@ -149,7 +151,9 @@ def _device() -> str:
     return str(generate_uid(entropy_srcs=["device", "casewise", __version__]))
 
 
-def _identity(findings: Sequence[Finding], masks: Mapping[str, Array], source: ResultSource, about: About) -> list[str]:
+def _identity(
+    findings: Sequence[Finding], masks: Mapping[str, Array], source: ResultSource, about: About, replaced: Sequence[Any]
+) -> list[str]:
     """Everything that the report says, and of what."""
     said = []
     for finding in findings:
@@ -157,5 +161,5 @@ def _identity(findings: Sequence[Finding], masks: Mapping[str, Array], source: R
         content = None if mask is None else hashlib.sha256(np.packbits(np.greater(mask, 0)).tobytes()).hexdigest()
         said.append({**finding.to_json(), "mask": content, "map": None})
     images = [[instance, frame] for _, instance, frame in source.references]
-    replaced = [path.name for path in about.predecessors]
-    return ["sr", dumps([images, said, about.headline, about.sentences, replaced, __version__])]
+    earlier = [str(header.SOPInstanceUID) for header in replaced]
+    return ["sr", dumps([images, said, about.headline, about.sentences, earlier, __version__])]
