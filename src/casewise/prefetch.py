@@ -45,7 +45,7 @@ class LoadedImage:
 
     examination : the sequences that were brought onto the image's grid, where it is the reference of an examination.
     results : where its results go; None for where those of the other images of the call go, under the name of its file.
-    known : what the caller knows of it for rules: ``site``, ``calling_ae``, ``called_ae``.
+    known : what the caller knows of it for rules: ``site``, ``calling_ae``, ``called_ae``. notes : sentences for its report.
     """
 
     path: Path
@@ -55,6 +55,7 @@ class LoadedImage:
     examination: Examination | None = None
     results: ResultPlace | None = None
     known: Mapping[str, str | None] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 def load(

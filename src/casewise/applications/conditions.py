@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from casewise.errors import UsageError
-from casewise.formats.dicom.tags import NETWORK, NUMBERS, TEXTS, stated
+from casewise.formats.dicom.file import dataset_of
+from casewise.formats.dicom.header import about
+from casewise.formats.dicom.tags import NETWORK, NUMBERS, TEXTS, stated, stated_in
 from casewise.image import Image
 from casewise.names import same_category
 
@@ -113,6 +116,13 @@ def facts_of(image: Image, needed: Collection[str], **known: object) -> dict[str
     """
     given = {name: value for name, value in known.items() if value is not None}
     return {**image.header.to_json(), **stated(image, set(needed) - set(given)), **given}
+
+
+def facts_of_file(path: Path, needed: Collection[str], **known: object) -> dict[str, object]:
+    """The same of a DICOM file, of which the header alone is read. Raises CasewiseError for what is no DICOM."""
+    dataset = dataset_of(path, pixels=False)
+    given = {name: value for name, value in known.items() if value is not None}
+    return {**about(dataset, [dataset]), **stated_in(dataset, set(needed) - set(given)), **given}
 
 
 def _is_number(value: object) -> bool:

@@ -26,6 +26,7 @@ from casewise.archive.retrieval.similar import find_similar
 from casewise.case import Case, Structure
 from casewise.encoder import Encoder
 from casewise.errors import ArchiveError, CasewiseError
+from casewise.formats.found import Found
 from casewise.image import Array, Image
 from casewise.progress import Progress, silent
 from casewise.result import SimilarCase
@@ -192,6 +193,14 @@ class Archive:
             msg = f"The archive has no image of the key {key}; import it first."
             raise ArchiveError(msg)
         return found[0]
+
+    def found(self, key: str) -> Found:
+        """Where an image lies, as :func:`casewise.formats.scan` finds it. Raises CasewiseError where it is not, or no more."""
+        with self._catalogue.read() as connection:
+            row = connection.execute(sa.select(images).where(images.c.key == key)).one_or_none()
+        if row is None:
+            raise ArchiveError(f"The archive has no image of the key {key}; import it first.")
+        return Stored(self.folder, row).found
 
     def labels(self, key: str) -> list[dict[str, object]]:
         """All labels of an image: ``name``, ``kind`` (mask, boxes, scribble), ``path``, ``member``, ``value``, ``boxes``,

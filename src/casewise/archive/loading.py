@@ -50,12 +50,17 @@ class Stored:
     folder: Path
     row: sa.Row[Any]
 
+    @property
+    def found(self) -> Found:
+        """Where the image lies. Raises UnreadableImageError where its file has gone."""
+        path = located(self.folder, self.row.path)
+        listed = tuple(path / name for name in self.row.files) if path.is_dir() else ()
+        check_there(path, listed)
+        return Found(path, self.row.member, listed or (path,), Kind(self.row.kind))
+
     def load(self) -> Image:
         """Read the image. Raises UnreadableImageError where its file has gone or changed into something else."""
-        path = located(self.folder, self.row.path)
-        check_there(path, [path / name for name in self.row.files] if path.is_dir() else ())
-        listed = tuple(path / name for name in self.row.files) if path.is_dir() else ()
-        return read_found(Found(path, self.row.member, listed or (path,), Kind(self.row.kind)))
+        return read_found(self.found)
 
 
 def check_there(path: Path, files: Iterable[Path] = ()) -> None:

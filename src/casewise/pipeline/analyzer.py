@@ -186,6 +186,10 @@ class Analyzer:
                 yield self._finished(ran)
             yield from _drained(failed)
 
+    def wants_sequences(self, loaded: LoadedImage) -> bool:
+        """Whether an application that is given the image takes several sequences of its examination."""
+        return any(one.sequences for one in self._applications(self._decided(loaded)))
+
     def _jobs(
         self, loaded: Iterable[tuple[Path | Source, LoadedImage | CasewiseError]], failed: deque[Failure], folder: Path
     ) -> Iterator[Job]:
@@ -218,7 +222,11 @@ class Analyzer:
         if place is not None:
             make_folder(folder := place.folder)
         examination = loaded.examination
-        notes = (*(examination.notes if examination is not None else ()), *([decision.sentence] if decision.why else []))
+        notes = (
+            *loaded.notes,
+            *(examination.notes if examination is not None else ()),
+            *([decision.sentence] if decision.why else []),
+        )
         prepared = Prepared(
             shown, name, clock, _without_model((), route), decision, way, notes=notes, route=route, examination=examination
         )

@@ -22,12 +22,12 @@ def declared_files(folder: Path) -> list[Path]:
 def registry_of(folder: Path) -> Registry:
     """Raises UsageError, one sentence, for a mistake in one of the files, and for a rule that sends to an unknown system."""
     registry, settings = default_registry(declared_files(folder)), DicomSettings.load(folder)
+    known = [*settings.nodes, *settings.web]
     for rule in registry.rules:
         for target in rule.send or ():
-            try:
-                settings.peer(target)
-            except UsageError as error:
-                raise UsageError(f"{rule.origin}: send: {error}") from error
+            if target not in known:  # results go nowhere else, whoever says so
+                there = ", ".join(known) or "none yet"
+                raise UsageError(f"{rule.origin}: send = {target!r} is no system of {DICOM_FILE} ({there}); name it there.")
     return registry
 
 

@@ -15,7 +15,6 @@ import sqlalchemy as sa
 from casewise import formats
 from casewise.archive import Archive
 from casewise.errors import UsageError
-from casewise.image import Image
 from casewise.server.declarations import registry_of, stamp
 from casewise.server.dicom.facts import priority_of, sender_of
 from casewise.server.jobs import Job, Jobs
@@ -37,7 +36,7 @@ when = [
     {{ field = "category", operator = "is", value = "chest-xray" }},
 ]
 model = "tuberculosis"
-send = ["pacs", "WS@127.0.0.1:4242"]
+send = ["pacs", "ws"]
 objects = ["sr"]
 
 [[rule]]
@@ -56,6 +55,9 @@ DICOM = """
 ae_title = "PACS"
 host = "127.0.0.1"
 port = 104
+
+[web.ws]
+url = "http://127.0.0.1:4242/dicom-web"
 
 [results]
 send = ["pacs"]
@@ -126,7 +128,7 @@ def test_two_senders_get_different_applications_models_and_targets(served: Serve
     assert results[emergency]["model"]["name"] == "casewise-tuberculosis" and served.ran(emergency) == ["quality"]
     assert results[emergency]["decision"]["why"] == ["what takes long", "emergency"]
     assert "Rules that held: what takes long; emergency." in results[emergency]["notes"]
-    assert served.sent(emergency) == [(["pacs", "WS@127.0.0.1:4242"], ["sr"])]
+    assert served.sent(emergency) == [(["pacs", "ws"], ["sr"])]
 
     assert results[ward]["model"]["name"] == "none" and served.ran(ward) == ["quality", "cardiothoracic-ratio"]
     assert any("cardiothoracic" in str(one["label"]) for one in results[ward]["findings"])
@@ -166,12 +168,12 @@ def test_broken_file_fails_the_analysis_and_a_mended_one_is_read_again(served: S
 
 def test_unknown_targets_are_refused_when_the_file_is_read(served: Served) -> None:
     path = served.folder / "applications.toml"
-    for target, words in (("pcs", ["'pcs'", "pacs"]), ("A@b", ["'A@b'", "AETITLE@host:port"]), ("http://a.example", ["https://"])):
-        path.write_text(f'[[rule]]\nsend = ["{target}"]\n')
+    for target in ("pcs", "A@b:104", "https://a.example/dicom-web"):
+        path.write_text(f'[[rule]]\nsend = ["pacs", "{target}"]\n')
         with pytest.raises(UsageError) as caught:
             registry_of(served.folder)
-        assert all(word in str(caught.value) for word in (*words, "[[rule]] number 1", str(path)))
-    path.write_text('[[rule]]\nsend = ["pacs", "A@b:104", "https://a.example/dicom-web"]\n')
+        assert all(word in str(caught.value) for word in (repr(target), "(pacs, ws)", "[[rule]] number 1", str(path)))
+    path.write_text('[[rule]]\nsend = ["ws", "pacs"]\n')
     assert len(registry_of(served.folder).rules) == 1
 
 
@@ -194,17 +196,18 @@ def test_priority_and_sender_of_what_came(served: Served, tmp_path: Path) -> Non
     image = served.archive.case(key).image
     assert sender_of(served.store, image.header.series) == {"calling_ae": "ER_XRAY", "called_ae": "CASEWISE"}
     assert sender_of(served.store, "1.2.3") == sender_of(served.store, None) == {}
-    path = served.folder / "applications.toml"
-    assert priority_of(served.folder, image, {}) is None
+    path, file = served.folder / "applications.toml", tmp_path / "a" / "film.dcm"
+    assert priority_of(served.folder, file, {}) is None
     path.write_text(
         '[[rule]]\npriority = 5\nwhen = [{ field = "StudyDescription", operator = "contains", value = "trauma" }]\n'
         '[[rule]]\npriority = 7\nwhen = [{ field = "calling_ae", operator = "is", value = "er_xray" }]\n'
+        '[[rule]]\npriority = 9\nwhen = [{ field = "category", operator = "is", value = "chest-xray" }]\n'
     )
-    assert priority_of(served.folder, image, {}) == 7, "the file says who sent it"
-    assert priority_of(served.folder, image, {"calling_ae": "CT1"}) == 5
-    assert priority_of(served.folder, Image(image.array), {}) is None
+    assert priority_of(served.folder, file, {}) == 7, "the file says who sent it"
+    assert priority_of(served.folder, file, {"calling_ae": "CT1", "site": None}) == 5
+    assert priority_of(served.folder, path, {}) is None, "no DICOM"
     path.write_text("broken")
-    assert priority_of(served.folder, image, {}) is None
+    assert priority_of(served.folder, file, {}) is None
 
 
 class _Any:

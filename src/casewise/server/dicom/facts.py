@@ -7,10 +7,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from casewise.applications.conditions import facts_of
-from casewise.applications.rules import priority_before
+from casewise.applications.conditions import facts_of_file
+from casewise.applications.rules import needed, priority_before
 from casewise.errors import CasewiseError
-from casewise.image import Image
 from casewise.server.declarations import registry_of
 from casewise.server.store import Store, arrivals
 
@@ -25,16 +24,16 @@ def sender_of(store: Store, series: str | None) -> dict[str, str | None]:
     return {} if row is None else {"calling_ae": row.calling_ae or None, "called_ae": row.called_ae or None}
 
 
-def priority_of(folder: Path, image: Image, known: Mapping[str, str | None]) -> int | None:
-    """The priority that rules give the analysis of an image before it is known what kind it is; None where none says.
+def priority_of(folder: Path, file: Path, known: Mapping[str, str | None]) -> int | None:
+    """The priority that rules give the analysis of a received series before it is known what kind it is; None where none says.
 
-    folder : the archive's. known : ``site``, ``calling_ae``, ``called_ae``. Rules that ask for the category are not asked yet, and
-    files that cannot be used give no priority: the analysis will say why.
+    folder : the archive's. file : one of the series. known : ``site``, ``calling_ae``, ``called_ae``. Rules that ask for the
+    category are not asked yet. Files that cannot be used give no priority: the analysis will say why.
     """
     try:
-        registry = registry_of(folder)
+        rules = registry_of(folder).rules
+        if all(rule.priority is None for rule in rules):
+            return None
+        return priority_before(rules, facts_of_file(file, needed(rules), **known))
     except CasewiseError:
         return None
-    if all(rule.priority is None for rule in registry.rules):
-        return None
-    return priority_before(registry.rules, facts_of(image, registry.needed, **known))

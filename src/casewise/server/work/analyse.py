@@ -9,6 +9,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from casewise.errors import CasewiseError, UsageError
@@ -19,6 +20,7 @@ from casewise.server.cases import Cases
 from casewise.server.dicom.facts import sender_of
 from casewise.server.recorded import results_folder
 from casewise.server.work.context import Work
+from casewise.server.work.examinations import Sequences, sequences_of
 from casewise.server.work.kept_analyzer import KEPT, Options
 from casewise.server.work.recording import Recording
 from casewise.server.worklist import Row, Worklist
@@ -29,7 +31,7 @@ _AT_ONCE = 200  # rows of the catalogue
 
 def run(work: Work) -> dict[str, object]:
     """payload: ``cases``, and ``application``, ``model``, ``adapt`` as of :func:`casewise.analyze`, which come before what rules
-    say; ``network``: the study that the cases were received with.
+    say; ``network``: the study that the cases were received with, and ``study_cases``, all that are known of it.
     """
     keys = list(dict.fromkeys(str(key) for key in work.payload.get("cases", ())))
     if not keys:
@@ -56,12 +58,15 @@ class _Analysis:
         self._done = 0
         self._due: list[str] = []
         self._named: dict[str, str] = {}  # by the name under which its result is written
+        self._parts: dict[str, set[str]] = {}  # by the key of an examination's reference: its other sequences
+        self._sequences: Sequences | None = None
+        self._alone: dict[str, str] = {}  # by key: why there is no examination
         self._recording = Recording(work, work.payload.get("network") is not None)
         self.skipped: list[dict[str, str]] = []  # by rules
 
     def run(self, options: Options) -> tuple[int, list[dict[str, str]]]:
         """(how many of the cases have a result of this job, the others with the reason)."""
-        had = [key for key in self._keys if self._recording.has(key)]
+        had = self._recording.done(self._keys)
         for key in had:
             self._recording.send_again(key)
         left = [key for key in self._keys if key not in had]
@@ -71,6 +76,8 @@ class _Analysis:
         self._failed += [{"key": key, "reason": "The archive has no such case."} for key in left if key not in self._rows]
         self._progress("")
         self._due = list(self._rows)
+        if self._work.payload.get("network") is not None:
+            self._sequences = sequences_of(self._work, self._due)
         while self._due:
             self._work.give_way()
             with KEPT.analyzer(self._work.archive.folder, options, self._inner) as analyzer:
@@ -79,43 +86,80 @@ class _Analysis:
         return self._done, self._failed
 
     def _images(self, analyzer: Analyzer) -> Iterator[tuple[Path, LoadedImage | CasewiseError]]:
-        folder = self._work.archive.folder
         while self._due:
             if self._work.jobs.outranked(self._work.job):
                 return  # what is under way ends, and the analyzer stays for when the job goes on
-            key = self._due.pop(0)
-            row = self._rows[key]
-            place = results_folder(folder, key, self._work.job.id)
-            shutil.rmtree(place, ignore_errors=True)  # of a try that was cut off
-            began = time.perf_counter()
+            key = self._due[0]
+            if self._sequences is not None and key in self._sequences.keys.values():
+                found, self._sequences = self._sequences, None
+                yield from self._examination(analyzer, found)
+                continue
+            self._due.remove(key)
             try:
-                image = self._work.archive.case(key).image
-                seconds = {"read": time.perf_counter() - began}
-                route = analyzer.router.route(image, device=analyzer.device) if analyzer.router is not None else None
+                yield Path(key), self._loaded(analyzer, key)
             except CasewiseError as error:
                 yield Path(key), error
-                continue
-            source = image.source or Path(key)
-            results = ResultPlace(place, self._cases.name(row))
-            self._named[results.name] = key
-            known = {"site": row.site, **sender_of(self._work.store, image.header.series)}
-            yield Path(key), LoadedImage(source, image, route, seconds, results=results, known=known)
+
+    def _loaded(self, analyzer: Analyzer, key: str) -> LoadedImage:
+        """An image with its route. Raises CasewiseError where it cannot be read."""
+        row = self._rows[key]
+        place = results_folder(self._work.archive.folder, key, self._work.job.id)
+        shutil.rmtree(place, ignore_errors=True)  # of a try that was cut off
+        began = time.perf_counter()
+        image = self._work.archive.case(key).image
+        seconds = {"read": time.perf_counter() - began}
+        route = analyzer.router.route(image, device=analyzer.device) if analyzer.router is not None else None
+        results = ResultPlace(place, self._cases.name(row))
+        self._named[results.name] = key
+        known = {"site": row.site, **sender_of(self._work.store, image.header.series)}
+        notes = (self._alone[key],) if key in self._alone else ()
+        return LoadedImage(image.source or Path(key), image, route, seconds, results=results, known=known, notes=notes)
+
+    def _examination(self, analyzer: Analyzer, sequences: Sequences) -> Iterator[tuple[Path, LoadedImage | CasewiseError]]:
+        """The study's sequences together, as the reference's; nothing where no application of its kind takes several.
+
+        Images that are no part of it stay due.
+        """
+        key = sequences.reference
+        self._rows |= {row.key: row for row in self._cases.worklist.rows([key])}
+        try:
+            loaded = self._loaded(analyzer, key)
+            if not analyzer.wants_sequences(loaded):
+                return
+            examination, keys = sequences.examination(self._inner)
+        except CasewiseError as error:
+            self._alone[key] = f"The sequences of its study could not be put together, and it was analysed alone. {error}"
+            return
+        self._parts[key] = keys - {key}
+        self._due = [other for other in self._due if other not in keys]
+        yield Path(key), replace(loaded, examination=examination)
 
     def _take(self, answer: Result | Failure) -> None:
         if isinstance(answer, Failure):
             key = answer.image if answer.image in self._rows else self._named.get(answer.image, "")
-            reason = {"key": key, "reason": self._cases.without_places(answer.reason, self._rows.get(key))}
-            if answer.decision is not None:
-                self._recording.skipped(key, answer.decision)
-                self.skipped.append(reason)
-                self._done += 1
-            else:
-                self._failed.append(reason)
+            for one in (key, *self._parts_of(key)):
+                self._fail(one, answer)
         elif answer.report is not None:
             key = answer.report.parent.parent.name
-            self._recording.result(key, answer)
-            self._done += 1
+            parts = self._parts_of(key)
+            self._recording.result(key, answer, self._parts.get(key, ()))
+            for part in parts:
+                self._recording.part(part, self._cases.name(self._rows[key]))
+            self._done += len(parts) + (key in self._keys)
         self._progress("")
+
+    def _parts_of(self, key: str) -> list[str]:
+        """Those of the job's images that are sequences of an examination, beside its reference."""
+        return [part for part in self._keys if part in self._parts.get(key, ())]
+
+    def _fail(self, key: str, failure: Failure) -> None:
+        reason = {"key": key, "reason": self._cases.without_places(failure.reason, self._rows.get(key))}
+        if failure.decision is None:
+            self._failed.append(reason)
+        else:
+            self._recording.skipped(key, failure.decision)
+            self.skipped.append(reason)
+            self._done += 1
 
     def _inner(self, step: str, done: int, total: int | None = None, note: str = "", /) -> None:
         """How far one image is."""

@@ -17,6 +17,7 @@ from casewise.archive.ingest.report import ImportReport
 from casewise.errors import ArchiveError
 from casewise.server.clock import now
 from casewise.server.dicom.arrivals import PRIORITY
+from casewise.server.dicom.facts import priority_of
 from casewise.server.dicom.not_images import is_image
 from casewise.server.dicom.places import spool
 from casewise.server.dicom.priors import bring_priors
@@ -38,6 +39,7 @@ class _Taken:
     images: bool = False  # whether it has any, readable or not
     error: str | None = None
     site: str | None = None
+    priority: int | None = None  # of its analysis, where a rule says
 
 
 def run(work: Work) -> dict[str, object]:
@@ -79,6 +81,8 @@ def _take_in(work: Work, row: sa.Row[Any]) -> _Taken:
     folder = version(work.archive.folder, row.series_uid, row.version, files)
     report = work.archive.import_paths([folder], site=row.site)
     taken = _Taken(report.keys, images=True, error=_sentence(report, folder), site=row.site)
+    sender = {"site": row.site, "calling_ae": row.calling_ae or None, "called_ae": row.called_ae or None}
+    taken.priority = priority_of(work.archive.folder, files[0], sender)
     for record in work.archive.images(report.keys):
         names = record.files or (PurePosixPath(record.path).name,)
         taken.key_of |= {PurePosixPath(name).stem: record.key for name in names}
@@ -139,7 +143,8 @@ def _conclude(work: Work, study: str, versions: dict[str, int], taken: dict[str,
             known = sorted({key for keys in every for key in keys})
             title = "Analyse 1 received image" if len(new) == 1 else f"Analyse {len(new)} received images"
             order = {"cases": new, "network": study, "study_cases": known, "title": title}
-            number = work.jobs.add_within(connection, "analyse", order, priority=PRIORITY, created_by=work.created_by)
+            priority = max((one.priority for one in taken.values() if one.priority is not None), default=PRIORITY)
+            number = work.jobs.add_within(connection, "analyse", order, priority=priority, created_by=work.created_by)
     failed = [{"series": uid, "reason": one.error} for uid, one in taken.items() if one.error]
     return {"images": len(new), "analyse": number, "failed": failed}
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from casewise.applications.decision import Decision, Delivery
 from casewise.exchange.settings import DicomSettings
 from casewise.formats.found import Kind
 from casewise.result import Result
+from casewise.server.dicom.delivery import queue
 from casewise.server.recorded import job_of, recorded
 from casewise.server.work.context import Work
 
@@ -24,9 +25,10 @@ class Recording:
         self._work = work
         self._usual = DicomSettings.load(work.archive.folder).results.send if networked else ()
 
-    def result(self, key: str, result: Result) -> None:
+    def result(self, key: str, result: Result, parts: Collection[str] = ()) -> None:
+        """Parts : keys of the other sequences, of an examination's reference."""
         archive = self._work.archive
-        document = recorded(result, archive.folder, **self._about())
+        document = recorded(result, archive.folder, **self._about(), parts=sorted(parts))
         number = archive.record_result(document, key)
         self._send(key, number, document)
 
@@ -36,11 +38,18 @@ class Recording:
 
     def part(self, key: str, reference: str) -> None:
         """Say the same at a case that is a sequence of an examination. reference : what that one is called on pages."""
-        self._say(key, {"headline": _PART, "notes": [f"Its findings stand at the examination's reference, {reference}."]})
+        note = f"Its findings stand at the examination's reference, {reference}."
+        self._say(key, {"headline": _PART, "notes": [note], "decision": {"send": []}})
 
-    def has(self, key: str) -> bool:
-        """Whether a case has a result of this job."""
-        return any(job_of(data) == self._work.job.id for data in self._work.archive.results(key))
+    def done(self, keys: Sequence[str]) -> list[str]:
+        """The cases that have a result of this job, or are part of an examination that has one."""
+        found: dict[str, None] = {}
+        for key in keys:
+            for data in self._work.archive.results(key):
+                if job_of(data) == self._work.job.id:
+                    parts = data.get("parts")
+                    found |= dict.fromkeys([key, *(parts if isinstance(parts, list) else ())])
+        return [key for key in keys if key in found]
 
     def send_again(self, key: str) -> None:
         """Of a case that has one: queue its sending, which a worker that was killed may not have done. Twice does no harm."""
@@ -52,17 +61,12 @@ class Recording:
         deliveries = deliveries_of(document.get("decision"), self._usual)
         if not deliveries or any(record.kind != Kind.DICOM.value for record in self._work.archive.images([key])):
             return
-        by_objects: dict[tuple[str, ...] | None, list[str]] = {}
+        by_objects: dict[tuple[Any, ...] | None, list[str]] = {}
         for one in deliveries:
             by_objects.setdefault(one.objects, []).append(one.target)
         for objects, targets in by_objects.items():
-            order = {"case": key, "targets": targets, "kinds": None if objects is None else list(objects), "result": number}
-            self._work.jobs.add(
-                "deliver",
-                {**order, "title": "Send results"},
-                priority=self._work.job.priority + 1,  # before the images that wait to be analysed
-                created_by=self._work.created_by,
-            )
+            priority = self._work.job.priority + 1  # before the images that wait to be analysed
+            queue(self._work.jobs, key, targets, objects, number, self._work.created_by, priority)
 
     def _say(self, key: str, document: Mapping[str, object]) -> None:
         if self._work.archive.newest_result(key) is None:
