@@ -21,6 +21,7 @@ from casewise.exchange.settings import DicomSettings
 from casewise.exchange.source import Source
 from casewise.exchange.taking import Fetched
 from tests.dicom_studies import ct
+from tests.exchange.dcmtk_archive import dcmtk_archive
 from tests.exchange.odd_scp import answer, odd_scp
 from tests.exchange.pacs_studies import TITLE, Held, fill
 from tests.orthanc import Orthanc, free_port, orthanc
@@ -91,6 +92,23 @@ def test_only_what_is_missing_is_sent(filled: Filled, tmp_path: Path, way: str) 
         assert fetch(source, study, series, spool, print) == Fetched(8, 3, 8)
         assert fetch(source, study, series, spool, print) == Fetched(8, 0, 8)
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+@pytest.mark.parametrize("way", ["get", "move"])
+def test_dcmtks_archive_is_a_source_too(tmp_path: Path, way: str) -> None:
+    series, other = ct(tmp_path / "ct", 6, AccessionNumber="D1"), ct(tmp_path / "other", 2, AccessionNumber="D2")
+    spool, port = Spool(tmp_path / "spool"), free_port()
+    move = MoveTo(DicomSettings(), port) if way == "move" else None
+    with (
+        dcmtk_archive(tmp_path / "dcmtk", [*series.files, *other.files], TITLE, port) as node,
+        source_of(node, TITLE, move) as source,
+    ):
+        study, found = named(source, "D1", series.series_uid)
+        assert fetch(source, study, found, spool, print) == Fetched(6, 6, 6)
+        for path in spool.files(series.series_uid)[:2]:
+            path.unlink()
+        assert fetch(source, study, found, spool, print) == Fetched(6, 2, 6)
+        assert source.studies(Query(accession="D3")) == []
 
 
 def test_a_node_that_does_not_know_where_to_send_says_so(filled: Filled, tmp_path: Path) -> None:
