@@ -94,6 +94,18 @@ def test_only_what_is_missing_is_sent(filled: Filled, tmp_path: Path, way: str) 
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
 
 
+def test_what_the_pacs_has_no_longer_does_not_count_for_what_it_has(filled: Filled, tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    uid = filled.held.before.series_uid
+    with filled.source("get") as source:
+        study, series = named(source, "A2", uid)
+        fetch(source, study, series, spool, print)
+        one = spool.files(uid)[0]
+        one.rename(spool.path(uid, "1.2.3.4.5"))
+        assert fetch(source, study, series, spool, print).new == 1
+        assert one.exists()
+
+
 @pytest.mark.parametrize("way", ["get", "move"])
 def test_dcmtks_archive_is_a_source_too(tmp_path: Path, way: str) -> None:
     series, other = ct(tmp_path / "ct", 6, AccessionNumber="D1"), ct(tmp_path / "other", 2, AccessionNumber="D2")

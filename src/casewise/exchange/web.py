@@ -42,8 +42,8 @@ class WebSource:
 
     def __init__(self, node: WebNode) -> None:
         self._node = node
-        self._client = web_client(node)
         self._session = web_session(node)
+        self._client = web_client(node, self._session)
 
     def __enter__(self) -> WebSource:
         return self

@@ -12,11 +12,11 @@ TIMES = (10.0, 120.0)  # seconds to connect, and to wait for an answer
 _WHOLE = 1 << 40  # a body goes out in one piece, with its length: not every service takes chunks
 
 
-def web_client(node: WebNode) -> Any:
-    """A ``DICOMwebClient`` over a :func:`web_session`, which does not try again on its own."""
+def web_client(node: WebNode, session: Any = None) -> Any:
+    """A ``DICOMwebClient`` over a :func:`web_session` (a new one where none is given), which does not try again on its own."""
     from dicomweb_client.web import DICOMwebClient
 
-    client = DICOMwebClient(node.url, session=web_session(node), chunk_size=_WHOLE, timeout=TIMES)
+    client = DICOMwebClient(node.url, session=session or web_session(node), chunk_size=_WHOLE, timeout=TIMES)
     client.set_http_retry_params(retry=False)
     return client
 
