@@ -15,18 +15,8 @@ from pathlib import Path
 
 import psutil
 
+from casewise.archive import Archive
 from tests.orthanc import free_port, orthanc
-
-_CASEWISE = """
-import sys
-from pathlib import Path
-from casewise.exchange.received import Spool
-from casewise.exchange.receiver import Receiver
-from casewise.exchange.settings import DicomSettings
-receiver = Receiver(DicomSettings(), Spool(Path(sys.argv[1])), int(sys.argv[2]), committed=lambda objects: set())
-receiver.start()
-sys.stdin.read()
-"""
 
 
 @dataclass(frozen=True)
@@ -54,10 +44,13 @@ class Running:
 
 @contextmanager
 def casewise(folder: Path) -> Iterator[Running]:
+    """The process that `casewise serve --dicom-port` starts: it also notes in the archive's store what came."""
+    Archive.open(folder, create=True).close()
     port = free_port()
-    command = [sys.executable, "-c", _CASEWISE, str(folder), str(port)]
+    command = [sys.executable, "-m", "casewise.server.dicom.process", str(folder), str(port)]
+    received = folder / "server" / "dicom" / "received"
     with subprocess.Popen(command, stdin=subprocess.PIPE) as process:
-        yield Running("CASEWISE", _listening(port), psutil.Process(process.pid), lambda: len(list(folder.glob("*/*.dcm"))))
+        yield Running("CASEWISE", _listening(port), psutil.Process(process.pid), lambda: len(list(received.glob("*/*.dcm"))))
         process.kill()
 
 

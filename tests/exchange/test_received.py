@@ -153,6 +153,19 @@ def test_a_full_disk_keeps_nothing_half_and_goes_on_when_there_is_space(tmp_path
     assert Spool(tmp_path / "received").series() == [SERIES, "1.9"]
 
 
+def test_the_last_of_a_disk_is_left_to_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool = Spool(tmp_path / "received")
+    real = os.statvfs(tmp_path)
+    little = list(real)
+    little[4] = (32 << 20) // real.f_frsize  # f_bavail
+    monkeypatch.setattr(os, "statvfs", lambda _: os.statvfs_result(little))
+    with pytest.raises(FullError):
+        spool.write(file_of())
+    assert not list(spool.folder.iterdir())
+    monkeypatch.undo()
+    spool.write(file_of())
+
+
 def test_nothing_is_answered_before_file_and_folders_are_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
     fsync, replace = os.fsync, Path.replace

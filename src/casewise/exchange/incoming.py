@@ -16,6 +16,7 @@ from casewise.exchange.part10 import SYNTAX, FileMeta
 
 PREFIX = ".part-"
 _CHUNK = 1 << 20
+_RESERVE = 64 << 20  # bytes that stay free, so that the archive's tables can still be written; of a small disk a fiftieth
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -76,6 +77,7 @@ class Incoming:
         file = self._whole()
         try:
             if not self._is_at(path):
+                _check_room(self._folder)
                 os.fsync(file.fileno())
                 self._rename(path)
         finally:
@@ -123,6 +125,13 @@ class Incoming:
             except FileNotFoundError:  # somebody removed the series' folder, which was empty
                 if not self._path.exists():
                     raise
+
+
+def _check_room(folder: Path) -> None:
+    """Raises OSError where the disk has little room left."""
+    disk = os.statvfs(folder)
+    if disk.f_bavail * disk.f_frsize < min(_RESERVE, disk.f_blocks * disk.f_frsize // 50):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def identity_at(file: BinaryIO, syntax: str) -> Identity:

@@ -17,6 +17,7 @@ from functools import partial
 from pathlib import Path
 
 from casewise.errors import CasewiseError
+from casewise.exchange.quiet import silence
 from casewise.exchange.receiver import Receiver
 from casewise.exchange.settings import DicomSettings
 from casewise.exchange.wire import prepared
@@ -104,6 +105,7 @@ def serve(folder: Path, port: int, ending: threading.Event) -> None:
 
 if __name__ == "__main__":
     log_to_stderr()
+    silence()
     over = threading.Event()
     follow_parent_process(over.set)
     serve(Path(sys.argv[1]), int(sys.argv[2]), over)
