@@ -359,6 +359,16 @@ def test_a_sender_without_a_site_is_one_by_its_title(site: Site, tmp_path: Path)
     assert [record.site for record in site.archive.images()] == ["ROOM2"]
 
 
+def test_a_rule_says_how_soon_a_study_is_analysed(site: Site, tmp_path: Path) -> None:
+    rule = '[[rule]]\npriority = 7\nwhen = [{ field = "calling_ae", operator = "is", value = "ER" }]\n'
+    site.archive.folder.joinpath("applications.toml").write_text(rule)
+    for title in ("ER", "WARD"):
+        site.send(*film(tmp_path / title, rows=60, columns=50).files, title=title)
+        site.ticks()
+        site.work()
+    assert [job.priority for job in site.found("analyse")] == [7, 2]
+
+
 def test_an_archive_that_was_moved_finds_what_it_received(tmp_path: Path, three: list[Series]) -> None:
     folder = tmp_path / "archive"
     with Archive.open(folder, create=True) as archive:
