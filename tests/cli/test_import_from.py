@@ -16,7 +16,7 @@ import pytest
 
 from casewise.archive import Archive
 from casewise.hashing import image_key
-from tests.cli.conftest import Call
+from tests.cli.conftest import Call, on_terminal
 from tests.dicom_studies import ct
 from tests.exchange.pacs_studies import TITLE, Held, fill
 from tests.orthanc import Orthanc, free_port, orthanc
@@ -243,6 +243,18 @@ def test_names_of_the_archives_settings_are_known(filled: Filled, tmp_path: Path
     done = call("import", tmp_path / "a", "--from", "other", "--accession", "A3")
     assert done.code == 2
     assert "main" in done.sentence
+
+
+def test_a_terminal_shows_how_far_it_is(filled: Filled, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "casewise", "import", tmp_path / "a", "--from", filled.web, "--accession", "A2"]
+    done = on_terminal(list(map(str, command)))
+    assert done.code == 0
+    assert "Fetching" in done.err
+    assert "5/5" in done.err
+    assert done.out.splitlines() == [
+        "5 instances of 1 series are here, 5 of them fetched now; 1 of 1 studies are whole.",
+        "1 image added, 0 already known, 0 failures.",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -132,6 +132,18 @@ def test_a_source_that_never_answers_is_one_error() -> None:
         planned(Held([], broken={"A"}), accessions=("A", "B"))
 
 
+def test_a_source_that_stops_answering_is_not_asked_for_everything_else() -> None:
+    source = Held([NOW], broken={f"B{n}" for n in range(50)})
+    asked: list[str | None] = []
+    answers = source.studies
+    source.studies = lambda query: asked.append(query.accession) or answers(query)  # type: ignore[method-assign, func-returns-value]
+    found = planned(source, accessions=("A0", *(f"B{n}" for n in range(50))))
+    assert asked == ["A0", "B0", "B1", "B2"]
+    assert uids(found) == ["1.0"]
+    assert len(found.failed) == 50
+    assert all("Not tried" in reason for name, reason in found.failed[3:])
+
+
 def test_studies_asked_for_twice_come_once() -> None:
     found = planned(Held([NOW, study(1, "20230101")]), accessions=("A0", "A0", "A1"), studies=("1.0",), patients=("P1",), priors=1)
     assert sorted(uids(found)) == ["1.0", "1.1"]

@@ -15,7 +15,7 @@ from casewise.encoder import Encoder
 from casewise.exchange.fetching import fetch
 from casewise.exchange.found import Series
 from casewise.exchange.received import Spool
-from casewise.exchange.selection import Plan, Wanted
+from casewise.exchange.selection import MOST_SILENT, Plan, Wanted, not_tried
 from casewise.exchange.source import Source
 from casewise.progress import Progress, silent
 
@@ -30,6 +30,7 @@ class Brought:
 
     studies, series, instances : that are whole in the archive's folder now, received ones too. fetched : instances that came just
     now. failed : (what was asked for, why not all of it is there). report : of the import of all series that were fetched.
+    silent : how many times in a row, up to now, the source did not answer.
     """
 
     studies: int = 0
@@ -38,6 +39,7 @@ class Brought:
     fetched: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
     report: ImportReport = field(default_factory=ImportReport)
+    silent: int = 0
 
     def to_json(self) -> dict[str, object]:
         """As of an import, with what was fetched."""
@@ -58,7 +60,10 @@ def bring(
     brought = Brought(failed=list(plan.failed))
     whole: list[Path] = []
     added, done = 0, 0
-    for wanted in plan.studies:
+    for number, wanted in enumerate(plan.studies):
+        if brought.silent == MOST_SILENT:
+            brought.failed += [(one.name, not_tried(source)) for one in plan.studies[number:]]
+            break
         folders = _fetched(source, wanted, archive.folder, brought, progress, done, plan.instances)
         done += sum(series.instances or 0 for series in wanted.series)
         if folders:
@@ -85,12 +90,16 @@ def _fetched(
             progress(_STEP, min(start + count, total), total)
 
         arrived(0)
+        if brought.silent == MOST_SILENT:
+            reasons[not_tried(source)] = None
+            break
         if count := _received(folder, series):
             brought.series += 1
             brought.instances += count
             continue
         fetched = fetch(source, wanted.study, series, spool, arrived)
         brought.fetched += fetched.new
+        brought.silent = brought.silent + 1 if fetched.away else 0
         if fetched.reason is None:
             folders.append(spool.folder / series.uid)
             brought.series += 1

@@ -72,7 +72,10 @@ def import_images(
         option("--priors-like", help=_LIKE, default=True, rich_help_panel=_FETCHING),
     ] = "any",
     only_list: Annotated[
-        bool, flag("--list", "Count what would be fetched, and fetch nothing.", rich_help_panel=_FETCHING)
+        bool,
+        option(
+            "--list", "--dry-run", metavar="", help="Count what would be fetched, and fetch nothing.", rich_help_panel=_FETCHING
+        ),
     ] = False,
     retrieve: Annotated[
         Literal["get", "move"], option("--retrieve", help=_RETRIEVE, default=True, rich_help_panel=_FETCHING)

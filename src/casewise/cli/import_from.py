@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from casewise.cli.common import Answer, plural
+from casewise.cli.serve import check_packages
 from casewise.errors import UsageError
 
 if TYPE_CHECKING:
@@ -103,9 +103,7 @@ def check(wish: Wish, paths: Sequence[Path], of_files: bool) -> None:
         )
     if (wish.retrieve == "move") != (wish.move_port is not None):
         raise UsageError("C-MOVE is asked for by --retrieve move and --move-port together: the port at which the PACS sends to us.")
-    if missing := [name for name in _NEEDED if not find_spec(name)]:
-        msg = f"`casewise import --from` needs more packages ({', '.join(missing)}): run `pip install 'casewise[server]'`."
-        raise UsageError(msg)
+    check_packages("import --from", *_NEEDED)
     if wish.title is not None:
         from casewise.exchange.node import check_title
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from casewise.errors import UnreadableImageError, UsageError
 from casewise.exchange.association import AssociationError
-from casewise.exchange.found import Series, SourceError, Study
+from casewise.exchange.found import AwayError, Series, SourceError, Study
 from casewise.exchange.moving import MoveTo
 from casewise.exchange.node import Node, Peer
 from casewise.exchange.node_source import NodeSource
@@ -15,6 +15,7 @@ from casewise.exchange.source import Source
 from casewise.exchange.taking import Fetched, Taker
 from casewise.exchange.web import WebSource
 
+AWAY = (AwayError, AssociationError)  # what says that a source does not answer
 OF_SOURCE = (SourceError, AssociationError)  # what a source's methods raise
 _TRIES = 3  # times that a series is asked for, while each brings more of it
 _NAMED = 3  # missing instances that a reason names
@@ -41,10 +42,10 @@ def fetch(source: Source, study: Study, series: Series, spool: Spool, arrived: C
     try:
         listed = source.instances(study.uid, series.uid)
     except OF_SOURCE as error:
-        return Fetched(len(spool.files(series.uid)), 0, series.instances, str(error))
+        return Fetched(len(spool.files(series.uid)), 0, series.instances, str(error), isinstance(error, AWAY))
     wanted, classes = [one.uid for one in listed], sorted({one.sop_class for one in listed} - {""})
     known = max(len(wanted), series.instances or 0)
-    reason = None
+    reason, away = None, False
     for _ in range(_TRIES):
         missing = _lacking(spool, series, wanted)
         if known and _is_whole(spool, series, known, missing):
@@ -52,15 +53,15 @@ def fetch(source: Source, study: Study, series: Series, spool: Spool, arrived: C
         before = len(taker.taken)
         try:
             # All of it is asked for at once, which every source can do, where nothing of it is there.
-            reason = source.bring(taker, classes, missing if len(missing) < len(wanted) else ())
+            reason, away = source.bring(taker, classes, missing if len(missing) < len(wanted) else ()), False
         except (*OF_SOURCE, UnreadableImageError) as error:
-            reason = str(error)
+            reason, away = str(error), isinstance(error, AWAY)
         if taker.error is not None or len(taker.taken) == before or not known:
             break
     present, missing = len(spool.files(series.uid)), _lacking(spool, series, wanted)
     if taker.error is None and _is_whole(spool, series, known or 1, missing) and (known or reason is None):
         return Fetched(present, len(taker.taken), known or None)
-    return Fetched(present, len(taker.taken), known or None, reason or _why(source, present, known, missing))
+    return Fetched(present, len(taker.taken), known or None, reason or _why(source, present, known, missing), away)
 
 
 def _lacking(spool: Spool, series: Series, wanted: Sequence[str]) -> list[str]:

@@ -43,6 +43,10 @@ class SourceError(CasewiseError):
     """A source refuses, breaks off, or answers what it was not asked for."""
 
 
+class AwayError(SourceError):
+    """A source does not answer."""
+
+
 @dataclass(frozen=True)
 class Patient:
     """Who a source says that a study is of. Nothing of it is shown: neither by ``repr`` nor in a message."""

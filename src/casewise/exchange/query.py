@@ -14,6 +14,7 @@ from casewise.exchange.found import (
     MOST_ANSWERS,
     SERIES_ATTRIBUTES,
     STUDY_ATTRIBUTES,
+    AwayError,
     Listed,
     Series,
     SourceError,
@@ -31,10 +32,6 @@ _SYNTAXES = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
 _PENDING, _SUCCESS = (0xFF00, 0xFF01), 0x0000
 
 Found = TypeVar("Found", Study, Series, Listed)
-
-
-class _SilentError(SourceError):
-    """No answer: the node has gone, or closed the association."""
 
 
 class Finder:
@@ -83,7 +80,7 @@ class Finder:
         with quiet():
             try:
                 return self._answers(identifier, attributes, keys, made)
-            except _SilentError:
+            except AwayError:
                 self.close()
                 if kept:
                     return self._answers(identifier, attributes, keys, made)
@@ -96,7 +93,7 @@ class Finder:
         for status, answer in self._opened().send_c_find(identifier, _FIND):
             code = status.get("Status")
             if code is None:
-                raise _SilentError(f"{self._node} stopped responding to a question; try again.")
+                raise AwayError(f"{self._node} stopped responding to a question; try again.")
             if code not in _PENDING and code != _SUCCESS:
                 raise SourceError(f"{self._node} refuses a question (C-FIND status 0x{code:04X}); ask its administrator why.")
             if code in _PENDING:

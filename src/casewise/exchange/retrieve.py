@@ -19,6 +19,7 @@ _COMPRESSED = tuple(
 )
 _MOST_CONTEXTS = 127  # beside that of the question
 _BATCH = 100  # instances named in one request
+ANSWER_SECONDS = 300.0  # in which a node may look for what it is to send next
 _PENDING, _SUB_OPERATIONS_FAILED = (0xFF00, 0xFF01), 0xB000
 
 
@@ -41,7 +42,10 @@ def get(node: Node, own_title: str, taker: Taker, classes: Sequence[str], uids: 
     contexts = [build_context(abstract, list(syntaxes)) for abstract, syntaxes in [(GET, PLAIN), *_contexts(classes)]]
     roles = [build_role(one, scp_role=True) for one in classes]
     handlers = [(evt.EVT_C_STORE, store)]
-    with quiet(), associated(node, contexts, own_title, roles=roles, handlers=handlers) as association:
+    with (
+        quiet(),
+        associated(node, contexts, own_title, roles=roles, handlers=handlers, answer_seconds=ANSWER_SECONDS) as association,
+    ):
         why = None
         for identifier in identifiers(taker, uids):
             why = outcome(node, taker, association.send_c_get(identifier, GET)) or why

@@ -9,7 +9,7 @@ from typing import Literal
 from casewise.errors import UsageError
 from casewise.exchange.asked import Query
 from casewise.exchange.association import AssociationError
-from casewise.exchange.found import Series, SourceError, Study
+from casewise.exchange.found import AwayError, Series, SourceError, Study
 from casewise.exchange.source import Source
 
 Likeness = Literal["modality", "body-part"]
@@ -17,6 +17,7 @@ Likeness = Literal["modality", "body-part"]
 NO_IMAGES = frozenset(
     ["SR", "PR", "KO", "DOC", "AU", "ECG", "EPS", "HD", "RTSTRUCT", "RTPLAN", "RTRECORD", "REG", "FID", "PLAN", "RWV", "STAIN"]
 )
+MOST_SILENT = 3  # times in a row that a source does not answer, before the rest is given up
 _EVERY = "the selection"
 
 
@@ -96,16 +97,27 @@ def plan(source: Source, selection: Selection, asked: Callable[[int, int], None]
     """
     planned = Plan()
     queries = selection.queries()
+    silent = 0  # questions in a row
     for number, (name, query) in enumerate(queries):
         asked(number, len(queries))
+        if silent == MOST_SILENT:
+            planned.failed += [(name, not_tried(source)) for name, _ in queries[number:]]
+            break
         try:
             _add(planned, source, selection, name, query)
+            silent = 0
         except (AssociationError, SourceError) as error:
             if number == 0 and not planned.studies:
                 raise
+            silent = silent + 1 if isinstance(error, (AssociationError, AwayError)) else 0
             planned.failed.append((name, str(error)))
     asked(len(queries), len(queries))
     return planned
+
+
+def not_tried(source: Source) -> str:
+    """Why what follows is not tried, where a source did not answer several times in a row."""
+    return f"Not tried, as {source} did not answer {MOST_SILENT} times in a row; run the same command again when it does."
 
 
 def _add(planned: Plan, source: Source, selection: Selection, name: str, query: Query) -> None:

@@ -22,12 +22,14 @@ _CHECKED = ("SpecificCharacterSet", "PatientID", "StudyInstanceUID", "SeriesInst
 class Fetched:
     """What came of a series. present : instances that are there now, ``new`` of them came just now. expected : how many the source
     has; None where it does not say. reason : why the series is not complete; None where it is.
+    away : whether the source did not answer.
     """
 
     present: int
     new: int = 0
     expected: int | None = None
     reason: str | None = None
+    away: bool = False
 
 
 class Taker(Spool):

@@ -13,6 +13,7 @@ from casewise.exchange.found import (
     MOST_ANSWERS,
     SERIES_ATTRIBUTES,
     STUDY_ATTRIBUTES,
+    AwayError,
     Listed,
     Series,
     SourceError,
@@ -145,7 +146,7 @@ def _answered(node: WebNode) -> Iterator[None]:
         if isinstance(error, JSONDecodeError):
             raise SourceError(_NO_JSON.format(node=node)) from None
         reason = type(error).__name__
-        raise SourceError(f"{node} cannot be reached, or broke off ({reason}); check its address and try again.") from None
+        raise AwayError(f"{node} cannot be reached, or broke off ({reason}); check its address and try again.") from None
     except (ValueError, TypeError, KeyError, AttributeError):  # neither the error nor the answer is quoted: it may be of a patient
         raise SourceError(_NO_JSON.format(node=node)) from None
 
