@@ -325,6 +325,30 @@ def test_dicom_images_alone(runner: Runner, picture: Path, tmp_path: Path) -> No
     assert said == "cad takes DICOM images alone, and this image is none; give the files that came from the device."
 
 
+def test_the_image_s_own_file_is_sent_of_many_in_one_folder(runner: Runner, chest: Series, tmp_path: Path) -> None:
+    """Two films of one series lie in one folder, where the second is chosen by its name."""
+    second = film(
+        chest.folder,
+        rows=60,
+        columns=50,
+        study_uid=chest.study_uid,
+        series_uid=chest.series_uid,
+        name="second.dcm",
+        ViewPosition="LL",
+    )
+    uids = {str(dcmread(path).SOPInstanceUID): path for path in (*chest.files, *second.files)}
+    for number in (1, 2):
+        member = f"{chest.series_uid}#{number}"
+        image = read(chest.folder, member)
+        with running(tmp_path / f"node-{number}") as node:
+            job = Job(chest.folder, image, (node.declared(seconds=10),), tmp_path / "kept", "chest X-ray", member)
+            list(runner.run([job]))
+            (sent,) = node.sent
+        np.testing.assert_array_equal(dcmread(sent).pixel_array, image.array[0])
+        assert dcmread(sent).ViewPosition == image.header.view
+        assert sent.stem in uids
+
+
 def test_anonymous_copies_are_sound_and_answers_find_their_image(runner: Runner, chest: Series, tmp_path: Path) -> None:
     original = dcmread(chest.files[0])
     name = f"casewise-{hashlib.sha256(chest.study_uid.encode()).hexdigest()[:16]}"

@@ -11,6 +11,7 @@ from typing import Any
 
 from casewise.applications.isolated.node_listener import refused
 from casewise.applications.isolated.task import Task
+from casewise.errors import CasewiseError
 
 _KEPT_OF_PATIENT = {
     "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge", "PatientSize", "PatientWeight",
@@ -78,15 +79,22 @@ def anonymised(source: Path, target: Path) -> Path:
 
 
 def _files(task: Task) -> Sequence[Path]:
-    from casewise.formats import Found, Kind, scan
+    """Those whose planes the image's voxels are; of loops and mosaics, which have none, the file or series that was read."""
+    from casewise.formats import Found, scan
+    from casewise.formats.dicom.origin import origin
 
-    found = [item for item in scan(task.source, recursive=False) if isinstance(item, Found)]
-    images = [item for item in found if item.kind is Kind.DICOM]
-    if task.source.is_dir():
-        images = [item for item in images if task.member in (None, item.member)] or images
-    if not images:
+    image = task.image()
+    if image.header.format != "DICOM":
         raise refused("takes DICOM images alone, and this image is none; give the files that came from the device")
-    return images[0].files
+    try:
+        return list(dict.fromkeys(plane.file for plane in origin(image)))
+    except CasewiseError:
+        found = [item for item in scan(task.source, recursive=False) if isinstance(item, Found)]
+    if task.source.is_dir():
+        found = [item for item in found if item.member == task.member]
+    if len(found) != 1:
+        raise refused("cannot be sent the image: its files are not to be told from others of its folder; give it by its file")
+    return found[0].files
 
 
 def _clean(dataset: Any) -> None:
