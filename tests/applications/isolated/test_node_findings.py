@@ -94,6 +94,22 @@ def test_a_report_alone_gives_the_masks_of_its_outlines(tmp_path: Path) -> None:
     assert overlap > 0.9
 
 
+@pytest.mark.parametrize("kind", ["rectangle", "ring"])
+def test_a_region_takes_the_segment_of_its_name_whatever_its_form(tmp_path: Path, kind: str) -> None:
+    series = film(tmp_path / "image", rows=200, columns=160)
+    image = read(series.folder)
+    mask = np.zeros_like(series.mask)
+    mask[50:100, 40:120] = True
+    if kind == "ring":
+        mask[55:95, 45:115] = False
+    given = Finding("lungs", "nodule", 0.9, box=Box.around(mask), mask_name="nodule")
+    (tmp_path / "objects").mkdir()
+    written = write_objects(tmp_path / "objects", image, [given], {"nodule": mask}, ["seg", "sr"], about=About("one"))
+    (found,), _ = answered(tmp_path / "out", series, *(one.path for one in written))
+    assert found["probability"] == 0.9
+    np.testing.assert_array_equal(read_mask(tmp_path / "out" / found["mask"], image), mask)
+
+
 def test_pieces_of_one_finding_are_one(tmp_path: Path) -> None:
     series = film(tmp_path / "image", rows=200, columns=160)
     two = series.mask.copy()

@@ -75,16 +75,39 @@ class Segments:
 
     def _around(self, label: str, drawn: Drawn | None, folder: Path, image: Image) -> list[tuple[str, int]]:
         """The segment of this label in which the region lies; before it may stand the application's name, after it a number."""
-        if drawn is None or drawn.mask is None:
+        region = _region(drawn, image)
+        if region is None:
             return []
         for key, (_, finding) in self._found.items():
             stem = re.sub(r" \(\d+\)$", "", finding["label"]).rsplit(": ", 1)[-1]
             if key in self._taken or not same_category(stem, label):
                 continue
-            mask = read_mask(folder / finding["mask"], image)
-            if np.count_nonzero(mask & drawn.mask) >= _SAME_PLACE * np.count_nonzero(drawn.mask):
+            if _share_within(region, read_mask(folder / finding["mask"], image)) >= _SAME_PLACE:
                 return [key]
         return []
+
+
+def _region(drawn: Drawn | None, image: Image) -> npt.NDArray[np.bool_] | None:
+    """(*spatial) what a report's line goes around."""
+    if drawn is None or drawn.box is None:
+        return None
+    if drawn.mask is not None:
+        return drawn.mask
+    region = np.zeros(image.spatial_shape, bool)
+    region[drawn.box.slices] = True
+    return region
+
+
+def _share_within(region: npt.NDArray[np.bool_], mask: npt.NDArray[np.bool_]) -> float:
+    """Of the region, what lies in the mask. A line around the mask goes around its holes too, so they count as its own."""
+    from scipy import ndimage
+
+    if region.ndim == 2:
+        region, mask = region[..., None], mask[..., None]
+    within = 0
+    for number in np.flatnonzero(region.any(axis=(0, 1))):
+        within += int(np.count_nonzero(region[..., number] & ndimage.binary_fill_holes(mask[..., number])))
+    return within / max(1, int(np.count_nonzero(region)))
 
 
 def written(mask: npt.NDArray[Any], file: Path, image: Image) -> dict[str, Any]:
