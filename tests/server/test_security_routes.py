@@ -21,7 +21,7 @@ from tests.server.people import in_browser, nobody, signed_in
 # Lowest role → the calls that it may make. "-" needs no sign-in: it gives away nothing of the archive.
 TABLE = {
     "-": """
-        GET / /cases/{} /annotate /annotate/{} /sets /sets/{} /jobs /models /admin /help
+        GET / /cases/{} /annotate /annotate/{} /sets /sets/{} /jobs /dicom /models /admin /help
         GET /ohif /ohif/{} /cases/{}/ohif
         GET /login /login.css /login/once/{} /login/oidc /login/oidc/back /login/password
         POST /login /login/password /api/v1/login /auth/token

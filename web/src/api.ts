@@ -1,6 +1,7 @@
 // The server's calls. Every error is one sentence that can be displayed as it is.
 
 import type * as T from "./types.ts";
+import type * as N from "./types-network.ts";
 import type * as R from "./types-results.ts";
 
 /** A refusal by the server, with its sentence. */
@@ -129,6 +130,14 @@ export const api = {
 
   models: () => get<R.ModelPage>(address(["models"])),
   train: (order: R.TrainOrder) => post<R.JobLine>(address(["models", "train"]), order),
+
+  network: () => get<N.NetworkState>(address(["dicom"])),
+  arrivals: (query: { state?: string; after?: string; limit?: number } = {}) => get<N.ArrivalPage>(address(["dicom", "arrivals"], query)),
+  objects: (query: { state?: string; case?: string; after?: number; limit?: number } = {}) => get<N.ObjectPage>(address(["dicom", "outbox"], query)),
+  objectAgain: (id: number) => post<N.ObjectLine>(address(["dicom", "outbox", id, "again"])),
+  allAgain: (order: N.AgainOrder = {}) => post<N.AgainAnswer>(address(["dicom", "outbox", "again"]), order),
+  echo: (name: string) => post<N.Reached>(address(["dicom", "echo", name])),
+  send: (key: string, order: N.SendOrder) => post<R.JobLine>(address(["cases", key, "send"]), order),
 
   users: () => get<T.UserLine[]>(address(["users"])),
   setUser: (name: string, order: T.UserOrder) => call<T.UserLine>("PUT", address(["users", name]), order),

@@ -23,6 +23,7 @@ const PAGES: { name: string; title: string; address: string; role: Role }[] = [
   { name: "annotate", title: "Annotate", address: "/annotate", role: "annotator" },
   { name: "sets", title: "Sets", address: "/sets", role: "reader" },
   { name: "jobs", title: "Jobs", address: "/jobs", role: "reader" },
+  { name: "dicom", title: "Network", address: "/dicom", role: "reader" },
   { name: "models", title: "Models", address: "/models", role: "reader" },
   { name: "admin", title: "Admin", address: "/admin", role: "admin" },
 ];
@@ -63,7 +64,7 @@ export async function frame(page: string): Promise<Frame | null> {
     return null;
   }
   const may = (role: Role): boolean => ROLES.indexOf(me.role) >= ROLES.indexOf(role);
-  put(links, ...PAGES.filter((one) => may(one.role)).map((one) => link(one.title, one.address, one.name === (page === "case" ? "worklist" : page))));
+  put(links, ...PAGES.filter((one) => may(one.role) && (one.name !== "dicom" || me.network)).map((one) => link(one.title, one.address, one.name === (page === "case" ? "worklist" : page))));
   put(person, menu(me));
   return { me, main, actions, say, fail, aside: (words) => text(extra, words) };
 }

@@ -23,6 +23,7 @@ export interface Me {
   users: boolean;
   show_names: boolean;
   version: string;
+  network: boolean;
 }
 
 export interface SignIn {

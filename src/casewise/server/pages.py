@@ -23,6 +23,7 @@ PAGES = {
     "/sets": ("sets", "Sets"),
     "/sets/{number}": ("sets", "Sets"),
     "/jobs": ("jobs", "Jobs"),
+    "/dicom": ("dicom", "Network"),
     "/models": ("models", "Models"),
     "/admin": ("admin", "Admin"),
     "/help": ("help", "Help"),

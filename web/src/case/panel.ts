@@ -14,6 +14,7 @@ import { masks } from "./masks.ts";
 import { measures } from "./measures.ts";
 import { details } from "./notes.ts";
 import type { Picture } from "./picture.ts";
+import { sentParts } from "./sent.ts";
 import { similarCases } from "./similar.ts";
 
 export interface Panel {
@@ -30,13 +31,15 @@ export function panel(frame: Frame, image: CaseDetail, picture: Picture, begin: 
   const upper = h("div", { class: "parts" });
   const lower = h("div", { class: "parts" });
   const own = h("div", { class: "parts" }, similarCases(frame, image, (other) => compare(image, other)), masks(frame, image, (name, mask) => picture.showMask(name, mask)));
+  const sent = sentParts(frame, image);
   let press = (): void => undefined;
   return {
     element: h("aside", { class: "panel", "aria-label": "What is known of this case" }, head, upper, own, lower),
     outlines: () => press(),
     show: (result) => {
       put(head, headline(image, result));
-      put(lower, files(image, result), details(image, result));
+      sent?.analysed(result !== null);
+      put(lower, files(image, result), sent?.element, details(image, result));
       if (result === null) {
         press = () => undefined;
         put(upper, begin());

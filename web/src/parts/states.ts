@@ -1,9 +1,10 @@
 // States as a sign and a word: the colour is never alone.
 
 import { h } from "../dom.ts";
+import type { ArrivalState, ObjectState } from "../types-network.ts";
 import type { JobState, ReadingState, SetImageState } from "../types.ts";
 
-type State = ReadingState | JobState | SetImageState;
+type State = ReadingState | JobState | SetImageState | ArrivalState | ObjectState;
 
 const SIGNS: Record<State, [sign: string, word: string, tone: string]> = {
   new: ["○", "New", "quiet"],
@@ -15,6 +16,12 @@ const SIGNS: Record<State, [sign: string, word: string, tone: string]> = {
   failed: ["!", "Failed", "amber"],
   dead: ["✕", "Given up", "red"],
   stopped: ["■", "Stopped", "quiet"],
+  sending: ["▸", "Being sent", "blue"],
+  sent: ["✓", "Sent", "green"],
+  committed: ["✓", "Kept there", "green"],
+  receiving: ["▸", "Being received", "blue"],
+  complete: ["○", "Complete", "quiet"],
+  "taken in": ["✓", "In the archive", "green"],
   open: ["✎", "Being outlined", "blue"],
   accepted: ["✓", "Accepted", "green"],
   skipped: ["↷", "Skipped", "quiet"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, HTTPException, Request, Response
 
 import casewise
+from casewise.exchange.settings import FILE
 from casewise.server.access import Person, Reader
 from casewise.server.audit import record
 from casewise.server.schemas.admin import Me, SignIn
@@ -47,5 +48,6 @@ def _me(request: Request, person: Person) -> Me:
             "users": any_users(shared.store),
             "show_names": shared.settings.show_names,
             "version": casewise.__version__,
+            "network": person.may("admin") or shared.node is not None or (shared.store.folder / FILE).is_file(),
         }
     )

@@ -12,13 +12,16 @@ Role = Literal["reader", "annotator", "admin"]
 
 
 class Me(BaseModel):
-    """Who is asking. ``users`` : whether people sign in here at all."""
+    """Who is asking. ``users`` : whether people sign in here at all. ``network`` : whether there is a page on the network for them:
+    systems are set, or images are received; an admin sees it always.
+    """
 
     name: str
     role: Role
     users: bool
     show_names: bool
     version: str
+    network: bool
 
 
 class SignIn(Given):
