@@ -42,8 +42,8 @@ def serve(
     is refused until the archive has users, and until the connection is encrypted: by --tls-certificate and --tls-key, or by a
     proxy that --behind-proxy names. Analyses and trainings are done by worker processes, which a server starts and ends; more of
     them, also on other machines, are `casewise work ARCHIVE`. With --dicom-port it is a DICOM node: scanners and PACS send to it,
-    complete studies are analysed, and results are sent where dicom.toml, in the archive's folder, says. Ctrl-C ends it, and nothing
-    that was drawn, received or done is lost.
+    complete studies are analysed, and results are sent where dicom.toml, in the archive's folder, says. An archive that receives
+    may begin empty. Ctrl-C ends it, and nothing that was drawn, received or done is lost.
 
     [bold]Examples[/bold]
 

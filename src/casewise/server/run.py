@@ -19,8 +19,10 @@ from filelock import FileLock, Timeout
 
 from casewise.archive import Archive
 from casewise.errors import UsageError
+from casewise.exchange import settings as dicom_settings
 from casewise.exchange.settings import DicomSettings
 from casewise.server import pages
+from casewise.server import settings as server_settings
 from casewise.server.app import create_app
 from casewise.server.children import Children
 from casewise.server.dicom.listening import listening_at
@@ -30,6 +32,7 @@ from casewise.server.store import Store
 from casewise.server.users import any_users
 
 LOCK = "server.lock"  # in the archive's folder: held by its server
+_SETTINGS = {server_settings.FILE, dicom_settings.FILE, "applications.toml"}
 _CLOSE_SECONDS = 10  # for calls that run when the server is to end
 
 
@@ -60,7 +63,8 @@ def serve(
 ) -> None:
     """Serve the archive in ``folder`` until Ctrl-C or SIGTERM.
 
-    dicom_port : where DICOM objects are received, by a process of its own; 0: a free one; None: nowhere.
+    dicom_port : where DICOM objects are received, by a process of its own; 0: a free one; None: nowhere. An archive that receives
+    may begin empty: it is made where the folder is not there, or holds nothing but settings.
     ready : called once the page answers, with the address, the link that signs in whoever opens it first (None once there are
     users), and the DICOM node, ``TITLE@host:port`` (None where there is none). worker : the command of a worker, instead of
     casewise's own. Call it in the main thread.
@@ -70,7 +74,7 @@ def serve(
         msg = "The page is not built in this checkout: run `make page` once (an installed casewise brings it built)."
         raise UsageError(msg)
     with ExitStack() as closing:
-        archive = closing.enter_context(Archive.open(folder))
+        archive = closing.enter_context(Archive.open(folder, create=dicom_port is not None and _is_empty(folder)))
         closing.enter_context(_alone(archive.folder))
         settings = Settings.load(archive.folder)
         store = Store.open(archive.folder)
@@ -158,6 +162,10 @@ def _config(app: FastAPI, address: Address) -> uvicorn.Config:
         ssl_keyfile=address.key,
         timeout_graceful_shutdown=_CLOSE_SECONDS,
     )
+
+
+def _is_empty(folder: Path) -> bool:
+    return not folder.exists() or (folder.is_dir() and {path.name for path in folder.iterdir()} <= _SETTINGS)
 
 
 def _alone(folder: Path) -> FileLock:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,14 +91,14 @@ def served(folder: Path, settings: str = "", *, workers: int = 1, port: int = 0)
     (folder / "dicom.toml").write_text(settings, encoding="utf-8")
     command = [sys.executable, "-m", serving.__name__, str(folder), "0", str(workers), "0", str(port)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True)
-    store = Store.open(folder)
     try:
         assert process.stdout is not None
         printed = json.loads(process.stdout.readline())
         title, _, place = printed["dicom"].partition("@")
-        found = Serving(folder, process, printed["url"], title, int(place.rpartition(":")[2]), store)
-        until(found.answers)
-        yield found
+        with closing(Store.open(folder)) as store:
+            found = Serving(folder, process, printed["url"], title, int(place.rpartition(":")[2]), store)
+            until(found.answers)
+            yield found
     finally:
         process.terminate()
         try:
@@ -106,7 +106,6 @@ def served(folder: Path, settings: str = "", *, workers: int = 1, port: int = 0)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        store.close()
 
 
 def until(reached: Callable[[], object], seconds: float = SECONDS) -> None:

@@ -14,10 +14,12 @@ import numpy as np
 import pytest
 
 from casewise.archive import Archive
-from casewise.errors import UsageError
+from casewise.errors import ArchiveError, UsageError
 from casewise.exchange.settings import DicomSettings
+from casewise.server import pages
 from casewise.server.dicom.listening import listening_at
 from casewise.server.dicom.process import Once, Part, run
+from casewise.server.run import Address, serve
 from tests.dicom_studies import Series, film, study
 from tests.server.dicom.serving import Serving, served, until
 
@@ -114,6 +116,20 @@ def test_a_watched_folder(tmp_path: Path) -> None:
         until(lambda: analyses(serving, one.study_uid) and serving.quiet())
         assert [(row.state, row.instances) for row in serving.rows()] == [("taken in", 1)]
         assert one.files[0].exists()
+
+
+def test_an_archive_that_receives_may_begin_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "new").mkdir()
+    with served(tmp_path / "new", SETTINGS) as serving:
+        assert serving.answers() and (tmp_path / "new" / "casewise.toml").is_file()
+    (tmp_path / "page.js").touch()
+    monkeypatch.setattr(pages, "STATIC", tmp_path)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "thesis.txt").touch()
+    with pytest.raises(ArchiveError, match=r"holds no casewise\.toml"):
+        serve(tmp_path / "other", Address(port=0), dicom_port=0)
+    with pytest.raises(ArchiveError, match="There is no archive"):
+        serve(tmp_path / "none", Address(port=0))
 
 
 def test_an_error_of_one_part_never_ends_another() -> None:
