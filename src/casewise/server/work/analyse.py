@@ -61,7 +61,8 @@ class _Analysis:
         self._parts: dict[str, set[str]] = {}  # by the key of an examination's reference: its other sequences
         self._sequences: Sequences | None = None
         self._alone: dict[str, str] = {}  # by key: why there is no examination
-        self._recording = Recording(work, work.payload.get("network") is not None)
+        self._networked = work.payload.get("network") is not None
+        self._recording = Recording(work, self._networked)
         self.skipped: list[dict[str, str]] = []  # by rules
 
     def run(self, options: Options) -> tuple[int, list[dict[str, str]]]:
@@ -76,11 +77,11 @@ class _Analysis:
         self._failed += [{"key": key, "reason": "The archive has no such case."} for key in left if key not in self._rows]
         self._progress("")
         self._due = list(self._rows)
-        if self._work.payload.get("network") is not None:
+        if self._networked:
             self._sequences = sequences_of(self._work, self._due)
         while self._due:
             self._work.give_way()
-            with KEPT.analyzer(self._work.archive.folder, options, self._inner) as analyzer:
+            with KEPT.analyzer(self._work.archive.folder, options, self._inner, networked=self._networked) as analyzer:
                 for answer in analyzer.loaded(self._images(analyzer)):
                     self._take(answer)
         return self._done, self._failed

@@ -18,6 +18,8 @@ from casewise.server.declarations import declared_files, registry_of, stamp
 from casewise.server.nameless import NamelessArchive
 
 _IDLE_SECONDS = 60.0  # after the last job; then its memory is given back
+# The same where scanners send: a film that comes after a pause is to be answered within seconds, and a cold start takes them.
+_NETWORK_IDLE_SECONDS = 12 * 3600.0
 _OLDEST_SECONDS = 600.0  # then it is made anew: what it knows of the archive's cases is as old as itself
 
 
@@ -44,11 +46,13 @@ class KeptAnalyzer:
         self._made = 0.0
         self._progress: Progress = silent
         self._timer: threading.Timer | None = None
+        self._networked = False  # whether one of its jobs was of images from the network
 
     @contextmanager
-    def analyzer(self, folder: Path, options: Options, progress: Progress) -> Iterator[Analyzer]:
+    def analyzer(self, folder: Path, options: Options, progress: Progress, *, networked: bool = False) -> Iterator[Analyzer]:
         """An analyzer with the archive of ``folder``, its applications and rules as their files are now; where the block raises, it
-        is given up with what it has under way. Raises UsageError for a mistake in these files.
+        is given up with what it has under way. networked : whether it is for images from the network, for which it is kept longer.
+        Raises UsageError for a mistake in these files.
         """
         with self._lock:
             if self._timer is not None:
@@ -67,7 +71,8 @@ class KeptAnalyzer:
                 raise
             finally:
                 self._progress = silent
-            self._timer = threading.Timer(_IDLE_SECONDS, self.close)
+            self._networked = self._networked or networked
+            self._timer = threading.Timer(_NETWORK_IDLE_SECONDS if self._networked else _IDLE_SECONDS, self.close)
             self._timer.daemon = True
             self._timer.start()
 
@@ -109,6 +114,7 @@ class KeptAnalyzer:
         if self._runner is not None:
             self._runner.close()
             self._runner = None
+        self._networked = False
 
 
 KEPT = KeptAnalyzer()
