@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.extra.numpy import array_shapes, arrays
 from skimage.draw import polygon2mask
+from skimage.measure import find_contours
 
 from casewise.errors import CasewiseError
 from casewise.image import Image
-from casewise.reporting.contours import outline
+from casewise.reporting.contours import borders, outline
 from casewise.reporting.pictures import COLOURS, data_uri, display_range, overlay, rgb, thumbnail, window
 from tests.reporting.pages import decoded
 
@@ -91,6 +92,19 @@ def test_an_outline_holds_the_masks_pixels_and_no_others(mask):
     for loop in loops(outline(mask)):
         inside ^= polygon2mask(inside.shape, loop)
     np.testing.assert_array_equal(inside[1::2, 1::2], mask)
+
+
+@given(arrays(bool, array_shapes(min_dims=2, max_dims=2, max_side=9)))
+def test_borders_are_those_of_scikit_image(mask):
+    lines = find_contours(np.pad(mask, 1).astype(np.uint8), 0.5, fully_connected="low")
+    theirs = [[tuple(point) for point in np.rint(2 * (line[:-1] - 0.5)).astype(int).tolist()] for line in lines]
+    ours = [[tuple(point) for point in line.tolist()] for line in borders(mask)]
+    assert sorted(map(sides_of, ours)) == sorted(map(sides_of, theirs))
+
+
+def sides_of(line):
+    """The sides of a closed line, whichever way and wherever it begins."""
+    return sorted(tuple(sorted((point, line[number - 1]))) for number, point in enumerate(line))
 
 
 def test_an_outline_lies_on_the_border():

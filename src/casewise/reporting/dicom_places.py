@@ -11,6 +11,7 @@ import numpy.typing as npt
 from casewise.finding import Finding
 from casewise.formats.dicom.result_source import ResultSource
 from casewise.image import Array, Box
+from casewise.reporting.contours import borders
 
 _MOST_POINTS = 1000  # DICOM's explicit length holds 5,461 points in space
 _TOLERANCE = 0.25  # pixels that the line may run beside the mask's border
@@ -90,10 +91,10 @@ def largest_slice(mask: Array) -> int:
 
 def _border(piece: npt.NDArray[np.bool_]) -> Points:
     """The outer border (n, 2) of a connected piece, as few points as follow it closely."""
-    from skimage.measure import approximate_polygon, find_contours
+    from skimage.measure import approximate_polygon
 
-    lines = find_contours(np.pad(piece, 1).astype(np.uint8), 0.5, fully_connected="low")
-    line = max(lines, key=_area) - 1
+    longest = max(borders(piece), key=_area)  # the holes are smaller
+    line = (np.concatenate([longest, longest[:1]]) - 1) / 2  # from half pixels to pixels, whose middles are whole
     tolerance = _TOLERANCE
     shortened = approximate_polygon(line, tolerance)
     while len(shortened) > _MOST_POINTS:
@@ -102,6 +103,6 @@ def _border(piece: npt.NDArray[np.bool_]) -> Points:
     return np.asarray(shortened if len(shortened) >= 4 else line, np.float64)
 
 
-def _area(line: Points) -> float:
+def _area(line: npt.NDArray[np.int_]) -> float:
     rows, columns = line[:, 0], line[:, 1]
-    return abs(float(np.dot(rows[:-1], columns[1:]) - np.dot(rows[1:], columns[:-1]))) / 2
+    return abs(float(np.dot(rows, np.roll(columns, -1)) - np.dot(np.roll(rows, -1), columns))) / 2
