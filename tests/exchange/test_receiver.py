@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -234,7 +235,22 @@ def test_a_peer_that_falls_silent_is_closed_and_leaves_nothing(tmp_path: Path) -
     assert len(held(spool)) == 1
 
 
-def test_a_unit_of_gigabytes_is_not_waited_for(tmp_path: Path) -> None:
+def _unit(fragment: bytes) -> bytes:
+    """A unit of data in the first presentation context."""
+    value = b"\1" + fragment
+    return b"\x04\0" + struct.pack(">II", len(value) + 4, len(value)) + value
+
+
+_ENDLESS = {
+    "a unit of gigabytes": [b"\x04\0\xff\xff\xff\xf0"],
+    "a value longer than its unit": [b"\x04\0" + struct.pack(">II", 6, 600) + b"\1\3"],
+    "a command without end": [_unit(b"\x01" + bytes(250_000))] * 80,
+    "no command": [_unit(b"\x03" + b"rubbish" * 5)],
+}
+
+
+@pytest.mark.parametrize("units", _ENDLESS.values(), ids=_ENDLESS.keys())
+def test_what_is_no_message_aborts_its_association_alone(tmp_path: Path, units: list[bytes]) -> None:
     from pynetdicom import AE
     from pynetdicom.presentation import build_context
 
@@ -242,7 +258,9 @@ def test_a_unit_of_gigabytes_is_not_waited_for(tmp_path: Path) -> None:
         entity = AE("SCANNER")
         entity.network_timeout = None
         association = entity.associate("127.0.0.1", port, [build_context("1.2.840.10008.1.1")], ae_title="CASEWISE")
-        association.dul.socket.socket.sendall(b"\x04\0\xff\xff\xff\xf0")
+        with contextlib.suppress(OSError):  # the receiver may close before all is sent
+            for unit in units:
+                association.dul.socket.socket.sendall(unit)
         until(lambda: not association.is_established)
         assert rejection(port) is None
 
