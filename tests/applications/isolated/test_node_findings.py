@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from pydicom import dcmread
 
+from casewise.applications.isolated.node_files import anonymised
 from casewise.applications.isolated.node_findings import findings_of
 from casewise.applications.isolated.node_objects import received
 from casewise.applications.isolated.report_numbers import measure_name, numbers_of
@@ -20,7 +21,7 @@ from casewise.formats.dicom.report_content import Code
 from casewise.formats.dicom.write_segmentation import write_segmentation
 from casewise.image import Box
 from casewise.reporting.dicom_objects import About, write_objects
-from tests.dicom_studies import Series, film, oblique_mr
+from tests.dicom_studies import Series, ct, errors_in, film, oblique_mr
 from tests.formats.report_making import ABSENT as NOT_THERE
 from tests.formats.report_making import Code as Concept
 from tests.formats.report_making import group, region, report
@@ -202,3 +203,94 @@ def test_a_derivation_stands_before_the_name() -> None:
     one = Measurement(Code("A", "B", "Diameter"), 3.0, Code("mm", "UCUM", "mm"), Code("373098007", "SCT", "Mean"))
     assert measure_name(one) == "mean_diameter_mm"
     assert measure_name(replace(one, unit=None)) == "mean_diameter"
+
+
+def volumetric(target: Path, series: Series, seg: Path, *, frame: bool) -> Path:
+    """A report by highdicom on segment 2 of a segmentation: of the whole volume (TID 1411), or of one of its frames (TID 1410)."""
+    from highdicom import sr
+    from pydicom.uid import generate_uid
+
+    dataset = dcmread(seg)
+    number = next(
+        number
+        for number, group in enumerate(dataset.PerFrameFunctionalGroupsSequence, start=1)
+        if group.SegmentIdentificationSequence[0].ReferencedSegmentNumber == 2
+    )
+    about = {
+        "tracking_identifier": sr.TrackingIdentifier(generate_uid(), "Lesion 2"),
+        "finding_type": Concept("52988006", "SCT", "Lesion"),
+        "finding_sites": [
+            sr.FindingSite(
+                Concept("39607008", "SCT", "Lung"), laterality=Concept("7771000", "SCT", "Left"), topographical_modifier=None
+            )
+        ],
+        "measurements": [
+            sr.Measurement(
+                Concept("112031", "DCM", "Attenuation Coefficient"),
+                -12.5,
+                Concept("[hnsf'U]", "UCUM", "Hounsfield unit"),
+                derivation=Concept("373098007", "SCT", "Mean"),
+            )
+        ],
+    }
+    if frame:
+        shown = sr.ReferencedSegmentationFrame.from_segmentation(dataset, frame_number=number)
+        made = sr.PlanarROIMeasurementsAndQualitativeEvaluations(referenced_segment=shown, **about)
+    else:
+        shown = sr.ReferencedSegment.from_segmentation(dataset, segment_number=2)
+        made = sr.VolumetricROIMeasurementsAndQualitativeEvaluations(referenced_segment=shown, **about)
+    return report(target, [*series.files, seg], [made])
+
+
+@pytest.mark.parametrize("frame", [False, True])
+def test_highdicom_s_groups_on_segments(tmp_path: Path, frame: bool) -> None:
+    series = oblique_mr(tmp_path / "image", 8)
+    image = read(series.folder)
+    other = np.zeros_like(series.mask)
+    other[2:9, 5:20, 1:3] = True
+    seg = write_segmentation(tmp_path / "seg.dcm", {"a": series.mask, "b": other}, image)
+    path = volumetric(tmp_path / "sr.dcm", series, seg, frame=frame)
+    found, _ = answered(tmp_path / "out", series, path, seg)
+    assert [one["label"] for one in found] == ["lesion", "a"]
+    lesion = found[0]
+    np.testing.assert_array_equal(read_mask(tmp_path / "out" / lesion["mask"], image), other)
+    assert lesion["measures"] == {"mean_attenuation_coefficient_hu": -12.5}
+    assert lesion["region"] == "left lung"
+
+
+def test_a_report_of_text_alone_is_kept_with_a_note(tmp_path: Path) -> None:
+    from pydicom.data import get_testdata_file
+
+    series = film(tmp_path / "image", rows=60, columns=50)
+    found, notes = answered(tmp_path / "out", series, Path(str(get_testdata_file("test-SR.dcm"))))
+    assert found == []
+    assert notes == ["Its report holds neither measurement groups nor evaluations."]
+    assert (tmp_path / "out" / "report-1.dcm").exists()
+
+
+@pytest.mark.parametrize("kind", ["film", "cr", "mr", "ct"])
+def test_copies_without_the_patient_s_name_are_sound(tmp_path: Path, kind: str) -> None:
+    tags = {
+        "OtherPatientIDs": ["HOSP-4711", "X"],
+        "PatientAddress": "HOSP-4711 street",
+        "ReferringPhysicianName": "Doe^HOSP-4711",
+        "InstitutionName": "HOSP-4711",
+        "AccessionNumber": "HOSP-4711",
+        "OperatorsName": "HOSP-4711",
+    }
+    series = {
+        "film": lambda: film(tmp_path / "i", rows=60, columns=50, **tags),
+        "cr": lambda: film(tmp_path / "i", rows=60, columns=50, modality="CR", **tags),
+        "mr": lambda: oblique_mr(tmp_path / "i", 2, **tags),
+        "ct": lambda: ct(tmp_path / "i", 2, **tags),
+    }[kind]()
+    private = dcmread(series.files[0])
+    private.private_block(0x0011, "MAKER", create=True).add_new(1, "LO", "HOSP-4711")
+    private.save_as(tmp_path / "p.dcm")
+    copy = anonymised(tmp_path / "p.dcm", tmp_path / "copy.dcm")
+    assert errors_in(copy) == []
+    content = copy.read_bytes()
+    assert b"HOSP-4711" not in content
+    assert "Müller".encode() not in content
+    assert dcmread(copy).SOPInstanceUID == private.SOPInstanceUID
+    np.testing.assert_array_equal(dcmread(copy).pixel_array, private.pixel_array)
