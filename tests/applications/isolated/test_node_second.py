@@ -42,6 +42,12 @@ command = [{python}, "{{here}}/bright.py", "{{in}}", "{{out}}"]
 [[rule]]
 name = "nothing else"
 remove = ["quality"]
+
+[[rule]]
+name = "back to who asked"
+when = [{{ field = "calling_ae", operator = "is", value = "CASEWISE" }}]
+send = ["first"]
+objects = ["seg", "sr"]
 """
 DICOM = """
 ae_title = "CAD"
@@ -60,11 +66,6 @@ port = {reply}
 [receive]
 idle_seconds = 1
 picture_idle_seconds = 0.5
-
-[results]
-volumes = ["seg", "sr"]
-radiographs = ["seg", "sr"]
-send = ["first"]
 
 [outbox]
 retry_seconds = [1, 1, 1, 1, 1, 1]
