@@ -18,7 +18,7 @@ def outline(mask: Array) -> str:
     a pixel from the corner.
     Holes are further closed lines: fill it with the even-odd rule.
     """
-    return "".join(_path(_corners(line)) for line in borders(mask))
+    return "".join(_path(corners(line)) for line in borders(mask))
 
 
 def borders(mask: Array) -> list[Points]:
@@ -101,7 +101,7 @@ def _cycles(following: list[int]) -> list[list[int]]:
     return found
 
 
-def _corners(points: Points) -> Points:
+def corners(points: Points) -> Points:
     """The points (n, 2) of a closed line where it turns."""
     before, after = points - np.roll(points, 1, axis=0), np.roll(points, -1, axis=0) - points
     return np.asarray(points[before[:, 0] * after[:, 1] != before[:, 1] * after[:, 0]])

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from casewise.finding import Finding
 from casewise.formats.dicom.result_source import ResultSource
 from casewise.image import Array, Box
-from casewise.reporting.contours import borders
+from casewise.reporting.contours import borders, corners
 
 _MOST_POINTS = 1000  # DICOM's explicit length holds 5,461 points in space
 _TOLERANCE = 0.25  # pixels that the line may run beside the mask's border
@@ -68,16 +68,16 @@ def around(mask: Array) -> tuple[Outline, ...]:
     sizes = np.bincount(pieces.ravel(), minlength=count + 1)[1:]
     parts = [int(n) for n in np.argsort(-sizes, kind="stable") if sizes[n] >= _LEAST_SHARE * sizes.max()][:_PIECES]
     places = ndimage.find_objects(pieces)
-    corners = [np.array([place.start for place in places[n]], np.float64) for n in parts]
-    return tuple(Outline(index, _border(pieces[places[n]] == n + 1) + corner) for n, corner in zip(parts, corners, strict=True))
+    starts = [np.array([place.start for place in places[n]], np.float64) for n in parts]
+    return tuple(Outline(index, _border(pieces[places[n]] == n + 1) + start) for n, start in zip(parts, starts, strict=True))
 
 
 def rectangle(box: Box) -> Outline:
     """The border of a box; of a volume's on its middle slice."""
     (top, left), (bottom, right) = box.lower[:2], box.upper[:2]
     index = (box.lower[2] + box.upper[2] - 1) // 2 if len(box.lower) == 3 else 0
-    corners = [(top, left), (top, right), (bottom, right), (bottom, left), (top, left)]
-    return Outline(index, np.array(corners, np.float64) - 0.5)
+    points = [(top, left), (top, right), (bottom, right), (bottom, left), (top, left)]
+    return Outline(index, np.array(points, np.float64) - 0.5)
 
 
 def largest_slice(mask: Array) -> int:
@@ -93,7 +93,7 @@ def _border(piece: npt.NDArray[np.bool_]) -> Points:
     """The outer border (n, 2) of a connected piece, as few points as follow it closely."""
     from skimage.measure import approximate_polygon
 
-    longest = max(borders(piece), key=_area)  # the holes are smaller
+    longest = corners(max(borders(piece), key=_area))  # the holes are smaller
     line = (np.concatenate([longest, longest[:1]]) - 1) / 2  # from half pixels to pixels, whose middles are whole
     tolerance = _TOLERANCE
     shortened = approximate_polygon(line, tolerance)
