@@ -31,7 +31,8 @@ def answered(
     out: Path, series: Series, *objects: Path, detects: tuple[str, ...] | None = None
 ) -> tuple[list[dict[str, Any]], list[str]]:
     out.mkdir()
-    return findings_of([one for path in objects if (one := received(path))], read(series.folder), out, detects)
+    sent = {str(dcmread(path).SOPInstanceUID) for path in series.files}
+    return findings_of([one for path in objects if (one := received(path))], read(series.folder), sent, out, detects)
 
 
 @pytest.mark.parametrize("make", [lambda folder: oblique_mr(folder, 8), lambda folder: film(folder, rows=200, columns=160)])
@@ -163,6 +164,22 @@ def test_groups_of_other_images_are_left_out(tmp_path: Path) -> None:
     groups = [group(region(one.files[0], "POINT", [(10, 20)]), tracking=name) for one, name in ((series, "1"), (other, "2"))]
     found, notes = answered(tmp_path / "out", series, report(tmp_path / "sr.dcm", [*series.files, *other.files], groups))
     assert len(found) == 1
+    assert "Its report has 1 groups of other images, which are left out." in notes
+
+
+def test_a_report_on_a_frame_of_a_loop(tmp_path: Path) -> None:
+    series, other = film(tmp_path / "a", rows=60, columns=50), film(tmp_path / "b", rows=60, columns=50)
+    loop = dcmread(series.files[0])
+    loop.SOPClassUID = loop.file_meta.MediaStorageSOPClassUID = "1.2.840.10008.5.1.4.1.1.3.1"
+    loop.Modality, loop.NumberOfFrames, loop.FrameTime = "US", 3, "40"
+    loop.PixelData = 3 * loop.PixelData
+    loop.save_as(series.files[0])
+    groups = [
+        group(region(one.files[0], "POINT", [(10, 20)], frame), tracking=name)
+        for one, frame, name in ((series, 2, "1"), (other, None, "2"))
+    ]
+    found, notes = answered(tmp_path / "out", series, report(tmp_path / "sr.dcm", [*series.files, *other.files], groups))
+    assert [(one["label"], one["box"]) for one in found] == [("nodule", [[20, 21], [10, 11], [1, 2]])]
     assert "Its report has 1 groups of other images, which are left out." in notes
 
 

@@ -52,7 +52,7 @@ def started(run: Mapping[str, Any], start: Mapping[str, Any]) -> Runs:
         with Listener(node, task.folder / "received", until) as listener:
             _send(node, sent.files)
             results, notes = _answers(node, Gathered(sent), listener, until, waits)
-        found, more = findings_of(results, task.image(), task.out, start["detects"])
+        found, more = findings_of(results, task.image(), sent.instances, task.out, start["detects"])
         return found, [*notes, *more]
 
     return call

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,16 @@ from casewise.image import Image
 _KINDS = {SEG: "segmentation", SR: "structured report", CAPTURE: "picture"}
 
 
-def findings_of(results: Sequence[Received], image: Image, out: Path, detects: Sequence[str] | None) -> tuple[list[Any], list[str]]:
+def findings_of(
+    results: Sequence[Received], image: Image, sent: Collection[str], out: Path, detects: Sequence[str] | None
+) -> tuple[list[Any], list[str]]:
     """(findings, notes) of objects that are all of ``image``; their files, and masks on its grid, lie in ``out`` afterwards.
 
-    detects : labels that the declaration names as signs of disease; None where it names none.
+    sent : UIDs of the image's instances. detects : labels that the declaration names as signs of disease; None where it names none.
     Raises ApplicationError, a clause, for an object that cannot be read or is not on the image's grid.
     """
     notes: list[str] = []
+    own = {*sent, *(found.uid for found in results)}
     segments = Segments(detects)
     for number, found in enumerate((one for one in results if one.kind == SEG), start=1):
         path = _kept(found, out / f"segmentation-{number}.dcm")
@@ -36,7 +39,7 @@ def findings_of(results: Sequence[Received], image: Image, out: Path, detects: S
     for number, found in enumerate((one for one in results if one.kind == SR), start=1):
         path = _kept(found, out / f"report-{number}.dcm")
         with _used(found, path):
-            said, more = findings_of_report(read_measurement_report(path), image, segments, out / f"region-{number}")
+            said, more = findings_of_report(read_measurement_report(path), image, own, segments, out / f"region-{number}")
         findings += said
         notes += more
     findings += segments.left()

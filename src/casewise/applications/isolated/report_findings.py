@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,16 +27,17 @@ _PRESENCE = (("KIND", "99CASEWISE"), ("705057003", "SCT"), ("121071", "DCM"))
 
 
 def findings_of_report(
-    report: MeasurementReport, image: Image, segments: Segments, stem: Path
+    report: MeasurementReport, image: Image, own: Collection[str], segments: Segments, stem: Path
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """(findings, not yet checked; notes). Masks of regions are written as ``STEM-n.nii.gz``.
 
-    A group that names images of which ``image`` is none is left out, and a note says so.
+    own : UIDs of the image's instances, and of other results of it. A group that names images of which none is its own is left
+    out, and a note says so.
     """
     places = places_of(image)
-    own = [group for group in report.groups if places is None or _is_of(group, places)]
+    groups = [group for group in report.groups if _is_of(group, own)]
     findings = []
-    for number, group in enumerate(_joined(own), start=1):
+    for number, group in enumerate(_joined(groups), start=1):
         findings.append(_finding(group, image, places, segments, Path(f"{stem}-{number}.nii.gz")))
     findings += [_stated(group) for group in report.statements if _kind(group) is not None]
     notes = [f"Its report was made by {', '.join(report.algorithms)}."] if report.algorithms else []
@@ -45,17 +46,19 @@ def findings_of_report(
     for group in report.statements:
         if group.finding is not None and _kind(group) is None:
             notes.append(f"{group.finding.meaning}: {group.evaluations[0].value.meaning}.")
-    notes += [note for group in own for note in _properties(group)]
-    if len(own) < len(report.groups):
-        notes.append(f"Its report has {len(report.groups) - len(own)} groups of other images, which are left out.")
+    notes += [note for group in groups for note in _properties(group)]
+    if places is None and any(group.places for group in groups):
+        notes.append("Where its report's findings lie cannot be told on this kind of image.")
+    if len(groups) < len(report.groups):
+        notes.append(f"Its report has {len(report.groups) - len(groups)} groups of other images, which are left out.")
     if not report.groups and not report.statements:
         notes.append("Its report holds neither measurement groups nor evaluations.")
     return findings, notes
 
 
-def _is_of(group: Group, places: ReportPlaces) -> bool:
+def _is_of(group: Group, own: Collection[str]) -> bool:
     named = {one.instance for one in (*group.images, *(place.image for place in group.places if place.image is not None))}
-    return not named or bool(named & places.instances)
+    return not named or not named.isdisjoint(own)
 
 
 def _joined(groups: Sequence[Group]) -> list[Group]:

@@ -32,16 +32,12 @@ class Drawn:
 
 
 class ReportPlaces:
-    """An image read from DICOM, as the places of reports refer to it. Raises CasewiseError where its planes cannot be found.
-
-    instances : UIDs of the instances that it was read from.
-    """
+    """An image read from DICOM, as the places of reports refer to it. Raises CasewiseError where its planes cannot be found."""
 
     def __init__(self, image: Image) -> None:
         self._image = image
         planes = origin(image)
         self._slices = {(plane.instance, plane.frame): number for number, plane in enumerate(planes)}
-        self.instances = frozenset(plane.instance for plane in planes)
         self._frame_of_reference = text(headers_of(planes)[0], "FrameOfReferenceUID")
 
     def drawn(self, places: Sequence[Place]) -> Drawn:
