@@ -21,7 +21,10 @@ def declared_files(folder: Path) -> list[Path]:
 
 def registry_of(folder: Path) -> Registry:
     """Raises UsageError, one sentence, for a mistake in one of the files, and for a rule that sends to an unknown system."""
-    registry, settings = default_registry(declared_files(folder)), DicomSettings.load(folder)
+    registry = default_registry(declared_files(folder))
+    if not any(rule.send for rule in registry.rules):
+        return registry
+    settings = DicomSettings.load(folder)
     known = [*settings.nodes, *settings.web]
     for rule in registry.rules:
         for target in rule.send or ():

@@ -175,6 +175,11 @@ def test_unknown_targets_are_refused_when_the_file_is_read(served: Served) -> No
         assert all(word in str(caught.value) for word in (repr(target), "(pacs, ws)", "[[rule]] number 1", str(path)))
     path.write_text('[[rule]]\nsend = ["ws", "pacs"]\n')
     assert len(registry_of(served.folder).rules) == 1
+    (served.folder / "dicom.toml").write_text("broken")
+    with pytest.raises(UsageError, match=r"dicom\.toml cannot be used"):
+        registry_of(served.folder)
+    path.write_text("[[rule]]\nsend = []\n")
+    assert len(registry_of(served.folder).rules) == 1, "it is not asked for anything"
 
 
 def test_files_of_the_variable_are_used_too_and_come_first(served: Served, tmp_path: Path, monkeypatch) -> None:
