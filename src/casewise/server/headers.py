@@ -16,9 +16,10 @@ REPORT = (
     "sandbox allow-scripts; default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
     "frame-ancestors 'self'; base-uri 'none'; form-action 'none'"
 )
-# OHIF decodes pixels in WebAssembly and in workers, some of which it makes itself, and its parts bring styles with them.
+# OHIF decodes pixels in WebAssembly and in workers, some of which it makes itself; its parts bring styles with them, and the arrays
+# of its segmentations compile their accessors (scijs ndarray). All of it comes from this server.
 OHIF = (
-    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; worker-src 'self' blob:; style-src 'self' 'unsafe-inline'; "
+    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' 'unsafe-eval'; worker-src 'self' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; object-src 'none'; "
     "frame-ancestors 'none'; base-uri 'self'; form-action 'none'"
 )
