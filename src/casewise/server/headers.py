@@ -19,7 +19,8 @@ REPORT = (
 # OHIF decodes pixels in WebAssembly and in workers, some of which it makes itself; its parts bring styles with them, and the arrays
 # of its segmentations compile their accessors (scijs ndarray). All of it comes from this server.
 OHIF = (
-    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' 'unsafe-eval'; worker-src 'self' blob:; style-src 'self' 'unsafe-inline'; "
+    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval' 'unsafe-eval'; worker-src 'self' blob:; "
+    "style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:; object-src 'none'; "
     "frame-ancestors 'none'; base-uri 'self'; form-action 'none'"
 )
