@@ -65,11 +65,10 @@ class Films:
         self._number += 1
         array = self._arrays[self._number % len(self._arrays)]
         noise = self._random.integers(-8, 9, (ROWS // 10, COLUMNS // 10)).repeat(10, 0).repeat(10, 1)
-        study = f"1.2.826.0.1.3680043.8.498.77.{self._number}"
         folder = self._folder / str(self._number)
         folder.mkdir()
-        made = film(folder, np.clip(array + noise, 0, 4095).astype(np.uint16), StudyInstanceUID=study)
-        return study, made
+        made = film(folder, np.clip(array + noise, 0, 4095).astype(np.uint16))
+        return made.study_uid, made.files[0]
 
 
 class Running:
