@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from casewise.applications.isolated.task import Task
+from casewise.applications.outcome import ApplicationError
+
+if TYPE_CHECKING:
+    from casewise.formats import Found
 
 # A header's voxels lie in a second file of the same stem.
 _VOXELS = {".hdr": (".img",), ".mhd": (".raw", ".zraw"), ".nhdr": (".raw", ".raw.gz")}
@@ -32,8 +37,7 @@ def _files(task: Task) -> list[tuple[Path, str]]:
 
     found = [item for item in scan(task.source, recursive=False) if isinstance(item, Found)]
     if task.source.is_dir():
-        # A folder of one series needs no member; one of several was read by the series' name.
-        found = [item for item in found if item.kind is Kind.DICOM and task.member in (None, item.member)] or found
+        found = _of_folder(found, task.member)
     if not found:
         return [(task.source, task.source.name)]
     chosen = found[0]
@@ -41,6 +45,21 @@ def _files(task: Task) -> list[tuple[Path, str]]:
         return [(path, _dicom_name(path)) for path in chosen.files]
     beside = [task.source.with_suffix(suffix) for suffix in _VOXELS.get(task.source.suffix.lower(), ())]
     return [(path, path.name) for path in (task.source, *beside) if path.is_file()]
+
+
+def _of_folder(found: Sequence[Found], member: str | None) -> list[Found]:
+    """The one image of a folder that was read. A folder of one needs no member; of several it says which.
+
+    Raises ApplicationError, a clause, where that is not certain: a program must not be given another image's files.
+    """
+    named = [item for item in found if item.member == member] if len(found) > 1 else list(found)
+    if len(named) > 1 or (found and not named):
+        refusal = ApplicationError(
+            "cannot be given the image: its files are not to be told from others of its folder; give it alone"
+        )
+        refusal.sound = True
+        raise refusal
+    return named
 
 
 def _dicom_name(path: Path) -> str:
