@@ -23,13 +23,13 @@ from typing import Any
 import numpy as np
 import psutil
 from skimage.transform import resize
-from tests.dicom_studies import film
 
 import casewise
 from benchmarks import driver
 from benchmarks.tables import table
 from casewise.archive import Archive
 from experiments import datasets
+from tests.dicom_studies import film
 from tests.orthanc import Orthanc, free_port, orthanc
 
 ALONE = 12  # films one after another
