@@ -124,7 +124,7 @@ def test_a_node_that_always_breaks_off_is_called_three_times(files: list[Path]) 
         (0xA700, "failed", "out of resources"),
         (0x0110, "failed", "an error of its own"),
         (0xA900, "refused", "does not fit its class"),
-        (0xC123, "refused", "cannot understand"),
+        (0xC123, "failed", "cannot understand"),
         (0x0122, "refused", "does not take objects of this class"),
     ],
 )

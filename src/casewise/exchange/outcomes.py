@@ -58,7 +58,8 @@ def by_status(file: Path, peer: str, status: int) -> Outcome:
     if 0xA900 <= status <= 0xA9FF:
         return Outcome(file, "refused", f"{peer} refused the object: its content does not fit its class ({code}).")
     if 0xC000 <= status <= 0xCFFF:
-        return Outcome(file, "refused", f"{peer} refused the object: it cannot understand it ({code}).")
+        # PACS give it for errors of their own too (Orthanc does), so it may pass.
+        return Outcome(file, "failed", f"{peer} could not store the object: it cannot understand it ({code}).")
     if status in _STANDING:
         return Outcome(file, "refused", f"{peer} refused the object: {_STANDING[status]} ({code}).")
     return Outcome(

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from casewise.archive.storage import located
 from casewise.errors import CasewiseError, UsageError
 from casewise.exchange.settings import DicomSettings, Kind
+from casewise.files import replacing
 from casewise.finding import Finding, with_mask_names
 from casewise.formats.found import Kind as Format
 from casewise.image import Image
@@ -116,7 +117,8 @@ class _Objects:
     def _kept(self, one: Written, place: Path) -> Written:
         path = place / f"{one.sop_uid}.dcm"
         if not path.exists():
-            one.path.replace(path)
+            with replacing(path, durable=True) as beside:
+                one.path.replace(beside)
         return Written(one.kind, path, one.sop_uid, one.sop_class)
 
 
