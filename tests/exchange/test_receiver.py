@@ -80,7 +80,8 @@ def test_every_transfer_syntax_arrives_as_it_was_sent(tmp_path: Path, shared_dat
         while waiting:
             part = dict(reversed(waiting))  # of some objects there are several files, of which the last was sent last
             waiting = [one for one in waiting if one[1] not in part.values()]
-            assert set(statuses(port, *part.values())) == {0}
+            answers = zip(part.values(), statuses(port, *part.values()), strict=True)
+            assert not {path.name: status for path, status in answers if status != 0}
             arrived = held(spool)
             for uid, path in part.items():
                 assert data_set(arrived[uid]) == data_set(path), path.name
