@@ -12,7 +12,6 @@ import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -24,7 +23,6 @@ from playwright.sync_api import Page, sync_playwright
 from skimage.draw import polygon2mask
 from skimage.measure import label
 
-from casewise import formats
 from casewise.finding import Finding
 from casewise.reporting.dicom_objects import About, write_objects
 from casewise.server.logins import sign_in
@@ -36,7 +34,7 @@ from tests.server.dicomweb.conftest import Served
 
 ROOT = Path(__file__).parents[3]
 SOFTWARE = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
-PATIENCE = 60.0  # seconds; OHIF paints without a graphics card
+PATIENCE = 150.0  # seconds; OHIF paints without a graphics card
 SCREENSHOTS = os.environ.get("CASEWISE_TEST_SCREENSHOTS")
 Bits = np.ndarray
 
@@ -122,11 +120,7 @@ def opened(served: Served, made: Series, kinds: list[str], page: Page) -> Viewer
     image = served.archive.case(record.key).image
     folder = results_folder(served.archive.folder, record.key, 7)
     folder.mkdir(parents=True)
-    heat = None
-    if "map" in kinds:
-        heat = folder / "heat.nii.gz"
-        formats.write(heat, replace(image, array=np.where(made.mask, 0.9, 0.02).astype(np.float32)[None]))
-    finding = Finding("nodules", "nodule", 0.8125, region="right lung", measures={"longest_diameter_mm": 7.2}, map=heat)
+    finding = Finding("nodules", "nodule", 0.8125, region="right lung", measures={"longest_diameter_mm": 7.2})
     write_objects(folder, image, [finding], {"nodule": made.mask}, kinds, about=About("Nodule, right lung, 0.81"))
     served.archive.record_result({"headline": "Nodule", "job": 7, "findings": []}, record.key)
     viewer = Viewer(page, served.url)
@@ -188,20 +182,6 @@ def test_segmentation_and_report_lie_on_an_oblique_mr(serve: Callable[..., Serve
     viewer.go(number)
     viewer.until(lambda: np.count_nonzero(coloured(viewer.pixels("mr-segmentation"))) > 1000, "the segmentation is not displayed")
     same_place(coloured(viewer.pixels("mr-segmentation")), bright)
-    assert viewer.troubles == []
-
-
-def test_a_map_lies_on_an_oblique_mr(serve: Callable[..., Served], tmp_path: Path, page: Page) -> None:
-    made = oblique_mr(tmp_path / "files")
-    viewer = opened(serve(tmp_path / "files"), made, ["map"], page)
-    viewer.open("casewise map")
-    viewer.until(lambda: np.count_nonzero(coloured(viewer.pixels("mr-map"))) > 1000, "the map is not displayed")
-    number, found = viewer.at(), coloured(viewer.pixels("mr-map"))
-    page.reload()  # the image alone
-    page.wait_for_selector("canvas.cornerstone-canvas")
-    viewer.go(number)
-    viewer.until(lambda: viewer.pixels("mr").max() > 200, "the structure is not displayed")
-    same_place(found, largest(viewer.pixels("mr").min(axis=-1) > 130))
     assert viewer.troubles == []
 
 
