@@ -11,7 +11,7 @@ from casewise.finding import Finding
 from casewise.formats.dicom.result_source import ResultSource
 from casewise.formats.dicom.segment_descriptions import printable
 from casewise.reporting import dicom_codes as codes
-from casewise.reporting.dicom_places import Outline
+from casewise.reporting.dicom_places import Outline, space_of
 
 _ANY_CLASS = "1.2.840.10008.5.1.4.1.1.1"  # Computed Radiography Image
 
@@ -74,11 +74,11 @@ def _measures(finding: Finding) -> list[tuple[Any, float, Any]]:
 
 
 def _region(place: Outline, source: ResultSource) -> Any:
-    """In space where the planes and their frame of reference are known, else in the picture that shows it."""
+    """In the picture that shows it, or in space."""
     import highdicom
 
-    if source.frame_of_reference is not None:
-        return highdicom.sr.ImageRegion3D("POLYLINE", place.in_space(source), source.frame_of_reference)
+    if (space := space_of(source)) is not None:
+        return highdicom.sr.ImageRegion3D("POLYLINE", place.in_space(source), space)
     sop_class, instance, frame = source.references[place.index]
     # highdicom looks a class up among those of today's standard; the true one is set afterwards.
     shown = highdicom.sr.SourceImageForRegion(_ANY_CLASS, instance, None if frame is None else [frame])

@@ -16,6 +16,7 @@ from casewise.reporting.contours import borders, corners
 _MOST_POINTS = 1000  # DICOM's explicit length holds 5,461 points in space
 _TOLERANCE = 0.25  # pixels that the line may run beside the mask's border
 _PIECES, _LEAST_SHARE = 4, 0.25
+_SQUARE = 1e-4  # by which rows and columns may lie further apart than the others
 
 Points = npt.NDArray[np.float64]
 
@@ -40,6 +41,16 @@ class Outline:
         axes, spacing = np.reshape(plane.orientation or (), (2, 3)), plane.spacing or ()
         down, right = self.points[:, :1] * spacing[0] * axes[1], self.points[:, 1:] * spacing[1] * axes[0]
         return np.asarray(np.asarray(plane.position) + down + right)
+
+
+def space_of(source: ResultSource) -> str | None:
+    """The UID of the frame of reference in which a report's lines are given; None: in the pixels of the pictures.
+
+    They are given in pixels where each picture is a file of its own with square pixels, even if it is placed: OHIF 3.13 draws no
+    lines in space on a stack of slices, and misplaces lines in pixels that are not square.
+    """
+    square = all(plane.frame is None and _is_square(plane.spacing) for plane in source.planes)
+    return None if square else source.frame_of_reference
 
 
 def mask_of(finding: Finding, masks: Mapping[str, Array]) -> Array | None:
@@ -87,6 +98,10 @@ def largest_slice(mask: Array) -> int:
     areas = np.count_nonzero(mask, axis=(0, 1))
     best = np.flatnonzero(areas == areas.max())
     return int(best[len(best) // 2])
+
+
+def _is_square(spacing: tuple[float, ...] | None) -> bool:
+    return spacing is not None and abs(spacing[0] - spacing[1]) <= _SQUARE * spacing[0]
 
 
 def _border(piece: npt.NDArray[np.bool_]) -> Points:

@@ -1,4 +1,4 @@
-"""Findings as a DICOM structured report (TID 1500, Imaging Measurement Report), in space for volumes, in pixels for radiographs."""
+"""Findings as a DICOM structured report (TID 1500, Imaging Measurement Report)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from casewise.json_safe import dumps
 from casewise.reporting import dicom_codes as codes
 from casewise.reporting.dicom_about import About
 from casewise.reporting.dicom_groups import evaluation, groups
-from casewise.reporting.dicom_places import mask_of, outlines_of
+from casewise.reporting.dicom_places import mask_of, outlines_of, space_of
 
 SUFFIX = ".sr.dcm"
 _IMPRESSION: codes.Code = ("121073", "DCM", "Impression")
@@ -39,7 +39,7 @@ def write_report(
     about: About,
     series_number: int = 901,
 ) -> Path:
-    """Write findings as a Comprehensive 3D SR of planes with a frame of reference, else as a Comprehensive SR on the pictures.
+    """Write findings as a Comprehensive SR on the pictures, or a Comprehensive 3D SR (:func:`dicom_places.space_of` says which).
 
     masks : by ``Finding.mask_name``, on the image's grid. A finding with a place is a measurement group with a closed polyline; one
     without, and what was looked for and not found, are qualitative evaluations. The report is unverified. The same findings of the
@@ -75,7 +75,7 @@ def _built(
         placed += made
         unplaced += [] if made else [evaluation(finding)]
     content = _content(placed, unplaced, about, source.stand_ins[0].Modality)
-    kind = sr.ComprehensiveSR if source.frame_of_reference is None else sr.Comprehensive3DSR
+    kind = sr.ComprehensiveSR if space_of(source) is None else sr.Comprehensive3DSR
     built: Any = kind(
         evidence=_evidence(source),
         content=content,

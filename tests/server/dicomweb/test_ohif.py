@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from PIL import Image as Picture
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, Route, sync_playwright
 from skimage.draw import polygon2mask
 from skimage.measure import label
 
@@ -182,6 +182,25 @@ def test_segmentation_and_report_lie_on_an_oblique_mr(serve: Callable[..., Serve
     viewer.go(number)
     viewer.until(lambda: np.count_nonzero(coloured(viewer.pixels("mr-segmentation"))) > 1000, "the segmentation is not displayed")
     same_place(coloured(viewer.pixels("mr-segmentation")), bright)
+    assert viewer.troubles == []
+
+
+def test_an_ohif_of_others_draws_the_report_on_slices_of_square_pixels(
+    serve: Callable[..., Served], tmp_path: Path, page: Page
+) -> None:
+    def as_published(route: Route) -> None:
+        given = route.fetch()
+        lines = given.text().splitlines(keepends=True)
+        assert sum("onBeforeSRAddMeasurement" in line for line in lines) == 1
+        route.fulfill(response=given, body="".join(line for line in lines if "onBeforeSRAddMeasurement" not in line))
+
+    page.route("**/app-config.js", as_published)
+    made = oblique_mr(tmp_path / "files", spacing=(1.3, 1.3))
+    viewer = opened(serve(tmp_path / "files"), made, ["sr"], page)
+    viewer.open("casewise report")
+    viewer.line()
+    viewer.until(lambda: viewer.pixels("square").max() > 200, "the structure is not displayed")
+    same_place(viewer.line(), largest(viewer.pixels("square-report").min(axis=-1) > 130))
     assert viewer.troubles == []
 
 
