@@ -140,3 +140,30 @@ def test_ci_runs_the_command_that_the_readme_names() -> None:
     assert os.access(script, os.X_OK)
     assert "make test" in script.read_text(encoding="utf-8")
     assert "make test" in (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_no_tests_name_depends_on_the_moment() -> None:
+    """The tests' processes collect them one by one, and must find the same names."""
+    changing = {
+        "time",
+        "time_ns",
+        "monotonic",
+        "perf_counter",
+        "now",
+        "today",
+        "uuid1",
+        "uuid4",
+        "generate_uid",
+        "token_hex",
+        "getpid",
+    }
+    for path in FILES:
+        if path.suffix != ".py" or path.relative_to(ROOT).parts[0] != "tests":
+            continue
+        for function in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            for decorator in getattr(function, "decorator_list", ()):
+                if not ast.unparse(decorator).startswith("pytest.mark.parametrize"):
+                    continue
+                calls = [node.func for node in ast.walk(decorator) if isinstance(node, ast.Call)]
+                named = {call.attr if isinstance(call, ast.Attribute) else getattr(call, "id", "") for call in calls}
+                assert not named & changing, f"{name_of(path)}: {ast.unparse(decorator)[:200]}"
