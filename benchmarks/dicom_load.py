@@ -111,7 +111,20 @@ def running() -> Iterator[tuple[Running, Films]]:
         Archive.open(folder, create=True).close()
         (folder / "dicom.toml").write_text(_SETTINGS.format(port=pacs.port), encoding="utf-8")
         port = free_port()
-        command = [sys.executable, "-m", "casewise", "serve", str(folder), "--port", "0", "--dicom-port", str(port), "--json"]
+        command = [
+            sys.executable,
+            "-m",
+            "casewise",
+            "serve",
+            str(folder),
+            "--port",
+            "0",
+            "--dicom-port",
+            str(port),
+            "--workers",
+            "2",
+            "--json",
+        ]
         server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             assert server.stdout is not None

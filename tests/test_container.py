@@ -32,7 +32,7 @@ def test_what_is_copied_is_there_and_is_not_ignored() -> None:
 
 def test_the_page_is_built_as_in_a_checkout() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    recipes = re.findall(r"^\t\$\(BIN\)/(python -.*(?:npm\(\)|vite).*)$", makefile, re.MULTILINE)
+    recipes = re.findall(r"^\t\$\(BIN\)/(python -.*(?:npm\(\)|vite).* web\b.*)$", makefile, re.MULTILINE)
     assert len(recipes) == 2
     assert all(f"RUN {recipe}" in STEPS for recipe in recipes)
 

@@ -25,7 +25,7 @@ def test_analysis_is_recorded_and_displayed(caller, app, archive, keys, work):
     assert client.get(f"/api/v1/results/{keys[0]}").status_code == 404
     number = jobs.add("analyse", {"cases": [keys[0], keys[4]], "application": "quality"}, created_by="ann")
     assert work() == {"done": 1}
-    assert jobs.get(number).result == {"analysed": 2, "failed": []}
+    assert jobs.get(number).result == {"analysed": 2, "failed": [], "skipped": []}
     found = client.get(f"/api/v1/results/{keys[4]}").json()
     assert found["headline"] and found["key"] == keys[4] and found["earlier"] == 0
     assert found["applications"] == ["quality"]
@@ -48,7 +48,7 @@ def test_job_that_was_cut_off_analyses_only_what_is_left(app, archive, keys, wor
     archive.record_result({"job": number, "headline": "done before the worker was killed", "findings": []}, keys[0])
     work()
     assert [len(archive.results(key)) for key in keys[:2]] == [1, 1]
-    assert jobs.get(number).result == {"analysed": 2, "failed": []}
+    assert jobs.get(number).result == {"analysed": 2, "failed": [], "skipped": []}
 
 
 def test_what_cannot_be_analysed_is_named_without_its_file(app, archive, keys, work, tmp_path):
@@ -137,5 +137,5 @@ def test_long_analysis_gives_way_to_more_urgent_jobs(app, archive, keys, work, m
     monkeypatch.setattr(type(archive), "embed", lambda *_, **__: order.append("embedded") or 0)
     number = jobs.add("analyse", {"cases": keys, "application": "quality"})
     assert work() == {"given back": 1, "done": 2}
-    assert jobs.get(number).result == {"analysed": 5, "failed": []} and jobs.get(number).tries == 1
+    assert jobs.get(number).result == {"analysed": 5, "failed": [], "skipped": []} and jobs.get(number).tries == 1
     assert order.count("analysed") == 5 and 0 < order.index("embedded") < 5

@@ -98,7 +98,7 @@ def test_an_association_that_stays_open_keeps_a_study_open(serving: Serving, tmp
     logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     one, other = (film(tmp_path / name, rows=60, columns=50) for name in ("a", "b"))
     entity = AE(ae_title="ROOM1")
-    entity.add_requested_context("1.2.840.10008.5.1.4.1.1.1.1")
+    entity.add_requested_context("1.2.840.10008.5.1.4.1.1.1.1", "1.2.840.10008.1.2.1")  # as the file is: it may be sent in pieces
     association = entity.associate("127.0.0.1", serving.port, ae_title="CASEWISE")
     assert association.send_c_store(one.files[0]).Status == 0
     assert serving.send(other.files)

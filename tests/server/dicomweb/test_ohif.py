@@ -109,8 +109,11 @@ class Viewer:
         self.page.mouse.move(box["x"] + box["width"] / 2 + time.monotonic() * 10 % 50, box["y"] + box["height"] / 2)
 
     def _box(self) -> dict[str, float]:
-        found = self.page.locator("canvas.cornerstone-canvas").first.bounding_box()
-        assert found is not None
+        """Where the viewport is, once it is there: OHIF makes it anew for another series."""
+        end = time.monotonic() + PATIENCE
+        while (found := self.page.locator("canvas.cornerstone-canvas").first.bounding_box()) is None:
+            assert time.monotonic() < end, f"there is no viewport; {self.troubles}"
+            self.page.wait_for_timeout(200)
         return {name: round(value) for name, value in found.items()}
 
 
