@@ -26,6 +26,13 @@ class ApplicationError(CasewiseError):
     sound: bool = False
 
 
+def refused(reason: str) -> ApplicationError:
+    """A failure of one image that leaves the application's process sound, to be raised."""
+    error = ApplicationError(reason)
+    error.sound = True
+    return error
+
+
 @dataclass(frozen=True, eq=False)
 class Job:
     """An image and the applications that are to see it.
@@ -55,9 +62,7 @@ class Job:
         try:
             return self.sequences(declared.sequences)
         except CasewiseError as error:
-            refusal = ApplicationError(f"had nothing to see: {error}")
-            refusal.sound = True
-            raise refusal from error
+            raise refused(f"had nothing to see: {error}") from error
 
 
 @dataclass(frozen=True)

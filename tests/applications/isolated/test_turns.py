@@ -40,7 +40,7 @@ def test_a_call_waits_for_that_of_another_process(tmp_path: Path) -> None:
         assert other.stdin is not None
         assert other.stdout is not None
         assert other.stdout.readline() == "held\n"
-        threading.Timer(1.0, lambda: other.communicate("\n")).start()
+        threading.Timer(1.0, other.stdin.close).start()
         with turn(declared(NodeRun("OTHER@127.0.0.1:104", port)), threading.Event()):
             assert (tmp_path / "over").exists()
         other.wait()

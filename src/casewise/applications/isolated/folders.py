@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from casewise.applications.isolated.own_files import own_images
 from casewise.applications.isolated.task import Task
-from casewise.applications.outcome import ApplicationError
-
-if TYPE_CHECKING:
-    from casewise.formats import Found
 
 # A header's voxels lie in a second file of the same stem.
 _VOXELS = {".hdr": (".img",), ".mhd": (".raw", ".zraw"), ".nhdr": (".raw", ".raw.gz")}
@@ -33,11 +29,9 @@ def fill(folder: Path, task: Task, settings: Mapping[str, object]) -> None:
 
 
 def _files(task: Task) -> list[tuple[Path, str]]:
-    from casewise.formats import Found, Kind, scan
+    from casewise.formats import Kind
 
-    found = [item for item in scan(task.source, recursive=False) if isinstance(item, Found)]
-    if task.source.is_dir():
-        found = _of_folder(found, task.member)
+    found = own_images(task)
     if not found:
         return [(task.source, task.source.name)]
     chosen = found[0]
@@ -45,21 +39,6 @@ def _files(task: Task) -> list[tuple[Path, str]]:
         return [(path, _dicom_name(path)) for path in chosen.files]
     beside = [task.source.with_suffix(suffix) for suffix in _VOXELS.get(task.source.suffix.lower(), ())]
     return [(path, path.name) for path in (task.source, *beside) if path.is_file()]
-
-
-def _of_folder(found: Sequence[Found], member: str | None) -> list[Found]:
-    """The one image of a folder that was read. A folder of one needs no member; of several it says which.
-
-    Raises ApplicationError, a clause, where that is not certain: a program must not be given another image's files.
-    """
-    named = [item for item in found if item.member == member] if len(found) > 1 else list(found)
-    if len(named) > 1 or (found and not named):
-        refusal = ApplicationError(
-            "cannot be given the image: its files are not to be told from others of its folder; give it alone"
-        )
-        refusal.sound = True
-        raise refusal
-    return named
 
 
 def _dicom_name(path: Path) -> str:

@@ -10,11 +10,11 @@ from typing import Any, Protocol
 import msgspec
 
 from casewise.applications.isolated.node_files import files_to_send
-from casewise.applications.isolated.node_listener import Listener, refused, tls_of
+from casewise.applications.isolated.node_listener import Listener, tls_of
 from casewise.applications.isolated.node_objects import OTHER, Gathered, Received
 from casewise.applications.isolated.task import Runs, Task
 from casewise.applications.node_run import NodeRun
-from casewise.applications.outcome import ApplicationError
+from casewise.applications.outcome import ApplicationError, refused
 from casewise.exchange.sending import send
 
 _LOOK = 0.1  # seconds between two looks at what has come

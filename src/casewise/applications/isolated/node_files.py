@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from casewise.applications.isolated.node_listener import refused
+from casewise.applications.isolated.own_files import own_images
 from casewise.applications.isolated.task import Task
+from casewise.applications.outcome import refused
 from casewise.errors import CasewiseError
 
 _KEPT_OF_PATIENT = {
@@ -80,7 +81,6 @@ def anonymised(source: Path, target: Path) -> Path:
 
 def _files(task: Task) -> Sequence[Path]:
     """Those whose planes the image's voxels are; of loops and mosaics, which have none, the file or series that was read."""
-    from casewise.formats import Found, scan
     from casewise.formats.dicom.origin import origin
 
     image = task.image()
@@ -89,11 +89,9 @@ def _files(task: Task) -> Sequence[Path]:
     try:
         return list(dict.fromkeys(plane.file for plane in origin(image)))
     except CasewiseError:
-        found = [item for item in scan(task.source, recursive=False) if isinstance(item, Found)]
-    if task.source.is_dir():
-        found = [item for item in found if item.member == task.member]
+        found = own_images(task)
     if len(found) != 1:
-        raise refused("cannot be sent the image: its files are not to be told from others of its folder; give it by its file")
+        raise refused("cannot be sent the image: a node would not know which one of its file is meant; give it alone")
     return found[0].files
 
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from casewise.applications.isolated.node_listener import refused
 from casewise.applications.isolated.node_objects import CAPTURE, SEG, SR, Received
 from casewise.applications.isolated.report_findings import findings_of_report
 from casewise.applications.isolated.segment_findings import Segments
-from casewise.applications.outcome import ApplicationError
+from casewise.applications.outcome import ApplicationError, refused
 from casewise.errors import CasewiseError
 from casewise.formats import read, write
 from casewise.formats.dicom.measurement_report import read_measurement_report
@@ -51,19 +51,16 @@ def findings_of(
     return findings, notes
 
 
-class _used:  # noqa: N801 read as a word in a with statement
+@contextmanager
+def _used(found: Received, path: Path) -> Iterator[None]:
     """Within it, an object's fault becomes the application's, in a sentence without the file's place."""
-
-    def __init__(self, found: Received, path: Path) -> None:
-        self._what, self._path = _KINDS[found.kind], path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, CasewiseError) and not isinstance(error, ApplicationError):
-            reason = str(error).replace(str(self._path), self._path.name)
-            raise refused(f"sent a {self._what} that cannot be used: {reason}") from error
+    try:
+        yield
+    except ApplicationError:
+        raise
+    except CasewiseError as error:
+        reason = str(error).replace(str(path), path.name)
+        raise refused(f"sent a {_KINDS[found.kind]} that cannot be used: {reason}") from error
 
 
 def _kept(found: Received, path: Path) -> Path:

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 
 from casewise.applications.node_run import NodeRun
-from casewise.applications.outcome import ApplicationError
+from casewise.applications.outcome import refused
 from casewise.errors import UsageError
 from casewise.exchange.node import Tls
 from casewise.exchange.received import SUFFIX, Spool
@@ -73,13 +73,6 @@ class Listener:
 def tls_of(node: NodeRun) -> Tls | None:
     """The PEM files of both directions."""
     return Tls(**{name: Path(path) for name, path in node.tls.items()}) if node.tls else None
-
-
-def refused(reason: str) -> ApplicationError:
-    """A failure of the call that leaves the process sound, to be raised."""
-    error = ApplicationError(reason)
-    error.sound = True
-    return error
 
 
 def _addresses(host: str) -> list[str]:

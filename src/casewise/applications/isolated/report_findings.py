@@ -48,7 +48,7 @@ def findings_of_report(
             notes.append(f"{group.finding.meaning}: {group.evaluations[0].value.meaning}.")
     notes += [note for group in groups for note in _properties(group)]
     if places is None and any(group.places for group in groups):
-        notes.append("Where its report's findings lie cannot be told on this kind of image.")
+        notes.append("Where its report's findings lie cannot be determined on this kind of image.")
     if len(groups) < len(report.groups):
         notes.append(f"Its report has {len(report.groups) - len(groups)} groups of other images, which are left out.")
     if not report.groups and not report.statements:

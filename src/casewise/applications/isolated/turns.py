@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from casewise.applications.declared import Declared
 from casewise.applications.node_run import NodeRun
-from casewise.applications.outcome import ApplicationError
+from casewise.applications.outcome import ApplicationError, refused
 
 _LOOK = 0.2  # seconds between two looks at whether all is to stop
 
@@ -48,5 +48,5 @@ def _folder() -> Path:
     path.mkdir(mode=0o700, exist_ok=True)
     about = path.lstat()
     if path.is_symlink() or about.st_uid != os.getuid() or about.st_mode & 0o022:
-        raise ApplicationError(f"cannot wait for its port: {path} belongs to somebody else; remove it")
+        raise refused(f"cannot wait for its port: {path} belongs to somebody else; remove it")
     return path

@@ -58,7 +58,7 @@ def _shows(planes: list[Slice], image: Image) -> bool:
     if shape != image.spatial_shape:
         return False
     if not all(plane.placed for plane in planes):
-        # Without a place in the patient its name alone tells a picture of several in a file, and the file's frames are a loop.
+        # Without a place in the patient a picture of several in a file is known by its name alone; the frames of a file are a loop.
         named = image.header.instance is not None
         if len(planes) == 1:
             return named or planes[0].frame is None
