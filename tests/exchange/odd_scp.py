@@ -1,4 +1,4 @@
-"""A DICOM node that answers as it is told, written with pynetdicom: for what no sound PACS does."""
+"""A DICOM node that answers as the test says, written with pynetdicom: for what no sound PACS does."""
 
 from __future__ import annotations
 

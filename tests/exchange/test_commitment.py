@@ -96,7 +96,7 @@ def test_a_report_is_tried_again_until_the_requester_is_there(tmp_path: Path, mo
     assert reports == [(transaction, [uid for _, uid in references(files)], [])]
 
 
-def test_a_requester_that_is_no_node_is_told_on_its_own_association(tmp_path: Path) -> None:
+def test_a_requester_that_is_no_node_gets_its_report_on_its_own_association(tmp_path: Path) -> None:
     files = ct(tmp_path / "ct").files
     reports: list[tuple[str, list[str], list[str]]] = []
     with receiving(Spool(tmp_path / "received")) as (_, port):

@@ -31,9 +31,9 @@ class Query:
         exact = {"accession number": self.accession, "patient's identifier": self.patient, "modality": self.modality}
         for what, value in exact.items():
             if value is not None and (not value.strip() or len(value) > LONGEST or _ANY.search(value) or is_odd(value)):
-                raise UsageError(f"A {what} has 1 to {LONGEST} letters, and none of * ? \\; correct what was given.")
+                raise UsageError(f"A {what} has 1 to {LONGEST} letters, and none of * ? \\; correct it.")
         if self.study is not None and not is_uid(self.study):
-            raise UsageError("A StudyInstanceUID has at most 64 digits and dots; correct what was given.")
+            raise UsageError("A StudyInstanceUID has at most 64 digits and dots; correct it.")
         if self.dates is not None:
             check_dates(self.dates)
 

@@ -135,7 +135,7 @@ def _connection_problem(node: Node) -> str | None:
 def _tls_problem(node: Node, tls: Tls, connection: socket.socket) -> str | None:
     try:
         with client_context(tls).wrap_socket(connection, server_hostname=node.host) as wrapped:
-            # TLS 1.3 tells of a client's certificate that is not believed only when something is read; nothing is sent otherwise.
+            # By TLS 1.3 it is only on reading that a client's certificate is reported as not believed; nothing is sent otherwise.
             wrapped.settimeout(0.5)
             wrapped.recv(1)
     except ssl.SSLCertVerificationError as error:

@@ -43,7 +43,7 @@ def ask(
 
     came = threading.Event()
 
-    def told(event: Any) -> tuple[int, None]:
+    def report_came(event: Any) -> tuple[int, None]:
         status = take_report(event, reported)
         came.set()
         return status, None
@@ -51,7 +51,7 @@ def ask(
     request = Dataset()
     request.TransactionUID = transaction_uid
     request.ReferencedSOPSequence = [_reference(*one) for one in objects]
-    with associated(node, [build_context(MODEL)], title, handlers=[(evt.EVT_N_EVENT_REPORT, told)]) as association:
+    with associated(node, [build_context(MODEL)], title, handlers=[(evt.EVT_N_EVENT_REPORT, report_came)]) as association:
         status, _ = association.send_n_action(request, _ASK, MODEL, INSTANCE)
         if "Status" not in status:
             raise AssociationError(f"{node} did not answer the request for storage commitment; look at its log.", passing=True)
@@ -140,14 +140,14 @@ class Committing:
             for pause in self._pauses:
                 if self._ending.wait(pause):
                     return
-                if self._told(request):
+                if self._is_settled(request):
                     return
-            _log.warning("%r could not be told which objects are held; it has to ask again.", request.calling)
+            _log.warning("Which objects are held could not be reported to %r; it has to ask again.", request.calling)
         finally:
             self._open.release()
 
-    def _told(self, request: _Request) -> bool:
-        """Whether the requester was told what is held by now."""
+    def _is_settled(self, request: _Request) -> bool:
+        """Report what is held by now: whether the requester has the report, or can never get it."""
         node = self._node(request)
         try:
             report, kind = _report(request, self._committed(request.objects))
@@ -180,7 +180,7 @@ def _on_its_own_association(request: _Request, report: Any, kind: int) -> bool:
     association = request.association
     if not association.is_established:
         _log.warning(
-            "%r at %s asked for storage commitment and cannot be told: add it to [nodes] of dicom.toml.",
+            "%r at %s asked for storage commitment and cannot be reported to: add it to [nodes] of dicom.toml.",
             request.calling,
             request.address,
         )

@@ -39,8 +39,8 @@ class _Handler(RequestHandler):  # type: ignore[misc]  # pynetdicom has no types
 
 
 class Server(ThreadedAssociationServer):  # type: ignore[misc]
-    """spool : where objects go. most : associations that are served at a time; of further connections a few are told so, the
-    others are closed. silence_seconds : after which a connection that says nothing is closed.
+    """spool : where objects go. most : associations that are served at a time; of further connections a few are refused with
+    that reason, the others are closed. silence_seconds : after which a connection that says nothing is closed.
     """
 
     request_queue_size = 128

@@ -65,7 +65,7 @@ class Spool:
 
         It is on disk when this returns. One that is there with the same data set stays as it is, whoever sent it; one with another
         data set is replaced by a new file, so that hard links keep the former. Nothing is decoded.
-        arriving : is told which object it is before anything is written; what it raises refuses the object.
+        arriving : called with which object it is before anything is written; what it raises refuses the object.
 
         Raises UnreadableImageError for what is no DICOM file or lacks a UID, FullError where the disk takes no more, CasewiseError
         where it cannot be written for another reason. Nothing is left of the object then. No sentence quotes its values.

@@ -34,9 +34,9 @@ class Receiver:
     """Listens on ``port`` of the settings' host; 0: on a free one.
 
     store : where objects go. committed : which of these (SOP class, SOP instance) UIDs are held for good: their instance UIDs.
-    reported : is told of reports on the storage commitment that casewise asked for: transaction UID, instances that are held, and
-    those that are not. stored : is told of each object that is on disk, before success is answered. silence_seconds : after which
-    a connection that says nothing is closed.
+    reported : called with each report on the storage commitment that casewise asked for: transaction UID, instances that are held,
+    and those that are not. stored : called with each object that is on disk, before success is answered. silence_seconds : after
+    which a connection that says nothing is closed.
 
     Objects of every class and transfer syntax are taken as they are. Success is answered when an object is on disk; a full disk is
     status 0xA700, upon which the sender tries again later.
@@ -53,7 +53,7 @@ class Receiver:
         stored: Callable[[Instance], object] = lambda instance: None,
         silence_seconds: float = _SILENCE_SECONDS,
     ) -> None:
-        self._settings, self._store, self._port, self._told = settings, store, port, stored
+        self._settings, self._store, self._port, self._on_stored = settings, store, port, stored
         self._committing = Committing(settings, committed, reported)
         self._silence_seconds = silence_seconds
         self._studies: dict[Any, set[str]] = {}  # by association
@@ -137,7 +137,7 @@ class Receiver:
             if incoming is None:
                 raise UnreadableImageError("It is empty.")
             instance = self._store.keep(incoming, lambda identity: self._arriving(event, identity))
-            self._told(instance)
+            self._on_stored(instance)
         except Exception as error:
             status, reason = _status_of(error)
             _log.warning("Refused an object of %r at %s with status 0x%04X: %s", calling, address, status, reason)
