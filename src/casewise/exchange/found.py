@@ -9,32 +9,13 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from casewise.errors import CasewiseError
 from casewise.exchange.identity import is_uid
 
 MOST_ANSWERS = 50_000  # to one question, so that memory stays bounded
 LONGEST = 64  # letters of a text of these attributes (DICOM PS3.5: LO, SH)
-
-STUDY_ATTRIBUTES = (
-    "StudyInstanceUID",
-    "AccessionNumber",
-    "PatientID",
-    "IssuerOfPatientID",
-    "PatientBirthDate",
-    "StudyDate",
-    "StudyTime",
-    "ModalitiesInStudy",
-)
-SERIES_ATTRIBUTES = (
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "Modality",
-    "SeriesDescription",
-    "BodyPartExamined",
-    "NumberOfSeriesRelatedInstances",
-)
-INSTANCE_ATTRIBUTES = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 
 Values = Mapping[str, str]  # keyword → value as text, several values parted by a backslash
 
@@ -45,6 +26,11 @@ class SourceError(CasewiseError):
 
 class AwayError(SourceError):
     """A source does not answer."""
+
+
+def too_many(source: object) -> SourceError:
+    """To be raised for more than ``MOST_ANSWERS`` answers."""
+    return SourceError(f"{source} answers with more than {MOST_ANSWERS:,} matches; narrow the selection.")
 
 
 @dataclass(frozen=True)
@@ -68,6 +54,18 @@ class Study:
     it does not say.
     """
 
+    LEVEL: ClassVar = "STUDY"  # of a question for such
+    ATTRIBUTES: ClassVar = (  # that are asked for
+        "StudyInstanceUID",
+        "AccessionNumber",
+        "PatientID",
+        "IssuerOfPatientID",
+        "PatientBirthDate",
+        "StudyDate",
+        "StudyTime",
+        "ModalitiesInStudy",
+    )
+
     uid: str
     accession: str = field(default="", repr=False)
     patient: Patient = Patient()
@@ -87,6 +85,16 @@ class Study:
 @dataclass(frozen=True)
 class Series:
     """A series. instances : how many it has, where the source says."""
+
+    LEVEL: ClassVar = "SERIES"
+    ATTRIBUTES: ClassVar = (
+        "StudyInstanceUID",
+        "SeriesInstanceUID",
+        "Modality",
+        "SeriesDescription",
+        "BodyPartExamined",
+        "NumberOfSeriesRelatedInstances",
+    )
 
     study: str
     uid: str
@@ -113,6 +121,9 @@ class Series:
 class Listed:
     """An instance that a source has. sop_class : empty where the source does not say."""
 
+    LEVEL: ClassVar = "IMAGE"
+    ATTRIBUTES: ClassVar = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
+
     study: str
     series: str
     uid: str
@@ -122,7 +133,7 @@ class Listed:
     def of(cls, values: Values) -> Listed:
         """Raises SourceError where a UID is none."""
         sop_class = plain(values, "SOPClassUID")
-        study, series, sop = (uid(values, name) for name in INSTANCE_ATTRIBUTES[:3])
+        study, series, sop = (uid(values, name) for name in cls.ATTRIBUTES[:3])
         return cls(study, series, sop, sop_class if is_uid(sop_class) else "")
 
 

@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Any, BinaryIO, TypeVar
+from typing import Any, BinaryIO
 
-from casewise.exchange.asked import Query
-from casewise.exchange.found import (
-    INSTANCE_ATTRIBUTES,
-    MOST_ANSWERS,
-    SERIES_ATTRIBUTES,
-    STUDY_ATTRIBUTES,
-    AwayError,
-    Listed,
-    Series,
-    SourceError,
-    Study,
-    Values,
-    with_uids,
-)
+from casewise.exchange.found import MOST_ANSWERS, AwayError, Listed, Series, SourceError, Study, too_many, with_uids
 from casewise.exchange.node import WebNode
 from casewise.exchange.parts import Parts
+from casewise.exchange.questions import Found, Questions
 from casewise.exchange.quiet import quiet
 from casewise.exchange.taking import Taker
 from casewise.exchange.web_client import TIMES, web_client, web_session
@@ -32,10 +19,8 @@ _CHUNK = 1 << 20
 _NO_JSON = "{node} answers with what is no DICOM JSON; its url is that below which studies lies."
 _ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*'  # as the service keeps it
 
-Found = TypeVar("Found", Study, Series, Listed)
 
-
-class WebSource:
+class WebSource(Questions):
     """A DICOMweb service as a source of studies. Raises UsageError where a secret or certificate is not there.
 
     Its questions stand in addresses, as the standard has it: a patient's identifier too, where it is asked for.
@@ -46,30 +31,11 @@ class WebSource:
         self._session = web_session(node)
         self._client = web_client(node, self._session)
 
-    def __enter__(self) -> WebSource:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def close(self) -> None:
         self._session.close()
 
     def __str__(self) -> str:
         return str(self._node)
-
-    def studies(self, query: Query) -> list[Study]:
-        """Those that the query asks for, and no others. Raises SourceError, as every method does."""
-        found = self._asked(self._client.search_for_studies, (), STUDY_ATTRIBUTES, query.keys(), Study.of)
-        return [one for one in found if query.answered_by(one)]
-
-    def series(self, study: str) -> list[Series]:
-        """Of a study."""
-        search, keys = self._client.search_for_series, {"StudyInstanceUID": study}
-        return [one for one in self._asked(search, (study,), SERIES_ATTRIBUTES, keys, Series.of) if one.study == study]
-
-    def instances(self, study: str, series: str) -> list[Listed]:
-        """Of a series."""
-        search, keys = self._client.search_for_instances, {"StudyInstanceUID": study, "SeriesInstanceUID": series}
-        found = self._asked(search, (study, series), INSTANCE_ATTRIBUTES, keys, Listed.of)
-        return [one for one in found if one.study == study and one.series == series]
 
     def bring(self, taker: Taker, classes: Sequence[str], uids: Sequence[str]) -> str | None:
         """By WADO-RS, as the service keeps the instances: the series, or one instance after the other where they are named."""
@@ -84,26 +50,24 @@ class WebSource:
                 why = str(error)
         return why
 
-    def _asked(
-        self,
-        search: Callable[..., list[dict[str, Any]]],
-        place: tuple[str, ...],
-        attributes: Sequence[str],
-        keys: Mapping[str, str],
-        made: Callable[[Values], Found],
-    ) -> list[Found]:
-        """Every match once, page after page, until a page brings nothing new: not every service knows pages."""
-        filters = {} if place else dict(keys)
+    def _ask(self, kind: type[Found], keys: Mapping[str, str]) -> list[Found]:
+        """Page after page, until one brings nothing new: not every service knows pages."""
+        search = {
+            Study.LEVEL: self._client.search_for_studies,
+            Series.LEVEL: self._client.search_for_series,
+            Listed.LEVEL: self._client.search_for_instances,
+        }[kind.LEVEL]
+        place, filters = ((), dict(keys)) if kind is Study else (tuple(keys.values()), {})
         found: dict[Found, None] = {}
         received = 0
         while True:
             with _answered(self._node), quiet():
-                page = search(*place, limit=_PAGE, offset=received, fields=list(attributes), search_filters=filters)
+                page = search(*place, limit=_PAGE, offset=received, fields=list(kind.ATTRIBUTES), search_filters=filters)
                 before = len(found)
-                found |= {made(with_uids(_values(item, attributes), keys)): None for item in page}
+                found |= {kind.of(with_uids(_values(item, kind.ATTRIBUTES), keys)): None for item in page}
             received += len(page)
             if len(found) > MOST_ANSWERS:
-                raise SourceError(f"{self._node} answers with more than {MOST_ANSWERS:,} matches; narrow the selection.")
+                raise too_many(self._node)
             if not page or len(found) == before:
                 return list(found)
 

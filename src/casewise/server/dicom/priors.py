@@ -10,14 +10,14 @@ from casewise.archive import Archive
 from casewise.archive.fetched import bring
 from casewise.errors import CasewiseError
 from casewise.exchange.fetching import source_of
-from casewise.exchange.found import SERIES_ATTRIBUTES, STUDY_ATTRIBUTES, Series, SourceError, Study, dataset_values
+from casewise.exchange.found import Series, SourceError, Study, dataset_values
 from casewise.exchange.quiet import quiet
 from casewise.exchange.selection import Plan, Selection, Wanted, priors
 from casewise.exchange.settings import DicomSettings
 from casewise.progress import Progress
 
 _log = logging.getLogger("casewise.dicom")
-_READ = ("SpecificCharacterSet", *STUDY_ATTRIBUTES, *SERIES_ATTRIBUTES)
+_READ = ("SpecificCharacterSet", *Study.ATTRIBUTES, *Series.ATTRIBUTES)
 
 
 def bring_priors(archive: Archive, files: Sequence[Path], site: str | None, progress: Progress) -> dict[str, object]:
