@@ -111,6 +111,7 @@ def _bomb() -> bytes:
         b"",
         b"no DICOM" * 50,
         file_of()[:300],
+        file_of()[:154],
         _cut(file_of()),
         file_of(series="../../../etc"),
         file_of(series=".."),
@@ -119,7 +120,7 @@ def _bomb() -> bytes:
         file_of()[:144] + b"\x02\0\x02\1OB\0\0\xff\xff\xff\xff" + file_of()[144:],
         _bomb(),
     ],
-    ids=["empty", "text", "cut meta", "cut uid", "path", "dots", "long", "no uid", "meta length", "bomb"],
+    ids=["empty", "text", "cut meta", "cut length", "cut uid", "path", "dots", "long", "no uid", "meta length", "bomb"],
 )
 def test_what_cannot_be_kept_is_refused_and_leaves_nothing(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(UnreadableImageError) as caught:

@@ -46,7 +46,7 @@ class FileMeta:
                 break
             tag = 0x00020000 | struct.unpack_from("<H", head, 2)[0]
             kind = head[4:6]
-            length = struct.unpack("<I", file.read(4))[0] if kind in _LONG else struct.unpack_from("<H", head, 6)[0]
+            length = int.from_bytes(file.read(4) if kind in _LONG else head[6:], "little")
             size += length
             value = file.read(length) if size <= _MOST else b""
             if len(value) < length:
