@@ -87,11 +87,12 @@ def test_systems_that_are_away_fail_and_raise_nothing(files: list[Path], monkeyp
 
 
 def test_what_is_no_dicom_file_is_refused_and_the_rest_is_sent(files: list[Path], tmp_path: Path) -> None:
-    other = tmp_path / "other.dcm"
+    other, bare = tmp_path / "other.dcm", tmp_path / "bare.dcm"
     other.write_bytes(b"no DICOM")
+    bare.write_bytes(bytes(128) + b"DICM")
     with storescp(tmp_path / "stored") as node:
-        outcomes = send(node, [other, *files[1:]], "CASEWISE")
-    assert [outcome.state for outcome in outcomes] == ["refused", *["accepted"] * 6]
+        outcomes = send(node, [other, bare, *files[1:]], "CASEWISE")
+    assert [outcome.state for outcome in outcomes] == ["refused", "refused", *["accepted"] * 6]
 
 
 def test_an_object_at_which_a_node_breaks_off_holds_up_no_other(files: list[Path]) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 State = Literal["accepted", "refused", "failed"]
+MOST_CUTS = 3  # times one after the other that the line is cut before a file is taken; then the rest are not tried
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,19 @@ class Outcome:
     state: State
     message: str = ""
     tried: bool = True
+
+
+def gone(file: Path) -> Outcome:
+    """Of a file that was moved, removed, or may not be read."""
+    return Outcome(file, "failed", f"{file.name} cannot be read any more.")
+
+
+def no_dicom(file: Path) -> Outcome:
+    return Outcome(file, "refused", f"{file.name} is no DICOM file that can be sent.")
+
+
+def not_tried(files: Iterable[Path], why: str) -> Iterator[Outcome]:
+    return (Outcome(file, "failed", why, tried=False) for file in files)
 
 
 # DICOM PS3.4 table B.2-1 and PS3.7 annex C: those that may pass, and those that stand for the file as it is.

@@ -10,13 +10,13 @@ from typing import Any
 from casewise.errors import CasewiseError, UnreadableImageError
 from casewise.exchange.association import NothingTakenError, associated
 from casewise.exchange.node import Node
-from casewise.exchange.outcomes import Outcome, by_status
+from casewise.exchange.outcomes import MOST_CUTS, Outcome, by_status, gone, no_dicom, not_tried
+from casewise.exchange.part10 import SOP_CLASS, SOP_UID, SYNTAX, FileMeta
 from casewise.exchange.quiet import quiet
 from casewise.exchange.uncompressed import uncompressed
 
 EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 _MOST_CONTEXTS = 126  # of the 128 that an association can have
-_MOST_CUTS = 3  # associations one after the other that end without a file taken
 _ANSWER = 120.0  # seconds until a node has stored an object and says so
 
 
@@ -26,7 +26,6 @@ class _File:
 
     path: Path
     sop_class: str
-    sop_uid: str
     syntax: str
 
 
@@ -36,12 +35,11 @@ def store(node: Node, paths: Sequence[Path], own_title: str) -> Generator[Outcom
     Raises nothing for a node that is away. A file at which the association breaks off has failed, and the rest go by another one;
     after three in a row that took nothing, the rest are not tried.
     """
-    with quiet():
-        described = [_described(path) for path in paths]
+    described = [_described(path) for path in paths]
     yield from (one for one in described if isinstance(one, Outcome))
     waiting = [one for one in described if isinstance(one, _File)]
     broken, cuts = "", 0
-    while waiting and cuts < _MOST_CUTS:
+    while waiting and cuts < MOST_CUTS:
         batch = _together(waiting)
         ended = 0
         try:
@@ -61,20 +59,19 @@ def store(node: Node, paths: Sequence[Path], own_title: str) -> Generator[Outcom
             break
         waiting = waiting[ended:]
         cuts = cuts + 1 if broken and ended == 1 else 0
-    yield from (Outcome(file.path, "failed", broken, tried=False) for file in waiting)
+    yield from not_tried((file.path for file in waiting), broken)
 
 
 def _described(path: Path) -> _File | Outcome:
-    from pydicom.filereader import read_file_meta_info
-
     try:
-        meta = read_file_meta_info(path)
-        found = (str(meta.MediaStorageSOPClassUID), str(meta.MediaStorageSOPInstanceUID), str(meta.TransferSyntaxUID))
+        with path.open("rb") as file:
+            meta = FileMeta.read(file)
     except OSError:
-        return Outcome(path, "failed", f"{path.name} cannot be read any more.")
-    except Exception:  # pydicom raises of any kind for what is no DICOM file
-        return Outcome(path, "refused", f"{path.name} is no DICOM file that can be sent: it lacks its file meta information.")
-    return _File(path, *found)
+        return gone(path)
+    except UnreadableImageError:
+        return no_dicom(path)
+    sop_class, syntax = meta.text(SOP_CLASS), meta.text(SYNTAX)
+    return _File(path, sop_class, syntax) if sop_class and syntax and meta.text(SOP_UID) else no_dicom(path)
 
 
 def _together(files: Sequence[_File]) -> list[_File]:
@@ -111,7 +108,7 @@ def _stored(association: Any, node: Node, file: _File) -> tuple[Outcome, str]:
     except CasewiseError as error:
         return Outcome(file.path, "refused", str(error)), ""
     except OSError:
-        return Outcome(file.path, "failed", f"{file.path.name} cannot be read any more."), ""
+        return gone(file.path), ""
     try:
         status = association.send_c_store(what).get("Status")
     except (RuntimeError, ValueError, AttributeError, OSError):

@@ -8,12 +8,11 @@ from typing import Any
 
 from casewise.errors import CasewiseError
 from casewise.exchange.node import WebNode
-from casewise.exchange.outcomes import Outcome, by_status
+from casewise.exchange.outcomes import MOST_CUTS, Outcome, by_status, gone, no_dicom, not_tried
 from casewise.exchange.quiet import quiet
 from casewise.exchange.web_client import web_client
 from casewise.formats.dicom.file import dataset_of
 
-_MOST_CUTS = 3  # requests one after the other that get no answer
 _FOR_GOOD = (400, 405, 409, 410, 411, 413, 414, 415, 422)  # HTTP statuses that stand for the request as it is
 
 
@@ -27,13 +26,13 @@ def stow(node: WebNode, paths: Sequence[Path]) -> Generator[Outcome]:
     try:
         client = web_client(node)
     except CasewiseError as error:
-        broken, cuts = str(error), _MOST_CUTS
-    while waiting and cuts < _MOST_CUTS:
+        broken, cuts = str(error), MOST_CUTS
+    while waiting and cuts < MOST_CUTS:
         with quiet():
             outcome, broken = _stored(client, node, waiting.pop(0))
-        cuts = (cuts + 1 if outcome.tried else _MOST_CUTS) if broken else 0
+        cuts = (cuts + 1 if outcome.tried else MOST_CUTS) if broken else 0
         yield outcome
-    yield from (Outcome(path, "failed", broken, tried=False) for path in waiting)
+    yield from not_tried(waiting, broken)
 
 
 def _stored(client: Any, node: WebNode, path: Path) -> tuple[Outcome, str]:
@@ -44,9 +43,9 @@ def _stored(client: Any, node: WebNode, path: Path) -> tuple[Outcome, str]:
         dataset = dataset_of(path)
         uid = str(dataset.SOPInstanceUID)
     except OSError:
-        return Outcome(path, "failed", f"{path.name} cannot be read any more."), ""
+        return gone(path), ""
     except Exception:  # pydicom raises of any kind for what is no DICOM file
-        return Outcome(path, "refused", f"{path.name} is no DICOM file that can be sent."), ""
+        return no_dicom(path), ""
     try:
         return _by_answer(path, node, uid, client.store_instances([dataset])), ""
     except HTTPError as error:
