@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from pydicom import dcmread
 
 from casewise.errors import UsageError
 from casewise.exchange.asked import Query
@@ -71,8 +72,6 @@ def multipart(*files: bytes, end: bytes = b"\r\n--cut--\r\n") -> bytes:
 
 def series_of(reply: Reply, files: list[Path]) -> Callable[[str, dict[str, list[str]], Any], Reply]:
     """A service that lists the instances of ``files``, and answers everything else with ``reply``."""
-    from pydicom import dcmread
-
     uids = [str(dcmread(path).SOPInstanceUID) for path in files]
     listed = [match(StudyInstanceUID=STUDY, SeriesInstanceUID=SERIES, SOPInstanceUID=uid) for uid in uids]
 
@@ -160,6 +159,31 @@ def test_a_body_that_breaks_off_keeps_what_came_whole(tmp_path: Path) -> None:
     with service(series_of((200, PARTS, multipart(files[2])), series.files)) as url:
         fetched = fetched_from(url, spool, 3)
     assert (fetched.present, fetched.new, fetched.reason) == (3, 1, None)
+
+
+def test_a_service_that_goes_away_is_not_asked_for_every_instance(tmp_path: Path) -> None:
+    """Of nine missing instances it breaks off at the first, sends the second, and is away from then on."""
+    series = ct(tmp_path / "ct", 10, study_uid=STUDY, series_uid=SERIES)
+    held = {str(dcmread(path).SOPInstanceUID): path.read_bytes() for path in series.files}
+    first, second = list(held)[1:3]
+    spool, asked = Spool(tmp_path / "spool"), []
+    spool.write(series.files[0].read_bytes())
+    listing = series_of((404, {}, b""), series.files)
+
+    def reply(path: str, parameters: dict[str, list[str]], headers: Any) -> Reply:
+        uid = path.rpartition("/")[2]
+        if uid not in held:
+            return listing(path, parameters, headers)
+        asked.append(uid)
+        if uid == second:
+            return 200, PARTS, multipart(held[uid])
+        return 200, {**PARTS, "Content-Length": "1000000"}, b"\r\n--cut\r\n"
+
+    with service(reply) as url:
+        fetched = fetched_from(url, spool, 10)
+    assert asked[:2] == [first, second]
+    assert len(asked) == 1 + 1 + 3 + 3  # and once more, as one had come
+    assert (fetched.present, fetched.away) == (2, True)
 
 
 def test_an_object_that_is_no_part_is_taken(tmp_path: Path) -> None:

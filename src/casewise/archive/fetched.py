@@ -13,9 +13,9 @@ from casewise.archive.archive import Archive
 from casewise.archive.ingest.report import ImportReport, Refused
 from casewise.encoder import Encoder
 from casewise.exchange.fetching import fetch
-from casewise.exchange.found import Series
+from casewise.exchange.found import MOST_SILENT, Series
 from casewise.exchange.received import Spool
-from casewise.exchange.selection import MOST_SILENT, Plan, Wanted, not_tried
+from casewise.exchange.selection import Plan, Wanted, not_tried
 from casewise.exchange.source import Source
 from casewise.progress import Progress, silent
 

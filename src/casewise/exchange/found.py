@@ -15,6 +15,7 @@ from casewise.errors import CasewiseError
 from casewise.exchange.identity import is_uid
 
 MOST_ANSWERS = 50_000  # to one question, so that memory stays bounded
+MOST_SILENT = 3  # times in a row that a source does not answer, before the rest is given up
 LONGEST = 64  # letters of a text of these attributes (DICOM PS3.5: LO, SH)
 
 Values = Mapping[str, str]  # keyword → value as text, several values parted by a backslash

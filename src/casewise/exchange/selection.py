@@ -9,7 +9,7 @@ from typing import Literal
 from casewise.errors import UsageError
 from casewise.exchange.asked import Query
 from casewise.exchange.association import AssociationError
-from casewise.exchange.found import AwayError, Series, SourceError, Study
+from casewise.exchange.found import MOST_SILENT, AwayError, Series, SourceError, Study
 from casewise.exchange.source import Source
 
 Likeness = Literal["modality", "body-part"]
@@ -17,7 +17,6 @@ Likeness = Literal["modality", "body-part"]
 NO_IMAGES = frozenset(
     ["SR", "PR", "KO", "DOC", "AU", "ECG", "EPS", "HD", "RTSTRUCT", "RTPLAN", "RTRECORD", "REG", "FID", "PLAN", "RWV", "STAIN"]
 )
-MOST_SILENT = 3  # times in a row that a source does not answer, before the rest is given up
 _EVERY = "the selection"
 
 

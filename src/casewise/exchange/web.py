@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from casewise.exchange.found import MOST_ANSWERS, AwayError, Listed, Series, SourceError, Study, too_many, with_uids
+from casewise.exchange.found import MOST_ANSWERS, MOST_SILENT, AwayError, Listed, Series, SourceError, Study, too_many, with_uids
 from casewise.exchange.node import WebNode
 from casewise.exchange.parts import Parts
 from casewise.exchange.questions import Found, Questions
@@ -38,14 +38,19 @@ class WebSource(Questions):
         return str(self._node)
 
     def bring(self, taker: Taker, classes: Sequence[str], uids: Sequence[str]) -> str | None:
-        """By WADO-RS, as the service keeps the instances: the series, or one instance after the other where they are named."""
+        """By WADO-RS, as the service keeps the instances: the series, or one instance after the other where they are named.
+
+        One at which the service breaks off holds up no other; where it does not answer three times in a row, it is away.
+        """
         series = f"{self._node.url}/studies/{taker.study.uid}/series/{taker.wanted.uid}"
-        why = None
+        why, silent = None, 0
         for address in [f"{series}/instances/{uid}" for uid in uids] or [series]:
             try:
                 self._retrieve(address, taker)
+                silent = 0
             except SourceError as error:
-                if taker.error is not None or len(uids) < 2:
+                silent = silent + 1 if isinstance(error, AwayError) else 0
+                if taker.error is not None or len(uids) < 2 or silent == MOST_SILENT:
                     raise
                 why = str(error)
         return why
