@@ -7,6 +7,7 @@ import re
 import tomllib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -37,10 +38,8 @@ _BESIDE = {
     "command": ("environment",),
     "container": ("arguments", "runtime", "environment"),
     "endpoint": ("token_env", "send"),
-    "node": (
-        "reply_port", "reply_title", "reply_host", "answers_from", "answers_host", "quiet_seconds", "results", "anonymous", "tls",
-    ),
-}  # fmt: skip
+    "node": tuple(one.name for one in fields(NodeRun) if one.name != "node"),
+}
 
 
 class _Application(msgspec.Struct, kw_only=True):
@@ -63,16 +62,6 @@ class _Application(msgspec.Struct, kw_only=True):
     runtime: str = "docker"
     token_env: str | None = None
     send: str = "nifti"
-    node: str = ""
-    reply_port: int | None = None
-    reply_title: str = "CASEWISE"
-    reply_host: str = "127.0.0.1"
-    answers_from: str | None = None
-    answers_host: str | None = None
-    quiet_seconds: float = 3.0
-    results: tuple[str, ...] = ()
-    anonymous: bool = False
-    tls: dict[str, str] = {}
 
     def run(self, kind: str, folder: Path) -> Run:
         """Folder : of the file that declares it."""
@@ -82,42 +71,15 @@ class _Application(msgspec.Struct, kw_only=True):
             return CommandRun(self.command, self.environment, folder)
         if kind == "container":
             return ContainerRun(self.container, self.arguments, self.runtime, self.environment)
-        if kind == "node":
-            return self._node(folder)
         return EndpointRun(self.endpoint, self.token_env, self.send)
-
-    def _node(self, folder: Path) -> NodeRun:
-        if self.reply_port is None:
-            raise UsageError("the key reply_port is missing; it is the port of this machine to which the node sends its results.")
-        tls = {name: str(folder / Path(path).expanduser()) for name, path in self.tls.items() if path}
-        return NodeRun(
-            self.node,
-            self.reply_port,
-            self.reply_title,
-            self.reply_host,
-            self.answers_from,
-            self.answers_host,
-            self.quiet_seconds,
-            self.results,
-            self.anonymous,
-            tls,
-        )
 
 
 _ABOUT = _Application.__struct_fields__[:10]
+_OF_RULE = tuple(one.name for one in fields(Rule) if one.name != "origin")
 
 
-class _Rule(msgspec.Struct):
-    name: str = ""
+class _When(msgspec.Struct):
     when: list[dict[str, Any]] = []
-    add: tuple[str, ...] = ()
-    remove: tuple[str, ...] = ()
-    model: str | None = None
-    adapt: str | None = None
-    send: tuple[str, ...] | None = None
-    objects: tuple[str, ...] | None = None
-    priority: int | None = None
-    skip: bool | None = None
 
 
 def read_declarations(path: Path) -> tuple[list[Declared], list[Rule]]:
@@ -158,25 +120,33 @@ def _application(table: dict[str, Any], where: str, path: Path) -> Declared:
     if len(kinds) != 1:
         given = f"{' and '.join(kinds)} are given" if kinds else "none is given"
         raise UsageError(f"{where}: how it runs is said by exactly one of the keys {', '.join(_BESIDE)}; {given}.")
-    _check_keys(table, (*_ABOUT, kinds[0], *_BESIDE[kinds[0]]), where)
-    found = _converted(table, _Application, where)
+    kind, folder = kinds[0], path.absolute().parent
+    _check_keys(table, (*_ABOUT, kind, *_BESIDE[kind]), where)
+    of_node = (kind, *_BESIDE[kind]) if kind == "node" else ()
+    found = _converted({key: value for key, value in table.items() if key not in of_node}, _Application, where)
     with _placed(where):
+        run = _node({key: table[key] for key in of_node if key in table}, where, folder) if of_node else found.run(kind, folder)
         about = {key: getattr(found, key) for key in _ABOUT}
-        return Declared(run=found.run(kinds[0], path.absolute().parent), origin=str(path), **about)
+        return Declared(run=run, origin=str(path), **about)
+
+
+def _node(table: dict[str, Any], where: str, folder: Path) -> NodeRun:
+    """From its keys. folder : of the file that declares it, in which the PEM files are looked for."""
+    run = _converted(table, NodeRun, where)
+    return replace(run, tls={name: str(folder / Path(path).expanduser()) for name, path in run.tls.items()})
 
 
 def _rule(table: dict[str, Any], where: str, called: str) -> Rule:
-    _check_keys(table, _Rule.__struct_fields__, where)
-    found = _converted(table, _Rule, where)
+    _check_keys(table, _OF_RULE, where)
     conditions = []
-    for number, item in enumerate(found.when, start=1):
+    for number, item in enumerate(_converted({"when": table.get("when", [])}, _When, where).when, start=1):
         place = f"{where}, condition {number}"
         _check_keys(item, ("field", "operator", "value"), place)
         with _placed(place):
             conditions.append(_converted(item, Condition, place))
-    actions = {key: getattr(found, key) for key in _Rule.__struct_fields__ if key not in ("name", "when")}
     with _placed(where):
-        return Rule(tuple(conditions), **actions, name=found.name or called, origin=where)
+        rule = _converted({key: value for key, value in table.items() if key != "when"}, Rule, where)
+    return replace(rule, when=tuple(conditions), name=rule.name or called, origin=where)
 
 
 def _converted(table: dict[str, Any], kind: type[_Table], where: str) -> _Table:
