@@ -19,7 +19,7 @@ _FINDINGS: Mapping[str, Code] = {
     "fracture": ("125605004", "SCT", "Fracture"),
     "bleeding": ("50960005", "SCT", "Hemorrhage"),
 }
-_MEASURES: Mapping[str, Code] = {
+MEASURES: Mapping[str, Code] = {
     "area": ("42798000", "SCT", "Area"),
     "volume": ("118565006", "SCT", "Volume"),
     "diameter": ("81827009", "SCT", "Diameter"),
@@ -27,7 +27,7 @@ _MEASURES: Mapping[str, Code] = {
     "length": ("410668003", "SCT", "Length"),
     "width": ("103355008", "SCT", "Width"),
 }
-_UNITS: Mapping[str, Code] = {
+UNITS: Mapping[str, Code] = {
     "ml": ("ml", "UCUM", "milliliter"),
     "l": ("l", "UCUM", "liter"),
     "mm": ("mm", "UCUM", "millimeter"),
@@ -43,7 +43,7 @@ _UNITS: Mapping[str, Code] = {
     "s": ("s", "UCUM", "second"),
 }
 NO_UNITS: Code = ("1", "UCUM", "no units")
-PERCENT = _UNITS["percent"]
+PERCENT = UNITS["percent"]
 PROBABILITY: Code = ("111012", "DCM", "Certainty of Finding")  # 0 to 100 %
 KIND: Code = ("KIND", PRIVATE_SCHEME, "Kind of Statement")
 STATEMENTS: Mapping[str, Code] = {
@@ -81,9 +81,9 @@ def of_label(label: str) -> Code:
 def of_measure(name: str) -> tuple[Code, Code]:
     """(what, in which unit) of a measure whose name ends in its unit: Volume in ml of ``volume_ml``."""
     stem, _, suffix = name.rpartition("_")
-    if not stem or suffix not in _UNITS:
+    if not stem or suffix not in UNITS:
         stem, suffix = name, ""
-    return _MEASURES.get(stem.replace("_", " ").casefold()) or own(stem), _UNITS.get(suffix, NO_UNITS)
+    return MEASURES.get(stem.replace("_", " ").casefold()) or own(stem), UNITS.get(suffix, NO_UNITS)
 
 
 def of_probability(label: str) -> Code:

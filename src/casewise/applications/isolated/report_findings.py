@@ -9,21 +9,20 @@ from typing import Any
 
 from casewise.applications.isolated.report_numbers import numbers_of
 from casewise.applications.isolated.segment_findings import Segments, written
-from casewise.finding import ABSENT, FINDING, MEASURE, QUALITY
+from casewise.finding import ABSENT, FINDING, MEASURE
 from casewise.formats.dicom.measurement_report import Evaluation, Group, MeasurementReport
 from casewise.formats.dicom.report_places import ReportPlaces, places_of
 from casewise.image import Image
+from casewise.reporting import dicom_codes as codes
 
-# What a statement says: SNOMED CT's codes and older ones, and casewise's own.
-_KINDS = {
-    **{(code, "SCT"): FINDING for code in ("52101004", "260373001", "10828004", "373066001")},
-    **{(code, "SCT"): ABSENT for code in ("272519000", "2667000", "260415000", "260385009", "373067005")},
+# What a statement says: as casewise writes it, and other codes of SNOMED CT, older ones too.
+_KINDS = {code[:2]: kind for kind, code in codes.STATEMENTS.items()} | {
+    **{(code, "SCT"): FINDING for code in ("260373001", "10828004", "373066001")},
+    **{(code, "SCT"): ABSENT for code in ("2667000", "260415000", "260385009", "373067005")},
     ("G-A203", "SRT"): FINDING,
     ("R-4089B", "SRT"): ABSENT,
-    ("MEASURE", "99CASEWISE"): MEASURE,
-    ("QUALITY", "99CASEWISE"): QUALITY,
 }
-_PRESENCE = (("KIND", "99CASEWISE"), ("705057003", "SCT"), ("121071", "DCM"))
+_PRESENCE = (codes.KIND[:2], ("705057003", "SCT"), ("121071", "DCM"))
 
 
 def findings_of_report(

@@ -7,23 +7,16 @@ from collections.abc import Iterable
 
 from casewise.formats.dicom.measurement_report import Measurement
 from casewise.formats.dicom.report_content import Code
+from casewise.reporting import dicom_codes as codes
 
 _MOST = 200
-_PROBABILITIES = (("111012", "DCM"), ("111047", "DCM"))  # certainty of a finding, probability of cancer
+_PROBABILITIES = (codes.PROBABILITY[:2], ("111047", "DCM"))  # certainty of a finding, probability of cancer
 _SCORE = re.compile(r"(?:probability|certainty|likelihood)(?: of)? (?P<name>.+)", re.IGNORECASE)
-_WORDS = {
-    ("42798000", "SCT"): "area",
-    ("118565006", "SCT"): "volume",
-    ("81827009", "SCT"): "diameter",
-    ("103339001", "SCT"): "longest_diameter",
-    ("410668003", "SCT"): "length",
-    ("103355008", "SCT"): "width",
-}
-# UCUM units as the ends of measures' names.
-_UNITS = {
-    "1": "", "{ratio}": "", "%": "percent", "mm": "mm", "cm": "cm", "mm2": "mm2", "cm2": "cm2", "mm3": "mm3", "cm3": "ml",
-    "ml": "ml", "mL": "ml", "l": "l", "L": "l", "[hnsf'U]": "hu", "{pixels}": "px", "{voxels}": "voxels", "deg": "degrees",
-    "g/ml{SUVbw}": "suv_bw", "{counts}": "counts", "um2/s": "um2_per_s", "mm2/s": "mm2_per_s", "1/min": "per_min",
+_WORDS = {code[:2]: words.replace(" ", "_") for words, code in codes.MEASURES.items()}
+# UCUM units as the ends of measures' names: those that casewise writes, and others.
+_UNITS = {unit: name for name, (unit, _, _) in codes.UNITS.items()} | {
+    "1": "", "{ratio}": "", "cm3": "ml", "mL": "ml", "L": "l", "deg": "degrees", "g/ml{SUVbw}": "suv_bw", "{counts}": "counts",
+    "um2/s": "um2_per_s", "mm2/s": "mm2_per_s", "1/min": "per_min",
 }  # fmt: skip
 
 
