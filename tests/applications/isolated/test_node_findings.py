@@ -294,6 +294,8 @@ def test_copies_without_the_patient_s_name_are_sound(tmp_path: Path, kind: str) 
         "InstitutionName": "HOSP-4711",
         "AccessionNumber": "HOSP-4711",
         "OperatorsName": "HOSP-4711",
+        "Allergies": "HOSP-4711",
+        "StationName": "HOSP-4711",
     }
     series = {
         "film": lambda: film(tmp_path / "i", rows=60, columns=50, **tags),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,20 +12,17 @@ from casewise.applications.isolated.own_files import own_images
 from casewise.applications.isolated.task import Task
 from casewise.applications.outcome import refused
 from casewise.errors import CasewiseError
+from casewise.formats.dicom.elements import text
+from casewise.formats.dicom.nameless import meta_without_names, without_names
+from casewise.formats.dicom.quiet import quiet
+from casewise.formats.dicom.rewritten import rewritten
+from casewise.formats.dicom.stored import stored
 
-_KEPT_OF_PATIENT = {
-    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "PatientAge", "PatientSize", "PatientWeight",
-    "PatientSpeciesDescription", "PatientSpeciesCodeSequence", "PatientBreedDescription", "PatientBreedCodeSequence",
-    "BreedRegistrationSequence", "PatientSexNeutered", "PregnancyStatus",
-}  # fmt: skip
-# Elements that must be there, and may be empty.
-_EMPTIED = ("PatientBirthDate", "AccessionNumber", "StudyID", "ReferringPhysicianName")
-_REMOVED = {
-    "InstitutionName", "InstitutionAddress", "InstitutionalDepartmentName", "InstitutionCodeSequence", "StationName",
-    "RequestAttributesSequence", "ReferencedPatientSequence", "OriginalAttributesSequence", "ImageComments", "AdmissionID",
-    "IssuerOfAccessionNumberSequence", "RequestedProcedureID", "ScheduledProcedureStepID", "PerformedProcedureStepID",
-    "ReferencedPerformedProcedureStepSequence", "ReferencedStudySequence", "ReferencedRequestSequence",
-    "PersonIdentificationCodeSequence", "PersonAddress", "PersonTelephoneNumbers", "DeviceSerialNumber",
+# Of where and by which order the image was made.
+_OF_PLACE = {
+    "DeviceSerialNumber", "InstitutionAddress", "InstitutionCodeSequence", "InstitutionName", "InstitutionalDepartmentName",
+    "OriginalAttributesSequence", "ReferencedPerformedProcedureStepSequence", "ReferencedRequestSequence",
+    "ReferencedStudySequence", "StationName",
 }  # fmt: skip
 _NAMED = ["SOPInstanceUID", "SeriesInstanceUID", "StudyInstanceUID", "PatientID"]
 
@@ -58,24 +54,14 @@ def files_to_send(task: Task, anonymous: bool) -> Sent:
 
 
 def anonymised(source: Path, target: Path) -> Path:
-    """A copy without the patient's name, identifiers and date of birth, any person's name, institutions and private tags.
+    """A copy without the patient's name, identifiers and date of birth, any person's name, institutions and private tags, as
+    :func:`casewise.formats.dicom.nameless.without_names` says.
 
     The patient is named by a digest of the study's UID. UIDs, dates, descriptions and pixels are as they were: text that is burnt
     into the picture stays there.
     """
-    import pydicom
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they quote values of the header
-        dataset = pydicom.dcmread(source)
-        study = str(dataset.get("StudyInstanceUID", ""))
-        _clean(dataset)
-        for keyword in _EMPTIED:
-            setattr(dataset, keyword, "")
-        name = f"casewise-{hashlib.sha256(study.encode()).hexdigest()[:16]}"
-        dataset.PatientName, dataset.PatientID = name, name
-        dataset.preamble = b"\0" * 128
-        dataset.save_as(target, enforce_file_format=True)
+    with quiet(), stored(source) as file, target.open("wb") as copy:
+        copy.writelines(rewritten(file, _without_patient))
     return target
 
 
@@ -95,24 +81,20 @@ def _files(task: Task) -> Sequence[Path]:
     return found[0].files
 
 
-def _clean(dataset: Any) -> None:
-    from pydicom.datadict import keyword_for_tag
+def _without_patient(header: Any, meta: Any) -> None:
+    study = hashlib.sha256(text(header, "StudyInstanceUID").encode()).hexdigest()
+    without_names(header, f"casewise-{study[:16]}", descriptions=True)
+    meta_without_names(meta)
+    _without_place(header)
 
+
+def _without_place(dataset: Any) -> None:
     for element in list(dataset):
-        keyword = keyword_for_tag(element.tag)
-        of_patient = element.tag.group == 0x0010 and keyword not in _KEPT_OF_PATIENT
-        if element.tag.is_private or of_patient or keyword in _REMOVED or element.VR == "PN":
+        if element.keyword in _OF_PLACE:
             del dataset[element.tag]
         elif element.VR == "SQ":
-            _clean_all(element.value)
-
-
-def _clean_all(items: Iterable[Any]) -> None:
-    for item in items:
-        for keyword in ("PatientID", "PatientBirthDate", "AccessionNumber"):
-            if keyword in item:
-                setattr(item, keyword, "")
-        _clean(item)
+            for item in element.value:
+                _without_place(item)
 
 
 def _header(path: Path) -> Any:

@@ -8,42 +8,35 @@ from typing import Any
 from casewise.formats.dicom.elements import text
 from casewise.formats.dicom.sequence_words import description_words
 
-# Of the patient, and of visits, orders and insurance, by which a patient is found elsewhere (from PS3.15, table E.1-1). Elements of
-# the representation PN (physicians, operators, reviewers) are emptied by that. UIDs stay: a viewer finds everything by them.
-IDENTIFYING = (
+# Of the group of the patient what names nobody; all else of it goes.
+_OF_BODY = (
+    "BreedRegistrationSequence",
+    "PatientAge",
+    "PatientBreedCodeSequence",
+    "PatientBreedDescription",
+    "PatientSex",
+    "PatientSexNeutered",
+    "PatientSize",
+    "PatientSpeciesCodeSequence",
+    "PatientSpeciesDescription",
+    "PatientWeight",
+    "PregnancyStatus",
+)
+# Of visits and orders, by which a patient is found elsewhere (from PS3.15, table E.1-1). Elements of the representation PN
+# (physicians, operators, reviewers) are emptied by that. UIDs stay: a viewer finds everything by them.
+_OF_VISITS = (
     "AccessionNumber",
-    "AdditionalPatientHistory",
     "AdmissionID",
-    "BranchOfService",
-    "CountryOfResidence",
-    "EthnicGroup",
     "FillerOrderNumberImagingServiceRequest",
     "ImageComments",
-    "InsurancePlanIdentification",
     "IssuerOfAccessionNumberSequence",
     "IssuerOfAdmissionIDSequence",
-    "IssuerOfPatientID",
-    "IssuerOfPatientIDQualifiersSequence",
     "IssuerOfServiceEpisodeIDSequence",
-    "MedicalRecordLocator",
-    "MilitaryRank",
-    "Occupation",
     "OrderCallbackPhoneNumber",
     "OrderEnteredBy",
     "OrderPlacerIdentifierSequence",
-    "OtherPatientIDs",
-    "OtherPatientIDsSequence",
-    "PatientAddress",
-    "PatientBirthDate",
-    "PatientBirthDateInAlternativeCalendar",
-    "PatientBirthTime",
-    "PatientComments",
     "PatientInstitutionResidence",
-    "PatientInsurancePlanCodeSequence",
-    "PatientReligiousPreference",
     "PatientState",
-    "PatientTelecomInformation",
-    "PatientTelephoneNumbers",
     "PerformedProcedureStepID",
     "PersonAddress",
     "PersonIdentificationCodeSequence",
@@ -52,16 +45,12 @@ IDENTIFYING = (
     "PlacerOrderNumberImagingServiceRequest",
     "ReasonForStudy",
     "ReferencedPatientAliasSequence",
-    "ReferencedPatientPhotoSequence",
     "ReferencedPatientSequence",
     "ReferringPhysicianAddress",
     "ReferringPhysicianTelephoneNumbers",
-    "RegionOfResidence",
     "RequestAttributesSequence",
     "RequestedProcedureID",
     "RequestingService",
-    "ResponsibleOrganization",
-    "ResponsiblePersonRole",
     "ScheduledProcedureStepID",
     "ServiceEpisodeID",
     "StudyComments",
@@ -108,15 +97,16 @@ def meta_without_names(meta: Any) -> None:
 def _clean(dataset: Any) -> None:
     from pydicom.datadict import tag_for_keyword
 
-    identifying = {tag_for_keyword(keyword) for keyword in IDENTIFYING}
+    of_visits, of_body = ({tag_for_keyword(keyword) for keyword in keywords} for keywords in (_OF_VISITS, _OF_BODY))
     for tag in list(dataset.keys()):
         if tag.is_private:
             del dataset[tag]
             continue
         vr = _representation(dataset.get_item(tag), tag)
-        if int(tag) in identifying and vr == "SQ":
+        identifying = int(tag) in of_visits or (tag.group == 0x0010 and int(tag) not in of_body)
+        if identifying and vr == "SQ":
             del dataset[tag]
-        elif int(tag) in identifying or vr == "PN":
+        elif identifying or vr == "PN":
             _empty(dataset, tag)
         elif vr == "SQ":
             for item in _items(dataset, tag):
