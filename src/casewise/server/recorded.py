@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from casewise.archive.storage import located
-from casewise.finding import FINDING, Finding
+from casewise.finding import FINDING, Finding, with_mask_names
 from casewise.image import Box
 from casewise.json_safe import plain
 from casewise.label_map import Mask
@@ -23,8 +23,8 @@ FOLDER = "results"
 def recorded(result: Result, folder: Path, **about: object) -> dict[str, Any]:
     """``folder`` : the archive's. about : when and by which job it was made.
 
-    Each finding has ``place``, a voxel of it to go to, and ``mask`` and ``map`` below the archive's folder; ``summary`` holds the
-    sentences that stand in no other entry.
+    Each finding has ``place``, a voxel of it to go to, ``mask_name``, what its mask is called in the result's segmentation, and
+    ``mask`` and ``map`` below the archive's folder; ``summary`` holds the sentences that stand in no other entry.
     """
     document: Any = plain(result.to_json())
     for finding, entry in zip(result.findings, document["findings"], strict=True):
@@ -32,6 +32,7 @@ def recorded(result: Result, folder: Path, **about: object) -> dict[str, Any]:
         centre = None if finding.box is None else [(lo + hi - 1) // 2 for lo, hi in finding.box.to_json()]
         entry["place"] = centre if mask is None else _middle(mask)
         entry["mask"], entry["map"] = (_relative(path, folder) for path in (finding.mask, finding.map))
+        entry["mask_name"] = finding.mask_name
     document["report"], document["segmentation"] = (_relative(path, folder) for path in (result.report, result.segmentation))
     summary = result.summary
     document["summary"] = {
@@ -63,8 +64,13 @@ def results_folder(folder: Path, key: str, job: int) -> Path:
 
 
 def findings_of(data: Mapping[str, Any], folder: Path) -> list[Finding]:
-    """The findings of a recorded result, with the files of theirs that are still there. ``folder`` : the archive's."""
-    return [_finding(entry, folder) for entry in data.get("findings") or ()]
+    """The findings of a recorded result, with the files of theirs that are still there, and the names of their masks. ``folder`` :
+    the archive's.
+    """
+    entries = data.get("findings") or ()
+    found = [_finding(entry, folder) for entry in entries]
+    named = all("mask_name" in entry for entry in entries)
+    return found if named else list(with_mask_names(found))  # a result of before these names were recorded
 
 
 def _finding(entry: Mapping[str, Any], folder: Path) -> Finding:
@@ -80,6 +86,7 @@ def _finding(entry: Mapping[str, Any], folder: Path) -> Finding:
         {str(name): float(value) for name, value in (entry.get("measures") or {}).items() if value is not None},
         str(entry.get("kind") or FINDING),
         {str(name): float(value) for name, value in (entry.get("scores") or {}).items() if value is not None},
+        entry.get("mask_name"),
     )
 
 

@@ -25,8 +25,8 @@ class Clinic:
     picture: str
     series: dict[str, Series]
 
-    def analyse(self, key: str, probability: float = 0.81, job: int = 1) -> None:
-        """Record a result: one finding with its mask, one without, and what was not found."""
+    def analyse(self, key: str, probability: float = 0.81, job: int = 1, **more: Any) -> None:
+        """Record a result: one finding with its mask, one without, and what was not found. more : of the finding with a mask."""
         image = self.archive.case(key).image
         mask = np.zeros(image.spatial_shape, bool)
         mask[tuple(slice(3, 9) for _ in mask.shape)] = True
@@ -50,7 +50,7 @@ class Clinic:
         document: dict[str, Any] = {
             "image": "film",
             "headline": "2 findings: nodule, effusion",
-            "findings": [finding, other],
+            "findings": [{**finding, **more}, {**other, **dict.fromkeys(more)}],
             "looked_for": [],
             "notes": [],
             "summary": {"not_looked_for": "", "failed": [], "model": "No model"},

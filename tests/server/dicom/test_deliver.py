@@ -86,6 +86,15 @@ def test_a_film_goes_as_report_and_capture_and_a_volume_as_segmentation_and_repo
         assert errors_in(path) == []
 
 
+@pytest.mark.parametrize(("more", "name"), [({}, "nodule"), ({"mask_name": "nodules: nodule"}, "nodules: nodule")])
+def test_a_mask_is_called_as_in_the_result(held: Clinic, store: Store, deliver: Deliver, more: dict[str, str], name: str) -> None:
+    """It has its longer name where the model looked for the same and did not see it; results of before such names have none."""
+    held.analyse(held.mr, **more)
+    assert deliver(held.mr, kinds=["seg"]).state == "done"
+    (row,) = rows(store)
+    assert [one.SegmentLabel for one in dcmread(held.archive.folder / row.path).SegmentSequence] == [name]
+
+
 def test_the_same_again_adds_nothing(held: Clinic, store: Store, deliver: Deliver) -> None:
     held.analyse(held.film)
     assert deliver(held.film, ["pacs", "cloud"]).result == {"objects": ["sr", "capture"], "targets": ["cloud", "pacs"], "queued": 4}

@@ -18,7 +18,7 @@ from casewise.archive.storage import located
 from casewise.errors import CasewiseError, UsageError
 from casewise.exchange.settings import DicomSettings, Kind
 from casewise.files import replacing
-from casewise.finding import Finding, with_mask_names
+from casewise.finding import Finding
 from casewise.formats.found import Kind as Format
 from casewise.image import Image
 from casewise.reporting.dicom_objects import About, Written, write_objects
@@ -95,7 +95,7 @@ class _Objects:
     """The DICOM objects of a result. data : as it was recorded."""
 
     def __init__(self, image: Image, findings: Sequence[Finding], kinds: Sequence[Kind], data: Mapping[str, Any]) -> None:
-        self._image, self._findings, self._kinds, self._data = image, with_mask_names(findings), kinds, data
+        self._image, self._findings, self._kinds, self._data = image, findings, kinds, data
         self._masks = masks_of(self._findings, image)
 
     def written(self, place: Path, earlier: _Report | None) -> list[Written]:
