@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +9,7 @@ import msgspec
 
 from casewise.errors import UsageError
 from casewise.exchange.node import Node, Peer, Tls, WebNode, check_title, is_loopback, parse_peer
+from casewise.settings_file import read_settings
 
 FILE = "dicom.toml"
 Kind = Literal["seg", "sr", "capture", "map"]  # of an object with results
@@ -92,12 +92,17 @@ class DicomSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"{sorted(both)[0]!r} stands in nodes and in web; give one another name")
         asked = filter(None, (self.receive.ask_source, self.receive.priors_from))
         for name in (*self.results.send, *asked):
-            if name not in self.nodes and name not in self.web:
-                raise ValueError(f"{name!r} is not among the nodes ({', '.join([*self.nodes, *self.web]) or 'none'})")
+            if name not in self.systems:
+                raise ValueError(f"{name!r} is not among the nodes ({', '.join(self.systems) or 'none'})")
         if self.receive.ask_source is not None and self.receive.ask_source not in self.nodes:
             raise ValueError(f"ask_source {self.receive.ask_source!r} is a DICOMweb service; name one of the nodes, for C-FIND")
         if not self.senders and not is_loopback(self.host):
             raise ValueError(f"{self.host} can be reached from other machines; list those that may send under [[senders]]")
+
+    @property
+    def systems(self) -> dict[str, Peer]:
+        """Where to send and ask, by name."""
+        return {**self.nodes, **self.web}
 
     @property
     def source(self) -> Node | None:
@@ -107,29 +112,13 @@ class DicomSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @classmethod
     def load(cls, folder: Path) -> DicomSettings:
         """Of the archive in ``folder``; the defaults where it has no ``dicom.toml``. Raises UsageError, one sentence."""
-        path = folder / FILE
-        if not path.exists():
-            return cls()
-        try:
-            document = tomllib.loads(path.read_text(encoding="utf-8"))
-            return msgspec.convert(document, cls, dec_hook=lambda _, text: _path(folder, text))
-        except (OSError, ValueError) as error:
-            msg = f"{path} cannot be used: {error}. Mend it, or remove it for the defaults."
-            raise UsageError(msg) from error
+        return read_settings(folder / FILE, cls)
 
     def peer(self, name: str) -> Peer:
         """A system by its name here, or as :func:`casewise.exchange.node.parse_peer` takes it. Raises UsageError."""
-        found = self.nodes.get(name) or self.web.get(name)
-        if found is not None:
-            return found
+        if name in self.systems:
+            return self.systems[name]
         if "@" in name or "://" in name:
             return parse_peer(name)
-        known = ", ".join([*self.nodes, *self.web]) or "none yet"
+        known = ", ".join(self.systems) or "none yet"
         raise UsageError(f"{name!r} is no system of {FILE} ({known}); give one of these, AETITLE@host:port or an https:// address.")
-
-
-def _path(folder: Path, text: object) -> Path:
-    """A path of the file, the only type that msgspec does not know; a relative one is looked for beside the file."""
-    if not isinstance(text, str) or not text:
-        raise ValueError(f"{text!r} is no path")
-    return folder / Path(text).expanduser()

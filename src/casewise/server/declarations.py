@@ -25,11 +25,10 @@ def registry_of(folder: Path) -> Registry:
     if not any(rule.send for rule in registry.rules):
         return registry
     settings = DicomSettings.load(folder)
-    known = [*settings.nodes, *settings.web]
     for rule in registry.rules:
         for target in rule.send or ():
-            if target not in known:  # results go nowhere else, whoever says so
-                there = ", ".join(known) or "none yet"
+            if target not in settings.systems:  # results go nowhere else, whoever says so
+                there = ", ".join(settings.systems) or "none yet"
                 raise UsageError(f"{rule.origin}: send = {target!r} is no system of {DICOM_FILE} ({there}); name it there.")
     return registry
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tomllib
-from functools import partial
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 import msgspec
 
-from casewise.errors import UsageError
+from casewise.settings_file import read_settings
 
 FILE = "server.toml"
 OHIF_FILES = Path(__file__).parent / "ohif_files"  # where `make ohif` puts them
@@ -78,18 +76,4 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @classmethod
     def load(cls, folder: Path) -> Settings:
         """Of the archive in ``folder``; the defaults where it has no ``server.toml``. Raises UsageError, one sentence."""
-        path = folder / FILE
-        if not path.exists():
-            return cls()
-        try:
-            return msgspec.convert(tomllib.loads(path.read_text(encoding="utf-8")), cls, dec_hook=partial(_path, folder))
-        except (OSError, ValueError) as error:
-            msg = f"{path} cannot be used: {error}. Mend it, or remove it for the defaults."
-            raise UsageError(msg) from error
-
-
-def _path(folder: Path, kind: type, text: object) -> Path:
-    """A path, the only type that msgspec does not know; a relative one begins at the archive's folder."""
-    if not isinstance(text, str) or not text:
-        raise ValueError(f"{text!r} is no path")
-    return folder / Path(text).expanduser()
+        return read_settings(folder / FILE, cls)

@@ -33,10 +33,8 @@ def queue(
 
 def check_targets(settings: DicomSettings, targets: Sequence[str]) -> None:
     """Raises UsageError where one is not among the settings' systems: results go nowhere else, whoever asks."""
-    known = [*settings.nodes, *settings.web]
-    unknown = [target for target in targets if target not in known]
+    unknown = [target for target in targets if target not in settings.systems]
     if unknown:
-        msg = (
-            f"{unknown[0][:64]!r} is no system of {FILE} ({', '.join(known) or 'none yet'}); send to one of these, or add it there."
-        )
+        known = ", ".join(settings.systems) or "none yet"
+        msg = f"{unknown[0][:64]!r} is no system of {FILE} ({known}); send to one of these, or add it there."
         raise UsageError(msg)

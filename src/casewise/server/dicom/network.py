@@ -35,13 +35,12 @@ class Network:
 
     def state(self) -> NetworkState:
         settings = self.settings
-        peers: dict[str, Peer] = {**settings.nodes, **settings.web}
         return NetworkState(
             ae_title=settings.ae_title,
             host=settings.host,
             port=self.port,
             senders=[SenderLine(ae_title=one.ae_title, address=one.address, site=one.site) for one in settings.senders],
-            systems=[_system(name, peer, name in settings.results.send) for name, peer in peers.items()],
+            systems=[_system(name, peer, name in settings.results.send) for name, peer in settings.systems.items()],
             volumes=list(settings.results.volumes),
             radiographs=list(settings.results.radiographs),
             arrivals=self.arrival_counts(),

@@ -91,7 +91,7 @@ def send_again(request: Request, number: _Number, person: Annotator, shared: Sha
 def test_connection(name: _Name, person: Admin, shared: Shared) -> Reached:
     """Ask a system whether it answers: C-ECHO, or a question to a DICOMweb service."""
     settings = _network(shared).settings
-    peer = settings.nodes.get(name) or settings.web.get(name)
+    peer = settings.systems.get(name)
     if peer is None:
         raise NotThereError(f"There is no system {name!r} in dicom.toml.")
     began = time.monotonic()
