@@ -79,49 +79,25 @@ class Jobs:
         priority: int = 0,
         created_by: str | None = None,
         run_after: float = 0,
+        within: sa.Connection | None = None,
     ) -> int:
         """Queue a job and return its number; a job of the same ``unique_key`` that waits or runs is returned instead.
 
-        priority : the highest is done first, then the oldest. run_after : not before this time.
+        priority : the highest is done first, then the oldest. run_after : not before this time. within : a transaction of the store
+        with which the job is queued, or not. Raises IntegrityError where another process queues the same at the same time.
         """
+        values = {"kind": kind, "payload": plain(payload), "unique_key": unique_key, "priority": priority, "run_after": run_after}
+        values["created_by"] = created_by
+        if within is not None:
+            return self._add(within, values)
         for _ in range(10):
             try:
                 with self.store.write() as connection:
-                    return self.add_within(
-                        connection,
-                        kind,
-                        payload,
-                        unique_key=unique_key,
-                        priority=priority,
-                        created_by=created_by,
-                        run_after=run_after,
-                    )
+                    return self._add(connection, values)
             except sa.exc.IntegrityError:  # another process queued the same one in between
                 continue
         msg = f"The {kind} job cannot be queued: another of its kind comes and goes all the time; try again."
         raise UsageError(msg)
-
-    def add_within(
-        self,
-        connection: sa.Connection,
-        kind: str,
-        payload: dict[str, Any],
-        *,
-        unique_key: str | None = None,
-        priority: int = 0,
-        created_by: str | None = None,
-        run_after: float = 0,
-    ) -> int:
-        """As :meth:`add`, within a transaction of the store: the job is queued if and when that is committed."""
-        known = _open_with(connection, unique_key)
-        if known is not None:
-            return known
-        now = self._now(connection)
-        values = {"kind": kind, "payload": plain(payload), "unique_key": unique_key, "priority": priority, "run_after": run_after}
-        made = connection.execute(
-            sa.insert(table).values(state="waiting", created_by=created_by, created=now, changed=now, **values)
-        )
-        return int(cast(Any, made.inserted_primary_key)[0])
 
     def get(self, number: int) -> Job | None:
         with self.store.read() as connection:
@@ -296,6 +272,14 @@ class Jobs:
             return [str(name) for name in connection.scalars(query)]
 
     _now = staticmethod(clock.now)
+
+    def _add(self, connection: sa.Connection, values: dict[str, Any]) -> int:
+        known = _open_with(connection, values["unique_key"])
+        if known is not None:
+            return known
+        now = self._now(connection)
+        made = connection.execute(sa.insert(table).values(state="waiting", created=now, changed=now, **values))
+        return int(cast(Any, made.inserted_primary_key)[0])
 
     def _read(self, connection: sa.Connection, number: int) -> Job | None:
         row = connection.execute(sa.select(table).where(table.c.id == number)).one_or_none()

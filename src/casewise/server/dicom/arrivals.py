@@ -124,7 +124,7 @@ class Arrivals:
         return found
 
     def _queue(self, connection: sa.Connection, order: tuple[str, dict[str, Any]]) -> int:
-        return self._jobs.add_within(connection, "receive", order[1], unique_key=order[0], priority=PRIORITY)
+        return self._jobs.add("receive", order[1], unique_key=order[0], priority=PRIORITY, within=connection)
 
     def _note(self, connection: sa.Connection, several: Sequence[list[tuple[Instance, float]]], at: float | None) -> None:
         came = [one for series in several for one in series]

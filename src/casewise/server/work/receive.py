@@ -144,7 +144,7 @@ def _conclude(work: Work, study: str, versions: dict[str, int], taken: dict[str,
             title = "Analyse 1 received image" if len(new) == 1 else f"Analyse {len(new)} received images"
             order = {"cases": new, "network": study, "study_cases": known, "title": title}
             priority = max((one.priority for one in taken.values() if one.priority is not None), default=PRIORITY)
-            number = work.jobs.add_within(connection, "analyse", order, priority=priority, created_by=work.created_by)
+            number = work.jobs.add("analyse", order, priority=priority, created_by=work.created_by, within=connection)
     failed = [{"series": uid, "reason": one.error} for uid, one in taken.items() if one.error]
     return {"images": len(new), "analyse": number, "failed": failed}
 
