@@ -25,8 +25,9 @@ from casewise.formats import write
 from casewise.image import Image
 from casewise.server.app import create_app
 from casewise.server.dicom.outbox_rows import Outbox
+from casewise.server.network_tables import arrivals
 from casewise.server.settings import Settings
-from casewise.server.store import Store, arrivals
+from casewise.server.store import Store
 from tests.server.people import signed_in
 
 CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance, status_code_conformance]

@@ -18,7 +18,8 @@ import sqlalchemy as sa
 
 from casewise.archive import Archive
 from casewise.server.jobs import Job, Jobs
-from casewise.server.store import Store, arrivals
+from casewise.server.network_tables import arrivals
+from casewise.server.store import Store
 from tests.programs import missing
 from tests.server import serving
 

@@ -21,10 +21,11 @@ from casewise.server.dicom import places, versions
 from casewise.server.dicom.arrivals import Arrivals
 from casewise.server.dicom.dispatcher import Dispatcher
 from casewise.server.jobs import Job, Jobs
+from casewise.server.network_tables import arrivals as table
+from casewise.server.network_tables import instances as held
+from casewise.server.network_tables import outbox
 from casewise.server.settings import Settings
-from casewise.server.store import Store, outbox
-from casewise.server.store import arrivals as table
-from casewise.server.store import instances as held
+from casewise.server.store import Store
 from casewise.server.work import receive
 from casewise.server.worker import Worker
 from tests.dicom_studies import Series, film, study

@@ -16,8 +16,9 @@ from casewise.server.dicom.delivery import queue
 from casewise.server.dicom.outbox import Sender
 from casewise.server.dicom.outbox_rows import Outbox, Row
 from casewise.server.jobs import Job, Jobs
+from casewise.server.network_tables import arrivals
 from casewise.server.settings import Settings
-from casewise.server.store import Store, arrivals
+from casewise.server.store import Store
 from casewise.server.worker import Worker
 from tests.dicom_studies import errors_in
 from tests.orthanc import orthanc

@@ -14,8 +14,9 @@ from casewise.exchange.node import Node
 from casewise.server import audit
 from casewise.server.app import create_app
 from casewise.server.dicom.outbox_rows import Outbox
+from casewise.server.network_tables import arrivals
 from casewise.server.settings import Settings
-from casewise.server.store import Store, arrivals
+from casewise.server.store import Store
 from casewise.server.worker import Worker
 from tests.orthanc import free_port, orthanc
 from tests.server.dicom.analysed import Clinic, clinic

@@ -13,8 +13,9 @@ import sqlalchemy as sa
 
 from casewise.archive import Archive
 from casewise.server.jobs import Job, Jobs
+from casewise.server.network_tables import arrivals
 from casewise.server.settings import Settings
-from casewise.server.store import Store, arrivals
+from casewise.server.store import Store
 from casewise.server.work import KINDS
 from casewise.server.worker import Worker
 from tests.examination.phantom import dicom_series

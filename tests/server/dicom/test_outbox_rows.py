@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from casewise.server.dicom.outbox_rows import Outbox, Row
+from casewise.server.network_tables import outbox as table
 from casewise.server.problems import ConflictError
 from casewise.server.store import Store
-from casewise.server.store import outbox as table
 
 
 def order(number: int, target: str = "pacs", **more: Any) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from casewise.errors import UsageError
 from casewise.server.declarations import registry_of, stamp
 from casewise.server.dicom.facts import priority_of, sender_of
 from casewise.server.jobs import Job, Jobs
+from casewise.server.network_tables import arrivals
 from casewise.server.settings import Settings
-from casewise.server.store import Store, arrivals
+from casewise.server.store import Store
 from casewise.server.worker import Worker
 from tests.dicom_studies import film
 

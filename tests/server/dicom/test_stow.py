@@ -16,8 +16,9 @@ from casewise.exchange.node import Node
 from casewise.exchange.received import FullError, Spool
 from casewise.server.app import create_app
 from casewise.server.dicom.places import RECEIVED
+from casewise.server.network_tables import arrivals
 from casewise.server.settings import Settings
-from casewise.server.store import Store, arrivals
+from casewise.server.store import Store
 from casewise.server.tokens import issue_token
 from tests.dicom_studies import film, study
 from tests.server.dicom.serving import served, until

@@ -12,7 +12,8 @@ from playwright.sync_api import Browser, Locator, Page, expect
 
 from casewise.archive import Archive
 from casewise.server.dicom.outbox_rows import Outbox
-from casewise.server.store import Store, arrivals
+from casewise.server.network_tables import arrivals
+from casewise.server.store import Store
 from tests.orthanc import Orthanc, free_port, orthanc
 from tests.server.dicom.analysed import Clinic, clinic
 from tests.server.pages.drawing import Served

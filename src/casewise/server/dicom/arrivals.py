@@ -23,9 +23,9 @@ from casewise.exchange.settings import DicomSettings
 from casewise.server.dicom import versions
 from casewise.server.dicom.places import RECEIVED
 from casewise.server.jobs import Jobs
+from casewise.server.network_tables import arrivals as table
+from casewise.server.network_tables import instances as held
 from casewise.server.store import Store
-from casewise.server.store import arrivals as table
-from casewise.server.store import instances as held
 
 PRIORITY = 2  # of what comes by the network: before imports and analyses of many cases, after what a person waits for
 UNSAID = "received"  # the site of images whose sender has no name

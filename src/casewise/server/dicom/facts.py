@@ -11,7 +11,8 @@ from casewise.applications.conditions import facts_of_file
 from casewise.applications.rules import needed, priority_before
 from casewise.errors import CasewiseError
 from casewise.server.declarations import registry_of
-from casewise.server.store import Store, arrivals
+from casewise.server.network_tables import arrivals
+from casewise.server.store import Store
 
 
 def sender_of(store: Store, series: str | None) -> dict[str, str | None]:

@@ -24,8 +24,9 @@ from casewise.errors import UsageError
 from casewise.formats import Kind
 from casewise.server.dicom.objects import objects_of, uids_of
 from casewise.server.joined import joined
+from casewise.server.network_tables import instances
 from casewise.server.problems import NotThereError
-from casewise.server.store import Store, instances, meta
+from casewise.server.store import Store, meta
 
 _SEEN = "instances_seen"  # the row of ``meta`` with the catalogue's number of the newest image whose files are in the table
 _AT_ONCE = 100

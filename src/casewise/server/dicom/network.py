@@ -11,8 +11,9 @@ import sqlalchemy as sa
 from casewise.exchange.node import Node, Peer
 from casewise.exchange.settings import DicomSettings
 from casewise.server.dicom.outbox_rows import Outbox, Row
+from casewise.server.network_tables import arrivals
 from casewise.server.schemas.dicom import ArrivalLine, ArrivalPage, NetworkState, ObjectLine, ObjectPage, SenderLine, SystemLine
-from casewise.server.store import Store, arrivals
+from casewise.server.store import Store
 
 ARRIVAL_STATES = ("receiving", "complete", "taken in", "failed")
 

@@ -17,9 +17,9 @@ from typing import Any, cast
 import sqlalchemy as sa
 
 from casewise.server.clock import now
+from casewise.server.network_tables import outbox as table
 from casewise.server.problems import ConflictError
 from casewise.server.store import Store
-from casewise.server.store import outbox as table
 
 STATES = ("waiting", "sending", "sent", "committed", "dead")
 LEASE_SECONDS = 60.0

@@ -25,9 +25,10 @@ from casewise.reporting.dicom_objects import About, Written, write_objects
 from casewise.reporting.finding_files import masks_of
 from casewise.server.dicom.delivery import check_targets
 from casewise.server.dicom.outbox_rows import Outbox
+from casewise.server.network_tables import arrivals
+from casewise.server.network_tables import outbox as table
 from casewise.server.recorded import findings_of, job_of, results_folder
-from casewise.server.store import Store, arrivals
-from casewise.server.store import outbox as table
+from casewise.server.store import Store
 from casewise.server.work.context import Work
 
 FOLDER = "dicom"  # below that of the result

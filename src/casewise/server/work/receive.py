@@ -22,8 +22,8 @@ from casewise.server.dicom.not_images import is_image
 from casewise.server.dicom.places import spool
 from casewise.server.dicom.priors import bring_priors
 from casewise.server.dicom.versions import version
-from casewise.server.store import arrivals as table
-from casewise.server.store import instances, outbox
+from casewise.server.network_tables import arrivals as table
+from casewise.server.network_tables import instances, outbox
 from casewise.server.work.context import Work
 
 _MOST_NAMED = 3  # files that one series' sentence names
