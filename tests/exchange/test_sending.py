@@ -17,6 +17,7 @@ from pynetdicom import AE, evt
 
 from casewise.exchange.node import Node, WebNode
 from casewise.exchange.sending import send
+from casewise.formats.limits import SETTING
 from tests import dicom_studies
 from tests.orthanc import free_port, orthanc
 from tests.storescp import storescp
@@ -56,6 +57,19 @@ def test_a_node_that_takes_no_compressed_pixels_gets_them_uncompressed(files: li
     assert got.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
     assert got.SOPInstanceUID == _uid(files[0])
     assert np.array_equal(got.pixel_array, dcmread(files[0]).pixel_array)
+
+
+def test_pixels_that_unfold_beyond_the_limit_are_not_decoded(
+    files: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    film = dcmread(files[0])
+    film.compress(JPEG2000Lossless, generate_instance_uid=False)
+    film.save_as(tmp_path / "film.dcm")
+    monkeypatch.setenv(SETTING, "1000")
+    with storescp(tmp_path / "stored") as node:
+        (outcome,) = send(node, [tmp_path / "film.dcm"], "CASEWISE")
+    assert outcome.state == "refused"
+    assert SETTING in outcome.message
 
 
 def test_classes_that_are_not_taken_are_refused_for_good_and_block_nothing(files: list[Path], tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from casewise.errors import CasewiseError, UnreadableImageError
 from casewise.formats.dicom.codestreams import check_streams
+from casewise.formats.dicom.decoders import by_first_able
 from casewise.formats.dicom.dose import dose_scaling
 from casewise.formats.dicom.elements import whole
 from casewise.formats.guard import check_claim
@@ -17,8 +18,6 @@ from casewise.image import Array
 
 Mask = npt.NDArray[np.bool_]
 _PACKED = 1500.0
-# GDCM is not among them: a damaged JPEG makes it abort the whole process instead of raising an error.
-_DECODERS = ("pylibjpeg", "pillow", "pydicom")
 _KNOWN = ("HSV", "ARGB", "CMYK", "YBR_PARTIAL_422", "YBR_PARTIAL_420", "XYB")
 _READ = ("MONOCHROME1", "MONOCHROME2", "RGB", "PALETTE COLOR", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
 
@@ -46,6 +45,14 @@ def check_decodable(path: Path, dataset: Any) -> None:
         raise UnreadableImageError(msg) from error
 
 
+def check_pixels(path: Path, dataset: Any) -> None:
+    """Before pixels are decoded: one sentence if they are absent, claim more memory than may be, or are not as the header says."""
+    check_decodable(path, dataset)
+    _check_size(path, dataset)
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        check_streams(path, dataset, _claimed(dataset))
+
+
 def decoded(path: Path, dataset: Any, frame: int | None = None) -> Array:
     """(frame, C, row, column) as stored; only ``frame`` if one is named. YBR and palettes come as RGB."""
     from pydicom.pixels import apply_color_lut
@@ -58,39 +65,20 @@ def decoded(path: Path, dataset: Any, frame: int | None = None) -> Array:
 
 def samples(path: Path, dataset: Any, frame: int | None = None) -> Array:
     """(frame, row, column), of colours (frame, row, column, 3), as stored; only ``frame`` if one is named. YBR comes as RGB."""
-    check_decodable(path, dataset)
-    _check_size(path, dataset)
-    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-        check_streams(path, dataset, _claimed(dataset))
-    array = _by_first_able(path, dataset, frame)
+    from pydicom.pixels import pixel_array
+
+    check_pixels(path, dataset)
+    array = by_first_able(
+        path,
+        dataset.file_meta.TransferSyntaxUID,
+        lambda name: np.asarray(pixel_array(dataset, index=frame, raw=False, decoding_plugin=name)),
+    )
     frames = 1 if frame is not None else whole(dataset, "NumberOfFrames") or 1
     colours = (whole(dataset, "SamplesPerPixel") or 1) > 1
     shape = (frames, whole(dataset, "Rows") or 0, whole(dataset, "Columns") or 0)
     if array.size != np.prod(shape) * (3 if colours else 1):
         raise UnreadableImageError(f"{path} decodes to {array.shape}, not to the {shape} that its header claims.")
     return array.reshape((*shape, 3) if colours else shape)
-
-
-def _by_first_able(path: Path, dataset: Any, frame: int | None) -> Array:
-    """Decoded by the first of ``_DECODERS`` that can: lossy ones differ by a little, so the order is the same everywhere."""
-    from pydicom.pixels import get_decoder, pixel_array
-
-    syntax = dataset.file_meta.TransferSyntaxUID
-    able = get_decoder(syntax).available_plugins if syntax.is_encapsulated else ("",)
-    failure: BaseException | None = None
-    for plugin in (name for name in ("", *_DECODERS) if name in able):
-        try:
-            return np.asarray(pixel_array(dataset, index=frame, raw=False, decoding_plugin=plugin))
-        except MemoryError:
-            raise
-        except BaseException as error:
-            # The RLE decoder is of Rust, whose panic is no Exception.
-            if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
-                raise
-            failure = failure or error
-    reason = _reason(failure) if failure else "no decoder is installed"
-    msg = f"{path} cannot be decoded ({syntax.name}): {reason}; its pixel data are damaged or not as its header says."
-    raise UnreadableImageError(msg) from failure
 
 
 def in_modality_units(array: Array, dataset: Any, layers: list[Any], padded: Mask | None = None) -> tuple[Array, float | None]:
@@ -208,10 +196,3 @@ def _eight_bits(colours: npt.NDArray[Any], dataset: Any) -> Array:
     entries = dataset.get("RedPaletteColorLookupTableData")
     eight = entries is not None and colours.max() <= 255 and np.frombuffer(entries, np.uint16).max() <= 255
     return colours.astype(np.uint8) if eight else np.right_shift(colours, 8).astype(np.uint8)
-
-
-def _reason(error: BaseException) -> str:
-    """The last, most particular line of a decoder's words."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    line = lines[1] if len(lines) > 1 and lines[0].endswith(":") else lines[0] if lines else type(error).__name__
-    return line.rstrip(".")[:160]
