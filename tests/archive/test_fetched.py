@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from casewise.archive import Archive
-from casewise.archive.fetched import FOLDER, RECEIVED, bring
+from casewise.archive.fetched import FOLDER, bring
 from casewise.exchange.asked import Query
 from casewise.exchange.association import AssociationError
 from casewise.exchange.found import Listed, Series, Study
-from casewise.exchange.received import Spool
+from casewise.exchange.received import RECEIVED, Spool
 from casewise.exchange.selection import Plan, Wanted
 from casewise.exchange.taking import Taker
 from tests.dicom_studies import Series as Made

@@ -14,13 +14,12 @@ from casewise.archive.ingest.report import ImportReport, Refused
 from casewise.encoder import Encoder
 from casewise.exchange.fetching import fetch
 from casewise.exchange.found import MOST_SILENT, Series
-from casewise.exchange.received import Spool
+from casewise.exchange.received import RECEIVED, SUFFIX, Spool
 from casewise.exchange.selection import Plan, Wanted, not_tried
 from casewise.exchange.source import Source
 from casewise.progress import Progress, silent
 
-FOLDER = Path("server") / "dicom" / "fetched"
-RECEIVED = Path("server") / "dicom" / "received"
+FOLDER = RECEIVED.with_name("fetched")
 _STEP = "Fetching"
 
 
@@ -115,7 +114,7 @@ def _fetched(
 def _received(folder: Path, series: Series) -> int:
     """How many instances of a series were received, where that is all of it; else 0."""
     try:
-        count = sum(path.suffix == ".dcm" for path in (folder / RECEIVED / series.uid).iterdir())
+        count = sum(path.suffix == SUFFIX for path in (folder / RECEIVED / series.uid).iterdir())
     except OSError:
         return 0
     return count if series.instances and count >= series.instances else 0

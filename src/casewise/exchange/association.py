@@ -11,11 +11,10 @@ from typing import Any
 from casewise.errors import CasewiseError
 from casewise.exchange.certificates import client_context
 from casewise.exchange.node import Node, Tls
-from casewise.exchange.wire import MOST_PDU, prepared
+from casewise.exchange.wire import MOST_PDU, VERIFICATION, prepared
 
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
-_VERIFICATION = "1.2.840.10008.1.1"
 # (source, diagnostic) of a rejection (PS3.8, 9.3.4) → what it means to the person who set the systems up
 _REJECTIONS = {
     (1, 2): "it does not know this kind of association",
@@ -93,7 +92,7 @@ def echo(node: Node, title: str) -> None:
     """C-ECHO: that ``node`` answers. Raises AssociationError, UsageError."""
     from pynetdicom.presentation import build_context
 
-    with associated(node, [build_context(_VERIFICATION)], title) as association:
+    with associated(node, [build_context(VERIFICATION)], title) as association:
         status = association.send_c_echo()
         if "Status" not in status:
             raise AssociationError(f"{node} took the association and answered no C-ECHO; look at its log.", passing=True)

@@ -11,11 +11,11 @@ from casewise.exchange.found import MOST_ANSWERS, AwayError, SourceError, datase
 from casewise.exchange.node import Node
 from casewise.exchange.questions import Found, Questions
 from casewise.exchange.quiet import quiet
+from casewise.exchange.wire import EXPLICIT, IMPLICIT, PENDING
 
 _FIND = "1.2.840.10008.5.1.4.1.2.2.1"  # Study Root
 _UTF_8 = "ISO_IR 192"
-_SYNTAXES = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
-_PENDING, _SUCCESS = (0xFF00, 0xFF01), 0x0000
+_SUCCESS = 0x0000
 
 
 class Finder(Questions):
@@ -53,9 +53,9 @@ class Finder(Questions):
             code = status.get("Status")
             if code is None:
                 raise AwayError(f"{self._node} stopped responding to a question; try again.")
-            if code not in _PENDING and code != _SUCCESS:
+            if code not in PENDING and code != _SUCCESS:
                 raise SourceError(f"{self._node} refuses a question (C-FIND status 0x{code:04X}); ask its administrator why.")
-            if code in _PENDING:
+            if code in PENDING:
                 if answer is None:
                     self._association.abort()
                     raise SourceError(f"{self._node} answers with what cannot be decoded.")
@@ -70,7 +70,7 @@ class Finder(Questions):
 
         if self._association is None or not self._association.is_established:
             self.close()
-            context = build_context(_FIND, list(_SYNTAXES))
+            context = build_context(_FIND, [EXPLICIT, IMPLICIT])
             self._association = self._open.enter_context(associated(self._node, [context], self._own_title))
         return self._association
 

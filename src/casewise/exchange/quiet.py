@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
-_LIBRARIES = ("pydicom", "pynetdicom", "highdicom", "dicomweb_client", "urllib3", "retrying")
+from casewise.formats.dicom import quiet as libraries
+
+_LIBRARIES = (*libraries.LIBRARIES, "pynetdicom", "dicomweb_client", "urllib3", "retrying")
 
 
 def silence() -> None:
@@ -17,11 +18,6 @@ def silence() -> None:
         warnings.filterwarnings("ignore", module=rf"{name}(\..*)?$")
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """No log and no warning of theirs within the block; their logs stay off after it."""
-    for name in _LIBRARIES:
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+def quiet() -> AbstractContextManager[None]:
+    """No log of theirs and no warning within the block; their logs stay off after it."""
+    return libraries.quiet(_LIBRARIES)

@@ -21,8 +21,9 @@ from casewise.exchange.identity import Identity, is_uid
 from casewise.exchange.incoming import PREFIX, FullError, Incoming, identity_at, refusals
 from casewise.exchange.part10 import ADDRESS, CALLED, CALLING, SOP_CLASS, SOP_UID, SYNTAX, FileMeta
 
-__all__ = ["SUFFIX", "FullError", "Instance", "Spool", "instance_at"]
+__all__ = ["RECEIVED", "SUFFIX", "FullError", "Instance", "Spool", "instance_at"]
 
+RECEIVED = Path("server") / "dicom" / "received"  # below an archive's folder: the spool of what came over the network
 SUFFIX = ".dcm"
 _CHUNK = 1 << 20
 _OLD_SECONDS = 3600.0

@@ -14,11 +14,10 @@ from casewise.exchange.commitment import MODEL, Committing, Reported
 from casewise.exchange.identity import Identity
 from casewise.exchange.received import FullError, Instance, Spool
 from casewise.exchange.settings import DicomSettings
-from casewise.exchange.wire import MOST_PDU, prepared
+from casewise.exchange.wire import MOST_PDU, VERIFICATION, prepared
 
 SUCCESS, FULL, MISMATCH, UNREADABLE, FAILED, FORBIDDEN = 0x0000, 0xA700, 0xA900, 0xC000, 0x0110, 0x0124
 _SILENCE_SECONDS = 60.0
-_VERIFICATION = "1.2.840.10008.1.1"
 _log = logging.getLogger("casewise.dicom")
 
 
@@ -72,7 +71,7 @@ class Receiver:
         entity.maximum_pdu_size = MOST_PDU
         entity.maximum_associations = settings.receive.most_associations
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = self._silence_seconds
-        entity.add_supported_context(_VERIFICATION)
+        entity.add_supported_context(VERIFICATION)
         entity.add_supported_context(MODEL, scu_role=True, scp_role=True)
         handlers = [
             (evt.EVT_REQUESTED, self._requested),

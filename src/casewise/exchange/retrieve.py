@@ -10,9 +10,10 @@ from casewise.exchange.found import SourceError
 from casewise.exchange.node import Node
 from casewise.exchange.quiet import quiet
 from casewise.exchange.taking import Taker
+from casewise.exchange.wire import EXPLICIT, IMPLICIT, PENDING
 
 GET, MOVE = "1.2.840.10008.5.1.4.1.2.2.3", "1.2.840.10008.5.1.4.1.2.2.2"  # Study Root
-PLAIN = ("1.2.840.10008.1.2.1", "1.2.840.10008.1.2")
+PLAIN = (EXPLICIT, IMPLICIT)
 # Compressed ones, each with pixels that casewise reads, so that a node sends its objects as it keeps them.
 _COMPRESSED = tuple(
     f"1.2.840.10008.1.2.{end}" for end in ("1.99", "4.50", "4.51", "4.57", "4.70", "4.80", "4.81", "4.90", "4.91", "5")
@@ -20,7 +21,7 @@ _COMPRESSED = tuple(
 _MOST_CONTEXTS = 127  # beside that of the question
 _BATCH = 100  # instances named in one request
 ANSWER_SECONDS = 300.0  # in which a node may look for what it is to send next
-_PENDING, _SUB_OPERATIONS_FAILED = (0xFF00, 0xFF01), 0xB000
+_SUB_OPERATIONS_FAILED = 0xB000
 
 
 def get(node: Node, own_title: str, taker: Taker, classes: Sequence[str], uids: Sequence[str]) -> str | None:
@@ -74,7 +75,7 @@ def outcome(node: Node, taker: Taker, answers: Iterator[tuple[Any, Any]]) -> str
             raise taker.error
         if code is None:
             raise SourceError(f"{node} broke off while it was sending; what came is kept.")
-        if code in _PENDING:
+        if code in PENDING:
             continue
         failed = status.get("NumberOfFailedSuboperations") or 0
         if code == _SUB_OPERATIONS_FAILED or failed:

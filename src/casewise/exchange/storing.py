@@ -14,8 +14,8 @@ from casewise.exchange.outcomes import MOST_CUTS, Outcome, by_status, gone, no_d
 from casewise.exchange.part10 import SOP_CLASS, SOP_UID, SYNTAX, FileMeta
 from casewise.exchange.quiet import quiet
 from casewise.exchange.uncompressed import uncompressed
+from casewise.exchange.wire import EXPLICIT, IMPLICIT
 
-EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"
 _MOST_CONTEXTS = 126  # of the 128 that an association can have
 _ANSWER = 120.0  # seconds until a node has stored an object and says so
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import functools
 import logging
 
+VERIFICATION = "1.2.840.10008.1.1"  # the class of C-ECHO
+EXPLICIT, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2"  # the transfer syntaxes without compression, little endian
+PENDING = (0xFF00, 0xFF01)  # statuses of an answer after which more come
 MOST_PDU = 1 << 18  # bytes of a protocol data unit that is accepted; larger ones cost less time an instance, and memory
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+
+LIBRARIES = ("pydicom", "highdicom")
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """No log and no warning of theirs within the block; their logs stay off after it."""
-    for name in ("pydicom", "highdicom"):
+def quiet(libraries: Sequence[str] = LIBRARIES) -> Iterator[None]:
+    """No log of these and no warning within the block; their logs stay off after it."""
+    for name in libraries:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

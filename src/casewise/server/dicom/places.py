@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from casewise.exchange.received import Spool
+from casewise.exchange.received import RECEIVED, Spool
 
-_FOLDER = Path("server") / "dicom"
-RECEIVED = _FOLDER / "received"
+__all__ = ["RECEIVED", "TAKEN", "VERSIONS", "spool"]
+
+_FOLDER = RECEIVED.parent
 VERSIONS = _FOLDER / "versions"
 TAKEN = _FOLDER / "watched"  # which files of watched folders were taken: see watcher.py
 
