@@ -7,8 +7,8 @@ from functools import lru_cache
 from pathlib import Path
 
 from casewise.archive import Archive
-from casewise.errors import CasewiseError, UnreadableImageError
-from casewise.exchange.identity import BOUNDS, Identity, identity_of
+from casewise.errors import CasewiseError
+from casewise.exchange.incoming import identity_at
 from casewise.exchange.part10 import SYNTAX, FileMeta
 from casewise.formats.dicom.file import dataset_of
 from casewise.formats.guard import BoundedFile
@@ -68,20 +68,10 @@ def uids_of(path: Path) -> dict[str, str] | None:
     """sop_uid, sop_class, series_uid and study_uid of a DICOM file; None where it has gone, lacks one, or is none."""
     try:
         with BoundedFile(path) as file:
-            syntax = FileMeta.read(file).text(SYNTAX)
-            found = _identity(file, syntax)
+            found = identity_at(file, FileMeta.read(file).text(SYNTAX))
     except (CasewiseError, OSError):
         return None
     return {"sop_uid": found.sop_uid, "sop_class": found.sop_class, "series_uid": found.series_uid, "study_uid": found.study_uid}
-
-
-def _identity(file: BoundedFile, syntax: str) -> Identity:
-    """UIDs stand before pixels and most else, but not in every file at its very begin."""
-    head = file.read(BOUNDS[0])
-    try:
-        return identity_of(head, syntax)
-    except UnreadableImageError:
-        return identity_of(head + file.read(BOUNDS[1] - BOUNDS[0]), syntax)
 
 
 def _placed(path: Path) -> bool:
