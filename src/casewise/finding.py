@@ -5,12 +5,37 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
+from math import ceil
 from pathlib import Path
 
 from casewise.image import Box
 
 FINDING, ABSENT, MEASURE, QUALITY = "finding", "absent", "measure", "quality"
 KINDS = (FINDING, ABSENT, MEASURE, QUALITY)
+
+
+@dataclass(frozen=True)
+class SegmentPicture:
+    """The segment of an image that a finding was found in (:mod:`casewise.segments`).
+
+    region : that it was cut from. box : half-open voxels of the image. scale : of its pixels against the image's, 0.8 to 1.
+    picture : file of its pixels along the image's axes, as the application was given them: what lies outside the region is
+    replaced.
+    """
+
+    region: str
+    box: Box
+    scale: float
+    picture: Path
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of its pixels, after scaling."""
+        return tuple(max(1, ceil(n * self.scale - 1e-9)) for n in self.box.shape)
+
+    def to_json(self) -> dict[str, object]:
+        """As ``casewise segments --json`` gives it."""
+        return {"region": self.region, "box": self.box.to_json(), "scale": self.scale, "picture": str(self.picture)}
 
 
 @dataclass(frozen=True)
@@ -25,6 +50,7 @@ class Finding:
     outline, a ratio, what an application looked at: no sign of disease) or ``quality`` (of the image itself).
     scores : class → probability, where the label is the most probable of several classes.
     mask_name : under which a result holds its mask; None where it holds none.
+    segment : that it was found in, whose number stands in ``measures["segment"]``; None where the whole image was looked at.
     """
 
     application: str
@@ -38,6 +64,7 @@ class Finding:
     kind: str = FINDING
     scores: Mapping[str, float] = field(default_factory=dict)
     mask_name: str | None = None
+    segment: SegmentPicture | None = None
 
     @property
     def overlay(self) -> str:
@@ -56,6 +83,7 @@ class Finding:
             "map": str(self.map) if self.map else None,
             "measures": dict(self.measures),
             "scores": dict(self.scores),
+            "segment": self.segment.to_json() if self.segment else None,
         }
 
 

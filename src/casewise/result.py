@@ -162,7 +162,7 @@ class Result:
         """The same without the paths of files that are removed after the analysis; the masks stay."""
         return replace(
             self,
-            findings=tuple(replace(finding, mask=None, map=None) for finding in self.findings),
+            findings=tuple(replace(finding, mask=None, map=None, segment=None) for finding in self.findings),
             applications=tuple({**entry, "files": []} for entry in self.applications),
         )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from casewise.finding import ABSENT, FINDING, MEASURE, Finding
+from casewise.finding import ABSENT, FINDING, MEASURE, Finding, SegmentPicture
 from casewise.image import Box, Image
 
 if TYPE_CHECKING:
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from casewise.chest.region_pose import Pose
     from casewise.models import Model
     from casewise.segments import Segments
+    from casewise.segments_map import PlaceMap
 
 NAME = "irregularities"
 NODULE, ANY, TUBERCULOSIS, SEGMENTS = "nodule", "any nodule", "tuberculosis", "segments"
@@ -51,7 +51,8 @@ class Irregularities:
         benchmarks/results/nodules.md); then, where that reaches the film's threshold, each nodule that is likely enough, at
         most three, the most probable first, with its box, the lung or heart it lies in and its segment's number
         (``measures["segment"]``, from 1); ``tuberculosis``; and, where maps are written, ``segments``, whose mask is their borders,
-        for the report.
+        for the report. The map is the network's own: its probability in every place that a segment shows, from 1 to 255, and 0
+        where no segment looked. Each nodule then has its ``segment``, with the pixels that the network was given.
 
         Raises CasewiseError, one sentence, for a volume, for a picture that is no frontal chest radiograph, and for a film unlike
         those of the tuberculosis model's training.
@@ -65,7 +66,7 @@ class Irregularities:
         network = self._model.ready(resolve_device(self._device))
         self.notes.append(_sought(film.segments, network, self._public))
         found = marks(film, network)
-        path = self._written(found.candidates, film, image)
+        path = self._written(found.maps, film, image)
         highest = max((one.probability for one in found.candidates), default=0.0)
         whole = Finding(self.name, ANY, highest, map=path, kind=MEASURE if found.reported else ABSENT)
         nodules = [self._finding(one, film, image, path) for one in found.reported]
@@ -109,10 +110,24 @@ class Irregularities:
 
     def _finding(self, one: Detection, film: Film, image: Image, path: Path | None) -> Finding:
         box = box_of(one, film.pose, image.spatial_shape)
+        segment = None if self._maps is None else self._segment(self._maps, one.segment, film, image)
         measures = {"segment": float(one.segment + 1)}
         if film.measured:
             measures["extent_mm"] = round(one.edge * film.millimetres, 1)
-        return Finding(self.name, NODULE, one.probability, self._public(one.region), box, map=path, measures=measures)
+        region = self._public(one.region)
+        return Finding(self.name, NODULE, one.probability, region, box, map=path, measures=measures, segment=segment)
+
+    def _segment(self, folder: Path, number: int, film: Film, image: Image) -> SegmentPicture:
+        """The segment's pixels as the network was given them, but turned as the image lies, and bright where that is."""
+        from casewise.segment_files import write_segment
+
+        segment = film.segments[number]
+        pixels = film.segments.pixels(film.array, segment)
+        if film.pose.inverted:
+            pixels = float(film.array.max()) + float(film.array.min()) - pixels
+        box = turned_back(segment.box, film.pose, image.spatial_shape)
+        path = write_segment(folder, f"{self.name}-segment-{number + 1:02d}", film.pose.back(pixels), box, image)
+        return SegmentPicture(self._public(segment.region), box, min(segment.scale), path)
 
     def _segments(self, film: Film, image: Image) -> list[Finding]:
         if self._maps is None:
@@ -124,13 +139,15 @@ class Irregularities:
         count = {"count": float(len(film.segments))}
         return [Finding(self.name, SEGMENTS, region="lungs and heart", mask=path, measures=count, kind=MEASURE)]
 
-    def _written(self, found: Sequence[Detection], film: Film, image: Image) -> Path | None:
+    def _written(self, maps: Sequence[PlaceMap], film: Film, image: Image) -> Path | None:
         if self._maps is None:
             return None
         from casewise.formats import mask_suffix, write_mask
+        from casewise.segments_map import in_grey_levels, merged
 
-        heat = np.ascontiguousarray(film.pose.back(heat_map(found, film.array.shape[1:])))
-        return write_mask(self._maps / f"{self.name}-map{mask_suffix(image)}", np.rint(heat * 255).astype(np.uint8), image)
+        heat = in_grey_levels(merged(maps, film.array.shape[1:]))
+        turned = np.ascontiguousarray(film.pose.back(heat))
+        return write_mask(self._maps / f"{self.name}-map{mask_suffix(image)}", turned, image)
 
 
 def _sought(segments: Segments, network: nn.Module, public: Callable[[str], str]) -> str:
@@ -156,33 +173,26 @@ def borders(segments: Segments) -> npt.NDArray[np.uint8]:
     return drawn
 
 
-def heat_map(found: Sequence[Detection], shape: Sequence[int], step: int = 4) -> npt.NDArray[np.float32]:
-    """(*shape) float32, 0 to 1: each detection's probability at its centre, falling off with its size."""
-    rows, columns = -(-shape[0] // step), -(-shape[1] // step)
-    heat = np.zeros((rows, columns), np.float32)
-    for one in found:
-        reach = one.edge / step
-        row, column = one.row / step - 0.5, one.column / step - 0.5
-        top, left = max(0, int(row - reach)), max(0, int(column - reach))
-        bottom, right = min(rows, int(row + reach) + 2), min(columns, int(column + reach) + 2)
-        down, across = np.ogrid[top:bottom, left:right]
-        blob = one.probability * np.exp(-((down - row) ** 2 + (across - column) ** 2) / (2 * (reach / 2.5) ** 2))
-        heat[top:bottom, left:right] = np.maximum(heat[top:bottom, left:right], blob)
-    return heat.repeat(step, 0).repeat(step, 1)[: shape[0], : shape[1]]
-
-
 def box_of(one: Detection, pose: Pose, shape: Sequence[int]) -> Box:
     """A detection's box in an upright picture as one of the image it was turned from, whose ``shape`` is (rows, columns)."""
-    turned = tuple(shape) if pose.turns % 2 == 0 else (shape[1], shape[0])
-    row, column = one.row, one.column
-    for _ in range(pose.turns):  # undoes numpy's rot90 once: what it moved to (r, c) came from (c, rows − r)
-        row, column = column, turned[0] - row
-        turned = (turned[1], turned[0])
-    if pose.mirrored:
-        column = shape[1] - column
-    centred = replace(one, row=row, column=column)
+    row, column = _back(one.row, one.column, pose, shape)
     bounds = []
-    for place, n in ((centred.row, shape[0]), (centred.column, shape[1])):
+    for place, n in ((row, shape[0]), (column, shape[1])):
         low = min(max(0, round(place - one.edge / 2)), n - 1)
         bounds.append((low, max(low + 1, min(n, round(place + one.edge / 2)))))
     return Box(tuple(lo for lo, _ in bounds), tuple(hi for _, hi in bounds))
+
+
+def turned_back(box: Box, pose: Pose, shape: Sequence[int]) -> Box:
+    """A box of an upright picture as one of the image it was turned from, whose ``shape`` is (rows, columns)."""
+    corners = np.array([_back(row, column, pose, shape) for row, column in (box.lower, box.upper)], int)
+    return Box(tuple(corners.min(axis=0).tolist()), tuple(corners.max(axis=0).tolist()))
+
+
+def _back(row: float, column: float, pose: Pose, shape: Sequence[int]) -> tuple[float, float]:
+    """A point of an upright picture, from the upper left corner of its first pixel on, in the image it was turned from."""
+    turned = tuple(shape) if pose.turns % 2 == 0 else (shape[1], shape[0])
+    for _ in range(pose.turns):  # undoes numpy's rot90 once: what it moved to (r, c) came from (c, rows − r)
+        row, column = column, turned[0] - row
+        turned = (turned[1], turned[0])
+    return row, shape[1] - column if pose.mirrored else column

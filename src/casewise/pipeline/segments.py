@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from casewise import chest, formats
+from casewise import chest
 from casewise.chest.region import HEART, OVERLAP
-from casewise.image import Array, Image
+from casewise.image import Image
 from casewise.reporting.report import file_stem
+from casewise.segment_files import write_segment
 from casewise.segments import Segments, segments
 
 
@@ -40,17 +40,8 @@ def write_segments(folder: Path, found: Segments, image: Image, *, outside: str 
 
     outside : what replaces the pixels outside the region, as :meth:`Segments.pixels` takes it.
     """
-    suffix = formats.mask_suffix(image)
     written = {}
     for number, segment in enumerate(found):
-        array = _as_kind(found.pixels(image.array, segment, outside=outside, seed=seed), image.array.dtype)
-        name = folder / f"{number + 1:02d}-{file_stem(segment.region)}{suffix}"
-        written[number] = formats.write(name, image.crop(segment.box).with_array(array))
+        pixels = found.pixels(image.array, segment, outside=outside, seed=seed)
+        written[number] = write_segment(folder, f"{number + 1:02d}-{file_stem(segment.region)}", pixels, segment.box, image)
     return written
-
-
-def _as_kind(pixels: npt.NDArray[np.floating[Any]], kind: np.dtype[Any]) -> Array:
-    """Replaced pixels are means: rounded where the image holds whole numbers."""
-    if kind.kind in "iu":
-        return np.asarray(np.clip(np.rint(pixels), np.iinfo(kind).min, np.iinfo(kind).max).astype(kind))
-    return (pixels > 0.5) if kind.kind == "b" else pixels.astype(kind)

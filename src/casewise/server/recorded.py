@@ -4,14 +4,14 @@ relative to the archive's folder.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from casewise.archive.storage import located
-from casewise.finding import FINDING, Finding, with_mask_names
+from casewise.finding import FINDING, Finding, SegmentPicture, with_mask_names
 from casewise.image import Box
 from casewise.json_safe import plain
 from casewise.label_map import Mask
@@ -24,7 +24,8 @@ def recorded(result: Result, folder: Path, **about: object) -> dict[str, Any]:
     """``folder`` : the archive's. about : when and by which job it was made.
 
     Each finding has ``place``, a voxel of it to go to, ``mask_name``, what its mask is called in the result's segmentation, and
-    ``mask`` and ``map`` below the archive's folder; ``summary`` holds the sentences that stand in no other entry.
+    ``mask``, ``map`` and its segment's ``picture`` below the archive's folder; ``summary`` holds the sentences that stand in no
+    other entry.
     """
     document: Any = plain(result.to_json())
     for finding, entry in zip(result.findings, document["findings"], strict=True):
@@ -32,6 +33,8 @@ def recorded(result: Result, folder: Path, **about: object) -> dict[str, Any]:
         centre = None if finding.box is None else [(lo + hi - 1) // 2 for lo, hi in finding.box.to_json()]
         entry["place"] = centre if mask is None else _middle(mask)
         entry["mask"], entry["map"] = (_relative(path, folder) for path in (finding.mask, finding.map))
+        if finding.segment is not None:
+            entry["segment"]["picture"] = _relative(finding.segment.picture, folder)
         entry["mask_name"] = finding.mask_name
     document["report"], document["segmentation"] = (_relative(path, folder) for path in (result.report, result.segmentation))
     summary = result.summary
@@ -75,19 +78,26 @@ def findings_of(data: Mapping[str, Any], folder: Path) -> list[Finding]:
 
 def _finding(entry: Mapping[str, Any], folder: Path) -> Finding:
     box = entry.get("box")
+    segment = entry.get("segment") or {}
+    picture = _file(segment.get("picture"), folder)
     return Finding(
         str(entry["application"]),
         str(entry["label"]),
         entry.get("probability"),
         entry.get("region"),
-        Box(tuple(int(low) for low, _ in box), tuple(int(high) for _, high in box)) if box else None,
+        _box(box) if box else None,
         _file(entry.get("mask"), folder),
         _file(entry.get("map"), folder),
         {str(name): float(value) for name, value in (entry.get("measures") or {}).items() if value is not None},
         str(entry.get("kind") or FINDING),
         {str(name): float(value) for name, value in (entry.get("scores") or {}).items() if value is not None},
         entry.get("mask_name"),
+        SegmentPicture(str(segment["region"]), _box(segment["box"]), float(segment["scale"]), picture) if picture else None,
     )
+
+
+def _box(pairs: Sequence[Sequence[int]]) -> Box:
+    return Box(tuple(int(low) for low, _ in pairs), tuple(int(high) for _, high in pairs))
 
 
 def _file(path: object, folder: Path) -> Path | None:

@@ -17,8 +17,8 @@ from casewise.applications.declared import Declared, PythonRun
 from casewise.chest import Regions
 from casewise.confinement.protections import protections
 from casewise.errors import CasewiseError
-from casewise.finding import Finding
-from casewise.formats import write_mask
+from casewise.finding import Finding, SegmentPicture
+from casewise.formats import write, write_mask
 from casewise.image import Box, Image
 
 
@@ -39,6 +39,19 @@ class Masks:
     def analyze(self, image: Image) -> list[Finding]:
         mask = image.array[0] > image.array.mean()
         return [Finding("x", "bright", 0.5, box=Box.around(mask), mask=write_mask("deep/bright.png", mask, image))]
+
+
+class Segmented:
+    """Finds something in a segment, whose picture it writes, of the segment's shape or another."""
+
+    def __init__(self, cut: int = 0) -> None:
+        self.cut = cut
+
+    def analyze(self, image: Image) -> list[Finding]:
+        box = Box((2, 3), (12, 18))
+        path = write(Path("segment.png"), image.crop(Box((2 + self.cut, 3), (12, 18))))
+        segment = SegmentPicture("left lung", box, 1.0, path)
+        return [Finding("x", "nodule", 0.5, box=Box((4, 5), (7, 9)), measures={"segment": 2.0}, segment=segment)]
 
 
 class WrongGrid:

@@ -157,6 +157,11 @@ ANSWERS = {
     '{"findings": [{"label": ' + "[" * 900 + "]" * 900 + "}]}": "the label",
     "[" * 100_000: "nested too deeply",
     '{"findings": [{"label": {"a": 1}}]}': "the label",
+    '{"findings": [{"label": "a", "segment": {"box": [[0, 9], [0, 9]], "picture": "a.png"}}]}': "the segment",
+    '{"findings": [{"label": "a", "segment": {"region": "r", "box": [[0, 9], [0, 99]], "picture": "a.png"}}]}': "the segment",
+    '{"findings": [{"label": "a", "segment": {"region": "\\ud800", "box": [[0, 9], [0, 9]], "picture": "a"}}]}': "the segment",
+    '{"findings": [{"label": "a", "segment": {"region": "r", "box": [[0, 9], [0, 9]], "picture": "a", "scale": 0.5}}]}': "to 1",
+    '{"findings": [{"label": "a", "segment": {"region": "r", "box": [[0, 9], [0, 9]], "picture": "../a"}}]}': "outside its folder",
     '{"findings": {"label": "a"}}': "a list is allowed",
     '{"findings": [{"label": "a"}], "notes": [3]}': "a list of texts",
     '{"findings": [null]}': "nothing",
@@ -201,7 +206,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(codec=None), max_size=6), inner, max_size=4),
     max_leaves=12,
 )
-KEYS = st.sampled_from(["label", "probability", "region", "box", "mask", "map", "measures"])
+KEYS = st.sampled_from(["label", "probability", "region", "box", "mask", "map", "measures", "segment"])
 
 
 @settings(max_examples=200, deadline=None)

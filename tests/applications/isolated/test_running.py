@@ -19,7 +19,9 @@ from casewise.applications.declared import Declared, PythonRun
 from casewise.applications.outcome import Done, Failure, Job, JobResult
 from casewise.applications.runner import Runner
 from casewise.confinement import processes as table
+from casewise.finding import SegmentPicture
 from casewise.formats import read, read_mask
+from casewise.image import Box
 from tests.applications.isolated.behaviours import confined
 
 HERE = "tests.applications.isolated.behaviours"
@@ -92,6 +94,15 @@ def test_masks_are_kept_on_the_images_grid(runner: Runner, picture: Path) -> Non
     (done,) = ran.outcomes
     assert isinstance(done, Done)
     assert done.files == (finding.mask,)
+
+
+def test_a_segment_and_its_picture_come_back(runner: Runner, picture: Path) -> None:
+    ran = one(runner, picture, python("Segmented"))
+    (finding,) = ran.findings
+    path = ran.job.folder / "segmented" / "segment.png"
+    assert finding.segment == SegmentPicture("left lung", Box((2, 3), (12, 18)), 1.0, path)
+    assert (read(path).array == read(picture).array[:, 2:12, 3:18]).all()
+    assert finding.to_json()["segment"] == {"region": "left lung", "box": [[2, 12], [3, 18]], "scale": 1.0, "picture": str(path)}
 
 
 def test_a_process_is_used_for_the_next_image(runner: Runner, picture: Path) -> None:
@@ -200,9 +211,10 @@ def test_rubbish_is_named_and_the_next_image_done(runner: Runner, picture: Path)
 
 
 def test_rubbish_leaves_the_others_findings(runner: Runner, picture: Path) -> None:
-    ran = one(runner, picture, python("Garbage"), GOOD, python("Links"), python("WrongGrid"))
+    ran = one(runner, picture, python("Garbage"), GOOD, python("Links"), python("WrongGrid"), python("Segmented", cut=1))
     assert "link" in reason(ran, "links")
     assert "grid" in reason(ran, "wronggrid")
+    assert "a segment's picture of another shape" in reason(ran, "segmented")
     assert [finding.application for finding in ran.findings] == ["bright"]
 
 

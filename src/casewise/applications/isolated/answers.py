@@ -15,7 +15,7 @@ from msgspec import Meta
 
 from casewise.applications.outcome import ApplicationError
 from casewise.errors import CasewiseError
-from casewise.finding import FINDING, KINDS, MEASURE, Finding
+from casewise.finding import FINDING, KINDS, MEASURE, Finding, SegmentPicture
 from casewise.image import Box, Image
 
 RESULT = "result.json"
@@ -94,7 +94,9 @@ def checked(
 
 
 def check_files(findings: Sequence[Finding], image: Image) -> None:
-    """Masks and maps are read and must lie on the image's grid; ApplicationError says which one does not."""
+    """Masks and maps are read and must lie on the image's grid, and a segment's picture must have its shape; ApplicationError says
+    which one does not.
+    """
     from casewise.formats import read, read_mask
 
     for number, finding in enumerate(findings, start=1):
@@ -103,10 +105,13 @@ def check_files(findings: Sequence[Finding], image: Image) -> None:
                 read_mask(finding.mask, image)
             if finding.map is not None and read(finding.map).spatial_shape != image.spatial_shape:
                 raise ApplicationError(f"its finding {number} has a map of another shape than the image, {image.spatial_shape}")
+            segment = finding.segment
+            if segment is not None and read(segment.picture).spatial_shape != segment.shape:
+                raise ApplicationError(f"its finding {number} has a segment's picture of another shape than that, {segment.shape}")
         except ApplicationError:
             raise
         except CasewiseError as error:
-            raise ApplicationError(f"its finding {number} has a mask or map that is not on the image's grid: {error}") from error
+            raise ApplicationError(f"its finding {number} has a file that is not on the image's grid: {error}") from error
 
 
 def place_of(path: str, folder: Path, files: Collection[tuple[str, ...]]) -> tuple[str, ...]:
@@ -123,6 +128,13 @@ def place_of(path: str, folder: Path, files: Collection[tuple[str, ...]]) -> tup
     return place
 
 
+class _Segment(msgspec.Struct):
+    region: Annotated[str, Meta(min_length=1, max_length=_LONGEST)]
+    box: list[tuple[int, int]]
+    picture: str
+    scale: Annotated[float, Meta(ge=0.8, le=1)] = 1.0
+
+
 class _Answer(msgspec.Struct):
     """A finding as an application writes it; what else it writes is passed over."""
 
@@ -135,6 +147,7 @@ class _Answer(msgspec.Struct):
     measures: Annotated[dict[_Name, _Number], Meta(max_length=_MOST_MEASURES)] | None = None
     kind: Literal["finding", "absent", "measure", "quality"] | None = None
     scores: Annotated[dict[_Name, _Share], Meta(max_length=_MOST_MEASURES)] | None = None
+    segment: _Segment | None = None
 
 
 _ALLOWED = {
@@ -146,6 +159,7 @@ _ALLOWED = {
     "measures": f"is an object of at most {_MOST_MEASURES} names, each with a finite number",
     "kind": f"are {', '.join(KINDS)}",
     "scores": "are names with numbers from 0 to 1",
+    "segment": "is an object of region, box within the image, scale from 0.8 to 1 and picture, the name of a file",
 }
 
 
@@ -155,7 +169,7 @@ def _finding(item: object, application: str, grid: Sequence[int], folder: Path, 
     try:
         found = msgspec.convert(item, _Answer)
     except msgspec.ValidationError as error:
-        place = re.search(r"(?:\$\.|field `)(\w+)", str(error))
+        place = re.search(r"\$\.(\w+)", str(error)) or re.search(r"field `(\w+)", str(error))  # a segment lacks a field of its own
         raise _refused(item, place[1] if place else "label", grid) from error
     for key, text in {"label": found.label, "region": found.region or "-"}.items():
         if not _is_text(text) or not clean(text):
@@ -163,22 +177,38 @@ def _finding(item: object, application: str, grid: Sequence[int], folder: Path, 
     for key, named in {"measures": found.measures, "scores": found.scores}.items():
         if not all(map(_is_text, named or {})):
             raise _refused(item, key, grid)
-    box = found.box
-    if box is not None and (len(box) != len(grid) or not all(0 <= lo < hi <= n for (lo, hi), n in zip(box, grid, strict=True))):
+    if found.box is not None and not _within(found.box, grid):
         raise _refused(item, "box", grid)
+    within = found.segment
+    if within is not None and not (_within(within.box, grid) and _is_text(within.region) and clean(within.region)):
+        raise _refused(item, "segment", grid)
     mask, heat = (None if path is None else folder.joinpath(*place_of(path, folder, there)) for path in (found.mask, found.map))
     return Finding(
         application,
         clean(found.label),
         found.probability,
         clean(found.region) if found.region else None,
-        None if box is None else Box(tuple(lo for lo, _ in box), tuple(hi for _, hi in box)),
+        None if found.box is None else _box(found.box),
         mask,
         heat,
         found.measures or {},
         found.kind or FINDING,
         found.scores or {},
+        segment=None if within is None else _segment(within, folder, there),
     )
+
+
+def _segment(found: _Segment, folder: Path, there: Collection[tuple[str, ...]]) -> SegmentPicture:
+    picture = folder.joinpath(*place_of(found.picture, folder, there))
+    return SegmentPicture(clean(found.region), _box(found.box), found.scale, picture)
+
+
+def _within(box: Sequence[tuple[int, int]], grid: Sequence[int]) -> bool:
+    return len(box) == len(grid) and all(0 <= lo < hi <= n for (lo, hi), n in zip(box, grid, strict=True))
+
+
+def _box(pairs: Sequence[tuple[int, int]]) -> Box:
+    return Box(tuple(lo for lo, _ in pairs), tuple(hi for _, hi in pairs))
 
 
 def _refused(item: Mapping[str, object], key: str, grid: Sequence[int]) -> ApplicationError:

@@ -9,8 +9,8 @@ from typing import Any
 
 from casewise.applications.isolated.task import Runs, Task
 from casewise.applications.outcome import ApplicationError
-from casewise.finding import Finding
-from casewise.image import Image
+from casewise.finding import Finding, SegmentPicture
+from casewise.image import Box, Image
 
 
 def started(target: str, settings: Mapping[str, object]) -> Runs:
@@ -70,18 +70,27 @@ def _as_json(answer: object) -> list[object]:
 
 def _plain(finding: Finding) -> dict[str, object]:
     """As JSON, with nothing rounded or mended on the way: the checks are to see what the application said."""
-    box = finding.box
     return {
         "label": finding.label,
         "probability": _number(finding.probability),
         "region": finding.region,
-        "box": [[_number(lo), _number(hi)] for lo, hi in zip(box.lower, box.upper, strict=True)] if box is not None else None,
+        "box": _pairs(finding.box) if finding.box is not None else None,
         "mask": os.fspath(finding.mask) if finding.mask is not None else None,
         "map": os.fspath(finding.map) if finding.map is not None else None,
         "measures": {str(name): _number(value) for name, value in finding.measures.items()},
         "kind": finding.kind,
         "scores": {str(name): _number(value) for name, value in finding.scores.items()},
+        "segment": _segment(finding.segment) if finding.segment is not None else None,
     }
+
+
+def _segment(segment: SegmentPicture) -> dict[str, object]:
+    picture = os.fspath(segment.picture)
+    return {"region": segment.region, "box": _pairs(segment.box), "scale": _number(segment.scale), "picture": picture}
+
+
+def _pairs(box: Box) -> list[list[object]]:
+    return [[_number(lo), _number(hi)] for lo, hi in zip(box.lower, box.upper, strict=True)]
 
 
 def _number(value: object) -> object:

@@ -75,6 +75,6 @@ def _started(start: Mapping[str, Any]) -> Runs:
 def _answered(runs: Runs, task: Task, name: str, out: Directory) -> dict[str, object]:
     findings, notes = runs(task)
     found = checked(findings, name, task.grid, task.out, listed(out).files)
-    if any(finding.mask or finding.map for finding in found):
+    if any(finding.mask or finding.map or finding.segment for finding in found):
         check_files(found, task.image())
     return {"findings": findings, "notes": notes}

@@ -13,6 +13,7 @@ from casewise.chest.nodules.box_fusion import Detection
 from casewise.chest.nodules.views import PLACE_MM, Floats, View, flipped, views
 from casewise.probability import logistic
 from casewise.segments import Segments
+from casewise.segments_map import PlaceMap
 
 MOST = 20  # of a segment
 EDGE_MM = (12.0, 40.0)  # of a finding's box
@@ -46,6 +47,17 @@ def detections_in(networks: Sequence[nn.Module], seen: Iterable[View]) -> list[l
         for network, detections in zip(networks, found, strict=True):
             detections += peaks(odds(network, view.seen), view, number)
     return found
+
+
+def looked(network: nn.Module, seen: Iterable[View]) -> tuple[list[Detection], list[PlaceMap]]:
+    """What one network marks in views, unmerged, and its probability of a nodule in every place of each of them."""
+    found: list[Detection] = []
+    maps: list[PlaceMap] = []
+    for number, view in enumerate(seen):
+        answer = odds(network, view.seen)
+        found += peaks(answer, view, number)
+        maps.append(PlaceMap(logistic(answer), view.inside, view.origin, (view.step, view.step)))
+    return found, maps
 
 
 def odds(network: nn.Module, seen: Floats) -> Floats:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 from torch import nn
 
 from casewise.chest.nodules.box_fusion import Detection, fused
-from casewise.chest.nodules.detector import marked
+from casewise.chest.nodules.detector import looked, sees_native
 from casewise.chest.nodules.false_positive_reduction import FalsePositiveReducer, lungs_of
+from casewise.chest.nodules.views import views
 from casewise.chest.region import HEART, OVERLAP, Regions
 from casewise.chest.region_pose import Pose
 from casewise.chest.segments import chest_segments, pixel_mm
@@ -19,6 +20,7 @@ from casewise.errors import CasewiseError
 from casewise.image import Box, Image
 from casewise.orientation import size_stated
 from casewise.segments import Segments
+from casewise.segments_map import PlaceMap
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,16 +63,20 @@ def film_of(image: Image, found: Regions) -> Film:
 class Marks:
     """candidates : of a film, with their probability after the reduction of false positives. reported : those that are reported.
 
-    Both the most probable first.
+    Both the most probable first. maps : the network's probability of a nodule in every place of each segment, before that
+    reduction; empty where candidates were at hand.
     """
 
     candidates: list[Detection]
     reported: list[Detection]
+    maps: Sequence[PlaceMap] = ()
 
 
 def marks(film: Film, network: nn.Module) -> Marks:
     """What a detector's network, which brings its false-positive reduction along, reports of a film."""
-    return marks_among(candidates(film, network), lungs_of(film.regions), film.millimetres, FalsePositiveReducer.of(network))
+    found, maps = _looked(film, network)
+    among = marks_among(fused(found), lungs_of(film.regions), film.millimetres, FalsePositiveReducer.of(network))
+    return replace(among, maps=maps)
 
 
 def marks_among(found: Sequence[Detection], lungs: Mapping[str, Box], millimetres: float, reducer: FalsePositiveReducer) -> Marks:
@@ -81,8 +87,12 @@ def marks_among(found: Sequence[Detection], lungs: Mapping[str, Box], millimetre
 
 def candidates(film: Film, network: nn.Module) -> list[Detection]:
     """What a detector's network marks in a film, merged over its segments, the most probable first."""
-    (found,) = marked([network], film.segments, film.array, film.millimetres)
+    found, _ = _looked(film, network)
     return fused(found)
+
+
+def _looked(film: Film, network: nn.Module) -> tuple[list[Detection], list[PlaceMap]]:
+    return looked(network, views(film.segments, film.array, film.millimetres, sees_native(network)))
 
 
 def _grey(image: Image) -> npt.NDArray[np.float32]:
