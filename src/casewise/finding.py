@@ -12,6 +12,7 @@ from casewise.image import Box
 
 FINDING, ABSENT, MEASURE, QUALITY = "finding", "absent", "measure", "quality"
 KINDS = (FINDING, ABSENT, MEASURE, QUALITY)
+SEGMENTS = "segments"  # the label of the measure that says in which parts of an image alone an application looked
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,18 @@ from casewise.image import Array, Box, Image
 
 
 def write_segment(folder: Path, stem: str, pixels: npt.NDArray[np.floating], box: Box, image: Image) -> Path:
-    """Write ``pixels`` (C, *box), which may be of no image's kind since means stand in them, at their place in the patient.
+    """Write the pixels (C, *segment.shape) of a segment of ``box``, at their place in the patient.
 
     The file is of the image's own kind (a PNG for a picture, NIfTI for DICOM) and holds the image's own kind of numbers: means
-    are rounded where these are whole.
+    are rounded where these are whole numbers.
     """
-    array = of_kind(pixels, image.array.dtype)
-    return formats.write(folder / f"{stem}{formats.mask_suffix(image)}", image.crop(box).with_array(array))
+    place = image.crop(box)
+    steps = np.ones(4)
+    steps[: image.spatial_dims] = np.divide(box.shape, pixels.shape[1:])  # voxels of the image a pixel of the segment
+    affine = place.affine * steps
+    affine[:3, 3] += place.affine[:3, :3] @ ((steps[:3] - 1) / 2)
+    written = replace(place, array=of_kind(pixels, image.array.dtype), affine=affine)
+    return formats.write(folder / f"{stem}{formats.mask_suffix(image)}", written)
 
 
 def of_kind(pixels: npt.NDArray[np.floating], kind: np.dtype[Any]) -> Array:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from casewise.finding import ABSENT, FINDING, MEASURE, Finding, SegmentPicture
+from casewise.finding import ABSENT, FINDING, MEASURE, SEGMENTS, Finding, SegmentPicture
 from casewise.image import Box, Image
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from casewise.segments_map import PlaceMap
 
 NAME = "irregularities"
-NODULE, ANY, TUBERCULOSIS, SEGMENTS = "nodule", "any nodule", "tuberculosis", "segments"
+NODULE, ANY, TUBERCULOSIS = "nodule", "any nodule", "tuberculosis"
 HALF = 0.5  # of tuberculosis, from which it is reported
 COARSE_MM = 1.0  # pixels larger than this lose nodules under a centimetre
 

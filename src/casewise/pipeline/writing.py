@@ -19,7 +19,7 @@ from casewise.image import Image
 from casewise.json_safe import dumps
 from casewise.label_map import LabelMap
 from casewise.pipeline.prepared import Prepared
-from casewise.reporting.finding_files import maps_of, syntheses_of
+from casewise.reporting.finding_files import maps_of, segments_of, syntheses_of
 from casewise.reporting.registration import SequenceView, write_checkerboards
 from casewise.reporting.report import file_stem, write_report
 from casewise.reporting.similar import SimilarPicture
@@ -104,6 +104,7 @@ class ResultWriter:
                 maps=maps_of(ran.findings, image),
                 sequences=views,
                 syntheses=syntheses_of(ran.findings, image),
+                segments=segments_of(result.findings, image),
             )
         result = replace(result, seconds={**clock.seconds, **ran.seconds}, report=report)
         document = self.folder / f"{name}.json"

@@ -130,6 +130,11 @@ def data_uri(picture: Pixels, limit: int) -> tuple[str, bool]:
     return f"data:image/{kind};base64,{base64.b64encode(encoded).decode()}", kind == "png"
 
 
+def png_uri(picture: Pixels) -> str:
+    """``data:`` URI of a PNG, whatever its size: for pixels of which none may change."""
+    return f"data:image/png;base64,{base64.b64encode(_encoded(Pillow.fromarray(np.ascontiguousarray(picture)), 'PNG')).decode()}"
+
+
 def thumbnail(
     picture: Pixels, masks: Mapping[str, Array], spacing: tuple[float, float], side: int, palette: Mapping[str, str] | None = None
 ) -> Pixels:

@@ -22,12 +22,14 @@ from casewise.image import Array, Image
 from casewise.json_safe import dumps
 from casewise.reporting.chart import BarChart, LineChart
 from casewise.reporting.comparison import Synthesis, comparisons
+from casewise.reporting.finding_files import looked_in_segments
 from casewise.reporting.heat import heats
 from casewise.reporting.lesions import lesion_parts
 from casewise.reporting.page import environment, write_page
 from casewise.reporting.panels import Panel, Pictures, pictures_of
 from casewise.reporting.pictures import colours, data_uri
 from casewise.reporting.registration import SequenceView, sequence_rows
+from casewise.reporting.segment_views import SegmentPixels, SegmentViews, segment_views
 from casewise.reporting.similar import SimilarPicture, terms, tile
 from casewise.result import ModelUse, Result, SimilarCase
 
@@ -65,6 +67,7 @@ def write_report(
     maps: Mapping[str, Array] | None = None,
     sequences: Sequence[SequenceView] = (),
     syntheses: Sequence[Synthesis] = (),
+    segments: Sequence[SegmentPixels] = (),
 ) -> Path:
     """Write ``folder/NAME.html`` and return its path; a report of that name is replaced, at once or not at all.
 
@@ -76,6 +79,7 @@ def write_report(
     sequences of a volume (:func:`casewise.reporting.lesions.lesion_parts`).
     sequences : of the examination that the image is the reference of, that one first: how they lie on each other.
     syntheses : what applications synthesised of the image, displayed beside it and the difference, their maps only there.
+    segments : that findings of the result were made in; a click on such a finding's mark opens its segment, pixel by pixel.
     name : the file's name without suffix; of the image's, if none is given: give one where two images of a folder share theirs.
 
     Raises CasewiseError for a mask off the image's grid and for a folder that cannot be written to.
@@ -85,6 +89,7 @@ def write_report(
     stem = file_stem(name if name is not None else wording.base_name(result.image))
     path = folder / f"{stem}.html"
     pictures = pictures_of(image, masks, result.findings)
+    views = segment_views(image, result.findings, segments)
     plain = {key: values for key, values in (maps or {}).items() if key not in {one.name for one in syntheses}}
     page = (
         environment()
@@ -96,15 +101,16 @@ def write_report(
             summary=result.summary,
             model_used=result.model.sentence,
             pictures=pictures,
-            heats=heats(image, plain),
+            segments=views,
+            heats=heats(image, plain, looked_in_segments(result.findings)),
             comparisons=comparisons(image, syntheses),
             lesions=lesion_parts(image, result.findings, plain, sequences),
             sequences=sequence_rows(sequences),
             examination=result.examination or {},
-            findings=_finding_rows(result.summary.findings, result.findings, pictures),
+            findings=_finding_rows(result.summary.findings, result.findings, pictures, views),
             more_findings=max(0, len(result.summary.findings) - _MOST_ROWS),
-            measures=_finding_rows(result.summary.measures, result.findings, pictures),
-            quality=_finding_rows(result.summary.quality, result.findings, pictures),
+            measures=_finding_rows(result.summary.measures, result.findings, pictures, views),
+            quality=_finding_rows(result.summary.quality, result.findings, pictures, views),
             not_found=[(one, wording.score(one.score)) for one in result.summary.not_found],
             similar=_similar_tiles(result.similar, similar_images, list(masks)),
             more_similar=result.similar[_MOST_TILES:],
@@ -159,7 +165,9 @@ def file_stem(name: str) -> str:
     return stem[:100].encode()[:160].decode(errors="ignore") or "report"
 
 
-def _finding_rows(findings: Sequence[Finding], every: Sequence[Finding], pictures: Pictures) -> list[dict[str, object]]:
+def _finding_rows(
+    findings: Sequence[Finding], every: Sequence[Finding], pictures: Pictures, segments: SegmentViews
+) -> list[dict[str, object]]:
     """Every : all findings of the result, by whose numbers the pictures know them."""
     numbers = {id(finding): number for number, finding in enumerate(every)}
     swatches = {entry.name: entry.colour for entry in pictures.legend}
@@ -177,6 +185,7 @@ def _finding_rows(findings: Sequence[Finding], every: Sequence[Finding], picture
             "scores": [(name, wording.score(value)) for name, value in finding.scores.items()],
             "panel": panels[number].ident if number in panels else "",
             "number": number,
+            "segment": segments.opened_by.get(number),
         }
         for finding in findings[:_MOST_ROWS]
         for number in (numbers[id(finding)],)

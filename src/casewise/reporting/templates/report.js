@@ -1,6 +1,6 @@
 "use strict";
 const $ = (id) => document.getElementById(id);
-const viewer = $("viewer"), stage = $("stage");
+const viewer = $("viewer"), stage = $("stage"), segmentTools = $("segment-tools");
 let zoom = 1;
 
 if ($("overlay")) {
@@ -52,6 +52,7 @@ function look(panel, x, y, finding) {
   drawing.dataset.pixel = panel.dataset.pixel;
   if (finding !== undefined) drawing.querySelectorAll(`[data-finding="${finding}"]`).forEach((frame) => frame.classList.remove("off"));
   stage.replaceChildren(drawing);
+  if (segmentTools) segmentTools.hidden = true;
   $("viewer-caption").textContent = drawing.getAttribute("aria-label");
   viewer.showModal();
   const { width, height } = drawing.viewBox.baseVal;
@@ -59,6 +60,43 @@ function look(panel, x, y, finding) {
   const factor = [8, 4, 2].find((step) => (width / pixel) * step <= stage.clientWidth && (height / pixel) * step <= stage.clientHeight);
   magnify(factor || 1, x, y);
 }
+
+// The segment that a finding was made in: its own pixels, one on each of the screen's, the finding in the middle.
+function openSegment(ident, finding) {
+  const segment = $(ident), pixels = segment.querySelector(".pixels"), frame = segment.querySelector(`[data-finding="${finding}"]`);
+  const middle = (start, length) => (frame ? (frame[start].baseVal.value + frame[length].baseVal.value / 2) / pixels[length].baseVal.value : 0.5);
+  look(segment, middle("x", "width"), middle("y", "height"));
+  magnify(1, middle("x", "width"), middle("y", "height"));
+  segmentTools.hidden = false;
+  $("segment-heat").disabled = !segment.querySelector(".heat");
+  overSegment();
+  stage.focus(); // the arrow keys move what is larger than the window
+}
+function overSegment() {
+  stage.querySelectorAll(".found").forEach((drawn) => drawn.classList.toggle("off", !$("segment-marks").checked));
+  stage.querySelectorAll(".heat").forEach((drawn) => drawn.classList.toggle("off", !$("segment-heat").checked));
+}
+if (segmentTools) segmentTools.addEventListener("change", overSegment);
+document.querySelectorAll("[data-opens]").forEach((mark) => {
+  const open = () => openSegment(mark.dataset.opens, mark.dataset.finding);
+  mark.addEventListener("click", open);
+  if (mark.localName !== "button") mark.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    event.preventDefault();
+    open();
+  });
+});
+// A link to #finding-N opens the segment of that finding.
+function followed() {
+  const [, finding] = location.hash.match(/^#finding-(\d+)$/) || [];
+  const mark = finding && document.querySelector(`[data-opens][data-finding="${finding}"]`);
+  if (mark) openSegment(mark.dataset.opens, finding);
+}
+stage.addEventListener("pointermove", (event) => {
+  if (!(event.buttons & 1)) return;
+  stage.scrollLeft -= event.movementX;
+  stage.scrollTop -= event.movementY;
+});
 
 document.querySelectorAll(".panel").forEach((panel) => panel.addEventListener("click", (event) => {
   const area = panel.querySelector("svg").getBoundingClientRect();
@@ -78,4 +116,6 @@ document.querySelectorAll("[data-zoom]").forEach((key) => key.addEventListener("
   magnify(Number(key.dataset.zoom), x, y);
 }));
 $("close").addEventListener("click", () => viewer.close());
+window.addEventListener("hashchange", followed);
+followed();
 document.body.dataset.ready = "yes";
