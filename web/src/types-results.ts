@@ -21,6 +21,7 @@ export interface FindingDetail {
   box: BoxPairs | null;
   place: number[] | null;
   mask: string | null;
+  segment: string | null;
   verdicts: VerdictLine[];
 }
 

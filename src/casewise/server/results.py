@@ -49,7 +49,9 @@ class Results:
         number, data, earlier = self._newest(key)
         verdicts_of = self._verdicts(key, number)
         entries = list(enumerate(_entries(data, "findings")))
-        lines = {kind: [_detail(n, one, verdicts_of.get(n, [])) for n, one in entries if _kind(one) == kind] for kind in _KINDS}
+        report = f"/api/v1/results/{key}/report" if data.get("report") else None
+        details = [_detail(n, one, verdicts_of.get(n, []), report) for n, one in entries]
+        lines = {kind: [one for one in details if one.kind == kind] for kind in _KINDS}
         route, summary = _entry(data, "route"), _entry(data, "summary")
         return ResultDetail(
             id=str(number),
@@ -68,7 +70,7 @@ class Results:
             applications=[str(one.get("application")) for one in _entries(data, "applications")],
             notes=[str(note) for note in data.get("notes") or ()],
             seconds={name: float(value) for name, value in _entry(data, "seconds").items() if _number(value) is not None},
-            report=f"/api/v1/results/{key}/report" if data.get("report") else None,
+            report=report,
             earlier=earlier,
         )
 
@@ -146,7 +148,7 @@ class Results:
 _KINDS = (FINDING, MEASURE, QUALITY)
 
 
-def _detail(number: int, one: Data, given: Sequence[VerdictLine]) -> FindingDetail:
+def _detail(number: int, one: Data, given: Sequence[VerdictLine], report: str | None) -> FindingDetail:
     box = _box(one.get("box"))
     finding = Finding(
         str(one.get("application")), str(one.get("label")), _number(one.get("probability")), _text(one.get("region")), box
@@ -165,6 +167,7 @@ def _detail(number: int, one: Data, given: Sequence[VerdictLine]) -> FindingDeta
         box=None if box is None else [(low, high) for low, high in box.to_json()],
         place=[int(n) for n in place] if isinstance(place, list) else None,
         mask=str(number) if one.get("mask") else None,
+        segment=f"{report}#finding-{number}" if report and _entry(one, "segment") else None,
         verdicts=list(given),
     )
 

@@ -9,7 +9,10 @@ import zlib
 
 import numpy as np
 
+from casewise.finding import Finding, SegmentPicture
 from casewise.image import Box
+from casewise.result import ModelUse, Result
+from casewise.server.recorded import findings_of, recorded
 
 
 def _unpacked(patch, shape):
@@ -139,3 +142,32 @@ def test_long_analysis_gives_way_to_more_urgent_jobs(app, archive, keys, work, m
     assert work() == {"given back": 1, "done": 2}
     assert jobs.get(number).result == {"analysed": 5, "failed": [], "skipped": []} and jobs.get(number).tries == 1
     assert order.count("analysed") == 5 and 0 < order.index("embedded") < 5
+
+
+def test_a_finding_of_a_segment_leads_to_where_the_report_opens_it(caller, archive, keys):
+    segment = {"region": "left lung", "box": [[0, 9], [0, 9]], "scale": 1.0, "picture": "results/x/segment.png"}
+    findings = [
+        {"application": "a", "label": "nodule", "kind": "finding", "probability": 0.2, "segment": segment},
+        {"application": "a", "label": "mass", "kind": "finding", "probability": 0.7},
+    ]
+    about = {"headline": "x", "findings": findings}
+    archive.record_result({**about, "report": "results/x/film.html"}, keys[0])
+    read = caller("reader").get
+    address = f"/api/v1/results/{keys[0]}/report"
+    found = read(f"/api/v1/results/{keys[0]}").json()["findings"]
+    assert [(one["label"], one["segment"]) for one in found] == [("mass", None), ("nodule", f"{address}#finding-0")]
+    archive.record_result(about, keys[0])
+    assert [one["segment"] for one in read(f"/api/v1/results/{keys[0]}").json()["findings"]] == [None, None]
+
+
+def test_a_recorded_segment_comes_back(tmp_path):
+    picture = tmp_path / "results" / "segment.png"
+    picture.parent.mkdir()
+    picture.write_bytes(b"")
+    seen = SegmentPicture("left lung", Box((2, 3), (12, 18)), 1.0, picture)
+    result = Result("film.png", ModelUse("none"), (Finding("a", "nodule", 0.5, box=Box((4, 5), (7, 9)), segment=seen),))
+    document = recorded(result, tmp_path)
+    assert document["findings"][0]["segment"]["picture"] == "results/segment.png"
+    assert findings_of(document, tmp_path)[0].segment == seen
+    picture.unlink()
+    assert findings_of(document, tmp_path)[0].segment is None

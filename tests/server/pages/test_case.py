@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from PIL import Image as Picture
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from casewise.archive import Archive
 from casewise.formats import read
@@ -88,6 +88,33 @@ def test_findings_are_in_their_place(new_page: NewPage, clinic: tuple[Served, Cl
     assert (rows[frame].max() - top) / side == pytest.approx(100 / 200, abs=0.01)
     assert (columns[frame].min() - left) / side == pytest.approx(100 / 200, abs=0.01)
     assert (columns[frame].max() - left) / side == pytest.approx(140 / 200, abs=0.01)
+
+
+def test_a_click_on_a_mark_opens_its_segment_in_the_report(new_page: NewPage, clinic: tuple[Served, Clinic]) -> None:
+    served, found = clinic
+    page = new_page(served)
+    address = f"/api/v1/results/{found.film}/report#finding-0"
+
+    def with_segment(route: Route) -> None:
+        answer = route.fetch()
+        document = answer.json()
+        document["findings"][0]["segment"] = address
+        route.fulfill(response=answer, json=document)
+
+    page.route(f"**/api/v1/results/{found.film}", with_segment)
+    page.goto(f"/cases/{found.film}")
+    page.wait_for_selector(f".viewer[data-ready='{found.film}']")
+    link = page.get_by_role("link", name="Segment of Nodule, at 1:1")
+    expect(link).to_have_attribute("href", address)
+    expect(page.get_by_role("link", name="Segment of")).to_have_count(1)
+    place = page.locator(LARGE).bounding_box()
+    assert place is not None
+    side = min(place["width"], place["height"]) * 0.96  # the film fits into the pane with a margin
+    left, top = place["x"] + (place["width"] - side) / 2, place["y"] + (place["height"] - side) / 2
+    page.mouse.click(left + side * 20 / 200, top + side * 20 / 200)  # no mark
+    with page.context.expect_page() as opened_page:
+        page.mouse.click(left + side * 120 / 200, top + side * 80 / 200)
+    assert opened_page.value.url.endswith(address) and len(page.context.pages) == 2
 
 
 def test_outlines_of_measures_are_off_until_asked_for(new_page: NewPage, clinic: tuple[Served, Clinic]) -> None:

@@ -46,13 +46,14 @@ class Card {
       event.preventDefault();
       void this.judge(false, this.note.value.trim());
     });
+    const segment = finding.segment && h("a", { class: "button small", href: finding.segment, target: "_blank", rel: "noopener", "aria-label": `Segment of ${name}, at 1:1`, title: "What was looked at, pixel by pixel" }, "Segment 1:1");
     const buttons = may(frame.me, "annotator") && h("span", { class: "judge" }, this.agree, this.disagree);
     this.element = h(
       "li",
       { class: "card marked finding", "data-finding": finding.number },
       h("button", { type: "button", class: "finding-head", title: finding.place || finding.box ? "Show the place" : finding.sentence, onclick: () => go(finding) }, h("span", { class: "swatch", "aria-hidden": "true" }), h("strong", {}, `${number} ${name}`), h("strong", { class: "number" }, score(finding.probability))),
       bar(finding.probability),
-      h("div", { class: "row centred" }, h("span", { class: "quiet" }, whereAndSize(finding) || finding.application), buttons),
+      h("div", { class: "row centred" }, h("span", { class: "quiet" }, whereAndSize(finding) || finding.application), segment, buttons),
       this.form,
       this.said,
     );

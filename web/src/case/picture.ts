@@ -10,7 +10,7 @@ import { open, type Source } from "../viewer/voxels.ts";
 import { above, type Marked } from "./marks.ts";
 
 export class Picture {
-  readonly viewer = new Viewer();
+  readonly viewer = new Viewer({ clicked: (place) => this.segment(place) });
   private readonly own = new Map<string, Mask>();
   private readonly found = new Map<string, Promise<Mask>>();
   private readonly ready = new Map<string, Mask>();
@@ -58,6 +58,12 @@ export class Picture {
     const place = placeOf(finding);
     if (place) this.viewer.go(place);
     this.viewer.refresh(false);
+  }
+
+  /** Open the segment of the finding whose box was clicked in, in the report. */
+  private segment(place: number[]): void {
+    const hit = this.result?.findings.find(({ box, segment }) => segment !== null && box?.every(([low, high], axis) => place[axis] >= low && place[axis] < high));
+    if (hit?.segment) window.open(hit.segment, "_blank", "noopener");
   }
 
   /** Outline these measures, by their numbers, and no others. */

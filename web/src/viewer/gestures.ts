@@ -156,7 +156,9 @@ export class Gestures {
     };
     const end = (): void => {
       this.viewer.calm();
-      if (!far && clicks) this.point(pane, x, y);
+      if (far || !clicks) return;
+      this.point(pane, x, y);
+      if (this.viewer.scene) this.viewer.listener.clicked?.(this.viewer.scene.place);
     };
     return { pane, move, end };
   }

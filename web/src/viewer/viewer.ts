@@ -16,6 +16,8 @@ export interface Listener {
   stroke?: (kind: Kind, runs: Runs) => void;
   erase?: (runs: Runs) => void;
   box?: (box: BoxPairs) => void;
+  /** A click with the moving tool, at this voxel. */
+  clicked?: (place: number[]) => void;
   /** Anything that the page displays beside the image may have changed: place, window, pen, tool. */
   changed?: () => void;
   /** A pointer or a key was used: the person is at work. */

@@ -18,7 +18,8 @@ class VerdictLine(BaseModel):
 
 class FindingDetail(BaseModel):
     """A finding. ``number`` names it in its result. ``place`` : voxel to go to; None where it has none. ``mask`` : name under which
-    ``/results/K/masks/NAME`` gives its mask; None where it has none.
+    ``/results/K/masks/NAME`` gives its mask; None where it has none. ``segment`` : where the report opens the segment that it was
+    found in, at 1:1; None where it has none.
     """
 
     number: int
@@ -32,6 +33,7 @@ class FindingDetail(BaseModel):
     box: BoxPairs | None
     place: list[int] | None
     mask: str | None
+    segment: str | None
     verdicts: list[VerdictLine]
 
 
