@@ -17,6 +17,7 @@ from casewise.models.listing import SHIPPED
 ROOT = Path(__file__).resolve().parents[1]
 ACDC = TrainingData("ACDC (Bernard 2018)", "research use; later releases CC BY-NC-SA 4.0", True)
 BRATS = TrainingData("BraTS 2018 (Menze 2015; Bakas 2017, 2018)", "research use", True)
+BACKBONE = TrainingData("EfficientNet-Lite0 (Tan 2019), weights learnt on ImageNet's photographs", "Apache-2.0", False)
 BUSI = TrainingData("BUSI breast ultrasound (Al-Dhabyani 2020)", "CC BY 4.0", False)
 DECATHLON = TrainingData("Medical Segmentation Decathlon, task 4", "CC BY-SA 4.0", False)
 JSRT = TrainingData("JSRT (Shiraishi 2000), masks of SCR (van Ginneken 2006)", "free for research use", True)
@@ -40,6 +41,7 @@ DATA: dict[str, tuple[TrainingData, ...]] = {
     "abnormality_chest": _CHEST,
     "brain_lesions": _BRAIN,
     "breast_ultrasound_class": (BUSI,),
+    "chest_clavicles": (JSRT, BACKBONE),
     "chest_regions": (JSRT, *_CHEST, MEDNIST, PHOTOGRAPHS, BUSI),
     "chest_sides": (JSRT, *_CHEST, NIH, MEDNIST),
     "encoder": (MEDNIST, *_CHEST, DECATHLON, BUSI, OPEN_MS, PYRADIOMICS),

@@ -11,7 +11,18 @@ from skimage.transform import resize
 
 from casewise import formats
 from casewise.chest import Regions, regions
-from casewise.chest.region import HEART, LEFT_LUNG, NAMES, OVERLAP, RIGHT_LUNG
+from casewise.chest.region import (
+    HEART,
+    LEFT_CLAVICLE,
+    LEFT_LUNG,
+    LEFT_LUNG_FULL,
+    NAMES,
+    OVERLAP,
+    RIGHT_CLAVICLE,
+    RIGHT_LUNG,
+    RIGHT_LUNG_FULL,
+    UNSIDED,
+)
 from casewise.errors import CasewiseError
 from casewise.header import Header
 from casewise.image import Box, Image
@@ -56,6 +67,18 @@ def test_lungs_and_heart_lie_where_they_are(name: str, shared_data: Path) -> Non
     assert columns[RIGHT_LUNG] < columns[HEART] < columns[LEFT_LUNG]
     assert not (found.masks[HEART] & lungs(found)).any()
     assert not (found.masks[OVERLAP] & ~found.masks[HEART]).any()
+
+
+def test_clavicles_lie_where_they_are_and_lungs_reach_behind_the_heart(shared_data: Path) -> None:
+    site, name = shared_data / "jsrt", Path(FILMS[0]).name
+    found = regions(film(shared_data, FILMS[0]))
+    for clavicle, lung, full in ((RIGHT_CLAVICLE, RIGHT_LUNG, RIGHT_LUNG_FULL), (LEFT_CLAVICLE, LEFT_LUNG, LEFT_LUNG_FULL)):
+        truth = resize(formats.read(site / "masks" / clavicle / name).array[0] / 255.0, (512, 512)) > 0.5
+        assert dice(found.masks[clavicle], truth) > 0.8 and 0.6 < found[clavicle].probability <= 1
+        assert found.masks[full][found.masks[lung]].all()
+        assert not (found.masks[full] & ~found.masks[lung] & ~found.masks[HEART]).any()
+    assert found[LEFT_LUNG_FULL].mask.sum() > 1.05 * found[LEFT_LUNG].mask.sum()
+    assert not (found.masks[LEFT_LUNG_FULL] & found.masks[RIGHT_LUNG_FULL]).any()
 
 
 @pytest.mark.parametrize("side", [64, 100, 256, 1500])
@@ -111,7 +134,8 @@ def test_a_white_lung_is_said_to_be_missing(shared_data: Path) -> None:
     assert dice(found.masks[RIGHT_LUNG], whole.masks[RIGHT_LUNG]) > 0.9
     unstated = regions(image.with_array(array))
     assert "sides_unknown" in unstated.flags, "its heart is white too, so nothing tells the sides"
-    assert unstated.found.keys() <= {"lung_side_unknown_1", "heart", "heart_lung_overlap"}
+    assert unstated.found.keys() <= {*UNSIDED.values(), "heart", "heart_lung_overlap"}
+    assert "lung_side_unknown_2" not in unstated and "clavicle_side_unknown_2" not in unstated, "no clavicle without its lung"
 
 
 @pytest.mark.parametrize(

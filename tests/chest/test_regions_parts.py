@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from casewise.chest.cardiothoracic_ratio import cardiothoracic, drawing, measured
-from casewise.chest.region import HEART, LEFT_LUNG, RIGHT_LUNG, Region, Regions
-from casewise.chest.region_masks import cleaned, filled_outline, hidden_lung, on_grid
+from casewise.chest.clavicles import cut, surroundings
+from casewise.chest.region import HEART, LEFT_LUNG, LEFT_LUNG_FULL, NAMES, OVERLAP, RIGHT_LUNG, UNSIDED, Region, Regions
+from casewise.chest.region_masks import cleaned, filled_outline, full_lungs, hidden_lung, on_grid
 from casewise.chest.region_pose import Pose, is_side_view, pose_of
 from casewise.errors import CasewiseError
 from casewise.header import Header
@@ -95,6 +96,69 @@ def test_the_lung_behind_the_heart_is_found() -> None:
     heart[30:50, 15:45] = True
     seen = lung & ~heart
     assert np.array_equal(hidden_lung(heart, [seen]), lung & heart)
+
+
+def lungs_beside_a_heart() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(right, left, heart) of 60×60 pixels: the heart covers the left lung's inner half, and reaches below both lungs."""
+    right, left, heart = (np.zeros((60, 60), bool) for _ in range(3))
+    right[5:50, 4:24] = True
+    left[5:50, 34:56] = True
+    heart[25:55, 20:45] = True
+    return right & ~heart, left & ~heart, heart
+
+
+def test_a_full_lung_is_its_field_with_what_lies_behind_the_heart() -> None:
+    right, left, heart = lungs_beside_a_heart()
+    full_right, full_left = full_lungs(right, left, heart)
+    assert np.array_equal(full_left, left | (heart & (np.arange(60) >= 34) & (np.arange(60) < 50)[:, None]))
+    assert np.array_equal(full_right, right | (heart & (np.arange(60) < 24) & (np.arange(60) < 50)[:, None]))
+
+
+@given(seed=st.integers(0, 100_000))
+@settings(max_examples=40, deadline=None)
+def test_full_lungs_hold_their_fields_add_nothing_but_heart_and_never_meet(seed: int) -> None:
+    masks = on_grid(cleaned(chances_of(seed, (40, 37))), (40, 37))
+    right, left, heart = masks
+    if not (right.any() and left.any() and heart.any()):
+        return
+    columns = [np.nonzero(mask)[1].mean() for mask in (right, left)]
+    if columns[0] >= columns[1]:
+        right, left = left, right
+    full_right, full_left = full_lungs(right, left, heart)
+    for full, lung in ((full_right, right), (full_left, left)):
+        assert (full & ~lung & ~heart).sum() == 0
+        assert full[lung].all()
+    assert not (full_right & full_left).any()
+
+
+@given(seed=st.integers(0, 100_000), mirrored=st.booleans())
+@settings(max_examples=40, deadline=None)
+def test_the_surroundings_of_a_clavicle_mirror_with_their_lung(seed: int, mirrored: bool) -> None:
+    rng = np.random.default_rng(seed)
+    picture, lung = rng.integers(0, 255, (1, 50, 44)), np.zeros((50, 44), bool)
+    top, left = int(rng.integers(0, 30)), int(rng.integers(0, 30))
+    lung[top : top + int(rng.integers(1, 20)), left : left + int(rng.integers(1, 14))] = True
+    box, other = surroundings(lung, mirrored=mirrored), surroundings(lung[:, ::-1], mirrored=not mirrored)
+    assert box.shape == other.shape and box.lower[0] == other.lower[0]
+    part = cut(picture, box, mirrored=mirrored)
+    assert part.shape == (1, *box.shape)
+    assert np.array_equal(part, cut(picture[..., ::-1], other, mirrored=not mirrored))
+
+
+def test_names_by_place_and_disjoint_masks() -> None:
+    mask = np.zeros((6, 6), bool)
+    mask[1:3, 1:3] = True
+    box = Box.around(mask)
+    assert box is not None
+    for sided in (True, False):
+        names = [name if sided else UNSIDED.get(name, name) for name in NAMES]
+        found = Regions({name: Region(name, mask, box) for name in names})
+        assert list(found.all_by_place) == list(NAMES)
+        assert list(found.by_place) == [RIGHT_LUNG, LEFT_LUNG, HEART, OVERLAP], (
+            "what is measured in lung fields sees no second lung"
+        )
+        assert list(found.disjoint) == [found.public(name) for name in (RIGHT_LUNG, LEFT_LUNG, HEART)]
+        assert found.sides_known == sided and found.public(LEFT_LUNG_FULL) in found
 
 
 def test_a_ratio_of_known_boxes() -> None:

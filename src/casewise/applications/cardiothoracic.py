@@ -34,7 +34,7 @@ class _Regional:
 
 
 class ChestRegions(_Regional):
-    """Implements :class:`casewise.applications.Application`: lungs, heart, and the lung that the heart hides, with their areas.
+    """Implements :class:`casewise.applications.Application`: lungs by two definitions, heart and clavicles, with their areas.
 
     masks : folder where the masks are written, on the image's grid; None writes none.
     """

@@ -1,4 +1,4 @@
-"""The regions of a frontal chest radiograph: both lungs, the heart, and where the heart hides lung."""
+"""The regions of a frontal chest radiograph: lungs by two definitions, the heart, where it hides lung, and the clavicles."""
 
 from __future__ import annotations
 
@@ -16,9 +16,23 @@ from casewise.label_map import LabelMap
 
 Mask = npt.NDArray[np.bool_]
 RIGHT_LUNG, LEFT_LUNG, HEART, OVERLAP = "right_lung", "left_lung", "heart", "heart_lung_overlap"
-NAMES = (RIGHT_LUNG, LEFT_LUNG, HEART, OVERLAP)
-# What the lungs are called where nothing distinguishes them: 1 lies on the left of the upright picture.
-UNSIDED: Mapping[str, str] = MappingProxyType({RIGHT_LUNG: "lung_side_unknown_1", LEFT_LUNG: "lung_side_unknown_2"})
+# The lung fields as seen are the definition of the SCR set (van Ginneken 2006), which leaves out what the heart hides. Other
+# sources draw a lung with its part behind the heart: that is the second definition.
+RIGHT_LUNG_FULL, LEFT_LUNG_FULL = "right_lung_full", "left_lung_full"
+CLAVICLE, RIGHT_CLAVICLE, LEFT_CLAVICLE = "clavicle", "right_clavicle", "left_clavicle"
+NAMES = (RIGHT_LUNG, LEFT_LUNG, HEART, OVERLAP, RIGHT_LUNG_FULL, LEFT_LUNG_FULL, RIGHT_CLAVICLE, LEFT_CLAVICLE)
+_FIELDS = (RIGHT_LUNG, LEFT_LUNG, HEART)
+# What they are called where nothing distinguishes the sides: 1 lies on the left of the upright picture.
+UNSIDED: Mapping[str, str] = MappingProxyType(
+    {
+        RIGHT_LUNG: "lung_side_unknown_1",
+        LEFT_LUNG: "lung_side_unknown_2",
+        RIGHT_LUNG_FULL: "lung_full_side_unknown_1",
+        LEFT_LUNG_FULL: "lung_full_side_unknown_2",
+        RIGHT_CLAVICLE: "clavicle_side_unknown_1",
+        LEFT_CLAVICLE: "clavicle_side_unknown_2",
+    }
+)
 _PLACES = {unsided: name for name, unsided in UNSIDED.items()}
 
 
@@ -48,9 +62,11 @@ class Remark:
 
 @dataclass(frozen=True, eq=False)
 class Regions:
-    """What was found in a picture, in the order of ``NAMES``; a region that was not seen is missing, and a remark says so.
+    """What was found in a picture, in the order of ``NAMES``; a lung or heart that was not seen is missing, and a remark says so.
 
-    Where nothing distinguishes left from right, the lungs bear the names of ``UNSIDED``, and the remark ``sides_unknown`` says why.
+    ``left_lung`` is the lung field as seen, ``left_lung_full`` the same with what lies behind the heart. A clavicle is its part
+    over lungs and ribs. Where nothing distinguishes left from right, they bear the names of ``UNSIDED``, and the remark
+    ``sides_unknown`` says why.
     found : name → region. remarks : empty for an upright picture with bright bones in which everything was found.
     pose : how the picture was turned to be upright; :meth:`casewise.chest.region_pose.Pose.upright` turns a mask so.
     affine : the picture's.
@@ -74,11 +90,21 @@ class Regions:
 
     @cached_property
     def by_place(self) -> LabelMap:
-        """The same masks by where they lie in the upright picture, whether the sides are known or not.
+        """Lung fields, heart and overlap by where they lie in the upright picture, whether the sides are known or not.
 
         ``right_lung`` is the lung on its left. For what is measured or detected there; no name for a person to read.
         """
+        return LabelMap({name: mask for name, mask in self.all_by_place.items() if name in (*_FIELDS, OVERLAP)}, self.affine)
+
+    @cached_property
+    def all_by_place(self) -> LabelMap:
+        """Every mask, named as in :attr:`by_place`."""
         return LabelMap({_PLACES.get(name, name): mask for name, mask in self.masks.items()}, self.affine)
+
+    @cached_property
+    def disjoint(self) -> LabelMap:
+        """Lung fields and heart, of which no two share a pixel, by the names that a person reads."""
+        return LabelMap({name: mask for name, mask in self.masks.items() if _PLACES.get(name, name) in _FIELDS}, self.affine)
 
     @property
     def sides_known(self) -> bool:

@@ -92,6 +92,35 @@ def hidden_lung(heart: Mask, lungs: Sequence[Mask]) -> Mask:
     return hidden & heart
 
 
+def full_lungs(right: Mask, left: Mask, heart: Mask) -> tuple[Mask, Mask]:
+    """(right, left) lung fields of an upright picture with what lies behind the heart, as sources draw a lung that leave it in.
+
+    A lung reaches behind the heart to about the spine's edge. The field shows that where it comes nearest to the middle, beside the
+    trachea or the aortic arch: the heart's shadow outward of that column, down to the lung's lowest row, is given to the lung. What
+    the rest of the mediastinum and the diaphragm hide leaves no trace in the fields and stays out. The two never meet.
+    """
+    inner_right, inner_left = (int(np.flatnonzero(mask.any(axis=0))[place]) for mask, place in ((right, -1), (left, 0)))
+    if inner_right >= inner_left:
+        inner_right, inner_left = (middle := (inner_right + inner_left) // 2), middle + 1
+    found = []
+    for lung, behind in ((right, np.s_[:, : inner_right + 1]), (left, np.s_[:, inner_left:])):
+        full = lung.copy()
+        lowest = int(np.flatnonzero(lung.any(axis=1))[-1])
+        full[behind] |= heart[behind] & (np.arange(len(heart)) <= lowest)[:, None]
+        found.append(_touching(full, lung))
+    return found[0], found[1]
+
+
+def _touching(mask: Mask, seed: Mask) -> Mask:
+    """The pieces of ``mask`` that hold a pixel of ``seed``, which lies within it and is not empty."""
+    box = Box.around(mask)
+    found = np.zeros_like(mask)
+    if box is not None:
+        pieces, _ = ndimage.label(mask[box.slices])
+        found[box.slices] = np.isin(pieces, np.unique(pieces[seed[box.slices]]))
+    return found
+
+
 def filled_outline(mask: Mask) -> Mask:
     """The convex hull of ``mask`` (row, column), filled; an empty or a straight one stays as it is."""
     from PIL import Image as Pillow

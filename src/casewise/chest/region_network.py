@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from casewise.chest.region import HEART, OVERLAP, UNSIDED, Region, Regions
+from casewise.chest.clavicles import clavicle
+from casewise.chest.region import (
+    HEART,
+    LEFT_CLAVICLE,
+    LEFT_LUNG,
+    LEFT_LUNG_FULL,
+    NAMES,
+    OVERLAP,
+    RIGHT_CLAVICLE,
+    RIGHT_LUNG,
+    RIGHT_LUNG_FULL,
+    UNSIDED,
+    Region,
+    Regions,
+)
 from casewise.chest.region_checks import PLAIN, STRUCTURES, Outline, refuse, remarks_on
 from casewise.chest.region_evidence import evidence
-from casewise.chest.region_masks import cleaned, hidden_lung, on_grid, smoothed
+from casewise.chest.region_masks import cleaned, full_lungs, hidden_lung, on_grid, smoothed
 from casewise.chest.region_pose import Plane, Pose, stated_pose, usual_poses
 from casewise.chest.region_sides import Sides, decided
 from casewise.image import Box, Image
@@ -21,29 +36,35 @@ from casewise.image import Box, Image
 if TYPE_CHECKING:
     from casewise.models.model import Model
 
-MODEL = "chest_regions"
+MODEL, CLAVICLES = "chest_regions", "chest_clavicles"
+Mask = npt.NDArray[np.bool_]
 _HARDLY = 1.0  # less than this of both lungs: the file may be wrong in how the picture lies
 SCALES = (1.0, 0.9, 1.1)  # better on validation films than the picture as it is, above all for hearts
 
 
-def regions(image: Image, device: str = "auto", *, model: Model | None = None) -> Regions:
-    """Outline lungs and heart of a frontal chest radiograph of any resolution, on its own grid.
+def regions(image: Image, device: str = "auto", *, model: Model | None = None, clavicles: Model | None = None) -> Regions:
+    """Outline lungs, heart and clavicles of a frontal chest radiograph of any resolution, on its own grid.
 
     ``left_lung`` is the patient's. Which one that is comes from what the file states (DICOM's PatientOrientation, an affine that
     is a coronal plane's), from how pictures are displayed, and from what the picture shows: the heart and what goes with it. Two of
     them must agree, or the picture must show it beyond doubt; else the lungs are named by ``UNSIDED`` and a remark says why. A
     picture may lie in any of the eight ways, and bones may be dark in it: it is handled as what it is, and a remark says so.
 
-    model : a refined model of the regions; None takes the shipped one.
+    model : a refined model of lungs and heart; None takes the shipped one. clavicles : likewise.
     Raises CasewiseError, one sentence that says what was seen, for a volume and for a picture that is no frontal chest radiograph.
     """
     from casewise.device import resolve_device
     from casewise.models.shipped import load
 
     refuse(image)
-    best, sides = best_outline(model or load(MODEL), image, resolve_device(device))
+    where = resolve_device(device)
+    best, sides = best_outline(model or load(MODEL), image, where)
     remarks = remarks_on(best, image, sides)
-    return Regions(_found(best, image, sides.known), remarks, best.pose, image.affine)
+    upright = _fields(best, image)
+    certainty = dict(best.certainty)
+    for name, (mask, probability) in _clavicles(clavicles or load(CLAVICLES), upright, image, best.pose, where).items():
+        upright[name], certainty[name] = mask, probability
+    return Regions(_found(upright, certainty, best.pose, sides.known), remarks, best.pose, image.affine)
 
 
 def best_outline(model: Model, image: Image, device: str) -> tuple[Outline, Sides]:
@@ -119,18 +140,38 @@ def _zoomed(x: Tensor, scale: float) -> Tensor:
     return functional.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
 
 
-def _found(outline: Outline, image: Image, sided: bool) -> dict[str, Region]:
+def _fields(outline: Outline, image: Image) -> dict[str, Mask]:
+    """Lungs and heart as outlined, and what follows from them, on the image's grid, upright."""
     rows, columns = image.spatial_shape
     masks = on_grid(outline.chances, (columns, rows) if outline.pose.turns % 2 else (rows, columns))
     upright = {name: mask for name, mask in zip(STRUCTURES, masks, strict=True) if outline.seen(name) and mask.any()}
     if HEART in upright:
         hidden = hidden_lung(upright[HEART], [mask for name, mask in upright.items() if name != HEART])
         upright |= {OVERLAP: hidden} if hidden.any() else {}
+    if all(name in upright for name in STRUCTURES):
+        full = full_lungs(upright[RIGHT_LUNG], upright[LEFT_LUNG], upright[HEART])
+        upright |= dict(zip((RIGHT_LUNG_FULL, LEFT_LUNG_FULL), full, strict=True))
+    return upright
+
+
+def _clavicles(model: Model, upright: Mapping[str, Mask], image: Image, pose: Pose, device: str) -> dict[str, tuple[Mask, float]]:
+    """Of each lung that was outlined its clavicle, upright, and the mean probability there."""
+    array = image.array.max() - image.array if pose.inverted else image.array
+    picture = Image(pose.upright(array))
     found = {}
-    for name, mask in upright.items():
-        back = np.ascontiguousarray(outline.pose.back(mask))
+    for lung, name, mirrored in ((RIGHT_LUNG, RIGHT_CLAVICLE, False), (LEFT_LUNG, LEFT_CLAVICLE, True)):
+        seen = clavicle(model, picture, upright[lung], device, mirrored=mirrored) if lung in upright else None
+        if seen is not None:
+            found[name] = seen
+    return found
+
+
+def _found(upright: Mapping[str, Mask], certainty: Mapping[str, float], pose: Pose, sided: bool) -> dict[str, Region]:
+    found = {}
+    for name in (one for one in NAMES if one in upright):
+        back = np.ascontiguousarray(pose.back(upright[name]))
         box = Box.around(back)
         if box is not None:
             public = name if sided else UNSIDED.get(name, name)
-            found[public] = Region(public, back, box, outline.certainty.get(name))
+            found[public] = Region(public, back, box, certainty.get(name))
     return found

@@ -1,4 +1,4 @@
-"""``casewise regions``: lungs and heart of frontal chest radiographs."""
+"""``casewise regions``: lungs, heart and clavicles of frontal chest radiographs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def regions(
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
 ) -> None:
-    """Outline both lungs, the heart and the lung behind it in frontal chest radiographs.
+    """Outline the lungs, the heart, the lung behind it and the clavicles in frontal chest radiographs.
 
     Each mask is written on its image's own grid, in the image's own kind of file. Left is the patient's left. What is no frontal
     chest radiograph is refused with the reason; of an inverted or rotated one, or where a lung is missing, a note says so.

@@ -28,7 +28,7 @@ class ModelEncoder:
     preparation, key : of the model.
     """
 
-    ARCHITECTURES = ("unet", "classifier", "autoencoder")  # whose part ``encoder`` gives a latent space
+    ARCHITECTURES = ("unet", "efficient_unet", "classifier", "autoencoder")  # whose part ``encoder`` gives a latent space
 
     def __init__(self, encoder: nn.Module, preparation: Preparation, key: str, device: str) -> None:
         self._encoder, self._preparation, self.key, self._device = encoder, preparation, key, device

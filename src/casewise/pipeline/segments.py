@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise import chest
-from casewise.chest.region import HEART, OVERLAP
+from casewise.chest.region import HEART
 from casewise.image import Image
 from casewise.reporting.report import file_stem
 from casewise.segment_files import write_segment
@@ -30,7 +30,7 @@ def cut(
     """
     single: tuple[str, ...] = ()
     if regions is None:
-        regions = {name: mask for name, mask in chest.regions(image, device).masks.items() if name != OVERLAP}
+        regions = dict(chest.regions(image, device).disjoint)
         single = (HEART,)
     return segments(dict(regions), image.spatial_shape, parts=parts, longest=longest, single=single)
 

@@ -24,8 +24,10 @@ from pydicom.uid import (
 
 import casewise
 from casewise import formats
+from casewise.chest.region import NAMES as REGIONS
+from casewise.chest.region import OVERLAP, UNSIDED
 from casewise.errors import CasewiseError
-from casewise.formats.dicom.segment_descriptions import own_code, unique_labels
+from casewise.formats.dicom.segment_descriptions import known, own_code, unique_labels
 from casewise.image import Image
 from tests.formats import synthetic
 from tests.formats.dicom.test_write_segmentation import PATIENT, PLANS, centroid
@@ -284,3 +286,16 @@ def test_reported_headers(shared_data: Path, tmp_path: Path, name: str) -> None:
     folder = shared_data / "bug-reports" / "seg" / name
     written = check_written(tmp_path, formats.read(folder))
     assert str(written.PatientName) == str(dcmread(next(folder.iterdir())).PatientName)
+
+
+def test_every_region_of_a_chest_radiograph_has_a_standard_code() -> None:
+    """Both definitions of a lung are the same organ, whose side the code says; a clavicle's side stands in its label."""
+    codes = {}
+    for name in (*REGIONS, *UNSIDED.values()):
+        if name != OVERLAP:
+            described = known(name)
+            assert described is not None, name
+            codes[name] = described[1]
+    assert {scheme for _, scheme, _ in codes.values()} == {"SCT"}
+    assert codes["left_lung_full"] == codes["left_lung"] != codes["right_lung"] == codes["right_lung_full"]
+    assert {value for name, (value, _, _) in codes.items() if "clavicle" in name} == {"51299004"}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # casewise's own; "monai" is built too. "head" is the interactive ones' last block, which is tuned to one image.
 INTERACTIVE = ("prompt_unet", "p_net", "pc_net")
 LESIONS = ("lesion_multitask", "lesion_fusion", "lesion_regression")
-NETWORKS = ("unet", "classifier", "autoencoder", *INTERACTIVE, "head", "spots", *LESIONS)
+NETWORKS = ("unet", "efficient_unet", "classifier", "autoencoder", *INTERACTIVE, "head", "spots", *LESIONS)
 _ALLOWED = "channels are 2 to 8 positive numbers, finest level first, and patch is 1, 2 or 4 voxels an axis."
 _Width = Annotated[int, msgspec.Meta(gt=0)]
 _Number = Annotated[int, msgspec.Meta(ge=0)]
@@ -71,6 +71,8 @@ def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, o
         from casewise.models.networks.unet import UNet
 
         return UNet(spatial_dims, in_channels, outputs, plain.channels, plain.patch)
+    if kind == "efficient_unet":
+        return _efficient(spatial_dims, in_channels, outputs, plain.channels)
     if kind == "classifier":
         from casewise.models.networks.classifier import Classifier
 
@@ -78,6 +80,15 @@ def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, o
     from casewise.models.networks.autoencoder import Autoencoder
 
     return Autoencoder(spatial_dims, in_channels, outputs, plain.channels)
+
+
+def _efficient(spatial_dims: int, in_channels: int, outputs: int, channels: tuple[int, ...]) -> nn.Module:
+    from casewise.models.networks.efficient_unet import EfficientUNet
+
+    if spatial_dims != 2 or len(channels) != 4:
+        msg = f"An efficient_unet is for pictures and has channels for four levels; got {spatial_dims} axes and {channels}."
+        raise ModelError(msg)
+    return EfficientUNet(in_channels, outputs, channels)
 
 
 def _interactive(

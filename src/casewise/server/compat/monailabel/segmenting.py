@@ -38,9 +38,8 @@ def _is_chest(folder: Path) -> bool:
 def _chest(image: Image) -> dict[str, Mask]:
     """Lungs and heart; the lungs bear other names where nothing distinguishes their sides."""
     from casewise.chest import regions
-    from casewise.chest.region import OVERLAP
 
-    return {name: mask for name, mask in regions(image).masks.items() if name != OVERLAP}
+    return dict(regions(image).disjoint)
 
 
 def _predicted(folder: Path, image: Image) -> dict[str, Mask]:
