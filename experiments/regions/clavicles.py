@@ -82,21 +82,25 @@ def _constant(mask: Mask) -> Callable[[], Mask]:
 
 
 @cache
-def clavicles_of(film: Case) -> tuple[Case, ...]:
-    """One a clavicle: its surroundings, cut by the film's own lungs as the application cuts them; the left one mirrored.
-
-    What a film is reduced to is kept on disk: to read it takes as long as to train on it.
-    """
+def reduced(film: Case) -> Case:
+    """The film at a quarter of its resolution, in memory and kept on disk: to read it takes as long as to train on it."""
 
     def make() -> dict[str, npt.NDArray[np.generic]]:
         smaller = at_most(film, _LONGEST)
         return {"image": smaller.image.array, **{name: load() for name, load in smaller.load_masks.items()}}
 
     kept = store.arrays(store.WORK / "regions" / "reduced" / f"{film.key}.npz", make)
-    found = []
+    return _held(film, kept.pop("image"), kept)
+
+
+@cache
+def clavicles_of(film: Case) -> tuple[Case, ...]:
+    """One a clavicle: its surroundings, cut by the film's own lungs as the application cuts them; the left one mirrored."""
+    smaller, found = reduced(film), []
+    masks = {name: load() for name, load in smaller.load_masks.items()}
     for lung, name, mirrored in SIDES:
-        box = surroundings(kept[lung], mirrored=mirrored)
-        image, mask = (cut(kept[one], box, mirrored=mirrored) for one in ("image", name))
+        box = surroundings(masks[lung], mirrored=mirrored)
+        image, mask = (cut(array, box, mirrored=mirrored) for array in (smaller.image.array, masks[name]))
         header = Header(spacing_known=False)
         found.append(Case.of(Image(image, header=header), {CLAVICLE: mask}, subject=film.subject, site=film.site))
     return tuple(found)
