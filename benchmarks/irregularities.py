@@ -23,19 +23,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from casewise.chest.nodules.box_fusion import Detection, noisy_or
+from casewise.chest.nodules.froc import RATES, Outcome, Target, outcome, sensitivity, threshold
+from casewise.chest.nodules.views import PIXEL_MM
+from experiments.nodules.normals import chests, normals
 
 from benchmarks import _irregularities_tuberculosis as tuberculosis
 from benchmarks import driver
 from benchmarks.nodules import SUBTLETY
 from benchmarks.tables import measured, spread, table
-from casewise.chest.nodules.box_fusion import Detection, noisy_or
 from casewise.chest.nodules.false_positive_reduction import CANDIDATES, cues, lungs_of
-from casewise.chest.nodules.froc import RATES, Outcome, Target, outcome, sensitivity, threshold
-from casewise.chest.nodules.views import PIXEL_MM
 from casewise.statistics import auc, paired_bootstrap
 from experiments.nodules import networks
 from experiments.nodules.networks import ARMS, MEAN, Found, crossed, folds, unseen
-from experiments.nodules.normals import chests, normals
 from experiments.nodules.radiographs import Radiograph, radiographs
 from experiments.nodules.second_look import regressed
 

@@ -14,10 +14,11 @@ from dataclasses import asdict
 from functools import cache, partial
 from typing import Any
 
+from casewise.chest.nodules.froc import sensitivity
+
 from benchmarks import driver
 from benchmarks.tables import measured, spread, table
 from casewise.chest.nodules.false_positive_reduction import CANDIDATES, MOST, FalsePositiveReducer
-from casewise.chest.nodules.froc import sensitivity
 from experiments.nodules import second_look
 from experiments.nodules.films import films
 from experiments.nodules.measured import (

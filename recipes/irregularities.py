@@ -13,9 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
+from casewise.chest.nodules.froc import RATES, sensitivity
 
 from casewise.chest.nodules.false_positive_reduction import FalsePositiveReducer
-from casewise.chest.nodules.froc import RATES, sensitivity
 from casewise.models import Model
 from casewise.statistics import paired_bootstrap
 from experiments.nodules.films import detector, films

@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from casewise.chest.nodules.views import PIXEL_MM
 
 from casewise.case import Case
-from casewise.chest.nodules.views import PIXEL_MM
 from casewise.chest.segments import chest_segments
 from casewise.errors import CasewiseError
 from casewise.header import Header

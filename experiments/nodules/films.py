@@ -1,29 +1,26 @@
-"""The films that reported nodules are measured on, and what the shipped networks mark in each, kept on disk film by film.
-
-From a file to its candidates every step is the application's own (:mod:`casewise.chest`, :mod:`casewise.chest.nodules.films`).
-"""
+"""The films that nodules are learnt from and measured on, each as the application prepares it."""
 
 from __future__ import annotations
 
 import csv
-from dataclasses import asdict, dataclass
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from casewise import chest, formats
-from casewise.chest.nodules.box_fusion import Detection
-from casewise.chest.nodules.false_positive_reduction import lungs_of
-from casewise.chest.nodules.films import candidates, film_of
-from casewise.chest.nodules.froc import Target
-from casewise.chest.nodules.views import PIXEL_MM
+from casewise.chest.nodules.films import Film as Prepared
+from casewise.chest.nodules.films import film_of
+from casewise.chest.region import NAMES, Region, Regions
+from casewise.chest.region_pose import Pose
 from casewise.errors import CasewiseError
 from casewise.hashing import file_key
 from casewise.image import Box, Image
-from casewise.models import Model, shipped
+from casewise.irregularities.froc import Target
 from experiments import datasets, store
-from experiments.nodules.radiographs import LEAST_MM, Truth, films_of
+from experiments.nodules.radiographs import LEAST_MM, PIXEL_MM, Truth, films_of
 
-WORK = store.WORK / "nodules"
+WORK = store.WORK / "nodules-native"
 JSRT = ("jsrt", "jsrt-more")
 SITES = {"jsrt": "JSRT", "jsrt-more": "JSRT", "nih": "NIH", "shenzhen": "Shenzhen", "montgomery": "Montgomery"}
 
@@ -45,27 +42,12 @@ class Film:
         return SITES[self.folder]
 
     @property
-    def targets(self) -> list[Target]:
-        return [Target(one.row, one.column, max(one.diameter_mm / 2, LEAST_MM) / PIXEL_MM) for one in self.nodules]
+    def key(self) -> str:
+        return file_key(self.path)
 
     @property
-    def learnt_from(self) -> bool:
-        """Whether the shipped networks were trained on it."""
-        return file_key(self.path) in detector().trained_on
-
-
-@dataclass(frozen=True)
-class Found:
-    """found : candidates in the upright film's pixels of ``millimetres``. lungs : their boxes."""
-
-    found: list[Detection]
-    lungs: dict[str, Box]
-    millimetres: float
-
-
-@cache
-def detector() -> Model:
-    return shipped.load("irregularities")
+    def targets(self) -> list[Target]:
+        return [Target(one.row, one.column, max(one.diameter_mm / 2, LEAST_MM) / PIXEL_MM) for one in self.nodules]
 
 
 def films() -> list[Film]:
@@ -81,25 +63,32 @@ def films() -> list[Film]:
     return found
 
 
-def found_in(film: Film) -> Found | None:
-    """What the shipped networks mark, kept on disk; None where the application refuses the film."""
-    kept = store.rows(WORK / f"{film.folder}-{film.path.stem}.json", lambda: (made := found(film.path)) and asdict(made))
-    if kept is None:
-        return None
-    lungs = {name: Box(tuple(box["lower"]), tuple(box["upper"])) for name, box in kept["lungs"].items()}
-    return Found([Detection(**one) for one in kept["found"]], lungs, kept["millimetres"])
-
-
-def found(path: Path) -> Found | None:
-    """Of a file; None where the application refuses it."""
-    image = formats.read(path)
+def prepared(film: Film) -> Prepared | None:
+    """As the application prepares it; None where it refuses the film. The regions, by the shipped model, are kept on disk."""
+    image = formats.read(film.path)
     try:
-        return found_on(image, chest.regions(image))
+        return film_of(image, _regions(film, image))
     except CasewiseError:
         return None
 
 
-def found_on(image: Image, regions: chest.Regions) -> Found:
-    """Of an image whose regions are at hand."""
-    film = film_of(image, regions)
-    return Found(candidates(film, detector().ready("cpu")), lungs_of(film.regions), film.millimetres)
+def _regions(film: Film, image: Image) -> Regions:
+    def found() -> dict[str, np.ndarray]:
+        try:
+            regions = chest.regions(image, "cpu")
+        except CasewiseError:
+            return {}
+        pose = np.array([regions.pose.turns, regions.pose.mirrored, regions.pose.inverted])
+        return {"pose": pose, **{name: np.packbits(mask) for name, mask in regions.by_place.items()}}
+
+    kept = store.arrays(WORK / "regions" / f"{film.folder}-{film.path.stem}.npz", found)
+    if "pose" not in kept:
+        raise CasewiseError(f"{film.name} was refused.")
+    turns, mirrored, inverted = (int(n) for n in kept["pose"])
+    rows, columns = image.spatial_shape
+    parts = {}
+    for name in NAMES:
+        if name in kept:
+            mask = np.unpackbits(kept[name], count=rows * columns).reshape(rows, columns).astype(bool)
+            parts[name] = Region(name, mask, Box.around(mask) or Box((0, 0), (rows, columns)))
+    return Regions(parts, (), Pose(turns, bool(mirrored), bool(inverted)), image.affine)

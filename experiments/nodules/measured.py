@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from casewise.chest.nodules.froc import Outcome
 
 from casewise.chest.nodules.false_positive_reduction import FalsePositiveReducer
-from casewise.chest.nodules.froc import Outcome
 from casewise.statistics import auc
 from experiments.nodules.films import SITES, Film, found_in
 from experiments.nodules.second_look import Founds, Row, chosen, folds, rest, row

@@ -1,139 +1,154 @@
-"""The three detectors that are compared, each trained on the same crops for the same number of steps, and what each finds.
+"""The detectors that are compared: each learns from the same windows, by the same steps, what one of three views of a film shows.
 
-All three begin with one network that was trained on synthetic nodules in NLM's films. These have 512 pixels,
-so it saw the whole image alone; where native pixels are seen, its first layer takes their mean to begin with.
+The encoder is frozen, so that what it sees of a film is computed once and serves every fold, seed and view.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, replace
-from functools import partial
+from functools import cache
+from pathlib import Path
 
+import numpy as np
 import torch
-from torch import Tensor
 
-from casewise.case import Case
-from casewise.chest.nodules.box_fusion import Detection, fused
-from casewise.chest.nodules.detector import detections_in
-from casewise.chest.nodules.training import Examples, FocalObjective, joined, spec
-from casewise.chest.nodules.views import PIXEL_MM, View, views
-from casewise.chest.segments import chest_segments
+from casewise.chest.nodules.false_positive_reduction import in_lungs, lungs_of
+from casewise.chest.nodules.films import Film as Prepared
+from casewise.chest.nodules.synthetic import with_nodules
+from casewise.chest.segments import PIXEL_MM, chest_segments
+from casewise.image import Box
+from casewise.irregularities.box_fusion import fused
+from casewise.irregularities.detector import Map, odds, peaks
+from casewise.irregularities.examples import Example, Row, mirrored, rows_of, spoilt
+from casewise.irregularities.training import SETTINGS, FocalObjective, Irregularity, joined, measured, spec, started
+from casewise.irregularities.views import Picture, View, views
 from casewise.models import Model
-from casewise.models.networks.heatmap import NATIVE
-from casewise.training import Settings, fit
+from casewise.models.networks.segment_detector import BRANCHES, SegmentDetector, packed, unpacked
+from casewise.training import fit
 from experiments import store
-from experiments.nodules.normals import chests, normals
-from experiments.nodules.radiographs import WORK, Radiograph, bank, chest_bank
+from experiments.nodules.films import WORK, Film, films, prepared
+from experiments.nodules.radiographs import box_about
+from experiments.nodules.second_look import folds, rest
 
+NODULE = "nodule"
+NAME = "casewise-irregularities"
 ARMS = ("reduced", "native", "both")
-FOLDS = 5
-BATCH = 8
-ASIDE = 4
-MEMBERS = {"normals": "learnt from healthy films", "chests": "learnt from all films"}
-MEAN = "mean of the two"
-FIRST = Settings(steps=6000, batch=BATCH, rate=1.5e-3, augmentation="none", device="cpu", mixed=True)
-THEN = Settings(steps=250, batch=BATCH, rate=6e-4, augmentation="none", device="cpu", mixed=True)
-KEPT = 60  # findings an image that are kept
+SEEDS = (0, 1)
+VARIANTS = 2
+REAL, DRAWN = 1.5, 0.7  # weights of real and of drawn nodules
 
 
-def folds(films: Sequence[Radiograph]) -> list[list[int]]:
-    """Numbers of each fold's radiographs (one a patient): those with nodules by subtlety, and those without, spread over all."""
-    order = sorted(range(len(films)), key=lambda n: (films[n].nodules[0].subtlety if films[n].nodules else 0, films[n].name))
-    return [sorted(order[start::FOLDS]) for start in range(FOLDS)]
+@cache
+def encoder() -> SegmentDetector:
+    """The untrained detector that sees everything; what its encoder sees is kept."""
+    network = started(NAME, spec(NODULE, "both", pixel_mm=PIXEL_MM, placing="lungs")).ready("cpu")
+    assert isinstance(network, SegmentDetector)
+    return network
 
 
-def first(member: str, seed: int = 0) -> Model:
-    """Trained on synthetic nodules in films of other sites, the healthy alone (``normals``) or all (``chests``); kept on disk.
+def rows(film: Film) -> list[Row]:
+    """Windows of a film in all its variants, kept on disk; none of one that the application refuses."""
 
-    Every fourth healthy one is set aside.
-    """
-    return store.model(WORK / "first" / f"{member}-{seed}", lambda: _first(member, seed))
+    def made() -> dict[str, np.ndarray]:
+        ready = prepared(film)
+        found = [] if ready is None else [row for n in range(VARIANTS) for row in _variant(film, ready, n)]
+        return {name: np.stack([row[place] for row in found]) for place, name in enumerate("xyw")} if found else {}
 
-
-def _first(member: str, seed: int) -> Model:
-    healthy, every = len(normals()), chests()
-    numbers = [n for n in range(healthy) if n % ASIDE != seed % ASIDE]
-    numbers += range(healthy, len(every)) if member == "chests" else ()
-    examples = joined(chest_bank(numbers), f"{member}-{seed}", cases=[every[number].key for number in numbers])
-    start = Model.initial("casewise-irregularities", spec("reduced"), seed)
-    checkpoint = WORK / "first" / f"{member}-{seed}.part"
-    checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    settings = replace(FIRST, seed=seed)
-    return fit(start, examples, FocalObjective(), settings=settings, method="initial", checkpoint=checkpoint)
+    path = WORK / "windows" / f"{film.folder}-{film.path.stem}.npz"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = path.with_suffix(".part.npz")
+        np.savez(beside, **made())  # not compressed: it is read again for every fold
+        beside.rename(path)
+    with np.load(path) as kept:
+        return list(zip(kept["x"], kept["y"], kept["w"], strict=True)) if "x" in kept else []
 
 
-def together(models: Sequence[Model]) -> Model:
-    """One model whose log-odds are the mean of theirs."""
-    described = models[0].spec
-    several = replace(described, network={**described.network, "members": len(models)})
-    weights = {f"members.{n}.{name}": value for n, model in enumerate(models) for name, value in model.weights.items()}
-    trained_on: frozenset[str] = frozenset().union(*(model.trained_on for model in models))
-    return Model(models[0].name, several, weights, replace(models[-1].lineage, trained_on=trained_on))
+def _variant(film: Film, ready: Prepared, number: int) -> list[Row]:
+    """0 : the film as it is. Others : with drawn nodules, less sharp or with grain; odd ones mirrored."""
+    rng = np.random.default_rng([9, int(film.key[:8], 16), number])
+    scale = ready.enlarged
+    boxes = [box_about(one.row * scale, one.column * scale, one.diameter * scale, ready.array.shape[1:]) for one in film.nodules]
+    example = Example(ready.array[0], ready.regions, tuple(Irregularity(box, REAL) for box in boxes))
+    if number:
+        example = spoilt(with_nodules(example, ready.millimetres, rng, DRAWN), rng)
+    if number % 2:
+        example = mirrored(example)
+
+    def cut(regions: dict[str, np.ndarray], held: tuple[Box, ...]):  # type: ignore[no-untyped-def]
+        return chest_segments(regions, ready.millimetres, held)
+
+    return rows_of(encoder(), example, cut, in_lungs, rng)
 
 
-def widened(model: Model, arm: str) -> Model:
-    """The same network with the first layer of another arm."""
-    stem = model.weights["stem.weight"]
-    native = stem.repeat(1, NATIVE, 1, 1) / NATIVE
-    stems = {"reduced": stem, "native": native, "both": torch.cat([native / 2, stem / 2], dim=1)}
-    weights: Mapping[str, Tensor] = {**model.weights, "stem.weight": stems[arm].contiguous()}
-    return Model(model.name, spec(arm), weights, model.lineage)
+def arm_rows(found: Sequence[Row], arm: str) -> list[Row]:
+    """The same windows as one of ``ARMS`` sees them."""
+    if arm == "both":
+        return list(found)
+    levels = BRANCHES["both"]
+    kept = [number for number, level in enumerate(levels) if level in BRANCHES[arm]]
+    result = []
+    for x, y, weights in found:
+        parts = unpacked(torch.from_numpy(x)[None], levels)
+        result.append((packed([parts[n] for n in kept] + [parts[-1]])[0].numpy(), y, weights))
+    return result
 
 
-def examples_of(films: Sequence[Radiograph], numbers: Sequence[int]) -> Examples:
-    keys = [Case.of(films[n].image, name=films[n].name, site="jsrt").key for n in numbers]
-    return joined([bank(films[n], n) for n in numbers], ",".join(films[n].name for n in numbers), cases=keys)
+def train(chosen: Sequence[Film], arm: str, seed: int, steps: int = SETTINGS.steps) -> Model:
+    parts = [row for film in chosen for row in arm_rows(rows(film), arm)]
+    samples = joined(parts, f"{arm}:{len(chosen)}:{sorted(film.key for film in chosen)[:1]}", [film.key for film in chosen])
+    start = measured(started(NAME, spec(NODULE, arm, pixel_mm=PIXEL_MM, placing="lungs"), seed), samples)
+    settings = replace(SETTINGS, seed=seed, steps=steps, device="cpu")
+    return fit(start, samples, FocalObjective(), trainable=("heads",), settings=settings, method="initial")
 
 
-def train(films: Sequence[Radiograph], numbers: Sequence[int], arm: str, seed: int, examples: Examples) -> Model:
-    return fit(widened(first("chests", seed), arm), examples, FocalObjective(), settings=replace(THEN, seed=seed))
+def fold_model(number: int, arm: str, seed: int) -> Model:
+    """Trained without a fold; kept on disk."""
+    chosen = rest(folds(films()), number)
+    return store.model(WORK / "folds" / f"{number}-{arm}-{seed}", lambda: train(chosen, arm, seed))
 
 
-def seen(film: Radiograph) -> list[View]:
-    return list(views(chest_segments(film.regions, PIXEL_MM), film.image.array[:1], PIXEL_MM, native=True))
+Found = dict[str, list[dict[str, object]]]
 
 
-def found_by(models: Sequence[Model], film: Radiograph) -> list[list[Detection]]:
-    """What each model finds in a radiograph, merged."""
-    return [fused(found)[:KEPT] for found in detections_in([model.ready("cpu") for model in models], seen(film))]
+def seen_as(view: View, arm: str) -> View:
+    levels = BRANCHES["both"]
+    kept = [number for number, level in enumerate(levels) if level in BRANCHES[arm]]
+    return replace(view, features=[view.features[n] for n in kept] + [view.features[-1]])
 
 
-Found = dict[str, list[Detection]]  # film → what is found in it
+def found_in(film: Film, models: dict[str, Sequence[Model]], arms: dict[str, str], path: Path) -> dict[str, object] | None:
+    """Candidates of a film by the mean of each name's models, kept on disk: with the lungs' boxes and the size of its pixels."""
+
+    def made() -> dict[str, object] | None:
+        ready = prepared(film)
+        if ready is None:
+            return None
+        picture = Picture.of(ready.array[0])
+        ways = [list(views(encoder(), picture, ready.segments, in_lungs, mirrored=flip)) for flip in (False, True)]
+        result: dict[str, object] = {}
+        for name, several in models.items():
+            networks = [model.ready("cpu") for model in several]
+            detections = []
+            for both in zip(*ways, strict=True):
+                answers = [odds(network, seen_as(view, arms[name])) for view in both for network in networks]  # type: ignore[arg-type]
+                detections += peaks(Map(both[0], np.mean(answers, axis=0, dtype=np.float32)))
+            result[name] = [asdict(one) for one in fused(detections)]
+        lungs = {side: asdict(box) for side, box in lungs_of(ready.regions).items()}
+        return {"found": result, "lungs": lungs, "millimetres": ready.millimetres, "enlarged": ready.enlarged}
+
+    return store.rows(path, made)
 
 
-def _kept(name: str, make: Callable[[], Found]) -> Found:
-    rows = store.rows(
-        WORK / "found" / f"{name}.json", lambda: {film: [asdict(one) for one in here] for film, here in make().items()}
-    )
-    return {film: [Detection(**one) for one in here] for film, here in rows.items()}
-
-
-def unseen(films: Sequence[Radiograph]) -> dict[str, Found]:
-    """What each member, and their mean, finds in every radiograph before it is trained on any of JSRT."""
-    found = {words: _found(f"first-{member}", films, (member,)) for member, words in MEMBERS.items()}
-    return {**found, MEAN: _found("first-mean", films, tuple(MEMBERS))}
-
-
-def _found(name: str, films: Sequence[Radiograph], members: Sequence[str]) -> Found:
-    def made() -> Found:
-        models = [first(member) for member in members]
-        model = together(models) if len(models) > 1 else models[0]
-        return {film.name: found_by([model], film)[0] for film in films}
-
-    return _kept(name, made)
-
-
-def crossed(films: Sequence[Radiograph], seed: int = 0) -> dict[str, Found]:
-    """For each arm what it finds in every radiograph when trained without its fold; what is kept on disk is not done again."""
-    found: dict[str, Found] = {arm: {} for arm in ARMS}
-    for number, fold in enumerate(folds(films)):
+def crossed() -> dict[str, dict[str, object] | None]:
+    """film → candidates by every arm and seed of the networks that were trained without its fold, and by their mean (``mean``)."""
+    result = {}
+    for number, part in enumerate(folds(films())):
+        names = {f"{arm}-{seed}": [fold_model(number, arm, seed)] for arm in ARMS for seed in SEEDS}
         for arm in ARMS:
-            found[arm] |= _kept(f"{arm}-{seed}-{number}", partial(_crossed, films, fold, arm, seed))
-    return found
-
-
-def _crossed(films: Sequence[Radiograph], fold: Sequence[int], arm: str, seed: int) -> Found:
-    others = [n for n in range(len(films)) if n not in fold]
-    model = train(films, others, arm, seed, examples_of(films, others))
-    return {films[n].name: found_by([model], films[n])[0] for n in fold}
+            names[arm] = [fold_model(number, arm, seed) for seed in SEEDS]
+        arms = {name: name.split("-")[0] for name in names}
+        for film in part:
+            result[film.name] = found_in(film, names, arms, WORK / "found" / f"{film.folder}-{film.path.stem}.json")
+    return result

@@ -9,16 +9,31 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from casewise.chest.nodules.box_fusion import Detection
 from casewise.chest.nodules.false_positive_reduction import CANDIDATES, MOST, FalsePositiveReducer, cues
 from casewise.chest.nodules.films import Marks, marks_among
-from casewise.chest.nodules.froc import outcome
-from experiments.nodules.films import Film, Found
+from casewise.image import Box
+from casewise.irregularities.box_fusion import Detection
+from casewise.irregularities.froc import outcome
+from experiments.nodules.films import Film
 
 FOLDS = 5
 STRENGTH = 1.0  # of the regression, for standardised cues
 CLEAN = 0.7  # of the films without nodule, each site counting the same: the share that shall be given no mark
 FALSE = 0.75  # false marks a film, at most, over all films
+
+
+@dataclass(frozen=True)
+class Found:
+    """found : a film's candidates in the pixels of the array that the detector saw, which measure ``millimetres`` and of which
+    there are ``enlarged`` an image's pixel. lungs : their boxes there.
+    """
+
+    found: list[Detection]
+    lungs: dict[str, Box]
+    millimetres: float
+    enlarged: float = 1.0
+
+
 Founds = Mapping[str, Found]
 
 

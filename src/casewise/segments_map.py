@@ -7,7 +7,7 @@ highest value stands: what one segment shows whole, another cuts off, and a mean
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,10 @@ class PlaceMap:
                 f"{self.values.shape}, {self.inside.shape}, {self.origin}, {self.step}."
             )
             raise CasewiseError(msg)
+
+    def scaled(self, factor: float) -> PlaceMap:
+        """The same on a grid of ``factor`` times as many pixels along each axis."""
+        return replace(self, origin=tuple(n * factor for n in self.origin), step=tuple(n * factor for n in self.step))
 
 
 def merged(parts: Iterable[PlaceMap], shape: Sequence[int]) -> Floats:

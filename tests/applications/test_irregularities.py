@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from casewise.chest.nodules.box_fusion import Detection
 from hypothesis import given
 from hypothesis import strategies as st
 

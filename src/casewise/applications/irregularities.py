@@ -15,12 +15,10 @@ from casewise.finding import ABSENT, FINDING, MEASURE, SEGMENTS, Finding, Segmen
 from casewise.image import Box, Image
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from casewise.applications.intended import Intended
-    from casewise.chest.nodules.box_fusion import Detection
     from casewise.chest.nodules.films import Film
     from casewise.chest.region_pose import Pose
+    from casewise.irregularities.box_fusion import Detection
     from casewise.models import Model
     from casewise.segments import Segments
     from casewise.segments_map import PlaceMap
@@ -59,12 +57,13 @@ class Irregularities:
         """
         from casewise.chest.nodules.films import marks
         from casewise.device import resolve_device
+        from casewise.irregularities.detector import ready
 
         film = self._film(image)
         if self._intended is not None:
             self._intended.check(Image(film.array), self.name)
-        network = self._model.ready(resolve_device(self._device))
-        self.notes.append(_sought(film.segments, network, self._public))
+        network = ready(self._model, resolve_device(self._device))
+        self.notes.append(_sought(film, self._public))
         found = marks(film, network)
         path = self._written(found.maps, film, image)
         highest = max((one.probability for one in found.candidates), default=0.0)
@@ -102,10 +101,9 @@ class Irregularities:
         self._public = found.public
         self.notes = [remark.sentence for remark in found.remarks]
         film = film_of(image, found)
-        if film.millimetres > COARSE_MM:
-            self.notes.append(
-                f"Its pixels are about {film.millimetres:.2f} mm wide; nodules under a centimetre are hardly to be seen in them."
-            )
+        if film.millimetres * film.enlarged > COARSE_MM:
+            wide = film.millimetres * film.enlarged
+            self.notes.append(f"Its pixels are about {wide:.2f} mm wide; nodules under a centimetre are hardly to be seen in them.")
         return film
 
     def _finding(self, one: Detection, film: Film, image: Image, path: Path | None) -> Finding:
@@ -113,7 +111,7 @@ class Irregularities:
         segment = None if self._maps is None else self._segment(self._maps, one.segment, film, image)
         measures = {"segment": float(one.segment + 1)}
         if film.measured:
-            measures["extent_mm"] = round(one.edge * film.millimetres, 1)
+            measures["extent_mm"] = round(one.edge * film.millimetres * film.enlarged, 1)
         region = self._public(one.region)
         return Finding(self.name, NODULE, one.probability, region, box, map=path, measures=measures, segment=segment)
 
@@ -125,16 +123,17 @@ class Irregularities:
         pixels = film.segments.pixels(film.array, segment)
         if film.pose.inverted:
             pixels = float(film.array.max()) + float(film.array.min()) - pixels
-        box = turned_back(segment.box, film.pose, image.spatial_shape)
+        box = turned_back(film.in_image(segment.box), film.pose, image.spatial_shape)
         path = write_segment(folder, f"{self.name}-segment-{number + 1:02d}", film.pose.back(pixels), box, image)
-        return SegmentPicture(self._public(segment.region), box, min(segment.scale), path)
+        return SegmentPicture(self._public(segment.region), box, film.enlarged * min(segment.scale), path)
 
     def _segments(self, film: Film, image: Image) -> list[Finding]:
         if self._maps is None:
             return []
+        from casewise.chest.nodules.films import nearest
         from casewise.formats import mask_suffix, write_mask
 
-        drawn = np.ascontiguousarray(film.pose.back(borders(film.segments)))
+        drawn = np.ascontiguousarray(film.pose.back(nearest(borders(film.segments), film.shape)))
         path = write_mask(self._maps / f"{self.name}-segments{mask_suffix(image)}", drawn, image)
         count = {"count": float(len(film.segments))}
         return [Finding(self.name, SEGMENTS, region="lungs and heart", mask=path, measures=count, kind=MEASURE)]
@@ -145,19 +144,16 @@ class Irregularities:
         from casewise.formats import mask_suffix, write_mask
         from casewise.segments_map import in_grey_levels, merged
 
-        heat = in_grey_levels(merged(maps, film.array.shape[1:]))
+        heat = in_grey_levels(merged(maps, film.shape))
         turned = np.ascontiguousarray(film.pose.back(heat))
         return write_mask(self._maps / f"{self.name}-map{mask_suffix(image)}", turned, image)
 
 
-def _sought(segments: Segments, network: nn.Module, public: Callable[[str], str]) -> str:
-    from casewise.chest.nodules.detector import seen_mm
-
-    regions = Counter(public(segment.region).replace("_", " ") for segment in segments)
+def _sought(film: Film, public: Callable[[str], str]) -> str:
+    regions = Counter(public(segment.region).replace("_", " ") for segment in film.segments)
     parts = ", ".join(f"{count} of the {name}" for name, count in regions.items())
-    seen = seen_mm(network)
-    resolution = "at their native resolution" if seen is None else f"at {seen:g} mm a pixel"
-    return f"Nodules were looked for in {len(segments)} segments {resolution}: {parts}."
+    how = "at their native resolution" if film.enlarged == 1 else f"at {film.enlarged:.2g} times their resolution"
+    return f"Nodules were looked for in {len(film.segments)} segments {how}: {parts}."
 
 
 def borders(segments: Segments) -> npt.NDArray[np.uint8]:

@@ -9,6 +9,7 @@ from casewise.image import Box, Image
 from casewise.orientation import size_stated
 from casewise.segments import Segments, segments
 
+PIXEL_MM = 0.175  # of the films of 2048 pixels that the detector learnt from
 LUNGS_MM = 280.0  # both lungs from apex to base in the films that the detector learnt from: mean of 45 adults, deviation 30
 FILM_MM = 430.0  # the longer side of the largest film in use, 35 × 43 cm, and of the largest flat detectors
 MARGIN_MM = 8.0  # nodules at a lung's edge reach beyond its mask

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from casewise.chest.nodules.box_fusion import Detection, fused, noisy_or, overlap
+from casewise.chest.nodules.detector import EDGE_MM, detections_in, peaks
+from casewise.chest.nodules.froc import Target, outcome, sensitivity, threshold
+from casewise.chest.nodules.training import CHANNELS, EDGE, FocalObjective, crops, joined, spec
+from casewise.chest.nodules.views import COARSE, PIXEL_MM, View, flipped, reduced_by, views, whole
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from casewise.case import Case
-from casewise.chest.nodules.box_fusion import Detection, fused, noisy_or, overlap
-from casewise.chest.nodules.detector import EDGE_MM, detections_in, peaks
-from casewise.chest.nodules.froc import Target, outcome, sensitivity, threshold
 from casewise.chest.nodules.synthetic import Nodule, disc, insert
-from casewise.chest.nodules.training import CHANNELS, EDGE, FocalObjective, crops, joined, spec
-from casewise.chest.nodules.views import COARSE, PIXEL_MM, View, flipped, reduced_by, views, whole
 from casewise.image import Image
 from casewise.models import Model
 from casewise.models.spec import Spec

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from casewise.chest.nodules.box_fusion import Detection
+from casewise.chest.nodules.training import spec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from casewise.chest.nodules.box_fusion import Detection
 from casewise.chest.nodules.false_positive_reduction import CUES, FalsePositiveReducer, cues, log_odds, lungs_of
-from casewise.chest.nodules.training import spec
 from casewise.errors import ModelError
 from casewise.models import Model
 from casewise.models.spec import Spec

@@ -6,6 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from casewise.chest.nodules.box_fusion import Detection
+from casewise.chest.nodules.detector import odds, seen_mm
+from casewise.chest.nodules.training import spec
+from casewise.chest.nodules.views import PIXEL_MM, PLACE_MM, reduced_by, views, whole
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,12 +17,8 @@ from benchmarks import nodules
 from casewise import chest, formats
 from casewise.applications.chest_regions import chest_regions
 from casewise.applications.irregularities import NODULE, Irregularities, box_of
-from casewise.chest.nodules.box_fusion import Detection
-from casewise.chest.nodules.detector import odds, seen_mm
 from casewise.chest.nodules.false_positive_reduction import CANDIDATES, CUES, MOST, FalsePositiveReducer, lungs_of
 from casewise.chest.nodules.films import Film, film_of, marks_among
-from casewise.chest.nodules.training import spec
-from casewise.chest.nodules.views import PIXEL_MM, PLACE_MM, reduced_by, views, whole
 from casewise.chest.region_pose import Pose
 from casewise.chest.segments import FILM_MM, LUNGS_MM, pixel_mm
 from casewise.header import Header

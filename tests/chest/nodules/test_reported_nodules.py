@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from casewise.chest.nodules.box_fusion import Detection
 
 from benchmarks import nodules
-from casewise.chest.nodules.box_fusion import Detection
 from casewise.chest.nodules.false_positive_reduction import FalsePositiveReducer
 from casewise.image import Box
 from casewise.models import shipped

@@ -15,10 +15,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from casewise.chest.nodules.box_fusion import Detection
 from casewise.errors import ModelError
 from casewise.image import Box
+from casewise.irregularities.box_fusion import Detection
+from casewise.irregularities.views import stacked
 from casewise.probability import logistic
+from casewise.segments import Segment, Segments
 
 RIGHT, LEFT, HEART = "right_lung", "left_lung", "heart"
 CUES = ("log-odds", "of the other side", "outwards", "outwards²", "downwards", "downwards²", "extent", "heart")
@@ -27,6 +29,7 @@ CANDIDATES = 30  # of a film that are scored again: those that the network marke
 MOST = 3  # marks that a film is given
 _LEAST = 1e-6
 Floats = npt.NDArray[np.float64]
+Field = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class FalsePositiveReducer:
 
     @classmethod
     def of(cls, network: nn.Module) -> FalsePositiveReducer:
-        """The one that a detector's network brings along (:func:`casewise.models.networks.heatmap.spots`)."""
+        """The one that a detector's network brings along (:func:`casewise.models.networks.segment_detector.segment_detector`)."""
         kept = getattr(network, "judge", None)
         if not isinstance(kept, nn.Linear) or kept.in_features != len(CUES):
             raise ModelError(
@@ -114,10 +117,29 @@ def lungs_of(regions: Mapping[str, npt.NDArray[np.bool_]]) -> dict[str, Box]:
     return found
 
 
+def in_lungs(segments: Segments, segment: Segment, rows: npt.NDArray[np.float32], columns: npt.NDArray[np.float32]) -> Field:
+    """Implements :data:`casewise.irregularities.views.Where`: how far outwards from the mediastinum and downwards from the apex a
+    place lies, over the box of the nearer lung, so that both lungs are measured alike.
+    """
+    lungs = lungs_of(segments.regions)
+    middle = _middle(lungs)
+    across = np.empty(len(columns))
+    down = np.empty((len(rows), len(columns)))
+    for side, own in ((RIGHT, columns < middle), (LEFT, columns >= middle)):
+        box = lungs[side]
+        outwards = (columns[own] - box.lower[1]) / box.shape[1] - 0.5
+        across[own] = -outwards if side == RIGHT else outwards
+        down[:, own] = ((rows - box.lower[0]) / box.shape[0] - 0.5)[:, None]
+    return stacked(np.broadcast_to(across, down.shape), down)
+
+
+def _middle(lungs: Mapping[str, Box]) -> float:
+    return (lungs[RIGHT].upper[1] + lungs[LEFT].lower[1]) / 2
+
+
 def _side(one: Detection, lungs: Mapping[str, Box]) -> str:
     """The right lung is on the picture's left."""
-    middle = (lungs[RIGHT].upper[1] + lungs[LEFT].lower[1]) / 2
-    return RIGHT if one.column < middle else LEFT
+    return RIGHT if one.column < _middle(lungs) else LEFT
 
 
 def _relative(one: Detection, box: Box, side: str) -> tuple[float, float]:

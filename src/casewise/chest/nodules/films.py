@@ -3,43 +3,64 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from torch import nn
+import torch
+from torch.nn import functional
 
-from casewise.chest.nodules.box_fusion import Detection, fused
-from casewise.chest.nodules.detector import looked, sees_native
-from casewise.chest.nodules.false_positive_reduction import FalsePositiveReducer, lungs_of
-from casewise.chest.nodules.views import views
-from casewise.chest.region import HEART, OVERLAP, Regions
+from casewise.chest.nodules.false_positive_reduction import FalsePositiveReducer, in_lungs, lungs_of
+from casewise.chest.region import HEART, LEFT_LUNG, RIGHT_LUNG, Regions
 from casewise.chest.region_pose import Pose
-from casewise.chest.segments import chest_segments, pixel_mm
+from casewise.chest.segments import PIXEL_MM, chest_segments, pixel_mm
 from casewise.errors import CasewiseError
 from casewise.image import Box, Image
+from casewise.irregularities.box_fusion import Detection
+from casewise.irregularities.detector import detect
+from casewise.models.networks.segment_detector import SegmentDetector
 from casewise.orientation import size_stated
-from casewise.segments import Segments
+from casewise.segments import LEAST_SCALE, Segments
 from casewise.segments_map import PlaceMap
+
+LUNGS = (RIGHT_LUNG, LEFT_LUNG)
+SOUGHT = (*LUNGS, HEART)  # where it is looked: of other regions nothing was learnt
+Plane = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
 class Film:
-    """A radiograph as the detector knows it. array : (1, rows, columns), upright, bones bright. pose : how it was turned to be so.
+    """A radiograph as the detector knows it. array : (1, rows, columns) float32, upright, bones bright.
 
-    segments : of its lungs and heart by where they lie (:attr:`casewise.chest.Regions.by_place`), in its own pixels.
-    millimetres : of a pixel. measured : whether the file says so; else it was estimated from the lungs' height.
+    segments : of its lungs and heart by where they lie (:attr:`casewise.chest.Regions.by_place`), in the array's pixels. pose :
+    how it was turned to be upright. millimetres : of one of the array's pixels. measured : whether the file says so; else it was
+    estimated from the lungs' height. enlarged : pixels of the array a pixel of the image, on each axis; 1 where the image's pixels
+    are of about the size that the detector learnt from, never below 0.8 (:data:`casewise.segments.LEAST_SCALE`).
     """
 
-    array: npt.NDArray[np.generic]
+    array: Plane
     segments: Segments
     pose: Pose
     millimetres: float
     measured: bool
+    enlarged: float = 1.0
 
     @property
     def regions(self) -> Mapping[str, npt.NDArray[np.bool_]]:
         return self.segments.regions
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(rows, columns) of the upright image."""
+        rows, columns = (max(1, round(n / self.enlarged)) for n in self.array.shape[1:])
+        return rows, columns
+
+    def in_image(self, box: Box) -> Box:
+        """A box of the array's pixels in those of the upright image, widened to whole ones."""
+        lower = tuple(int(n / self.enlarged) for n in box.lower)
+        upper = tuple(min(m, int(np.ceil(n / self.enlarged - 1e-9))) for n, m in zip(box.upper, self.shape, strict=True))
+        return Box(lower, upper)
 
 
 def film_of(image: Image, found: Regions) -> Film:
@@ -47,24 +68,50 @@ def film_of(image: Image, found: Regions) -> Film:
 
     Raises CasewiseError, one sentence, where no lung was found.
     """
-    if not any(name not in (HEART, OVERLAP) for name in found.by_place):
+    if not any(name in LUNGS for name in found.by_place):
         msg = "No lung was found in this radiograph, and irregularities are sought in lungs; look at its regions first."
         raise CasewiseError(msg)
-    masks = {name: np.ascontiguousarray(found.pose.upright(mask)) for name, mask in found.by_place.items() if name != OVERLAP}
+    masks = {name: np.ascontiguousarray(found.pose.upright(mask)) for name, mask in found.by_place.items() if name in SOUGHT}
     plane = found.pose.upright(_grey(image))
     if found.pose.inverted:
         plane = plane.max() + plane.min() - plane
     millimetres = pixel_mm(image, masks)
-    measured = size_stated(image)
-    return Film(np.ascontiguousarray(plane)[None], chest_segments(masks, millimetres), found.pose, millimetres, measured)
+    enlarged = enlargement(millimetres)
+    plane = resampled(np.ascontiguousarray(plane, np.float32), enlarged)
+    masks = {name: nearest(mask, plane.shape) for name, mask in masks.items()}
+    millimetres /= enlarged
+    return Film(plane[None], chest_segments(masks, millimetres), found.pose, millimetres, size_stated(image), enlarged)
+
+
+def enlargement(millimetres: float) -> float:
+    """Of pixels of ``millimetres``, for the detector: none from 0.8 to 1.25 times those that it learnt from, and at least 0.8."""
+    wanted = millimetres / PIXEL_MM
+    return 1.0 if LEAST_SCALE <= wanted <= 1 / LEAST_SCALE else max(wanted, LEAST_SCALE)
+
+
+def resampled(plane: Plane, factor: float) -> Plane:
+    """A plane of ``factor`` times as many rows and columns, linear between pixels' centres."""
+    if factor == 1:
+        return plane
+    shape = [max(1, round(n * factor)) for n in plane.shape]
+    tensor = torch.from_numpy(np.ascontiguousarray(plane))[None, None]
+    return np.asarray(functional.interpolate(tensor, size=shape, mode="bilinear", align_corners=False)[0, 0].numpy())
+
+
+def nearest(values: npt.NDArray[Any], shape: Sequence[int]) -> npt.NDArray[Any]:
+    """``values`` (rows, columns) on a grid of ``shape`` over the same image, each from the nearest."""
+    if values.shape == tuple(shape):
+        return values
+    places = (np.minimum(((np.arange(n) + 0.5) * m / n).astype(int), m - 1) for n, m in zip(shape, values.shape, strict=True))
+    return np.ascontiguousarray(values[np.ix_(*places)])
 
 
 @dataclass(frozen=True, eq=False)
 class Marks:
     """candidates : of a film, with their probability after the reduction of false positives. reported : those that are reported.
 
-    Both the most probable first. maps : the network's probability of a nodule in every place of each segment, before that
-    reduction; empty where candidates were at hand.
+    Both the most probable first, in the pixels of the upright image. maps : the network's probability of a nodule in every place of
+    each segment, before that reduction, in these pixels too; empty where candidates were at hand.
     """
 
     candidates: list[Detection]
@@ -72,29 +119,32 @@ class Marks:
     maps: Sequence[PlaceMap] = ()
 
 
-def marks(film: Film, network: nn.Module) -> Marks:
+def marks(film: Film, network: SegmentDetector) -> Marks:
     """What a detector's network, which brings its false-positive reduction along, reports of a film."""
-    found, maps = _looked(film, network)
-    among = marks_among(fused(found), lungs_of(film.regions), film.millimetres, FalsePositiveReducer.of(network))
-    return replace(among, maps=maps)
+    found, maps = candidates(film, network)
+    among = marks_among(found, lungs_of(film.regions), film.millimetres, FalsePositiveReducer.of(network))
+    factor = 1 / film.enlarged
+    return Marks(
+        [one.scaled(factor) for one in among.candidates],
+        [one.scaled(factor) for one in among.reported],
+        [one.scaled(factor) for one in maps],
+    )
 
 
 def marks_among(found: Sequence[Detection], lungs: Mapping[str, Box], millimetres: float, reducer: FalsePositiveReducer) -> Marks:
-    """The same of candidates that are at hand. lungs : boxes of the upright film's. millimetres : of its pixels."""
+    """The same of candidates that are at hand, in their own pixels. lungs : boxes of the film's. millimetres : of its pixels."""
     again = reducer.rescored(found, lungs, millimetres)
     return Marks(again, reducer.reported(again))
 
 
-def candidates(film: Film, network: nn.Module) -> list[Detection]:
-    """What a detector's network marks in a film, merged over its segments, the most probable first."""
-    found, _ = _looked(film, network)
-    return fused(found)
+def candidates(film: Film, network: SegmentDetector) -> tuple[list[Detection], list[PlaceMap]]:
+    """What a detector's network marks in a film, merged over its segments, the most probable first; and its maps of the segments.
+
+    Both in the film's pixels.
+    """
+    return detect(network, film.array[0], film.segments, in_lungs)
 
 
-def _looked(film: Film, network: nn.Module) -> tuple[list[Detection], list[PlaceMap]]:
-    return looked(network, views(film.segments, film.array, film.millimetres, sees_native(network)))
-
-
-def _grey(image: Image) -> npt.NDArray[np.float32]:
+def _grey(image: Image) -> Plane:
     weights = np.array([0.299, 0.587, 0.114] if image.channels == 3 else [1 / image.channels] * image.channels, np.float32)
     return np.tensordot(weights, image.array.astype(np.float32), axes=1)

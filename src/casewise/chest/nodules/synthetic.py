@@ -8,14 +8,21 @@ that what the detector does to local contrast happens to them as it does to real
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from casewise.chest.nodules.views import FIELD_MM, PLACE_MM
+from casewise.boxes import grown
+from casewise.image import Box
+from casewise.irregularities.examples import Example
+from casewise.irregularities.training import Irregularity
 
+PLACE_MM = 0.7  # at which contrast is measured, whatever the pixels
+FIELD_MM = 12.0  # of the neighbourhood that it is measured in, as the detector does
 Floats = npt.NDArray[np.float32]
+MOST = 6  # of a film
+BESIDE_MM = 4.0  # of a lung that nodules are drawn in too
 _SIZE = (14.0, 5.0, 40.0, 0.5)  # mm: middle, least, most, spread of the logarithm
 _CONTRAST = (1.0, 0.35, 3.0, 0.5)
 _APART_MM = 6.0
@@ -61,7 +68,25 @@ def insert(
     return changed, marked, placed
 
 
-def disc(shape: tuple[int, int], nodule: Nodule) -> npt.NDArray[np.bool_]:
+def with_nodules(example: Example, millimetres: float, rng: np.random.Generator, weight: float = 1.0, most: int = MOST) -> Example:
+    """``example``, whose pixels measure ``millimetres``, with up to ``most`` drawn nodules in its regions, none near a real one."""
+    places = np.logical_or.reduce([grown(mask, round(BESIDE_MM / millimetres)) for mask in example.regions.values()])
+    for one in example.irregularities:
+        row, column = ((a + b) / 2 for a, b in zip(one.box.lower, one.box.upper, strict=True))
+        places &= ~disc(example.plane.shape, Nodule(row, column, max(one.box.shape) + 2 * _SIZE[2] / millimetres))
+    changed, _, placed = insert(example.plane, places, most, rng, millimetres)
+    drawn = [Irregularity(_box(one, example.plane.shape), weight) for one in placed]
+    return replace(example, plane=changed, irregularities=(*example.irregularities, *drawn))
+
+
+def _box(one: Nodule, shape: tuple[int, ...]) -> Box:
+    half = one.diameter / 2
+    lower = tuple(max(0, min(n - 2, int(at - half))) for at, n in zip((one.row, one.column), shape, strict=True))
+    upper = tuple(max(2, min(n, int(at + half) + 1)) for at, n in zip((one.row, one.column), shape, strict=True))
+    return Box(lower, upper)
+
+
+def disc(shape: tuple[int, ...], nodule: Nodule) -> npt.NDArray[np.bool_]:
     """(rows, columns): where a nodule of which no outline is known lies."""
     rows, columns = np.ogrid[: shape[0], : shape[1]]
     return np.asarray(np.hypot(rows - nodule.row, columns - nodule.column) <= _MARKED * nodule.diameter / 2)

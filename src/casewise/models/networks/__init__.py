@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # casewise's own; "monai" is built too. "head" is the interactive ones' last block, which is tuned to one image.
 INTERACTIVE = ("prompt_unet", "p_net", "pc_net")
 LESIONS = ("lesion_multitask", "lesion_fusion", "lesion_regression")
-NETWORKS = ("unet", "efficient_unet", "classifier", "autoencoder", *INTERACTIVE, "head", "spots", *LESIONS)
+NETWORKS = ("unet", "efficient_unet", "classifier", "autoencoder", *INTERACTIVE, "head", "segment_detector", *LESIONS)
 _ALLOWED = "channels are 2 to 8 positive numbers, finest level first, and patch is 1, 2 or 4 voxels an axis."
 _Width = Annotated[int, msgspec.Meta(gt=0)]
 _Number = Annotated[int, msgspec.Meta(ge=0)]
@@ -28,9 +28,12 @@ class _Plain(msgspec.Struct):
     patch: Literal[1, 2, 4] = 1
 
 
-class _Spots(_Plain):
+class _Detector(msgspec.Struct):
+    channels: tuple[_Width, _Width] = (32, 48)
     branch: str = "both"
     members: _Width = 1
+    pixel_mm: Annotated[float, msgspec.Meta(ge=0)] = 0.0
+    placing: Literal["region", "lungs"] = "region"
     cues: _Number = 0
     film_from: _Probability = 0.0
     mark_from: _Probability = 0.0
@@ -58,11 +61,12 @@ def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, o
         return _interactive(str(kind), spatial_dims, in_channels, outputs, settings, read(settings, _Plain, what, _ALLOWED))
     if kind in LESIONS:
         return _lesions(str(kind), spatial_dims, in_channels, outputs, read(settings, _Lesions, what, _ALLOWED))
-    if kind == "spots":
-        from casewise.models.networks.heatmap import heatmap_network
+    if kind == "segment_detector":
+        from casewise.models.networks.segment_detector import segment_detector
 
-        own = read(settings, _Spots, what, f"{_ALLOWED} members are 1 or more, cues 0 or more, the rest probabilities.")
-        return heatmap_network(outputs, own.channels, own.branch, own.members, own.cues, (own.film_from, own.mark_from))
+        own = read(settings, _Detector, what, "channels are two positive numbers, members 1 or more.")
+        thresholds = (own.film_from, own.mark_from)
+        return segment_detector(outputs, own.channels, own.branch, own.members, own.pixel_mm, own.cues, thresholds)
     if kind not in NETWORKS:
         msg = f"The network kind {kind!r} is unknown; casewise's own are {', '.join(NETWORKS)}."
         raise ModelError(msg)

@@ -29,7 +29,7 @@ __all__ = [
 
 _TASKS: dict[str, type[Task]] = {task.name: task for task in (Segmentation, Classification, Encoding, Lesions)}
 # Kinds that a model.toml names by their network, since they are segmenters and autoencoders to whoever knows nothing of them.
-_BY_NETWORK: dict[str, type[Task]] = {"spots": SmallFindings} | dict.fromkeys(INTERACTIVE, Interactive)
+_BY_NETWORK: dict[str, type[Task]] = {"segment_detector": SmallFindings} | dict.fromkeys(INTERACTIVE, Interactive)
 
 
 def task_of(spec: Spec) -> Task:

@@ -23,6 +23,10 @@ class Detection:
     region: str
     segment: int
 
+    def scaled(self, factor: float) -> Detection:
+        """The same on a grid of ``factor`` times as many pixels along each axis."""
+        return replace(self, row=self.row * factor, column=self.column * factor, edge=self.edge * factor)
+
 
 def fused(found: Iterable[Detection], iou: float = IOU) -> list[Detection]:
     """Boxes that share at least ``iou`` of their union become one, the most probable first.

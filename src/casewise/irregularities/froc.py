@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from casewise.chest.nodules.box_fusion import Detection
+from casewise.irregularities.box_fusion import Detection
 
 RATES = (0.5, 1.0, 2.0, 4.0)
 

@@ -1,0 +1,203 @@
+"""What a detector's heads are trained on: windows of segments, as the network's frozen encoder sees them.
+
+An irregularity lies whole in at least one segment and partly in an overlap of two (:func:`casewise.segments.segments`), the heart's
+segment is one of them, and each is seen in several variants of its image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from casewise.case import Structure
+from casewise.image import Box
+from casewise.irregularities.views import Floats, Mask, View
+from casewise.models import Model
+from casewise.models.networks.segment_detector import ALIGNED, BRANCHES, PLACE, PLACED, packed
+from casewise.models.preparation import Preparation
+from casewise.models.spec import Spec
+from casewise.models.tasks import Batch
+from casewise.training import Settings
+
+WINDOW = 48  # places of a window's edge: 384 native pixels, 67 mm of a radiograph
+MOVED = 14  # places that a window's middle is moved by, at most
+ELSEWHERE = 1  # windows of a segment that are drawn anywhere in it
+ABOUT = 2  # windows about each irregularity in it, times its weight
+LEAST = 16.0  # pixels: of an irregularity's radius, that it covers a few places
+_EVEN = 100.0  # places that every irregularity counts as, whatever its size
+_NEAR = 0.3  # weight of the places around it, whose border nobody can draw
+_FOCUS = 2.0  # the focusing parameter of the focal loss (Lin 2017)
+Row = tuple[npt.NDArray[np.float16], Mask, npt.NDArray[np.float16]]  # x, y, weights of a window
+SETTINGS = Settings(steps=800, batch=8, rate=2e-3, weight_decay=1e-2, augmentation="none")
+
+
+@dataclass(frozen=True)
+class Irregularity:
+    """Its box in the image's pixels; it is taken for the ellipse in it. weight : against others."""
+
+    box: Box
+    weight: float = 1.0
+
+
+def spec(
+    name: str, branch: str = "both", channels: tuple[int, int] = (32, 48), pixel_mm: float = 0.0, placing: str = "region"
+) -> Spec:
+    """Of a detector of irregularities called ``name``. placing : ``region`` or ``lungs``, what its places are measured by."""
+    network = {"kind": "segment_detector", "branch": branch, "channels": list(channels), "pixel_mm": pixel_mm, "placing": placing}
+    values = sum(level.channels for level in BRANCHES[branch]) + PLACED
+    return Spec("segmentation", network, Preparation(2, (WINDOW, WINDOW), values, "none"), structures=(Structure.parse(name),))
+
+
+@dataclass(frozen=True)
+class FocalObjective:
+    """Implements :class:`casewise.training.objectives.Objective`: focal cross-entropy, a place's weight given by the batch.
+
+    The overlap that a segmenter is trained on drives every mark to 0 or 1, so that no order is left among the doubtful.
+    """
+
+    measured: str = ""
+    key: str = f"focal {_FOCUS}"
+
+    def loss(self, answer: object, batch: Batch) -> Tensor:
+        if not isinstance(answer, Tensor) or batch.voxel_weights is None:
+            raise TypeError("A detector is learnt from one tensor of logits, (N, 2, rows, columns), and a weight for every place.")
+        odds = (answer[:, 1] - answer[:, 0]).float()
+        wrong = torch.where(batch.target > 0, -odds, odds)
+        return (torch.sigmoid(wrong) ** _FOCUS * functional.softplus(wrong) * batch.voxel_weights).sum() / len(odds) / _EVEN
+
+    def measure(self, network: nn.Module) -> float:
+        """Nothing is set aside while it trains."""
+        return 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """Implements :class:`casewise.training.batches.Batches`.
+
+    x : float16 rows of :func:`casewise.models.networks.segment_detector.packed`. y : (WINDOW, WINDOW) bool, where irregularities
+    are. weights : (WINDOW, WINDOW) float16. name : what they were made from and how. share : of a batch that are windows with an
+    irregularity. cases : keys of the cases that they were made from.
+    """
+
+    x: list[npt.NDArray[np.float16]]
+    y: list[Mask]
+    weights: list[npt.NDArray[np.float16]]
+    name: str
+    share: float = 0.6
+    cases: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        return f"windows:{self.name}:{len(self.y)}:{self.share}"
+
+    def batch(self, step: int, size: int, rng: np.random.Generator, previous: Tensor | None = None) -> Batch:
+        held = np.array([bool(one.any()) for one in self.y])
+        with_one, without = np.flatnonzero(held), np.flatnonzero(~held)
+        count = int(rng.binomial(size, self.share)) if len(with_one) and len(without) else size if len(with_one) else 0
+        numbers = [*rng.choice(with_one, count)] if count else []
+        numbers += [*rng.choice(without, size - count)] if size > count else []
+        x, y, weights = (np.stack([values[n] for n in numbers]) for values in (self.x, self.y, self.weights))
+        return Batch(
+            torch.from_numpy(x.astype(np.float32)),
+            torch.from_numpy(y.astype(np.int64)),
+            voxel_weights=torch.from_numpy(weights.astype(np.float32)),
+        )
+
+
+def windows(view: View, irregularities: Sequence[Irregularity], rng: np.random.Generator) -> list[Row]:
+    """(x, y, weights) of windows of one view: some about each irregularity in it, some anywhere."""
+    y, weights, middles = _truth(view, irregularities)
+    middles += _drawn(view.inside, ELSEWHERE, rng)
+    found = []
+    for middle in middles:
+        start = tuple(_start(at, n, rng) for at, n in zip(middle, y.shape, strict=True))
+        parts = [_cut(part[0].float().cpu().numpy(), start, y.shape[0] / part.shape[2]) for part in view.features]
+        row = packed([torch.from_numpy(part)[None] for part in parts])[0].numpy().astype(np.float16)
+        found.append((row, _cut(y, start), _cut(weights, start).astype(np.float16)))
+    return found
+
+
+def joined(parts: Iterable[Row], name: str, cases: Sequence[str]) -> Windows:
+    x, y, weights = (list(column) for column in zip(*parts, strict=True))
+    return Windows(x, y, weights, name, cases=tuple(cases))
+
+
+def measured(model: Model, samples: Windows) -> Model:
+    """``model`` with the mean and the spread of every feature over ``samples``, by which it brings them to one scale."""
+    from casewise.models.networks.segment_detector import unpacked
+
+    levels = BRANCHES[str(model.spec.network["branch"])]
+    drawn = samples.x[:: max(1, len(samples.x) // 60)]
+    parts = unpacked(torch.from_numpy(np.stack(drawn).astype(np.float32)), levels)[:-1]
+    mean = torch.cat([part.mean(dim=(0, 2, 3)) for part in parts])
+    spread = torch.cat([part.std(dim=(0, 2, 3)) for part in parts]) + 1e-3
+    return replace(model, weights={**model.weights, "mean": mean, "spread": spread})
+
+
+def started(name: str, described: Spec, seed: int = 0) -> Model:
+    """A detector whose encoder is the pretrained one and whose head is untrained."""
+    from casewise.models.networks.efficient_net import EfficientNetLite
+    from casewise.models.networks.segment_detector import ENCODED
+
+    model = Model.initial(name, described, seed)
+    encoder = EfficientNetLite(1, ENCODED).pretrained().state_dict()
+    return replace(model, weights={**model.weights, **{f"encoder.{key}": value for key, value in encoder.items()}})
+
+
+def together(models: Sequence[Model]) -> Model:
+    """One model whose log-odds are the mean of theirs, which share their encoder."""
+    described = replace(models[0].spec, network={**models[0].spec.network, "members": len(models)})
+    weights = {name: value for name, value in models[0].weights.items() if not name.startswith("heads.")}
+    for number, model in enumerate(models):
+        weights |= {f"heads.{number}.{k[8:]}": v for k, v in model.weights.items() if k.startswith("heads.0.")}
+    trained_on: frozenset[str] = frozenset().union(*(model.trained_on for model in models))
+    return Model(models[0].name, described, weights, replace(models[-1].lineage, trained_on=trained_on))
+
+
+def _truth(view: View, irregularities: Sequence[Irregularity]) -> tuple[Mask, Floats, list[tuple[int, int]]]:
+    """(where they are, weights, their middles) in a view's places."""
+    y, weights = np.zeros(view.inside.shape, bool), view.inside.astype(np.float32)
+    middles = []
+    rows, columns = view.centres
+    for one in irregularities:
+        middle = [(a + b) / 2 for a, b in zip(one.box.lower, one.box.upper, strict=True)]
+        radii = [max(n * 0.45, LEAST) for n in one.box.shape]
+        away = np.hypot((rows[:, None] - middle[0]) / radii[0], (columns[None] - middle[1]) / radii[1])
+        own = away <= 1
+        count = int((own & view.inside).sum())
+        weights[(away <= 1.6) & ~own & ~y] *= _NEAR
+        if count:
+            y |= own
+            weights[own] = one.weight * float(np.clip(_EVEN / count, 0.3, 6))
+            place = int((middle[0] - rows[0]) / PLACE), int((middle[1] - columns[0]) / PLACE)
+            middles += [place] * max(1, round(ABOUT * one.weight))
+    return y, weights, middles
+
+
+def _drawn(inside: Mask, count: int, rng: np.random.Generator) -> list[tuple[int, int]]:
+    rows, columns = np.nonzero(inside)
+    return [(int(rows[n]), int(columns[n])) for n in rng.integers(len(rows), size=count)] if len(rows) else []
+
+
+def _start(middle: int, length: int, rng: np.random.Generator) -> int:
+    """Of a window about a middle, moved at random; on the grid of the coarsest level."""
+    coarse = ALIGNED // PLACE
+    start = middle - WINDOW // 2 + int(rng.integers(-MOVED, MOVED + 1))
+    return max(0, min(round(start / coarse) * coarse, (length - WINDOW) // coarse * coarse))
+
+
+def _cut(values: npt.NDArray[Any], start: tuple[int, ...], step: float = 1.0) -> npt.NDArray[Any]:
+    """A window (…, WINDOW, WINDOW) of places, of a level whose places are ``step`` times as wide; 0 beyond the segment."""
+    factor = round(step)
+    edge = WINDOW // factor
+    low = [n // factor for n in start]
+    cut = values[..., low[0] : low[0] + edge, low[1] : low[1] + edge]
+    missing = [(0, edge - n) for n in cut.shape[-2:]]
+    return np.pad(cut, [(0, 0)] * (values.ndim - 2) + missing)
