@@ -1,8 +1,8 @@
 """The nodules that ``irregularities`` reports.
 
-The shipped networks, which saw no film with a real nodule, mark candidates by the application's own function. The second look at
-them and the thresholds from which they are reported are chosen on four folds and measured on the fifth. Films: JSRT with and
-without nodule, and normal ones of three other sites. One row a film.
+Networks that were trained on four folds mark candidates in the films of the fifth by the application's own functions. The second
+look at them and the thresholds from which they are reported are chosen on the four too. Films: JSRT with and without nodule, and
+normal ones of three other sites. One row a film.
 """
 
 from __future__ import annotations
@@ -11,71 +11,100 @@ import re
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
-from functools import cache, partial
+from functools import cache
+from itertools import pairwise
 from typing import Any
 
-from casewise.chest.nodules.froc import sensitivity
+import numpy as np
 
 from benchmarks import driver
 from benchmarks.tables import measured, spread, table
-from casewise.chest.nodules.false_positive_reduction import CANDIDATES, MOST, FalsePositiveReducer
+from casewise import chest, formats
+from casewise.chest.nodules.false_positive_reduction import CANDIDATES, MOST
+from casewise.chest.nodules.films import film_of, marks
+from casewise.irregularities.detector import ready
+from casewise.irregularities.froc import sensitivity
+from casewise.models import shipped
 from experiments.nodules import second_look
 from experiments.nodules.films import films
 from experiments.nodules.measured import (
-    ALONE,
-    CROSSED,
     Rows,
     clean,
     false_marks,
     film_auc,
+    founds,
     groups,
     outcomes,
     reported,
+    shipped_judge,
     sites,
 )
 from experiments.nodules.measured import measured as film_rows
-from experiments.nodules.second_look import Row
+from experiments.nodules.networks import crossed
+from experiments.nodules.second_look import Found, Row
 
 RATES = (0.25, 0.5, 1.0, 2.0, 4.0)
 SUBTLETY = {1: "extremely subtle", 2: "very subtle", 3: "subtle", 4: "relatively obvious", 5: "obvious"}
-SHIPPED = "shipped"
+ARM, CROSSED, SHIPPED, APPLIED = "both", "crossed", "shipped", "applied"
+APPLICATIONS = 6
 
 
 @cache
-def _everything() -> tuple[dict[str, list[Row]], FalsePositiveReducer]:
-    return film_rows(films())
+def _found() -> dict[str, Found]:
+    return founds(crossed(), ARM)
 
 
 def units(options: Namespace) -> Iterator[driver.Unit]:
-    for protocol in (CROSSED, ALONE):
-        yield driver.Unit(protocol, partial(_rows, protocol))
-    yield driver.Unit(SHIPPED, lambda: asdict(_everything()[1]))
+    yield driver.Unit(CROSSED, _rows)
+    yield driver.Unit(SHIPPED, lambda: asdict(shipped_judge(films(), _found())))
+    yield driver.Unit(APPLIED, _applied)
 
 
-def _rows(protocol: str) -> list[dict[str, Any]]:
-    return [rounded(asdict(one)) for one in _everything()[0][protocol]]
+def _applied() -> list[dict[str, Any]]:
+    """What the application reports of a few films: a test asks it again, so that the product stays what is measured."""
+    network = ready(shipped.load("irregularities"))
+    rows = []
+    for film in films()[:: len(films()) // APPLICATIONS]:
+        image = formats.read(film.path)
+        said = marks(film_of(image, chest.regions(image, "cpu")), network)
+        found = [(one.row, one.column, one.probability) for one in said.reported]
+        rows.append({"film": film.name, "probability": said.film, "marks": found})
+    return [rounded(row) for row in rows]
+
+
+def _rows() -> list[dict[str, Any]]:
+    return [rounded(asdict(one)) for one in film_rows(films(), _found())]
 
 
 def figures(units: driver.Rows) -> Mapping[str, Any]:
-    crossed, alone = ([read_row(one) for one in units[protocol]] for protocol in (CROSSED, ALONE))
-    jsrt = [one for one in crossed if one.site == "JSRT"]
-    fresh = {site: sum(one.site == site and not one.learnt_from for one in crossed) for site in sites()}
+    rows = [read_row(one) for one in units[CROSSED]]
+    jsrt = [one for one in rows if one.site == "JSRT"]
     return {
-        "films": len(crossed),
+        "films": len(rows),
         "jsrt": len(jsrt),
         "nodules": sum(one.nodule is not None for one in jsrt),
-        "fresh": fresh,
-        "learnt": sum(one.learnt_from for one in crossed),
+        "sites": {site: sum(one.site == site for one in rows) for site in sites()},
         "CANDIDATES": CANDIDATES,
         "MOST": MOST,
         "look": second_look,
-        "reported": reported_table(groups(crossed)),
-        "reported_alone": reported_table(groups(alone)),
+        "reported": reported_table(groups(rows)),
         "auc": with_interval(film_auc, jsrt),
+        "auc_all": with_interval(film_auc, rows),
+        "calibration": calibration_table(rows),
         "froc": froc_table(jsrt),
         "kinds": kinds_table(jsrt),
         "shipped": units[SHIPPED],
     }
+
+
+def calibration_table(rows: Rows) -> str:
+    """Films by the probability that they have a nodule: how many do."""
+    lines = []
+    for low, high in pairwise((0.0, 0.2, 0.4, 0.6, 0.8, 1.0)):
+        here = [row for row in rows if low <= row.film_probability < high + (high == 1)]
+        mean = f"{np.mean([row.film_probability for row in here]):.2f}" if here else "–"
+        lines.append([f"{low:g} to {high:g}", len(here), mean, sum(row.nodule is not None for row in here)])
+    return table(["probability of any nodule", "films", "its mean", "with a nodule"], lines)
 
 
 def with_interval(measure: Callable[[Rows], float], rows: Rows) -> str:
@@ -104,7 +133,11 @@ def kinds_table(rows: Rows) -> str:
         f"subtlety {level}, {name}": (lambda nodule, level=level: nodule[3] == level)  # type: ignore[misc]
         for level, name in SUBTLETY.items()
     }
-    kinds |= {"under 15 mm": lambda nodule: nodule[2] < 15, "15 mm and over": lambda nodule: nodule[2] >= 15}
+    kinds |= {
+        "up to 10 mm": lambda nodule: nodule[2] <= 10,
+        "over 10, under 20 mm": lambda nodule: 10 < nodule[2] < 20,
+        "20 mm and over": lambda nodule: nodule[2] >= 20,
+    }
     lines = []
     for name, belongs in kinds.items():
         chosen = [any(mark[3] for mark in row.marks) for row in rows if row.nodule and belongs(row.nodule)]
@@ -118,7 +151,7 @@ def sentence(rows: Sequence[Row]) -> str:
     sick = [one for one in jsrt if one.nodule]
     value, low, high = measured(lambda drawn: reported([sick[n] for n in drawn]), len(sick))
     false = [false_marks(here) for _, here in groups(rows) if here]
-    without = [(site, [one for one in rows if one.site == site and not one.nodule and not one.learnt_from]) for site in sites()]
+    without = [(site, [one for one in rows if one.site == site and not one.nodule]) for site in sites()]
     shares = ", ".join(f"{clean(here):.0%} of {len(here)} ({site})" for site, here in without)
     found = f"{value:.0%} of {len(sick)} nodules (95 % interval {100 * low:.0f} to {high:.0%})"
     marks = f"{false_marks(jsrt):.1f} false marks a film, at most {max(false):.1f} in any set"
@@ -126,16 +159,15 @@ def sentence(rows: Sequence[Row]) -> str:
     return re.sub(r"(\d)%", r"\1 %", text)
 
 
-def kept() -> tuple[dict[str, list[Row]], dict[str, Any]]:
-    """(rows by protocol, the shipped second look), as they are kept."""
+def kept() -> tuple[list[Row], dict[str, Any]]:
+    """(the rows, the shipped second look), as they are kept."""
     units = driver.read("nodules")["rows"]
-    return {protocol: [read_row(one) for one in units[protocol]] for protocol in (CROSSED, ALONE)}, units[SHIPPED]
+    return [read_row(one) for one in units[CROSSED]], units[SHIPPED]
 
 
 def read_row(one: dict[str, Any]) -> Row:
     nodule = None if one["nodule"] is None else tuple(one["nodule"])
-    lists = {name: tuple(tuple(mark) for mark in one[name]) for name in ("marks", "shipped")}
-    return Row(**{**one, **lists, "nodule": nodule, "misses": tuple(one["misses"])})
+    return Row(**{**one, "marks": tuple(tuple(mark) for mark in one["marks"]), "nodule": nodule, "misses": tuple(one["misses"])})
 
 
 def rounded(value: Any) -> Any:

@@ -1,9 +1,8 @@
 """The shipped nodule detector: ``python -m recipes.irregularities`` writes ``src/casewise/models/shipped/irregularities``.
 
-It is two networks that learnt synthetic nodules in NLM's films, one in the healthy alone, and the second look at what they mark,
-with the thresholds from which it is reported. The second look is fitted to what the networks mark in JSRT's films, which they never
-saw, and in normal films of other sites; what is measured comes from second looks fitted on other folds
-(``python -m benchmarks.nodules``). The networks are the shipped ones; ``--networks`` trains them anew, for hours.
+Two heads over a pretrained encoder learn from all films; the second look at what they mark, and the thresholds from which it is
+reported, are chosen by what networks mark that were trained without the film's fold. What is measured comes from second looks that
+were chosen on other folds besides (``python -m benchmarks.nodules``). From nothing it takes about an hour on one core.
 """
 
 from __future__ import annotations
@@ -13,23 +12,28 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-from casewise.chest.nodules.froc import RATES, sensitivity
 
 from casewise.chest.nodules.false_positive_reduction import FalsePositiveReducer
+from casewise.irregularities.froc import RATES, sensitivity
+from casewise.irregularities.training import together
 from casewise.models import Model
 from casewise.statistics import paired_bootstrap
-from experiments.nodules.films import detector, films
-from experiments.nodules.measured import CROSSED, clean, false_marks, film_auc, groups, measured, outcomes, reported
-from experiments.nodules.networks import MEMBERS, first, together
+from experiments.nodules.films import films
+from experiments.nodules.measured import clean, false_marks, film_auc, founds, groups, measured, outcomes, reported, shipped_judge
+from experiments.nodules.networks import SEEDS, crossed, train
 from experiments.nodules.second_look import Row as FilmRow
 from recipes._common import Recipe, Row, report, ship
 
+ARM = "both"
+
 
 def main(options: Namespace) -> None:
-    model = together([first(member) for member in MEMBERS]) if options.networks else detector()
-    found, judge = measured(films())
+    every = films()
+    model = together([train(every, ARM, seed) for seed in SEEDS])
+    found = founds(crossed(), ARM)
+    judge = shipped_judge(every, found)
     report(f"marks where a film reaches {judge.film_from:.3f}, from {judge.mark_from:.3f} on")
-    ship(with_judge(model, judge), "irregularities", rows(found[CROSSED]), options.output)
+    ship(with_judge(model, judge), "irregularities", rows(measured(every, found)), options.output)
 
 
 def with_judge(model: Model, judge: FalsePositiveReducer) -> Model:
@@ -62,9 +66,7 @@ def _row(what: str, on: str, measure: Callable[[Sequence[FilmRow]], float], foun
     return Row(what, on, measure(found), low, high)
 
 
-RECIPE = Recipe(
-    __doc__, main, lambda parser: parser.add_argument("--networks", action="store_true", help="train the networks anew")
-)
+RECIPE = Recipe(__doc__, main)
 
 if __name__ == "__main__":
     RECIPE.run()

@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from casewise.chest.nodules.views import PIXEL_MM
 
+from casewise import formats
 from casewise.case import Case
+from casewise.chest.nodules.films import SOUGHT
 from casewise.chest.segments import chest_segments
 from casewise.errors import CasewiseError
 from casewise.header import Header
@@ -20,7 +21,8 @@ from casewise.training import Settings
 from casewise.training.metrics import dice
 from experiments import datasets
 from experiments.lesions.runs import WAYS
-from experiments.nodules.radiographs import radiographs
+from experiments.nodules.films import films, regions_of
+from experiments.nodules.radiographs import PIXEL_MM
 
 FOLDS = 5
 STEPS = (80, 50, 50)
@@ -31,17 +33,19 @@ def nodules() -> list[Case]:
     with (datasets.path("jsrt/metadata.csv")).open(encoding="utf-8") as file:
         state = {row["study"]: row["state"] for row in csv.DictReader(file)}
     found = []
-    for film in radiographs():
+    for film in (one for one in films() if one.folder == "jsrt"):
         for truth in film.nodules:
+            image = formats.read(film.path)
+            regions = {name: mask for name, mask in regions_of(film, image).by_place.items() if name in SOUGHT}
             half = max(truth.diameter_mm / 2, 5) / PIXEL_MM
-            middle, shape = (truth.row, truth.column), film.image.spatial_shape
+            middle, shape = (truth.row, truth.column), image.spatial_shape
             low, high = (tuple(int(np.clip(p + s * half, 0, n)) for p, n in zip(middle, shape, strict=True)) for s in (-1, 1))
-            cut = chest_segments(film.regions, PIXEL_MM, (Box(low, high),))
+            cut = chest_segments(regions, PIXEL_MM, (Box(low, high),))
             try:
-                picture = surroundings(film.image.array[:1], cut, truth.row, truth.column, PIXEL_MM)
+                picture = surroundings(image.array[:1], cut, truth.row, truth.column, PIXEL_MM)
             except CasewiseError:
                 continue
-            found.append(labelled_nodule(picture, truth.diameter_mm, state[film.name], film.name, "jsrt"))
+            found.append(labelled_nodule(picture, truth.diameter_mm, state[film.path.name], film.path.name, "jsrt"))
     return found
 
 

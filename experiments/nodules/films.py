@@ -67,12 +67,12 @@ def prepared(film: Film) -> Prepared | None:
     """As the application prepares it; None where it refuses the film. The regions, by the shipped model, are kept on disk."""
     image = formats.read(film.path)
     try:
-        return film_of(image, _regions(film, image))
+        return film_of(image, regions_of(film, image))
     except CasewiseError:
         return None
 
 
-def _regions(film: Film, image: Image) -> Regions:
+def regions_of(film: Film, image: Image) -> Regions:
     def found() -> dict[str, np.ndarray]:
         try:
             regions = chest.regions(image, "cpu")

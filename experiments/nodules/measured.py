@@ -2,53 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
-from casewise.chest.nodules.froc import Outcome
 
 from casewise.chest.nodules.false_positive_reduction import FalsePositiveReducer
+from casewise.image import Box
+from casewise.irregularities.box_fusion import Detection
+from casewise.irregularities.froc import Outcome
 from casewise.statistics import auc
-from experiments.nodules.films import SITES, Film, found_in
-from experiments.nodules.second_look import Founds, Row, chosen, folds, rest, row
+from experiments.nodules.films import SITES, Film
+from experiments.nodules.second_look import Found, Row, chosen, folds, rest, row
 
-CROSSED, ALONE = "crossed", "jsrt alone"
+Rows = Sequence[Row]
 
 
-def measured(every: Sequence[Film]) -> tuple[dict[str, list[Row]], FalsePositiveReducer]:
-    """(rows by protocol, the judge that is shipped)."""
-    founds: Founds = {film.name: found for film in every if (found := found_in(film)) is not None}
-    known = [film for film in every if film.name in founds]
-    fresh = [film for film in known if not film.learnt_from]
-    shipped = chosen(fresh, founds)
+def founds(kept: Mapping[str, Any], name: str) -> dict[str, Found]:
+    """film → candidates by the networks called ``name``, of what :func:`experiments.nodules.networks.crossed` gives."""
+    result = {}
+    for film, here in kept.items():
+        if here is not None:
+            lungs = {side: Box(tuple(box["lower"]), tuple(box["upper"])) for side, box in here["lungs"].items()}
+            detections = [Detection(**one) for one in here["found"][name]]
+            result[film] = Found(detections, lungs, here["millimetres"], here["enlarged"])
+    return result
+
+
+def measured(every: Sequence[Film], found: Mapping[str, Found]) -> list[Row]:
+    """A row a film, by a judge and thresholds that were chosen on the other folds."""
     parts = folds(every)
     rows = []
     for number, part in enumerate(parts):
-        others = {film.name for film in rest(parts, number)}
-        judge = chosen([film for film in fresh if film.name in others], founds)
-        rows += [row(film, founds, judge, shipped, film.learnt_from) for film in part]
-    jsrt = chosen([film for film in fresh if film.site == "JSRT"], founds)
-    alone = [row(film, founds, jsrt, shipped, film.learnt_from) for film in every if film.site != "JSRT"]
-    return {CROSSED: sorted(rows, key=lambda one: one.film), ALONE: sorted(alone, key=lambda one: one.film)}, shipped
+        judge = chosen([film for film in rest(parts, number) if film.name in found], found)
+        rows += [row(film, found, judge) for film in part]
+    return sorted(rows, key=lambda one: one.film)
 
 
-def groups(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
-    fresh = [one for one in rows if not one.learnt_from]
-    named = [(site, [one for one in fresh if one.site == site and not one.nodule]) for site in sites()]
+def shipped_judge(every: Sequence[Film], found: Mapping[str, Found]) -> FalsePositiveReducer:
+    """Fitted, and its thresholds chosen, on what the networks of the folds say of all films."""
+    return chosen([film for film in every if film.name in found], found)
+
+
+def groups(rows: Rows) -> list[tuple[str, Rows]]:
+    without = [one for one in rows if not one.nodule]
     return [
-        ("JSRT, all", [one for one in fresh if one.site == "JSRT"]),
-        ("JSRT, with a nodule", [one for one in fresh if one.site == "JSRT" and one.nodule]),
-        *((f"{site}, without nodule", here) for site, here in named),
-        ("all without nodule", [one for one in fresh if not one.nodule]),
-        ("Shenzhen and Montgomery, learnt from by the networks", [one for one in rows if one.learnt_from]),
+        ("JSRT, all", [one for one in rows if one.site == "JSRT"]),
+        ("JSRT, with a nodule", [one for one in rows if one.site == "JSRT" and one.nodule]),
+        *((f"{site}, without nodule", [one for one in without if one.site == site]) for site in sites()),
+        ("all without nodule", without),
     ]
 
 
 def sites() -> list[str]:
     return list(dict.fromkeys(SITES.values()))
-
-
-Rows = Sequence[Row]
 
 
 def outcomes(rows: Rows) -> list[Outcome]:
@@ -71,7 +78,6 @@ def reported(rows: Rows) -> float:
 
 
 def film_auc(rows: Rows) -> float:
-    """Of the likeliest candidate's probability, for whether the film has a nodule; 0.5 where all have one, or none."""
+    """Of the film's probability, for whether it has a nodule; 0.5 where all have one, or none."""
     truth = [row.nodule is not None for row in rows]
-    best = [max((row.hit if row.hit is not None else -1.0, *row.misses), default=0.0) for row in rows]
-    return auc(best, truth) if 0 < sum(truth) < len(truth) else 0.5
+    return auc([row.film_probability for row in rows], truth) if 0 < sum(truth) < len(truth) else 0.5

@@ -18,7 +18,7 @@ from casewise.chest.nodules.films import Film as Prepared
 from casewise.chest.nodules.synthetic import with_nodules
 from casewise.chest.segments import PIXEL_MM, chest_segments
 from casewise.image import Box
-from casewise.irregularities.box_fusion import fused
+from casewise.irregularities.box_fusion import Detection, fused
 from casewise.irregularities.detector import Map, odds, peaks
 from casewise.irregularities.examples import Example, Row, mirrored, rows_of, spoilt
 from casewise.irregularities.training import SETTINGS, FocalObjective, Irregularity, joined, measured, spec, started
@@ -135,10 +135,25 @@ def found_in(film: Film, models: dict[str, Sequence[Model]], arms: dict[str, str
                 answers = [odds(network, seen_as(view, arms[name])) for view in both for network in networks]  # type: ignore[arg-type]
                 detections += peaks(Map(both[0], np.mean(answers, axis=0, dtype=np.float32)))
             result[name] = [asdict(one) for one in fused(detections)]
+        if film.site == "JSRT" and "both" in models:
+            result["noise"] = [asdict(one) for one in _without_native(ready, models["both"])]
         lungs = {side: asdict(box) for side, box in lungs_of(ready.regions).items()}
         return {"found": result, "lungs": lungs, "millimetres": ready.millimetres, "enlarged": ready.enlarged}
 
     return store.rows(path, made)
+
+
+def _without_native(ready: Prepared, models: Sequence[Model]) -> list[Detection]:
+    """Candidates where noise of the same mean and deviation stands for the segments' own pixels; the whole film stays."""
+    picture = Picture.of(ready.array[0])
+    noise = np.random.default_rng(0).standard_normal(picture.pixels.shape, dtype=np.float32) * picture.pixels.std()
+    changed = Picture(noise + picture.pixels.mean())
+    changed.__dict__["quarter"] = picture.quarter
+    detections = []
+    for view in views(encoder(), changed, ready.segments, in_lungs):
+        answers = [odds(model.ready("cpu"), view) for model in models]  # type: ignore[arg-type]
+        detections += peaks(Map(view, np.mean(answers, axis=0, dtype=np.float32)))
+    return fused(detections)
 
 
 def crossed() -> dict[str, dict[str, object] | None]:

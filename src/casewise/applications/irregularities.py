@@ -66,8 +66,7 @@ class Irregularities:
         self.notes.append(_sought(film, self._public))
         found = marks(film, network)
         path = self._written(found.maps, film, image)
-        highest = max((one.probability for one in found.candidates), default=0.0)
-        whole = Finding(self.name, ANY, highest, map=path, kind=MEASURE if found.reported else ABSENT)
+        whole = Finding(self.name, ANY, found.film, map=path, kind=MEASURE if found.reported else ABSENT)
         nodules = [self._finding(one, film, image, path) for one in found.reported]
         return [whole, *nodules, self._tuberculosis(film), *self._segments(film, image)]
 

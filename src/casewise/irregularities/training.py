@@ -35,7 +35,7 @@ _EVEN = 100.0  # places that every irregularity counts as, whatever its size
 _NEAR = 0.3  # weight of the places around it, whose border nobody can draw
 _FOCUS = 2.0  # the focusing parameter of the focal loss (Lin 2017)
 Row = tuple[npt.NDArray[np.float16], Mask, npt.NDArray[np.float16]]  # x, y, weights of a window
-SETTINGS = Settings(steps=800, batch=8, rate=2e-3, weight_decay=1e-2, augmentation="none")
+SETTINGS = Settings(steps=600, batch=8, rate=2e-3, weight_decay=1e-2, augmentation="none")
 
 
 @dataclass(frozen=True)

@@ -7,18 +7,19 @@ radiologists know and contralateral subtraction (Yoshida 2004) uses.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from casewise.errors import ModelError
 from casewise.image import Box
 from casewise.irregularities.box_fusion import Detection
 from casewise.irregularities.views import stacked
+from casewise.models.networks.segment_detector import SegmentDetector
 from casewise.probability import logistic
 from casewise.segments import Segment, Segments
 
@@ -34,30 +35,42 @@ Field = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class FalsePositiveReducer:
-    """A logistic regression over :data:`CUES`, one weight a cue, and a shift; and the thresholds above which it reports marks.
+    """A logistic regression over :data:`CUES`, one weight a cue, and a shift; and when and from where on it reports marks.
 
-    film_from : probability that a film's best candidate must reach for any to be reported. mark_from : what each must reach then.
+    film_slope, film_shift : by which the log-odds of a film's best candidate become those that it has a nodule at all (Platt 1999).
+    film_from : that film's probability from which any mark is reported. mark_from : what each mark must reach then.
     """
 
     weights: tuple[float, ...]
     shift: float
+    film_slope: float = 1.0
+    film_shift: float = 0.0
     film_from: float = 0.0
     mark_from: float = 0.0
 
     @classmethod
-    def of(cls, network: nn.Module) -> FalsePositiveReducer:
-        """The one that a detector's network brings along (:func:`casewise.models.networks.segment_detector.segment_detector`)."""
-        kept = getattr(network, "judge", None)
-        if not isinstance(kept, nn.Linear) or kept.in_features != len(CUES):
+    def of(cls, network: SegmentDetector) -> FalsePositiveReducer:
+        """The one that a detector's network brings along. Raises ModelError for one without, such as of another body region."""
+        kept = network.judge
+        if kept is None or kept.in_features != len(CUES):
             raise ModelError(
                 f"This detector's network does not bring {len(CUES)} weights to reduce false positives by; take the shipped one."
             )
-        film_from, mark_from = getattr(network, "thresholds", (0.0, 0.0))
-        return cls(tuple(kept.weight[0].tolist()), float(kept.bias.detach()[0]), film_from, mark_from)
+        reporting = network.reporting
+        return cls(
+            tuple(kept.weight[0].tolist()),
+            float(kept.bias.detach()[0]),
+            reporting.film_slope,
+            reporting.film_shift,
+            reporting.film_from,
+            reporting.mark_from,
+        )
 
     def settings(self) -> dict[str, Any]:
         """What :meth:`of` reads, by the names of a network's settings."""
-        return {"cues": len(self.weights), "film_from": self.film_from, "mark_from": self.mark_from}
+        numbers = asdict(self)
+        del numbers["weights"], numbers["shift"]
+        return {"cues": len(self.weights), **numbers}
 
     def tensors(self) -> dict[str, Tensor]:
         """The same by the names of a network's weights."""
@@ -71,9 +84,16 @@ class FalsePositiveReducer:
         again = [replace(one, probability=float(chance)) for one, chance in zip(kept, chances, strict=True)]
         return sorted(again, key=lambda one: -one.probability)
 
+    def film_probability(self, scored: Sequence[Detection]) -> float:
+        """That a film has a nodule at all, by its rescored candidates; 0 where it has no candidate."""
+        if not scored:
+            return 0.0
+        best = log_odds(max(one.probability for one in scored))
+        return float(logistic(np.array(self.film_slope * best + self.film_shift)))
+
     def reported(self, scored: Sequence[Detection]) -> list[Detection]:
-        """Which of a film's rescored candidates are reported as marks, highest first; none where none reaches ``film_from``."""
-        if not scored or max(one.probability for one in scored) < self.film_from:
+        """Which of a film's rescored candidates are reported, highest first; none where the film is below ``film_from``."""
+        if self.film_probability(scored) < self.film_from:
             return []
         likely = [one for one in scored if one.probability >= self.mark_from]
         return sorted(likely, key=lambda one: -one.probability)[:MOST]

@@ -111,11 +111,13 @@ class Marks:
     """candidates : of a film, with their probability after the reduction of false positives. reported : those that are reported.
 
     Both the most probable first, in the pixels of the upright image. maps : the network's probability of a nodule in every place of
-    each segment, before that reduction, in these pixels too; empty where candidates were at hand.
+    each segment, before that reduction, in these pixels too; empty where candidates were at hand. film : the probability that the
+    film has a nodule at all.
     """
 
     candidates: list[Detection]
     reported: list[Detection]
+    film: float
     maps: Sequence[PlaceMap] = ()
 
 
@@ -127,6 +129,7 @@ def marks(film: Film, network: SegmentDetector) -> Marks:
     return Marks(
         [one.scaled(factor) for one in among.candidates],
         [one.scaled(factor) for one in among.reported],
+        among.film,
         [one.scaled(factor) for one in maps],
     )
 
@@ -134,7 +137,7 @@ def marks(film: Film, network: SegmentDetector) -> Marks:
 def marks_among(found: Sequence[Detection], lungs: Mapping[str, Box], millimetres: float, reducer: FalsePositiveReducer) -> Marks:
     """The same of candidates that are at hand, in their own pixels. lungs : boxes of the film's. millimetres : of its pixels."""
     again = reducer.rescored(found, lungs, millimetres)
-    return Marks(again, reducer.reported(again))
+    return Marks(again, reducer.reported(again), reducer.film_probability(again))
 
 
 def candidates(film: Film, network: SegmentDetector) -> tuple[list[Detection], list[PlaceMap]]:

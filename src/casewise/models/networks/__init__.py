@@ -35,6 +35,8 @@ class _Detector(msgspec.Struct):
     pixel_mm: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     placing: Literal["region", "lungs"] = "region"
     cues: _Number = 0
+    film_slope: float = 1.0
+    film_shift: float = 0.0
     film_from: _Probability = 0.0
     mark_from: _Probability = 0.0
 
@@ -62,11 +64,11 @@ def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, o
     if kind in LESIONS:
         return _lesions(str(kind), spatial_dims, in_channels, outputs, read(settings, _Lesions, what, _ALLOWED))
     if kind == "segment_detector":
-        from casewise.models.networks.segment_detector import segment_detector
+        from casewise.models.networks.segment_detector import Reporting, segment_detector
 
         own = read(settings, _Detector, what, "channels are two positive numbers, members 1 or more.")
-        thresholds = (own.film_from, own.mark_from)
-        return segment_detector(outputs, own.channels, own.branch, own.members, own.pixel_mm, own.cues, thresholds)
+        reporting = Reporting(own.film_slope, own.film_shift, own.film_from, own.mark_from)
+        return segment_detector(outputs, own.channels, own.branch, own.members, own.pixel_mm, own.cues, reporting)
     if kind not in NETWORKS:
         msg = f"The network kind {kind!r} is unknown; casewise's own are {', '.join(NETWORKS)}."
         raise ModelError(msg)

@@ -8,6 +8,7 @@ an image, and the heads learn from a few dozen irregularities within minutes on 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -42,6 +43,20 @@ class Level(NamedTuple):
 SEGMENT = (Level(1, 1), Level(1, 2), Level(1, 4), Level(2, 1), Level(2, 2), Level(2, 4))
 WHOLE = (Level(4, 0), Level(4, 1), Level(4, 2), Level(4, 4))
 BRANCHES: Mapping[str, tuple[Level, ...]] = {"reduced": WHOLE, "native": SEGMENT, "both": (*SEGMENT, *WHOLE)}
+
+
+@dataclass(frozen=True)
+class Reporting:
+    """film_slope, film_shift : by which the log-odds of an image's best mark become those that it shows an irregularity at all.
+    film_from : that probability from which any mark is reported. mark_from : what each must reach then.
+    """
+
+    film_slope: float = 1.0
+    film_shift: float = 0.0
+    film_from: float = 0.0
+    mark_from: float = 0.0
+
+
 Features = list[Tensor]  # of each level (N, channels, rows, columns), and last where each place lies (N, PLACED, rows, columns)
 
 
@@ -53,7 +68,8 @@ class SegmentDetector(nn.Module):
     ``spread`` and ``mean`` of the features are measured once (:meth:`measured`), before the heads are trained.
     """
 
-    thresholds: tuple[float, float] = (0.0, 0.0)
+    judge: nn.Linear | None = None  # of a second look at its marks
+    reporting: Reporting
     mean: Tensor
     spread: Tensor
 
@@ -65,6 +81,7 @@ class SegmentDetector(nn.Module):
             msg = f"A detector of segments has a branch, one of {', '.join(BRANCHES)}; got {branch!r}."
             raise ModelError(msg)
         self.branch, self.levels, self.pixel_mm = branch, BRANCHES[branch], pixel_mm
+        self.reporting = Reporting()
         self.encoder = EfficientNetLite(1, ENCODED)
         total = sum(level.channels for level in self.levels)
         self.register_buffer("mean", torch.zeros(total))
@@ -159,14 +176,13 @@ def segment_detector(
     members: int = 1,
     pixel_mm: float = 0.0,
     cues: int = 0,
-    thresholds: tuple[float, float] = (0.0, 0.0),
+    reporting: Reporting | None = None,
 ) -> SegmentDetector:
-    """With ``cues``, beside it the weights by which its marks are looked at a second time and the thresholds (of an image, of a
-    mark) from which they are reported, which its own answers do not depend on
+    """With ``cues``, beside it the weights by which its marks are looked at a second time, which its own answers do not depend on
     (:class:`casewise.chest.nodules.false_positive_reduction.FalsePositiveReducer`).
     """
     network = SegmentDetector(outputs, channels, branch, members, pixel_mm)
+    network.reporting = reporting or Reporting()
     if cues:
         network.judge = nn.Linear(cues, 1)
-    network.thresholds = thresholds
     return network
