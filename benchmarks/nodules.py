@@ -165,6 +165,12 @@ def kept() -> tuple[list[Row], dict[str, Any]]:
     return [read_row(one) for one in units[CROSSED]], units[SHIPPED]
 
 
+def applied() -> list[dict[str, Any]]:
+    """What the application reported of a few films when the page was made."""
+    rows: list[dict[str, Any]] = driver.read("nodules")["rows"][APPLIED]
+    return rows
+
+
 def read_row(one: dict[str, Any]) -> Row:
     nodule = None if one["nodule"] is None else tuple(one["nodule"])
     return Row(**{**one, "marks": tuple(tuple(mark) for mark in one["marks"]), "nodule": nodule, "misses": tuple(one["misses"])})

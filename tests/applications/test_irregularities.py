@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from casewise.chest.nodules.box_fusion import Detection
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,6 +19,8 @@ from casewise.chest.region_pose import Pose
 from casewise.errors import CasewiseError
 from casewise.finding import SEGMENTS, Finding
 from casewise.image import Box, Image
+from casewise.irregularities.box_fusion import Detection
+from casewise.irregularities.detector import ready
 from casewise.segments import segments
 from casewise.segments_map import merged
 
@@ -112,7 +113,7 @@ def looked_at(application: Irregularities, image: Image) -> tuple[Film, list[Fin
 def test_what_is_shown_is_what_the_network_saw(suffix: str, film: Image, application: Irregularities, tmp_path: Path) -> None:
     image = formats.read(formats.write(tmp_path / f"film{suffix}", film))
     own, nodules = looked_at(application, image)
-    maps = marks(own, application._model.ready("cpu")).maps
+    maps = marks(own, ready(application._model)).maps
     expected = own.pose.back(merged(maps, own.array.shape[1:]))
     heat = formats.read(str(nodules[0].map)).array[0]
     looked = np.zeros(heat.shape, bool)
