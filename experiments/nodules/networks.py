@@ -5,10 +5,10 @@ The encoder is frozen, so that what it sees of a film is computed once and serve
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cache
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +18,8 @@ from casewise.chest.nodules.films import Film as Prepared
 from casewise.chest.nodules.synthetic import with_nodules
 from casewise.chest.segments import PIXEL_MM, chest_segments
 from casewise.image import Box
-from casewise.irregularities.box_fusion import Detection, fused
-from casewise.irregularities.detector import Map, odds, peaks
+from casewise.irregularities.box_fusion import fused
+from casewise.irregularities.detector import Map, odds, peaks, ready
 from casewise.irregularities.examples import Example, Row, mirrored, rows_of, spoilt
 from casewise.irregularities.training import SETTINGS, FocalObjective, Irregularity, joined, measured, spec, started
 from casewise.irregularities.views import Picture, View, views
@@ -42,17 +42,16 @@ REAL, DRAWN = 1.5, 0.7  # weights of real and of drawn nodules
 @cache
 def encoder() -> SegmentDetector:
     """The untrained detector that sees everything; what its encoder sees is kept."""
-    network = started(NAME, spec(NODULE, "both", pixel_mm=PIXEL_MM, placing="lungs")).ready("cpu")
-    assert isinstance(network, SegmentDetector)
-    return network
+    return ready(started(NAME, spec(NODULE, "both", pixel_mm=PIXEL_MM, placing="lungs")))
 
 
+@cache
 def rows(film: Film) -> list[Row]:
     """Windows of a film in all its variants, kept on disk; none of one that the application refuses."""
 
     def made() -> dict[str, np.ndarray]:
-        ready = prepared(film)
-        found = [] if ready is None else [row for n in range(VARIANTS) for row in _variant(film, ready, n)]
+        own = prepared(film)
+        found = [] if own is None else [row for n in range(VARIANTS) for row in _variant(film, own, n)]
         return {name: np.stack([row[place] for row in found]) for place, name in enumerate("xyw")} if found else {}
 
     path = WORK / "windows" / f"{film.folder}-{film.path.stem}.npz"
@@ -65,19 +64,19 @@ def rows(film: Film) -> list[Row]:
         return list(zip(kept["x"], kept["y"], kept["w"], strict=True)) if "x" in kept else []
 
 
-def _variant(film: Film, ready: Prepared, number: int) -> list[Row]:
+def _variant(film: Film, own: Prepared, number: int) -> list[Row]:
     """0 : the film as it is. Others : with drawn nodules, less sharp or with grain; odd ones mirrored."""
     rng = np.random.default_rng([9, int(film.key[:8], 16), number])
-    scale = ready.enlarged
-    boxes = [box_about(one.row * scale, one.column * scale, one.diameter * scale, ready.array.shape[1:]) for one in film.nodules]
-    example = Example(ready.array[0], ready.regions, tuple(Irregularity(box, REAL) for box in boxes))
+    scale = own.enlarged
+    boxes = [box_about(one.row * scale, one.column * scale, one.diameter * scale, own.array.shape[1:]) for one in film.nodules]
+    example = Example(own.array[0], own.regions, tuple(Irregularity(box, REAL) for box in boxes))
     if number:
-        example = spoilt(with_nodules(example, ready.millimetres, rng, DRAWN), rng)
+        example = spoilt(with_nodules(example, own.millimetres, rng, DRAWN), rng)
     if number % 2:
         example = mirrored(example)
 
     def cut(regions: dict[str, np.ndarray], held: tuple[Box, ...]):  # type: ignore[no-untyped-def]
-        return chest_segments(regions, ready.millimetres, held)
+        return chest_segments(regions, own.millimetres, held)
 
     return rows_of(encoder(), example, cut, in_lungs, rng)
 
@@ -103,13 +102,14 @@ def train(chosen: Sequence[Film], arm: str, seed: int, steps: int = SETTINGS.ste
     return fit(start, samples, FocalObjective(), trainable=("heads",), settings=settings, method="initial")
 
 
+@cache
 def fold_model(number: int, arm: str, seed: int) -> Model:
     """Trained without a fold; kept on disk."""
     chosen = rest(folds(films()), number)
     return store.model(WORK / "folds" / f"{number}-{arm}-{seed}", lambda: train(chosen, arm, seed))
 
 
-Found = dict[str, list[dict[str, object]]]
+Kept = dict[str, Any]
 
 
 def seen_as(view: View, arm: str) -> View:
@@ -118,52 +118,48 @@ def seen_as(view: View, arm: str) -> View:
     return replace(view, features=[view.features[n] for n in kept] + [view.features[-1]])
 
 
-def found_in(film: Film, models: dict[str, Sequence[Model]], arms: dict[str, str], path: Path) -> dict[str, object] | None:
-    """Candidates of a film by the mean of each name's models, kept on disk: with the lungs' boxes and the size of its pixels."""
-
-    def made() -> dict[str, object] | None:
-        ready = prepared(film)
-        if ready is None:
-            return None
-        picture = Picture.of(ready.array[0])
-        ways = [list(views(encoder(), picture, ready.segments, in_lungs, mirrored=flip)) for flip in (False, True)]
-        result: dict[str, object] = {}
-        for name, several in models.items():
-            networks = [model.ready("cpu") for model in several]
-            detections = []
-            for both in zip(*ways, strict=True):
-                answers = [odds(network, seen_as(view, arms[name])) for view in both for network in networks]  # type: ignore[arg-type]
-                detections += peaks(Map(both[0], np.mean(answers, axis=0, dtype=np.float32)))
-            result[name] = [asdict(one) for one in fused(detections)]
-        if film.site == "JSRT" and "both" in models:
-            result["noise"] = [asdict(one) for one in _without_native(ready, models["both"])]
-        lungs = {side: asdict(box) for side, box in lungs_of(ready.regions).items()}
-        return {"found": result, "lungs": lungs, "millimetres": ready.millimetres, "enlarged": ready.enlarged}
-
-    return store.rows(path, made)
+def found_in(film: Film, models: Mapping[tuple[str, int], Model]) -> Kept | None:
+    """Candidates of a film by each of the models (arm, seed), by the mean of each arm's, and by that of ``both`` where noise stands
+    for the segments' own pixels; with the lungs' boxes and the size of its pixels. None where the application refuses the film.
+    """
+    ready_film = prepared(film)
+    if ready_film is None:
+        return None
+    picture = Picture.of(ready_film.array[0])
+    answers = _answers(picture, ready_film, models)
+    if film.site == "JSRT":
+        noise = np.random.default_rng(0).standard_normal(picture.pixels.shape, dtype=np.float32) * picture.pixels.std()
+        changed = Picture(noise + picture.pixels.mean())
+        changed.__dict__["quarter"] = picture.quarter  # the whole film stays
+        both = {key: model for key, model in models.items() if key[0] == "both"}
+        answers["noise"] = _answers(changed, ready_film, both)["both"]
+    found = {name: [asdict(one) for one in fused(one for part in maps for one in peaks(part))] for name, maps in answers.items()}
+    lungs = {side: asdict(box) for side, box in lungs_of(ready_film.regions).items()}
+    return {"found": found, "lungs": lungs, "millimetres": ready_film.millimetres, "enlarged": ready_film.enlarged}
 
 
-def _without_native(ready: Prepared, models: Sequence[Model]) -> list[Detection]:
-    """Candidates where noise of the same mean and deviation stands for the segments' own pixels; the whole film stays."""
-    picture = Picture.of(ready.array[0])
-    noise = np.random.default_rng(0).standard_normal(picture.pixels.shape, dtype=np.float32) * picture.pixels.std()
-    changed = Picture(noise + picture.pixels.mean())
-    changed.__dict__["quarter"] = picture.quarter
-    detections = []
-    for view in views(encoder(), changed, ready.segments, in_lungs):
-        answers = [odds(model.ready("cpu"), view) for model in models]  # type: ignore[arg-type]
-        detections += peaks(Map(view, np.mean(answers, axis=0, dtype=np.float32)))
-    return fused(detections)
+def _answers(picture: Picture, film: Prepared, models: Mapping[tuple[str, int], Model]) -> dict[str, list[Map]]:
+    """name → each segment's map."""
+    result: dict[str, list[Map]] = {}
+    for view in views(encoder(), picture, film.segments, in_lungs):
+        own = {(arm, seed): odds(ready(model), seen_as(view, arm)) for (arm, seed), model in models.items()}
+        for (arm, seed), answer in own.items():
+            result.setdefault(f"{arm}-{seed}", []).append(Map(view, answer))
+        for arm in dict.fromkeys(arm for arm, _ in models):
+            mean = np.mean([answer for key, answer in own.items() if key[0] == arm], axis=0, dtype=np.float32)
+            result.setdefault(arm, []).append(Map(view, mean))
+    return result
 
 
-def crossed() -> dict[str, dict[str, object] | None]:
-    """film → candidates by every arm and seed of the networks that were trained without its fold, and by their mean (``mean``)."""
+def crossed() -> dict[str, Kept | None]:
+    """film → :func:`found_in` by the networks that were trained without its fold, kept on disk; other sites' by ``both`` alone."""
     result = {}
     for number, part in enumerate(folds(films())):
-        names = {f"{arm}-{seed}": [fold_model(number, arm, seed)] for arm in ARMS for seed in SEEDS}
-        for arm in ARMS:
-            names[arm] = [fold_model(number, arm, seed) for seed in SEEDS]
-        arms = {name: name.split("-")[0] for name in names}
         for film in part:
-            result[film.name] = found_in(film, names, arms, WORK / "found" / f"{film.folder}-{film.path.stem}.json")
+            arms = ARMS if film.site == "JSRT" else ("both",)
+
+            def made(film: Film = film, number: int = number, arms: Sequence[str] = arms) -> Kept | None:
+                return found_in(film, {(arm, seed): fold_model(number, arm, seed) for arm in arms for seed in SEEDS})
+
+            result[film.name] = store.rows(WORK / "found" / f"{film.folder}-{film.path.stem}.json", made)
     return result

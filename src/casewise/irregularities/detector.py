@@ -50,7 +50,7 @@ def detect(
     array: npt.NDArray[np.generic],
     segments: Segments,
     where: Where | None = None,
-    mirrored: bool = True,
+    mirrored: bool = False,
 ) -> tuple[list[Detection], list[PlaceMap]]:
     """(marks, the most probable first; the probability in every place of each segment) of an image's plane (rows, columns).
 
@@ -61,7 +61,7 @@ def detect(
 
 
 def maps_of(
-    network: SegmentDetector, picture: Picture, segments: Segments, where: Where | None = None, mirrored: bool = True
+    network: SegmentDetector, picture: Picture, segments: Segments, where: Where | None = None, mirrored: bool = False
 ) -> Iterator[Map]:
     ways: list[Iterable[View]] = [views(network, picture, segments, where)]
     if mirrored:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ _EVEN = 100.0  # places that every irregularity counts as, whatever its size
 _NEAR = 0.3  # weight of the places around it, whose border nobody can draw
 _FOCUS = 2.0  # the focusing parameter of the focal loss (Lin 2017)
 Row = tuple[npt.NDArray[np.float16], Mask, npt.NDArray[np.float16]]  # x, y, weights of a window
-SETTINGS = Settings(steps=600, batch=8, rate=2e-3, weight_decay=1e-2, augmentation="none")
+SETTINGS = Settings(steps=600, batch=8, rate=2e-3, weight_decay=1e-2, augmentation="none", mixed=True)
 
 
 @dataclass(frozen=True)
@@ -97,9 +98,14 @@ class Windows:
     def key(self) -> str:
         return f"windows:{self.name}:{len(self.y)}:{self.share}"
 
-    def batch(self, step: int, size: int, rng: np.random.Generator, previous: Tensor | None = None) -> Batch:
+    @cached_property
+    def _kinds(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+        """Numbers of the windows with an irregularity, and of those without."""
         held = np.array([bool(one.any()) for one in self.y])
-        with_one, without = np.flatnonzero(held), np.flatnonzero(~held)
+        return np.flatnonzero(held), np.flatnonzero(~held)
+
+    def batch(self, step: int, size: int, rng: np.random.Generator, previous: Tensor | None = None) -> Batch:
+        with_one, without = self._kinds
         count = int(rng.binomial(size, self.share)) if len(with_one) and len(without) else size if len(with_one) else 0
         numbers = [*rng.choice(with_one, count)] if count else []
         numbers += [*rng.choice(without, size - count)] if size > count else []
