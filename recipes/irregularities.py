@@ -20,7 +20,7 @@ from casewise.models import Model
 from casewise.statistics import paired_bootstrap
 from experiments.nodules.films import films
 from experiments.nodules.measured import clean, false_marks, film_auc, founds, groups, measured, outcomes, reported, shipped_judge
-from experiments.nodules.networks import SEEDS, crossed, train
+from experiments.nodules.networks import SEEDS, crossed, whole_model
 from experiments.nodules.second_look import Row as FilmRow
 from recipes._common import Recipe, Row, report, ship
 
@@ -29,7 +29,7 @@ ARM = "both"
 
 def main(options: Namespace) -> None:
     every = films()
-    model = together([train(every, ARM, seed) for seed in SEEDS])
+    model = together([whole_model(ARM, seed) for seed in SEEDS])
     found = founds(crossed(), ARM)
     judge = shipped_judge(every, found)
     report(f"marks where a film reaches {judge.film_from:.3f}, from {judge.mark_from:.3f} on")

@@ -109,6 +109,11 @@ def fold_model(number: int, arm: str, seed: int) -> Model:
     return store.model(WORK / "folds" / f"{number}-{arm}-{seed}", lambda: train(chosen, arm, seed))
 
 
+def whole_model(arm: str, seed: int) -> Model:
+    """Trained on all films; kept on disk."""
+    return store.model(WORK / "whole" / f"{arm}-{seed}", lambda: train(films(), arm, seed))
+
+
 Kept = dict[str, Any]
 
 
