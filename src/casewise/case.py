@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.errors import CasewiseError
-from casewise.image import Array, Image
+from casewise.image import Array, Box, Image
 from casewise.label_map import LabelMap
 from casewise.names import same_structure
 
@@ -72,6 +72,7 @@ class Case:
     content : what is known beside the pixels (age, sex, modality, sequence, scanner, pathology, …), for content similarity.
     sequences : what the channels are (``FLAIR``, ``T1``); ``image`` where nothing says it. keys : content hashes of the images that
     they come from, ``key`` among them. load_sequences : what :meth:`loaded` gives, where image and masks are made together.
+    boxes : structure → boxes of the image in which one is each; of a name that is missing nothing is known.
     """
 
     key: str
@@ -85,6 +86,7 @@ class Case:
     sequences: tuple[str, ...] = (UNNAMED,)
     keys: tuple[str, ...] = ()
     load_sequences: Callable[[Sequence[str]], tuple[Image, LabelMap]] | None = None
+    boxes: Mapping[str, tuple[Box, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.keys:
@@ -150,7 +152,13 @@ class Case:
         )
 
     @classmethod
-    def of(cls, image: Image, masks: Mapping[str, Array] | None = None, **origin: str | None) -> Case:
+    def of(
+        cls,
+        image: Image,
+        masks: Mapping[str, Array] | None = None,
+        boxes: Mapping[str, Sequence[Box]] | None = None,
+        **origin: str | None,
+    ) -> Case:
         """A case held in memory; its key is the hash of its pixels and geometry. ``origin``: category, subject, site, name.
 
         An image of several sequences names them in ``header.sequences``. Raises CasewiseError where a mask is on another grid.
@@ -174,6 +182,7 @@ class Case:
             name=name,
             sequences=sequences,
             content=image.header.to_json(),
+            boxes={structure: tuple(several) for structure, several in (boxes or {}).items()},
         )
 
 

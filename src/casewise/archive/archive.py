@@ -172,18 +172,18 @@ class Archive:
             query = query.where(images.c.category.is_not(None))
         if site is not None:
             query = query.where(images.c.site == site)
-        held = sa.select(labels).where(labels.c.kind == "mask").order_by(labels.c.id)
+        held = sa.select(labels).where(labels.c.kind.in_(["mask", "boxes"])).order_by(labels.c.id)
         if keys is not None and len(keys) <= _FEW:
             query = query.where(images.c.key.in_(list(keys)))
             held = held.where(labels.c.image_id.in_(sa.select(images.c.id).where(images.c.key.in_(list(keys)))))
         with self._catalogue.read() as connection:
             rows = connection.execute(query).all()
-            masks: dict[int, list[sa.Row[Any]]] = {}
+            labelled: dict[int, list[sa.Row[Any]]] = {}
             for label in connection.execute(held):
-                masks.setdefault(label.image_id, []).append(label)
+                labelled.setdefault(label.image_id, []).append(label)
         wanted_keys = None if keys is None else set(keys)
         chosen = [row for row in rows if wanted_keys is None or row.key in wanted_keys]
-        cases = [case_of(Stored(self.folder, row), masks.get(row.id, [])) for row in chosen]
+        cases = [case_of(Stored(self.folder, row), labelled.get(row.id, [])) for row in chosen]
         return [case for case in cases if all(case.has(structure) for structure in wanted)]
 
     def case(self, key: str) -> Case:

@@ -16,7 +16,7 @@ from casewise.archive.storage import located
 from casewise.case import Case, MaskLoaders
 from casewise.errors import UnreadableImageError
 from casewise.formats import Found, Kind, read_found, read_mask
-from casewise.image import Image
+from casewise.image import Box, Image
 
 
 @dataclass(frozen=True)
@@ -88,8 +88,10 @@ def load_mask(stored: Stored, label: sa.Row[Any]) -> npt.NDArray[np.bool_]:
     return mask
 
 
-def case_of(stored: Stored, masks: Sequence[sa.Row[Any]]) -> Case:
+def case_of(stored: Stored, labels: Sequence[sa.Row[Any]]) -> Case:
+    """A row of the catalogue with its masks and boxes, ``labels``."""
     row = stored.row
+    masks = [label for label in labels if label.kind == "mask"]
     return Case(
         key=row.key,
         load_image=stored.load,
@@ -99,7 +101,12 @@ def case_of(stored: Stored, masks: Sequence[sa.Row[Any]]) -> Case:
         site=row.site,
         content=content_of_row(row),
         name=row.name,
+        boxes={label.name: tuple(map(_box, label.boxes)) for label in labels if label.kind == "boxes"},
     )
+
+
+def _box(pairs: Sequence[Sequence[int]]) -> Box:
+    return Box(tuple(low for low, _ in pairs), tuple(high for _, high in pairs))
 
 
 def content_of_row(row: sa.Row[Any]) -> dict[str, object]:
