@@ -35,12 +35,13 @@ class Registry:
         self, applications: Iterable[Declared], rules: Iterable[Rule] = (), problems: Iterable[tuple[str, str]] = ()
     ) -> None:
         self._applications: dict[str, Declared] = {}
+        self.problems = tuple(problems)
         for declared in applications:
             other = self._applications.setdefault(declared.name, declared)
             if other is not declared:
                 msg = f"Two applications are named {declared.name!r} ({other.origin}; {declared.origin}); give one another name."
                 raise UsageError(msg)
-        self.rules, self.problems = tuple(rules), tuple(problems)
+        self.rules = tuple(rules)
         self.needed = needed(self.rules)
         for rule in self.rules:
             for name in (*rule.add, *rule.remove):
@@ -58,6 +59,10 @@ class Registry:
         if name not in self._applications:
             raise UsageError(f"There is no application {name!r}; {self._allowed()}.")
         return self._applications[name]
+
+    def with_application(self, declared: Declared) -> Registry:
+        """The same with another application, the last."""
+        return Registry([*self, declared], self.rules, self.problems)
 
     def decide(self, category: str, facts: Mapping[str, object]) -> Decision:
         """What becomes of an image of a category.

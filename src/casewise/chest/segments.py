@@ -29,15 +29,17 @@ def pixel_mm(image: Image, regions: Masks) -> float:
     return float(min(LUNGS_MM / height, FILM_MM / max(next(iter(regions.values())).shape)))
 
 
-def chest_segments(regions: Masks, millimetres: float, irregularities: tuple[Box, ...] = ()) -> Segments:
+def chest_segments(
+    regions: Masks, millimetres: float, irregularities: tuple[Box, ...] = (), overlap_mm: float = OVERLAP_MM
+) -> Segments:
     """Segments of both lungs and the heart in the image's own pixels, with the margin and the overlap that the detector was trained
-    with.
+    with; of other irregularities than nodules ``overlap_mm`` is the 95th percentile of the diameters.
     """
     shape = next(iter(regions.values())).shape
     return segments(
         regions,
         shape,
-        least_overlap=round(OVERLAP_MM / millimetres),
+        least_overlap=round(overlap_mm / millimetres),
         margin=round(MARGIN_MM / millimetres),
         irregularities=irregularities,
     )

@@ -9,6 +9,7 @@ import typer
 
 from casewise.cli.common import Answer, answering, page, say
 from casewise.cli.options import ArchiveArgument, DeviceOption, JsonOption, SeedOption, SitesOption, option
+from casewise.cli.train_irregularities import irregularities
 from casewise.cli.train_job import (
     KEPT,
     DimensionsOption,
@@ -43,6 +44,7 @@ cases it was trained on: later, refinement looks for similar cases that the mode
   casewise train classifier my-archive --output class-model
   casewise train router my-archive --output my-router
   casewise train lesions my-archive --output lesion-model
+  casewise train irregularities my-archive --structure nodule --output nodule-detector
   casewise train sites my-archive --from heart-model --output heart-of-all-sites
 
 Read on in docs/how-to/train-a-model.md.
@@ -187,4 +189,5 @@ app.command("segmenter", help=page(segmenter.__doc__))(segmenter)
 app.command("classifier", help=page(classifier.__doc__))(classifier)
 app.command("router", help=page(router.__doc__))(router)
 app.command("lesions", help=page(lesions.__doc__))(lesions)
+app.command("irregularities", help=page(irregularities.__doc__))(irregularities)
 app.command("sites", help=page(sites.__doc__))(sites)

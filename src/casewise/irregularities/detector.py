@@ -51,13 +51,15 @@ def detect(
     segments: Segments,
     where: Where | None = None,
     mirrored: bool = False,
+    edges: tuple[float, float] = EDGES,
 ) -> tuple[list[Detection], list[PlaceMap]]:
     """(marks, the most probable first; the probability in every place of each segment) of an image's plane (rows, columns).
 
-    mirrored : whether the mean is taken with what the network says of the image mirrored left to right.
+    mirrored : whether the mean is taken with what the network says of the image mirrored left to right. edges : places of a mark's
+    box, at least and at most.
     """
     maps = list(maps_of(network, Picture.of(array), segments, where, mirrored))
-    return fused(one for found in maps for one in peaks(found)), [found.probabilities for found in maps]
+    return fused(one for found in maps for one in peaks(found, edges=edges)), [found.probabilities for found in maps]
 
 
 def maps_of(
@@ -78,7 +80,7 @@ def odds(network: SegmentDetector, view: View) -> Floats:
     return np.ascontiguousarray(np.flip(found, 1) if view.mirrored else found)
 
 
-def peaks(found: Map, most: int = MOST) -> list[Detection]:
+def peaks(found: Map, most: int = MOST, edges: tuple[float, float] = EDGES) -> list[Detection]:
     """The highest places of a segment's map, as detections in the image's pixels."""
     from scipy.ndimage import gaussian_filter, maximum_filter
 
@@ -90,18 +92,18 @@ def peaks(found: Map, most: int = MOST) -> list[Detection]:
     for place in np.argsort(-smooth[rows, columns], kind="stable")[:most]:
         row, column = int(rows[place]), int(columns[place])
         probability = float(logistic(smooth[row, column]))
-        edge = _extent(smooth, row, column) * PLACE
+        edge = _extent(smooth, row, column, edges) * PLACE
         detections.append(Detection(float(down[row]), float(across[column]), edge, probability, view.segment.region, view.number))
     return detections
 
 
-def _extent(smooth: Floats, row: int, column: int) -> float:
+def _extent(smooth: Floats, row: int, column: int, edges: tuple[float, float]) -> float:
     """Places across what hangs together with a peak and is at least half as probable."""
     from scipy.ndimage import label
 
-    reach = EDGES[1] // 2 + 1
+    reach = int(edges[1] // 2) + 1
     top, left = max(0, row - reach), max(0, column - reach)
     window = logistic(smooth[top : row + reach + 1, left : column + reach + 1])
     parts, _ = label(window >= window[row - top, column - left] / 2)
     area = np.count_nonzero(parts == parts[row - top, column - left])
-    return float(np.clip(1.25 * 2 * np.sqrt(area / np.pi), *EDGES))
+    return float(np.clip(1.25 * 2 * np.sqrt(area / np.pi), *edges))

@@ -6,9 +6,11 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from casewise.adaptation import subsets
 from casewise.adaptation.similar import usable_cases
+from casewise.applications.detected import declared_for, is_detector
 from casewise.applications.organs import NAME as ORGANS
 from casewise.applications.registry import Registry, default_registry
 from casewise.applications.runner import Runner
@@ -116,6 +118,9 @@ def open_analyzer(
     with ExitStack() as stack:
         opened = archive if isinstance(archive, Archive) or archive is None else stack.enter_context(Archive.open(Path(archive)))
         network = model if isinstance(model, Model) else _model(model, opened, notify)
+        registry = registry or default_registry([Path(file) for file in declarations] or None)
+        if network is not None and is_detector(network):
+            registry, network = _with_detector(registry, network, adapt, application, stack), None
         regions = _region_model(opened) if adapt == "similar" else None
         if network is None and ((adapt not in (None, "none") and regions is None) or application == ORGANS):
             msg = (
@@ -129,6 +134,8 @@ def open_analyzer(
         def choose(name: str | None, way: str | None) -> Chosen:
             """What a rule names, where the caller has not."""
             of_rule = network if name is None or model is not None else None if name == "none" else _model(name, opened, notify)
+            if is_detector(of_rule):
+                raise UsageError(f"A rule names {name}, a detector of irregularities; declare it as an application instead.")
             given = adapt or way
             of_regions = _region_model(opened) if given == "similar" else None
             if given not in (None, "none") and of_rule is None and of_regions is None:
@@ -138,7 +145,6 @@ def open_analyzer(
             return _check(Chosen(of_rule, given or _usual(of_rule, opened), of_regions), opened)
 
         router = _router() if application is None else None
-        registry = registry or default_registry([Path(file) for file in declarations] or None)
         if router is not None and declarations:
             registry.check_categories(router.categories)
         yield Analyzer(
@@ -159,6 +165,17 @@ def open_analyzer(
             runner=runner,
             progress=progress,
         )
+
+
+def _with_detector(registry: Registry, model: Model, adapt: str | None, application: str | None, stack: ExitStack) -> Registry:
+    """``registry`` with a detector of irregularities as an application, which its process loads from a folder."""
+    if adapt not in (None, "none"):
+        raise UsageError(f"{model.name} detects irregularities, and is not adapted; leave --adapt out.")
+    if application == ORGANS:
+        raise UsageError(f"{model.name} detects irregularities, which is an application of its own; leave --application out.")
+    folder = Path(stack.enter_context(TemporaryDirectory(prefix="casewise-detector-"))) / "model"
+    model.save(folder)
+    return registry.with_application(declared_for(model, folder))
 
 
 def _usual(model: Model | None, archive: Archive | None) -> str:
