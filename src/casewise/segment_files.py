@@ -28,6 +28,16 @@ def write_segment(folder: Path, stem: str, pixels: npt.NDArray[np.floating], box
     return formats.write(folder / f"{stem}{formats.mask_suffix(image)}", written)
 
 
+def on_grid(pixels: npt.NDArray[np.floating], shape: tuple[int, ...]) -> npt.NDArray[np.floating]:
+    """Pixels (C, *segment) of an image that was enlarged for a network, in the image's own: (C, *shape), linear between centres."""
+    if pixels.shape[1:] == shape:
+        return pixels
+    from scipy.ndimage import zoom
+
+    factors = [1.0, *(new / old for new, old in zip(shape, pixels.shape[1:], strict=True))]
+    return np.asarray(zoom(pixels, factors, order=1, grid_mode=True, mode="nearest"), pixels.dtype)
+
+
 def of_kind(pixels: npt.NDArray[np.floating], kind: np.dtype[Any]) -> Array:
     """``pixels`` as an image's kind of numbers, rounded and clipped to what that holds."""
     if kind.kind in "iu":

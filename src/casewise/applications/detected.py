@@ -159,8 +159,8 @@ class Detected:
         )
 
     def _segment(self, folder: Path, number: int, seen: _Seen, plane: int, image: Image) -> SegmentPicture:
-        """The segment's pixels as the network was given them, but turned as the image lies."""
-        from casewise.segment_files import write_segment
+        """The segment's pixels as the network was given them, but turned as the image lies, and in the image's own pixels."""
+        from casewise.segment_files import on_grid, write_segment
 
         scene = seen.scenes[plane]
         cut = scene.segments
@@ -171,8 +171,8 @@ class Detected:
         box = seen.planes.box_of(scene.in_plane(segment.box), plane)
         of_slice = f"-slice-{plane + 1:03d}" if len(seen.planes) > 1 else ""
         back = seen.planes.back([scene.back(pixels)])[None]
-        path = write_segment(folder, f"{self.name}{of_slice}-segment-{number + 1:02d}", back, box, image)
-        return SegmentPicture(self._public(segment.region, image), box, scene.enlarged * min(segment.scale), path)
+        path = write_segment(folder, f"{self.name}{of_slice}-segment-{number + 1:02d}", on_grid(back, box.shape), box, image)
+        return SegmentPicture(self._public(segment.region, image), box, 1.0, path)
 
     def _segments(self, seen: _Seen) -> list[Finding]:
         if self._maps is None:

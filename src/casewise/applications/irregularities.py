@@ -116,15 +116,15 @@ class Irregularities:
 
     def _segment(self, folder: Path, number: int, film: Film, image: Image) -> SegmentPicture:
         """The segment's pixels as the network was given them, but turned as the image lies, and bright where that is."""
-        from casewise.segment_files import write_segment
+        from casewise.segment_files import on_grid, write_segment
 
         segment = film.segments[number]
         pixels = film.segments.pixels(film.array, segment)
         if film.pose.inverted:
             pixels = float(film.array.max()) + float(film.array.min()) - pixels
         box = turned_back(film.in_image(segment.box), film.pose, image.spatial_shape)
-        path = write_segment(folder, f"{self.name}-segment-{number + 1:02d}", film.pose.back(pixels), box, image)
-        return SegmentPicture(self._public(segment.region), box, film.enlarged * min(segment.scale), path)
+        path = write_segment(folder, f"{self.name}-segment-{number + 1:02d}", on_grid(film.pose.back(pixels), box.shape), box, image)
+        return SegmentPicture(self._public(segment.region), box, 1.0, path)
 
     def _segments(self, film: Film, image: Image) -> list[Finding]:
         if self._maps is None:

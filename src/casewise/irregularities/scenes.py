@@ -27,6 +27,7 @@ MOST_ENLARGED = 4.0
 LARGEST = 4096  # pixels of an enlarged plane's edge
 WANTED = 48.0  # pixels of the middle irregularity, six places
 _LEAST_BODY = 0.02  # of a plane
+_BESIDE = 0.2  # of the largest piece's size
 
 
 @dataclass(frozen=True)
@@ -181,7 +182,8 @@ class RegionLook:
 
 def body(plane: Floats) -> Mask:
     """(rows, columns): what is not background. Otsu's threshold (1979) of the plane smoothed over a hundredth of its size; the
-    brighter or the darker side, whichever touches the border less; of it the largest piece, with its holes filled.
+    brighter or the darker side, whichever touches the border less; of it the largest piece and those of at least a fifth of its
+    size (both hands, both legs), with their holes filled.
 
     The whole plane where that is less than a fiftieth of it or the plane is even: nothing then stands out from a background.
     """
@@ -195,7 +197,8 @@ def body(plane: Floats) -> Mask:
     if not count:
         return np.ones(plane.shape, bool)
     sizes = np.bincount(numbered.ravel())[1:]
-    found = np.asarray(binary_fill_holes(numbered == 1 + int(sizes.argmax())), bool)
+    large = 1 + np.flatnonzero(sizes >= _BESIDE * sizes.max())
+    found = np.asarray(binary_fill_holes(np.isin(numbered, large)), bool)
     return found if found.mean() >= _LEAST_BODY else np.ones(plane.shape, bool)
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from casewise.chest.nodules.box_fusion import Detection
-from casewise.chest.nodules.training import spec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from casewise.chest.nodules.false_positive_reduction import CUES, FalsePositiveReducer, cues, log_odds, lungs_of
 from casewise.errors import ModelError
+from casewise.irregularities.box_fusion import Detection
+from casewise.irregularities.training import spec
 from casewise.models import Model
 from casewise.models.spec import Spec
 

@@ -16,8 +16,8 @@ class SmallFindingsSettings(msgspec.Struct, frozen=True):
     """placing : by what a place is measured, its ``region`` or the ``lungs``. regions : masks that it looks in; none of a chest
     radiograph, whose lungs and heart are found, and of the body. cues : weights of a second look at its marks; 0 without.
 
-    film_from, mark_from : see :class:`casewise.models.networks.segment_detector.Reporting`. pixel_mm, enlarged, overlap, edges : how
-    images are made ready and marks drawn (:class:`casewise.irregularities.scenes.Scale`).
+    film_from, mark_from : see :class:`casewise.models.networks.segment_detector.Reporting`. pixel_mm, enlarged, overlap, edges :
+    how images are made ready and marks drawn (:class:`casewise.irregularities.scenes.Scale`).
     """
 
     placing: str = "region"
