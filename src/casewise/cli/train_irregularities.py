@@ -32,7 +32,7 @@ def irregularities(
     normal: Annotated[list[str] | None, option("--normal", metavar="CATEGORY", help=_NORMAL, default="normal")] = None,
     branch: Annotated[Literal["both", "native", "reduced"], option("--branch", help=_BRANCH, default=True)] = "both",
     steps: Annotated[
-        int | None, option("--steps", metavar="N", help="Optimiser steps of each member.", default="800", min=1)
+        int | None, option("--steps", metavar="N", help="Optimiser steps of each member.", default="600", min=1)
     ] = None,
     members: Annotated[
         int, option("--members", metavar="N", help="Networks that are trained and averaged.", default=True, min=1, max=8)
