@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from casewise import formats
 from casewise.applications.detected import Detected, declared_for
 from casewise.archive import Archive
 from casewise.case import Case, Structure
@@ -127,8 +128,9 @@ def test_the_application_marks_a_picture(tmp_path: Path) -> None:
     for number in (13, 14, 16, 17):
         pixels, (truth,) = picture(number)
         (tmp_path / str(number)).mkdir()
+        Pillow.fromarray(pixels.astype(np.uint8)).save(tmp_path / f"{number}.png")
         application = Detected(folder, "cpu", tmp_path / str(number))
-        whole, *marks, last = application.analyze(Image(pixels[None].astype(np.uint8)))
+        whole, *marks, last = application.analyze(formats.read(tmp_path / f"{number}.png"))
         assert whole.label == "any disc" and whole.map is not None and whole.map.exists()
         assert last.label == "segments" and last.mask is not None
         if not marks:

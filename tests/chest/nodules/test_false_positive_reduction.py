@@ -66,7 +66,7 @@ def test_a_judge_orders_anew_and_changes_nothing_else(regions: dict[str, np.ndar
 
 def test_a_network_brings_its_judge_along_and_one_without_is_refused() -> None:
     judge = FalsePositiveReducer(tuple(0.1 * n for n in range(len(CUES))), -0.5)
-    plain = Model.initial("nodules", spec("both", (8, 16)), 0)
+    plain = Model.initial("nodules", spec("nodule", "both", (8, 16)), 0)
     with pytest.raises(ModelError, match="false positives"):
         FalsePositiveReducer.of(plain.network())
     described = Spec(plain.spec.task, {**plain.spec.network, "cues": len(CUES)}, plain.spec.preparation, plain.spec.structures)
@@ -76,7 +76,7 @@ def test_a_network_brings_its_judge_along_and_one_without_is_refused() -> None:
 
 @pytest.mark.parametrize("wrong", [{"members": 0}, {"cues": -1}, {"members": "two"}])
 def test_settings_that_no_network_has_are_refused(wrong: dict[str, object]) -> None:
-    described = spec("both", (8, 16))
+    described = spec("nodule", "both", (8, 16))
     with pytest.raises(ModelError, match="members"):
         Model.initial("x", Spec(described.task, {**described.network, **wrong}, described.preparation, described.structures), 0)
 
