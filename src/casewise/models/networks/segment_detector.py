@@ -68,7 +68,7 @@ class SegmentDetector(nn.Module):
     ``spread`` and ``mean`` of the features are measured once (:meth:`measured`), before the heads are trained.
     """
 
-    judge: nn.Linear | None = None  # of a second look at its marks
+    judge: nn.Linear | None  # of a second look at its marks
     reporting: Reporting
     mean: Tensor
     spread: Tensor
@@ -82,6 +82,7 @@ class SegmentDetector(nn.Module):
             raise ModelError(msg)
         self.branch, self.levels, self.pixel_mm = branch, BRANCHES[branch], pixel_mm
         self.reporting = Reporting()
+        self.judge = None  # not on the class, where it would be found before the module that is set
         self.encoder = EfficientNetLite(1, ENCODED)
         total = sum(level.channels for level in self.levels)
         self.register_buffer("mean", torch.zeros(total))
