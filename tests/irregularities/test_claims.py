@@ -105,8 +105,8 @@ def drawn(path: str, number: int) -> Seen:
     rng = np.random.default_rng(number)
     height, down = rng.uniform(180, 240), rng.uniform(-20, 20)
     masks = {
-        RIGHT_LUNG: ellipse(280, 150, height, rng.uniform(60, 95)),
-        LEFT_LUNG: ellipse(280 + down, 390, height - abs(down), rng.uniform(60, 95)),
+        RIGHT_LUNG: ellipse(280, 185, height, rng.uniform(60, 78)),
+        LEFT_LUNG: ellipse(280 + down, 350, height - abs(down), rng.uniform(60, 78)),
         HEART: ellipse(330, 300, *rng.uniform(60, 110, 2)),
     }
     rows, columns = np.nonzero(masks[LUNGS[number % 2]])
