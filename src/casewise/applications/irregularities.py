@@ -123,7 +123,9 @@ class Irregularities:
         if film.pose.inverted:
             pixels = float(film.array.max()) + float(film.array.min()) - pixels
         box = turned_back(film.in_image(segment.box), film.pose, image.spatial_shape)
-        path = write_segment(folder, f"{self.name}-segment-{number + 1:02d}", on_grid(film.pose.back(pixels), box.shape), box, image)
+        path = write_segment(
+            folder, f"{self.name}-segment-{number + 1:02d}", on_grid(film.pose.back(pixels), box.shape), box, image
+        )
         return SegmentPicture(self._public(segment.region), box, 1.0, path)
 
     def _segments(self, film: Film, image: Image) -> list[Finding]:
