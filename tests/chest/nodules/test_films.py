@@ -12,22 +12,17 @@ from hypothesis import strategies as st
 from benchmarks import nodules
 from casewise import chest, formats
 from casewise.applications.irregularities import NODULE, Irregularities, box_of
-from casewise.chest.nodules.false_positive_reduction import CANDIDATES, CUES, MOST, FalsePositiveReducer, in_lungs, lungs_of
+from casewise.chest.nodules.false_positive_reduction import CANDIDATES, CUES, MOST, FalsePositiveReducer, lungs_of
 from casewise.chest.nodules.films import enlargement, film_of, marks, nearest, resampled
 from casewise.chest.region import Region, Regions
 from casewise.chest.segments import FILM_MM, LUNGS_MM, PIXEL_MM, pixel_mm
 from casewise.header import Header
 from casewise.image import Box, Image
-from casewise.irregularities.box_fusion import Detection, fused
-from casewise.irregularities.detector import maps_of, peaks, ready
-from casewise.irregularities.froc import outcome
-from casewise.irregularities.views import Picture
+from casewise.irregularities.box_fusion import Detection
+from casewise.irregularities.detector import ready
 from casewise.models import shipped
 from casewise.segments import LEAST_SCALE
 from experiments.nodules.films import films
-
-NODULE_FILMS = 10  # of those that the shipped heads learnt from
-FALL = 0.10
 
 
 @pytest.mark.shared
@@ -48,28 +43,6 @@ def test_the_application_reports_what_the_benchmark_measures(shared_data: Path) 
             assert (mark.row, mark.column) == pytest.approx(row[:2], abs=2) and mark.probability == pytest.approx(row[2], abs=0.02)
         assert findings[0].probability == pytest.approx(measured.film, abs=1e-6)
         assert measured.film == pytest.approx(kept[film.name]["probability"], abs=0.02)
-
-
-@pytest.mark.shared
-def test_without_native_pixels_nodules_are_missed(shared_data: Path) -> None:
-    """Noise of the same mean and deviation stands for the segments' own pixels; the whole film at a quarter stays as it is."""
-    network = ready(shipped.load("irregularities"))
-    assert network.native
-    chosen = [film for film in films() if film.nodules and film.nodules[0].subtlety >= 3][:NODULE_FILMS]
-    hits = {"native": 0, "noise": 0}
-    for listed_film in chosen:
-        film = film_of(image := formats.read(listed_film.path), chest.regions(image, "cpu"))
-        picture = Picture.of(film.array[0])
-        noise = np.random.default_rng(0).standard_normal(picture.pixels.shape, dtype=np.float32) * picture.pixels.std()
-        changed = Picture(noise)
-        changed.__dict__["quarter"] = picture.quarter
-        for name, given_picture in (("native", picture), ("noise", changed)):
-            maps = maps_of(network, given_picture, film.segments, in_lungs, mirrored=False)
-            strongest = fused(one for found in maps for one in peaks(found))[:2]
-            own = outcome([one.scaled(1 / film.enlarged) for one in strongest], listed_film.targets)
-            hits[name] += int(own.hits[0] > 0)
-    assert len(chosen) == NODULE_FILMS
-    assert hits["native"] - hits["noise"] >= FALL * NODULE_FILMS
 
 
 def lungs(height: int, width: int) -> dict[str, np.ndarray]:
