@@ -51,7 +51,7 @@ def rows(film: Film) -> list[Row]:
 
     def made() -> dict[str, np.ndarray]:
         own = prepared(film)
-        found = [] if own is None else [row for n in range(VARIANTS) for row in _variant(film, own, n)]
+        found = [] if own is None else [row for n in range(VARIANTS) for row in variant(film, own, n, encoder())]
         return {name: np.stack([row[place] for row in found]) for place, name in enumerate("xyw")} if found else {}
 
     path = WORK / "windows" / f"{film.folder}-{film.path.stem}.npz"
@@ -64,8 +64,8 @@ def rows(film: Film) -> list[Row]:
         return list(zip(kept["x"], kept["y"], kept["w"], strict=True)) if "x" in kept else []
 
 
-def _variant(film: Film, own: Prepared, number: int) -> list[Row]:
-    """0 : the film as it is. Others : with drawn nodules, less sharp or with grain; odd ones mirrored."""
+def variant(film: Film, own: Prepared, number: int, network: SegmentDetector) -> list[Row]:
+    """As ``network`` sees it. 0 : the film as it is. Others : with drawn nodules, less sharp or with grain; odd ones mirrored."""
     rng = np.random.default_rng([9, int(film.key[:8], 16), number])
     scale = own.enlarged
     boxes = [box_about(one.row * scale, one.column * scale, one.diameter * scale, own.array.shape[1:]) for one in film.nodules]
@@ -78,7 +78,7 @@ def _variant(film: Film, own: Prepared, number: int) -> list[Row]:
     def cut(regions: dict[str, np.ndarray], held: tuple[Box, ...]):  # type: ignore[no-untyped-def]
         return chest_segments(regions, own.millimetres, held)
 
-    return rows_of(encoder(), example, cut, in_lungs, rng)
+    return rows_of(network, example, cut, in_lungs, rng)
 
 
 def arm_rows(found: Sequence[Row], arm: str) -> list[Row]:
