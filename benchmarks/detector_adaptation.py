@@ -53,7 +53,11 @@ def _rows(number: int) -> list[dict[str, Any]]:
     for film, there in fold_rows(number, EVERY):
         seconds = {} if there is None else there["seconds"]
         for name in NAMES:
-            found = [] if there is None else [Detection(*one, "", 0) for one in there["found"][name]]
+            found = (
+                []
+                if there is None
+                else [Detection(row, column, edge, chance, "", 0) for row, column, edge, chance in there["found"][name]]
+            )
             way = name.removesuffix(", all the way")
             spent = {"seconds": round(seconds[way], 2)} if way in seconds else {}
             rows.append(film_row(name, film, found) | spent)

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,12 +22,12 @@ from casewise.chest.nodules.films import Film as Prepared
 from casewise.chest.segments import PIXEL_MM
 from casewise.irregularities.box_fusion import Detection, fused
 from casewise.irregularities.detector import Map, odds, peaks, ready
-from casewise.irregularities.training import SETTINGS, FocalObjective, Row, joined, measured, spec, started
+from casewise.irregularities.training import SETTINGS, FocalObjective, joined, measured, spec, started
 from casewise.irregularities.views import GAIN, QUARTER, Picture, View, reduced, views
 from casewise.models import Model
 from casewise.models.averaging import between
 from casewise.models.networks.segment_detector import WHOLE
-from casewise.training import fit
+from casewise.training import Settings, fit
 from experiments import store
 from experiments.nodules.films import Film, films, prepared
 from experiments.nodules.networks import NAME, NODULE, encoder, fold_model, rows
@@ -55,12 +56,6 @@ def _initial(chosen: Sequence[Film]) -> Model:
     start = measured(started(NAME, spec(NODULE, ARM, pixel_mm=PIXEL_MM, placing="lungs")), samples)
     settings = replace(SETTINGS, device="cpu", mixed=True)
     return fit(start, samples, FocalObjective(), trainable=("heads",), settings=settings, method="initial")
-
-
-@lru_cache(100)
-def archived(film: Film) -> list[Row]:
-    """Windows of a film with its boxes, in the variants that the detector itself learns from: with drawn nodules in one."""
-    return rows(film)
 
 
 @cache
@@ -99,10 +94,10 @@ def archive(number: int) -> tuple[list[Film], list[Film]]:
     return site, [film for film in films() if film.site != SITE]
 
 
-def trained_on(model: Model, chosen: Sequence[Film], settings: object = REFINED, method: str = "similar") -> Model:
-    """The heads trained on ``chosen``."""
-    samples = joined([row for film in chosen for row in archived(film)], f"{method}:{len(chosen)}", [film.key for film in chosen])
-    settings = replace(settings, device="cpu", mixed=True)  # type: ignore[type-var]
+def trained_on(model: Model, chosen: Sequence[Film], settings: Settings = REFINED, method: str = "similar") -> Model:
+    """The heads trained on ``chosen``, in the variants that the detector itself learns from: with drawn nodules in one."""
+    samples = joined([row for film in chosen for row in rows(film)], f"{method}:{len(chosen)}", [film.key for film in chosen])
+    settings = replace(settings, device="cpu", mixed=True)
     return fit(model, samples, FocalObjective(), trainable=("heads",), settings=settings, method=method)
 
 
@@ -155,13 +150,13 @@ def refined_for(film: Film, number: int, way: str, count: int) -> tuple[Model, f
 
 def _timed(chosen: Sequence[Film]) -> tuple[Model, float]:
     for one in chosen:
-        archived(one)
+        rows(one)  # read before the time is taken
     began = time.process_time()
     refined = trained_on(initial(), chosen)
     return refined, time.process_time() - began
 
 
-def found_in(film: Film, number: int) -> dict[str, object] | None:
+def found_in(film: Film, number: int) -> dict[str, Any] | None:
     """way and count → candidates of a film of fold ``number``, in the film's own pixels; None where it is refused."""
     viewed = _views(film)
     if viewed is None:
@@ -195,7 +190,7 @@ def _views(film: Film) -> tuple[list[View], float] | None:
 
 
 def marks(model: Model, every: Sequence[View]) -> list[Detection]:
-    """As the product marks, but without the film's mirror image."""
+    """As the product marks."""
     network = ready(model)
     with torch.autocast("cpu", torch.bfloat16):
         return fused(one for view in every for one in peaks(Map(view, odds(network, view))))
@@ -211,7 +206,7 @@ def site_films(number: int, every: int = 1) -> list[Film]:
     return [film for film in folds(films())[number] if film.site == SITE][::every]
 
 
-def fold_rows(number: int, every: int) -> Iterator[tuple[Film, dict[str, object] | None]]:
+def fold_rows(number: int, every: int) -> Iterator[tuple[Film, dict[str, Any] | None]]:
     for film in site_films(number, every):
         yield film, store.rows(path_of("found", film), lambda film=film: found_in(film, number))
 

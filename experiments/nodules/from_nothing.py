@@ -1,7 +1,6 @@
 """The same network with a pretrained encoder that stays, with one that is trained on, and from nothing: the whole film reduced.
 
-All three learn from the same windows by the same steps. The encoder that stays sees the whole film before a window is cut from what
-it sees; those that are trained are given the window's own pixels.
+All three are given the same windows' pixels in the same steps.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from casewise.models.networks.efficient_net import Convolution
 from casewise.models.networks.segment_detector import PLACE, PLACED, Features, Level, SegmentDetector
 from experiments import store
 from experiments.nodules.films import Film, films, prepared
-from experiments.nodules.networks import NAME, NODULE, VARIANTS, fold_model, variant
+from experiments.nodules.networks import NAME, NODULE, VARIANTS, variant
 from experiments.nodules.second_look import folds, rest
 
 WORK = store.WORK / "similar"
@@ -31,7 +30,8 @@ ARM = "reduced"
 SHUFFLED = PLACE // QUARTER  # pixels of the reduced film a place, on each axis
 FROZEN, TUNED, NOTHING = "frozen", "tuned", "nothing"
 ENCODERS = (FROZEN, TUNED, NOTHING)
-RATES = {TUNED: 2e-4, NOTHING: 1e-3}  # of the encoder; the heads learn by SETTINGS.rate
+RATES = {FROZEN: 0.0, TUNED: 2e-4, NOTHING: 1e-3}  # of the encoder; the heads learn by SETTINGS.rate
+STEPS = 300
 
 
 class Pixels(SegmentDetector):
@@ -69,17 +69,19 @@ def _pixels() -> Pixels:
 
 def fold_network(number: int, encoder: str, seed: int = 0) -> Model:
     """Trained without a fold's films; kept on disk."""
-    if encoder == FROZEN:
-        return fold_model(number, ARM, seed)
-    chosen = rest(folds(films()), number)
-    return store.model(WORK / "folds" / f"{number}-{encoder}-{seed}", lambda: train(samples_of(chosen), encoder, seed))
+    return store.model(WORK / "folds" / f"{number}-{encoder}-{seed}", lambda: train(samples_of(learnt_from(number)), encoder, seed))
+
+
+def learnt_from(number: int) -> list[Film]:
+    """Of JSRT, outside a fold: all films with a nodule, and of the folder ``jsrt`` those without."""
+    return [film for film in rest(folds(films()), number) if film.site == "JSRT" and (film.nodules or film.folder == "jsrt")]
 
 
 def samples_of(chosen: Sequence[Film]) -> Windows:
     return joined([row for film in chosen for row in pixel_rows(film)], f"pixels:{len(chosen)}", [film.key for film in chosen])
 
 
-def train(samples: Windows, encoder: str, seed: int, steps: int = SETTINGS.steps, said: Callable[[str], object] = print) -> Model:
+def train(samples: Windows, encoder: str, seed: int, steps: int = STEPS, said: Callable[[str], object] = print) -> Model:
     """Heads and encoder, by the batches, steps and falling rate of :func:`casewise.training.fit`; the encoder at its own rate."""
     described = spec(NODULE, ARM, pixel_mm=PIXEL_MM, placing="lungs")
     start = started(NAME, described, seed)
@@ -96,6 +98,7 @@ def train(samples: Windows, encoder: str, seed: int, steps: int = SETTINGS.steps
     )
     objective = FocalObjective()
     network.train()
+    network.encoder.requires_grad_(RATES[encoder] > 0)
     for step in range(steps):
         batch = samples.batch(step, SETTINGS.batch, np.random.default_rng([seed, step]))
         torch.manual_seed(int(np.random.default_rng([seed, step, 11]).integers(2**62)))

@@ -10,7 +10,7 @@ from casewise.errors import CasewiseError
 from casewise.irregularities.training import WINDOW, Windows
 from casewise.models.networks.segment_detector import PLACED, SegmentDetector
 from experiments.nodules.films import films
-from experiments.nodules.from_nothing import NOTHING, SHUFFLED, TUNED, Pixels, from_nothing, opened, pixel_rows, train
+from experiments.nodules.from_nothing import ENCODERS, FROZEN, SHUFFLED, Pixels, from_nothing, opened, pixel_rows, train
 from experiments.nodules.networks import rows
 
 EDGE = WINDOW * SHUFFLED
@@ -47,8 +47,8 @@ def test_an_encoder_from_nothing_says_something_and_is_not_the_pretrained_one() 
     assert all(0.5 < float(level.std()) < 4 for level in levels)
 
 
-@pytest.mark.parametrize("encoder", [TUNED, NOTHING])
-def test_both_encoder_and_heads_are_trained(encoder: str) -> None:
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_the_heads_are_trained_and_the_encoder_where_it_shall_be(encoder: str) -> None:
     x = packed(pixels(4))
     y = torch.zeros(4, WINDOW, WINDOW, dtype=torch.bool)
     y[:2, 20:25, 20:25] = True
@@ -56,8 +56,8 @@ def test_both_encoder_and_heads_are_trained(encoder: str) -> None:
     samples = Windows(list(x.half().numpy()), list(y.numpy()), list(weights.numpy()), "toy", cases=("a",))
     short, long = (train(samples, encoder, 0, steps, said=lambda text: None) for steps in (1, 3))
     assert short.trained_on == {"a"} and short.spec.network["branch"] == "reduced"
-    for part in ("encoder.stem.weight", "heads.0.joined.weight"):
-        assert not torch.equal(short.weights[part], long.weights[part])
+    assert not torch.equal(short.weights["heads.0.joined.weight"], long.weights["heads.0.joined.weight"])
+    assert torch.equal(short.weights["encoder.stem.weight"], long.weights["encoder.stem.weight"]) == (encoder == FROZEN)
 
 
 @pytest.mark.shared
