@@ -23,8 +23,8 @@ from experiments.nodules import adapted
 from experiments.nodules.adapted import COUNTS, SITE, fold_rows
 from experiments.nodules.films import films
 
-FOLDS = range(5)  # of the page
-EVERY = 2  # of a fold's films, each so many-th
+FOLDS = range(1)  # of the page
+FILMS = 19  # of a fold, at most
 NAMES = {
     "nothing": "nothing",
     **{f"similar {count}": f"{count} similar films, halfway" for count in COUNTS},
@@ -50,7 +50,7 @@ def units(options: Namespace) -> Iterator[driver.Unit]:
 
 def _rows(number: int) -> list[dict[str, Any]]:
     rows = []
-    for film, there in fold_rows(number, EVERY):
+    for film, there in fold_rows(number, FILMS):
         seconds = {} if there is None else there["seconds"]
         for name in NAMES:
             found = (
@@ -75,7 +75,6 @@ def figures(units: driver.Rows) -> Mapping[str, Any]:
         "films": len(start),
         "nodules": sum("subtlety" in row for row in start),
         "folds": len(units),
-        "every": EVERY,
         "known": sum(film.site != SITE for film in films()),
         "archived": sum(film.site == SITE for film in films()) * 4 // 5,
         "adapted": adapted,

@@ -201,13 +201,14 @@ def _kept(found: Sequence[Detection], enlarged: float) -> list[list[float]]:
     return [[round(one.row, 1), round(one.column, 1), round(one.edge, 1), one.probability] for one in scaled]
 
 
-def site_films(number: int, every: int = 1) -> list[Film]:
-    """The site's films of a fold, each ``every``th of them."""
-    return [film for film in folds(films())[number] if film.site == SITE][::every]
+def site_films(number: int, most: int | None = None) -> list[Film]:
+    """The site's films of a fold, or the first ``most`` of them; in an order by which the first ones have all sorts of nodules."""
+    own = [film for film in folds(films())[number] if film.site == SITE]
+    return [*own[::2], *own[1::2]][:most]
 
 
-def fold_rows(number: int, every: int) -> Iterator[tuple[Film, dict[str, Any] | None]]:
-    for film in site_films(number, every):
+def fold_rows(number: int, most: int | None = None) -> Iterator[tuple[Film, dict[str, Any] | None]]:
+    for film in site_films(number, most):
         yield film, store.rows(path_of("found", film), lambda film=film: found_in(film, number))
 
 

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from benchmarks.marked_films import by_name, differences, film_auc, film_row, froc
 from casewise.irregularities.box_fusion import Detection
+from casewise.irregularities.froc import RATES, Outcome, sensitivity
 from experiments.nodules import adapted
 from experiments.nodules.films import Film
 from experiments.nodules.radiographs import Truth
@@ -65,12 +68,22 @@ def test_a_hit_counts_once_and_what_hits_nothing_is_false() -> None:
     assert "subtlety" not in film_row("one", film(2), [])
 
 
+@given(st.integers(0, 2**32 - 1), st.sampled_from(RATES))
+def test_one_sort_for_all_rates_is_the_sensitivity_that_is_measured_elsewhere(seed: int, rate: float) -> None:
+    rng = np.random.default_rng(seed)
+    rows = [{"hits": rng.uniform(-1, 1, n % 2).tolist(), "misses": rng.uniform(size=rng.integers(6)).tolist()} for n in range(9)]
+    drawn = rng.integers(9, size=9)
+    every = [Outcome(np.array(rows[n]["hits"]), np.array(rows[n]["misses"])) for n in drawn]
+    expected = sensitivity(every, rate)
+    assert np.array_equal(froc(rows)(rate, drawn), expected, equal_nan=True)
+
+
 def test_tables_count_films_of_both_ways_in_one_order() -> None:
     films = [film(n, nodule=n < 3) for n in range(6)]
     good = [film_row("good", one, marked((500, 500, 0.9)) if one.nodules else marked((1, 1, 0.1))) for one in films]
     bad = [film_row("bad", one, marked((1, 1, 0.5))) for one in films[::-1]]
     by = by_name([*good, *bad])
     assert [row["film"] for row in by["good"]] == [row["film"] for row in by["bad"]]
-    assert froc(by["good"], 0.5) == 1 and froc(by["bad"], None) == 0 and film_auc(by["good"]) == 1
+    assert froc(by["good"])(0.5, None) == 1 and froc(by["bad"])(None, None) == 0 and film_auc(by["good"]) == 1
     line = differences(by, [("good", "bad")], {"good": "good", "bad": "bad"}, [1.0]).splitlines()[-1]
     assert line.startswith("| good − bad | +1.000")
