@@ -1,9 +1,8 @@
-"""Networks for nodules, compared, and tuberculosis on chest radiographs.
+"""Networks for nodules on chest radiographs, compared.
 
 What the application reports, with the thresholds that are shipped, is measured by ``python -m benchmarks.nodules``.
 Nodules: JSRT, five folds by patient, three inputs with one protocol and one budget: the whole image reduced to 512 pixels,
 segments at native resolution, both; with and without a second look at what was found.
-Tuberculosis: trained on one site, measured on the other, both ways.
 A row a film and input: the probabilities that hit its nodule, those that hit nothing, and the five highest. Each fold's findings
 are kept, so that a stopped run goes on.
 """
@@ -24,7 +23,6 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks import _irregularities_tuberculosis as tuberculosis
 from benchmarks import driver
 from benchmarks.nodules import SUBTLETY
 from benchmarks.tables import measured, spread, table
@@ -48,12 +46,9 @@ Arms = Mapping[str, Rows]
 
 
 def units(options: Namespace) -> Iterator[driver.Unit]:
-    """Before any film of JSRT, trained on other folds besides, the same with a second look; then tuberculosis and the cost."""
+    """Before any film of JSRT, trained on other folds besides, the same with a second look; then the cost."""
     for name in ("before", "trained", "again"):
         yield driver.Unit(name, partial(_part, name))
-    for learnt, asked in (tuberculosis.SITES, tuberculosis.SITES[::-1]):
-        make = partial(tuberculosis.tuberculosis_rows, learnt, asked)
-        yield driver.Unit(f"{learnt.capitalize()} → {asked.capitalize()}", make)
     yield driver.Unit(COST, cost)
 
 
@@ -111,8 +106,6 @@ def figures(units: driver.Rows) -> Mapping[str, Any]:
         "before": _tables(before, (MEAN, LOOKED)) + _differences(before, ((LOOKED, MEAN),)),
         "trained": _tables(trained, ()) + _differences(trained, PAIRS),
         "again": _tables(again, tuple(again)) + _differences(shipped, pairs),
-        "tuberculosis": tuberculosis,
-        "tuberculosis_table": tuberculosis.tuberculosis_table({name: rows for name, rows in units.items() if "→" in name}),
         "cost": _cost_table(units[COST]),
     }
 
