@@ -125,14 +125,6 @@ def two_class_calibration(scores: Scores, cases: Sequence[Case], positive: str, 
     return slope, shift - max(0.0, highest + 1e-3)
 
 
-def with_calibration(model: Model, slope: float, shift: float) -> Model:
-    """A classifier of two classes whose log odds of the second are ``slope`` times what they were, plus ``shift``."""
-    weights = dict(model.weights)
-    weights["head.weight"] = weights["head.weight"] * slope
-    weights["head.bias"] = weights["head.bias"] * slope + torch.tensor([-shift / 2, shift / 2])
-    return replace(model, weights=weights)
-
-
 def above_half_row(scores: Scores, cases: Sequence[Case], positive: str, of: str, on: str) -> Row:
     """The share of the cases of category ``of`` whose probability of ``positive`` is above one half."""
     chosen = [(score, case) for score, case in zip(scores, cases, strict=True) if case.category == of]

@@ -51,7 +51,7 @@ DATA: dict[str, tuple[TrainingData, ...]] = {
     "interactive_3d": _INTERACTIVE,
     "irregularities": (*_CHEST, JSRT, NIH),
     "router": (MEDNIST, *_CHEST, TOTALSEGMENTATOR, OPEN_MS, PYRADIOMICS, ACDC, PROSTATEX, BUSI),
-    "tuberculosis": _CHEST,
+    "tuberculosis": (*_CHEST, NIH),
 }
 _HEAD = """# Licences of the shipped weights
 

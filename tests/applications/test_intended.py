@@ -22,7 +22,6 @@ OWN = {
     "breast-ultrasound-class": "busi/normal/*.png",
     "heart-chambers": "acdc/*.h5",
     "hippocampus": "hippocampus/images/*.nii.gz",
-    "tuberculosis": "jsrt/images/*.png",  # a hospital that its training does not have
 }
 ELSEWHERE = (
     "kinds/knee-mr/*/*.jp*g",

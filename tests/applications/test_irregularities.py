@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from casewise import formats
 from casewise.applications import Application
 from casewise.applications.chest_regions import chest_regions
-from casewise.applications.irregularities import ANY, NODULE, TUBERCULOSIS, Irregularities, borders, box_of, turned_back
+from casewise.applications.irregularities import ANY, NODULE, Irregularities, borders, box_of, turned_back
+from casewise.applications.tuberculosis import NAME as TUBERCULOSIS
 from casewise.chest.nodules.films import Film, film_of, marks
 from casewise.chest.region_pose import Pose
 from casewise.errors import CasewiseError

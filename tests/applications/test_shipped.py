@@ -88,7 +88,7 @@ def test_it_refuses_what_it_was_not_made_for(name: str) -> None:
 
 
 def test_an_unknown_name_gets_the_known_ones() -> None:
-    with pytest.raises(UsageError, match="tuberculosis"):
+    with pytest.raises(UsageError, match="hippocampus"):
         ShippedApplication("lung")
 
 
@@ -162,16 +162,12 @@ def test_categories_bring_them_but_no_unknown_image_is_taken_for_a_hippocampus()
         assert "hippocampus" not in registry.names_for(category)
 
 
-@pytest.mark.parametrize(
-    ("name", "folder"),
-    [("tuberculosis", "shenzhen/images/*_{}.png"), ("breast-ultrasound-class", "busi/{}/*.png")],
-)
-def test_classifiers_know_most_of_what_they_were_trained_on(name: str, folder: str, shared_data: Path) -> None:
-    """Far from a measure of how good they are (the cards have that): weights, order of classes and preparation fit together."""
-    application = ShippedApplication(name, device="cpu")
-    marks = {"normal": "0", "tuberculosis": "1"} if name == "tuberculosis" else {n: n for n in ("normal", "benign", "malignant")}
-    right = []
-    for label, mark in marks.items():
-        for path in sorted(shared_data.glob(folder.format(mark)))[::6]:
-            right.append(application.analyze(formats.read(path))[0].label == label)
-    assert len(right) >= 12 and np.mean(right) > 1 / len(marks) + 0.2
+def test_a_classifier_knows_most_of_what_it_was_trained_on(shared_data: Path) -> None:
+    """Far from a measure of how good it is (the card has that): weights, order of classes and preparation fit together."""
+    application = ShippedApplication("breast-ultrasound-class", device="cpu")
+    right = [
+        application.analyze(formats.read(path))[0].label == label
+        for label in ("normal", "benign", "malignant")
+        for path in sorted((shared_data / "busi" / label).glob("*.png"))[::6]
+    ]
+    assert len(right) >= 12 and np.mean(right) > 1 / 3 + 0.2

@@ -14,7 +14,7 @@ RULES = """
 [[rule]]
 name = "radiographs"
 when = [{ field = "Modality", operator = "is", value = "DX" }]
-model = "tuberculosis"
+model = "heart_chambers"
 send = ["elsewhere"]
 [[rule]]
 name = "phantoms"
@@ -33,7 +33,7 @@ def test_rules_choose_the_model_and_skip_images(call: Call, tmp_path: Path) -> N
     done = call("analyze", one, two, *words)
     assert done.code == 1 and "Nothing was analysed, by a rule. Rules that held: radiographs; phantoms." in done.sentence
     (result,) = cast("list[dict[str, Any]]", done.document)
-    assert result["model"]["name"] == "casewise-tuberculosis" and "Rules that held: radiographs." in result["notes"]
+    assert result["model"]["name"] == "casewise-heart-chambers" and "Rules that held: radiographs." in result["notes"]
     assert result["decision"]["why"] == ["radiographs"] and result["decision"]["send"] == [{"target": "elsewhere", "objects": None}]
 
     done = call("analyze", two, *words, "--application", "quality", "--force")

@@ -67,6 +67,17 @@ BUILT_IN = (
         detects=("nodule", "tuberculosis"),
         regions=True,
     ),
+    # ``irregularities`` says of the same film what this one says, so that a report would name it twice.
+    _own(
+        "tuberculosis",
+        (ON_REQUEST,),
+        ("tuberculosis",),
+        "tuberculosis:Tuberculosis",
+        "Signs of tuberculosis in the lungs, segment by segment, with a map; its card says how good it is, and on how few films.",
+        settings=_MAPS,
+        detects=("tuberculosis",),
+        regions=True,
+    ),
     _own(
         "abnormality",
         (ON_REQUEST,),

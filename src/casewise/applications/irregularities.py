@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from casewise.finding import ABSENT, FINDING, MEASURE, SEGMENTS, Finding, SegmentPicture
+from casewise.applications.tuberculosis import NAME as TUBERCULOSIS
+from casewise.applications.tuberculosis import tuberculosis_in
+from casewise.finding import ABSENT, MEASURE, SEGMENTS, Finding, SegmentPicture
 from casewise.image import Box, Image
 
 if TYPE_CHECKING:
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
     from casewise.segments_map import PlaceMap
 
 NAME = "irregularities"
-NODULE, ANY, TUBERCULOSIS = "nodule", "any nodule", "tuberculosis"
-HALF = 0.5  # of tuberculosis, from which it is reported
+NODULE, ANY = "nodule", "any nodule"
 COARSE_MM = 1.0  # pixels larger than this lose nodules under a centimetre
 
 
@@ -68,7 +69,7 @@ class Irregularities:
         path = self._written(found.maps, film, image)
         whole = Finding(self.name, ANY, found.film, map=path, kind=MEASURE if found.reported else ABSENT)
         nodules = [self._finding(one, film, image, path) for one in found.reported]
-        return [whole, *nodules, self._tuberculosis(film), *self._segments(film, image)]
+        return [whole, *nodules, tuberculosis_in(image, self._device, self.name, self._maps), *self._segments(film, image)]
 
     @cached_property
     def _model(self) -> Model:
@@ -83,14 +84,6 @@ class Irregularities:
         from casewise.models.shipped import FOLDER
 
         return Intended.load(FOLDER / TUBERCULOSIS)
-
-    def _tuberculosis(self, film: Film) -> Finding:
-        """The disease that is spread over the lungs, predicted from the whole picture at low resolution."""
-        from casewise.models.shipped import load
-
-        scores = load(TUBERCULOSIS).predict(Image(film.array), self._device).scores
-        probability = scores[TUBERCULOSIS]
-        return Finding(self.name, TUBERCULOSIS, probability, "lungs", kind=FINDING if probability >= HALF else ABSENT)
 
     def _film(self, image: Image) -> Film:
         from casewise.applications.chest_regions import chest_regions

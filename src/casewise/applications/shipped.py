@@ -24,7 +24,6 @@ class Shipped:
 
     dimensions : how many spatial axes its images may have. longest_mm : the longest edge that its images may have, where it was
     made for crops; it counts voxels where their size is not known. detects : signs of disease among what it answers.
-    upright : whether a chest is turned upright before, where it lies otherwise (a classifier alone: it answers nothing in pixels).
     """
 
     name: str
@@ -34,7 +33,6 @@ class Shipped:
     dimensions: tuple[int, ...]
     longest_mm: float | None = None
     detects: tuple[str, ...] = ()
-    upright: bool = False
 
 
 CATALOGUE: Mapping[str, Shipped] = {
@@ -48,8 +46,6 @@ CATALOGUE: Mapping[str, Shipped] = {
             (2,),
             detects=("malignant lesion", "benign lesion"),
         ),
-        # The application ``irregularities`` asks this model too, on the upright picture, so that a report would name it twice.
-        Shipped("tuberculosis", (ON_REQUEST,), "tuberculosis", "tuberculosis", (2,), detects=("tuberculosis",), upright=True),
         Shipped("heart-chambers", ("cardiac-mr",), "heart chambers", "heart_chambers", (2, 3)),
         # To the router such a crop is unknown, and so is a crop of anything else; in that, too, the model would find a hippocampus.
         Shipped("hippocampus", (ON_REQUEST,), "hippocampus", "hippocampus", (3,), longest_mm=100.0),
@@ -87,18 +83,13 @@ class ShippedApplication:
         from casewise.applications.organs import findings_of
 
         self._check(image)
-        if self.shipped.upright:
-            from casewise.chest.upright import laid, upright_turn
-            from casewise.device import resolve_device
-
-            image = laid(image, upright_turn(image, resolve_device(self._device)))
         if self._intended is not None:
             self._intended.check(image, self.name)
         prediction = self._model.predict(image, self._device)
         return findings_of(prediction, image, self.name, self._written(prediction, image))
 
     def refuse(self, image: Image) -> None:
-        """Raises CasewiseError, one sentence, for an image that :meth:`analyze` would refuse; ``upright`` ones as they lie."""
+        """Raises CasewiseError, one sentence, for an image that :meth:`analyze` would refuse."""
         self._check(image)
         if self._intended is not None:
             self._intended.check(image, self.name)

@@ -36,7 +36,7 @@ when = [
     {{ field = "calling_ae", operator = "is", value = "ER_XRAY" }},
     {{ field = "category", operator = "is", value = "chest-xray" }},
 ]
-model = "tuberculosis"
+model = "breast_ultrasound_class"
 send = ["pacs", "ws"]
 objects = ["sr"]
 
@@ -126,7 +126,7 @@ def test_two_senders_get_different_applications_models_and_targets(served: Serve
     assert done.state == "done" and done.result == {"analysed": 4, "failed": [], "skipped": [{"key": phantom, "reason": ANY}]}
     results = {key: served.archive.results(key)[-1] for key in (emergency, ward, other, phantom)}
 
-    assert results[emergency]["model"]["name"] == "casewise-tuberculosis" and served.ran(emergency) == ["quality"]
+    assert results[emergency]["model"]["name"] == "casewise-breast-ultrasound" and served.ran(emergency) == ["quality"]
     assert results[emergency]["decision"]["why"] == ["what takes long", "emergency"]
     assert "Rules that held: what takes long; emergency." in results[emergency]["notes"]
     assert served.sent(emergency) == [(["pacs", "ws"], ["sr"])]

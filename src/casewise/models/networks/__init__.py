@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # casewise's own; "monai" is built too. "head" is the interactive ones' last block, which is tuned to one image.
 INTERACTIVE = ("prompt_unet", "p_net", "pc_net")
 LESIONS = ("lesion_multitask", "lesion_fusion", "lesion_regression")
-NETWORKS = ("unet", "efficient_unet", "classifier", "autoencoder", *INTERACTIVE, "head", "segment_detector", *LESIONS)
+NETWORKS = ("unet", "efficient_unet", "classifier", "autoencoder", *INTERACTIVE, "head", "segment_detector", "diffuse", *LESIONS)
 _ALLOWED = "channels are 2 to 8 positive numbers, finest level first, and patch is 1, 2 or 4 voxels an axis."
 _Width = Annotated[int, msgspec.Meta(gt=0)]
 _Number = Annotated[int, msgspec.Meta(ge=0)]
@@ -69,6 +69,10 @@ def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, o
         own = read(settings, _Detector, what, "channels are two positive numbers, members 1 or more.")
         reporting = Reporting(own.film_slope, own.film_shift, own.film_from, own.mark_from)
         return segment_detector(outputs, own.channels, own.branch, own.members, own.pixel_mm, own.cues, reporting)
+    if kind == "diffuse":
+        from casewise.models.networks.diffuse import Diffuse
+
+        return Diffuse()
     if kind not in NETWORKS:
         msg = f"The network kind {kind!r} is unknown; casewise's own are {', '.join(NETWORKS)}."
         raise ModelError(msg)

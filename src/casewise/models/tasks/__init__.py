@@ -5,6 +5,7 @@ from __future__ import annotations
 from casewise.models.networks import INTERACTIVE
 from casewise.models.spec import Spec
 from casewise.models.tasks.classification import Classification
+from casewise.models.tasks.diffuse_findings import DiffuseFindings
 from casewise.models.tasks.encoding import Encoding
 from casewise.models.tasks.inpainting import Inpainting
 from casewise.models.tasks.interactive import Interactive
@@ -16,6 +17,7 @@ from casewise.models.tasks.task import Batch, Sample, Task
 __all__ = [
     "Batch",
     "Classification",
+    "DiffuseFindings",
     "Encoding",
     "Inpainting",
     "Interactive",
@@ -29,7 +31,9 @@ __all__ = [
 
 _TASKS: dict[str, type[Task]] = {task.name: task for task in (Segmentation, Classification, Encoding, Lesions)}
 # Kinds that a model.toml names by their network, since they are segmenters and autoencoders to whoever knows nothing of them.
-_BY_NETWORK: dict[str, type[Task]] = {"segment_detector": SmallFindings} | dict.fromkeys(INTERACTIVE, Interactive)
+_BY_NETWORK: dict[str, type[Task]] = {"segment_detector": SmallFindings, "diffuse": DiffuseFindings} | dict.fromkeys(
+    INTERACTIVE, Interactive
+)
 
 
 def task_of(spec: Spec) -> Task:

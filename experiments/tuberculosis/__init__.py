@@ -1,0 +1,1 @@
+"""Tuberculosis from one hospital's films to another's."""
