@@ -22,7 +22,7 @@ def founds(kept: Mapping[str, Any], name: str) -> dict[str, Found]:
     """film → candidates by the networks called ``name``, of what :func:`experiments.nodules.networks.crossed` gives."""
     result = {}
     for film, here in kept.items():
-        if here is not None:
+        if here is not None and name in here["found"]:
             lungs = {side: Box(tuple(box["lower"]), tuple(box["upper"])) for side, box in here["lungs"].items()}
             detections = [Detection(**one) for one in here["found"][name]]
             result[film] = Found(detections, lungs, here["millimetres"], here["enlarged"])
