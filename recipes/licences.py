@@ -39,6 +39,7 @@ _INTERACTIVE = (*_CHEST, OPEN_MS, TOTALSEGMENTATOR, MEDNIST, BUSI, PHOTOGRAPHS, 
 DATA: dict[str, tuple[TrainingData, ...]] = {
     "abnormality_brain": _BRAIN,
     "abnormality_chest": _CHEST,
+    "backbone": (BACKBONE,),
     "brain_lesions": _BRAIN,
     "breast_ultrasound_class": (BUSI,),
     "chest_clavicles": (JSRT, BACKBONE),
@@ -49,7 +50,7 @@ DATA: dict[str, tuple[TrainingData, ...]] = {
     "hippocampus": (DECATHLON,),
     "interactive_2d": _INTERACTIVE,
     "interactive_3d": _INTERACTIVE,
-    "irregularities": (*_CHEST, JSRT, NIH),
+    "irregularities": (JSRT, *_CHEST, NIH, BACKBONE),
     "router": (MEDNIST, *_CHEST, TOTALSEGMENTATOR, OPEN_MS, PYRADIOMICS, ACDC, PROSTATEX, BUSI),
     "tuberculosis": (*_CHEST, NIH),
 }

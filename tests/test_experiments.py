@@ -135,7 +135,6 @@ NEVER_KEPT = {
     "abnormality",
     "analyze_many",
     "interaction_networks",
-    "irregularities",
     "lesions",
     "similar_cases",
     "sites",

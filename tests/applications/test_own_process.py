@@ -21,7 +21,7 @@ from casewise.header import Header
 from casewise.image import Image
 
 HERE = "tests.applications.isolated.behaviours"
-NAMES = ("chest-regions", "cardiothoracic-ratio", "irregularities")
+NAMES = ("chest-regions", "cardiothoracic-ratio", "irregularities", "tuberculosis")
 
 
 def declared(name: str, target: str = "Sharing", own: bool = True, **settings: object) -> Declared:

@@ -1,6 +1,6 @@
 """The claims of WO 2020/094734, on the path by which the shipped recipe trains and on the one by which the application detects.
 
-Training: ``experiments.nodules.networks._variant``, whose windows the shipped heads learn from. Detection: ``film_of`` and
+Training: ``experiments.nodules.networks.variant``, whose windows the shipped heads learn from. Detection: ``film_of`` and
 ``candidates``, which ``marks`` and the application ask. Both are followed with an encoder that only keeps what it is given
 (:mod:`tests.irregularities.blind`).
 """
@@ -85,12 +85,11 @@ def followed(path: str, film: Film, nodules: tuple[Truth, ...] = ()) -> Seen:
         return cut(network, example, *more)  # type: ignore[arg-type]
 
     with (
-        patch.object(networks, "encoder", lambda: seen.network),
         patch.object(networks, "rows_of", rows_of),
         patch.object(examples, "views", seen.spied),
     ):
         for number in range(networks.VARIANTS):
-            networks._variant(listed, film, number)  # type: ignore[arg-type]
+            networks.variant(listed, film, number, seen.network)  # type: ignore[arg-type]
     return seen
 
 
