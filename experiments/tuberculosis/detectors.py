@@ -40,8 +40,12 @@ def detector(sites: Sequence[str], others: bool = True, encoder: str = PHOTOGRAP
 
 def crossed(learnt: str, asked: str) -> list[float]:
     """The probability of each film of ``asked`` by a detector that was trained on ``learnt`` and NIH's films; kept on disk."""
-    model = detector([learnt])
-    return list(store.rows(WORK / f"{learnt}-{asked}-{model.key[:12]}.json", lambda: probabilities(model, films(asked))))
+    return kept(detector([learnt]), asked, films(asked))
+
+
+def kept(model: Model, name: str, asked: Sequence[Film]) -> list[float]:
+    """:func:`probabilities`, kept on disk by the model's key and the films' ``name``."""
+    return list(store.rows(WORK / f"{name}-{model.key[:12]}.json", lambda: probabilities(model, asked)))
 
 
 def crossed_by_cues(learnt: str, asked: str, others: bool, encoder: str) -> list[float]:
