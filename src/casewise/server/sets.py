@@ -27,7 +27,7 @@ from casewise.server.vectors import CurrentVectors
 from casewise.server.worklist import Filters
 
 LEASE = 30 * 60.0  # seconds without a sign of life after which an image is given to somebody else
-_TRIES = 5  # times that another person may be faster
+_TRIES = 200  # times that another may be faster, who takes one image and has one more kept: a hundred at once get theirs
 _NAMED = 3  # unknown keys that an error names
 _AT_ONCE = 500
 _LISTED = 1000  # images of a set that its page lists

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -71,15 +72,23 @@ def test_two_people_never_get_the_same_image(caller, app, keys):
     assert _next(ann, number) is None
 
 
-def test_many_at_once_never_get_the_same_image(app, archive, tmp_path):
-    for number in range(200, 212):
+def test_many_at_once_each_get_an_image_of_their_own(app, archive, tmp_path):
+    """All begin at the same moment and are offered the same image: whoever is slower, again and again, gets another."""
+    people = 16
+    for number in range(200, 200 + 2 * people):
         archive.add(Image(_pattern(0, number)[None]), category="many")
     sets = app.state.services.sets
     number = sets.create(SetOrder(name="many", structure="disc", strategy="random", category="many"), "ann")
-    with ThreadPoolExecutor(6) as pool:
-        given = list(pool.map(lambda person: sets.next(number, f"person {person}"), range(6)))
-    keys = [one.key for one in given if one is not None]
-    assert len(keys) == len(set(keys)) == 6
+    together = Barrier(people)
+
+    def given(person: int) -> str | None:
+        together.wait()
+        found = sets.next(number, f"person {person}")
+        return None if found is None else found.key
+
+    with ThreadPoolExecutor(people) as pool:
+        keys = list(pool.map(given, range(people)))
+    assert None not in keys and len(set(keys)) == people
 
 
 def test_image_on_which_another_has_a_session_is_not_given(caller, app, store, archive, keys):
