@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
-from casewise.intensity import percentile_range, rescaled, unit_range, unit_range_each
+from casewise.intensity import grey, percentile_range, rescaled, unit_range, unit_range_each
+
+
+def test_colours_become_their_luminance_and_other_channels_their_mean() -> None:
+    colours = np.eye(3, dtype=np.uint8)[:, :, None] * 200
+    np.testing.assert_allclose(grey(colours)[:, 0], [59.8, 117.4, 22.8], rtol=1e-6)
+    np.testing.assert_array_equal(grey(np.array([[[1, 2]], [[3, 6]]], np.int16)), [[2, 4]])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.float32, np.float64])
+def test_one_channel_keeps_its_values(dtype: type) -> None:
+    array = np.arange(24, dtype=dtype).reshape(1, 2, 3, 4)
+    found = grey(array)
+    assert found.dtype == np.float32
+    np.testing.assert_array_equal(found, array[0])
 
 
 def test_percentiles_of_all_values() -> None:

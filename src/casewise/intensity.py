@@ -1,4 +1,4 @@
-"""Intensities on one scale: the range that an image's percentiles span, and values rescaled to 0…1 within a range."""
+"""Intensities: grey values of colours, the range that percentiles span, and values rescaled to 0…1 within a range."""
 
 from __future__ import annotations
 
@@ -10,6 +10,14 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 
 TAILS = (0.5, 99.5)  # percent: what lies beyond these percentiles is cut off
+LUMINANCE = (0.299, 0.587, 0.114)  # of red, green and blue, as ITU-R BT.601 has it
+
+
+def grey(array: npt.NDArray[Any]) -> Floats:
+    """(*spatial) float32 of an image's (C, *spatial): the luminance of three channels, the mean of any other number."""
+    channels = len(array)
+    weights = np.array(LUMINANCE if channels == 3 else [1 / channels] * channels, np.float32)
+    return np.asarray(np.tensordot(weights, array.astype(np.float32, copy=False), axes=1))
 
 
 def percentile_range(values: npt.NDArray[Any], tails: tuple[float, float] = TAILS) -> tuple[float, float]:

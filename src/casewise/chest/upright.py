@@ -9,9 +9,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
+from casewise.chest.region_pose import Pose
 from casewise.device import resolve_device
 from casewise.encoder import Encoder
 from casewise.image import Image
+from casewise.intensity import grey
 from casewise.orientation import Turn, displayed
 
 Mask = npt.NDArray[np.bool_]
@@ -48,6 +50,12 @@ def laid(image: Image, turn: Turn) -> Image:
     header = replace(image.header, format=None, directions=None, single_axis=None, orientation_known=False)
     affine = np.diag([*(image.spacing[axis] for axis in turn.axes), 1.0, 1.0])
     return Image(np.ascontiguousarray(turn.upright(image.array)), affine, header, image.source)
+
+
+def upright_plane(image: Image, pose: Pose) -> npt.NDArray[np.float32]:
+    """(row, column): the grey values of a chest radiograph, upright and with bright bones, in the range that the image has."""
+    plane = np.ascontiguousarray(pose.upright(grey(image.array)))
+    return plane.max() + plane.min() - plane if pose.inverted else plane
 
 
 class UprightEncoder:

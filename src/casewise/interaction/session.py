@@ -14,6 +14,7 @@ from casewise.device import resolve_device
 from casewise.errors import UsageError
 from casewise.hashing import image_key
 from casewise.image import Array, Box, Image
+from casewise.intensity import grey
 from casewise.interaction.fine_tuning import FineTuning
 from casewise.interaction.growing import grown
 from casewise.interaction.history import Began, Erased, Event, Grew, History, Marked, Standing, Step
@@ -327,8 +328,7 @@ def _shipped(image: Image) -> str:
 def _sole_grey(image: Image) -> Image:
     """A colour picture as its luminance; sequences on one grid stay as they are."""
     if image.channels == 3 and (image.header.photometric == "RGB" or image.array.dtype == np.uint8):
-        weights = np.array([0.299, 0.587, 0.114], np.float32)
-        return image.with_array(np.tensordot(weights, image.array.astype(np.float32), axes=1)[None])
+        return image.with_array(grey(image.array)[None])
     return image
 
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from casewise.errors import CasewiseError, ModelError
 from casewise.image import Array, Image
-from casewise.intensity import percentile_range, rescaled
+from casewise.intensity import grey, percentile_range, rescaled
 from casewise.orientation import displayed
 
 INTENSITIES = ("percentile", "window", "minmax", "normal", "none")
@@ -110,7 +110,7 @@ class Preparation:
         if floats.shape[0] == self.channels:
             return floats
         if floats.shape[0] == 3 and self.channels == 1:
-            return np.tensordot(np.array([0.299, 0.587, 0.114], np.float32), floats, axes=1)[None]
+            return grey(floats)[None]
         if floats.shape[0] == 1 and self.channels == 3:
             return np.repeat(floats, 3, axis=0)
         msg = f"The model takes {self.channels} channels and the image has {floats.shape[0]}; choose one of them when reading it."

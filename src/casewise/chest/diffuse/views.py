@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from casewise.chest.region import LEFT_LUNG, RIGHT_LUNG, Regions
 from casewise.chest.region_pose import Pose
+from casewise.chest.upright import upright_plane
 from casewise.errors import CasewiseError
 from casewise.image import Box, Image
 from casewise.segments import Segment, Segments, segments
@@ -78,8 +79,7 @@ def lungs_of(image: Image, found: Regions) -> Lungs:
     if not masks:
         msg = "No lung was found in this radiograph, and tuberculosis is looked for in lungs; look at its regions first."
         raise CasewiseError(msg)
-    plane = np.ascontiguousarray(found.pose.upright(_grey(image)))
-    return lungs_in(-plane if found.pose.inverted else plane, masks, found.pose)
+    return lungs_in(upright_plane(image, found.pose), masks, found.pose)
 
 
 def lungs_in(plane: Floats, masks: Mapping[str, Mask], pose: Pose | None = None) -> Lungs:
@@ -164,8 +164,3 @@ def _resized(plane: Tensor, shape: Sequence[int]) -> Tensor:
         return plane
     smaller = size[0] < plane.shape[0] or size[1] < plane.shape[1]
     return functional.interpolate(plane[None, None], size=size, mode="bilinear", align_corners=False, antialias=smaller)[0, 0]
-
-
-def _grey(image: Image) -> Floats:
-    weights = np.array([0.299, 0.587, 0.114] if image.channels == 3 else [1 / image.channels] * image.channels, np.float32)
-    return np.tensordot(weights, image.array.astype(np.float32), axes=1)

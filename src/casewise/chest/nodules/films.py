@@ -15,6 +15,7 @@ from casewise.chest.nodules.false_positive_reduction import FalsePositiveReducer
 from casewise.chest.region import HEART, LEFT_LUNG, RIGHT_LUNG, Regions
 from casewise.chest.region_pose import Pose
 from casewise.chest.segments import PIXEL_MM, chest_segments, pixel_mm
+from casewise.chest.upright import upright_plane
 from casewise.errors import CasewiseError
 from casewise.image import Box, Image
 from casewise.irregularities.box_fusion import Detection
@@ -72,12 +73,10 @@ def film_of(image: Image, found: Regions) -> Film:
         msg = "No lung was found in this radiograph, and irregularities are sought in lungs; look at its regions first."
         raise CasewiseError(msg)
     masks = {name: np.ascontiguousarray(found.pose.upright(mask)) for name, mask in found.by_place.items() if name in SOUGHT}
-    plane = found.pose.upright(_grey(image))
-    if found.pose.inverted:
-        plane = plane.max() + plane.min() - plane
+    plane = upright_plane(image, found.pose)
     millimetres = pixel_mm(image, masks)
     enlarged = enlargement(millimetres)
-    plane = resampled(np.ascontiguousarray(plane, np.float32), enlarged)
+    plane = resampled(plane, enlarged)
     masks = {name: nearest(mask, plane.shape) for name, mask in masks.items()}
     millimetres /= enlarged
     return Film(plane[None], chest_segments(masks, millimetres), found.pose, millimetres, size_stated(image), enlarged)
@@ -146,8 +145,3 @@ def candidates(film: Film, network: SegmentDetector) -> tuple[list[Detection], l
     Both in the film's pixels.
     """
     return detect(network, film.array[0], film.segments, in_lungs)
-
-
-def _grey(image: Image) -> Plane:
-    weights = np.array([0.299, 0.587, 0.114] if image.channels == 3 else [1 / image.channels] * image.channels, np.float32)
-    return np.tensordot(weights, image.array.astype(np.float32), axes=1)

@@ -16,11 +16,11 @@ import numpy.typing as npt
 from casewise.errors import UsageError
 from casewise.header import Header
 from casewise.image import Box, Image
+from casewise.intensity import grey
 from casewise.orientation import column_first
 
 Kind = TypeVar("Kind", bound=np.generic)
 _COLUMN_FIRST = ("NIfTI", "NRRD", "MetaImage")  # their first axis is i already; the other formats count rows first
-_LUMINANCE = (0.299, 0.587, 0.114)
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,8 +121,8 @@ def _right_handed(affine: npt.NDArray[np.float64], slices: int, volume: bool) ->
 def _grey(image: Image) -> npt.NDArray[np.generic]:
     """(*spatial) of a type that the clients read; a colour picture as its luminance."""
     if image.channels == 3:
-        grey = np.tensordot(np.asarray(_LUMINANCE, np.float32), image.array.astype(np.float32), axes=1)
-        return np.asarray(np.rint(grey), np.uint8) if image.array.dtype == np.uint8 else np.asarray(grey)
+        luminance = grey(image.array)
+        return np.asarray(np.rint(luminance), np.uint8) if image.array.dtype == np.uint8 else luminance
     array: npt.NDArray[np.generic] = np.asarray(image.array[0])
     if array.dtype == bool:
         return array.astype(np.uint8)
