@@ -22,12 +22,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from casewise import chest, formats
-from casewise.chest.nodules.films import Film, candidates, enlargement, film_of
+from casewise.chest.nodules.films import Film, candidates, film_of
 from casewise.chest.region import HEART, LEFT_LUNG, RIGHT_LUNG, Region, Regions
 from casewise.chest.segments import OVERLAP_MM, PIXEL_MM
 from casewise.header import Header
 from casewise.image import Box, Image
 from casewise.irregularities import detector, examples
+from casewise.irregularities.enlarging import enlargement
 from casewise.irregularities.training import Irregularity
 from casewise.irregularities.views import GAIN, Picture, View, displayed, views
 from casewise.segments import LEAST_SCALE, Segment, Segments
@@ -161,7 +162,7 @@ def test_claim_1_segments_keep_four_fifths_of_the_resolution(path: str, number: 
 
 @given(st.floats(0.05, 2))
 def test_claim_1_no_film_is_reduced_by_more_than_a_fifth(millimetres: float) -> None:
-    assert enlargement(millimetres) >= LEAST_SCALE
+    assert enlargement(millimetres / PIXEL_MM) >= LEAST_SCALE
 
 
 @pytest.mark.parametrize("path", PATHS)

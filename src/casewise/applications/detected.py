@@ -204,7 +204,7 @@ class _Seen:
 
     def add(self, scene: Scene, found: Sequence[Detection], maps: Sequence[PlaceMap]) -> None:
         from casewise.applications.irregularities import borders
-        from casewise.irregularities.scenes import nearest
+        from casewise.irregularities.enlarging import nearest
         from casewise.segments_map import in_grey_levels, merged
 
         cut = scene.segments

@@ -124,8 +124,8 @@ class Irregularities:
     def _segments(self, film: Film, image: Image) -> list[Finding]:
         if self._maps is None:
             return []
-        from casewise.chest.nodules.films import nearest
         from casewise.formats import mask_suffix, write_mask
+        from casewise.irregularities.enlarging import nearest
 
         drawn = np.ascontiguousarray(film.pose.back(nearest(borders(film.segments), film.shape)))
         path = write_mask(self._maps / f"{self.name}-segments{mask_suffix(image)}", drawn, image)

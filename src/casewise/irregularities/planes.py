@@ -16,7 +16,7 @@ Mask = npt.NDArray[np.bool_]
 _CUT = Preparation(2, (8, 8), 1, "none")
 
 
-class Planes(Sequence[Floats]):
+class Planes:
     """The planes (rows, columns) of an image, in grey values: colours are joined, a volume is cut across its longest voxels.
 
     Raises CasewiseError for values that are not numbers and for channels that are no colours.
@@ -29,8 +29,8 @@ class Planes(Sequence[Floats]):
     def __len__(self) -> int:
         return len(self._parts)
 
-    def __getitem__(self, number):  # type: ignore[no-untyped-def]
-        return self._parts[number].array[0]
+    def __getitem__(self, number: int) -> Floats:
+        return np.asarray(self._parts[number].array[0])
 
     @cached_property
     def spacing(self) -> float:

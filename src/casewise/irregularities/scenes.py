@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch.nn import functional
 
 from casewise.errors import CasewiseError
 from casewise.image import Box, Image
+from casewise.irregularities.enlarging import enlargement, nearest, resampled, rescaled
 from casewise.irregularities.examples import Cut
 from casewise.irregularities.planes import Floats, Mask, Planes
 from casewise.irregularities.views import Where
 from casewise.models.networks.segment_detector import PLACE
 from casewise.orientation import size_stated
-from casewise.segments import LEAST_SCALE, Segments, segments
+from casewise.segments import Segments, segments
 
 BODY = "body"
 LONGEST = 1024  # pixels of a segment's edge: more segments are cut from a larger region
@@ -63,8 +63,7 @@ class Scale:
         """Of an image whose planes' pixels measure ``spacing``; never below 0.8."""
         if not self.pixel_mm or not size_stated(image):
             return self.enlarged
-        wanted = spacing / self.pixel_mm
-        return 1.0 if LEAST_SCALE <= wanted <= 1 / LEAST_SCALE else float(np.clip(wanted, LEAST_SCALE, MOST_ENLARGED))
+        return enlargement(spacing / self.pixel_mm, MOST_ENLARGED)
 
 
 class Turn(Protocol):
@@ -96,7 +95,7 @@ class Scene:
     shape: tuple[int, int]
     turn: Turn | None = None
 
-    @property
+    @cached_property
     def segments(self) -> Segments:
         """As detection cuts them."""
         return self.cut(self.regions, ())
@@ -107,15 +106,11 @@ class Scene:
             flat = np.zeros(self.turn.back(np.zeros(self.shape, bool)).shape, bool)
             flat[box.slices] = True
             box = _around(self.turn.upright(flat), box)
-        lower = tuple(int(n * self.enlarged) for n in box.lower)
-        upper = tuple(min(m, int(np.ceil(n * self.enlarged - 1e-9))) for n, m in zip(box.upper, self.array.shape, strict=True))
-        return Box(tuple(min(a, b - 1) for a, b in zip(lower, upper, strict=True)), upper)
+        return rescaled(box, self.enlarged, self.array.shape)
 
     def in_plane(self, box: Box) -> Box:
         """A box of the array's pixels in the plane's, widened to whole ones."""
-        lower = tuple(min(int(n / self.enlarged), m - 1) for n, m in zip(box.lower, self.shape, strict=True))
-        upper = tuple(min(m, int(np.ceil(n / self.enlarged - 1e-9))) for n, m in zip(box.upper, self.shape, strict=True))
-        box = Box(lower, tuple(max(a + 1, b) for a, b in zip(lower, upper, strict=True)))
+        box = rescaled(box, 1 / self.enlarged, self.shape)
         if self.turn is None:
             return box
         turned = np.zeros(self.shape, bool)
@@ -200,23 +195,6 @@ def body(plane: Floats) -> Mask:
     large = 1 + np.flatnonzero(sizes >= _BESIDE * sizes.max())
     found = np.asarray(binary_fill_holes(np.isin(numbered, large)), bool)
     return found if found.mean() >= _LEAST_BODY else np.ones(plane.shape, bool)
-
-
-def resampled(plane: Floats, factor: float) -> Floats:
-    """A plane of ``factor`` times as many rows and columns, linear between pixels' centres."""
-    if factor == 1:
-        return np.ascontiguousarray(plane, np.float32)
-    shape = [max(1, round(n * factor)) for n in plane.shape]
-    tensor = torch.from_numpy(np.ascontiguousarray(plane, np.float32))[None, None]
-    return np.asarray(functional.interpolate(tensor, size=shape, mode="bilinear", align_corners=False)[0, 0].numpy())
-
-
-def nearest(values: Mask, shape: Sequence[int]) -> Mask:
-    """``values`` (rows, columns) on a grid of ``shape`` over the same plane, each from the nearest."""
-    if values.shape == tuple(shape):
-        return values
-    places = (np.minimum(((np.arange(n) + 0.5) * m / n).astype(int), m - 1) for n, m in zip(shape, values.shape, strict=True))
-    return np.ascontiguousarray(values[np.ix_(*places)])
 
 
 def _around(mask: npt.NDArray[Any], box: Box) -> Box:

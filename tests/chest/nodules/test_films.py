@@ -6,22 +6,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import nodules
 from casewise import chest, formats
 from casewise.applications.irregularities import NODULE, Irregularities, box_of
 from casewise.chest.nodules.false_positive_reduction import CANDIDATES, CUES, MOST, FalsePositiveReducer, lungs_of
-from casewise.chest.nodules.films import enlargement, film_of, marks, nearest, resampled
+from casewise.chest.nodules.films import film_of, marks
 from casewise.chest.region import Region, Regions
-from casewise.chest.segments import FILM_MM, LUNGS_MM, PIXEL_MM, pixel_mm
+from casewise.chest.segments import FILM_MM, LUNGS_MM, pixel_mm
 from casewise.header import Header
 from casewise.image import Box, Image
 from casewise.irregularities.box_fusion import Detection
 from casewise.irregularities.detector import ready
 from casewise.models import shipped
-from casewise.segments import LEAST_SCALE
 from experiments.nodules.films import films
 
 
@@ -50,26 +49,6 @@ def lungs(height: int, width: int) -> dict[str, np.ndarray]:
     masks["right_lung"][height // 8 : -height // 8, width // 10 : width // 2 - 10] = True
     masks["left_lung"][height // 8 : -height // 8, width // 2 + 10 : -width // 10] = True
     return masks
-
-
-@given(st.floats(0.05, 1.5))
-def test_a_film_is_never_reduced_by_more_than_a_fifth(millimetres: float) -> None:
-    factor = enlargement(millimetres)
-    assert factor >= LEAST_SCALE
-    assert factor == 1 or factor > 1 / LEAST_SCALE or millimetres < LEAST_SCALE * PIXEL_MM
-    if millimetres >= LEAST_SCALE * PIXEL_MM:
-        assert LEAST_SCALE * PIXEL_MM * 0.999 <= millimetres / factor <= PIXEL_MM / LEAST_SCALE * 1.001
-
-
-@given(st.integers(20, 60), st.integers(20, 60), st.floats(0.8, 4))
-@settings(deadline=None)
-def test_masks_and_pixels_are_enlarged_alike(rows: int, columns: int, factor: float) -> None:
-    plane = np.zeros((rows, columns), np.float32)
-    plane[rows // 4 : rows // 2, columns // 4 : columns // 2] = 1
-    larger = resampled(plane, factor)
-    mask = nearest(plane > 0, larger.shape)
-    assert mask.shape == larger.shape and ((larger > 0.5) != mask).mean() < 0.15
-    assert np.array_equal(nearest(mask, plane.shape), plane > 0) or factor < 1
 
 
 @pytest.mark.parametrize("spacing", [0.1, 0.175, 0.35, 0.7])

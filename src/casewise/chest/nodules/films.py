@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch.nn import functional
 
 from casewise.chest.nodules.false_positive_reduction import FalsePositiveReducer, in_lungs, lungs_of
 from casewise.chest.region import HEART, LEFT_LUNG, RIGHT_LUNG, Regions
@@ -20,9 +17,10 @@ from casewise.errors import CasewiseError
 from casewise.image import Box, Image
 from casewise.irregularities.box_fusion import Detection
 from casewise.irregularities.detector import detect
+from casewise.irregularities.enlarging import enlargement, nearest, resampled, rescaled
 from casewise.models.networks.segment_detector import SegmentDetector
 from casewise.orientation import size_stated
-from casewise.segments import LEAST_SCALE, Segments
+from casewise.segments import Segments
 from casewise.segments_map import PlaceMap
 
 LUNGS = (RIGHT_LUNG, LEFT_LUNG)
@@ -59,9 +57,7 @@ class Film:
 
     def in_image(self, box: Box) -> Box:
         """A box of the array's pixels in those of the upright image, widened to whole ones."""
-        lower = tuple(int(n / self.enlarged) for n in box.lower)
-        upper = tuple(min(m, int(np.ceil(n / self.enlarged - 1e-9))) for n, m in zip(box.upper, self.shape, strict=True))
-        return Box(lower, upper)
+        return rescaled(box, 1 / self.enlarged, self.shape)
 
 
 def film_of(image: Image, found: Regions) -> Film:
@@ -75,34 +71,11 @@ def film_of(image: Image, found: Regions) -> Film:
     masks = {name: np.ascontiguousarray(found.pose.upright(mask)) for name, mask in found.by_place.items() if name in SOUGHT}
     plane = upright_plane(image, found.pose)
     millimetres = pixel_mm(image, masks)
-    enlarged = enlargement(millimetres)
+    enlarged = enlargement(millimetres / PIXEL_MM)
     plane = resampled(plane, enlarged)
     masks = {name: nearest(mask, plane.shape) for name, mask in masks.items()}
     millimetres /= enlarged
     return Film(plane[None], chest_segments(masks, millimetres), found.pose, millimetres, size_stated(image), enlarged)
-
-
-def enlargement(millimetres: float) -> float:
-    """Of pixels of ``millimetres``, for the detector: none from 0.8 to 1.25 times those that it learnt from, and at least 0.8."""
-    wanted = millimetres / PIXEL_MM
-    return 1.0 if LEAST_SCALE <= wanted <= 1 / LEAST_SCALE else max(wanted, LEAST_SCALE)
-
-
-def resampled(plane: Plane, factor: float) -> Plane:
-    """A plane of ``factor`` times as many rows and columns, linear between pixels' centres."""
-    if factor == 1:
-        return plane
-    shape = [max(1, round(n * factor)) for n in plane.shape]
-    tensor = torch.from_numpy(np.ascontiguousarray(plane))[None, None]
-    return np.asarray(functional.interpolate(tensor, size=shape, mode="bilinear", align_corners=False)[0, 0].numpy())
-
-
-def nearest(values: npt.NDArray[Any], shape: Sequence[int]) -> npt.NDArray[Any]:
-    """``values`` (rows, columns) on a grid of ``shape`` over the same image, each from the nearest."""
-    if values.shape == tuple(shape):
-        return values
-    places = (np.minimum(((np.arange(n) + 0.5) * m / n).astype(int), m - 1) for n, m in zip(shape, values.shape, strict=True))
-    return np.ascontiguousarray(values[np.ix_(*places)])
 
 
 @dataclass(frozen=True, eq=False)
