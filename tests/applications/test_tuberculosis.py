@@ -65,6 +65,19 @@ def test_irregularities_says_the_same(film: Image) -> None:
     assert [finding.probability for finding in said] == [analyzed(film).probability]
 
 
+@pytest.mark.parametrize("application", [Tuberculosis, Irregularities])
+def test_a_film_too_coarse_for_fine_signs_comes_with_a_remark(
+    film: Image, application: type[Tuberculosis | Irregularities]
+) -> None:
+    """Lungs of about 400, 200 and 130 rows."""
+    for times, coarse in ((1, False), (2, False), (3, True)):
+        rows, columns = (n // times for n in film.spatial_shape)
+        parts = film.array[0, : rows * times, : columns * times].reshape(rows, times, columns, times)
+        one = application(device="cpu")
+        assert NAME in [finding.label for finding in one.analyze(Image(parts.mean(axis=(1, 3)).astype(np.uint8)[None]))]
+        assert ["tuberculosis reliably" in note for note in one.notes if "pixels high" in note] == [True] * coarse
+
+
 def test_it_knows_most_of_what_it_was_trained_on(shared_data: Path) -> None:
     """Far from a measure of how good it is (the card has that): weights and preparation fit together."""
     right = [

@@ -69,7 +69,9 @@ class Irregularities:
         path = self._written(found.maps, film, image)
         whole = Finding(self.name, ANY, found.film, map=path, kind=MEASURE if found.reported else ABSENT)
         nodules = [self._finding(one, film, image, path) for one in found.reported]
-        return [whole, *nodules, tuberculosis_in(image, self._device, self.name, self._maps), *self._segments(film, image)]
+        tuberculosis, notes = tuberculosis_in(image, self._device, self.name, self._maps)
+        self.notes += notes
+        return [whole, *nodules, tuberculosis, *self._segments(film, image)]
 
     @cached_property
     def _model(self) -> Model:

@@ -44,7 +44,9 @@ class Tuberculosis:
         self.notes = [remark.sentence for remark in found.remarks]
         if self._intended is not None:
             self._intended.check(laid(image, found.pose.turn), self.name)
-        return [tuberculosis_in(image, self._device, self.name, self._maps)]
+        finding, notes = tuberculosis_in(image, self._device, self.name, self._maps)
+        self.notes += notes
+        return [finding]
 
     @cached_property
     def _intended(self) -> Intended | None:
@@ -54,14 +56,16 @@ class Tuberculosis:
         return Intended.load(FOLDER / NAME) if self._intended_only else None
 
 
-def tuberculosis_in(image: Image, device: str, application: str, maps: Path | None) -> Finding:
-    """What the shipped model says of a film's lungs: a finding where its probability reaches one half, else one that is absent.
+def tuberculosis_in(image: Image, device: str, application: str, maps: Path | None) -> tuple[Finding, list[str]]:
+    """What the shipped model says of a film's lungs: a finding where its probability reaches one half, else one that is absent; and
+    what whoever reads it must know.
 
     maps : folder of the map, on the image's grid: 0 outside the lungs, and in them from 1 to 255 the probability of a film that
     looked everywhere as it does there. Raises CasewiseError, one sentence, for a picture that is no frontal chest radiograph.
     """
     from casewise.applications.chest_regions import chest_regions
     from casewise.chest.diffuse import assess
+    from casewise.chest.diffuse.views import COARSE
     from casewise.device import resolve_device
     from casewise.formats import mask_suffix, write_mask
     from casewise.models.shipped import load
@@ -72,4 +76,8 @@ def tuberculosis_in(image: Image, device: str, application: str, maps: Path | No
     if maps is not None:
         path = write_mask(maps / f"{application}-{NAME}-map{mask_suffix(image)}", in_grey_levels(seen.heat), image)
     kind = FINDING if seen.probability >= HALF else ABSENT
-    return Finding(application, NAME, seen.probability, "lungs", map=path, kind=kind)
+    notes = []
+    if seen.rows < COARSE:
+        how = f"The lungs are {seen.rows} pixels high in this film: too coarse to show signs of {NAME} reliably"
+        notes.append(f"{how}; use one in which they have {COARSE} or more.")
+    return Finding(application, NAME, seen.probability, "lungs", map=path, kind=kind), notes

@@ -26,11 +26,13 @@ Floats = npt.NDArray[np.float32]
 @dataclass(frozen=True, eq=False)
 class Assessment:
     """probability : of the disease, of the whole film. heat : (rows, columns) of the image as it is stored: the probability of a
-    film that looked everywhere as it does here; NaN where no place with lung was looked at.
+    film that looked everywhere as it does here; NaN where no place with lung was looked at. rows : of the film from the lungs' apex
+    to their base; below :data:`casewise.chest.diffuse.views.COARSE` it does not show fine signs.
     """
 
     probability: float
     heat: Floats
+    rows: int
 
 
 def assess(image: Image, found: Regions, network: nn.Module) -> Assessment:
@@ -50,7 +52,7 @@ def assessed(lungs: Lungs, network: nn.Module) -> Assessment:
     chances = logistic(torch.stack([one.evidence for one in answers]).mean(dim=0).cpu().numpy())
     places = lungs.places(chances, answers[0].weights.cpu().numpy())
     heat = merged(places, next(iter(lungs.segments.regions.values())).shape)
-    return Assessment(float(logistic(odds)), np.ascontiguousarray(lungs.pose.back(heat)))
+    return Assessment(float(logistic(odds)), np.ascontiguousarray(lungs.pose.back(heat)), lungs.rows)
 
 
 def answered(lungs: Lungs, network: Diffuse, looks: Sequence[Look] = LOOKS) -> list[Answer]:

@@ -20,6 +20,7 @@ from casewise.segments import Segment, Segments, segments
 from casewise.segments_map import PlaceMap
 
 HEIGHT = 288  # rows from the lungs' apex to their base as the network sees them; the films that it learnt from have 330
+COARSE = 165  # rows, half of theirs: lungs of fewer do not show fine signs
 ROWS, COLUMNS = 192, 224  # of a segment as the network sees it; larger ones are cut further
 OVERLAP = 0.25
 MARGIN = 0.03  # of the lungs' height, around each
@@ -48,6 +49,11 @@ class Lungs:
     height: Floats
     side: npt.NDArray[np.int64]
     scale: float
+
+    @property
+    def rows(self) -> int:
+        """Of the film, from the lungs' apex to their base."""
+        return round(HEIGHT / self.scale)
 
     def places(self, values: Floats, weights: Floats) -> list[PlaceMap]:
         """What was said of each place of each segment, (S, r, c) over the views, in the upright film's pixels.
