@@ -11,12 +11,13 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from benchmarks import driver
-from benchmarks.marked_films import auc_cell, by_name, cells, differences, film_row, titles
+from benchmarks.marked_films import auc_cell, by_name, cells, differences, film_row, froc, titles
 from benchmarks.tables import table
 from casewise.irregularities.box_fusion import Detection
 from experiments.nodules import adapted
@@ -65,21 +66,23 @@ def _rows(number: int) -> list[dict[str, Any]]:
 
 
 def figures(units: driver.Rows) -> Mapping[str, Any]:
-    by = by_name(row for rows in units.values() for row in rows)
+    by = by_name(sorted((row for rows in units.values() for row in rows), key=itemgetter("film")))
+    value = {name: froc(rows) for name, rows in by.items()}
+    count = len(by["nothing"])
     lines = []
     for name, words in NAMES.items():
         seconds = [row["seconds"] for row in by[name] if "seconds" in row]
-        lines.append([words, *cells(by[name], EACH), auc_cell(by[name]), f"{np.median(seconds):.1f}" if seconds else ""])
+        lines.append([words, *cells(value[name], count, EACH), auc_cell(by[name]), f"{np.median(seconds):.1f}" if seconds else ""])
     start = by["nothing"]
     return {
-        "films": len(start),
+        "films": count,
         "nodules": sum("subtlety" in row for row in start),
         "folds": len(units),
         "known": sum(film.site != SITE for film in films()),
         "archived": sum(film.site == SITE for film in films()) * 4 // 5,
         "adapted": adapted,
         "froc": table(["refined on", *titles(EACH), "film has a nodule, AUC", "seconds a film"], lines),
-        "differences": differences(by, PAIRS, NAMES, EACH),
+        "differences": differences(value, count, PAIRS, NAMES, EACH),
     }
 
 

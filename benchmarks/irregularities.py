@@ -15,20 +15,29 @@ import sys
 import tempfile
 import time
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from benchmarks import driver
-from benchmarks.tables import measured, spread, table
-from casewise.irregularities.box_fusion import Detection
-from casewise.irregularities.froc import RATES, Outcome, outcome, sensitivity, threshold
-from casewise.statistics import auc, paired_bootstrap
+from benchmarks.marked_films import (
+    KINDS,
+    Froc,
+    Rows,
+    auc_cell,
+    by_name,
+    cells,
+    differences,
+    film_row,
+    froc,
+    outcomes,
+    titles,
+)
+from benchmarks.tables import table
+from casewise.irregularities.froc import RATES, threshold
 from experiments.nodules import networks
-from experiments.nodules.films import Film, films
+from experiments.nodules.films import films
 from experiments.nodules.measured import founds
 from experiments.nodules.networks import ARMS, SEEDS, crossed
 from experiments.nodules.second_look import crossed as judged_by_others
@@ -36,11 +45,9 @@ from experiments.nodules.second_look import folds
 
 NAMES = {"reduced": "whole film at 512", "native": "native segments", "both": "both"}
 NOISE, NOTHING, FIRST = "both, native pixels replaced by noise", "from nothing", "pretrained"
-MOST = 40  # candidates a film that are kept
-SUBTLETY = {1: "extremely subtle", 2: "very subtle", 3: "subtle", 4: "relatively obvious", 5: "obvious"}
 PAIRS = (("both", "reduced"), ("both", "native"), ("native", "reduced"))
+EACH = (*RATES, None)
 COST = "cost"
-Rows = Sequence[Mapping[str, Any]]
 
 
 def units(options: Namespace) -> Iterator[driver.Unit]:
@@ -66,20 +73,12 @@ def _rows(look: str) -> list[dict[str, Any]]:
             said = {film: marks.candidates for film, marks in judged_by_others(known, found).items()}
         else:
             said = {film: [one.scaled(1 / here.enlarged) for one in here.found] for film, here in found.items()}
-        rows += [_row(name, film, said.get(film.name, [])) for film in jsrt]
+        rows += [film_row(name, film, said.get(film.name, [])) for film in jsrt]
     return rows
 
 
-def _row(name: str, film: Film, found: Sequence[Detection]) -> dict[str, Any]:
-    own = outcome(found, film.targets)
-    about = {"subtlety": film.nodules[0].subtlety, "diameter_mm": film.nodules[0].diameter_mm} if film.nodules else {}
-    best = round(max((one.probability for one in found), default=0.0), 5)
-    misses = sorted((round(float(one), 5) for one in own.misses), reverse=True)[:MOST]
-    return {"by": name, "film": film.name, **about, "hits": [round(float(h), 5) for h in own.hits], "misses": misses, "best": best}
-
-
 def figures(units: driver.Rows) -> Mapping[str, Any]:
-    marked, judged = (_by_name(units[look]) for look in ("marked", "judged"))
+    marked, judged = (by_name(units[look]) for look in ("marked", "judged"))
     one = marked["both"]
     nodules = [row for row in one if "subtlety" in row]
     return {
@@ -91,9 +90,9 @@ def figures(units: driver.Rows) -> Mapping[str, Any]:
         "folds": len(folds(films())),
         "seeds": len(SEEDS),
         "marked": froc_table(marked),
-        "marked_differences": differences(marked),
+        "marked_differences": differences(arms(marked), len(one), PAIRS, NAMES, EACH),
         "judged": froc_table(judged),
-        "judged_differences": differences(judged),
+        "judged_differences": differences(arms(judged), len(one), PAIRS, NAMES, EACH),
         "kinds": kinds_table(judged),
         "film_level": film_table(marked, judged),
         "noise": noise_table(marked),
@@ -101,105 +100,43 @@ def figures(units: driver.Rows) -> Mapping[str, Any]:
     }
 
 
-def _by_name(rows: Rows) -> dict[str, Rows]:
-    return {name: [row for row in rows if row["by"] == name] for name in dict.fromkeys(row["by"] for row in rows)}
-
-
-def _outcomes(rows: Rows) -> list[Outcome]:
-    return [Outcome(np.array(row["hits"]), np.array(row["misses"])) for row in rows]
-
-
-def of_seeds(by: Mapping[str, Rows], arm: str, rate: float | None, drawn: np.ndarray | None = None) -> float:
-    """An arm's sensitivity at ``rate``, or the mean over all rates: the mean over its seeds' networks."""
-    values = []
-    for seed in SEEDS:
-        every = _outcomes(by[f"{arm}-{seed}"])
-        chosen = every if drawn is None else [every[n] for n in drawn]
-        values += [sensitivity(chosen, one) for one in (RATES if rate is None else (rate,))]
-    return float(np.mean(values))
+def arms(by: Mapping[str, Rows]) -> dict[str, Froc]:
+    """Of each, the mean over its seeds' networks."""
+    return {arm: froc(*(by[f"{arm}-{seed}"] for seed in SEEDS)) for arm in NAMES}
 
 
 def froc_table(by: Mapping[str, Rows]) -> str:
-    lines = []
     count = len(by["both"])
-    for arm, words in NAMES.items():
-        cells = [measured(lambda drawn, r=rate, a=arm: of_seeds(by, a, r, drawn), count) for rate in (*RATES, None)]
-        lines.append([f"{words}, mean of {len(SEEDS)} seeds", *(spread(cell, ".3f", ".2f") for cell in cells)])
-    for arm, words in NAMES.items():
-        every = _outcomes(by[arm])
-
-        def value(drawn: np.ndarray, rate: float | None, of: list[Outcome] = every) -> float:
-            chosen = [of[n] for n in drawn]
-            return float(np.mean([sensitivity(chosen, one) for one in (RATES if rate is None else (rate,))]))
-
-        cells = [measured(lambda drawn, r=rate: value(drawn, r), count) for rate in (*RATES, None)]
-        lines.append([f"{words}, the seeds' networks averaged", *(spread(cell, ".3f", ".2f") for cell in cells)])
-    return table(["network sees", *(f"{rate:g}" for rate in RATES), "mean of the four"], lines)
-
-
-def differences(by: Mapping[str, Rows]) -> str:
-    lines = []
-    for first, second in PAIRS:
-        cells = []
-        for rate in (*RATES, None):
-
-            def difference(drawn: np.ndarray | None, r: float | None = rate, a: str = first, b: str = second) -> float:
-                return float(np.nan_to_num(of_seeds(by, a, r, drawn) - of_seeds(by, b, r, drawn)))
-
-            low, high, p = paired_bootstrap(difference, len(by["both"]))
-            cells.append(f"{difference(None):+.3f} ({low:+.3f} to {high:+.3f}), p {p:.3f}")
-        lines.append([f"{NAMES[first]} − {NAMES[second]}", *cells])
-    return table(["difference of sensitivity at", *(f"{rate:g}" for rate in RATES), "mean of the four"], lines)
+    seeds = [[f"{NAMES[arm]}, mean of {len(SEEDS)} seeds", *cells(value, count, EACH)] for arm, value in arms(by).items()]
+    averaged = [[f"{words}, the seeds' networks averaged", *cells(froc(by[arm]), count, EACH)] for arm, words in NAMES.items()]
+    return table(["network sees", *titles(EACH)], [*seeds, *averaged])
 
 
 def kinds_table(by: Mapping[str, Rows], rate: float = 2.0) -> str:
     """Hits of those there are, by subtlety and size, at the threshold that gives ``rate`` misses a film."""
-    kinds: dict[str, Callable[[Mapping[str, Any]], bool]] = {
-        f"subtlety {level}, {name}": (lambda row, level=level: row["subtlety"] == level)  # type: ignore[misc]
-        for level, name in SUBTLETY.items()
-    }
-    kinds |= {
-        "up to 10 mm": lambda row: row["diameter_mm"] <= 10,
-        "over 10, under 20 mm": lambda row: 10 < row["diameter_mm"] < 20,
-        "20 mm and over": lambda row: row["diameter_mm"] >= 20,
-    }
+    least = {name: threshold(outcomes(rows), rate) for name, rows in by.items()}
     lines = []
-    for name, belongs in kinds.items():
-        cells = []
+    for kind, belongs in KINDS.items():
+        line = [kind]
         for arm in NAMES:
-            hits, count = 0, 0
-            for seed in SEEDS:
-                rows = by[f"{arm}-{seed}"]
-                least = threshold(_outcomes(rows), rate)
-                chosen = [row["hits"][0] > least for row in rows if "subtlety" in row and belongs(row)]
-                hits, count = hits + sum(chosen), len(chosen)
-            cells.append(f"{hits / len(SEEDS):g} of {count}")
-        lines.append([name, *cells])
+            hits = []
+            for name in (f"{arm}-{seed}" for seed in SEEDS):
+                chosen = [row for row in by[name] if "subtlety" in row and belongs(row["subtlety"], row["diameter_mm"])]
+                hits += [row["hits"][0] > least[name] for row in chosen]
+            line.append(f"{sum(hits) / len(SEEDS):g} of {len(hits) // len(SEEDS)}")
+        lines.append(line)
     return table(["nodules", *NAMES.values()], lines)
 
 
 def film_table(marked: Mapping[str, Rows], judged: Mapping[str, Rows]) -> str:
-    lines = []
-    for arm, words in NAMES.items():
-        cells = []
-        for by in (marked, judged):
-            rows = by[arm]
-
-            def value(drawn: np.ndarray, of: Rows = rows) -> float:
-                return auc([of[n]["best"] for n in drawn], ["subtlety" in of[n] for n in drawn])
-
-            cells.append(spread(measured(value, len(rows)), ".3f", ".2f"))
-        lines.append([words, *cells])
+    lines = [[words, *(auc_cell(by[arm]) for by in (marked, judged))] for arm, words in NAMES.items()]
     return table(["film has a nodule, area under the curve by its best mark", "as marked", "second look"], lines)
 
 
 def noise_table(by: Mapping[str, Rows]) -> str:
-    lines = []
-    for name, words in (("both", NAMES["both"]), ("noise", NOISE)):
-        every = _outcomes(by[name])
-        cells = [measured(lambda drawn, r=rate, of=every: sensitivity([of[n] for n in drawn], r), len(every)) for rate in RATES]
-        lines.append([words, *(spread(cell, ".3f", ".2f") for cell in cells)])
-    return table(["network sees", *(f"{rate:g}" for rate in RATES)], lines)
+    names = {"both": NAMES["both"], "noise": NOISE}
+    lines = [[words, *cells(froc(by[name]), len(by[name]), RATES)] for name, words in names.items()]
+    return table(["network sees", *titles(RATES)], lines)
 
 
 def _cost_table(rows: Rows) -> str:

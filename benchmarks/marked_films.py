@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from benchmarks.tables import measured, spread, table
 from casewise.irregularities.box_fusion import Detection
-from casewise.irregularities.froc import RATES, outcome
+from casewise.irregularities.froc import RATES, Outcome, outcome
 from casewise.statistics import auc, paired_bootstrap
 from experiments.nodules.films import Film
 
@@ -17,6 +18,16 @@ MOST = 40  # candidates a film that are kept
 ALL = "mean of the four"
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
+# (rate, numbers of those drawn, None for all) → sensitivity at ``rate`` false marks a film; for None the mean over ``RATES``.
+Froc = Callable[[float | None, np.ndarray | None], float]
+SUBTLETY = {1: "extremely subtle", 2: "very subtle", 3: "subtle", 4: "relatively obvious", 5: "obvious"}
+# of nodules, name → (subtlety, mm) → whether one is of it
+KINDS: Mapping[str, Callable[[int, float], bool]] = {
+    **{f"subtlety {level}, {name}": lambda own, _, level=level: own == level for level, name in SUBTLETY.items()},
+    "up to 10 mm": lambda _, size: size <= 10,
+    "over 10, under 20 mm": lambda _, size: 10 < size < 20,
+    "20 mm and over": lambda _, size: size >= 20,
+}
 
 
 def film_row(by: str, film: Film, found: Sequence[Detection]) -> dict[str, Any]:
@@ -29,27 +40,33 @@ def film_row(by: str, film: Film, found: Sequence[Detection]) -> dict[str, Any]:
 
 
 def by_name(rows: Iterable[Row]) -> dict[str, Rows]:
-    """network → its rows, in one order of films for all."""
-    ordered = sorted(rows, key=lambda row: str(row["film"]))
-    return {name: [row for row in ordered if row["by"] == name] for name in dict.fromkeys(row["by"] for row in ordered)}
+    """network → its rows, for all in the order in which the films first come."""
+    every = list(rows)
+    place = {film: number for number, film in enumerate(dict.fromkeys(row["film"] for row in every))}
+    every.sort(key=lambda row: place[row["film"]])
+    return {name: [row for row in every if row["by"] == name] for name in dict.fromkeys(row["by"] for row in every)}
 
 
-def froc(rows: Rows) -> Callable[[float | None, np.ndarray | None], float]:
-    """(rate, numbers of those drawn, None for all) → sensitivity at ``rate`` false marks a film; for None the mean over ``RATES``.
+def outcomes(rows: Rows) -> list[Outcome]:
+    return [Outcome(np.array(row["hits"], float), np.array(row["misses"], float)) for row in rows]
+
+
+def froc(*networks: Rows) -> Froc:
+    """The mean over networks' rows of the same films.
 
     As :func:`casewise.irregularities.froc.sensitivity`, with one sort for all rates: it is asked thousands of times.
     """
-    hits = [np.array(row["hits"]) for row in rows]
-    misses = [np.array(row["misses"]) for row in rows]
+    several = [outcomes(rows) for rows in networks]
 
     def value(rate: float | None = None, drawn: np.ndarray | None = None) -> float:
-        numbers = range(len(rows)) if drawn is None else drawn
-        own = np.concatenate([hits[n] for n in numbers])
-        false = np.sort(np.concatenate([misses[n] for n in numbers]))[::-1]
         found = []
-        for one in RATES if rate is None else (rate,):
-            allowed = int(np.floor(one * len(numbers) + 1e-9))
-            found.append((own > (false[allowed] if allowed < len(false) else -0.5)).mean() if len(own) else np.nan)
+        for every in several:
+            chosen = every if drawn is None else [every[n] for n in drawn]
+            own = np.concatenate([one.hits for one in chosen])
+            false = np.sort(np.concatenate([one.misses for one in chosen]))[::-1]
+            for one in RATES if rate is None else (rate,):
+                allowed = int(np.floor(one * len(chosen) + 1e-9))
+                found.append((own > (false[allowed] if allowed < len(false) else -0.5)).mean() if len(own) else np.nan)
         return float(np.mean(found))
 
     return value
@@ -66,10 +83,9 @@ def titles(rates: Sequence[float | None]) -> list[str]:
     return [ALL if rate is None else f"{rate:g}" for rate in rates]
 
 
-def cells(rows: Rows, rates: Sequence[float | None]) -> list[str]:
-    """Sensitivities with their intervals by film."""
-    value = froc(rows)
-    return [spread(measured(lambda drawn, r=rate: value(r, drawn), len(rows)), ".3f", ".2f") for rate in rates]  # type: ignore[misc]
+def cells(value: Froc, films: int, rates: Sequence[float | None]) -> list[str]:
+    """Sensitivities with their intervals by film, of so many."""
+    return [spread(measured(partial(value, rate), films), ".3f", ".2f") for rate in rates]
 
 
 def auc_cell(rows: Rows) -> str:
@@ -77,16 +93,19 @@ def auc_cell(rows: Rows) -> str:
 
 
 def differences(
-    by: Mapping[str, Rows], pairs: Sequence[tuple[str, str]], names: Mapping[str, str], rates: Sequence[float | None]
+    value: Mapping[str, Froc],
+    films: int,
+    pairs: Sequence[tuple[str, str]],
+    names: Mapping[str, str],
+    rates: Sequence[float | None],
 ) -> str:
-    """A table of paired differences, with intervals and p by film."""
-    value = {name: froc(by[name]) for pair in pairs for name in pair}
+    """A table of paired differences, with intervals and p by film, of so many that all were asked about in one order."""
 
     def cell(one: str, two: str, rate: float | None) -> str:
         def difference(drawn: np.ndarray | None) -> float:
             return float(np.nan_to_num(value[one](rate, drawn) - value[two](rate, drawn)))
 
-        low, high, p = paired_bootstrap(difference, len(by[one]))
+        low, high, p = paired_bootstrap(difference, films)
         return f"{difference(None):+.3f} ({low:+.3f} to {high:+.3f}), p {p:.3f}"
 
     lines = [[f"{names[one]} − {names[two]}", *(cell(one, two, rate) for rate in rates)] for one, two in pairs]

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import driver
+from benchmarks.marked_films import KINDS
 from benchmarks.tables import measured, spread, table
 from casewise import chest, formats
 from casewise.chest.nodules.false_positive_reduction import CANDIDATES, MOST
@@ -44,7 +45,6 @@ from experiments.nodules.networks import crossed
 from experiments.nodules.second_look import Found, Row
 
 RATES = (0.25, 0.5, 1.0, 2.0, 4.0)
-SUBTLETY = {1: "extremely subtle", 2: "very subtle", 3: "subtle", 4: "relatively obvious", 5: "obvious"}
 ARM, CROSSED, SHIPPED, APPLIED = "both", "crossed", "shipped", "applied"
 APPLICATIONS = 6
 
@@ -129,18 +129,9 @@ def reported_table(groups: Sequence[tuple[str, Rows]]) -> str:
 
 def kinds_table(rows: Rows) -> str:
     """Hits of those there are, by subtlety and size."""
-    kinds: dict[str, Callable[[tuple[float, float, float, int]], bool]] = {
-        f"subtlety {level}, {name}": (lambda nodule, level=level: nodule[3] == level)  # type: ignore[misc]
-        for level, name in SUBTLETY.items()
-    }
-    kinds |= {
-        "up to 10 mm": lambda nodule: nodule[2] <= 10,
-        "over 10, under 20 mm": lambda nodule: 10 < nodule[2] < 20,
-        "20 mm and over": lambda nodule: nodule[2] >= 20,
-    }
     lines = []
-    for name, belongs in kinds.items():
-        chosen = [any(mark[3] for mark in row.marks) for row in rows if row.nodule and belongs(row.nodule)]
+    for name, belongs in KINDS.items():
+        chosen = [any(mark[3] for mark in row.marks) for row in rows if row.nodule and belongs(row.nodule[3], row.nodule[2])]
         lines.append([name, f"{sum(chosen)} of {len(chosen)}"])
     return table(["nodules", "hit by a reported mark"], lines)
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 from argparse import Namespace
 from collections.abc import Iterator, Mapping
 from functools import partial
+from operator import itemgetter
 from typing import Any
 
 from benchmarks import driver
-from benchmarks.marked_films import auc_cell, by_name, cells, differences, film_row, titles
+from benchmarks.marked_films import auc_cell, by_name, cells, differences, film_row, froc, titles
 from benchmarks.tables import table
 from casewise.chest.nodules.films import candidates
 from casewise.irregularities.detector import ready
@@ -48,10 +49,12 @@ def _rows(number: int) -> list[dict[str, Any]]:
 
 
 def figures(units: driver.Rows) -> Mapping[str, Any]:
-    by = by_name(row for rows in units.values() for row in rows)
-    lines = [[NAMES[name], *cells(by[name], EACH), auc_cell(by[name])] for name in ENCODERS]
+    by = by_name(sorted((row for rows in units.values() for row in rows), key=itemgetter("film")))
+    value = {name: froc(rows) for name, rows in by.items()}
+    count = len(by[FROZEN])
+    lines = [[NAMES[name], *cells(value[name], count, EACH), auc_cell(by[name])] for name in ENCODERS]
     return {
-        "films": len(by[FROZEN]),
+        "films": count,
         "nodules": sum("subtlety" in row for row in by[FROZEN]),
         "folds": len(units),
         "learnt": len(from_nothing.learnt_from(0)),
@@ -59,7 +62,7 @@ def figures(units: driver.Rows) -> Mapping[str, Any]:
         "settings": SETTINGS,
         "steps": from_nothing.STEPS,
         "froc": table(["encoder", *titles(EACH), "film has a nodule, AUC"], lines),
-        "differences": differences(by, PAIRS, NAMES, EACH),
+        "differences": differences(value, count, PAIRS, NAMES, EACH),
     }
 
 

@@ -85,5 +85,7 @@ def test_tables_count_films_of_both_ways_in_one_order() -> None:
     by = by_name([*good, *bad])
     assert [row["film"] for row in by["good"]] == [row["film"] for row in by["bad"]]
     assert froc(by["good"])(0.5, None) == 1 and froc(by["bad"])(None, None) == 0 and film_auc(by["good"]) == 1
-    line = differences(by, [("good", "bad")], {"good": "good", "bad": "bad"}, [1.0]).splitlines()[-1]
+    value, names = {name: froc(rows) for name, rows in by.items()}, {"good": "good", "bad": "bad"}
+    line = differences(value, 6, [("good", "bad")], names, [1.0]).splitlines()[-1]
+    assert froc(by["good"], by["bad"])(0.5, None) == 0.5
     assert line.startswith("| good − bad | +1.000")
