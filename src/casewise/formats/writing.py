@@ -20,6 +20,7 @@ from casewise.header import Header
 from casewise.image import Array, Image
 from casewise.label_map import LabelMap
 from casewise.orientation import column_first
+from casewise.png import packing
 
 _VOLUMES = (".nii.gz", ".nii", ".nrrd", ".mha")
 _PICTURES = (".png", ".tif", ".tiff")
@@ -152,7 +153,8 @@ def _write_png(path: Path, image: Image) -> None:
         msg = f"{path} cannot hold {given}: a PNG has grey of 8 or 16 bits or RGB of 8; write a .tif."
         raise CasewiseError(msg)
     pixels = array[0] if image.channels == 1 else np.moveaxis(array, 0, -1)
-    Pillow.fromarray(np.ascontiguousarray(pixels)).save(path, format="PNG")
+    picture = Pillow.fromarray(np.ascontiguousarray(pixels))
+    picture.save(path, format="PNG", **packing(picture))
 
 
 def _write_tiff(path: Path, image: Image) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from casewise import wording
 from casewise.finding import FINDING, MEASURE, Finding
 from casewise.image import Array, Box, Image
+from casewise.png import packing
 from casewise.reporting.contours import outline
 from casewise.reporting.pictures import (
     COLOURS,
@@ -308,7 +309,7 @@ def _mask_uri(mask: Array, colour: str) -> str:
     pillow = Pillow.fromarray(indices, mode="P")
     pillow.putpalette([0, 0, 0, *rgb(colour), *rgb(colour)])
     buffer = io.BytesIO()
-    pillow.save(buffer, "PNG", transparency=bytes((0, 64, 255)))
+    pillow.save(buffer, "PNG", transparency=bytes((0, 64, 255)), **packing(pillow))
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 

@@ -13,6 +13,7 @@ from PIL import Image as Pillow
 from casewise import wording
 from casewise.finding import Finding, SegmentPicture
 from casewise.image import Array, Box, Image
+from casewise.png import packing
 from casewise.reporting.heat import COLOUR, OPACITY, shares
 from casewise.reporting.pictures import channels_last, display_range, png_uri, rgb, to_pixels
 from casewise.reporting.planes import Plane, planes
@@ -186,5 +187,5 @@ def _heat_uri(heat: Array, hottest: float) -> str:
     picture.putpalette(list(rgb(COLOUR)) * _LEVELS)
     buffer = io.BytesIO()
     alphas = bytes(round(255 * OPACITY * level / (_LEVELS - 1)) for level in range(_LEVELS))
-    picture.save(buffer, "PNG", transparency=alphas)
+    picture.save(buffer, "PNG", transparency=alphas, **packing(picture))
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
