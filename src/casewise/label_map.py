@@ -73,7 +73,8 @@ class LabelMap(Mapping[str, Mask]):
     @classmethod
     def like(cls, masks: Mapping[str, npt.NDArray[np.generic]], grid: Grid) -> LabelMap:
         """Masks (*spatial) on the grid of an image or of another label map. CasewiseError for another shape."""
-        return cls({name: np.greater(mask, 0) for name, mask in masks.items()}, grid.affine, grid.spatial_shape)
+        drawn = {name: np.greater(mask, mask.dtype.type(0)) for name, mask in masks.items()}  # a plain 0 would be a wide number
+        return cls(drawn, grid.affine, grid.spatial_shape)
 
     def __getitem__(self, name: str) -> Mask:
         return self.masks[name]

@@ -82,8 +82,10 @@ def labels_of(array: Numbers) -> npt.NDArray[np.int64]:
 
 def _values(array: Numbers) -> Numbers:
     """The different values, ascending."""
-    if array.dtype == np.uint8 and array.size and (highest := array.max()) <= 1:  # most masks
-        return np.unique([array.min(), highest])
+    if array.dtype == np.uint8 and array.size:
+        lowest, highest = array.min(), array.max()
+        if highest - lowest <= 1 or ((array == lowest) | (array == highest)).all():  # most masks
+            return np.unique([lowest, highest])
     if array.dtype.kind in "iu" and array.dtype.itemsize <= 2:
         there = np.zeros(1 << 16, bool)
         for part in array:  # part by part: the whole would be copied as 64-bit numbers
