@@ -81,6 +81,12 @@ def test_importing_casewise_needs_no_network_library() -> None:
     assert not modules & {"torch", "monai", "sklearn", "SimpleITK"}
 
 
+def test_an_analysis_without_an_archive_needs_no_catalogue() -> None:
+    modules = imported_by("-c", "import casewise.pipeline.call")
+    assert "torch" in modules
+    assert "sqlalchemy" not in modules
+
+
 LAZY = sorted(stub.parent for stub in Path(casewise.__file__).parent.rglob("__init__.pyi"))
 
 

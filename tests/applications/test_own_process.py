@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,6 +71,25 @@ def test_what_a_package_brings_is_foreign_whatever_it_says() -> None:
     point = EntryPoint("liar", "tests.applications.isolated.behaviours:liar", "casewise.applications")
     (found,), problems = _of_entry_points([point])
     assert not found.own and not problems
+
+
+def test_images_find_the_processes_that_were_started_ahead(picture: Path) -> None:
+    with Runner(workers=1) as runner:
+        runner.start(3)
+        (started,) = runner._own._idle._waiting
+        (ran,) = runner.run([Job(picture, formats.read(picture), (declared("a"), declared("b")), picture.parent.parent / "out")])
+        assert runner._own._idle._waiting == [started]
+    assert measured(ran, "outlined") == [1, 1]
+
+
+def test_one_that_ended_before_there_was_an_image_costs_nothing(picture: Path) -> None:
+    with Runner(workers=1) as runner:
+        runner.start(1)
+        (started,) = runner._own._idle._waiting
+        os.kill(started.pid, signal.SIGKILL)
+        started._process.process.wait(20)
+        (ran,) = runner.run([Job(picture, formats.read(picture), (declared("a"),), picture.parent.parent / "out")])
+    assert not ran.failures
 
 
 def test_every_image_has_its_own_regions_in_the_same_process(picture: Path, tmp_path: Path) -> None:

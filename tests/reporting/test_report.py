@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from jinja2 import Environment
 
 from casewise.errors import CasewiseError
 from casewise.finding import MEASURE, Finding
 from casewise.header import Header
 from casewise.image import Box, Image
 from casewise.reporting.chart import LineChart
+from casewise.reporting.page import prepare
 from casewise.reporting.pictures import window
 from casewise.reporting.report import Section, write_index, write_report
 from casewise.reporting.similar import SimilarPicture
@@ -31,6 +33,13 @@ def check_self_contained(page: Page) -> None:
                 assert value.startswith(("data:", "#")), (tag, value[:80])
     assert [tag for tag, _ in page.elements].count("script") <= 1
     assert not page.find("link") and not page.find("iframe")
+
+
+def test_a_report_finds_its_templates_prepared(tmp_path, picture, result, monkeypatch):
+    prepare()
+    monkeypatch.setattr(Environment, "compile", None)
+    page = Page.of(write_report(replace(result, similar=()), picture, {"lungs": disc(picture.spatial_shape)}, tmp_path))
+    assert "412 cm²" in page.text
 
 
 def test_everything_a_reader_needs_is_on_the_page(tmp_path, picture, result, similar):

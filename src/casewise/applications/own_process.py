@@ -3,7 +3,8 @@
 - **One process runs one image at a time**, with all of casewise's own applications that are to see it, one after the other, in one
   thread. What they share (a chest's regions, loaded models) is computed once and stays in its memory; nothing is locked.
 - **Images run side by side**: there are as many processes as the runner has threads, and the next is started only when an image
-  waits and all others are busy. A call of one image has one. They are kept for the images that follow.
+  waits and all others are busy. A call of one image has one. They are kept for the images that follow. Whoever knows that images
+  will come starts them ahead (``start``): what they import takes as long as to read and route the first image.
 - **A request names one application**, so that each has its own time limit, and ``seconds`` are its own. The image goes with the
   first request (its voxels in a file that is mapped, its chest's regions, where a refined model gave them, in the request itself).
 - **Who fails, fails alone.** An application that passes its time or its memory, crashes, or raises what is no CasewiseError
@@ -28,15 +29,18 @@ from casewise.applications.own_worker import END, Picture, Request
 from casewise.chest.region_codec import packed
 from casewise.image import Image
 
-_TARGET = "casewise.applications.own_worker:main"
+_TARGET, _AHEAD = "casewise.applications.own_worker:main", "casewise.applications.own_worker:main_ahead"
 
 
 class OwnProcess(HeldProcess):
-    """One such process. Where an ApplicationError that it raises is not ``sound``, it must be closed."""
+    """One such process. Where an ApplicationError that it raises is not ``sound``, it must be closed.
 
-    def __init__(self, supervision: Supervision, memory_mb: float) -> None:
+    ahead : whether it is started before there is an image.
+    """
+
+    def __init__(self, supervision: Supervision, memory_mb: float, ahead: bool = False) -> None:
         name = f"own-{supervision.number()}"
-        super().__init__(_TARGET, name, "casewise's own applications", supervision, memory_mb, OF_LIBRARIES)
+        super().__init__(_AHEAD if ahead else _TARGET, name, "casewise's own applications", supervision, memory_mb, OF_LIBRARIES)
         self._at_hand: Voxels | None = None
 
     def analyze(self, job: Job, declared: Declared, image: Image, voxels: Voxels, began: float) -> Outcome:
@@ -75,6 +79,11 @@ class OwnApplications:
                 self._idle.give_back(process)
         return outcomes
 
+    def start(self, count: int) -> None:
+        """Start processes for images that will come, so that they import meanwhile what takes long."""
+        for _ in range(count):
+            self._idle.give_back(OwnProcess(self._supervision, Declared.memory_mb, ahead=True))
+
     def close(self) -> None:
         """End every process that waits."""
         self._idle.close()
@@ -87,7 +96,7 @@ class OwnApplications:
             image = job.for_application(declared)
             if image is not job.image:
                 own = self._supervision.voxels(image)
-            process = process or self._idle.take(lambda _: True) or OwnProcess(self._supervision, declared.memory_mb)
+            process = process or self._idle.take(OwnProcess.is_fresh) or OwnProcess(self._supervision, declared.memory_mb)
             return process.analyze(job, declared, image, own, began), process
         except EXPECTED as error:
             failure = failure_of(error, declared.name, job, began, process.stderr_tail if process is not None else "")

@@ -8,6 +8,7 @@ its parent together stands in :mod:`casewise.applications.own_process`.
 from __future__ import annotations
 
 import base64
+import importlib
 import json
 import os
 import shutil
@@ -24,6 +25,8 @@ from casewise.applications.isolated.task import mapped
 from casewise.image import Image
 
 END = b"\n"
+# What most of the applications need: torch, SciPy, scikit-image and what is imported with them.
+_SLOW = ("casewise.models.model", "casewise.formats", "casewise.chest", "casewise.routing.features", "skimage.measure")
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,19 @@ class _Applications:
 
 def main() -> None:
     """Serve until stdin ends."""
-    requests, applications = Requests(), _Applications()
+    _serve(Requests())
+
+
+def main_ahead() -> None:
+    """The same in a process that is started before there is an image: it imports first what takes seconds."""
+    requests = Requests()
+    for name in _SLOW:
+        importlib.import_module(name)
+    _serve(requests)
+
+
+def _serve(requests: Requests) -> None:
+    applications = _Applications()
     while True:
         request = msgspec.convert(json.loads(requests.next()), Request)
         answer = memoryview(dumped(guarded(lambda: applications.answer(request))) + END)  # noqa: B023 called here

@@ -41,6 +41,10 @@ class Runner:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
+    def start(self, images: int) -> None:
+        """Start processes for so many images, at most as many as compute at one time, ahead of :meth:`run`; to be called once."""
+        self._own.start(min(images, self.workers))
+
     def close(self) -> None:
         """End every process that is left, also in the middle of an image."""
         self._supervision.stopping.set()

@@ -8,7 +8,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from scipy import ndimage
-from scipy.spatial import ConvexHull, QhullError
 from torch.nn import functional
 
 from casewise.image import Box
@@ -125,6 +124,7 @@ def filled_outline(mask: Mask) -> Mask:
     """The convex hull of ``mask`` (row, column), filled; an empty or a straight one stays as it is."""
     from PIL import Image as Pillow
     from PIL import ImageDraw
+    from scipy.spatial import ConvexHull, QhullError
 
     rows = np.flatnonzero(mask.any(axis=1))
     held = mask[rows]

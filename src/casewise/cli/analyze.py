@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -19,6 +21,7 @@ from casewise.cli.options import (
 from casewise.files import protecting
 
 if TYPE_CHECKING:
+    from casewise.applications.runner import Runner
     from casewise.result import Result
 
 _IMAGES = "Image files, or folders that hold a DICOM series or an MR examination of several."
@@ -93,7 +96,11 @@ def analyze(
     named = named_files(sequences or ())
     inputs = sources(images or [], named, reference, register)
     kept = f"The reports that are finished stay in {output}."
-    with answering(as_json, kept) as answer, protecting([*(images or []), *(path for _, path in named)], force):
+    with (
+        answering(as_json, kept) as answer,
+        protecting([*(images or []), *(path for _, path in named)], force),
+        _started(0 if application == "organs" else len(inputs)) as runner,
+    ):
         from casewise.pipeline import open_analyzer
 
         with open_analyzer(
@@ -107,6 +114,7 @@ def analyze(
             output=output,
             device=device,
             seed=seed,
+            runner=runner,
             progress=answer.progress,
             notify=say,
         ) as analyzer:
@@ -117,6 +125,16 @@ def analyze(
             _name_failures(answer, result)
         lines = [f"{result.image}: {result.summary.headline}. {result.model.sentence}.\n  {result.report}" for result in results]
         answer.give([result.to_json() for result in results], *lines)
+
+
+@contextmanager
+def _started(images: int) -> Iterator[Runner]:
+    """A runner whose processes import what they need while this one does."""
+    from casewise.applications.runner import Runner
+
+    with Runner() as runner:
+        runner.start(images)
+        yield runner
 
 
 def _name_failures(answer: Answer, result: Result) -> None:

@@ -32,6 +32,7 @@ from casewise.pipeline.writing import FileNames, ResultWriter, make_folder
 from casewise.prefetch import MANY, LoadedImage, prefetch
 from casewise.progress import Progress, silent
 from casewise.reporting.finding_files import masks_of
+from casewise.reporting.page import prepare
 from casewise.reporting.report import file_stem, write_index
 from casewise.result import ModelUse, Result
 
@@ -202,6 +203,8 @@ class Analyzer:
                     failed.append(Failure(str(path), f"Nothing was analysed, by a rule. {decision.sentence}", decision))
                     continue
                 yield self._job(found, decision, folder)
+                if self.output is not None:  # the applications see the image meanwhile
+                    prepare()
             except CasewiseError as error:
                 failed.append(Failure(str(path), str(error)))
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from casewise.adaptation import subsets
 from casewise.adaptation.similar import usable_cases
@@ -14,7 +15,6 @@ from casewise.applications.detected import declared_for, is_detector
 from casewise.applications.organs import NAME as ORGANS
 from casewise.applications.registry import Registry, default_registry
 from casewise.applications.runner import Runner
-from casewise.archive import Archive
 from casewise.errors import UsageError
 from casewise.examination.sources import sources
 from casewise.files import protecting
@@ -25,6 +25,9 @@ from casewise.pipeline.ways import Chosen
 from casewise.progress import Progress, silent
 from casewise.result import Result
 from casewise.routing.router import Router
+
+if TYPE_CHECKING:
+    from casewise.archive import Archive
 
 StrPath = str | os.PathLike[str]
 
@@ -116,7 +119,7 @@ def open_analyzer(
     notify : called with a sentence that says which of several models was taken.
     """
     with ExitStack() as stack:
-        opened = archive if isinstance(archive, Archive) or archive is None else stack.enter_context(Archive.open(Path(archive)))
+        opened = stack.enter_context(_archive(archive)) if isinstance(archive, (str, os.PathLike)) else archive
         network = model if isinstance(model, Model) else _model(model, opened, notify)
         registry = registry or default_registry([Path(file) for file in declarations] or None)
         if network is not None and is_detector(network):
@@ -165,6 +168,12 @@ def open_analyzer(
             runner=runner,
             progress=progress,
         )
+
+
+def _archive(path: StrPath) -> Archive:
+    from casewise.archive import Archive  # SQLAlchemy, for those alone who have an archive
+
+    return Archive.open(Path(path))
 
 
 def _with_detector(registry: Registry, model: Model, adapt: str | None, application: str | None, stack: ExitStack) -> Registry:

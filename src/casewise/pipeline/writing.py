@@ -143,8 +143,10 @@ class ResultWriter:
         return pictures
 
     def _common(self, similar: Sequence[SimilarCase]) -> list[str]:
-        from casewise.archive.retrieval.content import common
-
         cases = self.adapter.cases if self.adapter else {}
         displayed = [case.key for case in similar[:DISPLAYED] if case.key in cases]
-        return list(common([dict(cases[key].content) for key in displayed])) if len(displayed) > 1 else []
+        if len(displayed) < 2:
+            return []
+        from casewise.archive.retrieval.content import common
+
+        return list(common([dict(cases[key].content) for key in displayed]))

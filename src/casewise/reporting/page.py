@@ -37,6 +37,12 @@ def environment() -> Environment:
     return environment
 
 
+def prepare() -> None:
+    """Compile a report's templates, which takes longer than to fill them, while there is nothing else to do."""
+    for name in ("report.html", "page.html", "report.css", "panel.html", "cases.html", "rows.html", "segments.html"):
+        environment().get_template(name)
+
+
 def write_page(path: Path, page: str) -> Path:
     """Write a page at once or not at all. Raises CasewiseError for a folder that cannot be written to."""
     with output(path, "The report") as beside:
