@@ -19,6 +19,7 @@ from typing import Any
 
 import msgspec
 
+from casewise.allocation import keep_freed
 from casewise.applications.isolated.python import analyzed, loaded
 from casewise.applications.isolated.serving import Requests, dumped, guarded
 from casewise.applications.isolated.task import mapped
@@ -103,6 +104,7 @@ def main_ahead() -> None:
 
 
 def _serve(requests: Requests) -> None:
+    keep_freed()
     applications = _Applications()
     while True:
         request = msgspec.convert(json.loads(requests.next()), Request)

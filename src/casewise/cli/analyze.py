@@ -130,8 +130,10 @@ def analyze(
 @contextmanager
 def _started(images: int) -> Iterator[Runner]:
     """A runner whose processes import what they need while this one does."""
+    from casewise.allocation import keep_freed
     from casewise.applications.runner import Runner
 
+    keep_freed()
     with Runner() as runner:
         runner.start(images)
         yield runner
