@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 from scipy.ndimage import label
 
 from casewise import formats
-from casewise.boxes import grown, intersect
+from casewise.boxes import around, grown, intersect
 from casewise.errors import CasewiseError
 from casewise.image import Box
 from casewise.segments import Segments, segments
@@ -190,6 +191,13 @@ def test_a_margin_is_all_that_lies_within_it(rows: int, columns: int, margin: in
     for row, column in np.argwhere(mask):
         wanted[max(0, row - margin) : row + margin + 1, max(0, column - margin) : column + margin + 1] = True
     assert np.array_equal(grown(mask, margin), wanted)
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.integers(0, 9), st.integers(0, 2**31))
+def test_what_lies_around_a_pixel(rows: int, columns: int, margin: int, seed: int) -> None:
+    values = np.random.default_rng(seed).random((rows, columns), np.float32)
+    assert np.array_equal(around(values, margin, np.minimum), ndimage.minimum_filter(values, 2 * margin + 1))
+    assert np.array_equal(around(values, margin, np.maximum), ndimage.maximum_filter(values, 2 * margin + 1))
 
 
 def test_true_masks_of_radiographs(shared_data: Path) -> None:

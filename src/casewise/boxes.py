@@ -1,8 +1,9 @@
-"""What segments are cut with: overlapping spans of an axis, boxes that meet, and a mask's margin."""
+"""What segments are cut with: overlapping spans of an axis, boxes that meet, and what lies around a voxel."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -50,14 +51,21 @@ def intersect(one: Box, other: Box) -> bool:
 
 def grown(mask: npt.NDArray[np.bool_], margin: int) -> npt.NDArray[np.bool_]:
     """The mask and all voxels within ``margin`` of it along the axes taken together (a square neighbourhood); a copy."""
-    mask = mask.copy()
-    for axis in range(mask.ndim):
-        line, reached = np.moveaxis(mask, axis, 0), 0
-        most = min(margin, len(line) - 1)
-        while reached < most:
-            step = min(reached + 1, most - reached)  # no more: the copies must meet at the edge too
-            before = line.copy()
-            line[step:] |= before[:-step]
-            line[:-step] |= before[step:]
-            reached += step
-    return mask
+    return around(mask.view(np.uint8), margin, np.bitwise_or).view(np.bool_)
+
+
+def around(values: npt.NDArray[Any], margin: int, joined: np.ufunc) -> npt.NDArray[Any]:
+    """In each place what ``joined`` (``np.minimum``, ``np.maximum``, ``np.bitwise_or``) makes of all values within ``margin`` of it
+    along the axes taken together; a copy. Nothing lies beyond the edges.
+    """
+    values = values.copy()
+    for axis in range(values.ndim if values.size else 0):
+        line, width = np.pad(values, [(margin, margin) if a == axis else (0, 0) for a in range(values.ndim)], mode="edge"), 1
+        while width <= 2 * margin:  # how many are joined doubles with every step
+            step = min(width, 2 * margin + 1 - width)
+            before, after = (
+                tuple(part if a == axis else np.s_[:] for a in range(line.ndim)) for part in (np.s_[:-step], np.s_[step:])
+            )
+            line, width = joined(line[before], line[after]), width + step
+        values = line
+    return values

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from scipy import ndimage
 
 from casewise.applications.planes import Plane
+from casewise.boxes import around
 
 _LEAST, _MOST = 6, 0.06  # a letter's height: pixels, and share of the picture's height
 _CONTRAST = 0.35  # how much brighter than all around it, of the range of values
@@ -34,11 +35,11 @@ def text_lines(plane: Plane) -> list[Line]:
     values = np.clip(plane, -0.2, 1.2)
     # What is thinner than a letter's stroke can be, and brighter than its surroundings.
     stroke = max(3, tallest // 4 * 2 + 1)
-    raised = values - ndimage.grey_opening(values, size=(stroke, stroke))
+    raised = values - around(around(values, stroke // 2, np.minimum), stroke // 2, np.maximum)
     pieces, count = ndimage.label(raised > _CONTRAST, np.ones((3, 3)))
     if count == 0:
         return []
-    steep = ndimage.maximum_filter(values, 3) - ndimage.minimum_filter(values, 3)
+    steep = around(values, 1, np.maximum) - around(values, 1, np.minimum)
     boxes = [
         (where[0].start, where[0].stop, where[1].start, where[1].stop)
         for number, where in enumerate(ndimage.find_objects(pieces), start=1)
