@@ -15,6 +15,8 @@ from casewise.archive import Archive
 from casewise.case import Structure
 from casewise.models import Model, Preparation, Spec
 from tests.cli.conftest import Call, disc
+from tests.formats.slicer_files import segment as named
+from tests.formats.slicer_files import slicer
 from tests.formats.synthetic import COLUMNS, ROWS, SLICES, Plan, series
 
 
@@ -80,6 +82,29 @@ def test_a_box_and_strokes_give_a_mask(call: Call, tmp_path: Path, interactive: 
     assert beyond.code == 0 and f"used was {lower}:{truth.shape[0]},{upper}:{truth.shape[1]}" in beyond.err
     plain = call("segment", path, "--box", box, "--model", interactive, "--output", tmp_path / "mask.png")
     assert str(tmp_path / "mask.png") in plain.out and not plain.err
+
+
+def test_strokes_that_cross_are_said(call: Call, tmp_path: Path, interactive: Path) -> None:
+    grid = np.indices((40, 36, 12)).astype(float)
+    truth = (grid[0] - 20) ** 2 + (grid[1] - 18) ** 2 + 9 * (grid[2] - 6) ** 2 < 130
+    affine = np.diag([1.0, 1.0, 3.0, 1.0])
+    nibabel.save(nibabel.Nifti1Image((100 + 300 * truth).astype(np.int16), affine), tmp_path / "ball.nii.gz")
+    layers = np.zeros((2, *truth.shape), np.uint8)
+    layers[0, 12:30, 18, 6], layers[1, 26:29, 10:30, 6] = 1, 2
+    layers[0, 20, 5:9, 6], layers[1, 17:24, 6, 6] = 1, 2  # as thin as one another
+    slicer(tmp_path / "strokes.seg.nrrd", layers, affine, {**named(0, "object", 1, 0), **named(1, "rest", 2, 1)}, values_axis=True)
+    words = ["--box", box_of(truth), "--scribbles", tmp_path / "strokes.seg.nrrd", "--model", interactive, "--output"]
+    plain = call("segment", tmp_path / "ball.nii.gz", *words, tmp_path / "plain.nii.gz")
+    said = "4 voxels were marked as the object and as the rest at once: the thinner stroke counts at 3 of them, and neither at 1."
+    assert plain.code == 0 and said in plain.out, plain.err
+    done = call("segment", tmp_path / "ball.nii.gz", *words, tmp_path / "mask.nii.gz", "--json")
+    assert done.document["remarks"] == [{"flag": "strokes_cross", "sentence": said, "decided": 3, "undecided": 1}]
+    mask = np.asarray(nibabel.load(tmp_path / "mask.nii.gz").dataobj) > 0
+    assert mask[12:30, 18, 6].all() and not mask[26:29, 10:18, 6].any()
+    layers[1] = 2 * layers[0]
+    slicer(tmp_path / "strokes.seg.nrrd", layers, affine, {**named(0, "object", 1, 0), **named(1, "rest", 2, 1)}, values_axis=True)
+    refused = call("segment", tmp_path / "ball.nii.gz", *words, tmp_path / "none.nii.gz")
+    assert refused.code == 2 and "mark each place as one of the two" in refused.sentence
 
 
 def test_a_volume_keeps_its_grid_and_grows(call: Call, tmp_path: Path, interactive: Path) -> None:

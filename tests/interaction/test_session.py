@@ -12,6 +12,7 @@ from casewise.case import Structure
 from casewise.errors import ModelError, UsageError
 from casewise.header import Header
 from casewise.interaction import FineTuning
+from casewise.interaction.crossing import Crossed
 from casewise.interaction.state import forgotten
 from casewise.interaction.strokes import Strokes
 from casewise.models import Model, Preparation, Spec
@@ -86,6 +87,21 @@ def test_a_stroke_outside_makes_the_box_larger_and_keeps_the_rest(model, disc):
     assert found.box == Box((8, 30), (60, 73))
 
 
+def test_strokes_that_cross_in_one_round_go_to_the_thinner_one_and_it_is_counted(model, disc, tmp_path):
+    image, _ = disc
+    found = session(model, image, [(22, 68), (22, 68)])
+    thin, wide = np.zeros((2, *image.spatial_shape), bool)
+    thin[30, 25:60], wide[24:50, 40:46] = True, True
+    assert found.add_scribbles(thin, wide)[thin].all()
+    assert not found.mask[wide & ~thin].any()
+    assert found.crossed == Crossed(decided=6)
+    assert InteractiveSegmentation.resume(found.save(tmp_path / "s.npz"), model, image, device="cpu").crossed == Crossed(6)
+    found.add_scribbles(None, [[60, 60]])
+    assert found.crossed == Crossed()
+    found.undo()
+    assert found.crossed == Crossed(6)
+
+
 @pytest.mark.parametrize("nothing", [None, [], np.zeros((90, 90), bool), np.zeros((0, 2), int)])
 def test_an_empty_scribble_changes_nothing(model, disc, nothing):
     image, _ = disc
@@ -98,7 +114,7 @@ def test_an_empty_scribble_changes_nothing(model, disc, nothing):
 @pytest.mark.parametrize(
     ("foreground", "background", "said"),
     [
-        ([[40, 40]], [[40, 40], [41, 41]], "1 voxels are marked as foreground and as background at once"),
+        ([[40, 40]], [[40, 40], [41, 41]], r"marked as foreground \(1 of 1 voxels\) is marked as background too"),
         (np.zeros((5, 5), bool), None, "a mask of the image's shape"),
         ([[0.5, 3.0]], None, "whole-number places"),
         ([[40, 90]], None, "outside the image"),

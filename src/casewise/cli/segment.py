@@ -103,10 +103,11 @@ def segment(
         document = {"mask": written, "rounds": session.rounds, "seconds": round(done.seconds, 3), "accepted": done.accepted}
         document |= {"prepared_seconds": round(waited, 3)} if waited is not None else {}
         document |= {"segmentation": segmentation} if segmentation else {}
+        document |= {"remarks": [session.crossed.to_json()]} if session.crossed else {}
         voxels = int(session.mask.sum())
         line = f"{written}: {plural(voxels, 'voxel')} after {plural(session.rounds, 'round')} of strokes, {done.seconds:.1f} s"
         line += f" ({waited:.1f} s of them to learn from the archive)" if waited is not None else ""
-        answer.give(document, line, *(sentence for sentence in (done.reason, without) if sentence))
+        answer.give(document, line, *(sentence for sentence in (session.crossed.sentence, done.reason, without) if sentence))
 
 
 def parse_box(text: str) -> Pairs:

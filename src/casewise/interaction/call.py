@@ -56,7 +56,8 @@ def segment(
 ) -> Segmented:
     """Segment one object.
 
-    box, mask, grow, model : as :class:`InteractiveSegmentation` takes them. strokes : (object, rest), each (*spatial) bool.
+    box, mask, grow, model : as :class:`InteractiveSegmentation` takes them. strokes : (object, rest), each (*spatial) bool;
+    where both mark a voxel, as :meth:`InteractiveSegmentation.add_scribbles` does.
     archive, structure : begin from the accepted masks of this structure; the archive is made where there is none. keep : accept the
     mask into it. Raises UsageError for options that do not go together, and where there is neither box nor mask to begin from.
     """
@@ -82,7 +83,10 @@ def segment(
 
 
 def read_strokes(path: Path, image: Image) -> tuple[Mask, Mask]:
-    """(object, rest), each (*spatial) bool, of a label map on the image's grid: 1 the object, 2 the rest, 0 not marked."""
+    """(object, rest), each (*spatial) bool, of a label map on the image's grid: 1 the object, 2 the rest, 0 not marked.
+
+    Of a segmentation whose segments overlap, a voxel may be both.
+    """
     marked = read_mask(path, image)
     foreground, background = read_mask(path, image, value=1), read_mask(path, image, value=2)
     if (marked & ~foreground & ~background).any():

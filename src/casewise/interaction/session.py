@@ -15,6 +15,7 @@ from casewise.errors import UsageError
 from casewise.hashing import image_key
 from casewise.image import Array, Box, Image
 from casewise.intensity import grey
+from casewise.interaction.crossing import Crossed
 from casewise.interaction.fine_tuning import FineTuning
 from casewise.interaction.growing import grown
 from casewise.interaction.history import Began, Erased, Event, Grew, History, Marked, Standing, Step
@@ -108,6 +109,12 @@ class InteractiveSegmentation:
         return marked.foreground, marked.background
 
     @property
+    def crossed(self) -> Crossed:
+        """What the current object's last round marked as both, and how many of these voxels count as not marked."""
+        rounds = (step.event for step in reversed(self._history.standing))
+        return next((event.strokes.crossed for event in rounds if isinstance(event, Marked)), Crossed())
+
+    @property
     def bytes(self) -> int:
         """Memory of all objects' states, about; without the image and the model."""
         states = [step.state for history in self._objects for step in history.steps() if step.state is not None]
@@ -135,10 +142,14 @@ class InteractiveSegmentation:
         """Mark voxels of the object and of the rest; returns the new mask (*spatial) bool.
 
         Each is a mask (*spatial) or a table of places (n, axes), on any plane. What is marked is obeyed; where strokes of different
-        rounds meet, the newer counts. A foreground stroke outside the box makes the box larger; strokes that mark nothing change
-        nothing and are no round.
+        rounds meet, the newer counts; where those of one round cross, the clearly thinner one, else neither (:attr:`crossed`
+        counts these voxels; UsageError where they are more than half of one kind). A foreground stroke outside the box makes the
+        box larger; strokes that mark nothing change nothing and are no round.
         """
-        strokes = Strokes.given(self.image, foreground, background)
+        return self.mark(Strokes.given(self.image, foreground, background))
+
+    def mark(self, strokes: Strokes) -> Mask:
+        """The same with strokes that have been checked."""
         if strokes:
             self._do(Marked(strokes))
         return self.mask

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from casewise.errors import UsageError
 from casewise.files import replacing
 from casewise.image import Box, Image
+from casewise.interaction.crossing import Crossed
 from casewise.interaction.history import Began, Erased, Event, Grew, History, Marked
 from casewise.interaction.strokes import Strokes, points
 from casewise.models.model import Model
@@ -71,7 +73,8 @@ def _record(event: Event, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
         return {"kind": "erased", "arrays": name}
     if isinstance(event, Marked):
         arrays[f"{name}f"], arrays[f"{name}b"] = event.strokes.foreground, event.strokes.background
-        return {"kind": "marked", "arrays": name}
+        crossed = [event.strokes.crossed.decided, event.strokes.crossed.undecided]
+        return {"kind": "marked", "arrays": name} | ({"crossed": crossed} if event.strokes.crossed else {})
     if event.mask is None:
         return {"kind": "began", "box": event.box.to_json()}
     arrays[f"{name}m"] = np.packbits(event.mask)
@@ -84,7 +87,8 @@ def _event(record: dict[str, Any], file: Any, image: Image) -> Event:
     if record["kind"] == "erased":
         return Erased(points(image, file[f"{record['arrays']}e"], "eraser"))
     if record["kind"] == "marked":
-        return Marked(Strokes.given(image, file[f"{record['arrays']}f"], file[f"{record['arrays']}b"]))
+        strokes = Strokes.given(image, file[f"{record['arrays']}f"], file[f"{record['arrays']}b"])
+        return Marked(replace(strokes, crossed=Crossed(*map(int, record.get("crossed", (0, 0))))))
     box = Box(tuple(low for low, _ in record["box"]), tuple(high for _, high in record["box"]))
     if "mask" not in record:
         return Began(box)

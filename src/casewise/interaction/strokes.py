@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
 from casewise.errors import UsageError
 from casewise.image import Array, Box, Image
+from casewise.interaction.crossing import Crossed, uncrossed
 
 Points = npt.NDArray[np.int64]
 Given = Array | Sequence[Sequence[int]] | None
@@ -17,24 +18,26 @@ Given = Array | Sequence[Sequence[int]] | None
 
 @dataclass(frozen=True, eq=False)
 class Strokes:
-    """What one round marked: foreground and background, each (n, axes) places in the order of the image's spatial axes, sorted."""
+    """What one round marked: foreground and background, each (n, axes) places in the order of the image's spatial axes, sorted.
+
+    No place is in both. crossed : how many were, as they were given.
+    """
 
     foreground: Points
     background: Points
+    crossed: Crossed = field(default_factory=Crossed)
 
     @classmethod
     def given(cls, image: Image, foreground: Given, background: Given) -> Strokes:
         """Each as an array (*spatial) whose voxels other than 0 are marked, or as places (n, axes); None marks nothing.
 
-        Raises UsageError for other shapes, for places outside the image, and for voxels that are both.
+        What both mark is settled by :func:`casewise.interaction.crossing.uncrossed`. Raises UsageError for other shapes, for places
+        outside the image, and where more than half of one kind is marked as the other too.
         """
         fore, back = points(image, foreground, "foreground"), points(image, background, "background")
         shape = image.spatial_shape
-        both = np.intersect1d(_flat(fore, shape), _flat(back, shape)).size
-        if both:
-            msg = f"{both} voxels are marked as foreground and as background at once; mark each as one of the two."
-            raise UsageError(msg)
-        return cls(fore, back)
+        on, off, crossed = uncrossed(_flat(fore, shape), _flat(back, shape), shape)
+        return cls(_places(on, shape), _places(off, shape), crossed) if crossed else cls(fore, back)
 
     def __bool__(self) -> bool:
         return bool(len(self.foreground) or len(self.background))
@@ -49,14 +52,14 @@ class Strokes:
         return Strokes(
             np.unique(np.concatenate([kept.foreground, newer.foreground]), axis=0),
             np.unique(np.concatenate([kept.background, newer.background]), axis=0),
+            self.crossed + newer.crossed,
         )
 
     def without(self, points: Points, shape: tuple[int, ...]) -> Strokes:
         """Those that do not lie at ``points`` (n, axes) of an image of ``shape`` (*spatial); itself where none does."""
         erased = _flat(points, shape)
-        kept = [part[~np.isin(_flat(part, shape), erased)] for part in (self.foreground, self.background)]
-        same = len(kept[0]) == len(self.foreground) and len(kept[1]) == len(self.background)
-        return self if same else Strokes(*kept)
+        on, off = (part[~np.isin(_flat(part, shape), erased)] for part in (self.foreground, self.background))
+        return self if len(on) == len(self.foreground) and len(off) == len(self.background) else Strokes(on, off, self.crossed)
 
 
 def points(image: Image, given: Given, kind: str) -> Points:
@@ -83,6 +86,10 @@ def points(image: Image, given: Given, kind: str) -> Points:
 
 def _flat(points: Points, shape: tuple[int, ...]) -> Points:
     return np.ravel_multi_index(tuple(points.T), shape) if len(points) else np.zeros(0, np.int64)
+
+
+def _places(flat: Points, shape: tuple[int, ...]) -> Points:
+    return np.stack(np.unravel_index(flat, shape), axis=1).astype(np.int64)
 
 
 def checked_box(image: Image, box: Box | Sequence[Sequence[int]]) -> Box:

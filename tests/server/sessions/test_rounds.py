@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from casewise.archive import Archive
+from casewise.server.masks import runs
 from tests.server.sessions.annotators import CENTRE, Annotator, dice, disc, picture, volume
 
 People = Callable[[str], Annotator]
@@ -84,6 +85,17 @@ def test_what_cannot_be_is_refused_with_a_sentence(anna: Annotator, what: str, b
     refused = anna.client.post(f"{anna.url}/{what}", json={"after": 0, **body})
     assert refused.status_code == 400, refused.text
     assert refused.json()["detail"].endswith(".")
+
+
+def test_strokes_that_cross_in_one_order_are_settled_and_it_is_said(anna: Annotator) -> None:
+    line = np.array([(50, column) for column in range(30, 50)])
+    wide = np.argwhere(np.ones((30, 4))) + np.array([40, 44])
+    answer = anna.order("strokes", foreground=runs(line, (96, 96)), background=runs(wide, (96, 96)))
+    assert "4 voxels were marked as the object and as the rest at once: the thinner stroke counts at 4 of them" in answer["reason"]
+    assert anna.mask[50, 30:50].all() and not anna.mask[51, 44:48].any()
+    assert "at once" in anna.client.get(anna.url).json()["reason"]
+    later = anna.draw([(50, 45)], "background")
+    assert not anna.mask[50, 45] and anna.mask[50, 44] and "at once" not in later["reason"]
 
 
 def test_strokes_that_mark_nothing_are_no_round(anna: Annotator) -> None:

@@ -149,7 +149,7 @@ def state_of(session: Session) -> SessionState:
         user=session.user,
         model=drawing.model.name,
         current=session.current,
-        reason=drawing.reason,
+        reason=drawing.said,
         similar=list(drawing.similar),
         objects=[_object(one, number, None if one.outline is None else _mask(one)) for number, one in enumerate(session.drawings)],
     )

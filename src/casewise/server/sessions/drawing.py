@@ -16,6 +16,7 @@ from casewise.server.masks import Part
 
 if TYPE_CHECKING:
     from casewise.interaction import InteractiveSegmentation
+    from casewise.interaction.strokes import Strokes
     from casewise.models import Model
 
 Mask = npt.NDArray[np.bool_]
@@ -67,6 +68,12 @@ class Drawing:
         return 0 if self.part is None else int(np.count_nonzero(self.part.bits))
 
     @property
+    def said(self) -> str:
+        """The ``reason``, and a sentence where the last round's strokes marked voxels as both."""
+        crossed = "" if self.outline is None else self.outline.crossed.sentence
+        return f"{self.reason} {crossed}".strip()
+
+    @property
     def can_undo(self) -> bool:
         return self.round > 0
 
@@ -90,19 +97,19 @@ class Drawing:
             return
         self._started(InteractiveSegmentation(self.model, self.image, box, mask=mask, hint=hint), by_strokes=False)
 
-    def add(self, foreground: Points, background: Points, count: int = 1) -> None:
+    def add(self, strokes: Strokes, count: int = 1) -> None:
         """A round of strokes; without a box one is drawn around them."""
         from casewise.interaction import InteractiveSegmentation
         from casewise.interaction.box_from_strokes import box_from_strokes
 
         if self.outline is None:
-            box = box_from_strokes(self.image, foreground, background)
+            box = box_from_strokes(self.image, strokes.foreground, strokes.background)
             outline = InteractiveSegmentation(self.model, self.image, box)
-            outline.add_scribbles(foreground, background)
+            outline.mark(strokes)
             self._started(outline, by_strokes=True)
             self.reason = "The first strokes began; the object is looked for around them."
         else:
-            self._change(lambda outline: outline.add_scribbles(foreground, background))
+            self._change(lambda outline: outline.mark(strokes))
         self.strokes += count
 
     def erase(self, voxels: Points) -> None:

@@ -62,7 +62,7 @@ def perform(session: Session, orders: Sequence[Order]) -> list[Answered]:
             if order.strokes is not None:
                 merged = merged.followed_by(order.strokes, session.image.spatial_shape)
         if merged:
-            drawing.add(merged.foreground, merged.background, sum(order.count for order in orders))
+            drawing.add(merged, sum(order.count for order in orders))
     drawing.seconds += sum(order.seconds for order in orders)
     version = before[1] if before is not None and before[0] is drawing else 0
     turned = drawing.turned if drawing.version > version else 0
@@ -73,4 +73,4 @@ def _answered(session: Session, drawing: Drawing, order: Order, turned: int, mer
     number = session.drawings.index(drawing)
     box = drawing.changed_since(order.version if order.number == number else 0)
     part = None if box is None else Part(box, drawing.within(box))
-    return Answered(session, drawing, number, drawing.round, part, turned, drawing.reason, merged)
+    return Answered(session, drawing, number, drawing.round, part, turned, drawing.said, merged)

@@ -20,6 +20,8 @@ import SimpleITK
 
 from casewise.formats import read, write
 from casewise.image import Image
+from casewise.server.compat.monailabel.grid import ClientGrid
+from casewise.server.compat.monailabel.marking import clicks
 from tests.server.compat.monailabel import scenes
 from tests.server.compat.monailabel.conftest import ORIGIN, PythonClient, Served
 
@@ -80,6 +82,30 @@ def dice(mask: npt.NDArray[Any], truth: npt.NDArray[Any]) -> float:
 def outward(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Of the scene's left-handed grid, as clients see it."""
     return array[:, :, ::-1]
+
+
+def test_clicks_on_one_voxel_as_both_mark_nothing_and_it_is_said(served: Served, scene: scenes.Scene, http: httpx.Client) -> None:
+    on, both, beside = [26, 14, 20], [27, 18, 20], [2, 2, 20]
+    url = f"/infer/casewise-clicks?image={key_of(served)}&output=json"
+    params = {"label": "ball", "foreground": [on, both], "background": [both, beside], "similar_cases": False}
+    answer = http.post(url, data={"params": json.dumps(params)})
+    assert answer.status_code == 200, answer.text
+    assert "1 voxel was marked as the object and as the rest at once" in answer.json()["reason"]
+    params |= {"foreground": [both]}
+    refused = http.post(url, data={"params": json.dumps(params)})
+    assert refused.status_code == 400 and "mark each place as one of the two" in refused.text
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_where_dabs_meet_the_click_counts_and_else_neither(scene: scenes.Scene, swapped: bool) -> None:
+    grid, kinds = ClientGrid.of(scene.image), ("background", "foreground") if swapped else ("foreground", "background")
+    marks = clicks(dict(zip(kinds, ([[10, 10, 5], [20, 20, 5]], [[11, 11, 5], [21, 20, 5]]), strict=True)), scene.image, grid)
+    drawn = np.zeros((2, int(np.prod(scenes.SHAPE))), bool)
+    for mask, kind in zip(drawn, kinds, strict=True):
+        mask[getattr(marks, kind)] = True
+    on, off = (grid.outward(mask.reshape(scenes.SHAPE)) for mask in drawn)
+    assert on[10, 10, 5] and off[11, 11, 5] and not (on | off)[10, 11, 5] and not (on | off)[11, 10, 5]
+    assert on[20, 20, 5] and off[21, 20, 5] and (on.sum(), off.sum()) == (7, 7) and not marks.crossed
 
 
 def test_nobody_signs_in_where_there_are_no_users(client: PythonClient, http: httpx.Client) -> None:

@@ -88,7 +88,7 @@ async def _masks(
     marks = await run_in_threadpool(_marks, offer, given, image, grid)
     session = await desk.rounds.answer(subject, image, who, marks)
     drawing = session.drawing
-    about = {"reason": drawing.reason, "rounds": drawing.round, "strokes": drawing.strokes}
+    about = {"reason": f"{drawing.said} {marks.crossed.sentence}".strip(), "rounds": drawing.round, "strokes": drawing.strokes}
     return {marks.structure: drawing.mask}, about
 
 

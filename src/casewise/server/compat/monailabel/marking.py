@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from casewise.errors import UsageError
 from casewise.image import Box, Image
+from casewise.interaction.crossing import Crossed, uncrossed
 from casewise.server.compat.monailabel.grid import ClientGrid
 from casewise.server.compat.monailabel.label_files import read_labels, values_by_name
 from casewise.server.compat.monailabel.rounds import Flat, Marks, flat_indices
@@ -32,22 +33,24 @@ def scribbles(label: Path | None, params: dict[str, Any], image: Image, grid: Cl
     if FOREGROUND not in names and BACKGROUND not in names:
         raise UsageError(f"label_info names no {FOREGROUND} and no {BACKGROUND}; add them as segments, and draw in them.")
     foreground, background = (_drawn(labels, names.get(name), image, grid) for name in (FOREGROUND, BACKGROUND))
-    return _marks(structure, foreground, background, params, grid)
+    return _marks(structure, foreground, background, params, grid, Crossed())
 
 
 def clicks(params: dict[str, Any], image: Image, grid: ClientGrid) -> Marks:
     """Marks of the clicks model. Raises UsageError, one sentence, for points that cannot be."""
     structure = _structure(params, "label")
+    clicked = [_own(_checked(params, name), image, grid) for name in ("foreground", "background")]
+    on, off, crossed = uncrossed(clicked[0], clicked[1], image.spatial_shape)
     foreground, background = (_dabs(_checked(params, name), image, grid) for name in ("foreground", "background"))
-    # Where a dab reaches under a click of the other kind, the click itself counts.
-    beside, under = (_own(_checked(params, name), image, grid) for name in ("background", "foreground"))
-    foreground, background = np.setdiff1d(foreground, beside), np.setdiff1d(background, under)
-    return _marks(structure, foreground, np.setdiff1d(background, foreground), params, grid)
+    # Where dabs of both kinds meet, a click itself counts, else neither.
+    both = np.intersect1d(foreground, background)
+    foreground, background = np.union1d(np.setdiff1d(foreground, both), on), np.union1d(np.setdiff1d(background, both), off)
+    return _marks(structure, foreground, background, params, grid, crossed)
 
 
-def _marks(structure: str, foreground: Flat, background: Flat, params: dict[str, Any], grid: ClientGrid) -> Marks:
-    similar = params.get("similar_cases", True)
-    return Marks(structure, foreground, background, _box(params, grid), bool(params.get("reset_state")), bool(similar))
+def _marks(structure: str, foreground: Flat, background: Flat, params: dict[str, Any], grid: ClientGrid, crossed: Crossed) -> Marks:
+    similar, anew = bool(params.get("similar_cases", True)), bool(params.get("reset_state"))
+    return Marks(structure, foreground, background, _box(params, grid), anew, similar, crossed)
 
 
 def _structure(params: dict[str, Any], name: str) -> str:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from casewise.errors import UsageError
 from casewise.image import Box, Image
+from casewise.interaction.crossing import Crossed
 from casewise.server.access import Person
 from casewise.server.compat.monailabel.found import Subject
 from casewise.server.sessions import Session, Sessions
@@ -36,7 +37,7 @@ class Marks:
     """foreground, background : flat indices of voxels, in C order over the image's own axes, sorted.
 
     box : None where none is drawn. anew : forget what was marked before. similar : whether accepted cases of the archive may lead
-    the first answer.
+    the first answer. crossed : what the client marked as both.
     """
 
     structure: str
@@ -45,6 +46,7 @@ class Marks:
     box: Box | None = None
     anew: bool = False
     similar: bool = True
+    crossed: Crossed = field(default_factory=Crossed)
 
 
 @dataclass(eq=False)
