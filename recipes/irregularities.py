@@ -1,8 +1,9 @@
 """The shipped nodule detector: ``python -m recipes.irregularities`` writes ``src/casewise/models/shipped/irregularities``.
 
-Two heads over a pretrained encoder learn from all films; the second look at what they mark, and the thresholds from which it is
-reported, are chosen by what networks mark that were trained without the film's fold. What is measured comes from second looks that
-were chosen on other folds besides (``python -m benchmarks.nodules``). From nothing it takes about an hour on one core.
+Heads over a pretrained encoder and over the networks of drawn nodules (``recipes.drawn_nodules``) learn from all films; the second
+look at what they mark, and the thresholds from which it is reported, are chosen by what heads mark that were trained without the
+film's fold. What is measured comes from second looks that were chosen on other folds besides (``python -m benchmarks nodules``).
+From nothing it takes about an hour on one core.
 """
 
 from __future__ import annotations
@@ -15,12 +16,11 @@ import numpy as np
 
 from casewise.chest.nodules.false_positive_reduction import FalsePositiveReducer
 from casewise.irregularities.froc import RATES, sensitivity
-from casewise.irregularities.training import together
 from casewise.models import Model
 from casewise.statistics import paired_bootstrap
 from experiments.nodules.films import films
 from experiments.nodules.measured import clean, false_marks, film_auc, founds, groups, measured, outcomes, reported, shipped_judge
-from experiments.nodules.networks import SEEDS, crossed, whole_model
+from experiments.nodules.networks import crossed, whole_model
 from experiments.nodules.second_look import Row as FilmRow
 from recipes._common import Recipe, Row, report, ship
 
@@ -29,7 +29,7 @@ ARM = "both"
 
 def main(options: Namespace) -> None:
     every = films()
-    model = together([whole_model(ARM, seed) for seed in SEEDS])
+    model = whole_model()
     found = founds(crossed(), ARM)
     judge = shipped_judge(every, found)
     report(f"marks where a film reaches {judge.film_from:.3f}, from {judge.mark_from:.3f} on")

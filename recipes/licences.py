@@ -50,6 +50,7 @@ DATA: dict[str, tuple[TrainingData, ...]] = {
     "hippocampus": (DECATHLON,),
     "interactive_2d": _INTERACTIVE,
     "interactive_3d": _INTERACTIVE,
+    "drawn_nodules": _CHEST,
     "irregularities": (JSRT, *_CHEST, NIH, BACKBONE),
     "router": (MEDNIST, *_CHEST, TOTALSEGMENTATOR, OPEN_MS, PYRADIOMICS, ACDC, PROSTATEX, BUSI),
     "tuberculosis": (*_CHEST, NIH),

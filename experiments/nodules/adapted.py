@@ -19,18 +19,17 @@ import torch
 from casewise.adaptation import refinement
 from casewise.chest.nodules.false_positive_reduction import in_lungs
 from casewise.chest.nodules.films import Film as Prepared
-from casewise.chest.segments import PIXEL_MM
 from casewise.irregularities.box_fusion import Detection, fused
 from casewise.irregularities.detector import Map, odds, peaks, ready
-from casewise.irregularities.training import SETTINGS, FocalObjective, joined, measured, spec, started
-from casewise.irregularities.views import GAIN, QUARTER, Picture, View, reduced, views
+from casewise.irregularities.training import SETTINGS, FocalObjective, joined, measured, started
+from casewise.irregularities.views import QUARTER, Picture, View, reduced, views
 from casewise.models import Model
 from casewise.models.averaging import between
 from casewise.models.networks.segment_detector import WHOLE
 from casewise.training import Settings, fit
 from experiments import store
 from experiments.nodules.films import Film, films, prepared
-from experiments.nodules.networks import NAME, NODULE, encoder, fold_model, rows
+from experiments.nodules.networks import NAME, described, encoder, fold_model, rows
 from experiments.nodules.second_look import folds
 
 WORK = store.WORK / "similar"
@@ -53,7 +52,7 @@ def initial() -> Model:
 
 def _initial(chosen: Sequence[Film]) -> Model:
     samples = joined([row for film in chosen for row in rows(film)], f"{ARM}:{len(chosen)}", [film.key for film in chosen])
-    start = measured(started(NAME, spec(NODULE, ARM, pixel_mm=PIXEL_MM, placing="lungs")), samples)
+    start = measured(started(NAME, described(ARM)), samples)
     settings = replace(SETTINGS, device="cpu", mixed=True)
     return fit(start, samples, FocalObjective(), trainable=("heads",), settings=settings, method="initial")
 
@@ -76,7 +75,7 @@ def _pooled(there: Prepared) -> np.ndarray:
     picture = Picture.of(there.array[0])
     lungs = np.logical_or.reduce([mask for name, mask in there.regions.items() if name.endswith("lung")])
     lungs = np.pad(lungs, [(0, n - m) for n, m in zip(picture.pixels.shape, lungs.shape, strict=True)])
-    tensor = torch.from_numpy(picture.quarter * np.float32(GAIN))[None, None]
+    tensor = torch.from_numpy(picture.quarter)[None, None]
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         levels = encoder().encoded(tensor, WHOLE, QUARTER)
     values: list[np.ndarray] = []

@@ -19,7 +19,7 @@ from casewise.irregularities.training import SETTINGS, WINDOW, FocalObjective, R
 from casewise.irregularities.views import QUARTER
 from casewise.models import Lineage, Model
 from casewise.models.networks.efficient_net import Convolution
-from casewise.models.networks.segment_detector import PLACE, PLACED, Features, Level, SegmentDetector
+from casewise.models.networks.segment_detector import GAIN, PLACE, PLACED, Features, Level, SegmentDetector
 from experiments import store
 from experiments.nodules.films import Film, films, prepared
 from experiments.nodules.networks import NAME, NODULE, VARIANTS, variant
@@ -39,6 +39,7 @@ class Pixels(SegmentDetector):
 
     def __init__(self) -> None:
         super().__init__(2, branch=ARM)
+        self.levels = (Level(QUARTER, 0),)
 
     def encoded(self, pixels: Tensor, levels: Sequence[Level], reduced: int) -> Features:
         return [functional.pixel_unshuffle(pixels.float(), SHUFFLED)]
@@ -85,7 +86,7 @@ def train(samples: Windows, encoder: str, seed: int, steps: int = STEPS, said: C
     """Heads and encoder, by the batches, steps and falling rate of :func:`casewise.training.fit`; the encoder at its own rate."""
     described = spec(NODULE, ARM, pixel_mm=PIXEL_MM, placing="lungs")
     start = started(NAME, described, seed)
-    network = SegmentDetector(2, branch=ARM, pixel_mm=PIXEL_MM)
+    network = SegmentDetector(2, branch=ARM)
     network.load_state_dict(start.weights)
     first = torch.from_numpy(np.stack(samples.x[:: max(1, len(samples.x) // 60)]).astype(np.float32))
     if encoder == NOTHING:
@@ -138,7 +139,7 @@ def from_nothing(network: SegmentDetector, pixels: Tensor) -> None:
     layers = [layer for layer in network.encoder.modules() if isinstance(layer, Convolution)]
     hooks = [layer.register_forward_pre_hook(evened) for layer in layers]
     with torch.no_grad():
-        network.encoder(pixels)
+        network.encoder(pixels * GAIN)
     for hook in hooks:
         hook.remove()
 

@@ -1,4 +1,4 @@
-"""The detectors that are compared: each learns from the same windows, by the same steps, what one of three views of a film shows.
+"""The detectors that are compared: each head learns from the same windows, by the same steps, what one part of a film shows.
 
 The encoder is frozen, so that what it sees of a film is computed once and serves every fold, seed and view.
 """
@@ -7,11 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
-import torch
 
 from casewise.chest.nodules.false_positive_reduction import in_lungs, lungs_of
 from casewise.chest.nodules.films import Film as Prepared
@@ -21,10 +20,11 @@ from casewise.image import Box
 from casewise.irregularities.box_fusion import fused
 from casewise.irregularities.detector import Map, odds, peaks, ready
 from casewise.irregularities.examples import Example, Row, mirrored, rows_of, spoilt
-from casewise.irregularities.training import SETTINGS, FocalObjective, Irregularity, joined, measured, spec, started
-from casewise.irregularities.views import Picture, View, views
+from casewise.irregularities.training import SETTINGS, FocalObjective, Irregularity, joined, measured, spec, started, together
+from casewise.irregularities.views import Floats, Picture, View, views
 from casewise.models import Model
-from casewise.models.networks.segment_detector import BRANCHES, SegmentDetector, packed, unpacked
+from casewise.models.networks.segment_detector import PARTS, SegmentDetector, levels_of
+from casewise.models.spec import Spec
 from casewise.training import fit
 from experiments import store
 from experiments.nodules.films import WORK, Film, films, prepared
@@ -42,7 +42,11 @@ REAL, DRAWN = 1.5, 0.7  # weights of real and of drawn nodules
 @cache
 def encoder() -> SegmentDetector:
     """The untrained detector that sees everything; what its encoder sees is kept."""
-    return ready(started(NAME, spec(NODULE, "both", pixel_mm=PIXEL_MM, placing="lungs")))
+    return ready(started(NAME, described("both")))
+
+
+def described(arm: str) -> Spec:
+    return spec(NODULE, arm, pixel_mm=PIXEL_MM, placing="lungs", spots=True)
 
 
 @cache
@@ -81,51 +85,44 @@ def variant(film: Film, own: Prepared, number: int, network: SegmentDetector) ->
     return rows_of(network, example, cut, in_lungs, rng)
 
 
-def arm_rows(found: Sequence[Row], arm: str) -> list[Row]:
-    """The same windows as one of ``ARMS`` sees them."""
-    if arm == "both":
-        return list(found)
-    levels = BRANCHES["both"]
-    kept = [number for number, level in enumerate(levels) if level in BRANCHES[arm]]
-    result = []
-    for x, y, weights in found:
-        parts = unpacked(torch.from_numpy(x)[None], levels)
-        result.append((packed([parts[n] for n in kept] + [parts[-1]])[0].numpy(), y, weights))
-    return result
-
-
-def train(chosen: Sequence[Film], arm: str, seed: int, steps: int = SETTINGS.steps) -> Model:
-    parts = [row for film in chosen for row in arm_rows(rows(film), arm)]
-    samples = joined(parts, f"{arm}:{len(chosen)}:{sorted(film.key for film in chosen)[:1]}", [film.key for film in chosen])
-    start = measured(started(NAME, spec(NODULE, arm, pixel_mm=PIXEL_MM, placing="lungs"), seed), samples)
+def train(chosen: Sequence[Film], part: str, seed: int, steps: int = SETTINGS.steps) -> Model:
+    """One head, of one part of what the detector sees."""
+    keys = [film.key for film in chosen]
+    samples = joined((row for film in chosen for row in rows(film)), f"{len(chosen)}:{sorted(keys)[:1]}", keys)
+    samples = samples.seen_by(part, spots=True)
+    start = measured(started(NAME, described(part), seed), samples)
     settings = replace(SETTINGS, seed=seed, steps=steps, device="cpu")
     return fit(start, samples, FocalObjective(), trainable=("heads",), settings=settings, method="initial")
 
 
 @cache
 def fold_model(number: int, arm: str, seed: int) -> Model:
-    """Trained without a fold; kept on disk."""
+    """Trained without a fold; kept on disk. Of ``both`` parts: that of each, together."""
+    if arm == "both":
+        return together([fold_model(number, part, seed) for part in PARTS[arm]])
     chosen = rest(folds(films()), number)
     return store.model(WORK / "folds" / f"{number}-{arm}-{seed}", lambda: train(chosen, arm, seed))
 
 
-def whole_model(arm: str, seed: int) -> Model:
-    """Trained on all films; kept on disk."""
-    return store.model(WORK / "whole" / f"{arm}-{seed}", lambda: train(films(), arm, seed))
+def whole_model() -> Model:
+    """Trained on all films: a head of each part and seed; each is kept on disk."""
+    each = [(part, seed) for seed in SEEDS for part in PARTS["both"]]
+    return together([store.model(WORK / "whole" / f"{part}-{seed}", partial(train, films(), part, seed)) for part, seed in each])
 
 
 Kept = dict[str, Any]
 
 
-def seen_as(view: View, arm: str) -> View:
-    levels = BRANCHES["both"]
-    kept = [number for number, level in enumerate(levels) if level in BRANCHES[arm]]
+def seen_as(view: View, part: str) -> View:
+    levels = levels_of("both", spots=True)
+    kept = [number for number, level in enumerate(levels) if level in levels_of(part, spots=True)]
     return replace(view, features=[view.features[n] for n in kept] + [view.features[-1]])
 
 
 def found_in(film: Film, models: Mapping[tuple[str, int], Model]) -> Kept | None:
-    """Candidates of a film by each of the models (arm, seed), by the mean of each arm's, and by that of ``both`` where noise stands
-    for the segments' own pixels; with the lungs' boxes and the size of its pixels. None where the application refuses the film.
+    """Candidates of a film by each of the heads (part, seed), by the mean of each part's, by ``both`` parts together, and by these
+    where noise stands for the segments' own pixels; with the lungs' boxes and the size of its pixels. None where the application
+    refuses the film.
     """
     ready_film = prepared(film)
     if ready_film is None:
@@ -136,8 +133,9 @@ def found_in(film: Film, models: Mapping[tuple[str, int], Model]) -> Kept | None
         noise = np.random.default_rng(0).standard_normal(picture.pixels.shape, dtype=np.float32) * picture.pixels.std()
         changed = Picture(noise + picture.pixels.mean())
         changed.__dict__["quarter"] = picture.quarter  # the whole film stays
-        both = {key: model for key, model in models.items() if key[0] == "both"}
-        answers["noise"] = _answers(changed, ready_film, both)["both"]
+        answers["noise"] = _answers(changed, ready_film, models)["both"]
+    else:
+        answers = {"both": answers["both"]}
     found = {name: [asdict(one) for one in fused(one for part in maps for one in peaks(part))] for name, maps in answers.items()}
     lungs = {side: asdict(box) for side, box in lungs_of(ready_film.regions).items()}
     return {"found": found, "lungs": lungs, "millimetres": ready_film.millimetres, "enlarged": ready_film.enlarged}
@@ -146,25 +144,28 @@ def found_in(film: Film, models: Mapping[tuple[str, int], Model]) -> Kept | None
 def _answers(picture: Picture, film: Prepared, models: Mapping[tuple[str, int], Model]) -> dict[str, list[Map]]:
     """name → each segment's map."""
     result: dict[str, list[Map]] = {}
+    seeds = sorted({seed for _, seed in models})
     for view in views(encoder(), picture, film.segments, in_lungs):
-        own = {(arm, seed): odds(ready(model), seen_as(view, arm)) for (arm, seed), model in models.items()}
-        for (arm, seed), answer in own.items():
-            result.setdefault(f"{arm}-{seed}", []).append(Map(view, answer))
-        for arm in dict.fromkeys(arm for arm, _ in models):
-            mean = np.mean([answer for key, answer in own.items() if key[0] == arm], axis=0, dtype=np.float32)
-            result.setdefault(arm, []).append(Map(view, mean))
+        own = {f"{part}-{seed}": odds(ready(model), seen_as(view, part)) for (part, seed), model in models.items()}
+        own |= {f"both-{seed}": mean([own[f"{part}-{seed}"] for part in PARTS["both"]]) for seed in seeds}
+        own |= {arm: mean([own[f"{arm}-{seed}"] for seed in seeds]) for arm in ARMS}
+        for name, answer in own.items():
+            result.setdefault(name, []).append(Map(view, answer))
     return result
 
 
+def mean(answers: Sequence[Floats]) -> Floats:
+    return np.mean(answers, axis=0, dtype=np.float32)
+
+
 def crossed() -> dict[str, Kept | None]:
-    """film → :func:`found_in` by the networks that were trained without its fold, kept on disk; other sites' by ``both`` alone."""
+    """film → :func:`found_in` by the networks that were trained without its fold, kept on disk."""
     result = {}
     for number, part in enumerate(folds(films())):
         for film in part:
-            arms = ARMS if film.site == "JSRT" else ("both",)
 
-            def made(film: Film = film, number: int = number, arms: Sequence[str] = arms) -> Kept | None:
-                return found_in(film, {(arm, seed): fold_model(number, arm, seed) for arm in arms for seed in SEEDS})
+            def made(film: Film = film, number: int = number) -> Kept | None:
+                return found_in(film, {(part, seed): fold_model(number, part, seed) for part in PARTS["both"] for seed in SEEDS})
 
             result[film.name] = store.rows(WORK / "found" / f"{film.folder}-{film.path.stem}.json", made)
     return result

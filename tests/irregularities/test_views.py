@@ -14,7 +14,7 @@ from casewise.irregularities.detector import Map, detect, peaks, ready
 from casewise.irregularities.training import LEAST, WINDOW, Irregularity, Windows, joined, spec, started, together, windows
 from casewise.irregularities.views import RANGE, Picture, View, local_contrast, views
 from casewise.models import Model
-from casewise.models.networks.segment_detector import ALIGNED, BRANCHES, PLACE, PLACED, SegmentDetector, packed, unpacked
+from casewise.models.networks.segment_detector import ALIGNED, BRANCHES, PARTS, PLACE, PLACED, SegmentDetector, packed, unpacked
 from casewise.segments import Segments, segments
 from tests.irregularities.blind import Blind
 
@@ -41,8 +41,8 @@ def trained() -> Model:
     return started("detector", spec("disc"), 0)
 
 
-def seen(model: Model, picture: Picture, cut: Segments, mirrored: bool = False) -> list[View]:
-    return list(views(ready(model), picture, cut, mirrored=mirrored))
+def seen(model: Model, picture: Picture, cut: Segments) -> list[View]:
+    return list(views(ready(model), picture, cut))
 
 
 def test_every_level_lies_on_one_grid_of_places(trained: Model, plane: np.ndarray, cut: Segments) -> None:
@@ -54,21 +54,6 @@ def test_every_level_lies_on_one_grid_of_places(trained: Model, plane: np.ndarra
             assert part.shape == (1, level.channels, rows // level.step, columns // level.step)
         assert view.features[-1].shape == (1, PLACED, *view.inside.shape)
         assert network(view.features).shape == (1, 2, *view.inside.shape)
-
-
-def test_what_is_seen_of_the_mirrored_image_is_mirrored(trained: Model, plane: np.ndarray, cut: Segments) -> None:
-    """Padded to whole blocks, so that both images' grids fall together."""
-    wide = np.pad(plane, [(0, 0), (0, -plane.shape[1] % ALIGNED)])
-    own = segments({name: np.pad(mask, [(0, 0), (0, 2)]) for name, mask in cut.regions.items()}, wide.shape, single=(), margin=8)
-    flat = segments({name: mask[:, ::-1] for name, mask in own.regions.items()}, wide.shape, single=(), margin=8)
-    picture, other = Picture.of(wide), Picture(np.ascontiguousarray(Picture.of(wide).pixels[:, ::-1]))
-    flipped = sorted(seen(trained, picture, own, mirrored=True), key=lambda view: view.number)
-    plain = {view.segment.box: view for view in seen(trained, other, flat)}
-    for view in flipped:
-        (top, left), (bottom, right) = view.segment.box.lower, view.segment.box.upper
-        twin = plain[Box((top, wide.shape[1] - right), (bottom, wide.shape[1] - left))]
-        for one, two in zip(view.features[:-1], twin.features[:-1], strict=True):
-            assert torch.allclose(one.float(), two.float(), atol=0.06, rtol=0.06)
 
 
 @given(st.integers(0, 2**31))
@@ -179,14 +164,23 @@ def test_batches_hold_their_share_of_windows_with_an_irregularity(blind_view: Vi
 
 
 def test_several_heads_answer_with_the_mean_of_their_log_odds(trained: Model, plane: np.ndarray, cut: Segments) -> None:
-    other = started("detector", spec("disc"), 1)
-    joint = together([trained, other])
-    assert joint.spec.network["members"] == 2
+    """Each sees its own part alone."""
+    parts = [started("detector", spec("disc", part), seed) for seed in (0, 1) for part in PARTS["both"]]
+    joint = together(parts)
+    assert joint.spec.network["members"] == 2 and joint.spec.network["branch"] == "both"
     (view, *_) = seen(trained, Picture.of(plane), cut)
+    levels = BRANCHES["both"]
     with torch.inference_mode():
-        each = [ready(model)(view.features) for model in (trained, other)]
+        each = []
+        for model in parts:
+            own = BRANCHES[str(model.spec.network["branch"])]
+            features = [part for level, part in zip(levels, view.features, strict=False) if level in own]
+            each.append(ready(model)([*features, view.features[-1]]))
         mean = ready(joint)(view.features)
-    assert torch.allclose(mean, (each[0] + each[1]) / 2, atol=1e-4) and not torch.allclose(each[0], each[1])
+    assert torch.allclose(mean, torch.stack(each).mean(dim=0), atol=1e-4) and not torch.allclose(each[0], each[1])
+    for wrong in ([trained, trained], parts[:3]):
+        with pytest.raises(ModelError, match="as many"):
+            together(wrong)
 
 
 def test_detection_answers_within_the_image(trained: Model, plane: np.ndarray, cut: Segments) -> None:

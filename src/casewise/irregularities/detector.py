@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,34 +50,25 @@ def detect(
     array: npt.NDArray[np.generic],
     segments: Segments,
     where: Where | None = None,
-    mirrored: bool = False,
     edges: tuple[float, float] = EDGES,
 ) -> tuple[list[Detection], list[PlaceMap]]:
     """(marks, the most probable first; the probability in every place of each segment) of an image's plane (rows, columns).
 
-    mirrored : whether the mean is taken with what the network says of the image mirrored left to right. edges : places of a mark's
-    box, at least and at most.
+    edges : places of a mark's box, at least and at most.
     """
-    maps = list(maps_of(network, Picture.of(array), segments, where, mirrored))
+    maps = list(maps_of(network, Picture.of(array), segments, where))
     return fused(one for found in maps for one in peaks(found, edges=edges)), [found.probabilities for found in maps]
 
 
-def maps_of(
-    network: SegmentDetector, picture: Picture, segments: Segments, where: Where | None = None, mirrored: bool = False
-) -> Iterator[Map]:
-    ways: list[Iterable[View]] = [views(network, picture, segments, where)]
-    if mirrored:
-        ways.append(views(network, picture, segments, where, mirrored=True))
-    for both in zip(*ways, strict=True):
-        yield Map(both[0], np.mean([odds(network, view) for view in both], axis=0, dtype=np.float32))
+def maps_of(network: SegmentDetector, picture: Picture, segments: Segments, where: Where | None = None) -> Iterator[Map]:
+    return (Map(view, odds(network, view)) for view in views(network, picture, segments, where))
 
 
 def odds(network: SegmentDetector, view: View) -> Floats:
     """(rows, columns): log-odds of an irregularity at a view's places, as they lie in the image."""
     with torch.inference_mode():
         answer = network(view.features)[0].float().cpu().numpy()
-    found = answer[1:].max(axis=0) - answer[0]
-    return np.ascontiguousarray(np.flip(found, 1) if view.mirrored else found)
+    return np.ascontiguousarray(answer[1:].max(axis=0) - answer[0])
 
 
 def peaks(found: Map, most: int = MOST, edges: tuple[float, float] = EDGES) -> list[Detection]:

@@ -8,6 +8,7 @@ import hashlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -28,11 +29,12 @@ from casewise.irregularities.training import (
     joined,
     measured,
     spec,
+    spec_of,
     started,
     together,
 )
 from casewise.models import Model
-from casewise.models.networks.segment_detector import BRANCHES, SegmentDetector
+from casewise.models.networks.segment_detector import BRANCHES, PARTS, SegmentDetector
 from casewise.models.spec import Spec
 from casewise.training import Settings, fit
 from casewise.training.fit import Progress
@@ -88,8 +90,8 @@ def train_irregularities(
     with TemporaryDirectory() as temporary:
         folder = kept or Path(temporary)
         samples = _samples(training, _encoder(described, plan), look, plan, folder / "windows", reading, failed)
-        members = [_member(name, described, samples, plan, number, folder, progress) for number in range(plan.members)]
-    model = together(members)
+        models = _trained(name, described, samples, plan, folder, progress)
+    model = together(models)
     network = ready(model, plan.settings.device)
     aside = list(_measured(validation, network, look, scale, failed))
     film_from, mark_from = thresholds(aside)
@@ -195,26 +197,37 @@ def _kept(place: Path) -> list[Row]:
     return list(zip(x, y, weights, strict=True))
 
 
-def _member(
-    name: str, described: Spec, samples: Windows, plan: Plan, number: int, folder: Path, progress: Progress | None
-) -> Model:
-    settings = replace(plan.settings, seed=plan.settings.seed + number)
-    place = folder / f"member-{number}-{_digest(described, samples.key, samples.cases, replace(settings, device='cpu'))}"
+def _trained(name: str, described: Spec, samples: Windows, plan: Plan, folder: Path, progress: Progress | None) -> list[Model]:
+    """A model of each part and member."""
+    models: list[Model] = []
+    each = [(number, part) for number in range(plan.members) for part in PARTS[plan.branch]]
+    for number, part in each:
+        own = samples.seen_by(part) if plan.branch == "both" else samples
+        done, total = len(models) * plan.settings.steps, len(each) * plan.settings.steps
+        moved = None if progress is None else partial(_moved, progress, done, total)
+        settings = replace(plan.settings, seed=plan.settings.seed + number)
+        models.append(_head(name, spec_of(described, part), own, settings, folder, moved))
+    return models
+
+
+def _moved(progress: Progress, done: int, total: int, step: int, steps: int, loss: float) -> None:
+    progress(done + step, total, loss)
+
+
+def _head(name: str, described: Spec, samples: Windows, settings: Settings, folder: Path, progress: Progress | None) -> Model:
+    """One head, kept in ``folder`` when it is finished, and its checkpoint until then."""
+    place = folder / f"head-{_digest(described, samples.key, samples.cases, replace(settings, device='cpu'))}"
     if (place / "model.toml").is_file():
         return Model.load(place)
-    total = plan.members * settings.steps
-    moved = None if progress is None else lambda step, steps, loss: progress(number * steps + step, total, loss)
-    start = measured(started(name, described, settings.seed), samples)
-    checkpoint = place.with_suffix(".checkpoint")
     model = fit(
-        start,
+        measured(started(name, described, settings.seed), samples),
         samples,
         FocalObjective(),
         trainable=("heads",),
         settings=settings,
         method="initial",
-        checkpoint=checkpoint,
-        progress=moved,
+        checkpoint=place.with_suffix(".checkpoint"),
+        progress=progress,
     )
     shutil.rmtree(place, ignore_errors=True)
     model.save(place)

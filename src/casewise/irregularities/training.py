@@ -18,11 +18,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from casewise.case import Structure
+from casewise.errors import ModelError
 from casewise.image import Box
 from casewise.irregularities.views import Floats, Mask, View
 from casewise.models import Model
-from casewise.models.networks.segment_detector import ALIGNED, BRANCHES, PLACE, PLACED, packed
+from casewise.models.networks.segment_detector import ALIGNED, PARTS, PLACE, PLACED, levels_of, packed, unpacked
 from casewise.models.preparation import Preparation
+from casewise.models.shipped import load
 from casewise.models.spec import Spec
 from casewise.models.tasks import Batch
 from casewise.training import Settings
@@ -36,6 +38,7 @@ _EVEN = 100.0  # places that every irregularity counts as, whatever its size
 _NEAR = 0.3  # weight of the places around it, whose border nobody can draw
 _FOCUS = 2.0  # the focusing parameter of the focal loss (Lin 2017)
 Row = tuple[npt.NDArray[np.float16], Mask, npt.NDArray[np.float16]]  # x, y, weights of a window
+DRAWN_NODULES = "drawn_nodules"
 SETTINGS = Settings(steps=600, batch=8, rate=2e-3, weight_decay=1e-2, augmentation="none", mixed=True)
 
 
@@ -48,11 +51,19 @@ class Irregularity:
 
 
 def spec(
-    name: str, branch: str = "both", channels: tuple[int, int] = (32, 48), pixel_mm: float = 0.0, placing: str = "region"
+    name: str,
+    branch: str = "both",
+    channels: tuple[int, int] = (32, 48),
+    pixel_mm: float = 0.0,
+    placing: str = "region",
+    spots: bool = False,
 ) -> Spec:
-    """Of a detector of irregularities called ``name``. placing : ``region`` or ``lungs``, what its places are measured by."""
+    """Of a detector of irregularities called ``name``. placing : ``region`` or ``lungs``, what its places are measured by.
+    spots : whether it sees what networks of drawn nodules see, too, where it sees the whole image.
+    """
     network = {"kind": "segment_detector", "branch": branch, "channels": list(channels), "pixel_mm": pixel_mm, "placing": placing}
-    values = sum(level.channels for level in BRANCHES[branch]) + PLACED
+    network |= {"spots": True} if spots else {}
+    values = sum(level.channels for level in levels_of(branch, spots)) + PLACED
     return Spec("segmentation", network, Preparation(2, (WINDOW, WINDOW), values, "none"), structures=(Structure.parse(name),))
 
 
@@ -84,7 +95,7 @@ class Windows:
 
     x : float16 rows of :func:`casewise.models.networks.segment_detector.packed`. y : (WINDOW, WINDOW) bool, where irregularities
     are. weights : (WINDOW, WINDOW) float16. name : what they were made from and how. share : of a batch that are windows with an
-    irregularity. cases : keys of the cases that they were made from.
+    irregularity. cases : keys of the cases that they were made from. columns : of the rows that are shown.
     """
 
     x: list[npt.NDArray[np.float16]]
@@ -93,10 +104,24 @@ class Windows:
     name: str
     share: float = 0.6
     cases: tuple[str, ...] = ()
+    columns: tuple[slice, ...] = (slice(None),)
 
     @property
     def key(self) -> str:
-        return f"windows:{self.name}:{len(self.y)}:{self.share}"
+        return f"windows:{self.name}:{len(self.y)}:{self.share}:{[(one.start, one.stop) for one in self.columns]}"
+
+    def seen_by(self, part: str, spots: bool = False) -> Windows:
+        """The same windows of ``both`` parts as one of them sees them."""
+        levels = levels_of("both", spots)
+        ends = np.cumsum([level.channels * (WINDOW * PLACE // level.step) ** 2 for level in levels] + [PLACED * WINDOW**2])
+        starts = [0, *ends[:-1]]
+        own = [number for number, level in enumerate(levels) if level in levels_of(part, spots)]
+        return replace(self, columns=tuple(slice(int(starts[n]), int(ends[n])) for n in (*own, len(levels))))
+
+    def rows(self, numbers: Iterable[int]) -> Tensor:
+        """(N, values) float32, as they are shown."""
+        chosen = [np.concatenate([self.x[n][columns] for columns in self.columns]) for n in numbers]
+        return torch.from_numpy(np.stack(chosen).astype(np.float32))
 
     @cached_property
     def _kinds(self) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
@@ -109,9 +134,9 @@ class Windows:
         count = int(rng.binomial(size, self.share)) if len(with_one) and len(without) else size if len(with_one) else 0
         numbers = [*rng.choice(with_one, count)] if count else []
         numbers += [*rng.choice(without, size - count)] if size > count else []
-        x, y, weights = (np.stack([values[n] for n in numbers]) for values in (self.x, self.y, self.weights))
+        y, weights = (np.stack([values[n] for n in numbers]) for values in (self.y, self.weights))
         return Batch(
-            torch.from_numpy(x.astype(np.float32)),
+            self.rows(numbers),
             torch.from_numpy(y.astype(np.int64)),
             voxel_weights=torch.from_numpy(weights.astype(np.float32)),
         )
@@ -137,34 +162,50 @@ def joined(parts: Iterable[Row], name: str, cases: Sequence[str]) -> Windows:
 
 def measured(model: Model, samples: Windows) -> Model:
     """``model`` with the mean and the spread of every feature over ``samples``, by which it brings them to one scale."""
-    from casewise.models.networks.segment_detector import unpacked
-
-    levels = BRANCHES[str(model.spec.network["branch"])]
-    drawn = samples.x[:: max(1, len(samples.x) // 60)]
-    parts = unpacked(torch.from_numpy(np.stack(drawn).astype(np.float32)), levels)[:-1]
+    levels = levels_of(str(model.spec.network["branch"]), bool(model.spec.network.get("spots")))
+    parts = unpacked(samples.rows(range(0, len(samples.y), max(1, len(samples.y) // 60))), levels)[:-1]
     mean = torch.cat([part.mean(dim=(0, 2, 3)) for part in parts])
     spread = torch.cat([part.std(dim=(0, 2, 3)) for part in parts]) + 1e-3
     return replace(model, weights={**model.weights, "mean": mean, "spread": spread})
 
 
 def started(name: str, described: Spec, seed: int = 0) -> Model:
-    """A detector whose encoder is the pretrained one and whose head is untrained."""
+    """A detector whose encoder is the pretrained one and whose head is untrained; its networks of spots are the shipped ones."""
     from casewise.models.networks.efficient_net import EfficientNetLite
     from casewise.models.networks.segment_detector import ENCODED
 
     model = Model.initial(name, described, seed)
-    encoder = EfficientNetLite(1, ENCODED).pretrained().state_dict()
-    return replace(model, weights={**model.weights, **{f"encoder.{key}": value for key, value in encoder.items()}})
+    learnt = {f"encoder.{key}": value for key, value in EfficientNetLite(1, ENCODED).pretrained().state_dict().items()}
+    if any(key.startswith("spots.") for key in model.weights):
+        learnt |= {f"spots.{key}": value for key, value in load(DRAWN_NODULES).weights.items()}
+    return replace(model, weights={**model.weights, **learnt})
 
 
 def together(models: Sequence[Model]) -> Model:
-    """One model whose log-odds are the mean of theirs, which share their encoder."""
-    described = replace(models[0].spec, network={**models[0].spec.network, "members": len(models)})
+    """One detector of models that learnt alone, each with one head over the same encoder: as many of each part that was seen.
+
+    Raises ModelError where a model sees both parts already, or one part has more models.
+    """
+    by_part = {part: [model for model in models if model.spec.network["branch"] == part] for part in PARTS["both"]}
+    found = [each for each in by_part.values() if each]
+    if sum(map(len, found)) != len(models) or len({len(each) for each in found}) != 1:
+        raise ModelError("Detectors are joined of as many that see the reduced image as see native segments, or of one kind alone.")
+    branch = "both" if len(found) > 1 else str(models[0].spec.network["branch"])
+    described = spec_of(models[0].spec, branch, members=len(found[0]))
     weights = {name: value for name, value in models[0].weights.items() if not name.startswith("heads.")}
-    for number, model in enumerate(models):
+    weights |= {name: value for model in models for name, value in model.weights.items() if name.startswith("spots.")}
+    weights |= {name: torch.cat([each[0].weights[name] for each in found]) for name in ("mean", "spread")}
+    for number, model in enumerate(model for each in zip(*found, strict=True) for model in each):
         weights |= {f"heads.{number}.{k[8:]}": v for k, v in model.weights.items() if k.startswith("heads.0.")}
     trained_on: frozenset[str] = frozenset().union(*(model.trained_on for model in models))
     return Model(models[0].name, described, weights, replace(models[-1].lineage, trained_on=trained_on))
+
+
+def spec_of(described: Spec, branch: str, members: int = 1) -> Spec:
+    """``described`` of a detector that sees another ``branch``."""
+    values = sum(level.channels for level in levels_of(branch, bool(described.network.get("spots")))) + PLACED
+    network = {**described.network, "branch": branch} | ({"members": members} if members > 1 else {})
+    return replace(described, network=network, preparation=replace(described.preparation, channels=values))
 
 
 def _truth(view: View, irregularities: Sequence[Irregularity]) -> tuple[Mask, Floats, list[tuple[int, int]]]:

@@ -7,7 +7,7 @@ alike (as Hardie 2008 does before filtering). Where a segment shows nothing stan
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,12 +15,11 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from casewise.models.networks.segment_detector import ALIGNED, PLACE, PLACED, WHOLE, Features, SegmentDetector
+from casewise.models.networks.segment_detector import ALIGNED, PLACE, PLACED, Features, SegmentDetector
 from casewise.segments import Segment, Segments
 
 FIELD = 68  # native pixels: standard deviation of the Gaussian neighbourhood that contrast is measured in; 12 mm of a radiograph's
 RANGE = 4.0  # local deviations that still differ in what the network sees
-GAIN = 0.3  # of local deviations, to the range that the encoder's weights were learnt with
 QUARTER = 4
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -52,7 +51,7 @@ class View:
 
     number : of the segment, from 0. origin : (row, column) of the first place's corner in the image, in pixels. inside : (rows,
     columns), what the segment shows. pixels : (rows · PLACE, columns · PLACE), what the network was given of it. features : see
-    :data:`casewise.models.networks.segment_detector.Features`. mirrored : whether they are of the image mirrored left to right.
+    :data:`casewise.models.networks.segment_detector.Features`.
     """
 
     segment: Segment
@@ -61,7 +60,6 @@ class View:
     inside: Mask
     pixels: Floats
     features: Features
-    mirrored: bool = False
 
     @property
     def centres(self) -> tuple[Floats, Floats]:
@@ -70,9 +68,7 @@ class View:
         return rows.astype(np.float32), columns.astype(np.float32)
 
 
-def views(
-    network: SegmentDetector, picture: Picture, segments: Segments, where: Where | None = None, mirrored: bool = False
-) -> Iterator[View]:
+def views(network: SegmentDetector, picture: Picture, segments: Segments, where: Where | None = None) -> Iterator[View]:
     """Every segment of an image as ``network`` sees it; its encoder is asked once a segment, and once for the whole image.
 
     where : gives the channels that say where places lie; None takes :func:`in_region`.
@@ -80,38 +76,31 @@ def views(
     device = next(network.parameters()).device
 
     def seen(pixels: Floats, scale: int) -> Features:
-        x = np.flip(pixels, 1) if mirrored else pixels
-        tensor = torch.from_numpy(np.ascontiguousarray(x) * np.float32(GAIN))[None, None].to(device)
+        tensor = torch.from_numpy(np.ascontiguousarray(pixels))[None, None].to(device)
         with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
             return network.encoded(tensor, network.levels, scale)
 
-    whole = seen(picture.quarter, QUARTER) if WHOLE[0] in network.levels else []
+    of_whole = [level for level in network.levels if level.reduced == QUARTER]
+    whole = seen(picture.quarter, QUARTER) if of_whole else []
     for number, segment in enumerate(segments):
-        low = tuple(n // ALIGNED * ALIGNED for n in segment.box.lower)
-        high = tuple(-(-n // ALIGNED) * ALIGNED for n in segment.box.upper)
-        pixels = displayed(picture, segments, segment, low, high)
-        inside = _inside(segments, segment, low, high)
+        low, high = (n // ALIGNED * ALIGNED for n in segment.box.lower), (-(-n // ALIGNED) * ALIGNED for n in segment.box.upper)
+        window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
+        pixels, inside = displayed(picture, segments, segment, window)
         features = [*seen(pixels, 1), *seen(reduced(pixels, 2), 2)] if network.native else []
-        edge = picture.pixels.shape[1]
-        left, right = (edge - high[1], edge - low[1]) if mirrored else (low[1], high[1])
-        window = (slice(low[0], high[0]), slice(left, right))
-        for level, answer in zip(WHOLE, whole, strict=False):
-            rows, columns = (slice(s.start // level.step, s.stop // level.step) for s in window)
+        for level, answer in zip(of_whole, whole, strict=True):
+            rows, columns = (slice(edge.start // level.step, edge.stop // level.step) for edge in window)
             features.append(answer[..., rows, columns])
-        view = View(segment, number, (low[0], low[1]), inside, pixels, [], mirrored)
-        channels = (where or in_region)(segments, segment, *view.centres)
-        placed = torch.from_numpy(np.ascontiguousarray(np.flip(channels, 2) if mirrored else channels))[None].to(device)
-        yield View(segment, number, view.origin, inside, pixels, [*features, placed], mirrored)
+        held = reduced(inside.astype(np.float32), PLACE) >= 0.5
+        view = View(segment, number, (window[0].start, window[1].start), held, pixels, [])
+        placed = torch.from_numpy((where or in_region)(segments, segment, *view.centres))[None].to(device)
+        yield replace(view, features=[*features, placed])
 
 
-def displayed(picture: Picture, segments: Segments, segment: Segment, low: tuple[int, ...], high: tuple[int, ...]) -> Floats:
-    """What a segment shows of a picture within a window around its box, and 0 elsewhere."""
-    window = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
-    shown = np.zeros(tuple(b - a for a, b in zip(low, high, strict=True)), np.float32)
-    box = tuple(slice(a - o, b - o) for a, b, o in zip(segment.box.lower, segment.box.upper, low, strict=True))
-    own = picture.pixels[window][box]
-    shown[box] = np.where(segments.inside(segment), own, 0)
-    return shown
+def displayed(picture: Picture, segments: Segments, segment: Segment, window: tuple[slice, ...]) -> tuple[Floats, Mask]:
+    """(what a segment shows of a picture in a window about its box, and 0 elsewhere; where it shows something)."""
+    outer = zip(segment.box.lower, segment.box.upper, window, strict=True)
+    inside = np.pad(segments.inside(segment), [(low - own.start, own.stop - high) for low, high, own in outer])
+    return np.where(inside, picture.pixels[window], np.float32(0)), inside
 
 
 def in_region(segments: Segments, segment: Segment, rows: Floats, columns: Floats) -> Floats:
@@ -140,28 +129,29 @@ def local_contrast(plane: Floats) -> Floats:
 
     Mean and deviation are measured on the image reduced to a quarter: of finer grain nothing is known in the other branch.
     """
+    even = np.pad(plane, [(0, -n % QUARTER) for n in plane.shape], mode="edge")
+    mean, spread = (_enlarged(values) for values in _local(reduced(even, QUARTER)))
+    found = np.clip((even - mean) / spread, -RANGE, RANGE)
+    return np.asarray(found[: plane.shape[0], : plane.shape[1]], np.float32)
+
+
+def evened(coarse: Floats) -> Floats:
+    """The same of a plane that has a pixel for ``QUARTER`` native ones, on each axis."""
+    mean, spread = _local(coarse)
+    return np.asarray(np.clip((coarse - mean) / spread, -RANGE, RANGE), np.float32)
+
+
+def _local(coarse: Floats) -> tuple[Floats, Floats]:
+    """Local mean and standard deviation of an image that is reduced to a quarter."""
     from scipy.ndimage import gaussian_filter
 
-    even = np.pad(plane, [(0, -n % QUARTER) for n in plane.shape], mode="edge")
-    coarse = reduced(even, QUARTER)
     sigma = FIELD / QUARTER
     mean = gaussian_filter(coarse, sigma, truncate=2.5)
     square = gaussian_filter((coarse - mean) ** 2, sigma, truncate=2.5)
     least = 0.1 * float(coarse.std())  # where all is even, noise must not be blown up to look like contrast
-    spread = np.sqrt(square + least**2 + 1e-6)
-    mean, spread = (_enlarged(values) for values in (mean, spread))
-    found = np.clip((even - mean) / spread, -RANGE, RANGE)
-    return np.asarray(found[: plane.shape[0], : plane.shape[1]], np.float32)
+    return mean, np.sqrt(square + least**2 + 1e-6)
 
 
 def _enlarged(values: Floats) -> Floats:
     tensor = torch.from_numpy(np.ascontiguousarray(values, np.float32))[None, None]
     return np.asarray(functional.interpolate(tensor, scale_factor=QUARTER, mode="bilinear", align_corners=False)[0, 0].numpy())
-
-
-def _inside(segments: Segments, segment: Segment, low: tuple[int, ...], high: tuple[int, ...]) -> Mask:
-    """(places): at least half of which the segment shows."""
-    shown = np.zeros(tuple(b - a for a, b in zip(low, high, strict=True)), np.float32)
-    box = tuple(slice(a - o, b - o) for a, b, o in zip(segment.box.lower, segment.box.upper, low, strict=True))
-    shown[box] = segments.inside(segment)
-    return np.asarray(reduced(shown, PLACE) >= 0.5)

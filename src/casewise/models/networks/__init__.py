@@ -16,7 +16,18 @@ if TYPE_CHECKING:
 # casewise's own; "monai" is built too. "head" is the interactive ones' last block, which is tuned to one image.
 INTERACTIVE = ("prompt_unet", "p_net", "pc_net")
 LESIONS = ("lesion_multitask", "lesion_fusion", "lesion_regression")
-NETWORKS = ("unet", "efficient_unet", "classifier", "autoencoder", *INTERACTIVE, "head", "segment_detector", "diffuse", *LESIONS)
+NETWORKS = (
+    "unet",
+    "efficient_unet",
+    "classifier",
+    "autoencoder",
+    *INTERACTIVE,
+    "head",
+    "segment_detector",
+    "spots",
+    "diffuse",
+    *LESIONS,
+)
 _ALLOWED = "channels are 2 to 8 positive numbers, finest level first, and patch is 1, 2 or 4 voxels an axis."
 _Width = Annotated[int, msgspec.Meta(gt=0)]
 _Number = Annotated[int, msgspec.Meta(ge=0)]
@@ -34,11 +45,16 @@ class _Detector(msgspec.Struct):
     members: _Width = 1
     pixel_mm: Annotated[float, msgspec.Meta(ge=0)] = 0.0
     placing: Literal["region", "lungs"] = "region"
+    spots: bool = False
     cues: _Number = 0
     film_slope: float = 1.0
     film_shift: float = 0.0
     film_from: _Probability = 0.0
     mark_from: _Probability = 0.0
+
+
+class _Spots(_Plain):
+    members: _Width = 1
 
 
 class _Lesions(_Plain):
@@ -68,7 +84,12 @@ def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, o
 
         own = read(settings, _Detector, what, "channels are two positive numbers, members 1 or more.")
         reporting = Reporting(own.film_slope, own.film_shift, own.film_from, own.mark_from)
-        return segment_detector(outputs, own.channels, own.branch, own.members, own.pixel_mm, own.cues, reporting)
+        return segment_detector(outputs, own.channels, own.branch, own.members, own.spots, own.cues, reporting)
+    if kind == "spots":
+        from casewise.models.networks.spots import SpotNetworks
+
+        several = read(settings, _Spots, what, "members are 1 or more.")
+        return SpotNetworks(outputs, several.channels, several.members)
     if kind == "diffuse":
         from casewise.models.networks.diffuse import Diffuse
 

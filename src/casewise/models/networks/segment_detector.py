@@ -2,14 +2,15 @@
 
 The encoder sees a segment at its native resolution and at half of it, and the whole image at a quarter, which gives context (Huang
 2017's skip from coarse to fine; Lin 2017's pyramid). Its weights stay as ImageNet left them, so that its features are computed once
-an image, and the heads learn from a few dozen irregularities within minutes on a CPU.
+an image, and the heads learn from a few dozen irregularities within minutes on a CPU. A detector of nodules is given besides what
+networks of drawn ones see of the whole image (:mod:`casewise.models.networks.spots`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -17,11 +18,14 @@ from torch.nn import functional
 
 from casewise.errors import ModelError
 from casewise.models.networks.efficient_net import STAGES, EfficientNetLite
+from casewise.models.networks.spots import FEATURES, SpotNetworks
 
 PLACE = 8  # native pixels a place of the answer, on each axis
 ALIGNED = 64  # native pixels: places of the coarsest level
 PLACED = 4  # channels that say where in the region a place lies
 ENCODED = 5  # stages of the encoder
+SPOTS = ENCODED  # in a stage's place: the networks of spots
+GAIN = 0.3  # of local deviations, to the range that the encoder's weights were learnt with
 
 
 class Level(NamedTuple):
@@ -32,17 +36,24 @@ class Level(NamedTuple):
 
     @property
     def channels(self) -> int:
-        return STAGES[self.stage].channels
+        return FEATURES if self.stage == SPOTS else STAGES[self.stage].channels
 
     @property
     def step(self) -> int:
         """Native pixels a place, after what is finer than a place is averaged."""
-        return max(PLACE, self.reduced * STAGES[self.stage].reduction)
+        return PLACE if self.stage == SPOTS else max(PLACE, self.reduced * STAGES[self.stage].reduction)
 
 
 SEGMENT = (Level(1, 1), Level(1, 2), Level(1, 4), Level(2, 1), Level(2, 2), Level(2, 4))
 WHOLE = (Level(4, 0), Level(4, 1), Level(4, 2), Level(4, 4))
+DRAWN = Level(4, SPOTS)
 BRANCHES: Mapping[str, tuple[Level, ...]] = {"reduced": WHOLE, "native": SEGMENT, "both": (*SEGMENT, *WHOLE)}
+PARTS: Mapping[str, tuple[str, ...]] = {"reduced": ("reduced",), "native": ("native",), "both": ("native", "reduced")}
+
+
+def levels_of(branch: str, spots: bool = False) -> tuple[Level, ...]:
+    """What a detector of ``branch`` sees, finest scale first; with ``spots`` what those see of the whole image too."""
+    return (*BRANCHES[branch], DRAWN) if spots and branch != "native" else BRANCHES[branch]
 
 
 @dataclass(frozen=True)
@@ -63,8 +74,9 @@ Features = list[Tensor]  # of each level (N, channels, rows, columns), and last 
 class SegmentDetector(nn.Module):
     """Input: :data:`Features`, or a batch of them as :func:`packed` makes it; output (N, outputs, rows, columns) logits of places.
 
-    branch : what it sees: ``native`` segments, the ``reduced`` whole image, or ``both``. width : channels of a scale; middle : of
-    what joins them. members : heads that are averaged. pixel_mm : of the pixels that it learnt from; 0 where they are unknown.
+    branch : what it sees: ``native`` segments, the ``reduced`` whole image, or ``both``. Each of these parts has a head of its own
+    that learns alone, and their mean is the answer. width : channels of a scale; middle : of what joins them. members : heads of
+    each part. spots : whether it sees what networks of spots see.
     ``spread`` and ``mean`` of the features are measured once (:meth:`measured`), before the heads are trained.
     """
 
@@ -74,20 +86,22 @@ class SegmentDetector(nn.Module):
     spread: Tensor
 
     def __init__(
-        self, outputs: int, channels: Sequence[int] = (32, 48), branch: str = "both", members: int = 1, pixel_mm: float = 0.0
+        self, outputs: int, channels: Sequence[int] = (32, 48), branch: str = "both", members: int = 1, spots: bool = False
     ) -> None:
         super().__init__()
         if branch not in BRANCHES:
             msg = f"A detector of segments has a branch, one of {', '.join(BRANCHES)}; got {branch!r}."
             raise ModelError(msg)
-        self.branch, self.levels, self.pixel_mm = branch, BRANCHES[branch], pixel_mm
+        self.branch, self.levels = branch, levels_of(branch, spots)
         self.reporting = Reporting()
         self.judge = None  # not on the class, where it would be found before the module that is set
         self.encoder = EfficientNetLite(1, ENCODED)
+        self.spots = SpotNetworks(2) if DRAWN in self.levels else None
         total = sum(level.channels for level in self.levels)
         self.register_buffer("mean", torch.zeros(total))
         self.register_buffer("spread", torch.ones(total))
-        self.heads = nn.ModuleList(Head(self.levels, outputs, channels[0], channels[1]) for _ in range(members))
+        parts = [levels_of(part, spots) for _ in range(members) for part in PARTS[branch]]
+        self.heads = nn.ModuleList(Head(levels, outputs, channels[0], channels[1]) for levels in parts)
 
     @property
     def native(self) -> bool:
@@ -95,25 +109,35 @@ class SegmentDetector(nn.Module):
         return self.branch != "reduced"
 
     def encoded(self, pixels: Tensor, levels: Sequence[Level], reduced: int) -> Features:
-        """Those of ``levels`` at one scale. pixels : (1, 1, rows, columns), edges multiples of ``ALIGNED`` native pixels."""
-        stages = self.encoder.levels_of(pixels)
+        """Those of ``levels`` at one scale. pixels : (1, 1, rows, columns) in local deviations, edges multiples of ``ALIGNED``
+        native pixels.
+        """
+        stages = self.encoder.levels_of(pixels * GAIN)
         found = []
-        for level in levels:
-            if level.reduced == reduced:
-                x = stages[level.stage]
+        for level in (one for one in levels if one.reduced == reduced):
+            if level.stage == SPOTS:
+                found.append(self.seen_as_spots(pixels))
+            else:
                 finer = PLACE // (reduced * STAGES[level.stage].reduction)
-                found.append(functional.avg_pool2d(x, finer) if finer > 1 else x)
+                found.append(functional.avg_pool2d(stages[level.stage], finer) if finer > 1 else stages[level.stage])
         return found
+
+    def seen_as_spots(self, pixels: Tensor) -> Tensor:
+        if self.spots is None:
+            raise ModelError("This detector has no networks of spots.")
+        return self.spots.seen(pixels)
 
     def forward(self, x: Tensor | Features) -> Tensor:
         *levels, where = unpacked(x, self.levels) if isinstance(x, Tensor) else x
-        standard, start = [], 0
-        for level in levels:
-            stop = start + level.shape[1]
-            mean, spread = (values[start:stop, None, None] for values in (self.mean, self.spread))
-            standard.append((level.float() - mean) / spread)
+        standard: dict[Level, Tensor] = {}
+        start = 0
+        for level, values in zip(self.levels, levels, strict=True):
+            stop = start + level.channels
+            mean, spread = (numbers[start:stop, None, None] for numbers in (self.mean, self.spread))
+            standard[level] = (values.float() - mean) / spread
             start = stop
-        answers = [head(standard, where.float()) for head in self.heads]
+        heads = [cast("Head", head) for head in self.heads]
+        answers = [head([standard[level] for level in head.levels], where.float()) for head in heads]
         return torch.stack(answers).mean(dim=0)
 
 
@@ -175,14 +199,14 @@ def segment_detector(
     channels: Sequence[int],
     branch: str,
     members: int = 1,
-    pixel_mm: float = 0.0,
+    spots: bool = False,
     cues: int = 0,
     reporting: Reporting | None = None,
 ) -> SegmentDetector:
     """With ``cues``, beside it the weights by which its marks are looked at a second time, which its own answers do not depend on
     (:class:`casewise.chest.nodules.false_positive_reduction.FalsePositiveReducer`).
     """
-    network = SegmentDetector(outputs, channels, branch, members, pixel_mm)
+    network = SegmentDetector(outputs, channels, branch, members, spots)
     network.reporting = reporting or Reporting()
     if cues:
         network.judge = nn.Linear(cues, 1)
