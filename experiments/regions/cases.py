@@ -18,6 +18,7 @@ from casewise.header import Header
 from casewise.image import Image
 from experiments import datasets
 from experiments.cases import CHEST, chest
+from experiments.regions.clavicles import films, reduced
 
 Mask = npt.NDArray[np.bool_]
 
@@ -29,6 +30,11 @@ def radiographs(site: str) -> list[Case]:
 
 def all_sites() -> dict[str, list[Case]]:
     return {site: radiographs(site) for site in CHEST}
+
+
+def every_film() -> list[Case]:
+    """JSRT's 148 films, reduced to what a network sees of them, and those of the other sites."""
+    return [*(reduced(film) for film in films()), *radiographs("shenzhen"), *radiographs("montgomery")]
 
 
 def _sides(masks: Mapping[str, Callable[[], Mask]]) -> dict[str, Callable[[], Mask]]:

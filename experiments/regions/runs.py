@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +18,16 @@ from casewise.image import Image
 from casewise.models import Model
 from casewise.training.metrics import dice
 from experiments import store
+from experiments.regions.training import trained as trained_on
 from experiments.regions.training import with_lungs
 from experiments.surface_distances import surface_distances
 
 WORK = store.WORK / "regions"
-JSRT_MM = 0.175
+MASKS_EDGE = 1024  # of JSRT's masks, half the films' own
+MASKS_MM = 0.35
 Mask = npt.NDArray[np.bool_]
 Measures = dict[str, float]
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -42,27 +45,18 @@ class Change:
         return np.rot90(mask, -self.turns)
 
 
-def trained(name: str, train: Callable[[], Model]) -> Model:
-    """The model kept under ``name``, or the one that ``train`` makes, which is then kept."""
-    folder = WORK / name
-    if not folder.is_dir():
-        train().save(folder)
-    return Model.load(folder)
+def trained_model(name: str, films: Callable[[], Sequence[Case]]) -> Model:
+    """The network kept under ``name``, or one trained on ``films``, which is then kept."""
+    return store.model(WORK / name, lambda: trained_on(films()))
 
 
-def measured_cases(name: str, model: Callable[[], Model], cases: Sequence[Case], change: Change | None = None) -> list[Measures]:
-    """Measures of each case, kept under ``name``."""
-    path = WORK / f"{name}.json"
-    if not path.is_file():
-        network = model()
-        rows = [_plain(measures_of(network, case, change)) for case in cases]
-        path.write_text(json.dumps(rows), encoding="utf-8")
-    rows = json.loads(path.read_text(encoding="utf-8"))
-    return [{key: float("nan") if value is None else value for key, value in row.items()} for row in rows]
-
-
-def _plain(row: Measures) -> dict[str, float | None]:
-    return {key: None if np.isnan(value) else float(value) for key, value in row.items()}
+def measured_cases(model: Model, cases: Sequence[Case], change: Change | None = None) -> list[Row]:
+    """A row a case; what cannot be measured in it is None."""
+    found = ((case, measures_of(model, case, change)) for case in cases)
+    return [
+        {"patient": case.subject, "site": case.site, **{name: None if np.isnan(n) else float(n) for name, n in own.items()}}
+        for case, own in found
+    ]
 
 
 def measures_of(model: Model, case: Case, change: Change | None = None) -> Measures:
@@ -81,7 +75,7 @@ def measures_of(model: Model, case: Case, change: Change | None = None) -> Measu
     nothing = np.zeros(image.spatial_shape, bool)
     found = {name: masks.get(name, nothing) for name in truth}
     lungs = (RIGHT_LUNG, LEFT_LUNG)
-    row = {"lungs": dice(found[RIGHT_LUNG] | found[LEFT_LUNG], truth[RIGHT_LUNG] | truth[LEFT_LUNG]), "refused": refused}
+    row: Measures = {"lungs": dice(found[RIGHT_LUNG] | found[LEFT_LUNG], truth[RIGHT_LUNG] | truth[LEFT_LUNG]), "refused": refused}
     row |= {name: dice(found[name], truth[name]) for name in truth}
     step = max(1, max(image.spatial_shape) // 1024)
     pairs = [(found[name][::step, ::step], truth[name][::step, ::step]) for name in lungs]
@@ -108,5 +102,6 @@ def spoilt(change: str) -> Change | None:
 
 
 def base(sites: dict[str, list[Case]], left_out: str = "jsrt") -> Model:
+    """The small network of lungs of the other two sites, from which ``benchmarks.chest_adaptation`` starts."""
     others = [case for name, cases in sites.items() if name != left_out for case in cases]
-    return trained("base" if left_out == "jsrt" else f"without_{left_out}_base", lambda: with_lungs(others))
+    return store.model(WORK / f"lungs_without_{left_out}", lambda: with_lungs(others))

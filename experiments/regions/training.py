@@ -1,104 +1,59 @@
-"""The four steps of training the network of a chest radiograph's regions."""
+"""The training of the network of a chest radiograph's lungs and heart."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
 from casewise.case import Case, Structure
-from casewise.chest import regions
 from casewise.chest.region import HEART, LEFT_LUNG, RIGHT_LUNG
-from casewise.errors import CasewiseError
 from casewise.models import Model, Preparation, Spec
 from casewise.training import Settings, fit
 from casewise.training.fit import Progress
 from casewise.training.split import split
 from experiments.regions.cases import no_chests
 
+if TYPE_CHECKING:
+    from casewise.models.networks.efficient_unet import EfficientUNet
+
+NAME = "casewise-chest-regions"
 STRUCTURES = tuple(Structure.parse(name) for name in (RIGHT_LUNG, LEFT_LUNG, HEART))
-
-
-NETWORK = {"kind": "unet", "channels": [16, 32, 64, 96, 128], "patch": 2}
-
-
-SPEC = Spec("segmentation", NETWORK, Preparation(2, (128, 128)), STRUCTURES)
-
-
+SPEC = Spec("segmentation", {"kind": "efficient_unet", "channels": [16, 32, 48, 96]}, Preparation(2, (224, 224)), STRUCTURES)
+SETTINGS = Settings(steps=1200, batch=8, rate=1.5e-3, augmentation="medium", partial=True, device="cpu", patience=99)
+FROZEN = ("encoder.net.stem", "encoder.net.stages.0", "encoder.net.stages.1")  # edges: as photographs taught them
+MIXED = "hhh-hh-x"  # of eight pictures: five whose heart is outlined, two whose lungs are, one that is no chest
+WITHOUT_HEART = "-------x"
+# The small U-Net of lungs that networks are adapted from, site by site (``benchmarks.chest_adaptation``).
+LUNGS_SPEC = Spec(
+    "segmentation", {"kind": "unet", "channels": [16, 32, 64, 96, 128], "patch": 2}, Preparation(2, (128, 128)), STRUCTURES
+)
 LUNGS = Settings(steps=1200, batch=8, rate=3e-3, partial=True, mixed=True, device="cpu", patience=99)
 
 
-REGIONS = Settings(steps=2200, batch=4, rate=5e-3, augmentation="light", partial=True, mixed=True, device="cpu", patience=99)
+def trained(films: Sequence[Case], progress: Progress | None = None) -> Model:
+    """The network learnt from ``films``, on an encoder learnt on photographs, and from what is no upright chest.
 
-
-FINISH = replace(REGIONS, steps=2400, rate=3e-3, augmentation="medium")
-
-
-FINER = replace(REGIONS, steps=1000, rate=2e-3)
-
-
-FINE = Preparation(2, (192, 192))
-
-
-MORE = replace(FINER, steps=400)
-
-
-NAME = "casewise-chest-regions"
+    A film without a heart's outline says nothing about hearts: there the loss takes heart and background as one.
+    """
+    start = Model.initial(NAME, SPEC, SETTINGS.seed)
+    network = cast("EfficientUNet", start.network())
+    network.encoder.pretrained()
+    start = replace(start, weights={key: tensor.clone() for key, tensor in network.state_dict().items()})
+    names = [name for name in start.weights if not name.startswith(FROZEN)]
+    others = no_chests(films)
+    row = MIXED if any(film.has(STRUCTURES[2]) for film in films) else WITHOUT_HEART
+    order = mixture([*films, *others], len(films), SETTINGS, row)
+    return fit(start, [*films, *others], trainable=names, order=order, settings=SETTINGS, method="initial", progress=progress)
 
 
 def with_lungs(cases: Sequence[Case], progress: Progress | None = None) -> Model:
-    """The first step: every film's lungs; a seventh of the cases chooses among the states of the training."""
+    """A small U-Net of every film's lungs; a seventh of the cases chooses among the states of the training."""
     training, validation = split(cases)
-    start = Model.initial(NAME, SPEC, LUNGS.seed)
+    start = Model.initial(NAME, LUNGS_SPEC, LUNGS.seed)
     return fit(start, training, settings=LUNGS, validation=validation, method="initial", progress=progress)
-
-
-def with_heart(model: Model, films: Sequence[Case], progress: Progress | None = None) -> Model:
-    """The second step: ``model`` continued on films of which some have a heart's outline, and on what is no upright chest."""
-    return _continued(model, films, REGIONS, "h-hx", progress)
-
-
-def finished(model: Model, films: Sequence[Case], progress: Progress | None = None) -> Model:
-    """The third step: as the second, at a lower rate and with more of the films that have a heart's outline."""
-    return _continued(model, films, FINISH, "hhh-hhhx", progress)
-
-
-def finer(model: Model, films: Sequence[Case], progress: Progress | None = None) -> Model:
-    """The fourth step: a finer grid, and hearts as ``model`` outlines them where nobody did."""
-    start = Model(model.name, replace(model.spec, preparation=FINE), model.weights, model.lineage)
-    return _continued(start, films, FINER, "hh-hh-hx", progress, [with_guessed_heart(film, model) for film in films])
-
-
-def continued(model: Model, films: Sequence[Case], progress: Progress | None = None) -> Model:
-    """What a fifth step would be: ``model`` on more films with a heart's outline, at the finer grid."""
-    return _continued(model, films, MORE, "hhh-hhhx", progress)
-
-
-def with_guessed_heart(film: Case, model: Model) -> Case:
-    """``film`` with the heart that ``model`` sees in it, less the film's own lungs; as it is where it has one or none is seen."""
-    if film.has(STRUCTURES[2]):
-        return film
-    try:
-        heart = regions(film.image, "cpu", model=model).masks[HEART]
-    except (CasewiseError, KeyError):
-        return film
-    own = heart & ~(film.load_masks[RIGHT_LUNG]() | film.load_masks[LEFT_LUNG]())
-    return replace(film, load_masks={**film.load_masks, HEART: lambda: own})
-
-
-def _continued(
-    model: Model,
-    films: Sequence[Case],
-    settings: Settings,
-    row: str,
-    progress: Progress | None,
-    displayed: Sequence[Case] | None = None,
-) -> Model:
-    """``shown`` : the films as they are shown, where that is not as they are drawn."""
-    others = no_chests(films)
-    order = mixture([*films, *others], len(films), settings, row)
-    return fit(model, [*(displayed or films), *others], order=order, settings=settings, progress=progress)
 
 
 def mixture(cases: Sequence[Case], films: int, settings: Settings, row: str) -> list[int]:
@@ -113,7 +68,7 @@ def mixture(cases: Sequence[Case], films: int, settings: Settings, row: str) -> 
         "x": list(range(films, len(cases))),
     }
     rounds = settings.steps * settings.batch // len(row)
-    drawn = {letter: _drawn(kind, row.count(letter) * rounds, rng) for letter, kind in kinds.items()}
+    drawn = {letter: _drawn(kind, row.count(letter) * rounds, rng) for letter, kind in kinds.items() if letter in row}
     columns = []
     for place, letter in enumerate(row):
         begun = row[:place].count(letter) * rounds
