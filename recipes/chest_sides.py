@@ -11,9 +11,11 @@ import re
 from argparse import Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from safetensors.numpy import save_file
 from sklearn.linear_model import LogisticRegression
 
@@ -25,6 +27,9 @@ from casewise.formats import read
 from casewise.models.shipped import load
 from experiments import datasets
 from recipes._common import Recipe, report
+
+if TYPE_CHECKING:
+    from casewise.models.networks.efficient_unet import EfficientUNet
 
 SITES = {
     "JSRT (Japan)": ("jsrt/images/*.png", "jsrt-more/images/*.jpg"),
@@ -63,13 +68,20 @@ def fitted(values: Floats, site: npt.NDArray[np.str_], strength: float) -> Float
     """Weights of a film's differences, each site with the root of its films' number; its mirror image is the other class."""
     scale = np.where((spread := np.sqrt((values**2).mean(axis=0))) > 0, spread, 1.0)
     if values.shape[1] > len(values):  # one scale a level of the network, so that no rare feature counts much
-        edges = np.cumsum([width * CELLS**2 for width in load(MODEL).spec.network["channels"][-LEVELS:]])
+        edges = np.cumsum([width * CELLS**2 for width in widths()])
         levels = np.split(values, edges[:-1], axis=1)
         scale = np.concatenate([np.full(level.shape[1], np.sqrt((level**2).mean())) for level in levels])
     both, labels = np.concatenate([values, -values]) / scale, np.repeat([1, 0], len(values))
     weights = np.tile([1 / np.sqrt((site == one).sum()) for one in site], 2)
     model = LogisticRegression(C=strength, fit_intercept=False, max_iter=1000)
     return np.asarray(model.fit(both, labels, sample_weight=weights / weights.mean()).coef_[0] / scale)
+
+
+def widths() -> list[int]:
+    """Channels of the levels that features come from."""
+    network = cast("EfficientUNet", load(MODEL).ready("cpu"))
+    with torch.inference_mode():
+        return [int(level.shape[1]) for level in network.encoder.levels_of(torch.zeros(1, 1, 64, 64))[-LEVELS:]]
 
 
 def left_out(values: Floats, site: npt.NDArray[np.str_], strength: float) -> Floats:

@@ -27,7 +27,7 @@ from casewise.errors import CasewiseError
 
 if TYPE_CHECKING:
     from casewise.models.model import Model
-    from casewise.models.networks.unet import UNet
+    from casewise.models.networks.efficient_unet import EfficientUNet
 
 Vector = npt.NDArray[np.float32]
 CELLS = 6  # an edge of the grid that features are pooled to
@@ -47,7 +47,7 @@ def differences(model: Model, plane: Plane, pose: Pose, device: str) -> tuple[Ve
     preparation = model.spec.preparation
     pictures = [torch.from_numpy(one.seen(plane))[None] for one in (pose, pose.facing())]
     shape = (int(pictures[0].shape[1]), int(pictures[0].shape[2]))
-    network = cast("UNet", model.ready(device))
+    network = cast("EfficientUNet", model.ready(device))
     with torch.inference_mode():
         x = torch.stack([preparation.resize(picture, (1.0, 1.0), "linear") for picture in pictures]).to(device)
         levels = network.encoder.levels_of(x)
