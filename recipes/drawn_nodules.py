@@ -8,12 +8,18 @@ from __future__ import annotations
 
 from argparse import Namespace
 
+from safetensors.torch import save_file
+
 from experiments.nodules.drawn import drawn_model
-from recipes._common import Recipe, progress, ship
+from recipes._common import Recipe, progress
 
 
 def main(options: Namespace) -> None:
-    ship(drawn_model(progress), "drawn_nodules", [], options.output)
+    model = drawn_model(progress)
+    target = options.output / "drawn_nodules"
+    target.mkdir(parents=True, exist_ok=True)
+    save_file({name: tensor.contiguous() for name, tensor in model.weights.items()}, target / "weights.safetensors")
+    (target / "trained_on.txt").write_text("\n".join(sorted(model.trained_on)) + "\n", encoding="utf-8")
 
 
 RECIPE = Recipe(__doc__, main)

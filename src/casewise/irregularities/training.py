@@ -24,7 +24,6 @@ from casewise.irregularities.views import Floats, Mask, View
 from casewise.models import Model
 from casewise.models.networks.segment_detector import ALIGNED, PARTS, PLACE, PLACED, levels_of, packed, unpacked
 from casewise.models.preparation import Preparation
-from casewise.models.shipped import load
 from casewise.models.spec import Spec
 from casewise.models.tasks import Batch
 from casewise.training import Settings
@@ -38,7 +37,6 @@ _EVEN = 100.0  # places that every irregularity counts as, whatever its size
 _NEAR = 0.3  # weight of the places around it, whose border nobody can draw
 _FOCUS = 2.0  # the focusing parameter of the focal loss (Lin 2017)
 Row = tuple[npt.NDArray[np.float16], Mask, npt.NDArray[np.float16]]  # x, y, weights of a window
-DRAWN_NODULES = "drawn_nodules"
 SETTINGS = Settings(steps=600, batch=8, rate=2e-3, weight_decay=1e-2, augmentation="none", mixed=True)
 
 
@@ -173,12 +171,15 @@ def started(name: str, described: Spec, seed: int = 0) -> Model:
     """A detector whose encoder is the pretrained one and whose head is untrained; its networks of spots are the shipped ones."""
     from casewise.models.networks.efficient_net import EfficientNetLite
     from casewise.models.networks.segment_detector import ENCODED
+    from casewise.models.networks.spots import SpotNetworks, trained_on
 
     model = Model.initial(name, described, seed)
     learnt = {f"encoder.{key}": value for key, value in EfficientNetLite(1, ENCODED).pretrained().state_dict().items()}
+    lineage = model.lineage
     if any(key.startswith("spots.") for key in model.weights):
-        learnt |= {f"spots.{key}": value for key, value in load(DRAWN_NODULES).weights.items()}
-    return replace(model, weights={**model.weights, **learnt})
+        learnt |= {f"spots.{key}": value for key, value in SpotNetworks(2).pretrained().state_dict().items()}
+        lineage = replace(lineage, trained_on=lineage.trained_on | trained_on())
+    return replace(model, weights={**model.weights, **learnt}, lineage=lineage)
 
 
 def together(models: Sequence[Model]) -> Model:

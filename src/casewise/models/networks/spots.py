@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import cast
 
 import torch
@@ -18,6 +19,12 @@ CHANNELS = (16, 32, 64, 96)
 MEMBERS = 2
 RANGE = 3.0  # local deviations that still differ in what they see
 FEATURES = MEMBERS * CHANNELS[0] + 1
+SHIPPED = Path(__file__).parents[1] / "shipped" / "drawn_nodules"
+
+
+def trained_on() -> frozenset[str]:
+    """Keys of the films that the shipped ones learnt from."""
+    return frozenset((SHIPPED / "trained_on.txt").read_text(encoding="utf-8").split())
 
 
 class SpotNetwork(nn.Module):
@@ -86,6 +93,13 @@ class SpotNetworks(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.stack([member(x) for member in self.members]).mean(dim=0)
+
+    def pretrained(self) -> SpotNetworks:
+        """The same with the weights learnt on drawn nodules that come with casewise (``shipped/drawn_nodules``)."""
+        from safetensors.torch import load_file
+
+        self.load_state_dict(load_file(SHIPPED / "weights.safetensors"))
+        return self
 
     def seen(self, x: Tensor) -> Tensor:
         """(N, members · channels[0] + 1, rows / 2, columns / 2): what each member decides by, and the mean log-odds."""

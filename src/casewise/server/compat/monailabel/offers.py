@@ -24,7 +24,7 @@ STRATEGIES = {
 }
 SCORING = {"dice": "Dice of each draft (tag original) and the accepted masks of its image."}
 # Networks of models that are asked in another way: by prompts, by an application, or as a part of another model.
-_NOT_ALONE = ("prompt_unet", "p_net", "pc_net", "segment_detector", "head")
+_NOT_ALONE = ("prompt_unet", "p_net", "pc_net", "segment_detector", "spots", "head")
 
 
 @dataclass(frozen=True)
