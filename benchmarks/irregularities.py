@@ -44,8 +44,10 @@ from experiments.nodules.second_look import crossed as judged_by_others
 from experiments.nodules.second_look import folds
 
 NAMES = {"reduced": "whole film at 512", "native": "native segments", "both": "both"}
+TWO = "as many heads as both"
 NOISE, NOTHING, FIRST = "both, native pixels replaced by noise", "from nothing", "pretrained"
-PAIRS = (("both", "reduced"), ("both", "native"), ("native", "reduced"))
+PAIRS = (("both", "reduced"), ("both", TWO), ("both", "native"), ("native", "reduced"))
+PAIRED = {**NAMES, TWO: "whole film with two heads"}
 EACH = (*RATES, None)
 COST = "cost"
 
@@ -90,9 +92,9 @@ def figures(units: driver.Rows) -> Mapping[str, Any]:
         "folds": len(folds(films())),
         "seeds": len(SEEDS),
         "marked": froc_table(marked),
-        "marked_differences": differences(arms(marked), len(one), PAIRS, NAMES, EACH),
+        "marked_differences": differences(paired(marked), len(one), PAIRS, PAIRED, EACH),
         "judged": froc_table(judged),
-        "judged_differences": differences(arms(judged), len(one), PAIRS, NAMES, EACH),
+        "judged_differences": differences(paired(judged), len(one), PAIRS, PAIRED, EACH),
         "kinds": kinds_table(judged),
         "film_level": film_table(marked, judged),
         "noise": noise_table(marked),
@@ -103,6 +105,11 @@ def figures(units: driver.Rows) -> Mapping[str, Any]:
 def arms(by: Mapping[str, Rows]) -> dict[str, Froc]:
     """Of each, the mean over its seeds' networks."""
     return {arm: froc(*(by[f"{arm}-{seed}"] for seed in SEEDS)) for arm in NAMES}
+
+
+def paired(by: Mapping[str, Rows]) -> dict[str, Froc]:
+    """The arms, and the whole film seen by as many heads as a network of both has."""
+    return {**arms(by), TWO: froc(by["reduced"])}
 
 
 def froc_table(by: Mapping[str, Rows]) -> str:
