@@ -90,16 +90,16 @@ class Convolution(nn.Conv2d):
     """Padded as TensorFlow's ``SAME`` is, by which the weights were learnt: a stride of 2 pads the far side first."""
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1, *, clipped: bool = True) -> None:
-        super().__init__(inputs, outputs, kernel, stride, groups=groups)
+        super().__init__(inputs, outputs, kernel, stride, padding=kernel // 2 if stride == 1 else 0, groups=groups)
         self.clipped = clipped
 
     def forward(self, x: Tensor) -> Tensor:
         size, step = self.kernel_size[0], self.stride[0]
-        if size > 1:
+        if step > 1:
             missing = [max((-(-n // step) - 1) * step + size - n, 0) for n in (x.shape[3], x.shape[2])]
             x = functional.pad(x, [side for m in missing for side in (m // 2, m - m // 2)])
         x = super().forward(x)
-        return functional.relu6(x) if self.clipped else x
+        return functional.relu6(x, inplace=not torch.is_grad_enabled()) if self.clipped else x
 
 
 class InvertedResidual(nn.Module):
