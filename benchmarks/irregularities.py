@@ -170,9 +170,9 @@ def cost() -> list[dict[str, Any]]:
 def _timed(paths: Sequence[Path]) -> tuple[float, float, float]:
     """(seconds, GiB of the largest process, GiB of all at once) of one command, its memory looked at ten times a second."""
     with tempfile.TemporaryDirectory(prefix="casewise-") as folder:
-        words = ["analyze", *map(str, paths), "--output", folder, "--json"]
+        words = ["analyze", *map(str, paths), "--output", str(Path(folder) / "found"), "--json"]
         began = time.perf_counter()
-        with open(Path(folder) / "said.txt", "wb") as said:
+        with (Path(folder) / "said.txt").open("wb") as said:
             process = psutil.Popen([sys.executable, "-m", "casewise", *words], stdout=said, stderr=said)
             largest = together = 0.0
             while process.poll() is None:
