@@ -31,6 +31,8 @@ def test_fusion_keeps_the_best_of_each_place_and_makes_nothing_up(found: list[De
     assert len(merged) <= len(found)
     assert [one.probability for one in merged] == sorted((one.probability for one in merged), reverse=True)
     assert {one.probability for one in merged} <= {one.probability for one in found}
+    for number, one in enumerate(merged):  # nothing is marked twice
+        assert all(max(abs(one.row - o.row), abs(one.column - o.column)) > o.edge / 2 for o in merged[:number])
     if found:
         assert merged[0].probability == max(one.probability for one in found)
         for one in merged:

@@ -32,7 +32,8 @@ def fused(found: Iterable[Detection], iou: float = IOU) -> list[Detection]:
     """Boxes that share at least ``iou`` of their union become one, the most probable first.
 
     Its place and size are the mean weighted by probability; its probability, region and segment are the most probable one's: a
-    place that two segments show is no more probable than the better of them says.
+    place that two segments show is no more probable than the better of them says. One whose middle then lies in a more probable
+    one's box is left out: what is seen once more, as a smaller part of itself, is no second irregularity.
     """
     groups: list[list[Detection]] = []
     merged: list[Detection] = []
@@ -44,7 +45,15 @@ def fused(found: Iterable[Detection], iou: float = IOU) -> list[Detection]:
         else:
             groups[number].append(one)
             merged[number] = _mean(groups[number])
-    return merged
+    return _apart(merged)
+
+
+def _apart(found: Sequence[Detection]) -> list[Detection]:
+    kept: list[Detection] = []
+    for one in found:
+        if all(max(abs(one.row - other.row), abs(one.column - other.column)) > other.edge / 2 for other in kept):
+            kept.append(one)
+    return kept
 
 
 def overlap(one: Detection, other: Detection) -> float:
