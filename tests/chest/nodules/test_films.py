@@ -12,16 +12,28 @@ from hypothesis import strategies as st
 from benchmarks import nodules
 from casewise import chest, formats
 from casewise.applications.irregularities import NODULE, Irregularities, box_of
-from casewise.chest.nodules.false_positive_reduction import CANDIDATES, CUES, MOST, FalsePositiveReducer, lungs_of
-from casewise.chest.nodules.films import film_of, marks
+from casewise.chest.nodules.false_positive_reduction import (
+    CANDIDATES,
+    CUES,
+    MOST,
+    FalsePositiveReducer,
+    in_lungs,
+    log_odds,
+    lungs_of,
+)
+from casewise.chest.nodules.films import Film, film_of, marks
 from casewise.chest.region import Region, Regions
 from casewise.chest.segments import FILM_MM, LUNGS_MM, pixel_mm
 from casewise.header import Header
 from casewise.image import Box, Image
-from casewise.irregularities.box_fusion import Detection
-from casewise.irregularities.detector import ready
+from casewise.irregularities.box_fusion import Detection, fused
+from casewise.irregularities.detector import maps_of, peaks, ready
+from casewise.irregularities.froc import outcome
+from casewise.irregularities.views import Picture
 from casewise.models import shipped
-from experiments.nodules.films import films
+from casewise.models.networks.segment_detector import SegmentDetector
+from experiments.nodules.films import Film as Radiograph
+from experiments.nodules.films import films, prepared
 
 
 @pytest.mark.shared
@@ -108,3 +120,23 @@ def test_what_is_reported_keeps_to_its_thresholds(chances: list[float], film_fro
     assert all(one >= mark_from for one in found_again)
     if found_again:
         assert max(chances) >= film_from - 1e-5
+
+
+@pytest.mark.shared
+def test_noise_for_a_films_own_pixels_weakens_the_mark_of_its_nodule(shared_data: Path) -> None:
+    """What the networks see of the whole film at a quarter stays: the segments' own pixels reach the answer, too."""
+    network = ready(shipped.load("irregularities"))
+    for film in [film for film in films() if film.nodules][8:25:8]:
+        own = prepared(film)
+        assert own is not None
+        picture = Picture.of(own.array[0])
+        noise = np.random.default_rng(0).standard_normal(picture.pixels.shape, dtype=np.float32) * picture.pixels.std()
+        changed = Picture(noise + picture.pixels.mean())
+        changed.__dict__["quarter"] = picture.quarter
+        before, after = (_hit(network, one, own, film) for one in (picture, changed))
+        assert log_odds(before) - log_odds(after) > 0.3
+
+
+def _hit(network: SegmentDetector, picture: Picture, own: Film, film: Radiograph) -> float:
+    found = fused(one for part in maps_of(network, picture, own.segments, in_lungs) for one in peaks(part))
+    return float(outcome([one.scaled(1 / own.enlarged) for one in found], film.targets).hits[0])
