@@ -121,6 +121,7 @@ def seconds() -> dict[str, float]:
 def figures(units: driver.Rows) -> Mapping[str, Any]:
     head = ["Dice", "95 % interval", "median", "worst", "patients", "aim"]
     rows = [row for number in range(FOLDS) for row in units[f"fold {number} {CHANGES[0]}"]]
+    head_spoilt = ["", "refused", "lungs' Dice", "heart's Dice", "worst lungs"]
     apart = [row["lung_distance_px"] for row in rows if row["lung_distance_px"] is not None]
     errors = [abs(row["ratio"] - row["true_ratio"]) for row in rows if "ratio" in row]
     names = ("lungs", "right_lung", "left_lung", "heart")
@@ -134,10 +135,7 @@ def figures(units: driver.Rows) -> Mapping[str, Any]:
         "ratio": _spread(summary(errors), 3),
         "settings": SETTINGS,
         "sites": table(["site that the network never saw", *head], sites),
-        "spoilt": table(
-            ["", "refused", "lungs' Dice", "heart's Dice", "worst lungs"],
-            [_changed(name, units[f"fold 0 {name}"]) for name in CHANGES],
-        ),
+        "spoilt": table(head_spoilt, [_changed(name, units[f"fold 0 {name}"]) for name in CHANGES]),
         "refused": table(["pictures", "refused", "a sentence"], refused),
         "seconds": table(["edge in pixels", *times], [["seconds", *(f"{value:.2f}" for value in times.values())]]),
     }
