@@ -35,7 +35,7 @@ def irregularities(
         int | None, option("--steps", metavar="N", help="Optimiser steps of each member.", default="600", min=1)
     ] = None,
     members: Annotated[
-        int, option("--members", metavar="N", help="Networks that are trained and averaged.", default=True, min=1, max=8)
+        int, option("--members", metavar="N", help="Heads of each part that are trained and averaged.", default=True, min=1, max=8)
     ] = 2,
     site: SitesOption = None,
     as_json: JsonOption = False,
