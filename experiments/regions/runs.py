@@ -23,6 +23,7 @@ from experiments.regions.training import with_lungs
 from experiments.surface_distances import surface_distances
 
 WORK = store.WORK / "regions"
+LUNGS = (RIGHT_LUNG, LEFT_LUNG)
 MASKS_EDGE = 1024  # of JSRT's masks, half the films' own
 MASKS_MM = 0.35
 Mask = npt.NDArray[np.bool_]
@@ -65,7 +66,7 @@ def measures_of(model: Model, case: Case, change: Change | None = None) -> Measu
     What is refused or not found counts as an empty mask. ``change`` spoils the picture first.
     """
     image = case.image
-    truth = {name: load() for name, load in case.load_masks.items()}
+    truth = {name: case.load_masks[name]() for name in (*LUNGS, HEART) if name in case.load_masks}
     try:
         found_masks = regions(change.of(image) if change else image, "cpu", model=model).by_place  # whatever is known of the sides
         masks = {name: change.back(mask) if change else mask for name, mask in found_masks.items()}
@@ -74,11 +75,10 @@ def measures_of(model: Model, case: Case, change: Change | None = None) -> Measu
         masks, refused = {}, 1.0
     nothing = np.zeros(image.spatial_shape, bool)
     found = {name: masks.get(name, nothing) for name in truth}
-    lungs = (RIGHT_LUNG, LEFT_LUNG)
     row: Measures = {"lungs": dice(found[RIGHT_LUNG] | found[LEFT_LUNG], truth[RIGHT_LUNG] | truth[LEFT_LUNG]), "refused": refused}
     row |= {name: dice(found[name], truth[name]) for name in truth}
     step = max(1, max(image.spatial_shape) // 1024)
-    pairs = [(found[name][::step, ::step], truth[name][::step, ::step]) for name in lungs]
+    pairs = [(found[name][::step, ::step], truth[name][::step, ::step]) for name in LUNGS]
     row["lung_distance_px"] = step * mean_surface_distance(pairs)
     if HEART in truth and all(mask.any() for mask in found.values()):
         ratios = [measured(own[RIGHT_LUNG], own[LEFT_LUNG], own[HEART]).ratio for own in (found, truth)]

@@ -160,6 +160,12 @@ def test_other_pictures_are_refused_with_what_was_seen(pattern: str, reported: s
     assert any(reported in sentence for sentence in sentences)
 
 
+def test_what_lies_turned_and_shows_neither_heart_nor_chest_is_refused(shared_data: Path) -> None:
+    """A photograph with two dark halves, that its set holds among brains."""
+    with pytest.raises(CasewiseError, match="like no kind of image that is known"):
+        regions(formats.read(shared_data / "brain-tumour" / "no_tumor" / "d (91).jpg"))
+
+
 def test_a_side_view_is_refused(shared_data: Path) -> None:
     """The one lateral film among the pictures at hand; it says nothing of the sort in a header."""
     with pytest.raises(CasewiseError, match="No frontal view"):

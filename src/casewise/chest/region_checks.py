@@ -99,14 +99,16 @@ def remarks_on(outline: Outline, image: Image, sides: Sides) -> tuple[Remark, ..
     """What must be said of a picture that was outlined. Raises CasewiseError where no chest was seen.
 
     A picture that had to be turned or inverted for lungs to be seen must show both, for a hand on its side has two dark halves. It
-    must not look like another known kind of image either, nor must one in which one lung alone is seen.
+    must not look like another known kind of image either, nor must one in which one lung alone is seen; and without a heart it must
+    look like a chest.
     """
     expected = stated_pose(image)
     usual = usual_poses(image) if expected is None else (expected,)
     as_stated = not outline.pose.inverted and any(outline.pose.same_way_up(pose) for pose in usual)
     lungs = [outline.seen(name) for name in (RIGHT_LUNG, LEFT_LUNG)]
     plain = as_stated and all(lungs)
-    if not (any(lungs) if as_stated else all(lungs)) or (not plain and _is_other(image)):
+    doubtful = not as_stated and not outline.seen(HEART)
+    if not (any(lungs) if as_stated else all(lungs)) or (not plain and _is_other(image)) or (doubtful and not _is_chest(image)):
         msg = (
             f"No frontal view of the lungs can be seen in this picture{_likeness(image)}; regions are outlined in chest "
             "radiographs, also inverted or turned ones."
@@ -119,6 +121,11 @@ def _is_other(image: Image) -> bool:
     """Whether the router takes the picture for another known kind."""
     route = router().route(image)
     return route.known and route.category != CHEST
+
+
+def _is_chest(image: Image) -> bool:
+    route = router().route(image)
+    return route.known and route.category == CHEST
 
 
 def _likeness(image: Image) -> str:
