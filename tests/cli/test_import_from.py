@@ -195,12 +195,16 @@ def started(archive: Path, filled: Filled, until: Callable[[int], bool]) -> subp
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
 def test_a_killed_fetch_goes_on_with_what_is_missing(filled: Filled, tmp_path: Path, call: Call, end: signal.Signals) -> None:
-    archive = tmp_path / "a"
-    process = started(archive, filled, lambda count: count >= 10)
-    os.kill(process.pid, end)
-    _, err = process.communicate(timeout=120)
+    for number in range(3):  # on a busy machine all may have come before the signal does
+        archive = tmp_path / f"a{number}"
+        process = started(archive, filled, lambda count: count >= 10)
+        os.kill(process.pid, end)
+        _, err = process.communicate(timeout=120)
+        assert b"Exception ignored" not in err, "the signal came where nothing can be raised, and was lost"
+        if process.returncode:
+            break
     if end == signal.SIGINT:
-        assert process.returncode == 130
+        assert process.returncode == 130, err
         assert b"run the same command again" in err
     there = {path: path.stat().st_mtime_ns for path in fetched_files(archive)}
     assert 10 <= len(there) < LONG

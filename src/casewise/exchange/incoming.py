@@ -92,7 +92,8 @@ class Incoming:
             self._file = None
 
     def __del__(self) -> None:
-        self.drop()
+        if self._file is not None:  # else there is nothing to do: Ctrl-C that comes in here would be lost
+            self.drop()
 
     def _whole(self) -> BinaryIO:
         if self._error is not None:
