@@ -31,5 +31,5 @@ def left(how: str) -> int:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library decides for itself")
 def test_the_pages_of_a_freed_array_stay() -> None:
     if tuple(map(int, platform.libc_ver()[1].split("."))) < (2, 35):
-        pytest.skip("this glibc maps arrays of this size, whatever it is told")
+        pytest.skip("this glibc maps arrays of this size, whatever is asked of it")
     assert left("kept") > 30 << 20 > left("given back")

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def packing(picture: Image) -> dict[str, Any]:
-    """What ``picture.save`` is told besides.
+    """What ``picture.save`` is given besides.
 
     In grey pixels runs of one byte alone are looked for, in what Pillow's filters leave of them: films, segments and masks take a
     fifth to three quarters of the time of the usual level 6, and become smaller. Colours repeat after three bytes and more.

@@ -67,7 +67,7 @@ class SpotNetwork(nn.Module):
 class Residual(nn.Module):
     """Two convolutions beside a way past them; the second begins as nothing.
 
-    rectified : whether what is below 0 is cut off; before the last layer it would be all that tells two faint marks apart.
+    rectified : whether what is below 0 is cut off; before the last layer it would be all that distinguishes two faint marks.
     """
 
     def __init__(self, inputs: int, outputs: int, rectified: bool = True) -> None:
