@@ -10,10 +10,12 @@ import numpy as np
 from benchmarks.tables import p_of, shared, table
 from casewise.statistics import interval, paired_p
 from experiments.interaction.measure import ANOTHER, OURS
+from experiments.interaction.rounds import THICK
 from experiments.splits import by_patient
 
 Row = dict
 SHOWN = (0, 1, 2, 4, 8)
+WORSE = 0.02  # of Dice, by which a mask falls that is called worse
 
 
 def interactions(row: Row) -> int:
@@ -31,6 +33,7 @@ def beaten(rows: list[Row]) -> list[str]:
     measures: dict[str, Callable[[Row], float | None]] = {"strokes to 0.90": lambda row: -interactions(row)}
     measures |= {f"Dice after {n} strokes" if n else "Dice after the box": lambda row, n=n: row["dice"][n] for n in SHOWN}
     measures["Dice by an expert's strokes"] = lambda row: row["expert"]
+    measures |= {f"Dice by strokes at once, {n} pixels": lambda row, n=n: _at_once(row, n) for n in THICK}
     for group, structure in dict.fromkeys((row["group"], row["structure"]) for row in rows):
         of_it = [row for row in rows if (row["group"], row["structure"]) == (group, structure)]
         for what, measure in measures.items():
@@ -43,6 +46,38 @@ def beaten(rows: list[Row]) -> list[str]:
                     parts = " and ".join(f"{abs(float(np.mean(side))):.3f}" for side in values)
                     found.append(f"- {titled(structure)}, {what}: casewise and {method} {parts}, p {p:.2g}")
     return found
+
+
+def _at_once(row: Row, thickness: int) -> float | None:
+    """Dice after strokes at once; None where they were not measured, as in volumes."""
+    found = row.get("at_once")
+    return None if found is None else found[str(thickness)]
+
+
+def at_once_table(rows: list[Row]) -> str:
+    """A row a method, ours first: Dice after the box and then strokes of one thickness at once; nothing where none were measured.
+
+    p of a method: its mean over the thicknesses, paired by patient, against ours.
+    """
+    kept = [row for row in rows if row.get("at_once") is not None]
+    if not kept:
+        return ""
+    head = ["strokes at once", "box", *(f"{n} pixels" for n in THICK), "all", "p", "worse", "of calls"]
+    reference = by_patient([row for row in kept if row["method"] == OURS], _mean_at_once)
+    lines = []
+    for method in sorted({row["method"] for row in kept}, key=lambda name: (name != OURS, not name.startswith(OURS), name)):
+        mine = [row for row in kept if row["method"] == method]
+        before = [row["dice"][0] for row in mine for _ in THICK]
+        after = [row["at_once"][str(n)] for row in mine for n in THICK]
+        cells = [f"{np.mean(before):.3f}", *(f"{np.mean([row['at_once'][str(n)] for row in mine]):.3f}" for n in THICK)]
+        cells += [f"{np.mean(after):.3f}", "–" if method == OURS else p_of(reference, by_patient(mine, _mean_at_once))]
+        cells += [f"{np.mean(np.array(after) - before < -WORSE):.1%}", str(len(after))]
+        lines.append([method, *cells])
+    return f"{table(head, lines)}\n"
+
+
+def _mean_at_once(row: Row) -> float:
+    return float(np.mean([row["at_once"][str(n)] for n in THICK]))
 
 
 def methods_table(rows: list[Row], ours: str = OURS) -> str:
@@ -68,7 +103,7 @@ def _cells(method: str, mine: list[Row], p: str, experts: bool) -> list[str]:
     noi = [interactions(row) for row in mine]
     cells = [method, *(f"{np.mean([row['dice'][n] for row in mine]):.3f}" for n in SHOWN)]
     cells += [f"{np.mean(noi):.2f} ({low:.2f}–{high:.2f})", p, f"{np.mean(np.array(noi) < 9):.0%}"]
-    cells += [f"{np.mean(np.array(steps) < -0.02):.1%}" if steps else "–", f"{np.mean(borders):.1f}" if borders else "–"]
+    cells += [f"{np.mean(np.array(steps) < -WORSE):.1%}" if steps else "–", f"{np.mean(borders):.1f}" if borders else "–"]
     cells += [f"{np.median(seconds):.2f} ({np.percentile(seconds, 95):.2f})", f"{np.mean([row['voxels'] for row in mine]):.0f}"]
     if experts:
         cells.append(f"{np.mean([row['expert'] for row in mine if row['expert'] is not None]):.3f}")
@@ -111,7 +146,7 @@ def over_trainings(rows: list[Row]) -> str:
         "Dice after 2": lambda mine: float(np.mean([row["dice"][2] for row in mine])),
         "Dice after 4": lambda mine: float(np.mean([row["dice"][4] for row in mine])),
         "reached": lambda mine: float(np.mean([interactions(row) < 9 for row in mine])),
-        "worse": lambda mine: float(np.mean(np.array(_changes(mine)) < -0.02)),
+        "worse": lambda mine: float(np.mean(np.array(_changes(mine)) < -WORSE)),
     }
     forms = {"NoI90": ".2f", "reached": ".0%", "worse": ".1%"}
     parts = []

@@ -1,6 +1,7 @@
 """Interactive segmentation against its peers.
 
-A simulated user draws a box and up to eight strokes for each method. GrabCut needs ``pip install opencv-python-headless``.
+A simulated user draws a box and up to eight strokes for each method; on pictures also, after the box, many strokes of both kinds at
+once, as people draw them, two, four and six pixels thick. GrabCut needs ``pip install opencv-python-headless``.
 Seconds are processor seconds of one thread, so that other work on the machine counts little.
 """
 
@@ -12,13 +13,14 @@ from functools import partial
 from typing import Any
 
 from benchmarks import driver
-from benchmarks._interaction_table import Row, beaten, methods_table, over_trainings, titled
+from benchmarks._interaction_table import Row, at_once_table, beaten, methods_table, over_trainings, titled
 from casewise.models import Model, shipped
-from experiments.interaction.measure import ABLATIONS, ANOTHER, FLAT, OURS, measured, methods
-from experiments.interaction.tasks import GROUPS
+from experiments.interaction.groups import FLAT, GROUPS
+from experiments.interaction.measure import ABLATIONS, ANOTHER, OURS, measured, methods
 
 TITLES = {
     "heart": "Short-axis heart MR (ACDC), no heart in the training",
+    "structures": "Nuclei, membranes, retinal vessels, wounds and breast lesions, held back from the training",
     "films": "Chest radiographs",
     "lesions": "Lesions on FLAIR slices, no such lesion set in the training",
     "hippocampus": "Hippocampus, T1, 3D, not in the training",
@@ -56,17 +58,22 @@ def figures(units: driver.Rows) -> Mapping[str, Any]:
 
 def _group(rows: list[Row], title: str) -> str:
     main = [row for row in rows if row["method"] not in ABLATIONS]
-    parts = [f"## {title}\n", f"{methods_table(main)}\n", over_trainings(main)] if main else []
+    parts = [f"## {title}\n", *_tables(main)] if main else []
     structures = list(dict.fromkeys(row["structure"] for row in main))
     for structure in structures if len(structures) > 1 else ():
         of_it = [row for row in main if row["structure"] == structure]
-        kind = ", seen kind of structure, other patients" if of_it[0]["seen"] else ""
-        parts += [f"### {titled(structure)}{kind}\n", f"{methods_table(of_it)}\n", over_trainings(of_it)]
+        others = "images" if of_it[0]["group"] == "structures" else "patients"
+        kind = f", seen kind of structure, other {others}" if of_it[0]["seen"] else ""
+        parts += [f"### {titled(structure)}{kind}\n", *_tables(of_it)]
     both = {row["task"] for row in rows if row["method"] in ABLATIONS}
     if both:
         chosen = [row for row in rows if row["method"] in (OURS, *ABLATIONS) and row["task"] in both]
         parts += [_VIEWS, f"{methods_table(chosen)}\n"]
     return "\n".join(part for part in parts if part)
+
+
+def _tables(rows: list[Row]) -> list[str]:
+    return [f"{methods_table(rows)}\n", over_trainings(rows), at_once_table(rows)]
 
 
 def options(parser: ArgumentParser) -> None:

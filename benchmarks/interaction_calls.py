@@ -43,7 +43,7 @@ def calls(task: Task) -> list[dict[str, object]]:
         fore, back = (_together([parts[n] for n in order], kind, task.truth.shape) for kind in (0, 1))
         session = InteractiveSegmentation(None, task.image, box_of(task, 0), device="cpu")
         before = dice(session.mask, task.truth)
-        session.add_scribbles(fore, back & ~fore)
+        session.add_scribbles(fore, back)
         rows.append(
             {
                 "task": task.name,

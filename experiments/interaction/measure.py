@@ -7,9 +7,10 @@ from functools import partial
 
 from casewise.interaction import FineTuning
 from casewise.models import Model, shipped
+from experiments.interaction.groups import FLAT, GROUPS
 from experiments.interaction.peers import PEERS, Method
 from experiments.interaction.rounds import Ours, run
-from experiments.interaction.tasks import GROUPS, Task
+from experiments.interaction.tasks import Task
 
 OURS, ANOTHER = "casewise", "casewise, another training"
 SHIPPED = {OURS: FineTuning()}
@@ -22,7 +23,6 @@ ABLATIONS = {
     "supervised alone, the whole network": FineTuning(supervised=True, trainable="all"),
     "label step alone": FineTuning(graph_cut=True),
 }
-FLAT = ("heart", "films", "lesions")
 ABLATED = 3  # patients of the heart group on which the parts of fine-tuning are measured
 PLANES = "the network for pictures, plane by plane"  # on volumes, beside the one for volumes
 

@@ -1,4 +1,4 @@
-"""One method on one task: the box, then up to eight strokes on the largest error; and a person's strokes all at once."""
+"""One method on one task: the box, then up to eight strokes on the largest error; and strokes all at once, drawn or a person's."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from casewise.image import Box, Image
 from casewise.interaction import FineTuning, InteractiveSegmentation
+from casewise.interaction.simulation.scribbles import at_once
 from casewise.interaction.simulation.user import Hand, stroke
 from casewise.models import Model
 from casewise.training.metrics import dice
@@ -17,6 +18,7 @@ from experiments.interaction.tasks import Task, box_of, generator
 from experiments.surface_distances import surface_distances
 
 ROUNDS = 8
+THICK = (2, 4, 6)  # pixels across of strokes that are drawn all at once
 LIMIT = 60.0  # seconds; a slower round ends the task with its last mask
 
 
@@ -70,17 +72,28 @@ def run(task: Task, make: Callable[[], Method], name: str, seed: int) -> dict:
         "seconds": [round(s, 4) for s in seconds],
         "voxels": drawn,
         "hd95": _hausdorff(mask, task.truth, task.image.spacing),
-        "expert": _expert(task, make, seed),
+        "expert": None if task.expert is None else _in_one_call(task, make, seed, task.expert),
+        "at_once": _at_once(task, make, seed) if task.truth.ndim == 2 else None,
     }
 
 
-def _expert(task: Task, make: Callable[[], Method], seed: int) -> float | None:
-    """Dice after the box and then all of a person's strokes at once."""
-    if task.expert is None:
-        return None
+def _at_once(task: Task, make: Callable[[], Method], seed: int) -> dict[str, float]:
+    """Dice after the box and then strokes of both kinds at once, as people draw them, by how thick these are."""
+    return {str(thickness): _in_one_call(task, make, seed, drawn_at_once(task, thickness, seed)) for thickness in THICK}
+
+
+def drawn_at_once(task: Task, thickness: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(foreground, background), each (*spatial) bool: the same for every method."""
+    box = np.zeros(task.truth.shape, bool)
+    box[box_of(task, seed).slices] = True
+    return at_once(task.truth, box, generator(seed, f"{task.name} at once", thickness), thickness, both=True)
+
+
+def _in_one_call(task: Task, make: Callable[[], Method], seed: int, strokes: tuple[np.ndarray, np.ndarray]) -> float:
+    """Dice after the box and then all of some strokes at once."""
     method = make()
     method.begin(task.image, box_of(task, seed))
-    return round(dice(method.go_on(*task.expert), task.truth), 4)
+    return round(dice(method.go_on(*strokes), task.truth), 4)
 
 
 def _hausdorff(mask: np.ndarray, truth: np.ndarray, spacing: tuple[float, ...]) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +72,7 @@ def heart(patients: int = 10, middle_alone: bool = False) -> Iterator[Task]:
                 if truth.sum() >= 30:
                     mine = strokes[value][..., place]
                     others = np.any([strokes[v][..., place] for v in range(4) if v != value], axis=0)
-                    expert = (mine, others & ~mine) if mine.any() else None
+                    expert = (mine, others) if mine.any() else None
                     yield Task(f"{case.name} {place} {name}", "heart", name, str(case.subject), image, truth, expert=expert)
 
 
@@ -118,15 +118,6 @@ def tumours() -> Iterator[Task]:
     for case in lesions():
         if case.site == "brats-cbica":
             yield Task(f"{case.name} 3D", "tumour", "tumour", str(case.subject), case.image, case.load_masks["lesion"]())
-
-
-GROUPS: dict[str, Callable[[], Iterator[Task]]] = {
-    "heart": heart,
-    "films": films,
-    "lesions": lesion_slices,
-    "hippocampus": hippocampi,
-    "tumour": tumours,
-}
 
 
 def _spread(cases: list[Case], count: int) -> list[Case]:
