@@ -34,7 +34,8 @@ class Region:
     volume, in which planes lie across the axis of the longest voxels, or across the one along which the box is one voxel thick.
 
     box : in the image's own axes. lower, upper : the window, in the order (row, column, plane); it may reach beyond the image,
-    whose border is then repeated. order : the image's axes in that order. grid : the network's.
+    whose border is then repeated. order : the image's axes in that order. grid : the network's. extent : the image without a
+    picture's rows and columns of one value at its border, in the image's own axes.
     """
 
     box: Box
@@ -43,6 +44,7 @@ class Region:
     order: tuple[int, ...]
     grid: tuple[int, ...]
     spacing: tuple[float, ...]
+    extent: Box
 
     @classmethod
     def around(cls, image: Image, box: Box, size: Sequence[int]) -> Region:
@@ -69,7 +71,7 @@ class Region:
         # A picture's grid counts as square, as in the training: a long object's crop is stretched.
         across = (lengths[0] * lengths[1]) ** 0.5
         spacing = (1.0, 1.0) if len(order) == 2 else (across, across, lengths[2])
-        return cls(box, tuple(lower), tuple(upper), order, grid, spacing)
+        return cls(box, tuple(lower), tuple(upper), order, grid, spacing, _extent(image, box))
 
     @property
     def window(self) -> tuple[int, ...]:
@@ -96,18 +98,26 @@ class Region:
         return unit_range_each(values)
 
     def inside(self) -> Mask:
-        """(*grid): the box."""
+        """(*grid): the box, and beyond the image what lies on from a side of the box that is the image's own border.
+
+        Were it the rest's, its repeated pixels would take the object's last ones away.
+        """
         found = np.zeros(self.grid, bool)
         window = []
         for place, axis in enumerate(self.order):
             scale = self.grid[place] / self.window[place]
             start = round((self.box.lower[axis] - self.lower[place]) * scale)
-            window.append(slice(start, max(start + 1, round((self.box.upper[axis] - self.lower[place]) * scale))))
+            stop = max(start + 1, round((self.box.upper[axis] - self.lower[place]) * scale))
+            open_low = self.box.lower[axis] <= self.extent.lower[axis]
+            open_high = self.box.upper[axis] >= self.extent.upper[axis]
+            window.append(slice(0 if open_low else start, self.grid[place] if open_high else stop))
         found[tuple(window)] = True
         return found
 
     def marks(self, points: Points) -> Mask:
-        """(*grid) bool: every place that one of ``points`` (n, axes), voxels of the image, touches; others are passed over."""
+        """(*grid) bool: the places whose middle lies in one of ``points`` (n, axes), voxels of the image, or, where voxels are the
+        smaller ones, that a voxel's middle lies in; voxels beyond the window are passed over.
+        """
         found = np.zeros(self.grid, bool)
         ranges = []
         kept = np.ones(len(points), bool)
@@ -115,8 +125,11 @@ class Region:
             at = points[:, axis] - self.lower[place]
             kept &= (at >= 0) & (at < self.window[place])
             scale = self.grid[place] / self.window[place]
-            first = np.floor(at * scale + 1e-9).astype(int)
-            ranges.append((first, np.maximum(first + 1, np.floor((at + 1) * scale + 1e-9).astype(int))))
+            if scale < 1:
+                first = np.floor((at + 0.5) * scale).astype(int)
+                ranges.append((first, first + 1))
+            else:
+                ranges.append((np.ceil(at * scale - 0.5).astype(int), np.ceil((at + 1) * scale - 0.5).astype(int)))
         longest = [int((last - first)[kept].max(initial=1)) for first, last in ranges]
         for shift in np.ndindex(*longest):
             places = [first[kept] + s for (first, _), s in zip(ranges, shift, strict=True)]
@@ -168,10 +181,11 @@ class Region:
         shape = [image.spatial_shape[axis] for axis in self.order]
         index: list[slice | int] = [slice(None)] * (len(self.order) + 1)
         pads = [(0, 0)]
-        for n in range(2):
+        for n, axis in enumerate(self.order[:2]):
             low, high = self.lower[n], self.upper[n]
-            index[self.order[n] + 1] = slice(max(0, low), min(shape[n], high))
-            pads.append((max(0, -low), max(0, high - shape[n])))
+            first, last = (self.extent.lower[axis], self.extent.upper[axis]) if outside is None else (0, shape[n])
+            index[axis + 1] = slice(max(first, low), min(last, high))
+            pads.append((max(0, first - low), max(0, high - last)))
         if place is not None:
             at = self.lower[2] + place
             if outside is not None and not 0 <= at < shape[2]:
@@ -193,11 +207,19 @@ class Crops:
     truth: Mask
 
 
-def cut(images: Tensor, truth: Tensor, boxes: Sequence[Sides], grid: Sequence[int], widened: Sequence[float]) -> Crops:
+def cut(
+    images: Tensor,
+    truth: Tensor,
+    boxes: Sequence[Sides],
+    grid: Sequence[int],
+    widened: Sequence[float],
+    ends: Sequence[Sequence[bool]] | None = None,
+) -> Crops:
     """The crop around a box of each image, as :class:`Region` cuts it, with sides that may lie between voxels.
 
     images : (N, C, *spatial). truth : (N, *spatial), above one half in the object. widened : the crop's side as a multiple of the
-    box's along each axis, :data:`WIDENED` but for thick planes. Beyond an image its border is repeated.
+    box's along each axis, :data:`WIDENED` but for thick planes. ends : which sides of each box are taken for the image's border.
+    Beyond an image its border is repeated.
     """
     wide, axes = images.shape[2:], len(grid)
     theta, inside = torch.zeros(len(boxes), axes, axes + 1), np.zeros((len(boxes), *grid), bool)
@@ -208,12 +230,38 @@ def cut(images: Tensor, truth: Tensor, boxes: Sequence[Sides], grid: Sequence[in
             row = axes - 1 - axis  # torch's grids count axes from the last
             theta[number, row, row] = factor * (high - low) / wide[axis]
             theta[number, row, axes] = (low + high) / wide[axis] - 1
-            window.append(slice(*(round((0.5 + sign * 0.5 / factor) * n) for sign in (-1, 1))))
+            start, stop = (round((0.5 + sign * 0.5 / factor) * n) for sign in (-1, 1))
+            ended = (False, False) if ends is None else ends[number][2 * axis : 2 * axis + 2]
+            window.append(slice(0 if ended[0] else start, n if ended[1] else stop))
         inside[number][tuple(window)] = True
     places = functional.affine_grid(theta, [len(boxes), 1, *grid], align_corners=False)
     values = functional.grid_sample(images, places, padding_mode="border", align_corners=False).float().numpy()
     labels = functional.grid_sample(truth[:, None].float(), places, mode="nearest", align_corners=False)[:, 0] > 0.5
     return Crops(unit_range_each(values), inside, labels.numpy() & inside)
+
+
+def _extent(image: Image, box: Box) -> Box:
+    """The image, a picture without the rows and columns of one value all along its border: what was padded is not looked at.
+
+    The whole image where nothing else is left, or the box lies beside it.
+    """
+    whole = Box.whole(image.spatial_shape)
+    if image.spatial_dims != 2:
+        return whole
+    lower, upper = list(whole.lower), list(whole.upper)
+    for axis in (0, 1):
+        lines = image.array.swapaxes(1, axis + 1)
+        while lower[axis] < upper[axis] and _even_line(lines[:, lower[axis]]):
+            lower[axis] += 1
+        while lower[axis] < upper[axis] and _even_line(lines[:, upper[axis] - 1]):
+            upper[axis] -= 1
+    sides = zip(lower, upper, box.lower, box.upper, strict=True)
+    return Box(tuple(lower), tuple(upper)) if all(max(low, a) < min(high, b) for low, high, a, b in sides) else whole
+
+
+def _even_line(line: Array) -> bool:
+    """Whether (C, n) holds one value a channel."""
+    return bool((line == line[:, :1]).all())
 
 
 def _planes_beyond(image: Image, side: int) -> int:

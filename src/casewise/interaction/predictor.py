@@ -24,7 +24,7 @@ Floats = npt.NDArray[np.float32]
 _BATCH = 16  # planes of a volume at once
 _SURE = 8.0  # the logit that a graph cut's label is given
 _MIRRORED: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))  # axes of (channel, row, column)
-_FEWER = 1.5  # times the network's grid from which on pictures are not predicted on their side as well
+_FEWER = 1.5  # times the network's grid from which on pictures are predicted on one of their sides alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,14 +97,23 @@ class Predictor:
 
     def _whole(self, x: Tensor, keep: bool) -> tuple[Floats, Tensor | None]:
         if self.mirrored and not self._kind.settings.upright and x.ndim == 3 and not keep:
-            # On a finer grid, where a view costs four times as much, four of the eight do.
-            on_its_side = x.shape[-1] == x.shape[-2] <= _FEWER * self.size[-1]
-            turned = [x, x.transpose(1, 2)] if on_its_side else [x]
-            _, answers = self._run(torch.cat([torch.stack([one.flip(way) for way in _MIRRORED]) for one in turned]), keep)
-            back = [np.flip(answer, _back(_MIRRORED[n % len(_MIRRORED)])) for n, answer in enumerate(answers)]
-            return np.mean([one if n < len(_MIRRORED) else one.T for n, one in enumerate(back)], axis=0, dtype=np.float32), None
+            ways = self._ways(x)
+            _, answers = self._run(torch.stack([_seen(x, *way) for way in ways]), keep)
+            return np.mean([_as_it_lies(one, *way) for one, way in zip(answers, ways, strict=True)], axis=0, dtype=np.float32), None
         features, logits = self._run(x[None], keep)
         return logits[0], None if features is None else features[0]
+
+    def _ways(self, x: Tensor) -> list[tuple[bool, tuple[int, ...]]]:
+        """(on its side, mirrored axes) of each view of x (channel, row, column): eight, so that a picture that is turned is
+        answered alike; on a finer grid, where a view costs four times as much, four, from the side on which it lies.
+        """
+        if x.shape[-1] != x.shape[-2]:
+            sides = [False]
+        elif x.shape[-1] < _FEWER * self.size[-1]:
+            sides = [False, True]
+        else:
+            sides = [_lies(x[0])]
+        return [(side, way) for side in sides for way in _MIRRORED]
 
     def _by_plane(self, x: Tensor, maps: PromptMaps, keep: bool) -> tuple[Floats, Tensor | None]:
         """The planes of a volume that the box meets, each by the network for pictures; the others are surely background."""
@@ -129,5 +138,22 @@ class Predictor:
         return (features.float().cpu().clone() if keep else None), logits
 
 
-def _back(way: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple(axis - 1 for axis in way)
+def _seen(x: Tensor, on_its_side: bool, way: tuple[int, ...]) -> Tensor:
+    return (x.transpose(1, 2) if on_its_side else x).flip(way)
+
+
+def _as_it_lies(answer: Floats, on_its_side: bool, way: tuple[int, ...]) -> Floats:
+    """The way back of an answer (row, column)."""
+    upright = np.flip(answer, tuple(axis - 1 for axis in way))
+    return upright.T if on_its_side else upright
+
+
+def _lies(picture: Tensor) -> bool:
+    """Whether the brightness of (row, column) spreads further along its rows than along its columns."""
+    spreads = []
+    for axis in (0, 1):
+        profile = picture.sum(dim=1 - axis).double()
+        places = torch.arange(len(profile), dtype=torch.float64)
+        centre = (profile * places).sum() / profile.sum().clamp_min(1e-9)
+        spreads.append(float((profile * (places - centre) ** 2).sum()))
+    return spreads[1] > spreads[0]

@@ -57,6 +57,7 @@ class PromptMaps:
         """The maps with nothing marked. spacing : voxel sizes an axis; their ratio counts. scale : (N, 2), the image's voxels to
         one place of the grid along rows and columns; None where each is one.
         """
+        images = brighter_inside(images, box)
         sizes = tuple(float(s) for s in spacing) if spacing is not None else (1.0,) * (box.ndim - 1)
         nothing = np.zeros_like(box)
         far = np.full(box.shape, FAR, np.float32)
@@ -92,7 +93,7 @@ class PromptMaps:
     def distances(self) -> Floats:
         """(N, *grid): a logit from the geodesic distances alone, within ±:data:`LIMIT`; 0 where nothing tells the object."""
         outer, inner = np.minimum(self.to_background, self.to_outside), np.minimum(self.to_foreground, self.to_middle)
-        unknown = (inner >= FAR) & (outer < FAR)
+        unknown = (inner >= FAR) != (outer >= FAR)
         logit = np.clip(_SHARPNESS * (outer - inner), -LIMIT, LIMIT)
         logit = np.where(unknown, 0, logit)
         inside: Floats = np.where(self.box, logit, -LIMIT).astype(np.float32)
@@ -137,13 +138,29 @@ class PromptMaps:
         return np.stack([log_ratio(image, histogram(image, fore), histogram(image, back)) for image, fore, back in marked])
 
 
+def brighter_inside(images: Floats, box: Mask) -> Floats:
+    """(N, C, *grid): each channel, 0…1, inverted where the middle of its box is darker than what lies outside the box.
+
+    A picture and its negative are then one and the same to a network. Of a box that leaves nothing outside, what is not its middle
+    counts instead.
+    """
+    found = images.copy()
+    for number, (centre, inside) in enumerate(zip(middle(box), box, strict=True)):
+        beside = ~inside if not inside.all() else ~centre
+        for channel in found[number] if beside.any() and centre.any() else ():
+            if channel[centre].mean() < channel[beside].mean():
+                channel[:] = 1 - channel
+    return found
+
+
 def middle(box: Mask) -> Mask:
     """The central third, along each axis, of the box in each of ``box`` (N, *grid)."""
     found = np.zeros_like(box)
     for number, one in enumerate(box):
         around = Box.around(one)
         if around is not None:
-            thirds = [max(1, round(side / 3)) for side in around.shape]
+            # As many places on either side of it, so that a mirror image has the same middle.
+            thirds = [third + (side - third) % 2 for side in around.shape for third in (max(1, round(side / 3)),)]
             starts = [lo + (n - third) // 2 for lo, n, third in zip(around.lower, around.shape, thirds, strict=True)]
             found[number][tuple(slice(start, start + third) for start, third in zip(starts, thirds, strict=True))] = True
     return found
