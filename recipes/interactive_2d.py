@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -16,12 +16,14 @@ import torch
 
 from casewise.interaction.simulation.pictures import Habits, SimulatedUser
 from casewise.models import Model, Preparation, Spec
+from casewise.models.networks.prompt_unet import Photographs
 from casewise.models.networks.prompts import PROMPTS, prompts_of
 from casewise.training import Settings, fit
 from experiments.interaction.measure import measure
 from experiments.interactive.anatomy import Anatomy, mixed, sections_of
 from experiments.interactive.network import AS_SEEN, NETWORK, OBJECT
-from experiments.interactive.pictures import Tasks, cases_without_masks, labelled_cases, organs, plates_of
+from experiments.interactive.pictures import Tasks, cases_without_masks, labelled_cases, more_kinds, organs, plates_of
+from experiments.interactive.structures import LabelledPictures, labelled_pictures
 from experiments.splits import by_patient
 from recipes._common import Recipe, Row, kept_in, mean_row, progress, report, ship, staged
 
@@ -34,6 +36,13 @@ LAST = ((0.15, 0.18, 0.05, 0.52, 0.1), (0.6, 0.65), 0.35)
 OVERLAPPING = ((1.0, 16.0, 65.0, 0.45), (1.5, 32.0, 98.0, 0.35), (2.0, 64.0, 300.0, 0.2))  # a session's, and finer ones
 FINER = ((1.0, 16.0, 48.0, 0.35), (1.5, 42.0, 75.0, 0.4), (2.0, 68.0, 300.0, 0.25))  # those that a session takes now
 HOLLOW = ((0.13, 0.14, 0.05, 0.6, 0.08), (0.75, 0.75), 0.4)
+SIZE, FORMER_SIZE = (128, 128), (64, 64)
+SEEN_AT_128 = ((1.0, 14.0, 95.0, 0.62), (1.5, 95.0, 142.0, 0.16), (2.0, 142.0, 640.0, 0.22))
+DRAWN = ((0.18, 0.22, 0.06, 0.44, 0.1), (0.65, 0.7), 0.4)
+PEOPLE = Habits(
+    rounds=6, many=0.0, prior=0.2, grids=SEEN_AT_128, narrow=0.45, best=1.0, bias=0.35, at_once=0.4, freely=0.5, border=0.2
+)
+CONTEXT = 160  # channels of a level below the deepest one, for the finer grids
 EVERY = ((1.0, 16.0, 65.0, 0.7), (1.5, 50.0, 95.0, 0.12), (2.0, 85.0, 145.0, 0.1), (3.0, 130.0, 400.0, 0.08))
 
 
@@ -43,7 +52,9 @@ class Stage:
 
     tasks : what :class:`Tasks` is given. anatomy : share of tasks that are organs, or shaped as they are. habits : of the simulated
     user. draws : added to the seed, so that later stages see other tasks; of several, the weights that each leads to are averaged.
-    later : how many of the prompts in ``LATER`` it is given.
+    later : how many of the prompts in ``LATER`` it is given. size : of the network's grid. structures : share of tasks that are
+    nuclei, vessels, lesions on ultrasound and wounds; where there are some, pictures of further kinds are seen as well.
+    network : what the network is given besides.
     """
 
     steps: int
@@ -53,9 +64,13 @@ class Stage:
     draws: tuple[int, ...] = (0,)
     later: int = 0
     anatomy: float = 0.0
+    size: tuple[int, int] = FORMER_SIZE
+    batch: int = 16
+    structures: float = 0.0
+    network: Mapping[str, int | bool] = field(default_factory=dict)
 
     def settings(self, seed: int) -> Settings:
-        return Settings(self.steps, 16, self.rate, augmentation="none", device="cpu", mixed=True, seed=seed)
+        return Settings(self.steps, self.batch, self.rate, augmentation="none", device="cpu", mixed=True, seed=seed)
 
 
 STAGES = (
@@ -65,11 +80,11 @@ STAGES = (
     Stage(2100, 1.2e-3, WALLS_AGAIN, Habits(5, 0.2, prior=0.25, grids=AS_SEEN, narrow=0.45, best=0.6), (4,), 2),
     Stage(4500, 1.2e-3, LAST, Habits(6, 0.15, prior=0.25, grids=OVERLAPPING, narrow=0.45, best=1.0, bias=0.4), (5, 6), 2, 0.3),
     Stage(2600, 8e-4, HOLLOW, Habits(6, 0.15, prior=0.25, grids=FINER, narrow=0.45, best=1.0, bias=0.4), (7,), 2, 0.2),
+    Stage(3600, 1.2e-3, DRAWN, PEOPLE, (8,), 2, 0.2, SIZE, 8, 0.3, {"context": CONTEXT}),
 )
-SIZE = (64, 64)
 LATER = ("prior", "slack")  # what the first stage does not get
 FIRST = tuple(name for name in PROMPTS if name not in LATER)
-SPEC = Spec("segmentation", NETWORK | {"prompts": list(FIRST)}, Preparation(2, SIZE), structures=(OBJECT,))
+SPEC = Spec("segmentation", NETWORK | {"prompts": list(FIRST)}, Preparation(2, FORMER_SIZE), structures=(OBJECT,))
 TITLES = {"heart": "ACDC, heart MR, unseen structures", "lesions": "lesions on FLAIR, unseen", "films": "radiographs"}
 
 
@@ -82,12 +97,25 @@ def trained(seed: int = 0, folder: Path | None = None, stages: Sequence[Stage] =
     plates = [made for case in cases for made in plates_of(case)]
     report(f"{len(cases)} images, {len(plates)} pictures, {sum(bool(one.objects) for one in plates)} of them labelled")
     anatomy = Anatomy([section for case in organs() for section in sections_of(case)])
+    structures = list(labelled_pictures())
+    kinds = list(more_kinds())
+    further = [made for case in kinds for made in plates_of(case)]
+    report(f"and {len(structures)} small labelled pictures, {len(kinds)} of further kinds")
 
     def stage_done(model: Model, stage: Stage, number: int) -> Model:
         model = widened(model, tuple(name for name in PROMPTS if name in (*FIRST, *LATER[: stage.later])))
+        model = grown(model, stage.network, stage.size)
+        keys = [case.key for case in cases]
         tasks = mixed(Tasks(plates, *stage.tasks), anatomy, stage.anatomy)
-        prompts, keys = prompts_of(model.spec.network), [case.key for case in cases]
-        users = SimulatedUser(tasks, "casewise-interactive-2d", SIZE, stage.habits, prompts, keys)
+        if stage.structures:
+            tasks = mixed(
+                mixed(Tasks([*plates, *further], *stage.tasks), anatomy, stage.anatomy),
+                LabelledPictures(structures),
+                stage.structures,
+            )
+            keys += [*(one.key for one in structures), *(case.key for case in kinds)]
+        prompts = prompts_of(model.spec.network)
+        users = SimulatedUser(tasks, "casewise-interactive-2d", stage.size, stage.habits, prompts, keys)
         begin = partial(fit, model, users, method="initial", progress=progress)
         return averaged([_way(begin, stage.settings(seed + draw), folder and folder / f"{number}-{draw}") for draw in stage.draws])
 
@@ -121,6 +149,18 @@ def widened(model: Model, prompts: Sequence[str]) -> Model:
         if prompt in known:
             new[:, images + place] = old[:, images + known.index(prompt)]
     return Model(model.name, spec, {**model.weights, name: new}, model.lineage)
+
+
+def grown(model: Model, network: Mapping[str, int | bool], size: tuple[int, int]) -> Model:
+    """The same model on another grid, with what ``network`` names added; that begins at none, so that it answers as it did."""
+    if not network and size == model.spec.preparation.size:
+        return model
+    spec = replace(model.spec, network={**model.spec.network, **network}, preparation=Preparation(2, size))
+    fresh = Model.initial(model.name, spec, 0).network("cpu")
+    for module in fresh.modules():
+        if isinstance(module, Photographs):
+            module.encoder.pretrained()
+    return Model(model.name, spec, {**fresh.state_dict(), **model.weights}, model.lineage)
 
 
 def main(given: Namespace) -> None:

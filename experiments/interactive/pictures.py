@@ -22,6 +22,19 @@ from experiments.cases import chest, series_without_masks
 from experiments.interactive.shapes import in_one_grey, painted, recoloured, ringed
 
 EDGE = 192
+# Of the pictures of many kinds, those whose licences let weights be passed on; the heart's MR and brains are no one's to learn.
+KINDS = (
+    "abdomen-mr/antillia-kidney-t2w",
+    "blood-smear/bccd",
+    "chest-ct/antillia-hocm",
+    "chest-ct/iq-othnccd",
+    "chest-xray-paediatric/arifhussain-kermany",
+    "fetal-us/antillia-hc18",
+    "kidney-us/antillia-kidneystone",
+    "liver-us/antillia-liver",
+    "mammography/antillia-mias",
+    "pet-body/antillia-sts",
+)
 _HEART = (51, 61)  # of TotalSegmentator's classes: no cardiac structure is ever trained on
 
 
@@ -145,6 +158,13 @@ def cases_without_masks() -> Iterator[Case]:
         for number in sorted(rng.choice(len(paths), min(count, len(paths)), replace=False)):
             yield Case.of(formats.read(paths[number]), name=datasets.name_of(paths[number]))
     yield from series_without_masks()
+
+
+def more_kinds() -> Iterator[Case]:
+    """Pictures of :data:`KINDS`, without masks."""
+    for folder in KINDS:
+        for path in datasets.files(f"kinds/{folder}/**/*.jp*g"):
+            yield Case.of(formats.read(path), name=datasets.name_of(path))
 
 
 def labelled_cases(held_out: int = 3) -> tuple[list[Case], list[Case]]:

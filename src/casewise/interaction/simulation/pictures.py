@@ -17,6 +17,7 @@ from casewise.intensity import unit_range
 from casewise.interaction.crop import WIDENED, Sides, cut
 from casewise.interaction.expected_dice import at_best_threshold
 from casewise.interaction.prompt_maps import PromptMaps
+from casewise.interaction.simulation.scribbles import at_once, scribble
 from casewise.interaction.simulation.user import Hand, largest, middle_line, stroke
 from casewise.models.networks.prompts import DEFAULT
 from casewise.models.tasks import Batch
@@ -24,10 +25,12 @@ from casewise.training.augmentation import Augmentation, augment
 
 Mask = npt.NDArray[np.bool_]
 Task = tuple[npt.NDArray[np.float32], Mask]
+Ends = tuple[bool, ...]  # of a box: whether (low, high) of each axis in turn is the image's border
 Draw = Callable[[np.random.Generator], Task]
 
 _WIDE = 1.5  # times the network's grid: that on which pictures are warped, twice the object's box; the crop is cut from it
 _WRONG = 0.07  # of the guesses from other images that are of another object
+_DRAWS = 5
 _SMALLEST = 10  # pixels of an object there
 _WARP = Augmentation(rotation=25, scale=0.15, shift=0.0, bend=0.02, intensity=0.4, mirror=True)
 
@@ -37,14 +40,17 @@ class Habits:
     """How the simulated user works, and on how large images.
 
     rounds : times that a batch is shown, first with the box alone. many : chance that a task begins with many and long strokes at
-    once. several : chance that a round brings a stroke on each large error instead of the largest alone. start : chance that it
-    begins with a poor mask. prior : chance that it has a guess from other images. loose : pixels by which a side of the box is off
-    at most; with the chance ``far_off`` half the side instead. grids : (times the network's grid, pixels of the box's longer side
-    from and to, share of the batches): a session looks at large boxes on a finer grid. narrow : the least share of the longer
-    side that the other side of a box has. best : chance that the user corrects the mask of greatest expected Dice, as after the
-    box in a session, instead of all that is more likely than not. bias : chance that a task's border lies a little inside or
-    outside of the image's own, all around, as one person draws and another does not: only strokes say so. upright :
-    pictures are neither turned nor mirrored nor inverted, since those to come lie alike.
+    once. at_once : chance that these come, as a person draws them, after the answer to the box. freely : chance that a later
+    stroke is drawn as a person does, instead of along the middle. several : chance that a round brings a stroke on each large
+    error instead of the largest alone. start : chance that it begins with a poor mask. prior : chance that it has a guess from
+    other images. loose : pixels by which a side of the box is off at most; with the chance ``far_off`` half the side instead.
+    grids : (times the network's grid, pixels of the box's longer side from and to, share of the batches): a session looks at
+    large boxes on a finer grid. true_sized : whether tasks are sought whose own box is about as large. narrow : the least share
+    of the longer side that the other side of a box has. best : chance that the user corrects the mask of greatest expected Dice,
+    as after the box in a session, instead of all that is more likely than not. bias : chance that a task's border lies a little
+    inside or outside of the image's own, all around, as one person draws and another does not: only strokes say so. border :
+    chance that the image's border cuts the object. upright : pictures are neither turned nor mirrored nor inverted, since those
+    to come lie alike.
     """
 
     rounds: int = 5
@@ -58,6 +64,10 @@ class Habits:
     narrow: float = 1.0
     best: float = 0.0
     bias: float = 0.0
+    at_once: float = 0.0
+    freely: float = 0.0
+    border: float = 0.0
+    true_sized: bool = False
     upright: bool = False
     warp: Augmentation = field(default_factory=lambda: _WARP)
 
@@ -85,6 +95,7 @@ class SimulatedUser:
         self._truth: Mask = np.zeros((0, 0, 0), bool)
         self._previous = np.zeros((0, 0, 0), np.float32)
         self._hands: list[Hand] = []
+        self._factors: list[float] = []
         self._rng = np.random.default_rng(0)
 
     @property
@@ -113,27 +124,44 @@ class SimulatedUser:
         if self._maps is None:
             return
         chances = logits.softmax(dim=1)[:, 1].numpy().copy()
-        unmarked = ~(self._maps.foreground | self._maps.background).reshape(len(chances), -1).any(axis=1)
+        marked = self._maps.foreground | self._maps.background
+        unmarked = np.array([not one.any() for one in marked])
         for place in np.flatnonzero(unmarked & (self._rng.random(len(chances)) < self._habits.best)):
             answer = (logits[place, 1] - logits[place, 0]).numpy()
             chances[place] = expit(at_best_threshold(answer, self._maps.box[place]))
         self._previous = np.where(self._maps.box, chances, 0).astype(np.float32)
         foreground, background = np.zeros_like(self._truth), np.zeros_like(self._truth)
         for number, (truth, chance) in enumerate(zip(self._truth, self._previous, strict=True)):
+            if unmarked[number] and truth.ndim == 2 and self._rng.random() < self._habits.at_once:
+                strokes = at_once(truth, self._maps.box[number], self._rng, self._thickness(number), both=self._rng.random() < 0.6)
+                foreground[number], background[number] = strokes
+                continue
             mask = chance > 0.5
             mask[self._maps.foreground[number]], mask[self._maps.background[number]] = True, False
             for drawn, is_foreground in self._strokes(truth, mask, self._hands[number]):
                 (foreground if is_foreground else background)[number] |= drawn
         self._maps = self._maps.marked(foreground, background & ~foreground)
 
+    def _thickness(self, number: int) -> float:
+        """Of a person's stroke, 1 to 5.5 pixels of the image, in places of the network's grid."""
+        return float(np.clip(self._rng.uniform(1, 5.5) * self._factors[number], 1, 16))
+
     def _strokes(self, truth: Mask, mask: Mask, hand: Hand) -> list[tuple[Mask, bool]]:
         first = stroke(truth, mask, hand, self._across())
         if first is None:
             return []
-        if self._rng.random() >= self._habits.several or truth.ndim == 3:
+        several = self._rng.random() < self._habits.several
+        if truth.ndim == 3 or not (several or self._habits.freely):
             return [first]
-        both = [(region, kind) for region, kind in ((truth & ~mask, True), (mask & ~truth, False)) if region.any()]
-        return [(middle_line(largest(region), hand), kind) for region, kind in both]
+        freely = self._rng.random() < self._habits.freely
+        if not (several or freely):
+            return [first]
+        both = [(largest(region), kind) for region, kind in ((truth & ~mask, True), (mask & ~truth, False)) if region.any()]
+        chosen = both if several else [one for one in both if one[1] == first[1]]
+        if not freely:
+            return [(middle_line(region, hand), kind) for region, kind in chosen]
+        thickness = hand.thickness * float(self._rng.uniform(1, 3))
+        return [(scribble(region, self._rng, thickness), kind) for region, kind in chosen]
 
     def _across(self) -> tuple[float, ...] | None:
         """Voxel sizes that say across which axis of a volume the next stroke's slice lies."""
@@ -146,10 +174,14 @@ class SimulatedUser:
         self._size = (round(self._base[0] * factor), round(self._base[1] * factor))
         self._sides = (low, high)
         images, truth = self._crops(max(1, round(size / factor**2)))
-        boxes, factors, scale = self._boxes(truth)
-        crops = cut(images, truth, boxes, self._size, (WIDENED, WIDENED))
+        ends = [self._cut_off(image, mask) for image, mask in zip(images, truth, strict=True)]
+        boxes, self._factors, scale = self._boxes(truth, ends)
+        for image, mask, box, ended in zip(images, truth, boxes, ends, strict=True):
+            _repeat_beyond(image, box, ended)
+            _repeat_beyond(mask[None], box, ended)
+        crops = cut(images, truth, boxes, self._size, (WIDENED, WIDENED), ends)
         self._maps, self._truth = PromptMaps.of(crops.images, crops.inside, scale=scale), crops.truth
-        self._hands = [self._hand(factor) for factor in factors]
+        self._hands = [self._hand(factor) for factor in self._factors]
         self._previous = np.zeros(self._truth.shape, np.float32)
         foreground, background = np.zeros_like(self._truth), np.zeros_like(self._truth)
         for number, mask in enumerate(self._truth):
@@ -201,7 +233,7 @@ class SimulatedUser:
         """(images (N, 1, wide, wide), objects (N, wide, wide) uint8), warped; every object has some pixels."""
         pictures, objects = [], []
         for _ in range(size):
-            image, mask = _wide(*self._draw(self._rng), round(_WIDE * max(self._size)), None if self._habits.upright else self._rng)
+            image, mask = _wide(*self._sized(), round(_WIDE * max(self._size)), None if self._habits.upright else self._rng)
             pictures.append(image)
             objects.append(mask)
         images, masks = torch.stack(pictures), torch.stack(objects)
@@ -213,13 +245,40 @@ class SimulatedUser:
         kept = (moved.flatten(1).sum(dim=1) >= _SMALLEST)[:, None, None]
         return torch.where(kept[:, None], warped, images), torch.where(kept, moved, masks)
 
-    def _boxes(self, truth: Tensor) -> tuple[list[Sides], list[float], npt.NDArray[np.float64]]:
+    def _cut_off(self, image: Tensor, mask: Tensor) -> Ends:
+        """Which sides of the object (low and high of each axis) the image's border cuts; what lies beyond leaves ``mask``."""
+        ends = [False] * 4
+        around = Box.around(mask.numpy())
+        if around is None or self._rng.random() >= self._habits.border:
+            return tuple(ends)
+        for side in self._rng.permutation(4)[: int(self._rng.choice((1, 2, 4), p=(0.65, 0.2, 0.15)))]:
+            axis, high = divmod(int(side), 2)
+            off = int(self._rng.uniform(0, 0.3) * around.shape[axis])
+            place = around.upper[axis] - off if high else around.lower[axis] + off
+            left = mask.clone()
+            left.narrow(axis, place if high else 0, mask.shape[axis] - place if high else place).zero_()
+            if left.sum() >= _SMALLEST:
+                mask.copy_(left)
+                ends[int(side)] = True
+        return tuple(ends)
+
+    def _sized(self) -> Task:
+        """A task; where ``true_sized`` asks for it one whose box is about as large as this batch's, if a few draws bring one."""
+        task = self._draw(self._rng)
+        for _ in range(_DRAWS if self._habits.true_sized else 0):
+            around = Box.around(task[1])
+            if around is not None and self._sides[0] / 2 <= max(around.shape) <= 2 * self._sides[1]:
+                break
+            task = self._draw(self._rng)
+        return task
+
+    def _boxes(self, truth: Tensor, ends: Sequence[Ends]) -> tuple[list[Sides], list[float], npt.NDArray[np.float64]]:
         """(sides on the wide grid; voxels of the network's grid per voxel of the image; (N, 2) the image's voxels to one place of
         the network's grid along rows and columns) of each task.
         """
         boxes, factors, voxels = [], [], []
         low, high = np.log(self._sides)
-        for mask in truth.numpy():
+        for mask, ended in zip(truth.numpy(), ends, strict=True):
             around = Box.around(mask) or Box.whole(mask.shape)
             height, width = (float(side) for side in around.shape)
             native = float(np.exp(self._rng.uniform(low, high)))  # the side, in voxels, that this box is taken to have
@@ -230,13 +289,27 @@ class SimulatedUser:
             off = self._rng.uniform(0, self._habits.loose, 4) * scales.repeat(2)
             if self._rng.random() < self._habits.far_off:
                 off = self._rng.uniform(0.1, 0.5, 4) * np.array([height, height, width, width])
-            off = np.minimum(off, 0.6 * np.array([height, height, width, width]))
+            off = np.where(ended, 0.0, np.minimum(off, 0.6 * np.array([height, height, width, width])))
             (top, left), (bottom, right) = around.lower, around.upper
             box = (top - off[0], bottom + off[1], left - off[2], right + off[3])
             boxes.append(tuple(float(side) for side in box))
             factors.append(self._size[0] / (WIDENED * max(box[1] - box[0], box[3] - box[2]) / scale))
             voxels.append([WIDENED * (box[2 * n + 1] - box[2 * n]) / self._size[n] / scales[n] for n in range(2)])
         return boxes, factors, np.array(voxels)
+
+
+def _repeat_beyond(values: Tensor, box: Sides, ended: Ends) -> None:
+    """In place: what lies beyond the sides of the box that are the image's border becomes that border, repeated.
+
+    values : (C, row, column). box : its sides, whole numbers where ``ended``.
+    """
+    for side in np.flatnonzero(ended):
+        axis, high = divmod(int(side), 2)
+        place, n = round(box[side]), values.shape[axis + 1]
+        start, length = (place, n - place) if high else (0, place)
+        if length > 0:
+            edge = values.narrow(axis + 1, place - 1 if high else place, 1)
+            values.narrow(axis + 1, start, length).copy_(edge.clone().expand_as(values.narrow(axis + 1, start, length)))
 
 
 def _wide(image: npt.NDArray[np.float32], mask: Mask, wide: int, rng: np.random.Generator | None) -> tuple[Tensor, Tensor]:

@@ -39,6 +39,11 @@ class _Plain(msgspec.Struct):
     patch: Literal[1, 2, 4] = 1
 
 
+class _Prompted(_Plain):
+    context: _Number = 0
+    photographs: bool = False
+
+
 class _Detector(msgspec.Struct):
     channels: tuple[_Width, _Width] = (32, 48)
     branch: str = "both"
@@ -76,7 +81,7 @@ def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, o
 
         return build_monai(settings)
     if kind in INTERACTIVE or kind == "head":
-        return _interactive(str(kind), spatial_dims, in_channels, outputs, settings, read(settings, _Plain, what, _ALLOWED))
+        return _interactive(str(kind), spatial_dims, in_channels, outputs, settings, read(settings, _Prompted, what, _ALLOWED))
     if kind in LESIONS:
         return _lesions(str(kind), spatial_dims, in_channels, outputs, read(settings, _Lesions, what, _ALLOWED))
     if kind == "segment_detector":
@@ -123,7 +128,7 @@ def _efficient(spatial_dims: int, in_channels: int, outputs: int, channels: tupl
 
 
 def _interactive(
-    kind: str, spatial_dims: int, in_channels: int, outputs: int, settings: Mapping[str, object], plain: _Plain
+    kind: str, spatial_dims: int, in_channels: int, outputs: int, settings: Mapping[str, object], plain: _Prompted
 ) -> nn.Module:
     """P-Net and PC-Net take one width for all blocks: the first of ``channels``."""
     if kind == "head":
@@ -136,7 +141,7 @@ def _interactive(
     if kind == "prompt_unet":
         from casewise.models.networks.prompt_unet import PromptUNet
 
-        return PromptUNet(spatial_dims, in_channels, outputs, plain.channels, prompts)
+        return PromptUNet(spatial_dims, in_channels, outputs, plain.channels, prompts, plain.context, plain.photographs)
     if spatial_dims != {"p_net": 2, "pc_net": 3}[kind]:
         msg = f"P-Net is for pictures and PC-Net for volumes; got {kind} for {spatial_dims} axes."
         raise ModelError(msg)
