@@ -78,7 +78,8 @@ def _beside(truth: Mask, box: Mask, rng: np.random.Generator, thickness: float, 
     for number in range(int(rng.choice((1, 2, 3, 4), p=(0.35, 0.3, 0.2, 0.15)))):
         part = parts[number] if number < len(parts) else parts[int(rng.integers(len(parts)))]
         if number >= len(parts) or (len(parts) == 1 and rng.random() < 0.5):
-            part = part & _half(part.shape, rng)
+            half = part & _half(part.shape, rng)
+            part = half if half.any() else part
         drawn |= scribble(part, rng, thickness, kind)
     return drawn
 
