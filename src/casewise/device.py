@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from casewise.errors import UsageError
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -22,3 +24,14 @@ def resolve_device(name: str) -> str:
         msg = "CUDA was asked for and this machine has none that torch can use; leave --device out, or use --device cpu."
         raise UsageError(msg)
     return "cpu"
+
+
+@cache
+def computes_in_bfloat16() -> bool:
+    """Whether the processor itself multiplies in bfloat16 (AVX-512 BF16, AMX), so that it is faster than float32."""
+    import torch
+
+    known: dict[str, object] = getattr(
+        torch.cpu, "get_capabilities", dict
+    )()  # comes with newer versions than the oldest that is allowed
+    return bool(torch.backends.mkldnn.is_available() and (known.get("avx512_bf16") or known.get("amx_bf16")))

@@ -21,6 +21,7 @@ Points = npt.NDArray[np.int64]
 Sides = tuple[float, ...]  # of a box: (low, high) of each axis in turn, in voxels from the first one's outer edge
 
 WIDENED = 1.35  # the crop's side as a multiple of the box's, in training and in use
+THROUGH = 1.16  # the same across a volume's planes, where planes beyond the box are looked at: what lies farther off says little
 _LEAST = 4  # voxels by which a side is widened at least
 _EVEN = 1.5  # voxels whose longest side is less than this times their shortest count as even
 # (the window as a multiple of the network's grid, the finer grid then taken); for pictures, and for networks that take volumes.
@@ -58,7 +59,8 @@ class Region:
         for place, axis in enumerate(order):
             side = box.upper[axis] - box.lower[axis]
             least = _LEAST if place < 2 else _planes_beyond(image, side)
-            margin = max(least, round((WIDENED - 1) / 2 * side)) if least else 0
+            widened = WIDENED if place < 2 else THROUGH
+            margin = max(least, round((widened - 1) / 2 * side)) if least else 0
             lower.append(box.lower[axis] - margin)
             upper.append(box.upper[axis] + margin)
         window = [high - low for low, high in zip(lower, upper, strict=True)]
@@ -218,8 +220,8 @@ def cut(
     """The crop around a box of each image, as :class:`Region` cuts it, with sides that may lie between voxels.
 
     images : (N, C, *spatial). truth : (N, *spatial), above one half in the object. widened : the crop's side as a multiple of the
-    box's along each axis, :data:`WIDENED` but for thick planes. ends : which sides of each box are taken for the image's border.
-    Beyond an image its border is repeated.
+    box's along each axis: :data:`WIDENED`, across planes :data:`THROUGH` or, where they are thick, 1. ends : which sides of each
+    box are taken for the image's border. Beyond an image its border is repeated.
     """
     wide, axes = images.shape[2:], len(grid)
     theta, inside = torch.zeros(len(boxes), axes, axes + 1), np.zeros((len(boxes), *grid), bool)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +12,7 @@ import torch
 from scipy.special import expit
 from torch import Tensor, nn
 
+from casewise.device import computes_in_bfloat16
 from casewise.errors import ModelError
 from casewise.interaction.expected_dice import at_best_threshold
 from casewise.interaction.fine_tuning import FineTuning, graph_cut_mask, tuned, wholly_tuned
@@ -62,6 +64,14 @@ class Predictor:
     @cached_property
     def _network(self) -> nn.Module:
         return self.model.ready(self.device)
+
+    @cached_property
+    def _fast(self) -> nn.Module | None:
+        """The network in bfloat16, for volumes where that is faster; one border voxel in a thousand comes out otherwise."""
+        volumes = self.model.spec.preparation.spatial_dims == 3
+        if not volumes or self.device != "cpu" or not computes_in_bfloat16():
+            return None
+        return copy.deepcopy(self._network).to(torch.bfloat16)
 
     def logits(self, maps: PromptMaps, previous: Floats) -> Floats:
         """(*grid) logits of the object, from the prompt maps of one crop; ``previous`` (*grid) is the former probability, 0
@@ -132,6 +142,9 @@ class Predictor:
     def _run(self, x: Tensor, keep: bool) -> tuple[Tensor | None, Floats]:
         """(features (N, F + 1, *grid) where they are wanted, logits (N, *grid))."""
         with torch.inference_mode():
+            if self._fast is not None and not keep:
+                answer = self._fast(x.to(torch.bfloat16)).float()
+                return None, (answer[:, 1] - answer[:, 0]).numpy()
             features = self._network.features(x.contiguous().to(self.device))  # type: ignore[operator]
             answer = self._network.head(features)  # type: ignore[operator]
         logits: Floats = (answer[:, 1] - answer[:, 0]).float().cpu().numpy()

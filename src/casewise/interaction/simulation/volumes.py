@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from casewise.image import Box
 from casewise.intensity import unit_range
-from casewise.interaction.crop import WIDENED, Sides, cut
+from casewise.interaction.crop import THROUGH, WIDENED, Sides, cut
 from casewise.interaction.prompt_maps import PromptMaps
 from casewise.interaction.simulation.pictures import Draw, Habits, SimulatedUser
 from casewise.interaction.simulation.user import Hand
@@ -85,7 +85,7 @@ class SimulatedUserInVolumes(SimulatedUser):
         masks = truth.numpy().astype(bool)
         boxes = [self._loosened(mask, voxels, grid, thick) for mask, voxels in zip(masks, self._voxels, strict=True)]
         scale = np.array([_scale(mask, sides, one) for mask, sides, one in zip(masks, boxes, self._voxels, strict=True)])
-        crops = cut(images, truth, boxes, grid, (WIDENED, WIDENED, 1.0 if thick else WIDENED))
+        crops = cut(images, truth, boxes, grid, _widened(thick))
         self._maps, self._truth = PromptMaps.of(crops.images, crops.inside, self._spacing, scale=scale), crops.truth
         self._hands = [self._hand(float(np.sqrt(voxels[0] * voxels[1]))) for voxels in self._voxels]
         self._previous = np.zeros(self._truth.shape, np.float32)
@@ -128,16 +128,22 @@ class SimulatedUserInVolumes(SimulatedUser):
         for axis in range(3):
             side = float(around.shape[axis])
             # A voxel of the image in those of the wide grid, whose crop of the box becomes the network's grid.
-            unit = voxels[axis] * WIDENED * side / grid[axis]
+            unit = voxels[axis] * _widened(thick)[axis] * side / grid[axis]
             off = self._rng.integers(0, 3 if axis == longest else 6, 2) * unit
             off = np.minimum(off, 0.4 * side)
             sides += [float(around.lower[axis] - off[0]), float(around.upper[axis] + off[1])]
         return tuple(sides)
 
 
+def _widened(thick: bool) -> tuple[float, float, float]:
+    """The crop's side as a multiple of the box's along each axis."""
+    return WIDENED, WIDENED, 1.0 if thick else THROUGH
+
+
 def _even(shape: tuple[int, ...], grid: tuple[int, int, int]) -> Voxels:
     """Places of the grid to a voxel along each axis, where voxels are even, planes not reduced, and a box of this ``shape``."""
-    pixels = [np.clip(grid[axis] / grid[2] * shape[2] / shape[axis], _FINEST[0], _FINEST[1]) for axis in (0, 1)]
+    across = THROUGH / WIDENED * shape[2] / grid[2]
+    pixels = [np.clip(grid[axis] / shape[axis] * across, _FINEST[0], _FINEST[1]) for axis in (0, 1)]
     return float(pixels[0]), float(pixels[1]), 1.0
 
 

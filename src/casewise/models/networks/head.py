@@ -23,6 +23,9 @@ class Head(nn.Module):
         self.trust = nn.Parameter(torch.tensor(0.5))
 
     def forward(self, x: Tensor) -> Tensor:
+        """``x`` may also be planes (n, features + 1, row, column) of volumes, which are answered one by one."""
+        if x.ndim < self.hidden.weight.ndim:
+            return self.forward(x[..., None])[..., 0]
         logits: Tensor = self.answer(torch.relu(self.hidden(x)))
         passed = self.trust * x[:, -1:]
         return torch.cat([logits[:, :1], logits[:, 1:] + passed], dim=1)
