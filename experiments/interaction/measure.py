@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 from casewise.interaction import FineTuning
@@ -14,14 +15,17 @@ from experiments.interaction.tasks import Task
 
 OURS, ANOTHER = "casewise", "casewise, another training"
 SHIPPED = {OURS: FineTuning()}
+LAST = FineTuning(trainable="last", supervised=False, rate=1e-2)
 ABLATIONS = {
-    "fine-tuning as in the source": FineTuning(unsupervised=True, supervised=True, graph_cut=True, rate=1e-2),
-    "unsupervised alone": FineTuning(unsupervised=True, rate=1e-2),
-    "supervised alone": FineTuning(supervised=True, rate=1e-2),
-    "supervised, no weights of strokes": FineTuning(supervised=True, weigh_strokes=False, rate=1e-2),
-    "supervised, no weights of doubt": FineTuning(supervised=True, weigh_doubt=False, rate=1e-2),
-    "supervised alone, the whole network": FineTuning(supervised=True, trainable="all"),
-    "label step alone": FineTuning(graph_cut=True),
+    "the network alone": FineTuning(supervised=False),
+    "head, always": FineTuning(acceptance=False),
+    "fine-tuning as in the source": replace(LAST, unsupervised=True, supervised=True, graph_cut=True),
+    "unsupervised alone": replace(LAST, unsupervised=True),
+    "supervised alone": replace(LAST, supervised=True),
+    "supervised, no weights of strokes": replace(LAST, supervised=True, weigh_strokes=False),
+    "supervised, no weights of doubt": replace(LAST, supervised=True, weigh_doubt=False),
+    "supervised alone, the whole network": FineTuning(trainable="all"),
+    "label step alone": FineTuning(supervised=False, graph_cut=True),
 }
 ABLATED = 3  # patients of the heart group on which the parts of fine-tuning are measured
 PLANES = "the network for pictures, plane by plane"  # on volumes, beside the one for volumes

@@ -63,7 +63,7 @@ def test_a_box_and_strokes_give_a_mask(call: Call, tmp_path: Path, interactive: 
     path, truth, box = write_disc(tmp_path, 5)
     done = call("segment", path, "--box", box, "--model", interactive, "--output", tmp_path / "mask.png", "--json")
     assert done.code == 0, done.err
-    assert set(done.document) == {"mask", "rounds", "seconds", "accepted"} and done.document["accepted"] is False
+    assert set(done.document) == {"mask", "rounds", "seconds", "accepted", "tuned"} and done.document["accepted"] is False
     assert done.document["mask"] == str(tmp_path / "mask.png") and done.document["rounds"] == 0
     assert overlap(tmp_path / "mask.png", truth) > 0.8
     strokes = np.zeros(truth.shape, np.uint8)

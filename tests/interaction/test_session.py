@@ -284,10 +284,11 @@ def test_a_slice_grows_through_the_volume_and_back(model, ball):
 @pytest.mark.parametrize(
     "how",
     [
-        FineTuning(unsupervised=True, supervised=True, steps=3),
-        FineTuning(supervised=True, graph_cut=True, steps=3, rounds=2, weigh_doubt=False),
-        FineTuning(supervised=True, weigh_strokes=False, steps=3, rate=1e-2),
-        FineTuning(unsupervised=True, supervised=True, steps=3, trainable="all"),
+        FineTuning(trainable="last", unsupervised=True, steps=3),
+        FineTuning(trainable="last", graph_cut=True, steps=3, rounds=2, weigh_doubt=False),
+        FineTuning(trainable="last", weigh_strokes=False, steps=3, rate=1e-2),
+        FineTuning(acceptance=False),
+        FineTuning(trainable="all", unsupervised=True, steps=3),
     ],
 )
 def test_fine_tuning_obeys_repeats_and_leaves_the_model_alone(model, disc, ball, how):
@@ -308,7 +309,7 @@ def test_impossible_fine_tuning_is_refused():
     with pytest.raises(UsageError, match="Fine-tuning needs"):
         FineTuning(steps=0)
     with pytest.raises(UsageError, match="'last' block or 'all'"):
-        FineTuning(trainable="head")
+        FineTuning(trainable="first")
 
 
 @settings(max_examples=30, deadline=None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from casewise.cli.common import answering, plural, say
 from casewise.cli.options import DeviceOption, ForceOption, ImageArgument, JsonOption, SeedOption, flag, option
@@ -23,6 +23,7 @@ _GROW = "Follow an object outlined in one slice of a volume through the volume."
 _MODEL = "An interactive model's folder or name."
 _ARCHIVE = "Begin from the accepted masks of --structure that are there; with --accept, keep this one there too."
 _STRUCTURE = "What is segmented, as the archive names it."
+_FINE_TUNE = "Fit the answer to the strokes: auto, where it then predicts held-back strokes better; on, always; off, never."
 _ACCEPT = "Keep the mask in the archive: it is right, and leads the next images. Without it the mask is a draft."
 
 
@@ -47,6 +48,7 @@ def segment(
     archive: Annotated[str | None, option("--archive", metavar="ARCHIVE", help=_ARCHIVE)] = None,
     structure: Annotated[str | None, option("--structure", metavar="NAME", help=_STRUCTURE)] = None,
     accept: Annotated[bool, flag("--accept", _ACCEPT)] = False,
+    fine_tune: Annotated[Literal["auto", "on", "off"], option("--fine-tune", help=_FINE_TUNE, default=True)] = "auto",
     force: ForceOption = False,
     as_json: JsonOption = False,
     device: DeviceOption = "auto",
@@ -71,6 +73,7 @@ def segment(
     with answering(as_json) as answer, protecting([image, scribbles, from_mask], force):
         import casewise
         from casewise.formats.dicom.write_segmentation import SUFFIX, segmentation_of
+        from casewise.interaction import FineTuning
         from casewise.interaction.call import read_start, read_strokes
         from casewise.interaction.call import segment as segment_one
         from casewise.reporting.report import file_stem
@@ -91,6 +94,7 @@ def segment(
             archive=archive,
             structure=structure,
             keep=accept,
+            fine_tuning=FineTuning(supervised=fine_tune != "off", acceptance=fine_tune == "auto"),
             device=device,
             seed=seed,
             progress=answer.progress,
@@ -101,13 +105,15 @@ def segment(
         written = casewise.formats.write_mask(output, session.mask, query)
         segmentation, without = segmentation_of(beside, {structure or stem: session.mask}, query, by_hand=True)
         document = {"mask": written, "rounds": session.rounds, "seconds": round(done.seconds, 3), "accepted": done.accepted}
+        document["tuned"] = session.tuned
         document |= {"prepared_seconds": round(waited, 3)} if waited is not None else {}
         document |= {"segmentation": segmentation} if segmentation else {}
         document |= {"remarks": [session.crossed.to_json()]} if session.crossed else {}
         voxels = int(session.mask.sum())
         line = f"{written}: {plural(voxels, 'voxel')} after {plural(session.rounds, 'round')} of strokes, {done.seconds:.1f} s"
         line += f" ({waited:.1f} s of them to learn from the archive)" if waited is not None else ""
-        answer.give(document, line, *(sentence for sentence in (session.crossed.sentence, done.reason, without) if sentence))
+        tuned = "The answer is fitted to this image's strokes." if session.tuned else ""
+        answer.give(document, line, *(one for one in (tuned, session.crossed.sentence, done.reason, without) if one))
 
 
 def parse_box(text: str) -> Pairs:

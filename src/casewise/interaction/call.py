@@ -16,6 +16,7 @@ from casewise.archive import Archive
 from casewise.errors import UsageError
 from casewise.formats import read_mask
 from casewise.image import Box, Image
+from casewise.interaction.fine_tuning import FineTuning
 from casewise.interaction.session import InteractiveSegmentation, interactive_model
 from casewise.interaction.sets.guidance import REFINEMENT, Prepared, accept, prepare
 from casewise.models.model import Model
@@ -50,21 +51,22 @@ def segment(
     archive: Archive | str | os.PathLike[str] | None = None,
     structure: str | None = None,
     keep: bool = False,
+    fine_tuning: FineTuning | None = None,
     device: str = "auto",
     seed: int = 0,
     progress: Progress = silent,
 ) -> Segmented:
     """Segment one object.
 
-    box, mask, grow, model : as :class:`InteractiveSegmentation` takes them. strokes : (object, rest), each (*spatial) bool;
-    where both mark a voxel, as :meth:`InteractiveSegmentation.add_scribbles` does.
+    box, mask, grow, model, fine_tuning : as :class:`InteractiveSegmentation` takes them. strokes : (object, rest), each
+    (*spatial) bool; where both mark a voxel, as :meth:`InteractiveSegmentation.add_scribbles` does.
     archive, structure : begin from the accepted masks of this structure; the archive is made where there is none. keep : accept the
     mask into it. Raises UsageError for options that do not go together, and where there is neither box nor mask to begin from.
     """
     _check(box, mask, archive, structure, keep)
     network = interactive_model(model if isinstance(model, Model) or model is None else load(model), image)
     if archive is None or structure is None:
-        session, seconds = _segmented(network, image, box, mask, strokes, grow, None, device)
+        session, seconds = _segmented(network, image, box, mask, strokes, grow, None, fine_tuning, device)
         return Segmented(session, seconds)
     opening = nullcontext(archive) if isinstance(archive, Archive) else Archive.open(Path(archive), create=True)
     with opening as opened:
@@ -74,7 +76,7 @@ def segment(
         if box is None and mask is None and prepared.box(image) is None:
             raise UsageError(f"{prepared.reason} Give --box for this image.")
         waited = time.perf_counter() - began
-        session, seconds = _segmented(prepared.model, image, box, mask, strokes, grow, prepared, device)
+        session, seconds = _segmented(prepared.model, image, box, mask, strokes, grow, prepared, fine_tuning, device)
         kept = keep and bool(session.mask.any())
         if kept:
             accept(opened, session, structure, prepared=prepared)
@@ -124,6 +126,7 @@ def _segmented(
     strokes: tuple[Mask, Mask] | None,
     grow: bool,
     prepared: Prepared | None,
+    fine_tuning: FineTuning | None,
     device: str,
 ) -> tuple[InteractiveSegmentation, float]:
     """(session, seconds)."""
@@ -132,7 +135,7 @@ def _segmented(
     if box is None and mask is None and prepared is not None:
         box = prepared.box(image)
     start = mask if mask is not None else guess
-    session = InteractiveSegmentation(model, image, box, mask=start, hint=guess is not None, device=device)
+    session = InteractiveSegmentation(model, image, box, mask=start, hint=guess is not None, fine_tuning=fine_tuning, device=device)
     if strokes is not None:
         session.add_scribbles(*strokes)
     if grow:

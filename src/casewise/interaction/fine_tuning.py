@@ -35,18 +35,23 @@ _OBJECT = Structure.parse("object")
 
 @dataclass(frozen=True)
 class FineTuning:
-    """Which parts of the fine-tuning run, and how. What is on by default is what benchmarks/interaction.py found to help.
+    """Which parts of the fine-tuning run, and how. What is on by default is what was found to help on images of validation.
 
-    unsupervised : tune after the box alone. supervised : tune after strokes. graph_cut : give the mask its least energy by
-    max-flow; without it the network's own labels are learnt from and answered. weigh_strokes : strokes count ``omega`` times,
-    and not what lies within ``epsilon`` (geodesic) of a stroke of the other label. weigh_doubt : voxels with a probability between
-    ``uncertain`` do not count. rounds : of label and network step in turn, each of ``steps`` optimiser steps at ``rate``.
-    trainable : ``last``, the last block on features that are computed once, or ``all``, the whole network, many times slower.
+    trainable : ``head``, a classifier of the image's own features (:mod:`casewise.interaction.image_head`), in pictures and single
+    planes; ``last``, the network's last block on features that are computed once; ``all``, the whole network, many times slower.
+    supervised : tune after strokes. acceptance : use the head only where it predicts held-back strokes better than the network.
+
+    The rest is the source's, for ``last`` and ``all``. unsupervised : tune after the box alone. graph_cut : give the mask its least
+    energy by max-flow; without it the network's own labels are learnt from and answered. weigh_strokes : strokes count ``omega``
+    times, and not what lies within ``epsilon`` (geodesic) of a stroke of the other label. weigh_doubt : voxels with a probability
+    between ``uncertain`` do not count. rounds : of label and network step in turn, each of ``steps`` optimiser steps at ``rate``.
     smoothness, sigma : λ and σ of the graph cut's energy.
     """
 
+    trainable: str = "head"
     unsupervised: bool = False
-    supervised: bool = False
+    supervised: bool = True
+    acceptance: bool = True
     graph_cut: bool = False
     weigh_strokes: bool = True
     weigh_doubt: bool = True
@@ -56,7 +61,6 @@ class FineTuning:
     omega: float = 5.0
     epsilon: float = 0.2
     uncertain: tuple[float, float] = (0.2, 0.7)
-    trainable: str = "last"
     smoothness: float = 3.0
     sigma: float = 0.1
 
@@ -64,13 +68,21 @@ class FineTuning:
         if self.rounds < 1 or self.steps < 1 or not 0 < self.rate < 1 or self.omega < 0 or self.smoothness < 0 or self.sigma <= 0:
             msg = f"Fine-tuning needs a round, a step, a rate between 0 and 1, and weights of 0 or more; got {self}."
             raise UsageError(msg)
-        if self.trainable not in ("last", "all"):
-            msg = f"Fine-tuning trains the 'last' block or 'all' of the network; got {self.trainable!r}."
+        if self.trainable == "head" and self.unsupervised:
+            msg = "A head is fitted to strokes; after the box alone the 'last' block or 'all' of the network can be tuned."
+            raise UsageError(msg)
+        if self.trainable not in ("head", "last", "all"):
+            msg = f"Fine-tuning fits a 'head', or trains the 'last' block or 'all' of the network; got {self.trainable!r}."
             raise UsageError(msg)
 
     def wanted(self, maps: PromptMaps) -> bool:
+        """Whether the network's own weights are tuned for such an answer."""
         marked = bool(maps.foreground.any() or maps.background.any())
-        return self.supervised if marked else self.unsupervised
+        return self.trainable != "head" and (self.supervised if marked else self.unsupervised)
+
+    def heads(self, maps: PromptMaps) -> bool:
+        """Whether a head is fitted to the strokes: in pictures, and in one plane of a volume."""
+        return self.trainable == "head" and self.supervised and (maps.box.ndim == 3 or maps.box.shape[-1] == 1)
 
 
 def tuned(head: Mapping[str, Tensor], features: Tensor, maps: PromptMaps, logits: Floats, how: FineTuning) -> Floats:

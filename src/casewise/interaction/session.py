@@ -115,6 +115,11 @@ class InteractiveSegmentation:
         return next((event.strokes.crossed for event in rounds if isinstance(event, Marked)), Crossed())
 
     @property
+    def tuned(self) -> bool:
+        """Whether the current object's mask comes from what was fitted to this image's strokes, and not from the network alone."""
+        return self._state.tuned
+
+    @property
     def bytes(self) -> int:
         """Memory of all objects' states, about; without the image and the model."""
         states = [step.state for history in self._objects for step in history.steps() if step.state is not None]
