@@ -90,6 +90,29 @@ def scene(picture: Volume, parts: np.ndarray, mask: Mask, rng: np.random.Generat
     return _finished(grey, picture, rng)
 
 
+def nestled(picture: Volume, rng: np.random.Generator) -> tuple[Volume, Mask]:
+    """A small bent body among others of nearly its own grey that lean on it, between a brighter and a darker tissue, of which thin
+    sheets part some of them: as the grey structures deep in a brain lie, or glands and nodes in fat.
+    """
+    shape = picture.shape
+    size = float(np.exp(rng.uniform(np.log(16), np.log(44))))
+    mask = _field(shape, *_bent(rng.uniform(0.4, 0.6, 3) * shape, size, rng), rng) < 1
+    own = rng.uniform(0.35, 0.65)
+    bright, dark = own + rng.uniform(0.12, 0.35), own - rng.uniform(0.12, 0.35)
+    grey = np.where(smooth(shape, int(rng.integers(4, 10)), rng) > rng.normal(-0.3, 0.6), bright, dark).astype(np.float32)
+    for _ in range(int(rng.integers(2, 6))):
+        rim = np.argwhere(binary_dilation(mask, iterations=int(rng.integers(1, 4))) & ~mask)
+        if len(rim):
+            near = rim[int(rng.integers(len(rim)))]
+            centre = near + rng.uniform(0.1, 0.4) * (near - np.argwhere(mask).mean(axis=0))
+            other = _field(shape, *_bent(centre, size * rng.uniform(0.4, 1.2), rng), rng) < 1
+            grey[other] = own + rng.normal(0, 0.05)
+    sheet = binary_dilation(mask, iterations=int(rng.integers(1, 3))) & (smooth(shape, 6, rng) > rng.uniform(-0.8, 0.6))
+    grey[sheet] = rng.choice((bright, dark))
+    grey[mask] = own + rng.uniform(0, 0.04) * smooth(shape, 8, rng)[mask]
+    return _finished(grey, picture, rng), mask
+
+
 def painted_faintly(picture: Volume, mask: Mask, rng: np.random.Generator, inner: Mask | None = None) -> Volume:
     """A real picture with the object in it, little brighter or darker than what was there, some of its border out of sight."""
     around = binary_dilation(mask, iterations=3) & ~mask

@@ -23,7 +23,7 @@ from casewise.case import Case
 from casewise.intensity import percentile_range, rescaled
 from experiments.cases import series_without_masks
 from experiments.interactive.pictures import organs, sclerosis
-from experiments.interactive.synthetic_shapes_3d import body, painted_faintly, scene, visible
+from experiments.interactive.synthetic_shapes_3d import body, nestled, painted_faintly, scene, visible
 
 Task = tuple[np.ndarray, np.ndarray]
 EDGE = 144  # voxels of a volume's longest side that are kept
@@ -106,10 +106,10 @@ def _solids(picture: np.ndarray, apart: np.ndarray | None) -> np.ndarray:
 
 class VolumeTasks:
     """Draws (volume, object). ``shares`` : of true masks, supervoxels, bands of intensity, painted shapes, solids as they are,
-    bodies in scenes or faintly painted, and true masks, solids or supervoxels in scenes.
+    bodies in scenes or faintly painted, true masks, solids or supervoxels in scenes, and bodies among others of their grey.
     """
 
-    def __init__(self, blocks: Iterable[Block], shares: Sequence[float] = (0.12, 0.1, 0.03, 0.1, 0.2, 0.25, 0.2)) -> None:
+    def __init__(self, blocks: Iterable[Block], shares: Sequence[float] = (0.12, 0.08, 0.02, 0.06, 0.2, 0.16, 0.16, 0.2)) -> None:
         self.blocks = list(blocks)
         self.labelled = [one for one in self.blocks if one.objects]
         self.solid = [one for one in self.blocks if one.solids.any()]
@@ -122,6 +122,7 @@ class VolumeTasks:
             self._solid,
             self._bodily,
             self._scenic,
+            self._nestled,
         )
 
     def __call__(self, rng: np.random.Generator) -> Task:
@@ -179,6 +180,14 @@ class VolumeTasks:
         picture, mask = one.picture[window], mask[window]
         made = scene(picture, parts, mask, rng)
         return (made if visible(made, mask) else painted_faintly(picture, mask, rng)), mask
+
+    def _nestled(self, rng: np.random.Generator) -> Task:
+        picture = _cropped(_any(self.blocks, rng), rng)[0]
+        for _ in range(3):
+            made, mask = nestled(picture, rng)
+            if mask.any() and visible(made, mask):
+                break
+        return made, mask
 
 
 def _any(blocks: Sequence[Block], rng: np.random.Generator) -> Block:
@@ -298,6 +307,7 @@ GRID = (64, 64, 64)
 
 
 LEFT_OUT = ("class 1", "class 7", "class 19")  # spleen, pancreas, duodenum: for choosing between trainings
+LIVER = "class 5"  # for the benchmark
 
 
 # Millimetres beside the middle, anterior and superior within which the standard brain's hippocampi lie, with room to spare.
@@ -313,12 +323,14 @@ def volumes() -> Iterator[Case]:
 
 def blocks(cases: Sequence[Case]) -> list[Block]:
     """The volumes with what can be an object in them."""
-    return [block(case, LEFT_OUT, _apart(case)) for case in cases]
+    return [block(case, (*LEFT_OUT, LIVER), _apart(case)) for case in cases]
 
 
 def _apart(case: Case) -> np.ndarray | None:
-    """Where no tissue may be an object: the hippocampi of a brain in the standard space, and all of images with a tumour."""
+    """Where no tissue may be an object: the liver, the hippocampi of a brain in the standard space, all of images with a tumour."""
     shape, name = case.image.spatial_shape, str(case.name)
+    if LIVER in case.load_masks:
+        return case.load_masks[LIVER]()
     if name.startswith("pyradiomics"):
         return np.ones(shape, bool)
     if not name.startswith("open-ms"):

@@ -13,18 +13,22 @@ from casewise.image import Box, Image
 from casewise.interaction import FineTuning, InteractiveSegmentation
 from casewise.interaction.crop import Region
 from casewise.interaction.predictor import Predictor
-from casewise.interaction.prompt_maps import PromptMaps
+from casewise.interaction.prompt_maps import SLACK, PromptMaps
 from casewise.models import Model, Preparation, Spec
 from casewise.models.networks import prompt_unet
 from casewise.models.networks.prompt_unet import PromptUNet
+from casewise.models.networks.prompts import OF_VOLUMES, PROMPTS, prompts_of
+from recipes.interactive_3d import begun
 from tests.interaction.conftest import ball_volume
 
 INPUTS = 8
+OBJECT = Structure.parse("object")
+SETTINGS = {"kind": "prompt_unet", "channels": [4, 8, 8], "prompts": list(PROMPTS)}
 
 
-def network(seed: int = 0, mixing: float = 0.1) -> PromptUNet:
+def network(seed: int = 0, mixing: float = 0.1, reach: int = 1) -> PromptUNet:
     torch.manual_seed(seed)
-    made = PromptUNet(3, 1, 2, (4, 8, 8))
+    made = PromptUNet(3, 1, 2, (4, 8, 8), reach=reach)
     for name, parameter in made.named_parameters():
         if mixing and "through" in name:
             torch.nn.init.normal_(parameter, 0.0, mixing)
@@ -56,15 +60,47 @@ def test_how_many_planes_go_at_once_changes_nothing(planes: int, at_once: int, s
         assert torch.allclose(found, made.train()(x), atol=1e-5), "nor whether it is trained"
 
 
-def test_what_one_plane_shows_reaches_those_beside_it_and_no_farther_than_the_levels_carry_it() -> None:
-    made = network()
+@pytest.mark.parametrize("reach", [1, 2])
+def test_what_one_plane_shows_reaches_those_beside_it_and_no_farther_than_the_levels_carry_it(reach: int) -> None:
+    made = network(reach=reach)
     x = torch.rand(1, INPUTS, 8, 8, 21)
     changed = x.clone()
     changed[..., 10] += 1
     with torch.inference_mode():
         moved = (made(changed) - made(x)).abs().amax(dim=(0, 1, 2, 3))
-    assert (moved[7:14] > 1e-6).all()
-    assert (moved[:7] == 0).all() and (moved[14:] == 0).all()
+    far = 3 * reach  # three levels mix planes: two on the way down, one on the way up
+    assert (moved[10 - far : 11 + far] > 1e-7).all()
+    assert (moved[: 10 - far] == 0).all() and (moved[11 + far :] == 0).all()
+
+
+@pytest.mark.parametrize("dims", [2, 3])
+def test_a_training_begins_with_the_answers_of_the_model_that_it_goes_on_from(dims: int) -> None:
+    spec = Spec("segmentation", SETTINGS, Preparation(dims, (32,) * dims), structures=(OBJECT,))
+    former = Model.initial("former", spec)
+    weights = {name: torch.randn_like(tensor) * 0.1 if "through" in name else tensor for name, tensor in former.weights.items()}
+    former = Model("former", spec, weights, former.lineage)
+    begun_with = begun(former)
+    assert prompts_of(begun_with.spec.network) == (*PROMPTS[:-1], *OF_VOLUMES, "distances")
+    x = torch.rand(1, 2 + len(PROMPTS), 16, 16, 5)
+    known = torch.cat([x[:, :-2], x[:, -1:]], dim=1)
+    with torch.inference_mode():
+        found, old = begun_with.network()(x), former.network()
+        expected = old(known) if dims == 3 else torch.stack([old(known[..., n]) for n in range(5)], dim=-1)
+    assert torch.allclose(found, expected, atol=1e-5)
+    assert begun(begun_with).key == begun_with.key
+
+
+def test_the_slack_of_a_box_across_the_planes_grows_from_its_first_and_last_plane() -> None:
+    image = Image(np.zeros((1, 40, 40, 40), np.float32))
+    region = Region.around(image, Box((8, 8, 8), (32, 32, 32)), (64, 64, 64))
+    maps = PromptMaps.of(region.crop(image)[None], region.inside()[None], region.spacing, scale=region.scale)
+    inside = maps.box[0].any(axis=(0, 1))
+    along = maps.slack_through[0][32, 32, inside]
+    assert np.allclose(maps.slack_through[0][maps.box[0].any(axis=2)], maps.slack_through[0][32, 32])
+    assert np.allclose(along[:5], (np.arange(5) + 0.5) / SLACK[3]) and np.allclose(along, along[::-1]) and along.max() == 1
+    assert not maps.slack_through[0][..., ~inside].any()
+    picture = PromptMaps.of(np.zeros((1, 1, 16, 16), np.float32), np.ones((1, 16, 16), bool))
+    assert (picture.slack_through == 1).all()
 
 
 def volumes_model() -> Model:

@@ -82,8 +82,8 @@ class Region:
 
     @property
     def scale(self) -> npt.NDArray[np.float64]:
-        """(1, 2): the image's voxels to one place of the grid, along rows and columns."""
-        return np.array([[n / g for n, g in zip(self.window[:2], self.grid[:2], strict=True)]])
+        """(1, axes): the image's voxels to one place of the grid, along rows and columns, and in volumes across planes."""
+        return np.array([[n / g for n, g in zip(self.window, self.grid, strict=True)]])
 
     def crop(self, image: Image) -> Floats:
         """(C, *grid) float32; each channel's 0.5th to 99.5th percentile in the window becomes 0…1."""

@@ -30,7 +30,8 @@ class PromptMaps:
     images : (N, C, *grid), 0…1. box : (N, *grid) bool. foreground, background : strokes, (N, *grid) bool. The four distances are
     geodesic, (N, *grid): to the strokes, to all that lies outside the box, and to the box's middle third, which counts as
     foreground until a background stroke touches it. prior : (N, *grid) 0…1, where other images' masks see the object.
-    slack : (N, *grid) 0…1, how far inside the box a place lies, 1 from :data:`SLACK` voxels of the image on.
+    slack : (N, *grid) 0…1, how far inside the box a place lies, 1 from :data:`SLACK` voxels of the image on. slack_through : the
+    same across the planes of a volume; 1 in a picture's box.
     """
 
     images: Floats
@@ -44,6 +45,7 @@ class PromptMaps:
     spacing: tuple[float, ...]
     prior: Floats
     slack: Floats
+    slack_through: Floats
 
     @classmethod
     def of(
@@ -54,8 +56,8 @@ class PromptMaps:
         prior: Floats | None = None,
         scale: npt.NDArray[np.float64] | None = None,
     ) -> PromptMaps:
-        """The maps with nothing marked. spacing : voxel sizes an axis; their ratio counts. scale : (N, 2), the image's voxels to
-        one place of the grid along rows and columns; None where each is one.
+        """The maps with nothing marked. spacing : voxel sizes an axis; their ratio counts. scale : (N, axes), the image's voxels to
+        one place of the grid along each axis; None where each is one.
         """
         images = brighter_inside(images, box)
         sizes = tuple(float(s) for s in spacing) if spacing is not None else (1.0,) * (box.ndim - 1)
@@ -63,7 +65,20 @@ class PromptMaps:
         far = np.full(box.shape, FAR, np.float32)
         both = geodesic(np.concatenate([images, images]), np.concatenate([~box, middle(box)]), sizes)
         known = np.zeros(box.shape, np.float32) if prior is None else np.where(box, prior, 0).astype(np.float32)
-        return cls(images, box, nothing, nothing, far, far, both[: len(box)], both[len(box) :], sizes, known, _slack(box, scale))
+        return cls(
+            images,
+            box,
+            nothing,
+            nothing,
+            far,
+            far,
+            both[: len(box)],
+            both[len(box) :],
+            sizes,
+            known,
+            _slack(box, scale, (0, 1)),
+            _slack(box, scale, (2,)),
+        )
 
     def marked(self, foreground: Mask, background: Mask) -> PromptMaps:
         """The maps with further strokes, each (N, *grid) bool; where a voxel was marked before, the newer stroke counts."""
@@ -116,6 +131,7 @@ class PromptMaps:
             "stroke_likelihood": self._stroke_likelihood,
             "prior": lambda: self.prior,
             "slack": lambda: self.slack,
+            "slack_through": lambda: self.slack_through,
             "distances": self.distances,
         }
         stacked = np.stack([made[name]() for name in prompts], axis=1).astype(np.float32)
@@ -166,22 +182,22 @@ def middle(box: Mask) -> Mask:
     return found
 
 
-def _slack(box: Mask, scale: npt.NDArray[np.float64] | None) -> Floats:
-    """How far inside its box each place of ``box`` (N, *grid) lies, within the plane, as a share of what a box is too large by."""
+def _slack(box: Mask, scale: npt.NDArray[np.float64] | None, axes: Sequence[int]) -> Floats:
+    """How far inside its box each place of ``box`` (N, *grid) lies along ``axes``, as a share of what a box is too large by."""
     found = np.zeros(box.shape, np.float32)
     most = SLACK[box.ndim - 1]
     for number, one in enumerate(box):
         around = Box.around(one)
         if around is None:
             continue
-        within = []
-        for axis in (0, 1):
+        depth = np.ones([1] * one.ndim)
+        for axis in (axis for axis in axes if axis < one.ndim):
             places = np.arange(one.shape[axis]) + 0.5
             low, high = around.lower[axis], around.upper[axis]
             voxels = 1.0 if scale is None else float(scale[number, axis])
-            within.append(np.minimum(places - low, high - places) * voxels / most)
-        depth = np.clip(np.minimum(within[0][:, None], within[1]), 0, 1)
-        found[number] = depth.reshape(*depth.shape, *[1] * (one.ndim - 2)) * one
+            within = np.minimum(places - low, high - places) * voxels / most
+            depth = np.minimum(depth, within.reshape([-1 if n == axis else 1 for n in range(one.ndim)]))
+        found[number] = np.clip(depth, 0, 1) * one
     return found
 
 

@@ -177,8 +177,8 @@ class SimulatedUser:
         ends = [self._cut_off(image, mask) for image, mask in zip(images, truth, strict=True)]
         boxes, self._factors, scale = self._boxes(truth, ends)
         for image, mask, box, ended in zip(images, truth, boxes, ends, strict=True):
-            _repeat_beyond(image, box, ended)
-            _repeat_beyond(mask[None], box, ended)
+            repeat_beyond(image, box, ended)
+            repeat_beyond(mask[None], box, ended)
         crops = cut(images, truth, boxes, self._size, (WIDENED, WIDENED), ends)
         self._maps, self._truth = PromptMaps.of(crops.images, crops.inside, scale=scale), crops.truth
         self._hands = [self._hand(factor) for factor in self._factors]
@@ -247,11 +247,12 @@ class SimulatedUser:
 
     def _cut_off(self, image: Tensor, mask: Tensor) -> Ends:
         """Which sides of the object (low and high of each axis) the image's border cuts; what lies beyond leaves ``mask``."""
-        ends = [False] * 4
+        count = 2 * mask.ndim
+        ends = [False] * count
         around = Box.around(mask.numpy())
         if around is None or self._rng.random() >= self._habits.border:
             return tuple(ends)
-        for side in self._rng.permutation(4)[: int(self._rng.choice((1, 2, 4), p=(0.65, 0.2, 0.15)))]:
+        for side in self._rng.permutation(count)[: int(self._rng.choice((1, 2, 4), p=(0.65, 0.2, 0.15)))]:
             axis, high = divmod(int(side), 2)
             off = int(self._rng.uniform(0, 0.3) * around.shape[axis])
             place = around.upper[axis] - off if high else around.lower[axis] + off
@@ -298,10 +299,10 @@ class SimulatedUser:
         return boxes, factors, np.array(voxels)
 
 
-def _repeat_beyond(values: Tensor, box: Sides, ended: Ends) -> None:
+def repeat_beyond(values: Tensor, box: Sides, ended: Ends) -> None:
     """In place: what lies beyond the sides of the box that are the image's border becomes that border, repeated.
 
-    values : (C, row, column). box : its sides, whole numbers where ``ended``.
+    values : (C, row, column[, plane]). box : its sides, whole numbers where ``ended``.
     """
     for side in np.flatnonzero(ended):
         axis, high = divmod(int(side), 2)

@@ -15,8 +15,9 @@ from casewise.image import Box
 from casewise.intensity import unit_range
 from casewise.interaction.crop import THROUGH, WIDENED, Sides, cut
 from casewise.interaction.prompt_maps import PromptMaps
-from casewise.interaction.simulation.pictures import Draw, Habits, SimulatedUser
-from casewise.interaction.simulation.user import Hand
+from casewise.interaction.simulation.pictures import Draw, Ends, Habits, SimulatedUser, repeat_beyond
+from casewise.interaction.simulation.scribbles import scribble
+from casewise.interaction.simulation.user import Hand, largest
 from casewise.models.networks.prompts import DEFAULT
 from casewise.training.augmentation import Augmentation, augment
 
@@ -25,6 +26,8 @@ Voxels = tuple[float, float, float]  # places of the grid to one voxel of the im
 
 _WIDE = 1.4  # times the network's grid: that on which volumes are warped; the object's box is ``_FILLED`` of it
 _FILLED = 0.5
+_LENGTH = 25  # voxels of the image that a stroke along the middle is long
+_FEWEST = 8  # planes on a finer grid
 _SMALLEST = 40  # voxels of an object there
 _FINEST = (0.6, 5.0)  # places of the grid to a voxel, at least and at most
 _THICK = 0.35  # of the batches have planes much thicker than their pixels
@@ -34,7 +37,8 @@ WARP = Augmentation(rotation=20, scale=0.12, shift=0.0, bend=0.015, intensity=0.
 class SimulatedUserInVolumes(SimulatedUser):
     """As :class:`~casewise.interaction.simulation.pictures.SimulatedUser`; ``draw`` gives a volume (row, column, plane), 0…1, and
     the object in it. ``size`` : the network's grid, planes last. ``turned`` : whether its voxels are even, so that its axes may be
-    exchanged. ``planes`` : other numbers of planes that a batch may have; those of a batch are then as many in all as usual.
+    exchanged. ``planes`` : other numbers of planes that a batch may have; those of a batch are then as many in all as usual. Of the
+    habits' ``grids`` the times of the grid and the shares count; a finer grid has fewer planes.
     """
 
     def __init__(
@@ -66,8 +70,10 @@ class SimulatedUserInVolumes(SimulatedUser):
         return tuple(chosen)
 
     def _begin(self, size: int) -> None:
-        rows, columns, usual = self._volume
-        planes = int(self._rng.choice(self._planes)) if self._planes else usual
+        factor = self._factor()
+        rows, columns, usual = (round(n * times) for n, times in zip(self._volume, (factor, factor, 1 / factor**2), strict=True))
+        planes = int(self._rng.choice(self._planes)) if self._planes else self._volume[2]
+        planes = max(_FEWEST, round(planes / factor**2)) if factor > 1 else planes
         grid, wide = (rows, columns, planes), (round(_WIDE * rows), round(_WIDE * columns), round(_WIDE * planes))
         images, truth, shapes = self._warped(max(1, round(size * usual / planes)), wide)
         thick = self._rng.random() < _THICK
@@ -82,21 +88,50 @@ class SimulatedUserInVolumes(SimulatedUser):
         self._spacing = (1.0, 1.0, ratio)
         if self._habits.bias > 0:
             truth = torch.from_numpy(np.stack([self._biased(*pair) for pair in zip(truth.numpy(), self._voxels, strict=True)]))
+        cuts = self._habits.border > 0
+        ends = [self._cut_off(*pair) if cuts else (False,) * 6 for pair in zip(images, truth, strict=True)]
         masks = truth.numpy().astype(bool)
-        boxes = [self._loosened(mask, voxels, grid, thick) for mask, voxels in zip(masks, self._voxels, strict=True)]
+        boxes = [
+            self._loosened(mask, voxels, grid, thick, ended) for mask, voxels, ended in zip(masks, self._voxels, ends, strict=True)
+        ]
+        for image, mask, box, ended in zip(images, truth, boxes, ends, strict=True):
+            repeat_beyond(image, box, ended)
+            repeat_beyond(mask[None], box, ended)
         scale = np.array([_scale(mask, sides, one) for mask, sides, one in zip(masks, boxes, self._voxels, strict=True)])
-        crops = cut(images, truth, boxes, grid, _widened(thick))
+        crops = cut(images, truth, boxes, grid, _widened(thick), ends)
         self._maps, self._truth = PromptMaps.of(crops.images, crops.inside, self._spacing, scale=scale), crops.truth
         self._hands = [self._hand(float(np.sqrt(voxels[0] * voxels[1]))) for voxels in self._voxels]
         self._previous = np.zeros(self._truth.shape, np.float32)
         self._maps = replace(self._maps, prior=self._priors())
 
+    def _factor(self) -> float:
+        """How many times the network's grid this batch's is."""
+        factors = [factor for factor, *_ in self._habits.grids]
+        shares = np.array([share for *_, share in self._habits.grids])
+        return factors[int(self._rng.choice(len(factors), p=shares / shares.sum()))] if len(factors) > 1 else factors[0]
+
     def _hand(self, factor: float) -> Hand:
-        return Hand(max(3, round(25 * factor)), int(np.clip(round(self._rng.integers(1, 3) * factor), 1, 5)))
+        return Hand(max(3, round(_LENGTH * factor)), int(np.clip(round(self._rng.integers(1, 3) * factor), 1, 5)))
 
     def _strokes(self, truth: Mask, mask: Mask, hand: Hand) -> list[tuple[Mask, bool]]:
-        """A stroke in one plane of the image is as thick as that is on the grid."""
-        return [(_as_thick(drawn, self._spacing[2], truth == kind), kind) for drawn, kind in super()._strokes(truth, mask, hand)]
+        """A stroke in one plane of the image is as thick as that is on the grid; with the chance ``freely`` a person draws it."""
+        made = [
+            (self._drawn(line, (truth & ~mask) if kind else (mask & ~truth), hand), kind)
+            for line, kind in super()._strokes(truth, mask, hand)
+        ]
+        return [(_as_thick(drawn, self._spacing[2], truth == kind), kind) for drawn, kind in made]
+
+    def _drawn(self, line: Mask, error: Mask, hand: Hand) -> Mask:
+        """The ``line`` along the middle of an error in one plane, or what a person draws there, 1 to 5 of its pixels thick."""
+        places = np.argwhere(line)
+        across = [axis for axis in (2, 0, 1) if len(places) and np.ptp(places[:, axis]) == 0]
+        if not across or self._rng.random() >= self._habits.freely:
+            return line
+        plane = tuple(int(places[0, axis]) if axis == across[0] else slice(None) for axis in range(3))
+        found = np.zeros_like(line)
+        thickness = max(1.0, hand.length / _LENGTH * float(self._rng.uniform(1, 5)))
+        found[plane] = scribble(largest(error[plane]), self._rng, thickness)
+        return found
 
     def _biased(self, mask: npt.NDArray[np.uint8], voxels: Voxels) -> npt.NDArray[np.uint8]:
         """With the chance ``bias`` the mask with its border moved in or out by up to a voxel of the image."""
@@ -117,8 +152,9 @@ class SimulatedUserInVolumes(SimulatedUser):
         kept = (moved.flatten(1).sum(dim=1) >= _SMALLEST)[:, None, None, None]
         return torch.where(kept[:, None], warped, images), torch.where(kept, moved, masks), [shape for _, _, shape in made]
 
-    def _loosened(self, mask: Mask, voxels: Voxels, grid: tuple[int, int, int], thick: bool) -> Sides:
-        """(low, high) of each axis on the wide grid; each side off by 0–5 voxels, by 0–2 along the axis of the longest ones.
+    def _loosened(self, mask: Mask, voxels: Voxels, grid: tuple[int, int, int], thick: bool, ended: Ends) -> Sides:
+        """(low, high) of each axis on the wide grid; each side off by 0–5 voxels, by 0–2 along the axis of the longest ones, and
+        not at all where it has ``ended`` at the image's border.
 
         Even voxels have no longest side, and any of their axes may be the one.
         """
@@ -130,7 +166,7 @@ class SimulatedUserInVolumes(SimulatedUser):
             # A voxel of the image in those of the wide grid, whose crop of the box becomes the network's grid.
             unit = voxels[axis] * _widened(thick)[axis] * side / grid[axis]
             off = self._rng.integers(0, 3 if axis == longest else 6, 2) * unit
-            off = np.minimum(off, 0.4 * side)
+            off = np.where(ended[2 * axis : 2 * axis + 2], 0.0, np.minimum(off, 0.4 * side))
             sides += [float(around.lower[axis] - off[0]), float(around.upper[axis] + off[1])]
         return tuple(sides)
 
@@ -183,8 +219,7 @@ def _around(
     return x, functional.interpolate(y, size=wide, mode="nearest-exact")[0, 0], sides
 
 
-def _scale(mask: Mask, sides: Sides, voxels: Voxels) -> tuple[float, float]:
-    """The image's pixels to one of the grid along rows and columns, once the box has the sides it was drawn with."""
+def _scale(mask: Mask, sides: Sides, voxels: Voxels) -> list[float]:
+    """The image's voxels to one of the grid along each axis, once the box has the sides it was drawn with."""
     tight = (Box.around(mask) or Box.whole(mask.shape)).shape
-    rows, columns = ((sides[2 * axis + 1] - sides[2 * axis]) / (tight[axis] * voxels[axis]) for axis in (0, 1))
-    return rows, columns
+    return [(sides[2 * axis + 1] - sides[2 * axis]) / (tight[axis] * voxels[axis]) for axis in range(3)]

@@ -22,7 +22,8 @@ class PromptUNet(nn.Module):
     (N, 2, *spatial).
 
     A volume (row, column, plane) goes through it plane by plane; at all but the finest level each plane is given a part of its
-    neighbours, which begins at none: a network for volumes can begin with the weights of one for pictures and answers like it.
+    neighbours, ``reach`` either way, which begins at none: a network for volumes can begin with the weights of one for pictures and
+    answers like it.
 
     context : width of a level below the deepest one, whose answer is added to that one's. photographs : whether each level is
     given the features of an encoder that was trained on photographs and stays as it is. Both begin at none, so that a network
@@ -38,6 +39,7 @@ class PromptUNet(nn.Module):
         prompts: int = len(DEFAULT),
         context: int = 0,
         photographs: bool = False,
+        reach: int = 1,
     ) -> None:
         super().__init__()
         self.inputs = in_channels + prompts
@@ -50,8 +52,8 @@ class PromptUNet(nn.Module):
         self.context = _Context(channels[-1], context) if context else None
         self.photographs = Photographs(in_channels, channels) if photographs else None
         if self.volumes:
-            self.through_encoder = nn.ModuleList(_Through(width) for width in channels[1:])
-            self.through_decoder = nn.ModuleList(_Through(width) for width in reversed(channels[1:-1]))
+            self.through_encoder = nn.ModuleList(_Through(width, reach) for width in channels[1:])
+            self.through_decoder = nn.ModuleList(_Through(width, reach) for width in reversed(channels[1:-1]))
 
     def features(self, x: Tensor) -> Tensor:
         """(N, channels[0] + 1, *spatial): what ``head`` makes its answer from."""

@@ -13,7 +13,7 @@ from casewise.errors import ModelError
 # object, by the intensities of strokes, box and its outside; stroke_likelihood: of the strokes alone. prior: where other
 # images' masks see the object, 0 where nothing is known. slack: how far inside the box, up to as far as boxes are drawn too
 # large: an object comes into that margin on every side. distances: the logit that the paths alone give; always the last, since a
-# network's head passes it on.
+# network's head passes it on. Of volumes alone slack_through: the same as slack across the planes.
 PROMPTS = (
     "box",
     "foreground",
@@ -28,14 +28,18 @@ PROMPTS = (
     "slack",
     "distances",
 )
+OF_VOLUMES = ("slack_through",)
 DEFAULT = ("box", "foreground", "background", "previous", "near_foreground", "near_background", "distances")
 
 
 def prompts_of(settings: Mapping[str, object]) -> tuple[str, ...]:
-    """The prompts that a network takes, by the ``prompts`` of its settings. Raises ModelError for others than :data:`PROMPTS`."""
+    """The prompts that a network takes, by the ``prompts`` of its settings. Raises ModelError for others than :data:`PROMPTS` and
+    :data:`OF_VOLUMES`.
+    """
     given = settings.get("prompts", DEFAULT)
-    if not isinstance(given, list | tuple) or not set(given) <= set(PROMPTS) or not given or given[-1] != "distances":
-        msg = f"An interactive network's prompts are some of {', '.join(PROMPTS)}, distances last; got {given!r}."
+    known = (*OF_VOLUMES, *PROMPTS)
+    if not isinstance(given, list | tuple) or not set(given) <= set(known) or not given or given[-1] != "distances":
+        msg = f"An interactive network's prompts are some of {', '.join(known)}, distances last; got {given!r}."
         raise ModelError(msg)
     return tuple(given)
 
