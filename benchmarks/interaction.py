@@ -25,6 +25,7 @@ TITLES = {
     "lesions": "Lesions on FLAIR slices, no such lesion set in the training",
     "hippocampus": "Hippocampus, T1, 3D, not in the training",
     "tumour": "Glioma on FLAIR, 3D, not in the training",
+    "liver": "Liver on one CT of 3 mm, 3D, left out of the training on volumes",
 }
 _VIEWS = """### Fine-tuning on the image, part by part
 

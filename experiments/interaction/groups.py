@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from experiments.interaction.structures import structure_pictures
-from experiments.interaction.tasks import Task, films, heart, hippocampi, lesion_slices, tumours
+from experiments.interaction.tasks import Task, films, heart, hippocampi, lesion_slices, liver, tumours
 
 GROUPS: dict[str, Callable[[], Iterator[Task]]] = {
     "heart": heart,
@@ -14,5 +14,6 @@ GROUPS: dict[str, Callable[[], Iterator[Task]]] = {
     "lesions": lesion_slices,
     "hippocampus": hippocampi,
     "tumour": tumours,
+    "liver": liver,
 }
 FLAT = ("heart", "structures", "films", "lesions")

@@ -12,6 +12,7 @@ from casewise.case import Case
 from casewise.image import Box, Image
 from experiments import datasets
 from experiments.cases import cardiac, chest, hippocampus, lesions
+from experiments.interactive.pictures import LIVER, organs
 
 HELD_OUT = 3  # every third radiograph of a site is kept from the training of the shipped model
 
@@ -118,6 +119,14 @@ def tumours() -> Iterator[Task]:
     for case in lesions():
         if case.site == "brats-cbica":
             yield Task(f"{case.name} 3D", "tumour", "tumour", str(case.subject), case.image, case.load_masks["lesion"]())
+
+
+def liver() -> Iterator[Task]:
+    """A CT of 3 mm: the liver as another network outlined it. Other organs of this CT are objects of the training, as is the liver
+    on slices of it of the training for pictures, but not of that for volumes.
+    """
+    for case in organs():
+        yield Task(f"{case.name} liver", "liver", "liver", str(case.name), case.image, case.load_masks[LIVER]())
 
 
 def _spread(cases: list[Case], count: int) -> list[Case]:

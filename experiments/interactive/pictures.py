@@ -35,6 +35,7 @@ KINDS = (
     "mammography/antillia-mias",
     "pet-body/antillia-sts",
 )
+LIVER = "class 5"  # of TotalSegmentator's classes: the volumes' training leaves it out
 _HEART = (51, 61)  # of TotalSegmentator's classes: no cardiac structure is ever trained on
 
 

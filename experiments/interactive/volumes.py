@@ -22,7 +22,7 @@ from skimage.segmentation import watershed
 from casewise.case import Case
 from casewise.intensity import percentile_range, rescaled
 from experiments.cases import series_without_masks
-from experiments.interactive.pictures import organs, sclerosis
+from experiments.interactive.pictures import LIVER, organs, sclerosis
 from experiments.interactive.synthetic_shapes_3d import body, nestled, painted_faintly, scene, visible
 
 Task = tuple[np.ndarray, np.ndarray]
@@ -307,7 +307,6 @@ GRID = (64, 64, 64)
 
 
 LEFT_OUT = ("class 1", "class 7", "class 19")  # spleen, pancreas, duodenum: for choosing between trainings
-LIVER = "class 5"  # for the benchmark
 
 
 # Millimetres beside the middle, anterior and superior within which the standard brain's hippocampi lie, with room to spare.

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from scipy.ndimage import zoom
 
 from benchmarks._interaction_table import at_once_table, beaten
 from casewise.image import Box, Image
@@ -14,7 +15,9 @@ from experiments import structures
 from experiments.interaction.measure import OURS
 from experiments.interaction.rounds import THICK, drawn_at_once, run
 from experiments.interaction.structures import _fullest, _middle, structure_pictures
-from experiments.interaction.tasks import Task
+from experiments.interaction.tasks import Task, liver
+from experiments.interactive.pictures import organs
+from experiments.interactive.volumes import blocks
 from tests.interaction.conftest import disc_picture
 
 
@@ -104,3 +107,15 @@ def test_a_window_is_where_most_is_and_an_object_of_middle_size_is_whole() -> No
         labels[start : start + side, start : start + side] = number
     labels[:, 58:] = 4  # cut by the window
     assert _middle(labels) == 2
+
+
+@pytest.mark.shared
+def test_the_liver_that_is_measured_is_no_object_of_the_training_on_volumes(shared_data: Path) -> None:
+    (task,) = liver()
+    (case,) = organs()
+    (made,) = blocks([case])
+    assert task.truth.sum() > 30_000 and task.truth.shape == task.image.spatial_shape == case.image.spatial_shape
+    factors = np.array(made.picture.shape) / task.truth.shape
+    inside = zoom(task.truth.astype(np.float32), factors, order=1) > 0.5
+    assert all((mask & inside).sum() < 0.02 * inside.sum() for mask in made.objects)
+    assert not made.solids[inside].any()

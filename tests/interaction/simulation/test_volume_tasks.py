@@ -14,8 +14,9 @@ from casewise.image import Image
 from casewise.interaction.simulation.pictures import Habits
 from casewise.interaction.simulation.volumes import SimulatedUserInVolumes
 from casewise.models.networks.prompts import PROMPTS
+from experiments.interactive.pictures import LIVER
 from experiments.interactive.synthetic_shapes_3d import body, nestled, scene, visible_share
-from experiments.interactive.volumes import LEFT_OUT, LIVER, Block, VolumeTasks, block, blocks
+from experiments.interactive.volumes import LEFT_OUT, Block, VolumeTasks, block, blocks
 from tests.interaction.conftest import ball_volume
 
 SHAPE = (60, 50, 44)
