@@ -69,11 +69,14 @@ class Predictor:
 
     @cached_property
     def _fast(self) -> nn.Module | None:
-        """The network in bfloat16, for volumes where that is faster; one border voxel in a thousand comes out otherwise."""
-        volumes = self.model.spec.preparation.spatial_dims == 3
-        if not volumes or self.device != "cpu" or not computes_in_bfloat16():
+        """The network in bfloat16, where that is faster; one border voxel in a thousand comes out otherwise."""
+        if self.device != "cpu" or not computes_in_bfloat16():
             return None
-        return copy.deepcopy(self._network).to(torch.bfloat16)
+        fast = copy.deepcopy(self._network).to(torch.bfloat16)
+        for module in fast.modules():
+            if isinstance(module, nn.Conv2d):
+                module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return fast
 
     def logits(self, maps: PromptMaps, previous: Floats) -> Floats:
         """(*grid) logits of the object, from the prompt maps of one crop; ``previous`` (*grid) is the former probability, 0
