@@ -92,16 +92,21 @@ class ImageHead:
         """The trees' logits at places of the grid."""
         from sklearn.ensemble import ExtraTreesClassifier
 
-        outside = np.flatnonzero(~(self.maps.box[0] | object_.all | rest.all))
+        outside = self._in_order(np.flatnonzero(~(self.maps.box[0] | object_.all | rest.all)))
         outside = np.random.default_rng(0).permutation(outside)[:_OUTSIDE]
         beside = _OUTSIDE_SHARE if len(outside) else 0.0
-        samples, shares = (object_.sample, rest.sample, outside), (1.0, 1 - beside, beside)
+        samples = (*(one.sample(self._in_order(one.places)) for one in (object_, rest)), outside)
+        shares = (1.0, 1 - beside, beside)
         places = np.concatenate(samples)
         weights = np.concatenate([np.full(len(one), share / max(1, len(one))) for one, share in zip(samples, shares, strict=True)])
         trees = ExtraTreesClassifier(**_TREES)
         trees.fit(self.features[places], np.arange(len(places)) < len(samples[0]), weights * len(places))
         chance = trees.predict_proba(self.features[at])[:, 1]
         return np.asarray(logit(np.clip(chance, _BOUND, 1 - _BOUND)))
+
+    def _in_order(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """By what the image shows there, so that of a picture that is turned or mirrored the same places are drawn."""
+        return places[np.lexsort(self.features[places].T)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,16 +143,20 @@ class _Drawn:
 
     @cached_property
     def weights(self) -> Doubles:
-        """Of each place, one in sum. A part counts as the root of its places: neighbours say much the same."""
-        own = self.parts.ravel()[self.places]
+        """Of each of ``places``, one in sum."""
+        return self.weights_at(self.places)
+
+    def weights_at(self, places: npt.NDArray[np.int64]) -> Doubles:
+        """One in sum. A part counts as the root of its places: neighbours say much the same."""
+        own = self.parts.ravel()[places]
         weights = 1 / np.sqrt(np.bincount(own)[own])
         return np.asarray(weights / weights.sum())
 
-    @property
-    def sample(self) -> npt.NDArray[np.int64]:
-        """Places drawn by their weights, all of them where they are few."""
-        count = min(_MOST, len(self.places))
-        return np.random.default_rng(0).choice(self.places, count, replace=False, p=self.weights)
+    def sample(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Some of ``places``, which are all that count, drawn by their weights; all of them where they are few."""
+        if len(places) <= _MOST:
+            return places
+        return np.random.default_rng(0).choice(places, _MOST, replace=False, p=self.weights_at(places))
 
 
 def multiscale(images: Floats) -> Floats:
