@@ -9,8 +9,11 @@ import numpy as np
 import pytest
 from scipy.ndimage import zoom
 
+from benchmarks import driver, interaction_invariance
 from benchmarks._interaction_table import at_once_table, beaten
+from benchmarks.interaction_invariance import AFTER
 from casewise.image import Box, Image
+from casewise.models import Model
 from experiments import structures
 from experiments.interaction.measure import OURS
 from experiments.interaction.rounds import THICK, drawn_at_once, run
@@ -119,3 +122,46 @@ def test_the_liver_that_is_measured_is_no_object_of_the_training_on_volumes(shar
     inside = zoom(task.truth.astype(np.float32), factors, order=1) > 0.5
     assert all((mask & inside).sum() < 0.02 * inside.sum() for mask in made.objects)
     assert not made.solids[inside].any()
+
+
+CHANGES = pytest.mark.parametrize("change", interaction_invariance.CHANGES, ids=lambda change: change.name)
+
+
+@CHANGES
+def test_what_is_drawn_changes_as_the_picture_does(change: interaction_invariance.Change) -> None:
+    rng = np.random.default_rng(0)
+    mask = rng.random((23, 31)) > 0.6
+    mask[[0, -1]] = mask[:, [0, -1]] = False
+    changed = change.picture(np.where(mask, 1.0, 0.0))
+    expected = change.mask(mask)
+    assert np.array_equal(changed > 0.5, ~expected if change.name == "inverted" else expected)
+    if change.name == "rim of the border's median":
+        border = change.picture(np.full((23, 31), 7.0))
+        assert border.shape == (63, 71) and (border == 7).all()
+
+
+@CHANGES
+def test_strokes_on_a_changed_picture_are_where_they_were_on_the_object(
+    change: interaction_invariance.Change, model: Model
+) -> None:
+    image, truth = disc_picture()
+    truth[:40] = False  # what a first answer does not know
+    task = Task("a part of a disc", "heart", "disc", "p", image, truth)
+    drawn = interaction_invariance.drawn_on(model, task)
+    assert len(drawn.strokes) == 2 and drawn.box[truth].all()
+    moved = drawn.changed(change.mask)
+    changed = Image(np.ascontiguousarray(change.picture(image.array[0]))[None])
+    first, after_two, at_once = interaction_invariance.answers(model, changed, moved)
+    assert first.shape == moved.box.shape and not (first & ~moved.box).any()
+    for mask, (foreground, background) in ((after_two, moved.strokes[-1]), (at_once, moved.at_once)):
+        assert mask[foreground].all() and not mask[background].any()
+
+
+def test_agreement_is_told_by_change_as_mean_and_lowest() -> None:
+    rows = [
+        {"task": str(n), "group": "heart", "patient": "p", "change": change.name, "dice": dict.fromkeys(AFTER, 1 - 0.1 * n)}
+        for change in interaction_invariance.CHANGES
+        for n in range(3)
+    ]
+    page = driver.page(interaction_invariance.BENCHMARK, {"machine": "a machine", "rows": {"heart": rows}})
+    assert page.count("0.900 (0.800)") == 3 * len(interaction_invariance.CHANGES) and "3 tasks of short-axis heart MR" in page
