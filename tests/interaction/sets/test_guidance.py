@@ -181,5 +181,5 @@ def test_one_mask_alone_is_believed_where_the_images_look_alike() -> None:
     assert lonely.others == 0 and weights({"a": lonely}, ["a"]) == [1.0]
     assert dissimilar(None, image, box, [lonely]) is not None
     # Objects that look each like itself say nothing of how alike the next has to be.
-    scattered = [LeaveOneOut(0.3, 0.1, 4, (20.0, 20.0))] * 4
+    scattered = [LeaveOneOut(0.3, 0.1, 4, (20.0, 20.0), 0.9)] * 4
     assert dissimilar(None, image, box, scattered) is None

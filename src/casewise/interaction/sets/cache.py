@@ -99,7 +99,13 @@ def _store(cache: SetCache) -> None:
 
 def _written(score: LeaveOneOut) -> dict[str, Any]:
     """By the names of the first format."""
-    return {"agreement": score.agreement, "alike": score.similarity, "witnesses": score.others, "sides": score.sides}
+    return {
+        "agreement": score.agreement,
+        "alike": score.similarity,
+        "witnesses": score.others,
+        "sides": score.sides,
+        "contrast": score.contrast,
+    }
 
 
 def _read(folder: Path) -> SetCache:
@@ -110,9 +116,16 @@ def _read(folder: Path) -> SetCache:
         masks = {
             str(key): (
                 str(one["digest"]),
-                LeaveOneOut(float(one["agreement"]), float(one["alike"]), int(one["witnesses"]), tuple(map(float, one["sides"]))),
+                LeaveOneOut(
+                    float(one["agreement"]),
+                    float(one["alike"]),
+                    int(one["witnesses"]),
+                    tuple(map(float, one["sides"])),
+                    float(one["contrast"]),
+                ),
             )
             for key, one in document["masks"].items()
+            if "contrast" in one  # without it, as earlier versions wrote it, a mask is predicted anew
         }
         name = document["model"]
         if not isinstance(name, str) or not _HEX.fullmatch(name):

@@ -3,7 +3,7 @@
 The research anchor is MultiverSeg (Wong et al. 2024, arXiv 2412.15058). Here the labels of the accepted cases are fused,
 registered to the box that was drawn or, without one, to the image; and the network, as it was refined for the image before, is
 refined further on all of them by the one training loop, with a simulated user in it. Where the content of the box does not resemble
-the accepted cases, these are ignored.
+the accepted cases, or their labels cross edges there that the network's own mask follows, these are ignored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from casewise.image import Box, Image
 from casewise.interaction.session import InteractiveSegmentation
 from casewise.interaction.sets import cache
 from casewise.interaction.sets.label_fusion import fused_mask
-from casewise.interaction.sets.leave_one_out import dissimilar, weights
+from casewise.interaction.sets.leave_one_out import across_edges, dissimilar, weights
 from casewise.interaction.sets.refinement import REFINEMENT, refine_on
 from casewise.interaction.strokes import checked_box
 from casewise.models.model import Model
@@ -98,7 +98,11 @@ def prepare(
     else:
         drawn, nearest = checked_box(image, box), cases[: _FUSED[image.spatial_dims]]
         fused = fused_mask(image, drawn, nearest, structure, [weight[case.key] for case in nearest])
-        why = dissimilar(fused, image, drawn, [kept.scores[case.key] for case in nearest])
+        known = [kept.scores[case.key] for case in nearest]
+        why = dissimilar(fused, image, drawn, known)
+        if why is None and fused is not None:
+            own = InteractiveSegmentation(model, image, drawn, device=device).mask
+            why = across_edges(fused, own, image, drawn, known)
         if why is not None:
             cache.store(kept)
             reason = f"The content of the box does not resemble the {structure} of the {count} ({why}), so the box alone begins."

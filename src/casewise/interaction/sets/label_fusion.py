@@ -12,6 +12,7 @@ from torch import Tensor
 
 from casewise.case import Case, Structure
 from casewise.image import Box, Image
+from casewise.interaction.sets.borders import border_contrast
 from casewise.registration import crops
 from casewise.registration.label_fusion import LabelFusion
 
@@ -25,11 +26,13 @@ _SHARPNESS = 4.0
 @dataclass(frozen=True, eq=False)
 class FusedMask:
     """mask : (*spatial) bool, the object by the fused labels. similarity : −1…1, local correlation of the cases' registered
-    crops with the image's, mean over the box and the cases.
+    crops with the image's, mean over the box and the cases. contrast : along the mask's border, as
+    :func:`casewise.interaction.sets.borders.border_contrast` measures it.
     """
 
     mask: Mask
     similarity: float
+    contrast: float
 
 
 def fused_mask(
@@ -62,7 +65,9 @@ def fused_mask(
     fusion.add(moved[:, None], similarity, torch.tensor(weights))
     whole = np.zeros(image.spatial_shape, bool)
     whole[box.slices] = crops.within(fusion.probabilities()[1], box.shape).numpy() > _THRESHOLD
-    return FusedMask(whole, float(similarity.mean())) if whole.any() else None
+    if not whole.any():
+        return None
+    return FusedMask(whole, float(similarity.mean()), border_contrast(image, box, whole))
 
 
 def _sides(box: Box) -> Tensor:

@@ -14,7 +14,9 @@ import numpy.typing as npt
 
 from casewise.case import Case, Structure
 from casewise.image import Box, Image
+from casewise.interaction.sets.borders import border_contrast
 from casewise.interaction.sets.label_fusion import FusedMask, fused_mask
+from casewise.training.metrics import dice
 
 Mask = npt.NDArray[np.bool_]
 
@@ -25,6 +27,10 @@ _LESS = 0.85  # times the others' similarity to one another: below it, a new ima
 _MUCH_LESS, _MANY = 0.8, 4  # the same while fewer than these are known
 _LOWEST = 0.95  # and less than this times the similarity of the one that is least like the others
 _OF_ANOTHER_SIZE = 0.95  # the same, where the box is also of another size
+_CLEAR = 0.3  # contrast of the accepted masks' borders: below it they follow no edge, and a guess need not
+_CROSSED = 0.2  # times theirs: a guess whose border has less, or another sign, runs across the image's edges
+_SAME = 0.75  # Dice of the guess and the network's own mask: below it they are of different things, and the edges decide
+_AS_CLEAR = 0.7  # times the contrast of the network's own mask, which a guess of something else must have
 _STRICT = 3
 _LEAST = 0.01
 _SIZES = 1.3  # times the largest, or a part of the smallest accepted object's sides
@@ -33,13 +39,14 @@ _SIZES = 1.3  # times the largest, or a part of the smallest accepted object's s
 @dataclass(frozen=True)
 class LeaveOneOut:
     """Of one accepted mask. agreement : 0…1, its Dice with what the ``others`` (a number) predict. similarity : 0…1, of their
-    images to its own there. sides : of its box, mm.
+    images to its own there. sides : of its box, mm. contrast : of its border on its own image.
     """
 
     agreement: float
     similarity: float
     others: int
     sides: tuple[float, ...]
+    contrast: float
 
 
 def leave_one_out(case: Case, others: Sequence[Case], structure: str) -> LeaveOneOut:
@@ -47,13 +54,15 @@ def leave_one_out(case: Case, others: Sequence[Case], structure: str) -> LeaveOn
     mask = case.label_map([Structure.parse(structure)]) > 0
     box = Box.around(mask)
     if box is None:
-        return LeaveOneOut(0.0, 0.0, len(others), (0.0,) * mask.ndim)
+        return LeaveOneOut(0.0, 0.0, len(others), (0.0,) * mask.ndim, 0.0)
     sides = tuple(n * s for n, s in zip(box.shape, case.image.spacing, strict=True))
-    fused = fused_mask(case.image, _loosened(box, mask.shape), others[:ENOUGH], structure)
+    loose = _loosened(box, mask.shape)
+    contrast = round(border_contrast(case.image, loose, mask), 4)
+    fused = fused_mask(case.image, loose, others[:ENOUGH], structure)
     if fused is None:
-        return LeaveOneOut(0.0, 0.0, len(others), sides)
+        return LeaveOneOut(0.0, 0.0, len(others), sides, contrast)
     agreement = 2 * float((fused.mask & mask).sum()) / float(fused.mask.sum() + mask.sum())
-    return LeaveOneOut(round(agreement, 4), round(max(0.0, fused.similarity), 4), len(others), sides)
+    return LeaveOneOut(round(agreement, 4), round(max(0.0, fused.similarity), 4), len(others), sides, contrast)
 
 
 def weights(scores: Mapping[str, LeaveOneOut], keys: Sequence[str]) -> list[float]:
@@ -82,6 +91,22 @@ def dissimilar(fused: FusedMask | None, image: Image, box: Box, scores: Sequence
     if similarity >= min(share * median, _LOWEST * min(values)):
         return None
     return f"the similarity is {similarity:.2f}, among themselves {median:.2f}"
+
+
+def across_edges(fused: FusedMask, own: Mask, image: Image, box: Box, scores: Sequence[LeaveOneOut]) -> str | None:
+    """Why the picture speaks against the fused mask, as half a sentence; None where it does not.
+
+    Images of two structures may be similar, and the labels of one, laid over the other, then follow its edges in part. own :
+    (*spatial) bool, the network's mask after the box alone. scores : as :func:`dissimilar` takes them.
+    """
+    median = float(np.median([one.contrast for one in scores])) if scores else 0.0
+    contrast = fused.contrast if median >= 0 else -fused.contrast
+    if abs(median) >= _CLEAR and contrast < _CROSSED * abs(median):
+        return f"the contrast along their border is {fused.contrast:.2f} here, {median:.2f} in their own images"
+    there = border_contrast(image, box, own) * (1 if median >= 0 else -1)
+    if there > 0 and contrast < _AS_CLEAR * there and dice(fused.mask, own) < _SAME:
+        return f"the network's own mask is another one and follows the edges better, {abs(there):.2f} to {abs(contrast):.2f}"
+    return None
 
 
 def _of_another_size(image: Image, box: Box, known: Sequence[LeaveOneOut]) -> bool:
