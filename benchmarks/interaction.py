@@ -27,11 +27,6 @@ TITLES = {
     "tumour": "Glioma on FLAIR, 3D, not in the training",
     "liver": "Liver on one CT of 3 mm, 3D, left out of the training on volumes",
 }
-_VIEWS = """### Fine-tuning on the image, part by part
-
-Where the last block is tuned, the picture is seen once, not mirrored and turned as well: its features are of one view.
-The last block is tuned at a rate of 0.01, the whole network at 0.001; each takes 20 steps a round.
-"""
 
 
 def units(options: Namespace) -> Iterator[driver.Unit]:
@@ -39,7 +34,8 @@ def units(options: Namespace) -> Iterator[driver.Unit]:
     model = given and (shipped.load(given) if given in shipped.names() else Model.load(given))
     others = [Model.load(folder) for folder in options.models]
     for group, tasks in GROUPS.items():
-        for name, (make, key) in methods(model, group).items():
+        chosen = {name: one for name, one in methods(model, group).items() if name not in ABLATIONS}
+        for name, (make, key) in chosen.items():
             yield driver.Unit(f"{group}, {name}", lambda t=tasks, given=(name, make, key): measured(t(), *given), key)
         for number, other in enumerate(others if group in FLAT else [], start=1):
             name = f"{ANOTHER} ({number})"
@@ -52,24 +48,18 @@ def _other(group: str, name: str, model: Model) -> list[Row]:
 
 def figures(units: driver.Rows) -> Mapping[str, Any]:
     rows = [row for of in units.values() for row in of]
-    main = [row for row in rows if row["method"] not in ABLATIONS]
     groups = [_group([row for row in rows if row["group"] == group], title) for group, title in TITLES.items()]
-    return {"groups": "\n".join(part for part in groups if part), "beaten": "\n".join(beaten(main) or ["Nowhere."])}
+    return {"groups": "\n".join(part for part in groups if part), "beaten": "\n".join(beaten(rows) or ["Nowhere."])}
 
 
 def _group(rows: list[Row], title: str) -> str:
-    main = [row for row in rows if row["method"] not in ABLATIONS]
-    parts = [f"## {title}\n", *_tables(main)] if main else []
-    structures = list(dict.fromkeys(row["structure"] for row in main))
+    parts = [f"## {title}\n", *_tables(rows)] if rows else []
+    structures = list(dict.fromkeys(row["structure"] for row in rows))
     for structure in structures if len(structures) > 1 else ():
-        of_it = [row for row in main if row["structure"] == structure]
+        of_it = [row for row in rows if row["structure"] == structure]
         others = "images" if of_it[0]["group"] == "structures" else "patients"
         kind = f", seen kind of structure, other {others}" if of_it[0]["seen"] else ""
         parts += [f"### {titled(structure)}{kind}\n", *_tables(of_it)]
-    both = {row["task"] for row in rows if row["method"] in ABLATIONS}
-    if both:
-        chosen = [row for row in rows if row["method"] in (OURS, *ABLATIONS) and row["task"] in both]
-        parts += [_VIEWS, f"{methods_table(chosen)}\n"]
     return "\n".join(part for part in parts if part)
 
 

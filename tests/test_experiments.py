@@ -135,6 +135,7 @@ NEVER_KEPT = {
     "abnormality",
     "analyze_many",
     "interaction_networks",
+    "interaction_speed",
     "lesions",
     "similar_cases",
     "sites",

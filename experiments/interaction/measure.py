@@ -15,25 +15,15 @@ from experiments.interaction.tasks import Task
 
 OURS, ANOTHER = "casewise", "casewise, another training"
 SHIPPED = {OURS: FineTuning()}
-LAST = FineTuning(trainable="last", supervised=False, rate=1e-2)
-ABLATIONS = {
-    "the network alone": FineTuning(supervised=False),
-    "head, always": FineTuning(acceptance=False),
-    "fine-tuning as in the source": replace(LAST, unsupervised=True, supervised=True, graph_cut=True),
-    "unsupervised alone": replace(LAST, unsupervised=True),
-    "supervised alone": replace(LAST, supervised=True),
-    "supervised, no weights of strokes": replace(LAST, supervised=True, weigh_strokes=False),
-    "supervised, no weights of doubt": replace(LAST, supervised=True, weigh_doubt=False),
-    "supervised alone, the whole network": FineTuning(trainable="all"),
-    "label step alone": FineTuning(supervised=False, graph_cut=True),
-}
-ABLATED = 3  # patients of the heart group on which the parts of fine-tuning are measured
+SOURCE = FineTuning(trainable="last", supervised=False, graph_cut=True, rate=1e-2)  # Wang et al. 2018; neither part of it yet
+ABLATIONS = {"fine-tuning as in the source": replace(SOURCE, unsupervised=True, supervised=True)}
+ABLATED = 3  # patients of the heart group on which it is measured
 PLANES = "the network for pictures, plane by plane"  # on volumes, beside the one for volumes
 
 
 def methods(model: Model | None, group: str) -> dict[str, tuple[Callable[[], Method], str]]:
-    """(maker, key of the model) by name. model : None for those that come with casewise. Parts of fine-tuning on the heart alone;
-    GrabCut takes no volumes; in two million voxels graph cut and walks take minutes.
+    """(maker, key of the model) by name. model : None for those that come with casewise. The source's fine-tuning on the heart
+    alone; GrabCut takes no volumes; in two million voxels graph cut and walks take minutes.
     """
     chosen = dict(PEERS)
     if group not in FLAT:
@@ -52,7 +42,7 @@ def methods(model: Model | None, group: str) -> dict[str, tuple[Callable[[], Met
 
 
 def measured(tasks: Iterable[Task], name: str, make: Callable[[], Method], key: str, seed: int = 0) -> list[dict]:
-    """A method's row of each task; of the parts of fine-tuning those of the first patients alone."""
+    """A method's row of each task; of the source's fine-tuning those of the first patients alone."""
     rows: list[dict] = []
     for task in tasks:
         patients = {row["patient"] for row in rows} | {task.patient}
