@@ -16,6 +16,7 @@ from casewise.interaction.strokes import Strokes
 from casewise.models import Model
 from casewise.training.metrics import dice
 from tests.interaction.conftest import disc_picture
+from tests.interaction.test_invariance import CHANGES
 
 ALONE = FineTuning(supervised=False)
 BOX = [(4, 92), (4, 92)]
@@ -51,6 +52,17 @@ def test_thin_lines_all_over_are_found_from_strokes_on_a_few(model):
     found, plain = tuned.add_scribbles(*strokes(truth)), alone.add_scribbles(*strokes(truth))
     assert tuned.tuned and not alone.tuned
     assert dice(found, truth) > dice(plain, truth) + 0.2
+
+
+@pytest.mark.parametrize("change", ["negative", "mirrored", "turned"])
+def test_a_picture_is_fitted_alike_however_it_lies(model, change):
+    of_masks, of_picture = CHANGES[change]
+    image, truth = vessels()
+    drawn = strokes(truth)
+    found = session(model, image, BOX).add_scribbles(*drawn)
+    other = session(model, Image(np.ascontiguousarray(of_picture(image.array[0]))[None]), BOX)
+    mask = other.add_scribbles(*(np.ascontiguousarray(of_masks(one)) for one in drawn))
+    assert other.tuned and dice(of_masks(found), mask) > 0.97
 
 
 def test_where_it_predicts_worse_the_network_stands_bit_for_bit(model):

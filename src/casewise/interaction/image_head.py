@@ -21,9 +21,11 @@ from casewise.interaction.prompt_maps import PromptMaps
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 Doubles = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]  # of the flat grid
 Network = Callable[[PromptMaps, Floats], Floats]  # (maps, the former probability (*grid)) -> logits (*grid)
 
 _LEAST = 4  # places of the grid that the strokes of either kind must mark
+_BRIGHTNESS = 1  # of the features: the first channel, hardly smoothed
 _FINEST = 0.7  # places of the grid: the first Gaussian; then 1, 2, 4, …
 _COARSEST = 1 / 16  # of the grid's side: the last one at most
 _OUTSIDE, _OUTSIDE_SHARE = 300, 0.2  # places outside the box that count as background, and what all of them weigh in it
@@ -47,8 +49,20 @@ class ImageHead:
     @cached_property
     def features(self) -> Floats:
         """(places of the grid, F)."""
-        images = self.maps.images[0]
+        return self._seen(self.maps.images[0])
+
+    @cached_property
+    def negative(self) -> Floats:
+        """(places of the grid, F) of the negative."""
+        return self._seen(-self.maps.images[0])
+
+    def _seen(self, images: Floats) -> Floats:
         return multiscale(images).reshape(-1, images[0].size).T
+
+    def arrays(self) -> list[npt.NDArray[np.generic]]:
+        """What it holds in memory, without the maps."""
+        held = (self.start, self.__dict__.get("features"), self.__dict__.get("negative"))
+        return [array for array in held if array is not None]
 
     def chosen(self, marked: PromptMaps, evidence: tuple[Mask, Mask], logits: Floats, network: Network) -> Floats | None:
         """(*grid) logits fitted to the strokes in ``marked``; None where ``logits``, the network's own with them, shall stand.
@@ -92,21 +106,20 @@ class ImageHead:
         """The trees' logits at places of the grid."""
         from sklearn.ensemble import ExtraTreesClassifier
 
-        outside = self._in_order(np.flatnonzero(~(self.maps.box[0] | object_.all | rest.all)))
-        outside = np.random.default_rng(0).permutation(outside)[:_OUTSIDE]
+        # The object counts as the brighter one, and places are drawn by their brightness: so a picture's negative and its mirror
+        # images are answered like itself.
+        darker = self.features[object_.places, _BRIGHTNESS].mean() < self.features[rest.places, _BRIGHTNESS].mean()
+        features = self.negative if darker else self.features
+        outside = np.flatnonzero(~(self.maps.box[0] | object_.all | rest.all))
         beside = _OUTSIDE_SHARE if len(outside) else 0.0
-        samples = (*(one.sample(self._in_order(one.places)) for one in (object_, rest)), outside)
-        shares = (1.0, 1 - beside, beside)
+        drawn = ((object_.places, object_.weights, _MOST), (rest.places, rest.weights, _MOST), (outside, None, _OUTSIDE))
+        samples = [_sample(places, features[places, _BRIGHTNESS], weights, most) for places, weights, most in drawn]
+        shares = [np.full(len(one), part / max(1, len(one))) for one, part in zip(samples, (1, 1 - beside, beside), strict=True)]
         places = np.concatenate(samples)
-        weights = np.concatenate([np.full(len(one), share / max(1, len(one))) for one, share in zip(samples, shares, strict=True)])
         trees = ExtraTreesClassifier(**_TREES)
-        trees.fit(self.features[places], np.arange(len(places)) < len(samples[0]), weights * len(places))
-        chance = trees.predict_proba(self.features[at])[:, 1]
+        trees.fit(features[places], np.arange(len(places)) < len(samples[0]), np.concatenate(shares) * len(places))
+        chance = trees.predict_proba(features[at])[:, 1]
         return np.asarray(logit(np.clip(chance, _BOUND, 1 - _BOUND)))
-
-    def _in_order(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """By what the image shows there, so that of a picture that is turned or mirrored the same places are drawn."""
-        return places[np.lexsort(self.features[places].T)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,20 +156,20 @@ class _Drawn:
 
     @cached_property
     def weights(self) -> Doubles:
-        """Of each of ``places``, one in sum."""
-        return self.weights_at(self.places)
-
-    def weights_at(self, places: npt.NDArray[np.int64]) -> Doubles:
-        """One in sum. A part counts as the root of its places: neighbours say much the same."""
-        own = self.parts.ravel()[places]
+        """Of each place, one in sum. A part counts as the root of its places: neighbours say much the same."""
+        own = self.parts.ravel()[self.places]
         weights = 1 / np.sqrt(np.bincount(own)[own])
         return np.asarray(weights / weights.sum())
 
-    def sample(self, places: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-        """Some of ``places``, which are all that count, drawn by their weights; all of them where they are few."""
-        if len(places) <= _MOST:
-            return places
-        return np.random.default_rng(0).choice(places, _MOST, replace=False, p=self.weights_at(places))
+
+def _sample(places: Places, brightness: Floats, weights: Doubles | None, most: int) -> Places:
+    """``most`` of the places by their weights, evenly from the darkest to the brightest, or all of them, once; in this order."""
+    order = np.argsort(brightness, kind="stable")
+    if len(places) > most:
+        reached = np.cumsum(np.ones(len(places)) if weights is None else weights[order])
+        order = order[np.searchsorted(reached, (np.arange(most) + 0.5) / most * reached[-1])]
+    drawn: Places = places[order]
+    return drawn
 
 
 def multiscale(images: Floats) -> Floats:

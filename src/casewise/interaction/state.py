@@ -186,7 +186,7 @@ class State:
     def arrays(self) -> list[npt.NDArray[np.generic]]:
         """All that it holds in memory, also what it shares with other states."""
         held = [self.logits, self.given, self.hint, self.settled, self.__dict__.get("inside"), *vars(self.maps).values()]
-        held += [] if self.head is None else [self.head.start, self.head.__dict__.get("features")]
+        held += [] if self.head is None else self.head.arrays()
         return [array for array in held if isinstance(array, np.ndarray)]
 
     def _obey(self, array: npt.NDArray[np.generic], foreground: float, background: float) -> None:
