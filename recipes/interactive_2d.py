@@ -42,6 +42,9 @@ DRAWN = ((0.18, 0.22, 0.06, 0.44, 0.1), (0.65, 0.7), 0.4)
 PEOPLE = Habits(
     rounds=6, many=0.0, prior=0.2, grids=SEEN_AT_128, narrow=0.45, best=1.0, bias=0.35, at_once=0.4, freely=0.5, border=0.2
 )
+SIZED = replace(PEOPLE, at_once=0.45, true_sized=True)
+LINED = ((0.16, 0.2, 0.06, 0.48, 0.1), (0.55, 0.7), 0.4, 0.5)  # and vessels, and walls between cells
+FINELY = replace(SIZED, grids=((1.0, 14.0, 95.0, 0.55), (1.5, 95.0, 142.0, 0.15), (2.0, 142.0, 400.0, 0.3)))
 CONTEXT = 160  # channels of a level below the deepest one, for the finer grids
 EVERY = ((1.0, 16.0, 65.0, 0.7), (1.5, 50.0, 95.0, 0.12), (2.0, 85.0, 145.0, 0.1), (3.0, 130.0, 400.0, 0.08))
 
@@ -59,7 +62,11 @@ class Stage:
 
     steps: int
     rate: float
-    tasks: tuple[tuple[float, ...], tuple[float, float]] | tuple[tuple[float, ...], tuple[float, float], float]
+    tasks: (
+        tuple[tuple[float, ...], tuple[float, float]]
+        | tuple[tuple[float, ...], tuple[float, float], float]
+        | tuple[tuple[float, ...], tuple[float, float], float, float]
+    )
     habits: Habits
     draws: tuple[int, ...] = (0,)
     later: int = 0
@@ -81,6 +88,8 @@ STAGES = (
     Stage(4500, 1.2e-3, LAST, Habits(6, 0.15, prior=0.25, grids=OVERLAPPING, narrow=0.45, best=1.0, bias=0.4), (5, 6), 2, 0.3),
     Stage(2600, 8e-4, HOLLOW, Habits(6, 0.15, prior=0.25, grids=FINER, narrow=0.45, best=1.0, bias=0.4), (7,), 2, 0.2),
     Stage(3600, 1.2e-3, DRAWN, PEOPLE, (8,), 2, 0.2, SIZE, 8, 0.3, {"context": CONTEXT}),
+    Stage(600, 8e-4, DRAWN, SIZED, (9,), 2, 0.2, SIZE, 8, 0.3),
+    Stage(3600, 1e-3, LINED, FINELY, (10,), 2, 0.15, SIZE, 8, 0.28),
 )
 LATER = ("prior", "slack")  # what the first stage does not get
 FIRST = tuple(name for name in PROMPTS if name not in LATER)

@@ -19,9 +19,21 @@ ACDC = TrainingData("ACDC (Bernard 2018)", "research use; later releases CC BY-N
 BRATS = TrainingData("BraTS 2018 (Menze 2015; Bakas 2017, 2018)", "research use", True)
 BACKBONE = TrainingData("EfficientNet-Lite0 (Tan 2019), weights learnt on ImageNet's photographs", "Apache-2.0", False)
 BUSI = TrainingData("BUSI breast ultrasound (Al-Dhabyani 2020)", "CC BY 4.0", False)
+BCCD = TrainingData("BCCD, blood smears", "MIT", False)
+CHASE = TrainingData("CHASE_DB1, retina vessels (Fraz 2012)", "CC BY 4.0", False)
 DECATHLON = TrainingData("Medical Segmentation Decathlon, task 4", "CC BY-SA 4.0", False)
+DSB_2018 = TrainingData("Data Science Bowl 2018, nuclei (BBBC038; Caicedo 2019)", "CC0", False)
+FOOT_ULCERS = TrainingData("Foot Ulcer Segmentation Challenge (Wang 2022)", "MIT", False)
+HC18 = TrainingData("HC18, fetal ultrasound (van den Heuvel 2018)", "CC BY 4.0", False)
+HOCM = TrainingData("Cardiac CT of obstructive cardiomyopathy, as pictures", "Apache-2.0", False)
+IQ_OTH = TrainingData("IQ-OTH/NCCD, chest CT (Alyasriy 2020)", "CC BY 4.0", False)
 JSRT = TrainingData("JSRT (Shiraishi 2000), masks of SCR (van Ginneken 2006)", "free for research use", True)
+KERMANY = TrainingData("Paediatric chest X-rays (Kermany 2018)", "CC BY 4.0", False)
+KIDNEY_MR = TrainingData("Kidneys on T2-weighted MR (Daniel 2021)", "CC BY 4.0", False)
+KIDNEY_ULTRASOUND = TrainingData("Kidney stones on ultrasound, as pictures", "CC BY-SA 4.0", False)
+LIVER_ULTRASOUND = TrainingData("Liver masses on ultrasound (Xu 2022)", "CC BY 4.0", False)
 MEDNIST = TrainingData("MedNIST", "CC BY-SA 4.0", False)
+MIAS = TrainingData("MIAS, mammograms (Suckling 2015)", "CC BY", False)
 MONTGOMERY = TrainingData("NLM Montgomery County chest X-rays (Jaeger 2014)", "public", False)
 NIH = TrainingData("NIH ChestX-ray14 (Wang 2017)", "public, no restriction", False)
 OPEN_MS = TrainingData("open-ms, Ljubljana (Lesjak 2018)", "CC BY 4.0", False)
@@ -29,12 +41,15 @@ PHOTOGRAPHS = TrainingData("Photographs of food, in a public set named after bra
 PROSTATEX = TrainingData("PROSTATEx", "CC BY 3.0", False)
 PYRADIOMICS = TrainingData("PyRadiomics' example images", "BSD-3-Clause", False)
 SHENZHEN = TrainingData("NLM Shenzhen chest X-rays (Jaeger 2014)", "public", False)
+SOFT_TISSUE_SARCOMA = TrainingData("Soft-tissue sarcoma, PET (Vallieres 2015)", "CC BY 3.0", False)
 TOTALSEGMENTATOR = TrainingData("TotalSegmentator's example CT", "Apache-2.0", False)
 WMH = TrainingData("White-matter hyperintensities, Shanghai (Zhu 2022)", "not stated", True)
 
 _CHEST = (MONTGOMERY, SHENZHEN)
 _BRAIN = (BRATS, WMH, OPEN_MS)
 _INTERACTIVE = (*_CHEST, OPEN_MS, TOTALSEGMENTATOR, MEDNIST, BUSI, PHOTOGRAPHS, PROSTATEX, PYRADIOMICS)
+_KINDS = (KIDNEY_MR, BCCD, HOCM, IQ_OTH, KERMANY, HC18, KIDNEY_ULTRASOUND, LIVER_ULTRASOUND, MIAS, SOFT_TISSUE_SARCOMA)
+_STRUCTURES = (DSB_2018, CHASE, FOOT_ULCERS)
 # Folder of the shipped models → what its weights were trained on.
 DATA: dict[str, tuple[TrainingData, ...]] = {
     "abnormality_brain": _BRAIN,
@@ -48,8 +63,8 @@ DATA: dict[str, tuple[TrainingData, ...]] = {
     "encoder": (MEDNIST, *_CHEST, DECATHLON, BUSI, OPEN_MS, PYRADIOMICS),
     "heart_chambers": (ACDC,),
     "hippocampus": (DECATHLON,),
-    "interactive_2d": _INTERACTIVE,
-    "interactive_3d": _INTERACTIVE,
+    "interactive_2d": (*_INTERACTIVE, *_STRUCTURES, *_KINDS),
+    "interactive_3d": (*_INTERACTIVE, *_STRUCTURES, *_KINDS),
     "drawn_nodules": _CHEST,
     "irregularities": (JSRT, *_CHEST, NIH, BACKBONE),
     "router": (MEDNIST, *_CHEST, TOTALSEGMENTATOR, OPEN_MS, PYRADIOMICS, ACDC, PROSTATEX, BUSI),

@@ -14,6 +14,7 @@ from casewise.image import Image
 from casewise.intensity import grey
 from experiments import structures
 from experiments.interaction.tasks import Task
+from experiments.interactive.structures import TRAINED_ON
 
 Floats = npt.NDArray[np.float32]
 Labels = npt.NDArray[np.int64]
@@ -27,7 +28,7 @@ _LEAST = 40  # pixels of an object
 
 
 def structure_pictures() -> Iterator[Task]:
-    """Grey pictures of every folder; of nuclei and membranes one object and all of them. Of the kinds that the training saw."""
+    """Grey pictures of every folder; of nuclei and membranes one object and all of them."""
     for folder, cuts in _FOLDERS.items():
         _, held_back = structures.split(folder)
         for path in _spread(held_back):
@@ -35,7 +36,15 @@ def structure_pictures() -> Iterator[Task]:
             picture, labels = _read(path)
             for name, cut, truth in cuts(picture, labels):
                 if truth.sum() >= _LEAST:
-                    yield Task(f"{folder} {path.stem} {name}", "structures", name, owner, Image(cut[None]), truth, seen=True)
+                    yield Task(
+                        f"{folder} {path.stem} {name}",
+                        "structures",
+                        name,
+                        owner,
+                        Image(cut[None]),
+                        truth,
+                        seen=folder in TRAINED_ON,
+                    )
 
 
 def _read(path: Path) -> tuple[Floats, Labels]:

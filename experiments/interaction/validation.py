@@ -26,8 +26,6 @@ def tasks(each: int = 8) -> Iterator[Task]:
         for number, path in enumerate(chosen[:: max(1, len(chosen) // each)][:each]):
             labels = formats.read(label_of(path)).array[0]
             picture = grey(formats.read(path).array)
-            if folder == "retina":
-                picture, labels = _half(picture), labels[::2, ::2]
             mask = labels == 0 if folder == "em-membrane" else labels > 0
             if folder == "nuclei-gbm":
                 number_of = np.bincount(labels[labels > 0].ravel())
@@ -59,12 +57,6 @@ def walls(each: int) -> Iterator[Task]:
         made, mask = painted(picture.astype(np.float32), rng, 1.0, 1.0, 0.5)
         if mask.sum() >= 100:
             yield Task(f"wall {number}", "validation", "wall", path.stem, Image(made[None]), mask)
-
-
-def _half(picture: np.ndarray) -> np.ndarray:
-    rows, columns = (n // 2 for n in picture.shape)
-    halved: np.ndarray = picture[: 2 * rows, : 2 * columns].reshape(rows, 2, columns, 2).mean(axis=(1, 3))
-    return halved
 
 
 def _cropped(structure: str, name: str, picture: np.ndarray, mask: np.ndarray) -> Task:

@@ -55,7 +55,8 @@ class Plate:
 class Tasks:
     """Draws tasks from plates. ``shares`` : of true masks, superpixels, bands of intensity, painted shapes and superpixels
     brought to one grey; ``rings`` : of the painted ones, walls around cavities, and of these, those where the wall is the object;
-    ``veiled`` : chance that part of a painted object's border cannot be seen.
+    ``veiled`` : chance that part of a painted object's border cannot be seen; ``lines`` : of the painted ones that are no rings,
+    vessels and cells' walls.
     """
 
     def __init__(
@@ -64,8 +65,9 @@ class Tasks:
         shares: Sequence[float] = (0.2, 0.27, 0.08, 0.35, 0.1),
         rings: tuple[float, float] = (0.5, 0.6),
         veiled: float = 0.0,
+        lines: float = 0.0,
     ) -> None:
-        self.rings, self.veiled = rings, veiled
+        self.rings, self.veiled, self.lines = rings, veiled, lines
         self.plates = list(plates)
         self.labelled = [plate for plate in plates if plate.objects]
         self.shares = np.asarray(shares) / np.sum(shares)
@@ -93,7 +95,7 @@ class Tasks:
         if kind == 4:
             mask = _union(parts, rng)
             return (in_one_grey(picture, mask, rng) if mask.any() else picture), mask
-        return painted(picture, rng, *self.rings, self.veiled)
+        return painted(picture, rng, *self.rings, self.veiled, self.lines)
 
 
 def _union(parts: np.ndarray, rng: np.random.Generator) -> np.ndarray:

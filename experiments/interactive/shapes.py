@@ -7,21 +7,30 @@ from collections.abc import Callable
 import numpy as np
 from scipy.ndimage import binary_dilation, gaussian_filter
 
+from experiments.interactive.networks_of_lines import of_lines
+
 Picture = np.ndarray  # (row, column) float32, 0…1
 Mask = np.ndarray  # (row, column) bool
 
 
 def painted(
-    picture: Picture, rng: np.random.Generator, rings: float = 0.5, walls: float = 0.6, veiled: float = 0.0
+    picture: Picture,
+    rng: np.random.Generator,
+    rings: float = 0.5,
+    walls: float = 0.6,
+    veiled: float = 0.0,
+    lines: float = 0.0,
 ) -> tuple[Picture, Mask]:
     """The picture with an object in it, and where that is.
 
     rings : the share of walls around cavities. walls : of these, the share in which the wall is the object. veiled : the chance
     that a blob or a wall leans on something of its own grey, so that a part of its border cannot be seen, and that spots of another
-    grey lie within it: its outline is then the smooth one.
+    grey lie within it: its outline is then the smooth one. lines : of what is no ring, the share of vessels and cells' walls.
     """
     if rng.random() < rings:
         return _ring(picture, rng, walls, veiled)
+    if rng.random() < lines:
+        return of_lines(picture, rng)
     if veiled and rng.random() < 0.45:
         return _veiled_blob(picture, rng, veiled)
     makers: list[Callable[[Picture, np.random.Generator], tuple[Picture, Mask]]] = [_blob, _tree, _scattered]

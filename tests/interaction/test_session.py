@@ -13,8 +13,6 @@ from casewise.errors import ModelError, UsageError
 from casewise.header import Header
 from casewise.interaction import FineTuning
 from casewise.interaction.crossing import Crossed
-from casewise.interaction.state import forgotten
-from casewise.interaction.strokes import Strokes
 from casewise.models import Model, Preparation, Spec
 from casewise.training.metrics import dice
 from tests.interaction.conftest import ball_volume, disc_picture
@@ -310,18 +308,6 @@ def test_impossible_fine_tuning_is_refused():
         FineTuning(steps=0)
     with pytest.raises(UsageError, match="'last' block or 'all'"):
         FineTuning(trainable="first")
-
-
-@settings(max_examples=30, deadline=None)
-@given(fore=st.integers(0, 300), back=st.integers(0, 300), side=st.integers(10, 100))
-def test_the_first_answer_is_forgotten_only_for_many_strokes_of_both_kinds(fore, back, side):
-    places = np.stack([np.arange(300), np.zeros(300, int)], axis=1)
-    strokes = Strokes(places[:fore], places[:back])
-    share = forgotten(strokes, Box((0, 0), (side, 5)))
-    assert 0 <= share < 1
-    assert share == 0 if not fore or not back or fore + back <= side else share > 0
-    assert share <= forgotten(Strokes(places, places), Box((0, 0), (10, 5)))
-    assert forgotten(strokes, Box((0, 0, 0), (side, 5, 5))) == 0
 
 
 def test_many_strokes_at_once_are_obeyed_and_undone(model, disc):

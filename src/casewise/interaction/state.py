@@ -22,10 +22,8 @@ Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
 
 _GIVEN = 4.0  # the logit of a mask that was given
-_MANY = (1.0, 2.5)  # strokes' pixels for each pixel of the box's longer side: from where on they are many, and most
 _CONTRADICTED = 0.3  # of a round's strokes: from there on the whole answer is reconsidered, and not only what they touch
 _CORRECTION = 0.9  # of a round's strokes that contradict the answer: from there on they are drawn where it is wrong
-_FORGOTTEN = 0.7  # of the former answer, where they are most: with more, cavities that the box alone gets right lose
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,13 +70,7 @@ class State:
         former = state.inside
         wrong = contradicted(former, strokes, box)
         reconsidered = self.given is None and wrong >= _CONTRADICTED
-        begun = not self.strokes and self.given is None and self.hint is None
-        share = forgotten(strokes, box) if reconsidered and begun else 0.0
         logits = predictor.logits(maps, state._former())
-        if share > 0:
-            unbiased = predictor.logits(maps, np.zeros_like(logits))
-            between = replace(state, maps=maps, logits=(1 - share) * logits + share * unbiased)
-            logits = predictor.logits(maps, between._former())
         if surveys(strokes, wrong):
             state = replace(state, evidence=strokes if self.evidence is None else self.evidence.followed_by(strokes, self.shape))
         fitted = state._fitted(predictor, maps, logits) if self.given is None else None
@@ -257,15 +249,3 @@ def unasked(before: Mask, after: Mask, foreground: Mask, background: Mask) -> Ma
         touched[np.unique(parts[asked])] = True
         found |= changed & ~touched[parts]
     return found
-
-
-def forgotten(strokes: Strokes, box: Box) -> float:
-    """How much of the answer after the box is forgotten, 0…1, where the first strokes are many.
-
-    Many and long strokes of both kinds at once, as experts draw them, say more than what was guessed from the box, to which the
-    network would cling. Only in pictures: in volumes it was not measured.
-    """
-    if len(box.shape) != 2 or not len(strokes.foreground) or not len(strokes.background):
-        return 0.0
-    drawn = (len(strokes.foreground) + len(strokes.background)) / max(box.shape)
-    return _FORGOTTEN * float(np.clip((drawn - _MANY[0]) / (_MANY[1] - _MANY[0]), 0, 1))
