@@ -44,7 +44,7 @@ class Stage:
 PLANES = (14, 20, 28, 40)
 REACH = 2  # planes either way that a plane learns from at each level
 HABITS = Habits(
-    rounds=5, warp=WARP, prior=0.1, best=1.0, bias=0.2, freely=0.5, border=0.15, grids=((1.0, 0, 0, 0.85), (1.5, 0, 0, 0.15))
+    rounds=4, warp=WARP, prior=0.1, best=1.0, bias=0.2, freely=0.5, border=0.15, grids=((1.0, 0, 0, 0.85), (1.5, 0, 0, 0.15))
 )
 STAGES = (Stage((64, 64, 20), 4000, 1.2e-3, PLANES, 1),)
 
