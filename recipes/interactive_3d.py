@@ -46,7 +46,7 @@ REACH = 2  # planes either way that a plane learns from at each level
 HABITS = Habits(
     rounds=4, warp=WARP, prior=0.1, best=1.0, bias=0.2, freely=0.5, border=0.15, grids=((1.0, 0, 0, 0.85), (1.5, 0, 0, 0.15))
 )
-STAGES = (Stage((64, 64, 20), 4000, 1.2e-3, PLANES, 1),)
+STAGES = (Stage((64, 64, 20), 1900, 1.2e-3, PLANES, 1),)
 
 
 def begun(former: Model) -> Model:
