@@ -142,3 +142,10 @@ def test_only_a_few_planes_beyond_a_box_are_looked_at() -> None:
     image = Image(np.zeros((1, 80, 80, 80), np.float32))
     region = Region.around(image, Box((20, 20, 20), (60, 60, 60)), (64, 64, 64))
     assert region.window == (54, 54, 46)
+
+
+@pytest.mark.parametrize(("side", "pixels"), [(40, 64), (71, 80), (96, 96), (140, 96)])
+def test_a_larger_window_of_a_volume_is_given_a_finer_grid(side: int, pixels: int) -> None:
+    image = Image(np.zeros((1, 160, 160, 30), np.float32))
+    region = Region.around(image, Box((0, 0, 5), (side, side, 25)), (64, 64, 64))
+    assert region.grid[:2] == (pixels, pixels)

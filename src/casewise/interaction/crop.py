@@ -25,7 +25,7 @@ THROUGH = 1.16  # the same across a volume's planes, where planes beyond the box
 _LEAST = 4  # voxels by which a side is widened at least
 _EVEN = 1.5  # voxels whose longest side is less than this times their shortest count as even
 # (the window as a multiple of the network's grid, the finer grid then taken); for pictures, and for networks that take volumes.
-_FINER = {2: ((1.5, 2.0), (1.0, 1.5)), 3: ((1.33, 1.5),)}
+_FINER = {2: ((1.5, 2.0), (1.0, 1.5)), 3: ((1.75, 1.5), (1.33, 1.25))}
 DEEPEST = 64  # planes of a volume that are kept apart; more are reduced to these
 
 
