@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -39,14 +40,23 @@ class Ours:
         return self._session.add_scribbles(fore, back)
 
 
-def run(task: Task, make: Callable[[], Method], name: str, seed: int) -> dict:
-    """What came of it, as the tables need it."""
-    method = make()
+@dataclass(frozen=True, eq=False)
+class Played:
+    """What one simulated user came to. dice, seconds : after the box and after each stroke. marked : voxels of all strokes."""
+
+    mask: np.ndarray
+    dice: list[float]
+    seconds: list[float]
+    marked: int
+
+
+def played(task: Task, method: Method, seed: int, rounds: int = ROUNDS) -> Played:
+    """The box, then strokes on the largest error until nothing is wrong, ``rounds`` at most."""
     foreground, background = np.zeros(task.truth.shape, bool), np.zeros(task.truth.shape, bool)
     began = time.process_time()
     mask = method.begin(task.image, box_of(task, seed))
     seconds, scores, drawn = [time.process_time() - began], [dice(mask, task.truth)], 0
-    for round_ in range(1, ROUNDS + 1):
+    for round_ in range(1, rounds + 1):
         thickness = int(generator(seed, task.name, round_).integers(1, 3))
         made = stroke(task.truth, mask, Hand(25, thickness), task.image.spacing)
         if made is None or seconds[-1] > LIMIT:
@@ -59,7 +69,12 @@ def run(task: Task, make: Callable[[], Method], name: str, seed: int) -> dict:
         mask = method.go_on(foreground, background)
         seconds.append(time.process_time() - began)
         scores.append(dice(mask, task.truth))
-    scores += [scores[-1]] * (ROUNDS + 1 - len(scores))
+    return Played(mask, scores + [scores[-1]] * (rounds + 1 - len(scores)), seconds, drawn)
+
+
+def run(task: Task, make: Callable[[], Method], name: str, seed: int) -> dict:
+    """What came of it, as the tables need it."""
+    came = played(task, make(), seed)
     return {
         "method": name,
         "seed": seed,
@@ -68,10 +83,10 @@ def run(task: Task, make: Callable[[], Method], name: str, seed: int) -> dict:
         "structure": task.structure,
         "patient": task.patient,
         "seen": task.seen,
-        "dice": [round(score, 4) for score in scores],
-        "seconds": [round(s, 4) for s in seconds],
-        "voxels": drawn,
-        "hd95": _hausdorff(mask, task.truth, task.image.spacing),
+        "dice": [round(score, 4) for score in came.dice],
+        "seconds": [round(s, 4) for s in came.seconds],
+        "voxels": came.marked,
+        "hd95": _hausdorff(came.mask, task.truth, task.image.spacing),
         "expert": None if task.expert is None else _in_one_call(task, make, seed, task.expert),
         "at_once": _at_once(task, make, seed) if task.truth.ndim == 2 else None,
     }

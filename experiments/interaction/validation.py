@@ -10,6 +10,7 @@ from casewise import formats
 from casewise.image import Image
 from casewise.intensity import grey
 from experiments import datasets
+from experiments.interaction import jsrt
 from experiments.interaction.tasks import Task
 from experiments.interactive.shapes import painted
 from experiments.structures import label_of, split
@@ -35,17 +36,12 @@ def tasks(each: int = 8) -> Iterator[Task]:
 
 
 def films(each: int) -> Iterator[Task]:
-    """JSRT's further films at 256 pixels, none of which any interactive network is trained on."""
+    """JSRT's further films at 256 pixels; no network that comes with casewise is trained on any."""
     paths = datasets.files("jsrt-more/images/*")
     for number, path in enumerate(paths[:: max(1, len(paths) // each)][:each]):
-        image = formats.read(path)
-        picture = grey(image.array)
-        step = picture.shape[0] // 256
-        small = picture[: 256 * step, : 256 * step].reshape(256, step, 256, step).mean(axis=(1, 3))
         structure = _FILMS[number % len(_FILMS)]
-        mask = formats.read(datasets.path(f"jsrt-more/masks/{structure}/{path.stem}.png")).array[0] > 0
-        rows = (np.arange(256) * mask.shape[0] / 256 + mask.shape[0] / 512).astype(int)
-        yield Task(f"{path.stem} {structure}", "validation", structure, path.stem, Image(small[None]), mask[np.ix_(rows, rows)])
+        truth = jsrt.mask("jsrt-more", structure, path.stem)
+        yield Task(f"{path.stem} {structure}", "validation", structure, path.stem, Image(jsrt.film(path)[None]), truth)
 
 
 def walls(each: int) -> Iterator[Task]:
