@@ -74,10 +74,11 @@ def serve(chromium: Browser) -> Iterator[Callable[..., Served]]:
         return served
 
     yield started
-    for served in running:
-        if served.process is not None:
-            served.process.terminate()
-            served.process.wait(30)
+    processes = [served.process for served in running if served.process is not None]
+    for process in processes:  # all at once: one after the other they took minutes where the machine was busy
+        process.terminate()
+    for process in processes:
+        process.wait(120)
 
 
 @pytest.fixture
