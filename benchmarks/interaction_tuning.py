@@ -1,6 +1,6 @@
 """Fine-tuning on the image, part by part: what it adds to the network, and where it is accepted.
 
-Hearts, pictures of structures and lesions: the box, strokes of both kinds at once, then two strokes on the largest errors. Every
+Hearts and pictures of structures: the box, strokes of both kinds at once, then two strokes on the largest errors. Every
 method sees the picture once, not mirrored and turned as well, so that they differ in the tuning alone. Seeds draw box and strokes,
 and p is paired by patient, over the means of the seeds. The source is Wang et al. 2018 (arXiv 1710.04043).
 """
@@ -47,7 +47,6 @@ METHODS = {
 TITLES = {
     "heart": "Short-axis heart MR",
     "structures": "Nuclei, membranes, vessels, wounds, breast lesions",
-    "lesions": "Lesions on FLAIR",
 }
 SEEDS = 3
 _SINGLE = ("nucleus", "stained_nucleus", "cell")

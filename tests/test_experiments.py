@@ -135,7 +135,6 @@ NEVER_KEPT = {
     "abnormality",
     "analyze_many",
     "interaction_networks",
-    "interaction_speed",
     "lesions",
     "similar_cases",
     "sites",
