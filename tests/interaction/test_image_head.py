@@ -66,7 +66,7 @@ def test_a_picture_is_fitted_alike_however_it_lies(model, change):
 
 
 def test_where_it_predicts_worse_the_network_stands_bit_for_bit(model):
-    """Noise tells nothing about unseen strokes; the distances of an untrained network still do."""
+    """Noise predicts no unseen strokes; the distances of an untrained network still do."""
     rng = np.random.default_rng(2)
     image = Image(rng.normal(0.5, 0.1, (1, 96, 96)).astype(np.float32))
     rows, columns = np.indices((96, 96))

@@ -100,8 +100,9 @@ def test_every_network_answers_with_its_head_on_its_features(kind, dims, shape):
     network = Model.initial(kind, spec).network()
     x = torch.rand(1, 8, *shape)
     with torch.inference_mode():
-        # Planes of a volume are answered a few at a time, whose sums are added in another order.
-        torch.testing.assert_close(network(x), network.head(network.features(x)), rtol=1e-5, atol=1e-5)
+        # Planes of a volume are answered a few at a time, whose sums are added in another order; all else is bit for bit.
+        rounding = 1e-5 if (kind, dims) == ("prompt_unet", 3) else 0.0
+        torch.testing.assert_close(network(x), network.head(network.features(x)), rtol=rounding, atol=rounding)
         assert network(x).shape == (1, 2, *shape)
     with pytest.raises(ModelError, match="box and strokes"):
         network(x[:, :1])

@@ -1,4 +1,4 @@
-"""Vessels and cells' walls, painted into a picture: they run through it and can be told from it."""
+"""Vessels and cells' walls, painted into a picture: they run through it and contrast with it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from experiments.interactive.networks_of_lines import cells, of_lines, vessels
 
 @settings(max_examples=25, deadline=None)
 @given(seed=st.integers(0, 10_000))
-def test_painted_lines_can_be_told_and_are_the_same_for_a_seed(seed: int) -> None:
+def test_painted_lines_contrast_and_are_the_same_for_a_seed(seed: int) -> None:
     picture = np.full((96, 80), 0.4, np.float32)
     (made, mask), (again, same) = (of_lines(picture, np.random.default_rng(seed)) for _ in range(2))
     assert made.shape == mask.shape == picture.shape and made.dtype == np.float32 and mask.dtype == bool

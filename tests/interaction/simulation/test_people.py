@@ -99,22 +99,14 @@ def test_tasks_of_about_the_batchs_size_are_sought() -> None:
 def test_a_network_with_more_begins_as_the_one_without() -> None:
     torch.manual_seed(0)
     plain = PromptUNet(2, 1, 2, [4, 8, 8], 7)
-    wider = PromptUNet(2, 1, 2, [4, 8, 8], 7, context=8, photographs=True)
+    wider = PromptUNet(2, 1, 2, [4, 8, 8], 7, context=8)
     known = plain.state_dict()
     missing = wider.load_state_dict(known, strict=False).missing_keys
-    assert missing and all(name.startswith(("context.", "photographs.")) for name in missing)
+    assert missing and all(name.startswith("context.") for name in missing)
     x = torch.rand(2, 8, 32, 32)
     with torch.inference_mode():
         torch.testing.assert_close(wider(x), plain(x))
         for name, parameter in wider.named_parameters():
-            if ".back." in name or ".given." in name:
+            if ".back." in name:
                 torch.nn.init.normal_(parameter, std=0.1)
         assert not torch.allclose(wider(x), plain(x))
-
-
-def test_what_learnt_on_photographs_stays_as_it_is() -> None:
-    wider = PromptUNet(2, 1, 2, [4, 8, 8], 7, photographs=True).requires_grad_(True)
-    wider(torch.rand(1, 8, 32, 32)).sum().backward()
-    assert wider.photographs is not None
-    assert all(one.grad is None for one in wider.photographs.encoder.parameters())
-    assert all(one.grad is not None for one in wider.photographs.given.parameters())

@@ -153,10 +153,10 @@ def test_strokes_of_people_lie_in_one_plane_and_are_thicker_than_a_middle_line()
 
 
 def test_an_object_that_the_images_border_cuts_ends_at_its_box_and_nothing_beyond_it_is_background():
-    for border, least in ((0.0, 0), (1.0, 8)):
+    for border, least in ((0.0, 0), (1.0, 16)):
         source = SimulatedUserInVolumes(balls, "balls", (32, 32, 16), Habits(rounds=2, border=border), PROMPTS)
         cut = 0
-        for seed in range(8):
+        for seed in range(16):
             batch = source.batch(0, 2, np.random.default_rng(seed))
             box, truth = batch.x[:, 1].numpy() > 0, batch.target.numpy().astype(bool)
             for one, mask in zip(box, truth, strict=True):
