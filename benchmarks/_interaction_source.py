@@ -187,7 +187,7 @@ class InBox:
 
 
 class Ellipse:
-    """The ellipse that fills the box, strokes obeyed: what a box alone tells without the image."""
+    """The ellipse that fills the box, strokes obeyed: what a box says without the image."""
 
     def begin(self, image: Image, box: Box) -> np.ndarray:
         self._mask = np.zeros(image.spatial_shape, bool)

@@ -172,12 +172,12 @@ def _structures(rows: list[Row], structures: Sequence[str]) -> str:
 
 def claims(rows: list[Row]) -> list[str]:
     """What the source says of fine-tuning, and whether the rows of all groups together agree."""
-    told = (
+    claims = (
         ("Unsupervised fine-tuning improves the mask after the box", UNSUPERVISED, ALONE, 0),
         ("Supervised fine-tuning improves the mask after strokes", SUPERVISED, ALONE, 1),
         ("Weights of strokes and of doubt improve the supervised fine-tuning", SUPERVISED, UNWEIGHTED, 1),
     )
-    return [f"- {claim}: {verdict(rows, method, other, step)}" for claim, method, other, step in told]
+    return [f"- {claim}: {verdict(rows, method, other, step)}" for claim, method, other, step in claims]
 
 
 def verdict(rows: list[Row], method: str, other: str, step: int) -> str:

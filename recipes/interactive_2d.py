@@ -16,7 +16,6 @@ import torch
 
 from casewise.interaction.simulation.pictures import Habits, SimulatedUser
 from casewise.models import Model, Preparation, Spec
-from casewise.models.networks.prompt_unet import Photographs
 from casewise.models.networks.prompts import PROMPTS, prompts_of
 from casewise.training import Settings, fit
 from experiments.interaction.measure import measure
@@ -74,7 +73,7 @@ class Stage:
     size: tuple[int, int] = FORMER_SIZE
     batch: int = 16
     structures: float = 0.0
-    network: Mapping[str, int | bool] = field(default_factory=dict)
+    network: Mapping[str, int] = field(default_factory=dict)
 
     def settings(self, seed: int) -> Settings:
         return Settings(self.steps, self.batch, self.rate, augmentation="none", device="cpu", mixed=True, seed=seed)
@@ -160,16 +159,12 @@ def widened(model: Model, prompts: Sequence[str]) -> Model:
     return Model(model.name, spec, {**model.weights, name: new}, model.lineage)
 
 
-def grown(model: Model, network: Mapping[str, int | bool], size: tuple[int, int]) -> Model:
+def grown(model: Model, network: Mapping[str, int], size: tuple[int, int]) -> Model:
     """The same model on another grid, with what ``network`` names added; that begins at none, so that it answers as it did."""
     if not network and size == model.spec.preparation.size:
         return model
     spec = replace(model.spec, network={**model.spec.network, **network}, preparation=Preparation(2, size))
-    fresh = Model.initial(model.name, spec, 0).network("cpu")
-    for module in fresh.modules():
-        if isinstance(module, Photographs):
-            module.encoder.pretrained()
-    return Model(model.name, spec, {**fresh.state_dict(), **model.weights}, model.lineage)
+    return Model(model.name, spec, {**Model.initial(model.name, spec, 0).weights, **model.weights}, model.lineage)
 
 
 def main(given: Namespace) -> None:

@@ -35,7 +35,7 @@ _OBJECT = Structure.parse("object")
 
 @dataclass(frozen=True)
 class FineTuning:
-    """Which parts of the fine-tuning run, and how. What is on by default is what was found to help on images of validation.
+    """Which parts of the fine-tuning run, and how. What is on by default is what benchmarks/interaction_tuning.py found to help.
 
     trainable : ``head``, a classifier of the image's own features (:mod:`casewise.interaction.image_head`), in pictures and single
     planes; ``last``, the network's last block on features that are computed once; ``all``, the whole network, many times slower.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -70,13 +70,7 @@ class Predictor:
     @cached_property
     def _fast(self) -> nn.Module | None:
         """The network in bfloat16, where that is faster; one border voxel in a thousand comes out otherwise."""
-        if self.device != "cpu" or not computes_in_bfloat16():
-            return None
-        fast = copy.deepcopy(self._network).to(torch.bfloat16)
-        for module in fast.modules():
-            if isinstance(module, nn.Conv2d):
-                module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        return fast
+        return _in_bfloat16(self._network) if self.device == "cpu" and computes_in_bfloat16() else None
 
     def logits(self, maps: PromptMaps, previous: Floats) -> Floats:
         """(*grid) logits of the object, from the prompt maps of one crop; ``previous`` (*grid) is the former probability, 0
@@ -168,6 +162,16 @@ class Predictor:
             answer = self._network.head(features)  # type: ignore[operator]
         logits: Floats = (answer[:, 1] - answer[:, 0]).float().cpu().numpy()
         return (features.float().cpu().clone() if keep else None), logits
+
+
+@lru_cache(maxsize=4)
+def _in_bfloat16(network: nn.Module) -> nn.Module:
+    """A copy that all sessions with the network share."""
+    fast = copy.deepcopy(network).to(torch.bfloat16)
+    for module in fast.modules():
+        if isinstance(module, nn.Conv2d):
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack this form
+    return fast
 
 
 def _seen(x: Tensor, on_its_side: bool, way: tuple[int, ...]) -> Tensor:

@@ -44,7 +44,6 @@ class _Prompted(_Plain):
 
     reach: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
     context: _Number = 0
-    photographs: bool = False
 
 
 class _Detector(msgspec.Struct):
@@ -144,9 +143,7 @@ def _interactive(
     if kind == "prompt_unet":
         from casewise.models.networks.prompt_unet import PromptUNet
 
-        return PromptUNet(
-            spatial_dims, in_channels, outputs, plain.channels, prompts, plain.context, plain.photographs, plain.reach
-        )
+        return PromptUNet(spatial_dims, in_channels, outputs, plain.channels, prompts, plain.context, plain.reach)
     if spatial_dims != {"p_net": 2, "pc_net": 3}[kind]:
         msg = f"P-Net is for pictures and PC-Net for volumes; got {kind} for {spatial_dims} axes."
         raise ModelError(msg)

@@ -8,8 +8,6 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from casewise.models.networks.efficient_net import STAGES
-from casewise.models.networks.efficient_unet import Encoder
 from casewise.models.networks.head import Head
 from casewise.models.networks.prompts import DEFAULT, check_prompted
 
@@ -25,9 +23,8 @@ class PromptUNet(nn.Module):
     neighbours, ``reach`` either way, which begins at none: a network for volumes can begin with the weights of one for pictures and
     answers like it.
 
-    context : width of a level below the deepest one, whose answer is added to that one's. photographs : whether each level is
-    given the features of an encoder that was trained on photographs and stays as it is. Both begin at none, so that a network
-    without them can be gone on from.
+    context : width of a level below the deepest one, whose answer is added to that one's; it begins at none, so that a network
+    without it can be gone on from.
     """
 
     def __init__(
@@ -38,7 +35,6 @@ class PromptUNet(nn.Module):
         channels: Sequence[int],
         prompts: int = len(DEFAULT),
         context: int = 0,
-        photographs: bool = False,
         reach: int = 1,
     ) -> None:
         super().__init__()
@@ -50,7 +46,6 @@ class PromptUNet(nn.Module):
         self.decoder = nn.ModuleList(_block(low + skip, skip) for skip, low in reversed(list(pairwise(channels))))
         self.head = Head(spatial_dims, channels[0], out_channels)
         self.context = _Context(channels[-1], context) if context else None
-        self.photographs = Photographs(in_channels, channels) if photographs else None
         if self.volumes:
             self.through_encoder = nn.ModuleList(_Through(width, reach) for width in channels[1:])
             self.through_decoder = nn.ModuleList(_Through(width, reach) for width in reversed(channels[1:-1]))
@@ -77,19 +72,16 @@ class PromptUNet(nn.Module):
         planes = x.movedim(-1, 1).flatten(0, 1) if self.volumes else x
         at_once = _AT_ONCE if self.volumes and not self.training else len(planes)
         form = torch.channels_last if self.volumes else torch.contiguous_format  # a fifth faster on a processor
-        seen = self.photographs(planes) if self.photographs is not None else []
         finest = [self.encoder[0](part.contiguous(memory_format=form)) for part in planes.split(at_once)]
-        low = self._coarser(torch.cat([self.pool(part) for part in finest]), seen, count)
+        low = self._coarser(torch.cat([self.pool(part) for part in finest]), count)
         for part, skip, below in zip(planes.split(at_once), finest, low.split(at_once), strict=True):
             yield torch.cat([self._joined(self.decoder[-1], skip, below), part[:, -1:]], dim=1)
 
-    def _coarser(self, x: Tensor, seen: Sequence[Tensor], count: int) -> Tensor:
-        """What all levels but the finest make of the finest's pooled (N · count, channels[0], row, column); ``seen`` is added."""
+    def _coarser(self, x: Tensor, count: int) -> Tensor:
+        """What all levels but the finest make of the finest's pooled (N · count, channels[0], row, column)."""
         skips: list[Tensor] = []
         for number, level in enumerate(list(self.encoder)[1:]):
             x = level(self.pool(x) if number else x)
-            if number < len(seen):
-                x = x + seen[number]
             if count > 1:
                 x = self.through_encoder[number](x, count)
             skips.append(x)
@@ -120,23 +112,6 @@ class _Context(nn.Module):
         below = self.back(self.level(self.pool(x)))
         wider: Tensor = x + nn.functional.interpolate(below, size=x.shape[2:], mode="nearest")
         return wider
-
-
-class Photographs(nn.Module):
-    """What EfficientNet-Lite0's stages see in the image, for each level of a U-Net but the finest; the encoder itself stays."""
-
-    def __init__(self, in_channels: int, channels: Sequence[int]) -> None:
-        super().__init__()
-        self.images = in_channels
-        self.encoder = Encoder(in_channels).requires_grad_(False)
-        widths = [stage.channels for stage in STAGES[: len(channels) - 1]]
-        self.given = nn.ModuleList(_from_nothing(nn.Conv2d(i, o, 1)) for i, o in zip(widths, channels[1:], strict=True))
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Of x (N, inputs, row, column), images first: level 1 at half of the pixels, then the others."""
-        with torch.no_grad():
-            levels = self.encoder.levels_of(x[:, : self.images])
-        return [give(level.detach()) for give, level in zip(self.given, levels, strict=False)]
 
 
 class _Through(nn.Module):
