@@ -23,6 +23,10 @@ class Header:
     axes_note : what a person should know of the axes. sheared : the slices are not perpendicular to their stack.
     modality : DICOM's code: CT, MR, CR, DX, US, … sequence, sequence_name, body_part, view, manufacturer, scanner : by words of a
         vocabulary alone. category : what a router found the image to be.
+    sop_class : DICOM's keyword of the kind of object: CTImageStorage, SecondaryCaptureImageStorage, …
+    image_type : what ImageType says of it by words of a vocabulary: DERIVED, LOCALIZER, MIP, …
+    region : SNOMED CT's code of the body region, of AnatomicRegionSequence. described_part : the parts of the body that
+    descriptions of series, protocol or study name.
     age : years, 90 for older ones. sex : M, F, O. subject : a pseudonym.
     series, instance : of a DICOM image, its series' UID and its first instance.
     photometric : MONOCHROME2 or RGB. window : (centre, width) in the pixels' unit. unit : of a dose: Gy, relative.
@@ -52,6 +56,10 @@ class Header:
     manufacturer: str | None = None
     scanner: str | None = None
     category: str | None = None
+    sop_class: str | None = None
+    image_type: tuple[str, ...] = ()
+    region: str | None = None
+    described_part: str | None = None
     age: float | None = None
     sex: str | None = None
     subject: str | None = None

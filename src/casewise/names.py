@@ -33,8 +33,9 @@ def same_structure(text: str) -> str:
 
 def same_category(first: str, second: str) -> bool:
     """Whether two names of a category are the same but for capitals, blanks, ``-`` and ``_``."""
-    return _plain_category(first) == _plain_category(second)
+    return plain_category(first) == plain_category(second)
 
 
-def _plain_category(name: str) -> str:
+def plain_category(name: str) -> str:
+    """What is equal for two spellings of one category: capitals, blanks, ``-`` and ``_`` do not count."""
     return re.sub(r"[\s_-]+", "", name).casefold()

@@ -146,7 +146,8 @@ def test_distances_grow_away_from_the_bank() -> None:
         ("CT", "ABDOMENPELVIS", ("abdomen-ct",)),
         (None, "BREAST", ("breast-ultrasound",)),
         ("NM", "WHOLE BODY", ()),
-        ("MR", "KNEE", ("brain-mr", "prostate-mr")),
+        ("MR", "KNEE", ()),
+        ("MR", "nothing known", ("brain-mr", "prostate-mr")),
         ("OT", None, None),
         (None, None, None),
         ("", "", None),
@@ -159,4 +160,4 @@ def test_what_tags_allow(modality: str | None, part: str | None, fits: tuple[str
 def test_categories_of_other_names_are_not_scored_by_tags() -> None:
     prior = prior_of(Header(modality="CT", body_part="CHEST"), ("benign", "malignant"))
     assert prior.fits == ("benign", "malignant")
-    assert not prior.decided("benign", "unknown").contradicted
+    assert not prior.decided("benign", "benign", "unknown").contradicted

@@ -34,8 +34,8 @@ def route(
 ) -> None:
     """Report what kind each image is, with its probability, and which applications would see it.
 
-    The pixels decide. DICOM tags (Modality, BodyPartExamined) are taken as a hint, and it is said where the pixels contradict
-    them. An image unlike every category is unknown. An image that cannot be read is named and the others are done.
+    Pixels and DICOM tags decide together. An image is unknown where it is unlike every category, or where tags and pixels
+    contradict each other, and it is said why. An image that cannot be read is named and the others are done.
 
     [bold]Examples[/bold]
 
@@ -76,4 +76,5 @@ def _lines(path: Path, found: Route, applications: Sequence[str]) -> list[str]:
     lines = [f"{path}: {found.category} {found.probability:.1%}  (then {others})"]
     if found.prior.fits is not None:
         lines.append(f"  {found.prior.sentence}")
+    lines += [f"  unknown because: {reason}" for reason in found.reasons]
     return [*lines, f"  applications: {', '.join(applications) or 'none'}"]

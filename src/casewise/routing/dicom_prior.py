@@ -1,109 +1,113 @@
-"""What kind of image its DICOM tags say it is: a prior, which the pixels may contradict.
+"""What DICOM's tags say an image shows, beside what its pixels look like: evidence, not the truth.
 
-Tags are typed by people and copied by machines; a wrong one must not send an image to the wrong applications. A category that the
-tags do not fit keeps ``DISBELIEF`` of its probability, so that pixels that are sure win over tags that are wrong.
+Tags are typed by people and copied by machines; pixels of a foreign kind may look like something known. Neither may send an image
+to the wrong applications, so that where they contradict each other the image is *unknown*. A tag that is wrong with the rate e
+(:mod:`casewise.routing.tags`) leaves a category that it does not fit e of its probability. The rest goes to *unknown*, to no other
+category: if the tag is right, the image shows something that only looks like that category. What fits all tags gains the likelihood
+ratio (1 − e) / e of the best tag against what the tags took away, as if every wrong tag named just this category, and never against
+the probability that the pixels themselves give to *unknown*: tags do not make a strange image known.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from casewise.header import Header
-
-DISBELIEF = 0.1
-_XRAY = frozenset({"CR", "DX", "DR", "RG", "RF", "XR"})
-_MODALITIES = {
-    "xray": _XRAY,
-    "radiograph": _XRAY,
-    "ct": frozenset({"CT"}),
-    "mr": frozenset({"MR"}),
-    "mri": frozenset({"MR"}),
-    "ultrasound": frozenset({"US"}),
-    "us": frozenset({"US"}),
-    "mammography": frozenset({"MG"}),
-}
-_PARTS = {  # what BodyPartExamined may say of each part of a category's name
-    "chest": ("CHEST", "THORAX", "LUNG", "RIB", "MEDIASTIN"),
-    "abdomen": ("ABDOM", "PELVI", "LIVER", "PANCREA", "KIDNEY", "SPLEEN", "COLON", "BOWEL", "BLADDER"),
-    "head": ("HEAD", "BRAIN", "SKULL", "NEURO"),
-    "brain": ("HEAD", "BRAIN", "SKULL", "NEURO"),
-    "hand": ("HAND", "WRIST", "FINGER", "THUMB", "CARP"),
-    "breast": ("BREAST", "MAMMA"),
-    "cardiac": ("HEART", "CARD", "CHEST", "THORAX"),
-    "heart": ("HEART", "CARD", "CHEST", "THORAX"),
-    "prostate": ("PROSTAT", "PELVI"),
-}
+from casewise.routing.categories import Table, shipped
+from casewise.routing.tags import Tag, tags_of
 
 
 @dataclass(frozen=True)
 class Prior:
-    """modality, body_part : the tags, where the image has them.
+    """modality, body_part : the tags, where the image has them. tags : what each says about the router's categories.
 
-    fits : the categories that they allow; None where they say nothing about any. contradicted : whether the pixels decided for
-    something that the tags do not allow. sentence : both, in words.
+    contradicted : whether the pixels look like something that the tags do not allow. sentence : both, in words.
     """
 
     modality: str | None = None
     body_part: str | None = None
-    fits: tuple[str, ...] | None = None
+    tags: tuple[Tag, ...] = ()
     contradicted: bool = False
     sentence: str = "The image has no tags that say what it shows."
 
-    def weight(self, category: str) -> float:
-        """What the category's probability is multiplied by before all are made to sum to 1 again."""
-        return 1.0 if self.fits is None or category in self.fits else DISBELIEF
+    @property
+    def fits(self) -> tuple[str, ...] | None:
+        """The categories that all tags allow; None where they say nothing about any."""
+        if not self.tags:
+            return None
+        return tuple(name for name in self.tags[0].fits if all(name in tag.fits for tag in self.tags))
 
-    def decided(self, category: str, unknown: str) -> Prior:
-        """The same with the sentence that says whether ``category``, which the router decided for, is what the tags say."""
-        if self.fits is None:
+    @property
+    def stated(self) -> str:
+        """What the tags say: ``MR ABDOMEN``."""
+        return " ".join(tag.value for tag in self.tags)
+
+    def combined(self, pixels: Mapping[str, float], unknown: str) -> dict[str, float]:
+        """The probabilities after the tags, from those of the pixels; both sum to 1, and ``unknown`` is one of them."""
+        fits, own = self.fits, dict(pixels)
+        if fits is None:
+            return own
+        strange = own.pop(unknown)
+        left = {name: share * _kept(name, self.tags) for name, share in own.items()}
+        taken = sum(own.values()) - sum(left.values())
+        gain = max((1 - tag.wrong) / tag.wrong for tag in self.tags if tag.wrong) if any(tag.wrong for tag in self.tags) else 1.0
+        raised = {name: share * (gain if name in fits else 1.0) for name, share in left.items()}
+        total = sum(raised.values()) + taken
+        scale = sum(own.values()) / total if total > 0 else 0.0
+        return {name: share * scale for name, share in raised.items()} | {unknown: strange + taken * scale}
+
+    def decided(self, category: str, looked: str, unknown: str) -> Prior:
+        """With the sentence that says whether tags and pixels agree.
+
+        category : what the router decided for. looked : what the pixels alone look like most.
+        """
+        fits = self.fits
+        if fits is None:
             return self
-        stated = " ".join(part for part in (self.modality, self.body_part) if part)
+        contradicted = bool(fits) if looked == unknown else looked not in fits
+        return replace(self, contradicted=contradicted, sentence=self._sentence(category, looked, unknown, fits))
+
+    def _sentence(self, category: str, looked: str, unknown: str, fits: Sequence[str]) -> str:
+        said = f"The tags say {self.stated}"
+        if not fits:
+            said += ", which is none of the router's categories"
+        if looked == unknown:
+            return f"{said}; the pixels are unlike any category."
+        if looked in fits:
+            return (
+                f"{said}, and the pixels agree."
+                if category == looked
+                else f"{said}; the pixels look like {looked}, but not surely."
+            )
         if category == unknown:
-            sentence = f"The tags say {stated}; the pixels are unlike any category."
-            return Prior(self.modality, self.body_part, self.fits, bool(self.fits), sentence)
-        if category in self.fits:
-            return Prior(self.modality, self.body_part, self.fits, False, f"The tags say {stated}, and the pixels agree.")
-        sentence = f"The tags say {stated} and the pixels show {category}: the pixels decided, and the tags may be wrong."
-        return Prior(self.modality, self.body_part, self.fits, True, sentence)
+            return f"{said}, and the pixels look like {looked}: they contradict each other, so the image is unknown."
+        if category == looked:
+            return f"{said} and the pixels show {looked}: the pixels decided, and the tags may be wrong."
+        return f"{said}, and the pixels look like {looked} first and {category} next: the tags decided."
 
     def to_json(self) -> dict[str, object]:
         return {
             "modality": self.modality,
             "body_part": self.body_part,
             "fits": None if self.fits is None else list(self.fits),
+            "tags": [tag.to_json() for tag in self.tags],
             "contradicted": self.contradicted,
             "sentence": self.sentence,
         }
 
 
-def prior_of(header: Header, categories: Sequence[str]) -> Prior:
-    """What ``modality`` and ``body_part`` of an image's header say about ``categories``.
-
-    A category's name gives its modality and its part (``chest-xray``); of one that does not, the tags say nothing.
-    """
-    modality = _tag(header.modality)
-    part = _tag(header.body_part)
-    known_modality = modality if modality in set().union(*_MODALITIES.values()) or modality in _OTHERS else None
-    known_part = part if part and any(word in part for words in _PARTS.values() for word in words) else None
-    if known_modality is None and known_part is None:
-        return Prior(modality, part)
-    fits = tuple(name for name in categories if _fits(name, known_modality, known_part))
-    return Prior(modality, part, fits)
+def prior_of(header: Header, categories: Sequence[str], table: Table | None = None) -> Prior:
+    """What an image's header says about ``categories``, whose tags stand in ``table`` (the shipped one, where none is given)."""
+    return Prior(_tag(header.modality), _tag(header.body_part), tags_of(header, categories, table or shipped()))
 
 
-_OTHERS = frozenset({"NM", "PT", "XA", "MG", "OP", "OPT", "SM", "GM", "ES", "ECG", "IVUS", "IVOCT", "SEG", "RTDOSE"})
+def _kept(category: str, tags: Sequence[Tag]) -> float:
+    share = 1.0
+    for tag in tags:
+        share *= 1.0 if category in tag.fits else tag.wrong
+    return share
 
 
 def _tag(value: str | None) -> str | None:
     return (value or "").strip().upper() or None
-
-
-def _fits(category: str, modality: str | None, part: str | None) -> bool:
-    words = re.split(r"[^a-z]+", category.lower().replace("x-ray", "xray"))
-    kinds = [_MODALITIES[word] for word in words if word in _MODALITIES]
-    places = [_PARTS[word] for word in words if word in _PARTS]
-    if modality is not None and kinds and not any(modality in kind for kind in kinds):
-        return False
-    return part is None or not places or any(word in part for names in places for word in names)

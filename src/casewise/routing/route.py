@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from casewise.routing.dicom_prior import Prior
@@ -30,6 +30,8 @@ class Route:
         it wins over a category that is certain.
     prior : what the DICOM tags said, and whether the pixels contradict them. classifier : ``softmax`` or ``svm``.
     views : how many pictures were classified: 1, or the slices of a volume.
+    looked : what the pixels alone look like most, before the tags; a category or ``unknown``.
+    reasons : why the image is unknown, a sentence each; empty where it is not.
     """
 
     category: str
@@ -39,14 +41,30 @@ class Route:
     prior: Prior = field(default_factory=Prior)
     classifier: str = "softmax"
     views: int = 1
+    looked: str = UNKNOWN
+    reasons: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, scores: Sequence[Score], strangeness: float, prior: Prior, classifier: str, views: int) -> Route:
-        """Sorts ``scores``; the largest probability wins."""
-        ordered = tuple(sorted(scores, key=lambda score: (-score.probability, score.category)))
-        best = ordered[0]
-        decided = prior.decided(best.category, UNKNOWN)
-        return cls(best.category, best.probability, ordered, strangeness, decided, classifier, views)
+    def of(
+        cls,
+        pixels: Mapping[str, float],
+        strangeness: float,
+        prior: Prior,
+        classifier: str,
+        views: int,
+        reasons: Sequence[str] = (),
+    ) -> Route:
+        """The route by what the pixels look like and what the tags say; the largest probability wins.
+
+        pixels : the probability of every category and of ``unknown``; they sum to 1. reasons : what the pixels' part has to say
+        of why the image is unknown, beside what follows from the numbers.
+        """
+        both = prior.combined(pixels, UNKNOWN)
+        ordered = tuple(Score(name, both[name]) for name in sorted(both, key=lambda name: (-both[name], name)))
+        best, looked = ordered[0], min(pixels, key=lambda name: (-pixels[name], name))
+        decided = prior.decided(best.category, looked, UNKNOWN)
+        why = () if best.category != UNKNOWN else (*reasons, *_why(pixels, looked, strangeness, decided))
+        return cls(best.category, best.probability, ordered, strangeness, decided, classifier, views, looked, why)
 
     @property
     def known(self) -> bool:
@@ -61,4 +79,22 @@ class Route:
             "prior": self.prior.to_json(),
             "classifier": self.classifier,
             "views": self.views,
+            "looked": self.looked,
+            "reasons": list(self.reasons),
         }
+
+
+def _why(pixels: Mapping[str, float], looked: str, strangeness: float, prior: Prior) -> tuple[str, ...]:
+    """Why an image is unknown: by its distance, by categories that are alike likely, or by its tags."""
+    found = []
+    if strangeness >= 1:
+        found.append(
+            f"It is unlike the images that the router learnt from: its strangeness is {strangeness:.1f}, and 1 is the limit."
+        )
+    best = sorted((name for name in pixels if name != UNKNOWN), key=lambda name: -pixels[name])[:2]
+    if looked == UNKNOWN and strangeness < 1:
+        likely = " and ".join(f"{name} ({pixels[name]:.0%})" for name in best)
+        found.append(f"No category is likely enough for how unlike the known images it is: {likely} are the likeliest.")
+    if prior.fits is not None and looked != UNKNOWN and looked not in prior.fits:
+        found.append(f"The tags do not fit {looked}, which the pixels look like most.")
+    return tuple(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,13 @@ import numpy.typing as npt
 from casewise.errors import CasewiseError
 from casewise.image import Image
 from casewise.models.model import Model
+from casewise.routing import categories
 from casewise.routing.calibration import probabilities
 from casewise.routing.classifiers import Svm, check_classifier
 from casewise.routing.dicom_prior import Prior, prior_of
 from casewise.routing.features import features
 from casewise.routing.out_of_distribution import Doubt, Neighbours, odds
-from casewise.routing.route import UNKNOWN, Route, Score
+from casewise.routing.route import UNKNOWN, Route
 from casewise.routing.storage import SHIPPED, Parts, load, save
 from casewise.routing.views import View, views
 from casewise.threads import one_thread
@@ -42,6 +43,7 @@ class Router:
 
     model : a classifier whose classes are the categories and, last, ``unknown``: what it learnt from made-up pictures of nothing.
     temperatures, doubts : one a classifier, fitted on held-out images. classifier : the default one.
+    table : which DICOM tags fit which category.
     A router is immutable; several threads may use it.
     """
 
@@ -52,16 +54,24 @@ class Router:
     doubts: Mapping[str, Doubt]
     classifier: str = "softmax"
     measures: Mapping[str, float] = field(default_factory=dict)
+    table: categories.Table = field(default_factory=categories.shipped)
 
     @classmethod
     def load(cls, folder: str | Path | None = None) -> Router:
         """The router in ``folder``; the one that comes with casewise, where none is named. Raises ModelError, one sentence."""
-        return cls(*load(Path(folder) if folder is not None else SHIPPED))
+        place = Path(folder) if folder is not None else SHIPPED
+        return cls(*load(place)).extended_by(place)
 
     def save(self, folder: str | Path) -> Path:
         """Write the router to ``folder``, which must not exist yet."""
         parts = Parts(self.model, self.svm, self.neighbours, self.temperatures, self.doubts, self.classifier, self.measures)
-        return save(parts, Path(folder))
+        made = save(parts, Path(folder))
+        self.table.added(self.categories).write(made)
+        return made
+
+    def extended_by(self, folder: Path) -> Router:
+        """With the table of categories in ``folder``, an archive's or a router's; as it is where there is none."""
+        return replace(self, table=self.table.extended_by(folder))
 
     @property
     def categories(self) -> tuple[str, ...]:
@@ -74,7 +84,7 @@ class Router:
         classifier : ``softmax`` or ``svm``; the router's own where none is named. tags : whether the DICOM tags are a prior.
         Raises CasewiseError, one sentence, for an image that no picture can be made of.
         """
-        prior = prior_of(image.header, self.categories) if tags else Prior()
+        prior = prior_of(image.header, self.categories, self.table) if tags else Prior()
         return self.route_views([views(image)], classifier, priors=[prior], device=device)[0]
 
     def route_views(
@@ -111,12 +121,10 @@ class Router:
     def _decided(self, known: npt.NDArray[np.float64], strangeness: float, prior: Prior, classifier: str, count: int) -> Route:
         doubt = self.doubts[classifier]
         unknown = doubt.probability(strangeness)
-        raw = {UNKNOWN: unknown} | {
-            name: float((1 - unknown) * share) * prior.weight(name) for name, share in zip(self.categories, known, strict=True)
-        }
+        raw = {UNKNOWN: unknown} | {name: float((1 - unknown) * share) for name, share in zip(self.categories, known, strict=True)}
         total = sum(raw.values())
         if not np.isfinite(total) or total <= 0:
             msg = "The router's network gives no numbers for this image; it is damaged, or the image's values are far too large."
             raise CasewiseError(msg)
-        scores = [Score(name, value / total) for name, value in raw.items()]
-        return Route.of(scores, strangeness / doubt.middle, prior, classifier, count)
+        pixels = {name: value / total for name, value in raw.items()}
+        return Route.of(pixels, strangeness / doubt.middle, prior, classifier, count)

@@ -10,6 +10,7 @@ import numpy as np
 from casewise.formats.dicom.dose import dose_unit
 from casewise.formats.dicom.elements import text, vector
 from casewise.formats.dicom.pseudonyms import pseudonym_of
+from casewise.formats.dicom.region import described_part, image_type, region_code, sop_class
 from casewise.formats.dicom.sequence_words import description_words, folded, machine_words, modality_code, view_words
 from casewise.formats.found import Kind
 
@@ -29,6 +30,7 @@ _NAMES = (
     "OperatorsName",
 )
 _DESCRIPTIONS = ("SeriesDescription", "ProtocolName", "PulseSequenceName", "SequenceName")
+_REGIONS = ("SeriesDescription", "ProtocolName", "StudyDescription")  # the nearest to the image first
 _MOVING = ("US", "IVUS", "XA", "RF", "ES")  # whose frames without a place are a film
 _UNITS = {"Y": 1.0, "M": 1 / 12, "W": 7 / 365.25, "D": 1 / 365.25}
 
@@ -39,6 +41,7 @@ def about(dataset: Any, layers: list[Any]) -> dict[str, object]:
     modality, sequence, sequence_name, body_part, view, age (years, 90 for older ones), sex (M, F, O), manufacturer, scanner, window
     (centre, width in the pixels' unit), unit (of a dose: Gy, relative), subject (a pseudonym), series (UID), format,
     directions (where rows and columns run to in the patient: L, R, A, P, H or F, the first letter alone of oblique ones).
+    sop_class, image_type, region, described_part: as :class:`casewise.header.Header` explains them.
     Of free text only the words of a vocabulary are kept (:mod:`casewise.formats.dicom.sequence_words`): T2, FLAIR, axial, head, …
     """
     personal = _personal(dataset)
@@ -49,6 +52,10 @@ def about(dataset: Any, layers: list[Any]) -> dict[str, object]:
         "sequence_name": _described(dataset, ("SequenceName", "PulseSequenceName"), personal),
         "body_part": _described(dataset, ("BodyPartExamined",), personal),
         "view": view_words(_said(dataset, "ViewPosition"), personal) or None,
+        "sop_class": sop_class(dataset),
+        "image_type": image_type(_said(dataset, "ImageType")) or None,
+        "region": region_code(dataset),
+        "described_part": described_part([_said(dataset, keyword) for keyword in _REGIONS], personal),
         "age": _age(dataset),
         "sex": _sex(dataset),
         "manufacturer": machine_words(_said(dataset, "Manufacturer"), personal) or None,

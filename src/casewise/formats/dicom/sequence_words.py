@@ -24,6 +24,7 @@ def _set(name: str) -> frozenset[str]:
 
 
 DERIVED_WORDS = _set("derived")
+PART_WORDS = _set("parts") - _set("vague_parts")
 _COMPUTED = _set("computed")
 _VIEWS = _set("planes")
 _DESCRIBING = _set("sequences") | DERIVED_WORDS | _VIEWS | _set("parts")
