@@ -31,6 +31,8 @@ QUESTIONS: Mapping[str, tuple[str, ...]] = {
     "cardiac-mr": ("reduced ejection fraction", "scar", "thickened walls", "valve disease", "pericardial effusion"),
     "prostate-mr": ("significant cancer", "spread beyond the capsule", "enlarged lymph nodes"),
     "hand-xray": ("fracture", "arthritis", "tumour", "bone age"),
+    "fundus-photograph": ("diabetic retinopathy", "glaucoma", "macular degeneration", "vein occlusion"),
+    "histology": ("cancer", "grade", "inflammation", "mitoses"),
 }
 
 

@@ -21,6 +21,8 @@ _UNITS = {
     "percent": "%",
     "times": "× normal",
     "s": "s",
+    "permm2": "/mm²",
+    "permegapixel": "per megapixel",
 }
 # A figure that reads better in the next larger unit: from this amount on, divided by that.
 _LARGER = {"ml": (1000, 1000, "l"), "mm2": (1000, 100, "cm²"), "mm3": (1000, 1000, "ml")}

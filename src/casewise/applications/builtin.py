@@ -6,6 +6,7 @@ from typing import Any
 
 from casewise.applications.brain_lesions import SEQUENCES
 from casewise.applications.declared import ANY, ON_REQUEST, Declared, PythonRun
+from casewise.applications.measurements.declarations import MEASURING
 from casewise.applications.shipped import CATALOGUE
 
 
@@ -99,4 +100,5 @@ BUILT_IN = (
         sequences=SEQUENCES,
         detects=("lesions",),
     ),
+    *MEASURING,
 )

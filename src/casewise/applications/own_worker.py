@@ -23,6 +23,7 @@ from casewise.allocation import keep_freed
 from casewise.applications.isolated.python import analyzed, loaded
 from casewise.applications.isolated.serving import Requests, dumped, guarded
 from casewise.applications.isolated.task import mapped
+from casewise.applications.refusal import UNKNOWN, NotMeasuredError
 from casewise.image import Image
 
 END = b"\n"
@@ -86,7 +87,12 @@ class _Applications:
             self._loaded[request.name] = loaded(request.target, request.settings)
         if self._image is None:
             raise ValueError("the first request has no picture")
-        findings, notes = analyzed(self._loaded[request.name], self._image)
+        try:
+            findings, notes = analyzed(self._loaded[request.name], self._image)
+        except NotMeasuredError as reason:
+            if self._image.header.category in (None, UNKNOWN):  # nobody routed it: who named the application is to know
+                raise
+            return {"findings": [], "notes": [str(reason)]}
         return {"findings": findings, "notes": notes}
 
 

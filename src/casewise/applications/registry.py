@@ -89,8 +89,13 @@ class Registry:
         return [self._applications[name] for name in self.names_for(category, header, site)]
 
     def check_categories(self, known: Collection[str]) -> None:
-        """Raises UsageError where an application is declared for a category that no router here predicts: it would never run."""
+        """Raises UsageError where an application is declared for a category that no router here predicts: it would never run.
+
+        Those that come with casewise are left out: a router of one's own may know fewer categories.
+        """
         for declared in self._applications.values():
+            if declared.own:
+                continue
             for category in declared.categories:
                 if (
                     category in (ANY, ON_REQUEST)

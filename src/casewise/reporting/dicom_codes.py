@@ -41,6 +41,8 @@ UNITS: Mapping[str, Code] = {
     "percent": ("%", "UCUM", "Percent"),
     "times": ("{times}", "UCUM", "times normal"),
     "s": ("s", "UCUM", "second"),
+    "permm2": ("/mm2", "UCUM", "per square millimeter"),
+    "permegapixel": ("{per megapixel}", "UCUM", "per megapixel"),
 }
 NO_UNITS: Code = ("1", "UCUM", "no units")
 PERCENT = UNITS["percent"]
