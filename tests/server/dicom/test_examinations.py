@@ -48,7 +48,7 @@ sequences = ["FLAIR", "T1"]
 
 [[rule]]
 name = "no others"
-remove = ["brain-lesions", "quality"]
+remove = ["brain-lesions", "mirror-symmetry", "mr-noise", "mr-shading", "quality"]
 send = ["pacs"]
 """
 DICOM = '[nodes.pacs]\nae_title = "PACS"\nhost = "127.0.0.1"\nport = 104\n'

@@ -24,7 +24,7 @@ from casewise.server.store import Store
 from casewise.server.worker import Worker
 from tests.dicom_studies import film
 
-HEAVY = '["chest-regions", "cardiothoracic-ratio", "irregularities"]'
+HEAVY = '["chest-regions", "cardiothoracic-ratio", "irregularities", "exposure-field"]'
 RULES = f"""
 [[rule]]
 name = "what takes long"
