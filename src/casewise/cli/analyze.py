@@ -75,11 +75,11 @@ def analyze(
     """Analyse images: what kind each is, the applications for that kind, a model fitted to it, findings, and a report.
 
     Pixels and DICOM tags decide which applications see an image, and the rules of --applications; they run side by side, in
-    processes of their own. Rules also choose the model and how it is adapted, where no option does; where results are sent is for the server
-    alone. With an archive, the model answers too: the archive's most similar cases are found, the model is refined on those it was
-    never trained on if a check on held-out ones says that it helps, and their labels, registered to the image, are averaged with
-    its answer where they fit. The refinement of one image leaves no trace in the next. An image that cannot be read is named and
-    the others are done.
+    processes of their own. Rules also choose the model and how it is adapted, where no option does; where results are sent is for
+    the server alone. With an archive, the model answers too: the archive's most similar cases are found, the model is refined on
+    those it was never trained on if a check on held-out ones says that it helps, and their labels, registered to the image, are
+    averaged with its answer where they fit. The refinement of one image leaves no trace in the next. An image that cannot be read
+    is named and the others are done.
 
     [bold]Examples[/bold]
 
