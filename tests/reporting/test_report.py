@@ -300,6 +300,37 @@ def test_the_route_is_explained_with_what_ran_and_what_failed(tmp_path, picture)
     assert "no other model" not in page.text
 
 
+def test_the_route_says_why_an_image_is_unknown(tmp_path, picture):
+    tags = [
+        {"name": "Modality", "value": "MR", "fits": ["brain-mr"], "wrong": 0.0},
+        {"name": "BodyPartExamined", "value": "KNEE <b>", "fits": [], "wrong": 0.154},
+    ]
+    route = {
+        "category": "unknown",
+        "probability": 0.85,
+        "scores": [{"category": "unknown", "probability": 0.85}, {"category": "brain-mr", "probability": 0.15}],
+        "pixels": [{"category": "brain-mr", "probability": 0.971}, {"category": "unknown", "probability": 0.029}],
+        "looked": "brain-mr",
+        "reasons": ["The tags do not fit brain-mr."],
+        "nearest": [{"category": "brain-mr", "share": 0.8}, {"category": "head-ct", "share": 0.2}],
+        "views": 9,
+        "prior": {"sentence": "The tags say MR KNEE.", "tags": tags},
+    }
+    text = Page.of(write_report(Result("x", ModelUse("none", method="route"), route=route), picture, {}, tmp_path)).text
+    for said in (
+        "The tags say MR KNEE. 9 slices were classified.",
+        "Why it is unknown",
+        "The tags do not fit brain-mr.",
+        "0.150 (pixels alone 0.971)",
+        "brain-mr (80 %), head-ct (20 %)",
+        "KNEE <b>",
+        "no category",
+        "15 %",
+        "taken as certain",
+    ):
+        assert said in text
+
+
 def test_an_image_of_no_known_kind_is_not_recognised_as_one(tmp_path, picture):
     route = {"category": "unknown", "probability": 0.997, "scores": [{"category": "unknown", "probability": 0.997}]}
     page = Page.of(write_report(Result("x", ModelUse("none", method="route"), route=route), picture, {}, tmp_path))

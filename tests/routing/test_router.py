@@ -11,6 +11,7 @@ import pytest
 from casewise.case import Case
 from casewise.errors import CasewiseError, ModelError, UsageError
 from casewise.image import Image
+from casewise.routing.categories import FILE, read
 from casewise.routing.route import UNKNOWN
 from casewise.routing.router import Router
 from casewise.routing.training import Plan, train_router
@@ -139,6 +140,26 @@ def test_a_modality_that_contradicts_sure_pixels_makes_unknown(router: Router) -
     prior = route.to_json()["prior"]
     assert isinstance(prior, dict) and prior["contradicted"] is True and prior["fits"] == ["head-ct"]
     assert router.route(image("disc", 7, modality="CT", body_part="HEAD"), tags=False).category == "chest-xray"
+
+
+def test_the_nearest_training_images_are_of_the_images_category(router: Router) -> None:
+    for kind, name in (("disc", "chest-xray"), ("bars", "head-ct")):
+        nearest = router.route(image(kind, 7)).nearest
+        assert nearest[0].category == name and nearest[0].share >= 0.8
+        assert sum(near.share for near in nearest) == pytest.approx(1)
+
+
+def test_a_router_keeps_the_table_of_its_own_categories(router: Router, tmp_path: Path) -> None:
+    (tmp_path / "archive").mkdir()
+    table = '[category.head-ct]\nname = "cCT"\nmodalities = ["CT"]\nparts = ["NEUROCRANIUM"]\n[category.other]\nname = "Other"\n'
+    (tmp_path / "archive" / FILE).write_text(table)
+    router.extended_by(tmp_path / "archive").save(tmp_path / "kept")
+    again = Router.load(tmp_path / "kept")
+    assert set(read(tmp_path / "kept").entries) == {"head-ct"}
+    assert again.route(image("bars", 3, modality="CT", body_part="NEUROCRANIUM")).prior.fits == ("head-ct",)
+    assert again.route(image("bars", 3, modality="CT", body_part="HEAD")).prior.fits == ()
+    router.save(tmp_path / "plain")
+    assert not (tmp_path / "plain" / FILE).exists()
 
 
 def test_a_router_is_the_same_after_it_was_written_and_read(router: Router, tmp_path: Path) -> None:

@@ -93,10 +93,17 @@ def test_a_router_is_trained_on_an_archive_and_used(tmp_path: Path, capfd: pytes
             Pillow.fromarray(grey).save(folder / f"{kind}{seed}.png")
     archive, made = str(tmp_path / "archive"), str(tmp_path / "router")
     assert main(["import", archive, str(tmp_path / "images")]) == 0
+    own = Path(archive) / "categories.toml"
+    own.write_text('[category.disc-xray]\nname = "Disc"\nmodalities = ["XRAY"]\n')
+    assert main(["train", "router", archive, "--output", made]) == 2
+    assert "XRAY" in capfd.readouterr().err and not Path(made).exists()
+    own.write_text('[category.disc-xray]\nname = "Disc"\nmodalities = ["DX"]\nparts = ["DISC"]\n')
     assert main(["train", "router", archive, "--output", made, "--classifier", "svm", "--steps", "12"]) == 0
     assert main(["train", "router", archive, "--output", made]) == 2
+    assert (Path(made) / "categories.toml").is_file()
     capfd.readouterr()
     assert main(["route", str(tmp_path / "images" / "disc-xray" / "disc3.png"), "--router", made, "--json"]) == 0
     (answer,) = json.loads(capfd.readouterr().out)
     assert answer["classifier"] == "svm"
     assert {score["category"] for score in answer["scores"]} == {"disc-xray", "bars-ct", UNKNOWN}
+    assert answer["nearest"] and isinstance(answer["reasons"], list)

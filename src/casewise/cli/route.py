@@ -77,4 +77,7 @@ def _lines(path: Path, found: Route, applications: Sequence[str]) -> list[str]:
     if found.prior.fits is not None:
         lines.append(f"  {found.prior.sentence}")
     lines += [f"  unknown because: {reason}" for reason in found.reasons]
+    if found.nearest:
+        nearest = ", ".join(f"{near.category} {near.share:.0%}" for near in found.nearest[:_SHOWN])
+        lines.append(f"  nearest training images: {nearest}")
     return [*lines, f"  applications: {', '.join(applications) or 'none'}"]

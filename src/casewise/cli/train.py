@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -135,7 +136,8 @@ def router(
 ) -> None:
     """Train a router: which category an image belongs to, or that it is unlike all of them.
 
-    It knows the archive's categories; `casewise route --router DIR` then uses it.
+    It knows the archive's categories; `casewise route --router DIR` then uses it. A categories.toml in the archive's folder says
+    which DICOM tags fit a category of your own.
 
     [bold]Examples[/bold]
 
@@ -145,9 +147,11 @@ def router(
     Read on in docs/how-to/route-images.md.
     """
     with answering(as_json, KEPT) as answer:
+        from casewise.routing import categories
         from casewise.routing.training import SETTINGS, Plan, train_router
 
         job = Job(archive, output, None, site or [], steps, device, seed)
+        table = categories.shipped().extended_by(Path(archive))  # a wrong table is named before the training, not after it
         made = train_router(
             job.cases(),
             output.name,
@@ -157,7 +161,7 @@ def router(
             progress=answer.steps("Training"),
             reading=lambda done, total: answer.progress("Reading", done, total),
         )
-        made.save(output)
+        replace(made, table=table).save(output)
         answer.give(
             {"router": output, "categories": list(made.categories), "measures": dict(made.measures)},
             f"Router: {output}, of {', '.join(made.categories)}",

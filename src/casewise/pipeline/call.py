@@ -147,7 +147,7 @@ def open_analyzer(
                 )
             return _check(Chosen(of_rule, given or _usual(of_rule, opened), of_regions), opened)
 
-        router = _router() if application is None else None
+        router = _router(opened) if application is None else None
         if router is not None and declarations:
             registry.check_categories(router.categories)
         yield Analyzer(
@@ -220,5 +220,7 @@ def _region_model(archive: Archive | None) -> Model | None:
     return model if model is not None and archive is not None and usable_cases(model, archive) else None
 
 
-def _router() -> Router | None:
-    return Router.load() if "router" in shipped.names() else None
+def _router(archive: Archive | None) -> Router | None:
+    """The shipped router, with the archive's own table of categories, if it has one."""
+    router = Router.load() if "router" in shipped.names() else None
+    return router.extended_by(archive.folder) if router is not None and archive is not None else router

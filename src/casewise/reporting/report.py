@@ -42,6 +42,7 @@ _MOST_TILES = 24
 _MOST_ROWS = 200
 _FOLDED = 8
 _MOST_SCORES = 5
+_SAME = 0.0005  # a difference of probabilities that three decimals do not show
 
 
 @dataclass(frozen=True)
@@ -121,6 +122,9 @@ def write_report(
             route=_route(result.route),
             scores=_scores(result.route),
             route_sentences=_route_sentences(result.route),
+            reasons=(result.route or {}).get("reasons") or (),
+            tags=_tags(result.route),
+            nearest=_nearest(result.route),
             ran=_ran(result.applications),
             steps=_steps(result.seconds),
             total=wording.number(sum(result.seconds.values())),
@@ -242,25 +246,54 @@ def _route(route: Mapping[str, object] | None) -> str:
 
 
 def _scores(route: Mapping[str, Any] | None) -> list[dict[str, object]]:
-    """The largest probabilities of the router, as bars."""
-    entries = (route or {}).get("scores") or ()
+    """The categories that are likeliest by pixels and tags together, or by the pixels alone, as bars of the former."""
+    scores: dict[str, float] = {entry["category"]: float(entry["probability"]) for entry in (route or {}).get("scores") or ()}
+    alone: dict[str, float] = {entry["category"]: float(entry["probability"]) for entry in (route or {}).get("pixels") or ()}
+    likeliest = sorted(scores, key=lambda name: -max(scores[name], alone.get(name, 0.0)))[:_MOST_SCORES]
     return [
         {
-            "name": entry["category"],
-            "text": wording.score(entry["probability"]),
-            "percent": round(100 * float(entry["probability"]), 1),
+            "name": name,
+            "text": wording.score(scores[name]) + _by_pixels(scores[name], alone.get(name)),
+            "percent": round(100 * scores[name], 1),
         }
-        for entry in entries[:_MOST_SCORES]
+        for name in sorted(likeliest, key=lambda name: -scores[name])
     ]
 
 
+def _by_pixels(score: float, alone: float | None) -> str:
+    """What the pixels alone say of a category, where the tags changed it."""
+    return "" if alone is None or abs(score - alone) < _SAME else f" (pixels alone {wording.score(alone)})"
+
+
 def _route_sentences(route: Mapping[str, Any] | None) -> str:
-    """What the pixels and the tags say, in a sentence each."""
+    """What the pixels and the tags say."""
     if not route:
         return ""
-    views = route.get("views", 1)
-    pixels = f"The pixels show {_kind(route)}" + (f", classified on {views} slices." if views and views > 1 else ".")
-    return " ".join(part for part in (pixels, (route.get("prior") or {}).get("sentence")) if part)
+    prior, views = route.get("prior") or {}, route.get("views") or 1
+    slices = f", by {views} slices" if views > 1 else ""
+    if prior.get("tags"):
+        return f"{prior['sentence']}" + (f" {views} slices were classified." if slices else "")
+    looked = _kind({"category": route.get("looked", route["category"])})
+    return " ".join(part for part in (f"The pixels look like {looked}{slices}.", prior.get("sentence")) if part)
+
+
+def _tags(route: Mapping[str, Any] | None) -> list[dict[str, str]]:
+    """A row a tag: what it says, the categories that it fits, and how often such a tag is wrong."""
+    prior = (route or {}).get("prior") or {}
+    return [
+        {
+            "name": tag["name"],
+            "value": tag["value"],
+            "fits": ", ".join(tag["fits"]) or "no category",
+            "wrong": f"{100 * tag['wrong']:.0f} %" if tag["wrong"] else "taken as certain",
+        }
+        for tag in prior.get("tags", ())
+    ]
+
+
+def _nearest(route: Mapping[str, Any] | None) -> str:
+    shares = [f"{near['category']} ({100 * near['share']:.0f} %)" for near in (route or {}).get("nearest") or ()]
+    return f"The router's training images nearest to this one are of {', '.join(shares)}." if shares else ""
 
 
 def _ran(applications: Sequence[Mapping[str, Any]]) -> list[dict[str, object]]:

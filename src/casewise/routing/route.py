@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from casewise.routing.dicom_prior import Prior
+from casewise.routing.nearest import NearestCategory
 
 UNKNOWN = "unknown"
 
@@ -30,8 +31,9 @@ class Route:
         it wins over a category that is certain.
     prior : what the DICOM tags said, and whether the pixels contradict them. classifier : ``softmax`` or ``svm``.
     views : how many pictures were classified: 1, or the slices of a volume.
-    looked : what the pixels alone look like most, before the tags; a category or ``unknown``.
+    pixels : the scores by the pixels alone, before the tags, the largest first; as ``scores`` where there are no tags.
     reasons : why the image is unknown, a sentence each; empty where it is not.
+    nearest : the categories of the training images that lie nearest, the largest share first.
     """
 
     category: str
@@ -41,8 +43,9 @@ class Route:
     prior: Prior = field(default_factory=Prior)
     classifier: str = "softmax"
     views: int = 1
-    looked: str = UNKNOWN
+    pixels: tuple[Score, ...] = ()
     reasons: tuple[str, ...] = ()
+    nearest: tuple[NearestCategory, ...] = ()
 
     @classmethod
     def of(
@@ -59,12 +62,16 @@ class Route:
         pixels : the probability of every category and of ``unknown``; they sum to 1. reasons : what the pixels' part has to say
         of why the image is unknown, beside what follows from the numbers.
         """
-        both = prior.combined(pixels, UNKNOWN)
-        ordered = tuple(Score(name, both[name]) for name in sorted(both, key=lambda name: (-both[name], name)))
-        best, looked = ordered[0], min(pixels, key=lambda name: (-pixels[name], name))
+        ordered, alone = _sorted(prior.combined(pixels, UNKNOWN)), _sorted(pixels)
+        best, looked = ordered[0], alone[0].category
         decided = prior.decided(best.category, looked, UNKNOWN)
-        why = () if best.category != UNKNOWN else (*reasons, *_why(pixels, looked, strangeness, decided))
-        return cls(best.category, best.probability, ordered, strangeness, decided, classifier, views, looked, why)
+        why = () if best.category != UNKNOWN else (*reasons, *_why(alone, strangeness, decided))
+        return cls(best.category, best.probability, ordered, strangeness, decided, classifier, views, alone, why)
+
+    @property
+    def looked(self) -> str:
+        """What the pixels alone look like most: a category or ``unknown``."""
+        return (self.pixels or self.scores)[0].category
 
     @property
     def known(self) -> bool:
@@ -80,20 +87,25 @@ class Route:
             "classifier": self.classifier,
             "views": self.views,
             "looked": self.looked,
+            "pixels": [score.to_json() for score in self.pixels],
             "reasons": list(self.reasons),
+            "nearest": [near.to_json() for near in self.nearest],
         }
 
 
-def _why(pixels: Mapping[str, float], looked: str, strangeness: float, prior: Prior) -> tuple[str, ...]:
+def _sorted(probabilities: Mapping[str, float]) -> tuple[Score, ...]:
+    return tuple(Score(name, probabilities[name]) for name in sorted(probabilities, key=lambda name: (-probabilities[name], name)))
+
+
+def _why(pixels: Sequence[Score], strangeness: float, prior: Prior) -> tuple[str, ...]:
     """Why an image is unknown: by its distance, by categories that are alike likely, or by its tags."""
-    found = []
+    looked, found = pixels[0].category, []
     if strangeness >= 1:
         found.append(
             f"It is unlike the images that the router learnt from: its strangeness is {strangeness:.1f}, and 1 is the limit."
         )
-    best = sorted((name for name in pixels if name != UNKNOWN), key=lambda name: -pixels[name])[:2]
-    if looked == UNKNOWN and strangeness < 1:
-        likely = " and ".join(f"{name} ({pixels[name]:.0%})" for name in best)
+    elif looked == UNKNOWN:
+        likely = " and ".join(f"{score.category} ({score.probability:.0%})" for score in pixels[1:3])
         found.append(f"No category is likely enough for how unlike the known images it is: {likely} are the likeliest.")
     if prior.fits is not None and looked != UNKNOWN and looked not in prior.fits:
         found.append(f"The tags do not fit {looked}, which the pixels look like most.")

@@ -18,6 +18,7 @@ from casewise.routing.calibration import probabilities
 from casewise.routing.classifiers import Svm, check_classifier
 from casewise.routing.dicom_prior import Prior, prior_of
 from casewise.routing.features import features
+from casewise.routing.nearest import nearest_categories
 from casewise.routing.out_of_distribution import Doubt, Neighbours, odds
 from casewise.routing.route import UNKNOWN, Route
 from casewise.routing.storage import SHIPPED, Parts, load, save
@@ -101,7 +102,8 @@ class Router:
             return []
         pictures = [view for own in images for view in own]
         with one_thread() if len(pictures) <= _FEW else nullcontext():
-            scored = self.score(*features(self.model, pictures, device), name)
+            found, logits = features(self.model, pictures, device)
+            scored = self.score(found, logits, name)
         ends = np.cumsum([len(own) for own in images])
         routes = []
         for number, (own, end) in enumerate(zip(images, ends, strict=True)):
@@ -109,7 +111,8 @@ class Router:
             known, strangeness = scored.known[place].mean(axis=0), float(np.median(scored.strangeness[place]))
             if not any(float(np.ptp(view)) > 0 for view in own):  # one value throughout: there is nothing to recognise
                 strangeness = _BLANK * self.doubts[name].middle
-            routes.append(self._decided(known, strangeness, priors[number] if priors else Prior(), name, len(own)))
+            route = self._decided(known, strangeness, priors[number] if priors else Prior(), name, len(own))
+            routes.append(replace(route, nearest=nearest_categories(found[place], self.neighbours, self.svm, self.categories)))
         return routes
 
     def score(self, found: Matrix, logits: Matrix, classifier: str) -> PictureScores:
