@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from pathlib import Path
 
@@ -9,15 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom import dcmread
+from pydicom.errors import InvalidDicomError
 from pydicom.uid import CTImageStorage
 
 import casewise
+from casewise.formats.dicom.region import sop_class
 from casewise.header import Header
 from casewise.routing.categories import shipped
 from casewise.routing.dicom_prior import Prior, prior_of
 from casewise.routing.route import UNKNOWN, Route
 from casewise.routing.router import Router
-from casewise.routing.tags import PART_WRONG
+from casewise.routing.tags import PART_WRONG, implied_modalities
 
 NAMES = tuple(shipped().entries)
 MR = tuple(name for name in NAMES if name.endswith("-mr"))
@@ -195,3 +198,17 @@ def test_a_real_prostate_keeps_its_category_and_loses_it_as_a_ct(router: Router,
     route = router.route(casewise.read(wrong))
     assert route.category == UNKNOWN and route.prior.contradicted
     assert "CT PROSTATE" in route.prior.sentence and route.looked in route.prior.sentence
+
+
+def test_class_and_modality_agree_in_the_real_files(shared_data: Path) -> None:
+    """What takes the Modality of an object with such a class as certain."""
+    files = [*(shared_data / "dicom-pydicom").glob("*.dcm"), *(shared_data / "dicom-more").rglob("*.dcm")]
+    series: dict[str, tuple[str, tuple[str, ...]]] = {}
+    for path in files:
+        with contextlib.suppress(InvalidDicomError):
+            dataset = dcmread(path, stop_before_pixels=True, specific_tags=["SOPClassUID", "Modality", "SeriesInstanceUID", "Rows"])
+            codes = implied_modalities(Header(sop_class=sop_class(dataset)))
+            if codes and "Rows" in dataset:
+                series[str(dataset.SeriesInstanceUID)] = (str(dataset.Modality), codes)
+    assert len(series) >= 25
+    assert all(modality in codes for modality, codes in series.values())

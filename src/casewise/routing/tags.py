@@ -2,7 +2,9 @@
 
 **Modality.** DICOM ties it to the class of the object: a CT Image Storage object is a CT. Where class and Modality agree, or no
 class is known (an image that is no DICOM file), it is taken as certain. A secondary capture may hold anything, so that its Modality
-is as doubtful as a body part. Where class and Modality contradict each other, both are allowed and nothing else.
+is as doubtful as a body part. Where class and Modality contradict each other, both are allowed and nothing else. In the DICOM files
+that casewise is tested on, class and Modality agree in all 37 series whose class implies a modality (a rate of 8 % would still pass
+for chance): that it is certain is a decision for safety, since what contradicts it becomes *unknown*, not an estimate.
 
 **Body part.** Güld et al. 2002 (Quality of DICOM header information for image categorization, SPIE 4685, doi:10.1117/12.467017)
 found BodyPartExamined wrong in 90 of 580 and in 15.3 % of 562 images of a hospital's routine, since it is copied from the protocol.
@@ -13,7 +15,7 @@ filled ones wrong, depending on the tag; for want of a rate of its own, half is 
 
 **Image type.** A localizer is no diagnostic image, whatever it is of. That an image is derived says nothing of what it shows.
 
-A missing tag says nothing: images of all categories lack it alike.
+A missing tag says nothing: 28 of 48 such series have no BodyPartExamined, too few to say that a category lacks it more.
 """
 
 from __future__ import annotations
@@ -139,7 +141,7 @@ def is_capture(header: Header) -> bool:
 
 
 def _modality(header: Header, entries: dict[str, Category]) -> Tag | None:
-    stated, implied = modality_of(header), _implied(header)
+    stated, implied = modality_of(header), implied_modalities(header)
     if stated is None and not implied:
         return None
     contradiction = bool(implied) and stated is not None and stated not in implied
@@ -153,7 +155,8 @@ def _modality(header: Header, entries: dict[str, Category]) -> Tag | None:
     return Tag("Modality", value, fits, PART_WRONG if is_capture(header) else 0.0)
 
 
-def _implied(header: Header) -> tuple[str, ...]:
+def implied_modalities(header: Header) -> tuple[str, ...]:
+    """The modalities that the class of the object implies; empty where it may be of any."""
     keyword = header.sop_class or ""
     return next((codes for start, codes in _CLASSES if keyword.startswith(start)), ())
 
