@@ -56,7 +56,7 @@ DATA: dict[str, tuple[TrainingData, ...]] = {
     "abnormality_chest": _CHEST,
     "backbone": (BACKBONE,),
     "brain_lesions": _BRAIN,
-    "breast_ultrasound_class": (BUSI,),
+    "breast_ultrasound_class": (BUSI, BACKBONE),
     "chest_clavicles": (JSRT, BACKBONE),
     "chest_regions": (JSRT, *_CHEST, MEDNIST, PHOTOGRAPHS, BUSI),
     "chest_sides": (JSRT, *_CHEST, NIH, MEDNIST),

@@ -23,7 +23,10 @@ MOST = 60  # of a foreign source
 # Kind → patterns of its own training images, each with what names the group that is left out together.
 _OWN: dict[str, tuple[tuple[str, Callable[[Path], str]], ...]] = {
     "chest": (("shenzhen/images/*.png", lambda path: "Shenzhen"), ("montgomery/images/*.png", lambda path: "Montgomery")),
-    "breast-ultrasound": (("busi/*/*.png", lambda path: path.stem),),
+    "breast-ultrasound": (
+        ("busi/*/*.png", lambda path: path.stem),
+        ("structures/breast-ultrasound/images/*.jpg", lambda path: path.stem),
+    ),
     "heart": (("acdc/*.h5", lambda path: path.stem.split("_")[0]),),
     "hippocampus": (("hippocampus/images/*.nii.gz", lambda path: path.stem),),
     "brain": (

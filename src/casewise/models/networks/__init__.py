@@ -20,6 +20,7 @@ NETWORKS = (
     "unet",
     "efficient_unet",
     "classifier",
+    "attended",
     "autoencoder",
     *INTERACTIVE,
     "head",
@@ -101,6 +102,12 @@ def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, o
         from casewise.models.networks.diffuse import Diffuse
 
         return Diffuse()
+    if kind == "attended":
+        from casewise.models.networks.attended import Attended
+
+        if (spatial_dims, in_channels) != (2, 1):
+            raise ModelError(f"An attended network takes grey pictures; got {spatial_dims} axes and {in_channels} channels.")
+        return Attended(outputs)
     if kind not in NETWORKS:
         msg = f"The network kind {kind!r} is unknown; casewise's own are {', '.join(NETWORKS)}."
         raise ModelError(msg)

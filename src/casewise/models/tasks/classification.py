@@ -42,7 +42,7 @@ class Classification(Task):
         return tuple(Sample(kept(part), target) for part in (parts if everything else middle(parts)))
 
     def loss(self, answer: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy with a little label smoothing."""
+        """Cross-entropy: −ln of the true class's probability."""
         return classification_loss(answer, batch.target, batch.case_weights)
 
     def measures(

@@ -52,7 +52,7 @@ def _marginal(logits: Tensor, labelled: Tensor) -> Tensor:
 
 def classification_loss(logits: Tensor, target: Tensor, case_weights: Tensor | None = None) -> Tensor:
     """Cross-entropy −ln a_y. logits : (N, classes). target : (N,) integer. case_weights : (N,)."""
-    return _weighted_mean(functional.cross_entropy(logits, target, reduction="none", label_smoothing=0.05), case_weights)
+    return _weighted_mean(functional.cross_entropy(logits, target, reduction="none"), case_weights)
 
 
 def reconstruction_loss(

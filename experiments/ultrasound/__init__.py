@@ -1,0 +1,1 @@
+"""Breast ultrasound: pictures of two copies of one set, and the classifier that is fitted to them."""
