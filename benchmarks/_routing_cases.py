@@ -41,20 +41,20 @@ def entries(most: int = 1000) -> Iterator[Entry]:
             counts[part] = counts.get(part, 0) + 1
             if counts[part] <= most:
                 image = case.image
-                own = [resized(view, 256) if max(view.shape) > 256 else view for view in views(image)]
+                own = [resized(view, 256) if max(view.shape[:2]) > 256 else view for view in views(image, colours=True)]
                 yield Entry(source, part, case.name, case_views(case, across=True), own)
 
 
 def training(
-    found: list[Entry], sources: Collection[tuple[str, str]], categories: Collection[str]
+    found: list[Entry], sources: Collection[tuple[str, str]], categories: Collection[str], kinds: Collection[str]
 ) -> tuple[list[CaseViews], list[CaseViews]]:
-    """(training, validation) without the (category, source) pairs ``sources`` and without ``categories``.
+    """(training, validation) without the (category, source) pairs ``sources``, ``categories``, and the sources ``kinds``.
 
     Sets whose licence keeps them out of the shipped router are learnt from too: without some sources the others are too few.
     """
     parted: tuple[list[CaseViews], list[CaseViews]] = ([], [])
     for entry in found:
-        if entry.key in sources or entry.category in {*categories, "unknown"}:
+        if entry.key in sources or entry.category in categories or entry.source.name in kinds:
             continue
         if not entry.source.trained:
             parted[0].append(entry.trained)

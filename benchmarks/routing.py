@@ -13,9 +13,10 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import cache, partial
 from multiprocessing import get_context
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,21 +28,81 @@ from casewise.routing.calibration import calibration_error
 from casewise.routing.classifiers import CLASSIFIERS
 from casewise.routing.route import UNKNOWN, Route
 from casewise.routing.router import Router
+from casewise.routing import training as router_training
 from casewise.routing.training import Plan, router_of
 from casewise.statistics import auc, interval
-from casewise.training import Settings
 
-PLAN = Plan(pictures=900)
-SETTINGS = Settings(steps=900, batch=32, rate=2e-3, augmentation="light", device="cpu")
-SPLITS = (  # (categories, (category, source) pairs) that one router is trained without
-    (("abdomen-ct", "breast-ultrasound"), (("chest-xray", "mednist"), ("brain-mr", "brats"), ("prostate-mr", "prostatex-t2"))),
-    (("brain-mr", "hand-xray"), (("abdomen-ct", "mednist"), ("prostate-mr", "prostatex-diffusion"))),
-    (
-        ("breast-mr", "chest-ct"),
-        (("chest-xray", "jsrt"), ("chest-xray", "montgomery"), ("brain-mr", "wmh"), ("brain-mr", "pyradiomics")),
+PLAN = Plan(pictures=500)
+SETTINGS = replace(router_training.SETTINGS, steps=300, device="cpu")
+
+
+class Split(NamedTuple):
+    """What one router is trained without: categories, (category, source) pairs, and sources of no category."""
+
+    categories: tuple[str, ...]
+    sources: tuple[tuple[str, str], ...]
+    kinds: tuple[str, ...]
+
+
+SPLITS = (
+    Split(
+        ("breast-ultrasound", "fundus-photograph", "hand-xray"),
+        (
+            ("chest-ct", "iq-oth"),
+            ("head-ct", "head-ct-hemorrhage"),
+            ("brain-mr", "habib"),
+            ("cardiac-mr", "hvsmr"),
+            ("chest-xray", "kermany"),
+            ("breast-mr", "breastdm"),
+            ("prostate-mr", "prostate158"),
+            ("histology", "glas"),
+        ),
+        ("abdomen-mr", "kidney-ultrasound", "dermoscopy", "photographs"),
     ),
-    (("cardiac-mr", "chest-xray"), (("brain-mr", "open-ms"), ("abdomen-ct", "totalseg"))),
-    (("head-ct", "prostate-mr"), (("chest-xray", "shenzhen"),)),
+    Split(
+        ("abdomen-ct", "brain-mr", "histology"),
+        (
+            ("chest-ct", "mednist"),
+            ("head-ct", "mednist"),
+            ("breast-mr", "mednist"),
+            ("cardiac-mr", "acdc"),
+            ("prostate-mr", "prostatex-t2"),
+            ("prostate-mr", "prostatex-diffusion"),
+            ("prostate-mr", "prostatex-pd"),
+            ("chest-xray", "montgomery"),
+            ("chest-xray", "shenzhen"),
+            ("fundus-photograph", "chase"),
+            ("hand-xray", "radinformatics"),
+        ),
+        ("blood-smear", "liver-ultrasound", "knee-mr", "retina-oct"),
+    ),
+    Split(
+        ("cardiac-mr", "chest-ct", "chest-xray"),
+        (
+            ("abdomen-ct", "totalseg"),
+            ("brain-mr", "open-ms"),
+            ("brain-mr", "pyradiomics"),
+            ("breast-mr", "pyradiomics"),
+            ("fundus-photograph", "drive"),
+            ("hand-xray", "mednist"),
+            ("histology", "gbm"),
+        ),
+        ("endoscopy", "mammography", "spine-mr", "wound", "hippocampus"),
+    ),
+    Split(
+        ("breast-mr", "head-ct", "prostate-mr"),
+        (
+            ("abdomen-ct", "mednist"),
+            ("brain-mr", "brats"),
+            ("brain-mr", "wmh"),
+            ("chest-ct", "chestct"),
+            ("chest-ct", "hocm"),
+            ("chest-xray", "jsrt"),
+            ("chest-xray", "mednist"),
+            ("chest-xray", "nih"),
+        ),
+        ("electron-microscopy", "fetal-ultrasound", "nuclei", "pet"),
+    ),
 )
 
 
@@ -107,7 +168,7 @@ def shipped() -> dict[str, object]:
     router = Router.load()
     known = [e for e in found() if e.category != UNKNOWN and e.source.trained and e.part == "test"]
     unseen = [e for e in found() if e.category != UNKNOWN and not e.source.trained]
-    outside = [e for e in found() if e.category == UNKNOWN]
+    outside = [e for e in found() if e.category == UNKNOWN and e.part == "test"]
     result: dict[str, object] = {"categories": list(router.categories)}
     for name in CLASSIFIERS:
         routes, others = routed(router, known, name), routed(router, outside, name)
@@ -158,28 +219,32 @@ def _kept(router: Router, of: list[Entry], before: list[Route], change: str, cla
 
 
 def without(number: int) -> dict[str, dict[str, Any]]:
-    """A router that never saw some sources and some categories.
+    """A router that never saw some sources, categories and other kinds.
 
-    sources : how it does on all images of the sources. categories : whether images of the categories are more doubtful than test
-    images of the categories and sources that it knows.
+    sources : how it does on all images of the sources. categories, kinds : whether images of the categories and of the other kinds
+    are more doubtful than test images of the categories and sources that it knows. known : how it does on these.
     """
-    categories, sources = SPLITS[number]
-    pool, aside = training(found(), sources, categories)
+    split = SPLITS[number]
+    pool, aside = training(found(), split.sources, split.categories, split.kinds)
     router = router_of(pool, aside, "without", plan=PLAN, settings=SETTINGS)
-    away = [entry for entry in found() if entry.key in sources]
+    away = [entry for entry in found() if entry.key in split.sources]
     known = [
         e
         for e in found()
-        if e.category not in {*categories, UNKNOWN} and e.key not in sources and e.source.trained and e.part == "test"
+        if e.category not in {*split.categories, UNKNOWN} and e.key not in split.sources and e.source.trained and e.part == "test"
     ]
     result: dict[str, dict[str, Any]] = {}
     for name in CLASSIFIERS:
-        inside = [doubt(route) for route in routed(router, known, name)]
-        rows = {}
-        for category in categories:
-            own = routed(router, [e for e in found() if e.category == category], name)
-            rows[category] = _apart(inside, own)
-        result[name] = {"sources": by_source(away, routed(router, away, name)), "categories": rows}
+        routes = routed(router, known, name)
+        inside = [doubt(route) for route in routes]
+        left = {category: [e for e in found() if e.category == category] for category in split.categories}
+        other = {kind: [e for e in found() if e.source.name == kind] for kind in split.kinds}
+        result[name] = {
+            "sources": by_source(away, routed(router, away, name)),
+            "categories": {category: _apart(inside, routed(router, of, name)) for category, of in left.items()},
+            "kinds": {kind: _apart(inside, routed(router, of, name)) for kind, of in other.items()},
+            "known": accuracy(known, routes),
+        }
         for row in result[name]["sources"]:
             row["patients_left"] = len({entry.subject.split("/", 1)[-1] for entry in pool if entry.category == row["category"]})
     return result
@@ -202,7 +267,7 @@ def _timed(count: int) -> float:
 
     torch.set_num_threads(1)
     router = Router.load()
-    pictures = [entry for entry in found() if entry.part == "test" and len(entry.views) == 1]
+    pictures = [entry for entry in found() if entry.part == "test" and len(entry.views) == 1 and entry.views[0].ndim == 2]
     rng = np.random.default_rng(1)
     images = [Image((pictures[int(n)].views[0] * 255).astype(np.uint8)[None]) for n in rng.integers(len(pictures), size=count)]
     began = time.perf_counter()

@@ -12,10 +12,9 @@ from torch import nn
 
 from casewise.device import resolve_device
 from casewise.errors import ModelError
-from casewise.image import Image
 from casewise.models.model import Model
 from casewise.models.tasks import Classification
-from casewise.routing.views import View
+from casewise.routing.views import View, image_of
 
 Matrix = npt.NDArray[np.float32]
 _BATCH = 64
@@ -50,4 +49,4 @@ def features(model: Model, views: Sequence[View], device: str = "auto") -> tuple
 
 
 def _tensor(model: Model, view: View) -> torch.Tensor:
-    return model.spec.preparation.parts(Image(view[None]))[0].tensor()
+    return model.spec.preparation.parts(image_of(view))[0].tensor()

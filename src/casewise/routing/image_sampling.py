@@ -12,11 +12,12 @@ from casewise.image import Image
 from casewise.routing.degradation import degrade, resized
 from casewise.routing.outliers import outlier
 from casewise.routing.route import UNKNOWN
-from casewise.routing.views import View, views
+from casewise.routing.views import View, image_of, views
 
-_EDGE = 160  # pixels that are kept of a view in memory; the network takes fewer
+_EDGE = 192  # pixels that are kept of a view in memory; the network takes fewer
 _SLICES = 15
 _AS_IT_IS = 4
+_REAL = 0.65  # of the pictures of *unknown*, where there are real images of other kinds; the others are made up
 _LEAST = 12  # voxels a slice along another axis needs
 
 
@@ -34,31 +35,35 @@ class CaseViews:
 def case_views(case: Case, across: bool = False) -> CaseViews:
     """The views of ``case``; with ``across`` those of a volume's two other axes too, since pictures of it may be cut along them."""
     image = case.image
-    cut = views(image, _SLICES)
+    cut = views(image, _SLICES, colours=True)
     for turned in _turned(image) if across and image.spatial_dims == 3 else ():
         cut += views(turned, _SLICES // 3)
-    kept = tuple(resized(view, _EDGE) if max(view.shape) > _EDGE else view for view in cut)
+    kept = tuple(resized(view, _EDGE) if max(view.shape[:2]) > _EDGE else view for view in cut)
     return CaseViews(case.key, str(case.category), case.site or "", case.subject or case.key, kept)
 
 
 def sampled(pool: Sequence[CaseViews], classes: Sequence[str], count: int, seed: int, mild: bool = False) -> list[Case]:
-    """``count`` changed pictures of every class, in turn from each site and within it from each subject; ``unknown`` is made up.
+    """``count`` changed pictures of every class, in turn from each site and within it from each subject.
+
+    Those of ``unknown`` are made up, and (where ``pool`` has images of no category) mostly of real images of other kinds.
 
     A picture is made when it is first asked for, from its number and ``seed`` alone. One in ``_AS_IT_IS`` is left as it is, since a
     router will meet most of them so; with ``mild`` all are.
     """
     made = []
-    everything = [view for entry in pool for view in entry.views]
+    everything = [view for entry in pool if entry.category != UNKNOWN for view in entry.views]
     for place, name in enumerate(classes):
         own = [entry for entry in pool if entry.category == name]
         order = _in_turn(own, count, np.random.default_rng([seed, place, 3])) if own else []
+        chances = np.random.default_rng([seed, place, 5]).random(count)
         for number in range(count):
-            key = order[number].key if own else f"{UNKNOWN}-{number}"
-            given = order[number].views if own else everything
+            real = bool(own) and (name != UNKNOWN or chances[number] < _REAL)
+            key = order[number].key if real else f"{UNKNOWN}-{number}"
+            given = order[number].views if real else everything
             made.append(
                 Case(
                     key=key,
-                    load_image=_maker(given, bool(own), [seed, place, number], mild or (bool(own) and number % _AS_IT_IS == 0)),
+                    load_image=_maker(given, real, [seed, place, number], mild or (real and number % _AS_IT_IS == 0)),
                     category=name,
                 )
             )
@@ -69,7 +74,7 @@ def _maker(given: Sequence[View], real: bool, seed: list[int], mild: bool) -> Ca
     def make() -> Image:
         rng = np.random.default_rng(seed)
         view = given[int(rng.integers(len(given)))] if real else outlier(given, rng)
-        return Image((view if mild else degrade(view, rng))[None])
+        return image_of(view if mild else degrade(view, rng))
 
     return make
 

@@ -1,15 +1,18 @@
-"""How unlike every category an image is: two scores over its features, added.
+"""How unlike every category an image is: several views of it, added.
 
-The cosine distance to the k-th nearest neighbour (Sun 2022) says how far an image lies from everything known, however sure a
-classifier is of it. The network's own odds of *unknown*, learnt from made-up pictures of nothing (outlier exposure, Hendrycks
-2019), know noise and scraps that come to lie near something known; of a real image of another kind they say less than the distance
-does, so that they count only where they pass what known images reach. Their sum is the *strangeness*. The probability of *unknown*
-stands among those of the categories: it is 1 % at the strangeness that half of the known held-out images have, and it wins over
-the best category for 1 % of them.
+- The Mahalanobis distance of its features to the nearest category's mean, by the covariance within categories (Lee 2018).
+- The cosine distance to the k-th nearest of the known images' features, brought to that covariance (Sun 2022).
+- The network's own odds of *unknown*, learnt from images of other kinds and from made-up ones (outlier exposure, Hendrycks 2019).
+
+Each is counted from its median over known held-out images, in steps of what the rarest of these reach; their mean is the
+*strangeness*. The probability of *unknown* stands among those of the categories: it is 1 % at the strangeness that half of the known
+held-out images have. Images of a source that the router never saw lie farther off than those held out of its own sources do, so that
+the distance at which *unknown* wins is ``NEW_SOURCES`` times what would call 1 % of these unknown.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +24,11 @@ from casewise.probability import logistic
 Matrix = npt.NDArray[np.float32]
 Array = npt.NDArray[np.float64]
 NEIGHBOUR = 5
-FALSE_UNKNOWN = 0.01  # share of known images that may be called unknown
+FALSE_UNKNOWN = 0.01  # share of known images beyond which a distance is rare
+NEW_SOURCES = 2.0  # found where sources were left out (benchmarks/results/routing.md)
+VIEWS = ("category", "neighbours", "odds")  # of an image's strangeness, in the order of a matrix's columns
 _AT_MEDIAN = 0.01  # probability of unknown at the median strangeness of known images
+_SHRUNK = 0.1  # of the covariance's mean variance, added to each
 _BLOCK = 4096
 
 
@@ -46,44 +52,95 @@ class Neighbours:
         return np.concatenate(found).astype(np.float64) if found else np.zeros(0)
 
 
+@dataclass(frozen=True, eq=False)
+class Known:
+    """The known images' features. whitening : (features, features), what makes their covariance within categories the identity.
+
+    means : (categories, features) and neighbours : of features so whitened.
+    """
+
+    whitening: Matrix
+    means: Matrix
+    neighbours: Neighbours
+
+    @classmethod
+    def of(cls, features: Matrix, labels: npt.NDArray[np.int64]) -> Known:
+        """features (n, features); labels (n,) from 0, each there."""
+        means = np.stack([features[labels == number].mean(axis=0) for number in range(int(labels.max()) + 1)])
+        covariance = np.cov((features - means[labels]).T.astype(np.float64)).reshape(features.shape[1], -1)
+        variance = max(float(np.trace(covariance)) / len(covariance), 1e-12)
+        whitening = np.linalg.cholesky(np.linalg.inv(covariance + _SHRUNK * variance * np.eye(len(covariance))))
+        kept = (whitening * np.sqrt(variance)).astype(np.float16).astype(np.float32)  # as it will be read back
+        return cls(kept, (means @ kept).astype(np.float32), Neighbours.of(features @ kept))
+
+    def distances(self, features: Matrix) -> Array:
+        """(n, 2): to the nearest category's mean, and to the neighbours."""
+        seen = features @ self.whitening
+        squares = (seen**2).sum(axis=1)[:, None] + (self.means**2).sum(axis=1)[None] - 2 * seen @ self.means.T
+        nearest = np.sqrt(np.maximum(squares, 0).min(axis=1))
+        return np.stack([nearest.astype(np.float64), self.neighbours.distances(seen)], axis=1)
+
+
 @dataclass(frozen=True)
 class Doubt:
-    """strangeness = distance + weight · max(0, odds − highest); the odds of *unknown* beside the best category are
-    exp((strangeness − middle) / width). highest : odds that 1 % of known images pass.
+    """The odds of *unknown* beside the best category are exp((strangeness − middle) / width).
+
+    centres, scales : of each of ``VIEWS``, its median over known images and what the rarest are beyond that.
     """
 
     middle: float
     width: float
-    weight: float = 0.0
-    highest: float = 0.0
+    centres: tuple[float, ...]
+    scales: tuple[float, ...]
 
-    def strangeness(self, distance: Array, odds: Array) -> Array:
-        return np.asarray(distance + self.weight * np.maximum(0, odds - self.highest))
+    def steps(self, seen: Array) -> Array:
+        """(n, views): how far each view of each picture lies beyond known images' median, in what the rarest of them reach."""
+        return np.asarray((seen - np.array(self.centres)) / np.array(self.scales))
+
+    def strangeness(self, seen: Array) -> Array:
+        """(n,) of pictures seen as (n, views)."""
+        return np.asarray(self.steps(seen).mean(axis=1))
 
     def probability(self, strangeness: float) -> float:
         return float(logistic((strangeness - self.middle) / self.width))
 
     @classmethod
-    def fit(cls, distances: Array, odds: Array, best: Array, images: int, share: float = FALSE_UNKNOWN) -> Doubt:
-        """From pictures of known held-out images: their distances, the network's odds, the best category's probability of each.
+    def fit(cls, seen: Array, best: Array, images: int, share: float = FALSE_UNKNOWN) -> Doubt:
+        """From pictures of known held-out images: (n, views) of each, and the best category's probability (n,).
 
         images : of how many different images they are. The fewer, the less is known of the rare ones: spreads are taken wider by
         2 / √images. *Unknown* wins where its odds exceed the best category's probability p, that is where
         strangeness − width · ln p > middle.
         """
-        weight = _spread(distances, share) / max(_spread(odds, share), 1e-4)
-        highest = float(np.quantile(odds, 1 - share))
-        strangeness = distances + weight * np.maximum(0, odds - highest)
-        wider = 1 + 2 / np.sqrt(max(1, images))
+        scales = [max(_spread(column, share), 1e-4) for column in seen.T]
+        first = cls(1.0, 1.0, tuple(float(value) for value in np.median(seen, axis=0)), tuple(scales))
+        strangeness = first.strangeness(seen)
+        wider = (1 + 2 / np.sqrt(max(1, images))) * NEW_SOURCES
         width = wider * max(_spread(strangeness, share), 1e-4) / np.log(1 / _AT_MEDIAN)
         decided = strangeness - width * np.log(best + 1e-12)
         middle = float(np.median(decided) + wider * _spread(decided, share))
-        return cls(middle, float(width), float(weight), highest)
+        return cls(middle, float(width), first.centres, first.scales)
 
 
 def odds(logits: Matrix) -> Array:
     """(n,): ln of the network's odds of its last class, *unknown*, against all the others; ``logits`` is (n, classes)."""
     return np.asarray(logits[:, -1] - logsumexp(logits[:, :-1], axis=1), np.float64)
+
+
+def views_of(known: Known, features: Matrix, logits: Matrix) -> Array:
+    """(n, views) of pictures by their features (n, features) and logits (n, classes)."""
+    return np.concatenate([known.distances(features), odds(logits)[:, None]], axis=1)
+
+
+def sentence(steps: Sequence[float]) -> str:
+    """Which views of an image say most that it is unlike what is known, of the medians of its pictures' ``steps``."""
+    said = {
+        "category": "its features lie far from every category's",
+        "neighbours": "no image that the router learnt from is near it",
+        "odds": "the network takes it for an image of another kind",
+    }
+    named = [said[name] for name, value in zip(VIEWS, steps, strict=True) if value > 1] or [said[VIEWS[int(np.argmax(steps))]]]
+    return f"{', and '.join(named)}.".capitalize()
 
 
 def _spread(values: Array, share: float) -> float:

@@ -1,7 +1,6 @@
 """Pictures of no category, made from the training pictures themselves: they teach a network what *unknown* looks like.
 
-No real image of another kind is used, so that every such image is new to a router (outlier exposure,
-Hendrycks 2019, with made-up outliers).
+They stand beside real images of other kinds, where there are some (outlier exposure, Hendrycks 2019).
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from casewise.routing.degradation import resized
 from casewise.routing.views import View
 
 _EDGE = 96
+_COLOURED = 0.25  # of the pictures made up
 
 
 def outlier(views: Sequence[View], rng: np.random.Generator) -> View:
@@ -21,11 +21,19 @@ def outlier(views: Sequence[View], rng: np.random.Generator) -> View:
     kinds: tuple[Callable[[Sequence[View], np.random.Generator], View], ...] = (
         _shuffled, _crop, _crop, _joined, _scrambled, _clouds, _shapes, _warped,
     )  # fmt: skip
-    return kinds[int(rng.integers(len(kinds)))](views, rng)
+    made = kinds[int(rng.integers(len(kinds)))](views, rng)
+    return _painted(made, rng) if rng.random() < _COLOURED else made
 
 
 def _one(views: Sequence[View], rng: np.random.Generator) -> View:
-    return views[int(rng.integers(len(views)))]
+    view = views[int(rng.integers(len(views)))]
+    return view if view.ndim == 2 else view.mean(axis=2)
+
+
+def _painted(view: View, rng: np.random.Generator) -> View:
+    """(row, column, 3): grey values through a random curve for each channel, as photographs have colours."""
+    places = np.linspace(0, 1, 5)
+    return np.stack([np.interp(view, places, rng.random(5)) for _ in range(3)], axis=-1).astype(np.float32)
 
 
 def _square(view: View) -> View:

@@ -19,7 +19,7 @@ from casewise.routing.classifiers import Svm, check_classifier
 from casewise.routing.dicom_prior import Prior, prior_of
 from casewise.routing.features import features
 from casewise.routing.nearest import nearest_categories
-from casewise.routing.out_of_distribution import Doubt, Neighbours, odds
+from casewise.routing.out_of_distribution import Doubt, Known, sentence, views_of
 from casewise.routing.route import UNKNOWN, Route
 from casewise.routing.storage import SHIPPED, Parts, load, save
 from casewise.routing.views import View, views
@@ -27,15 +27,23 @@ from casewise.threads import one_thread
 
 Matrix = npt.NDArray[np.float32]
 _FEW = 16  # pictures, more than a volume has
+_LEAST_VOTE = 0.02  # of a slice unlike anything known
 _BLANK = 10.0  # strangeness of an image that shows nothing; from 1 on an image is unknown
 
 
 @dataclass(frozen=True, eq=False)
 class PictureScores:
-    """Of pictures, before the tags. known : (n, categories), each row sums to 1. strangeness : (n,)."""
+    """Of pictures, before the tags. known : (n, categories), each row sums to 1. steps : (n, views) of their strangeness, as
+    :meth:`casewise.routing.out_of_distribution.Doubt.steps` gives them.
+    """
 
     known: npt.NDArray[np.float64]
-    strangeness: npt.NDArray[np.float64]
+    steps: npt.NDArray[np.float64]
+
+    @property
+    def strangeness(self) -> npt.NDArray[np.float64]:
+        """(n,)."""
+        return np.asarray(self.steps.mean(axis=1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +58,7 @@ class Router:
 
     model: Model
     svm: Svm
-    neighbours: Neighbours
+    known: Known
     temperatures: Mapping[str, float]
     doubts: Mapping[str, Doubt]
     classifier: str = "softmax"
@@ -65,7 +73,7 @@ class Router:
 
     def save(self, folder: str | Path) -> Path:
         """Write the router to ``folder``, which must not exist yet."""
-        parts = Parts(self.model, self.svm, self.neighbours, self.temperatures, self.doubts, self.classifier, self.measures)
+        parts = Parts(self.model, self.svm, self.known, self.temperatures, self.doubts, self.classifier, self.measures)
         made = save(parts, Path(folder))
         self.table.added(self.categories).write(made)
         return made
@@ -86,7 +94,7 @@ class Router:
         Raises CasewiseError, one sentence, for an image that no picture can be made of.
         """
         prior = prior_of(image.header, self.categories, self.table) if tags else Prior()
-        return self.route_views([views(image)], classifier, priors=[prior], device=device)[0]
+        return self.route_views([views(image, colours=True)], classifier, priors=[prior], device=device)[0]
 
     def route_views(
         self,
@@ -108,21 +116,24 @@ class Router:
         routes = []
         for number, (own, end) in enumerate(zip(images, ends, strict=True)):
             place = slice(end - len(own), end)
-            known, strangeness = scored.known[place].mean(axis=0), float(np.median(scored.strangeness[place]))
-            if not any(float(np.ptp(view)) > 0 for view in own):  # one value throughout: there is nothing to recognise
-                strangeness = _BLANK * self.doubts[name].middle
-            route = self._decided(known, strangeness, priors[number] if priors else Prior(), name, len(own))
-            routes.append(replace(route, nearest=nearest_categories(found[place], self.neighbours, self.svm, self.categories)))
+            pictures_of = PictureScores(scored.known[place], scored.steps[place])
+            blank = not any(float(np.ptp(view)) > 0 for view in own)  # one value throughout: there is nothing to recognise
+            route = self._decided(pictures_of, priors[number] if priors else Prior(), name, blank)
+            routes.append(replace(route, nearest=nearest_categories(self.known, found[place], self.categories)))
         return routes
 
     def score(self, found: Matrix, logits: Matrix, classifier: str) -> PictureScores:
         """From features (n, features) and logits (n, classes) of pictures."""
         scores = logits[:, : len(self.categories)] if classifier == "softmax" else self.svm.scores(found)
-        strangeness = self.doubts[classifier].strangeness(self.neighbours.distances(found), odds(logits))
-        return PictureScores(probabilities(scores, self.temperatures[classifier]), strangeness)
+        steps = self.doubts[classifier].steps(views_of(self.known, found, logits))
+        return PictureScores(probabilities(scores, self.temperatures[classifier]), steps)
 
-    def _decided(self, known: npt.NDArray[np.float64], strangeness: float, prior: Prior, classifier: str, count: int) -> Route:
+    def _decided(self, pictures: PictureScores, prior: Prior, classifier: str, blank: bool) -> Route:
+        """Slices that are unlike what is known, as a volume's ends often are, say little of which category it is."""
         doubt = self.doubts[classifier]
+        certain = np.array([1 - doubt.probability(float(value)) for value in pictures.strangeness])
+        known = np.average(pictures.known, axis=0, weights=np.maximum(certain, _LEAST_VOTE))
+        strangeness = _BLANK * doubt.middle if blank else float(np.median(pictures.strangeness))
         unknown = doubt.probability(strangeness)
         raw = {UNKNOWN: unknown} | {name: float((1 - unknown) * share) for name, share in zip(self.categories, known, strict=True)}
         total = sum(raw.values())
@@ -130,4 +141,5 @@ class Router:
             msg = "The router's network gives no numbers for this image; it is damaged, or the image's values are far too large."
             raise CasewiseError(msg)
         pixels = {name: value / total for name, value in raw.items()}
-        return Route.of(pixels, strangeness / doubt.middle, prior, classifier, count)
+        why = () if blank else (sentence(np.median(pictures.steps, axis=0).tolist()),)
+        return Route.of(pixels, strangeness / doubt.middle, prior, classifier, len(pictures.known), why)

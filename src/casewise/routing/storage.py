@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import tomli_w
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
@@ -16,12 +17,12 @@ from casewise.errors import ModelError
 from casewise.files import replacing
 from casewise.models.model import Model
 from casewise.routing.classifiers import CLASSIFIERS, Svm
-from casewise.routing.out_of_distribution import Doubt, Neighbours
+from casewise.routing.out_of_distribution import VIEWS, Doubt, Known, Neighbours
 from casewise.routing.route import UNKNOWN
 
-FORMAT = 1
+FORMAT = 2
 SHIPPED = Path(__file__).parents[1] / "models" / "shipped" / "router"
-_DOUBT = ("middle", "width", "weight", "highest")
+_DOUBT = ("middle", "width", "centres", "scales")
 _SETTINGS, _ARRAYS = "router.toml", "router.safetensors"
 
 
@@ -30,7 +31,7 @@ class Parts(NamedTuple):
 
     model: Model
     svm: Svm
-    neighbours: Neighbours
+    known: Known
     temperatures: Mapping[str, float]
     doubts: Mapping[str, Doubt]
     classifier: str
@@ -46,7 +47,12 @@ def save(router: Parts, folder: Path) -> Path:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with replacing(folder) as beside:
             router.model.save(beside)
-            arrays = router.svm.arrays() | {"bank": router.neighbours.bank.astype(np.float16)}
+            known = router.known
+            arrays = router.svm.arrays() | {
+                "whitening": known.whitening.astype(np.float16),
+                "means": known.means,
+                "bank": known.neighbours.bank.astype(np.float16),
+            }
             save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, beside / _ARRAYS)
             (beside / _SETTINGS).write_text(tomli_w.dumps(_document(router)), encoding="utf-8")
             with (beside / "card.md").open("a", encoding="utf-8") as card:
@@ -67,11 +73,15 @@ def _document(router: Parts) -> dict[str, Any]:
         **{
             name: {
                 "temperature": router.temperatures[name],
-                **{f"unknown_{part}": getattr(router.doubts[name], part) for part in _DOUBT},
+                **{f"unknown_{part}": _plain(getattr(router.doubts[name], part)) for part in _DOUBT},
             }
             for name in CLASSIFIERS
         },
     }
+
+
+def _plain(value: float | tuple[float, ...]) -> float | list[float]:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _measured(router: Parts) -> list[str]:
@@ -90,7 +100,8 @@ def load(folder: Path) -> Parts:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise _damaged(folder, _SETTINGS, error) from error
     if document.get("format") != FORMAT:
-        msg = f"{folder} is a router of format {document.get('format')!r} and this casewise reads format {FORMAT}; update casewise."
+        mend = "train it again with `casewise train router`" if document.get("format") == 1 else "update casewise"
+        msg = f"{folder} is a router of format {document.get('format')!r} and this casewise reads format {FORMAT}; {mend}."
         raise ModelError(msg)
     model = Model.load(folder)
     if document.get("network") != model.key:
@@ -108,18 +119,34 @@ def load(folder: Path) -> Parts:
 
 def _router(model: Model, document: dict[str, Any], arrays: dict[str, Any]) -> Parts:
     svm = Svm.of_arrays(arrays)
-    bank = np.asarray(arrays["bank"], np.float32)
+    known = Known(*(np.asarray(arrays[name], np.float32) for name in ("whitening", "means")), Neighbours(_bank(arrays)))
     categories = [name for name in model.labels if name != UNKNOWN]
     if list(model.labels[: len(categories)]) != categories or document["classifier"] not in CLASSIFIERS:
         raise ValueError("its categories or its classifier are not a router's")
-    if bank.ndim != 2 or not len(bank) or bank.shape[1] != len(svm.mean) or len(svm.intercepts) != len(categories):
+    features = len(svm.mean)
+    shapes = (known.whitening.shape, known.means.shape, known.neighbours.bank.shape[1], len(svm.intercepts))
+    if shapes != ((features, features), (len(categories), features), features, len(categories)):
         raise ValueError("its arrays do not fit together")
     temperatures = {name: float(document[name]["temperature"]) for name in CLASSIFIERS}
-    doubts = {name: Doubt(*(float(document[name][f"unknown_{part}"]) for part in _DOUBT)) for name in CLASSIFIERS}
-    if min(*temperatures.values(), *(value for doubt in doubts.values() for value in (doubt.middle, doubt.width))) <= 0:
+    doubts = {name: _doubt(document[name]) for name in CLASSIFIERS}
+    if min(*temperatures.values(), *(value for doubt in doubts.values() for value in (doubt.width, *doubt.scales))) <= 0:
         raise ValueError("its temperatures and distances are above 0")
     measures = {name: float(value) for name, value in document.get("measures", {}).items()}
-    return Parts(model, svm, Neighbours(bank), temperatures, doubts, str(document["classifier"]), measures)
+    return Parts(model, svm, known, temperatures, doubts, str(document["classifier"]), measures)
+
+
+def _bank(arrays: dict[str, Any]) -> npt.NDArray[np.float32]:
+    bank = np.asarray(arrays["bank"], np.float32)
+    if bank.ndim != 2 or not len(bank) or not all(np.isfinite(arrays[name]).all() for name in ("bank", "means", "whitening")):
+        raise ValueError("its arrays hold nothing, or values that are not finite")
+    return bank
+
+
+def _doubt(document: dict[str, Any]) -> Doubt:
+    centres, scales = (tuple(float(value) for value in document[f"unknown_{part}"]) for part in ("centres", "scales"))
+    if len(centres) != len(VIEWS) or len(scales) != len(VIEWS):
+        raise ValueError("its distances are not a router's")
+    return Doubt(float(document["unknown_middle"]), float(document["unknown_width"]), centres, scales)
 
 
 def _damaged(folder: Path, name: str, error: Exception) -> ModelError:

@@ -13,13 +13,14 @@ import numpy.typing as npt
 from casewise.case import Case
 from casewise.errors import CasewiseError
 from casewise.models.model import Model
+from casewise.models.networks.efficient_net import STAGES, EfficientNetLite
 from casewise.models.preparation import Preparation
 from casewise.models.spec import Spec
 from casewise.routing.calibration import calibration_error, fit_temperature, probabilities
 from casewise.routing.classifiers import CLASSIFIERS, check_classifier, fit_svm
 from casewise.routing.features import features
 from casewise.routing.image_sampling import CaseViews, case_views, sampled
-from casewise.routing.out_of_distribution import Doubt, Neighbours, odds
+from casewise.routing.out_of_distribution import Doubt, Known, views_of
 from casewise.routing.route import UNKNOWN
 from casewise.routing.router import Router
 from casewise.routing.views import View
@@ -28,24 +29,27 @@ from casewise.training.settings import Settings
 from casewise.training.split import split
 
 Matrix = npt.NDArray[np.float32]
-SETTINGS = Settings(steps=3000, batch=32, rate=2e-3, augmentation="light")
+SETTINGS = Settings(steps=600, batch=32, rate=6e-4, augmentation="light")
+FROM_NOTHING = Settings(steps=3000, batch=32, rate=2e-3, augmentation="light")  # of a network that begins with random weights
 
 
 @dataclass(frozen=True)
 class Plan:
-    """size : edge of the network's input. channels : of its levels. pictures : changed pictures sampled of each category.
+    """size : edge of the network's input. channels : of the levels of a small network that begins with random weights; without them
+    it is EfficientNet-Lite0, which begins with what was learnt on photographs, and whose first ``frozen`` stages stay so. pictures : changed pictures sampled of each category.
 
     bank : pictures of each category whose features are kept, half of them unchanged. held_out : pictures of each category
     that temperatures and thresholds are fitted on. classifier : the default one. kernel : of the support vector machine.
     """
 
-    size: int = 64
-    channels: tuple[int, ...] = (24, 48, 96, 128)
-    pictures: int = 1600
-    bank: int = 400
+    size: int = 128
+    channels: tuple[int, ...] = ()
+    frozen: int = 3
+    pictures: int = 1000
+    bank: int = 240
     held_out: int = 400
     classifier: str = "softmax"
-    kernel: str = "rbf"
+    kernel: str = "linear"
 
 
 def train_router(
@@ -59,7 +63,7 @@ def train_router(
     progress: Progress | None = None,
     reading: Callable[[int, int], None] | None = None,
 ) -> Router:
-    """A router of all the categories that ``cases`` have.
+    """A router of all the categories that ``cases`` have; those of the category ``unknown`` show it what belongs to none.
 
     validation : held-out cases that temperatures and thresholds are fitted on; without any, subjects of ``cases`` are set aside.
     progress : called with step, steps and loss; reading : with the number of images read and of all.
@@ -86,7 +90,7 @@ def router_of(
     progress: Progress | None = None,
 ) -> Router:
     """A router of what is already read: trained on ``pool``, calibrated on ``aside`` (on ``pool`` where that is empty)."""
-    categories = tuple(sorted({entry.category for entry in pool}))
+    categories = tuple(sorted({entry.category for entry in pool} - {UNKNOWN}))
     model = _network(pool, categories, name, plan, settings, checkpoint, progress)
     return _assembled(model, pool, aside or pool, plan, settings)
 
@@ -103,7 +107,7 @@ def _categories(cases: Sequence[Case]) -> tuple[str, ...]:
 def _read(cases: Sequence[Case], categories: Sequence[str], across: bool, progress: Callable[[int], None]) -> list[CaseViews]:
     read = []
     for number, case in enumerate(cases, start=1):
-        if case.category in categories:
+        if case.category in (*categories, UNKNOWN):
             read.append(case_views(case, across))
         progress(number)
     return read
@@ -119,13 +123,35 @@ def _network(
     progress: Progress | None,
 ) -> Model:
     classes = (*categories, UNKNOWN)
-    network = {"kind": "classifier", "channels": list(plan.channels), "patch": 2}
-    start = Model.initial(name, Spec("classification", network, Preparation(size=(plan.size,) * 2), classes=classes), settings.seed)
+    start = _start(name, classes, plan, settings.seed)
     needed = -(-settings.steps * settings.batch // len(classes))  # no more than the steps take
     pictures = sampled(pool, classes, min(plan.pictures, needed), settings.seed)
-    made = fit(start, pictures, settings=settings, method="initial", name=name, checkpoint=checkpoint, progress=progress)
+    stages = range(plan.frozen, len(STAGES))
+    made = fit(
+        start,
+        pictures,
+        trainable="all" if plan.channels else [*(f"encoder.stages.{stage}." for stage in stages), "head."],
+        settings=settings,
+        method="initial",
+        name=name,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
     keys = frozenset(entry.key for entry in pool)  # the made-up pictures are of nobody
-    return Model(made.name, made.spec, made.weights, replace(made.lineage, trained_on=keys))
+    # Half precision halves the folder; what follows is fitted on the weights as they are kept.
+    weights = made.weights if plan.channels else {key: weight.half() for key, weight in made.weights.items()}
+    return Model(made.name, made.spec, weights, replace(made.lineage, trained_on=keys))
+
+
+def _start(name: str, classes: tuple[str, ...], plan: Plan, seed: int) -> Model:
+    size = (plan.size, plan.size)
+    if plan.channels:
+        network = {"kind": "classifier", "channels": list(plan.channels), "patch": 2}
+        return Model.initial(name, Spec("classification", network, Preparation(size=size), classes=classes), seed)
+    spec = Spec("classification", {"kind": "efficient_classifier"}, Preparation(size=size, channels=3), classes=classes)
+    random = Model.initial(name, spec, seed)
+    learnt = {f"encoder.{key}": weight for key, weight in EfficientNetLite(3).pretrained().state_dict().items()}
+    return replace(random, weights={**random.weights, **learnt})
 
 
 def _assembled(model: Model, pool: Sequence[CaseViews], aside: Sequence[CaseViews], plan: Plan, settings: Settings) -> Router:
@@ -133,10 +159,10 @@ def _assembled(model: Model, pool: Sequence[CaseViews], aside: Sequence[CaseView
     device = "cpu"
     known, labels = _pictures(pool, categories, plan.bank, settings.seed + 1)
     found, _ = features(model, known, device)
-    svm, neighbours = fit_svm(found, labels, len(categories), plan.kernel), Neighbours.of(found)
+    svm, near = fit_svm(found, labels, len(categories), plan.kernel), Known.of(found, labels)
     held_out, truth = _pictures(aside, categories, plan.held_out, settings.seed + 2)
     found, logits = features(model, held_out, device)
-    distances = neighbours.distances(found)
+    seen = views_of(near, found, logits)
     plain = np.arange(len(truth)) % 2 == 0  # every other one is unchanged but for its polarity: what is calibrated for
     images = len({entry.key for entry in aside})
     temperatures, doubts, measures = {}, {}, {"held_out_images": float(images)}
@@ -144,12 +170,12 @@ def _assembled(model: Model, pool: Sequence[CaseViews], aside: Sequence[CaseView
         scores = logits[:, : len(categories)] if name == "softmax" else svm.scores(found)
         temperatures[name] = fit_temperature(scores[plain], truth[plain])
         sure = probabilities(scores, temperatures[name])
-        doubts[name] = Doubt.fit(distances[plain], odds(logits)[plain], sure.max(axis=1)[plain], images)
+        doubts[name] = Doubt.fit(seen[plain], sure.max(axis=1)[plain], images)
         right = sure.argmax(axis=1) == truth
         measures[f"{name}_accuracy"] = float(np.mean([right[plain & (truth == n)].mean() for n in np.unique(truth)]))
         measures[f"{name}_accuracy_on_changed"] = float(np.mean([right[~plain & (truth == n)].mean() for n in np.unique(truth)]))
         measures[f"{name}_calibration_error"] = calibration_error(sure.max(axis=1)[plain], right[plain])
-    return Router(model, svm, neighbours, temperatures, doubts, plan.classifier, measures)
+    return Router(model, svm, near, temperatures, doubts, plan.classifier, measures)
 
 
 def _pictures(

@@ -19,6 +19,7 @@ LESIONS = ("lesion_multitask", "lesion_fusion", "lesion_regression")
 NETWORKS = (
     "unet",
     "efficient_unet",
+    "efficient_classifier",
     "classifier",
     "attended",
     "autoencoder",
@@ -118,6 +119,8 @@ def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, o
         return UNet(spatial_dims, in_channels, outputs, plain.channels, plain.patch)
     if kind == "efficient_unet":
         return _efficient(spatial_dims, in_channels, outputs, plain.channels)
+    if kind == "efficient_classifier":
+        return _efficient_classifier(spatial_dims, in_channels, outputs)
     if kind == "classifier":
         from casewise.models.networks.classifier import Classifier
 
@@ -134,6 +137,14 @@ def _efficient(spatial_dims: int, in_channels: int, outputs: int, channels: tupl
         msg = f"An efficient_unet is for pictures and has channels for four levels; got {spatial_dims} axes and {channels}."
         raise ModelError(msg)
     return EfficientUNet(in_channels, outputs, channels)
+
+
+def _efficient_classifier(spatial_dims: int, in_channels: int, outputs: int) -> nn.Module:
+    from casewise.models.networks.efficient_classifier import EfficientClassifier
+
+    if spatial_dims != 2:
+        raise ModelError(f"An efficient_classifier is for pictures, which have two axes; got {spatial_dims}.")
+    return EfficientClassifier(in_channels, outputs)
 
 
 def _interactive(
