@@ -24,11 +24,11 @@ from benchmarks import driver
 from benchmarks._routing_cases import Entry, entries, training
 from benchmarks._routing_changes import CHANGES, changed
 from benchmarks._routing_table import confusion_picture, tables
+from casewise.routing import training as router_training
 from casewise.routing.calibration import calibration_error
 from casewise.routing.classifiers import CLASSIFIERS
 from casewise.routing.route import UNKNOWN, Route
 from casewise.routing.router import Router
-from casewise.routing import training as router_training
 from casewise.routing.training import Plan, router_of
 from casewise.statistics import auc, interval
 

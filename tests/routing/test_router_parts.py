@@ -13,7 +13,7 @@ from casewise.routing.calibration import calibration_error, fit_temperature, pro
 from casewise.routing.classifiers import fit_svm
 from casewise.routing.degradation import degrade
 from casewise.routing.dicom_prior import prior_of
-from casewise.routing.out_of_distribution import Doubt, Neighbours, odds
+from casewise.routing.out_of_distribution import VIEWS, Doubt, Known, Neighbours, odds, sentence, views_of
 from casewise.routing.outliers import outlier
 from casewise.routing.views import views
 
@@ -58,14 +58,28 @@ def test_ct_is_seen_in_a_soft_tissue_window() -> None:
 
 
 @settings(max_examples=60, deadline=None)
-@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(24, 200), columns=st.integers(24, 200))
-def test_changed_and_made_up_pictures_are_pictures_and_can_be_made_again(seed: int, rows: int, columns: int) -> None:
+@given(seed=st.integers(0, 2**32 - 1), rows=st.integers(24, 200), columns=st.integers(24, 200), coloured=st.booleans())
+def test_changed_and_made_up_pictures_are_pictures_and_can_be_made_again(
+    seed: int, rows: int, columns: int, coloured: bool
+) -> None:
     view = ramp(rows, columns)
-    for make in (lambda rng: degrade(view, rng), lambda rng: outlier([view, view.T], rng)):
+    if coloured:
+        view = np.stack([view, view[::-1], 1 - view], axis=-1)
+    for make in (lambda rng: degrade(view, rng), lambda rng: outlier([view, view.swapaxes(0, 1)], rng)):
         first, second = make(np.random.default_rng(seed)), make(np.random.default_rng(seed))
         assert np.array_equal(first, second)
-        assert first.ndim == 2 and min(first.shape) >= 4
+        assert first.ndim == 2 or first.shape[2:] == (3,)
+        assert min(first.shape[:2]) >= 4
         assert np.isfinite(first).all() and first.min() >= 0 and first.max() <= 1
+
+
+def test_colours_count_where_they_are_more_than_a_tint() -> None:
+    grey = (ramp() * 255).round()
+    tinted = np.stack([grey, grey * 0.97, grey * 0.95])
+    coloured = np.stack([grey, grey[::-1], 255 - grey])
+    assert views(Image(tinted.astype(np.uint8)), colours=True)[0].shape == grey.shape
+    assert views(Image(coloured.astype(np.uint8)), colours=True)[0].shape == (*grey.shape, 3)
+    assert views(Image(coloured.astype(np.uint8)))[0].shape == grey.shape
 
 
 @pytest.mark.parametrize("kernel", ["rbf", "linear"])
@@ -95,30 +109,51 @@ def test_the_temperature_brings_confidence_to_accuracy() -> None:
     assert after < 0.03
 
 
-def test_one_known_image_in_a_hundred_is_doubted_at_most() -> None:
+def seen_of(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """(n, views) of known images, and the best category's probability of each."""
     rng = np.random.default_rng(0)
-    distances, beside, best = rng.gamma(2, 0.05, 2000), rng.normal(-5, 1, 2000), rng.uniform(0.6, 1, 2000)
-    doubt = Doubt.fit(distances, beside, best, 2000)
-    probabilities_of_unknown = np.array([doubt.probability(s) for s in doubt.strangeness(distances, beside)])
-    assert 0.005 <= np.mean(probabilities_of_unknown > (1 - probabilities_of_unknown) * best) <= 0.011
-    assert np.median(probabilities_of_unknown) < 0.05
+    seen = np.stack([rng.gamma(9, 2, count), rng.gamma(2, 0.05, count), rng.normal(-5, 1, count)], axis=1)
+    return seen, rng.uniform(0.6, 1, count)
+
+
+def test_hardly_a_known_image_is_doubted() -> None:
+    seen, best = seen_of(2000)
+    doubt = Doubt.fit(seen, best, 2000)
+    chances = np.array([doubt.probability(s) for s in doubt.strangeness(seen)])
+    assert np.mean(chances > (1 - chances) * best) <= 0.01
+    assert np.median(chances) < 0.05
     assert doubt.probability(1e9) == pytest.approx(1)
 
 
 def test_few_held_out_images_make_a_wider_bound() -> None:
-    rng = np.random.default_rng(0)
-    distances, beside, best = rng.gamma(2, 0.05, 400), rng.normal(-5, 1, 400), np.full(400, 0.9)
-    few, many = (Doubt.fit(distances, beside, best, images) for images in (4, 400))
+    seen, _ = seen_of(400)
+    few, many = (Doubt.fit(seen, np.full(400, 0.9), images) for images in (4, 400))
     assert few.middle > 1.5 * many.middle
 
 
-def test_either_score_alone_can_make_an_image_unknown() -> None:
+@pytest.mark.parametrize("view", range(len(VIEWS)))
+def test_any_view_alone_can_make_an_image_unknown(view: int) -> None:
+    seen, _ = seen_of(2000)
+    doubt = Doubt.fit(seen, np.full(2000, 0.9), 2000)
+    far = np.median(seen, axis=0)
+    far[view] += 12 * (np.quantile(seen[:, view], 0.99) - far[view])
+    assert doubt.probability(float(doubt.strangeness(far[None])[0])) > 0.9
+    steps = doubt.steps(far[None])[0].tolist()
+    only = [value if place == view else 0.0 for place, value in enumerate(steps)]
+    words = ("category", "learnt from", "another kind")
+    assert [word in sentence(only) for word in words] == [place == view for place in range(len(VIEWS))]
+
+
+def test_distances_are_counted_by_how_known_images_vary() -> None:
+    """A step along an axis on which images of one category vary much says less than the same step along another."""
     rng = np.random.default_rng(0)
-    distances, beside = rng.gamma(2, 0.05, 2000), rng.normal(-5, 1, 2000)
-    doubt = Doubt.fit(distances, beside, np.full(2000, 0.9), 2000)
-    far, noise = doubt.strangeness(np.array([2.0, 0.1]), np.array([-5.0, 20.0]))
-    assert doubt.probability(float(far)) > 0.9
-    assert doubt.probability(float(noise)) > 0.9
+    labels = np.repeat([0, 1], 300)
+    features = rng.normal(0, 1, (600, 3)) * np.array([5, 1, 1]) + labels[:, None] * np.array([0, 8, 0])
+    known = Known.of(features.astype(np.float32), labels)
+    wide, narrow, middle = known.distances(np.array([[10, 0, 0], [0, 0, 10], [0, 4, 0]], np.float32))[:, 0]
+    assert narrow > 3 * wide
+    assert middle > wide
+    assert views_of(known, features.astype(np.float32), np.zeros((600, 3), np.float32)).shape == (600, len(VIEWS))
 
 
 def test_the_networks_odds_are_of_its_last_class_against_the_others() -> None:

@@ -20,7 +20,7 @@ class Degradation:
     """The probability and bounds of each change.
 
     sizes : the longer edge in pixels, drawn evenly on a log scale. quality : of JPEG. crop : the least share of an edge that is
-    left. pad : the largest share of an edge that is added. curve : how far a random curve moves grey values. gamma : of which
+    left, and near that of the pictures that are cropped as closely as another's protocol may. pad : the largest share of an edge that is added. curve : how far a random curve moves grey values. gamma : of which
     a power curve's logarithm is at most. stretch : the logarithm of the aspect's largest change. noise : its largest deviation.
     """
 
@@ -29,6 +29,8 @@ class Degradation:
     quality: tuple[int, int] = (15, 95)
     crop_chance: float = 0.5
     crop: float = 0.7
+    near_chance: float = 0.4
+    near: tuple[float, float] = (0.4, 0.8)
     pad_chance: float = 0.3
     pad: float = 0.4
     inverted: float = 0.3
@@ -126,8 +128,9 @@ def _cropped(view: View, rng: np.random.Generator, how: Degradation) -> View:
     if rng.random() >= how.crop_chance:
         return view
     window = []
+    shares = how.near if rng.random() < how.near_chance else (how.crop, 1.0)
     for n in view.shape[:2]:
-        kept = max(min(8, n), round(n * rng.uniform(how.crop, 1)))
+        kept = max(min(8, n), round(n * rng.uniform(*shares)))
         start = int(rng.integers(n - kept + 1))
         window.append(slice(start, start + kept))
     return view[tuple(window)]

@@ -65,7 +65,7 @@ class Known:
 
     @classmethod
     def of(cls, features: Matrix, labels: npt.NDArray[np.int64]) -> Known:
-        """features (n, features); labels (n,) from 0, each there."""
+        """Features (n, features); labels (n,) from 0, each there."""
         means = np.stack([features[labels == number].mean(axis=0) for number in range(int(labels.max()) + 1)])
         covariance = np.cov((features - means[labels]).T.astype(np.float64)).reshape(features.shape[1], -1)
         variance = max(float(np.trace(covariance)) / len(covariance), 1e-12)

@@ -35,16 +35,17 @@ FROM_NOTHING = Settings(steps=3000, batch=32, rate=2e-3, augmentation="light")  
 
 @dataclass(frozen=True)
 class Plan:
-    """size : edge of the network's input. channels : of the levels of a small network that begins with random weights; without them
-    it is EfficientNet-Lite0, which begins with what was learnt on photographs, and whose first ``frozen`` stages stay so. pictures : changed pictures sampled of each category.
+    """size : edge of the network's input. channels : of the levels of a small network that begins with random weights; without
+    them it is EfficientNet-Lite0, which begins with what was learnt on photographs, and whose first ``frozen`` stages stay so.
 
-    bank : pictures of each category whose features are kept, half of them unchanged. held_out : pictures of each category
-    that temperatures and thresholds are fitted on. classifier : the default one. kernel : of the support vector machine.
+    pictures : changed pictures sampled of each category. bank : pictures of each category whose features are kept, half of them
+    unchanged. held_out : pictures of each category that temperatures and thresholds are fitted on. classifier : the default one.
+    kernel : of the support vector machine.
     """
 
     size: int = 128
     channels: tuple[int, ...] = ()
-    frozen: int = 3
+    frozen: int = 5
     pictures: int = 1000
     bank: int = 240
     held_out: int = 400
@@ -92,7 +93,8 @@ def router_of(
     """A router of what is already read: trained on ``pool``, calibrated on ``aside`` (on ``pool`` where that is empty)."""
     categories = tuple(sorted({entry.category for entry in pool} - {UNKNOWN}))
     model = _network(pool, categories, name, plan, settings, checkpoint, progress)
-    return _assembled(model, pool, aside or pool, plan, settings)
+    known = [entry for entry in aside if entry.category in categories]
+    return _assembled(model, pool, known or pool, plan, settings)
 
 
 def _categories(cases: Sequence[Case]) -> tuple[str, ...]:
