@@ -32,7 +32,7 @@ from casewise.routing.router import Router
 from casewise.routing.training import Plan, router_of
 from casewise.statistics import auc, interval
 
-PLAN = Plan(pictures=500)
+PLAN = Plan(pictures=500, held_out=160)
 SETTINGS = replace(router_training.SETTINGS, steps=300, device="cpu")
 
 

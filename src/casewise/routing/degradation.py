@@ -20,8 +20,9 @@ class Degradation:
     """The probability and bounds of each change.
 
     sizes : the longer edge in pixels, drawn evenly on a log scale. quality : of JPEG. crop : the least share of an edge that is
-    left, and near that of the pictures that are cropped as closely as another's protocol may. pad : the largest share of an edge that is added. curve : how far a random curve moves grey values. gamma : of which
-    a power curve's logarithm is at most. stretch : the logarithm of the aspect's largest change. noise : its largest deviation.
+    left; near : that of the pictures that are cropped as closely as another's protocol may. pad : the largest share of an edge that
+    is added. curve : how far a random curve moves grey values. gamma : the largest logarithm of a power curve's exponent. stretch :
+    the logarithm of the aspect's largest change. noise : its largest deviation.
     """
 
     sizes: tuple[int, int] = (36, 224)

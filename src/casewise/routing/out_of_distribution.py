@@ -1,13 +1,14 @@
-"""How unlike every category an image is: several views of it, added.
+"""How unlike every category an image is, seen in three ways.
 
-- The Mahalanobis distance of its features to the nearest category's mean, by the covariance within categories (Lee 2018).
-- The cosine distance to the k-th nearest of the known images' features, brought to that covariance (Sun 2022).
+- The cosine distance to the k-th nearest of the known images' features, after these are brought to one covariance within categories
+  (Sun 2022): what decides most.
+- The Mahalanobis distance of its features to the nearest category's mean, by that covariance (Lee 2018).
 - The network's own odds of *unknown*, learnt from images of other kinds and from made-up ones (outlier exposure, Hendrycks 2019).
 
-Each is counted from its median over known held-out images, in steps of what the rarest of these reach; their mean is the
-*strangeness*. The probability of *unknown* stands among those of the categories: it is 1 % at the strangeness that half of the known
-held-out images have. Images of a source that the router never saw lie farther off than those held out of its own sources do, so that
-the distance at which *unknown* wins is ``NEW_SOURCES`` times what would call 1 % of these unknown.
+Each is counted from its median over known held-out images, in steps of what the rarest of these reach. The *strangeness* is the
+neighbours' step, and what the two others are beyond one step, which few known images are. The probability of *unknown* stands among
+those of the categories: it is 1 % at the strangeness that half of the known held-out images have, and it wins over the best
+category for 1 % of them.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from casewise.probability import logistic
 Matrix = npt.NDArray[np.float32]
 Array = npt.NDArray[np.float64]
 NEIGHBOUR = 5
-FALSE_UNKNOWN = 0.01  # share of known images beyond which a distance is rare
-NEW_SOURCES = 2.0  # found where sources were left out (benchmarks/results/routing.md)
+FALSE_UNKNOWN = 0.01  # share of known images that may be called unknown, and beyond which a distance is rare
 VIEWS = ("category", "neighbours", "odds")  # of an image's strangeness, in the order of a matrix's columns
 _AT_MEDIAN = 0.01  # probability of unknown at the median strangeness of known images
+_BESIDE = 0.5  # of a step beyond the first, of the views beside the neighbours
 _SHRUNK = 0.1  # of the covariance's mean variance, added to each
 _BLOCK = 4096
 
@@ -99,7 +100,7 @@ class Doubt:
 
     def strangeness(self, seen: Array) -> Array:
         """(n,) of pictures seen as (n, views)."""
-        return np.asarray(self.steps(seen).mean(axis=1))
+        return strangeness(self.steps(seen))
 
     def probability(self, strangeness: float) -> float:
         return float(logistic((strangeness - self.middle) / self.width))
@@ -114,12 +115,18 @@ class Doubt:
         """
         scales = [max(_spread(column, share), 1e-4) for column in seen.T]
         first = cls(1.0, 1.0, tuple(float(value) for value in np.median(seen, axis=0)), tuple(scales))
-        strangeness = first.strangeness(seen)
-        wider = (1 + 2 / np.sqrt(max(1, images))) * NEW_SOURCES
-        width = wider * max(_spread(strangeness, share), 1e-4) / np.log(1 / _AT_MEDIAN)
-        decided = strangeness - width * np.log(best + 1e-12)
+        found = first.strangeness(seen)
+        wider = 1 + 2 / np.sqrt(max(1, images))
+        width = wider * max(_spread(found, share), 1e-4) / np.log(1 / _AT_MEDIAN)
+        decided = found - width * np.log(best + 1e-12)
         middle = float(np.median(decided) + wider * _spread(decided, share))
         return cls(middle, float(width), first.centres, first.scales)
+
+
+def strangeness(steps: Array) -> Array:
+    """(n,) of pictures' ``steps`` (n, views)."""
+    category, neighbours, other = steps.T
+    return np.asarray(neighbours + _BESIDE * (np.maximum(0, category - 1) + np.maximum(0, other - 1)))
 
 
 def odds(logits: Matrix) -> Array:

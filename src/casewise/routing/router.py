@@ -19,7 +19,7 @@ from casewise.routing.classifiers import Svm, check_classifier
 from casewise.routing.dicom_prior import Prior, prior_of
 from casewise.routing.features import features
 from casewise.routing.nearest import nearest_categories
-from casewise.routing.out_of_distribution import Doubt, Known, sentence, views_of
+from casewise.routing.out_of_distribution import Doubt, Known, sentence, strangeness, views_of
 from casewise.routing.route import UNKNOWN, Route
 from casewise.routing.storage import SHIPPED, Parts, load, save
 from casewise.routing.views import View, views
@@ -43,7 +43,7 @@ class PictureScores:
     @property
     def strangeness(self) -> npt.NDArray[np.float64]:
         """(n,)."""
-        return np.asarray(self.steps.mean(axis=1))
+        return strangeness(self.steps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -133,8 +133,8 @@ class Router:
         doubt = self.doubts[classifier]
         certain = np.array([1 - doubt.probability(float(value)) for value in pictures.strangeness])
         known = np.average(pictures.known, axis=0, weights=np.maximum(certain, _LEAST_VOTE))
-        strangeness = _BLANK * doubt.middle if blank else float(np.median(pictures.strangeness))
-        unknown = doubt.probability(strangeness)
+        strange = _BLANK * doubt.middle if blank else float(np.median(pictures.strangeness))
+        unknown = doubt.probability(strange)
         raw = {UNKNOWN: unknown} | {name: float((1 - unknown) * share) for name, share in zip(self.categories, known, strict=True)}
         total = sum(raw.values())
         if not np.isfinite(total) or total <= 0:
@@ -142,4 +142,4 @@ class Router:
             raise CasewiseError(msg)
         pixels = {name: value / total for name, value in raw.items()}
         why = () if blank else (sentence(np.median(pictures.steps, axis=0).tolist()),)
-        return Route.of(pixels, strangeness / doubt.middle, prior, classifier, len(pictures.known), why)
+        return Route.of(pixels, strange / doubt.middle, prior, classifier, len(pictures.known), why)

@@ -47,7 +47,7 @@ class Plan:
     channels: tuple[int, ...] = ()
     frozen: int = 5
     pictures: int = 1000
-    bank: int = 240
+    bank: int = 180
     held_out: int = 400
     classifier: str = "softmax"
     kernel: str = "linear"
