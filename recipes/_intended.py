@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from casewise.applications.intended import Intended
+from casewise.applications.intended import NETWORK, Intended
 from casewise.models.shipped import FOLDER, load
 from casewise.routing.out_of_distribution import unit
 from experiments.intended.distances import KINDS, Kind, distances, left_out
@@ -26,7 +26,7 @@ def intended(kind: Kind, among: Callable[[Shown], bool] = lambda image: True) ->
     images = own(kind.name, kind.features)
     bank = unit(np.concatenate([image.features for image in images]))
     apart = [median for image in foreign(kind.name) if among(image) for median in distances(bank, image.features, False)]
-    return Intended(bank, threshold_of([d for _, d in left_out(images, kind.every)], apart), kind.what, load("router").key)
+    return Intended(bank, threshold_of([d for _, d in left_out(images, kind.every)], apart), kind.what, load(NETWORK).key)
 
 
 def write(model: str, folder: Path = FOLDER) -> None:

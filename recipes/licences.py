@@ -25,6 +25,8 @@ DECATHLON = TrainingData("Medical Segmentation Decathlon, task 4", "CC BY-SA 4.0
 DSB_2018 = TrainingData("Data Science Bowl 2018, nuclei (BBBC038; Caicedo 2019)", "CC0", False)
 FOOT_ULCERS = TrainingData("Foot Ulcer Segmentation Challenge (Wang 2022)", "MIT", False)
 HC18 = TrainingData("HC18, fetal ultrasound (van den Heuvel 2018)", "CC BY 4.0", False)
+HEAD_CT = TrainingData("Head CT hemorrhage (Kitamura 2018)", "CC0", False)
+HVSMR = TrainingData("HVSMR-2.0, cardiovascular MR (Pace 2024)", "CC BY 4.0", False)
 HOCM = TrainingData("Cardiac CT of obstructive cardiomyopathy, as pictures", "Apache-2.0", False)
 IQ_OTH = TrainingData("IQ-OTH/NCCD, chest CT (Alyasriy 2020)", "CC BY 4.0", False)
 JSRT = TrainingData("JSRT (Shiraishi 2000), masks of SCR (van Ginneken 2006)", "free for research use", True)
@@ -42,6 +44,7 @@ PROSTATEX = TrainingData("PROSTATEx", "CC BY 3.0", False)
 PYRADIOMICS = TrainingData("PyRadiomics' example images", "BSD-3-Clause", False)
 SHENZHEN = TrainingData("NLM Shenzhen chest X-rays (Jaeger 2014)", "public", False)
 SOFT_TISSUE_SARCOMA = TrainingData("Soft-tissue sarcoma, PET (Vallieres 2015)", "CC BY 3.0", False)
+TCGA_GLIOMA = TrainingData("Glioma sections of TCGA", "open access", False)
 TOTALSEGMENTATOR = TrainingData("TotalSegmentator's example CT", "Apache-2.0", False)
 WMH = TrainingData("White-matter hyperintensities, Shanghai (Zhu 2022)", "not stated", True)
 
@@ -63,11 +66,15 @@ DATA: dict[str, tuple[TrainingData, ...]] = {
     "encoder": (MEDNIST, *_CHEST, DECATHLON, BUSI, OPEN_MS, PYRADIOMICS),
     "heart_chambers": (ACDC,),
     "hippocampus": (DECATHLON,),
+    "intended_features": (MEDNIST, *_CHEST, TOTALSEGMENTATOR, OPEN_MS, PYRADIOMICS, ACDC, PROSTATEX, BUSI),
     "interactive_2d": (*_INTERACTIVE, *_STRUCTURES, *_KINDS),
     "interactive_3d": (*_INTERACTIVE, *_STRUCTURES, *_KINDS),
     "drawn_nodules": _CHEST,
     "irregularities": (JSRT, *_CHEST, NIH, BACKBONE),
-    "router": (MEDNIST, *_CHEST, TOTALSEGMENTATOR, OPEN_MS, PYRADIOMICS, ACDC, PROSTATEX, BUSI),
+    "router": (
+        *(MEDNIST, *_CHEST, NIH, TOTALSEGMENTATOR, OPEN_MS, PYRADIOMICS, ACDC, PROSTATEX, BUSI, BACKBONE),
+        *(HEAD_CT, HVSMR, TCGA_GLIOMA, *_STRUCTURES, *_KINDS),
+    ),
     "tuberculosis": (*_CHEST, NIH),
 }
 _HEAD = """# Licences of the shipped weights

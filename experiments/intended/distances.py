@@ -1,4 +1,4 @@
-"""How far an image lies from a model's own images, by the router's features."""
+"""How far an image lies from a model's own images, by the network that ``intended.safetensors`` is made with."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from casewise import formats
-from casewise.applications.intended import Matrix, features_of, informative_views
+from casewise.applications.intended import NETWORK, Matrix, features_of, informative_views
 from casewise.errors import CasewiseError
 from casewise.formats.found import Found
 from casewise.image import Image
@@ -111,7 +111,7 @@ def _is_kin(kind: str, source: str) -> bool:
 @cache
 def _foreign() -> tuple[Shown, ...]:
     """Kept on disk: to read fourteen hundred images takes minutes."""
-    place = WORK / f"foreign-{load('router').key}.npz"
+    place = WORK / f"foreign-{load(NETWORK).key}.npz"
     if not place.exists():
         found = []
         for source, name, image in foreign_images():

@@ -11,7 +11,7 @@ from safetensors.numpy import save_file
 from scipy.ndimage import gaussian_filter
 
 from casewise import formats
-from casewise.applications.intended import FILE, Intended
+from casewise.applications.intended import FILE, NETWORK, Intended
 from casewise.applications.shipped import CATALOGUE, ShippedApplication
 from casewise.errors import CasewiseError, ModelError
 from casewise.image import Image
@@ -84,7 +84,7 @@ def test_a_slice_of_the_heart_is_taken_in_every_pose(shared_data: Path) -> None:
 
 def test_a_folder_without_a_bank_checks_nothing_and_a_damaged_one_is_named(tmp_path: Path) -> None:
     assert Intended.load(tmp_path) is None
-    made = Intended(np.eye(4, dtype=np.float32), 0.25, "pictures", load("router").key)
+    made = Intended(np.eye(4, dtype=np.float32), 0.25, "pictures", load(NETWORK).key)
     made.save(tmp_path)
     again = Intended.load(tmp_path)
     assert again is not None and (again.threshold, again.what, again.network) == (0.25, "pictures", made.network)

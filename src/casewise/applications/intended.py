@@ -1,7 +1,7 @@
 """Whether an image is of the kind that a shipped model was made for; the application itself refuses any other.
 
 A network answers every image, also one of another part of the body, and often with great certainty. So each shipped model's folder
-holds ``intended.safetensors``: features of its own training images by the network of the shipped router, and the largest distance
+holds ``intended.safetensors``: features of its own training images by the network ``intended_features``, and the largest distance
 from them at which an image is accepted. The distance is the cosine distance to the fifth nearest feature (Sun 2022), the median
 over the image's views. How the threshold is set stands in ``recipes/intended.py``, whom it refuses in
 ``benchmarks/results/intended.md``.
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from casewise.routing.views import View
 
 FILE = "intended.safetensors"
+NETWORK = "intended_features"  # a small classifier of kinds of images: it stays the same when the router is trained anew
 _FORMAT = "1"
 Matrix = npt.NDArray[np.float32]
 
@@ -102,7 +103,7 @@ def informative_views(image: Image, every: bool = False) -> list[View]:
 
 
 def features_of(views: Sequence[View], network: str | None = None) -> Matrix:
-    """(n, features) of views by the network of the shipped router. network : the key that it must have.
+    """(n, features) of views by the network ``NETWORK``. network : the key that it must have.
 
     Raises ModelError where it is another network: distances would mean nothing.
     """
@@ -110,8 +111,8 @@ def features_of(views: Sequence[View], network: str | None = None) -> Matrix:
     from casewise.routing.features import features
     from casewise.threads import one_thread
 
-    model = load("router")
+    model = load(NETWORK)
     if network is not None and model.key != network:
-        raise ModelError(f"{FILE} was made with another router; remake it by `python -m recipes.intended`.")
+        raise ModelError(f"{FILE} was made with another network; remake it by `python -m recipes.intended`.")
     with one_thread():
         return features(model, views)[0]

@@ -128,7 +128,7 @@ def router(
     archive: ArchiveArgument,
     output: OutputOption,
     classifier: Annotated[Literal["softmax", "svm"], option("--classifier", help=_CLASSIFIER, default=True)] = "softmax",
-    steps: Annotated[int | None, option("--steps", metavar="N", help="Optimiser steps.", default="3000", min=1)] = None,
+    steps: Annotated[int | None, option("--steps", metavar="N", help="Optimiser steps.", default="600", min=1)] = None,
     site: SitesOption = None,
     as_json: JsonOption = False,
     device: DeviceOption = "auto",
@@ -136,8 +136,9 @@ def router(
 ) -> None:
     """Train a router: which category an image belongs to, or that it is unlike all of them.
 
-    It knows the archive's categories; `casewise route --router DIR` then uses it. A categories.toml in the archive's folder says
-    which DICOM tags fit a category of your own.
+    It knows the archive's categories; `casewise route --router DIR` then uses it. Images of the category unknown, where there are some,
+    show it what belongs to none of the others. A categories.toml in the archive's folder says which DICOM tags fit a category of
+    your own.
 
     [bold]Examples[/bold]
 

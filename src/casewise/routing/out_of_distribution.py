@@ -8,7 +8,7 @@
 Each is counted from its median over known held-out images, in steps of what the rarest of these reach. The *strangeness* is the
 neighbours' step, and what the two others are beyond one step, which few known images are. The probability of *unknown* stands among
 those of the categories: it is 1 % at the strangeness that half of the known held-out images have, and it wins over the best
-category for 1 % of them.
+category a little beyond what would call 1 % of them unknown, since images of other sources lie farther off than those held out do.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ NEIGHBOUR = 5
 FALSE_UNKNOWN = 0.01  # share of known images that may be called unknown, and beyond which a distance is rare
 VIEWS = ("category", "neighbours", "odds")  # of an image's strangeness, in the order of a matrix's columns
 _AT_MEDIAN = 0.01  # probability of unknown at the median strangeness of known images
+_NEW_SOURCES = 1.2  # times the strangeness at which known images would be unknown: those of new sources lie farther off
 _BESIDE = 0.5  # of a step beyond the first, of the views beside the neighbours
 _SHRUNK = 0.1  # of the covariance's mean variance, added to each
 _BLOCK = 4096
@@ -116,7 +117,7 @@ class Doubt:
         scales = [max(_spread(column, share), 1e-4) for column in seen.T]
         first = cls(1.0, 1.0, tuple(float(value) for value in np.median(seen, axis=0)), tuple(scales))
         found = first.strangeness(seen)
-        wider = 1 + 2 / np.sqrt(max(1, images))
+        wider = _NEW_SOURCES * (1 + 2 / np.sqrt(max(1, images)))
         width = wider * max(_spread(found, share), 1e-4) / np.log(1 / _AT_MEDIAN)
         decided = found - width * np.log(best + 1e-12)
         middle = float(np.median(decided) + wider * _spread(decided, share))

@@ -30,7 +30,7 @@ from casewise.training.split import split
 
 Matrix = npt.NDArray[np.float32]
 SETTINGS = Settings(steps=600, batch=32, rate=6e-4, augmentation="light")
-FROM_NOTHING = Settings(steps=3000, batch=32, rate=2e-3, augmentation="light")  # of a network that begins with random weights
+FROM_NOTHING = Settings(steps=3000, batch=32, rate=2e-3, augmentation="light")  # of SMALL
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,9 @@ class Plan:
     held_out: int = 400
     classifier: str = "softmax"
     kernel: str = "linear"
+
+
+SMALL = Plan(size=64, channels=(24, 48, 96, 128), pictures=1600, bank=400, kernel="rbf")  # the control: it begins from nothing
 
 
 def train_router(
