@@ -36,7 +36,7 @@ def main(options: Namespace) -> None:
         training,
         "casewise-router",
         validation=validation,
-        plan=Plan(),
+        plan=Plan(held_out=400),
         settings=replace(SETTINGS, steps=options.steps, device="cpu"),
         progress=progress,
     )

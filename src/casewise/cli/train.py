@@ -136,9 +136,9 @@ def router(
 ) -> None:
     """Train a router: which category an image belongs to, or that it is unlike all of them.
 
-    It knows the archive's categories; `casewise route --router DIR` then uses it. Images of the category unknown, where there are some,
-    show it what belongs to none of the others. A categories.toml in the archive's folder says which DICOM tags fit a category of
-    your own.
+    It knows the archive's categories; `casewise route --router DIR` then uses it. Images of the category unknown, where there are
+    some, show it what belongs to none of the others. A categories.toml in the archive's folder says which DICOM tags fit a category
+    of your own.
 
     [bold]Examples[/bold]
 

@@ -23,13 +23,14 @@ class NearestCategory:
         return {"category": self.category, "share": self.share}
 
 
-def nearest_categories(
-    known: Known, features: npt.NDArray[np.float32], categories: Sequence[str]
-) -> tuple[NearestCategory, ...]:
-    """Of the five training images nearest to each view, the largest share first; the shares sum to 1. features : (views, features)."""
+def nearest_categories(known: Known, features: npt.NDArray[np.float32], categories: Sequence[str]) -> tuple[NearestCategory, ...]:
+    """Of the five training images nearest to each view, the largest share first; the shares sum to 1.
+
+    features : (views, features).
+    """
     if not np.isfinite(features).all():
         return ()
-    counted = Counter(categories[number] for number in known.nearest(features).ravel())
+    counted = Counter(categories[number] for number in known.nearest(features).ravel().tolist())
     total = counted.total()
     return tuple(
         NearestCategory(name, number / total) for name, number in sorted(counted.items(), key=lambda one: (-one[1], one[0]))

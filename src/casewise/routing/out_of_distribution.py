@@ -58,12 +58,13 @@ class Neighbours:
 class Known:
     """The known images' features. whitening : (features, features), what makes their covariance within categories the identity.
 
-    means : (categories, features) and neighbours : of features so whitened.
+    means : (categories, features) and neighbours : of features so whitened. labels : (n,) each neighbour's category, from 0.
     """
 
     whitening: Matrix
     means: Matrix
     neighbours: Neighbours
+    labels: npt.NDArray[np.int64]
 
     @classmethod
     def of(cls, features: Matrix, labels: npt.NDArray[np.int64]) -> Known:
@@ -73,7 +74,7 @@ class Known:
         variance = max(float(np.trace(covariance)) / len(covariance), 1e-12)
         whitening = np.linalg.cholesky(np.linalg.inv(covariance + _SHRUNK * variance * np.eye(len(covariance))))
         kept = (whitening * np.sqrt(variance)).astype(np.float16).astype(np.float32)  # as it will be read back
-        return cls(kept, (means @ kept).astype(np.float32), Neighbours.of(features @ kept))
+        return cls(kept, (means @ kept).astype(np.float32), Neighbours.of(features @ kept), labels)
 
     def distances(self, features: Matrix) -> Array:
         """(n, 2): to the nearest category's mean, and to the neighbours."""
@@ -81,6 +82,12 @@ class Known:
         squares = (seen**2).sum(axis=1)[:, None] + (self.means**2).sum(axis=1)[None] - 2 * seen @ self.means.T
         nearest = np.sqrt(np.maximum(squares, 0).min(axis=1))
         return np.stack([nearest.astype(np.float64), self.neighbours.distances(seen)], axis=1)
+
+    def nearest(self, features: Matrix) -> npt.NDArray[np.int64]:
+        """(n, k): the categories of the ``NEIGHBOUR`` nearest neighbours, of all where there are fewer."""
+        k = min(NEIGHBOUR, len(self.labels))
+        likeness = unit(features @ self.whitening) @ self.neighbours.bank.T
+        return np.asarray(self.labels[np.argpartition(likeness, -k, axis=1)[:, -k:]])
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ def save(router: Parts, folder: Path) -> Path:
                 "whitening": known.whitening.astype(np.float16),
                 "means": known.means,
                 "bank": known.neighbours.bank.astype(np.float16),
+                "labels": known.labels.astype(np.int16),
             }
             save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, beside / _ARRAYS)
             (beside / _SETTINGS).write_text(tomli_w.dumps(_document(router)), encoding="utf-8")
@@ -119,7 +120,12 @@ def load(folder: Path) -> Parts:
 
 def _router(model: Model, document: dict[str, Any], arrays: dict[str, Any]) -> Parts:
     svm = Svm.of_arrays(arrays)
-    known = Known(*(np.asarray(arrays[name], np.float32) for name in ("whitening", "means")), Neighbours(_bank(arrays)))
+    known = Known(
+        np.asarray(arrays["whitening"], np.float32),
+        np.asarray(arrays["means"], np.float32),
+        Neighbours(_bank(arrays)),
+        np.asarray(arrays["labels"], np.int64),
+    )
     categories = [name for name in model.labels if name != UNKNOWN]
     if list(model.labels[: len(categories)]) != categories or document["classifier"] not in CLASSIFIERS:
         raise ValueError("its categories or its classifier are not a router's")
@@ -127,6 +133,8 @@ def _router(model: Model, document: dict[str, Any], arrays: dict[str, Any]) -> P
     shapes = (known.whitening.shape, known.means.shape, known.neighbours.bank.shape[1], len(svm.intercepts))
     if shapes != ((features, features), (len(categories), features), features, len(categories)):
         raise ValueError("its arrays do not fit together")
+    if known.labels.shape != known.neighbours.bank.shape[:1] or set(known.labels.tolist()) - set(range(len(categories))):
+        raise ValueError("its neighbours' categories are not a router's")
     temperatures = {name: float(document[name]["temperature"]) for name in CLASSIFIERS}
     doubts = {name: _doubt(document[name]) for name in CLASSIFIERS}
     if min(*temperatures.values(), *(value for doubt in doubts.values() for value in (doubt.width, *doubt.scales))) <= 0:

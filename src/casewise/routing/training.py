@@ -48,7 +48,7 @@ class Plan:
     frozen: int = 5
     pictures: int = 1000
     bank: int = 180
-    held_out: int = 400
+    held_out: int = 200
     classifier: str = "softmax"
     kernel: str = "linear"
 
