@@ -172,7 +172,6 @@ def router() -> Router:
     [
         ("liver_expb.dcm", "SEG LIVER"),  # a mask, which the pixels alone call a brain
         ("bad_sequence.dcm", "CT NECK"),
-        ("explicit_VR-UN.dcm", "CT PANCREAS"),
         ("MR-SIEMENS-DICOM-WithOverlays.dcm", "MR ABDOMEN"),
         ("MR2_UNCI.dcm", "MR SHOULDER"),
         ("OBXXXX1A.dcm", "US OBSTETRICAL"),
