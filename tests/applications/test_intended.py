@@ -89,7 +89,7 @@ def test_a_folder_without_a_bank_checks_nothing_and_a_damaged_one_is_named(tmp_p
     again = Intended.load(tmp_path)
     assert again is not None and (again.threshold, again.what, again.network) == (0.25, "pictures", made.network)
     assert np.array_equal(again.bank, made.bank)
-    with pytest.raises(ModelError, match="made with another router"):
+    with pytest.raises(ModelError, match="made with another network"):
         replace(again, network="0" * 32).distance(nothing(2)[0])
     (tmp_path / FILE).write_bytes(b"no tensors")
     with pytest.raises(ModelError, match=FILE):
