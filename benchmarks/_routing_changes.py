@@ -17,6 +17,9 @@ CHANGES: dict[str, Callable[[View], View]] = {
     "inverted": lambda view: 1 - view,
     "padded by a fifth, black": lambda view: _padded(view, 0.0),
     "padded by a fifth, white": lambda view: _padded(view, 1.0),
+    "turned by 90°": lambda view: np.rot90(view),
+    "a narrower window": lambda view: np.clip((view - 0.15) / 0.6, 0, 1),
+    "a darker display": lambda view: view**1.6,
     "64 px, JPEG 30, padded": lambda view: recompressed(_padded(resized(view, 64), 0.0), 30),
 }
 
@@ -27,5 +30,5 @@ def changed(view: View, name: str) -> View:
 
 
 def _padded(view: View, value: float) -> View:
-    rows, columns = (max(1, round(0.1 * n)) for n in view.shape)
-    return np.pad(view, ((rows, rows), (columns, columns)), constant_values=value)
+    rows, columns = (max(1, round(0.1 * n)) for n in view.shape[:2])
+    return np.pad(view, ((rows, rows), (columns, columns), *[(0, 0)] * (view.ndim - 2)), constant_values=value)
