@@ -128,7 +128,7 @@ def router(
     archive: ArchiveArgument,
     output: OutputOption,
     classifier: Annotated[Literal["softmax", "svm"], option("--classifier", help=_CLASSIFIER, default=True)] = "softmax",
-    steps: Annotated[int | None, option("--steps", metavar="N", help="Optimiser steps.", default="700", min=1)] = None,
+    steps: Annotated[int | None, option("--steps", metavar="N", help="Optimiser steps.", default="600", min=1)] = None,
     site: SitesOption = None,
     as_json: JsonOption = False,
     device: DeviceOption = "auto",

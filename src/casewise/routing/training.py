@@ -29,7 +29,7 @@ from casewise.training.settings import Settings
 from casewise.training.split import split
 
 Matrix = npt.NDArray[np.float32]
-SETTINGS = Settings(steps=700, batch=32, rate=8e-4, augmentation="light")
+SETTINGS = Settings(steps=600, batch=32, rate=6e-4, augmentation="light")
 FROM_NOTHING = Settings(steps=3000, batch=32, rate=2e-3, augmentation="light")  # of SMALL
 
 
