@@ -6,8 +6,9 @@
 - The network's own odds of *unknown*, learnt from images of other kinds and from made-up ones (outlier exposure, Hendrycks 2019).
 
 Each is counted from its median over known held-out images, in steps of what the rarest of these reach. The *strangeness* is the
-neighbours' step, and what the two others are beyond one step, which few known images are. The probability of *unknown* stands among
-those of the categories: it is 1 % at the strangeness that half of the known held-out images have, and it wins over the best
+neighbours' step, and what the two others are beyond one step, which few known images are; and where the nearest images are of other
+categories than the one that the classifier names, it grows by their share (``DISAGREEING``). The probability of *unknown* stands
+among those of the categories: it is 1 % at the strangeness that half of the known held-out images have, and it wins over the best
 category a little beyond what would call 1 % of them unknown, since images of other sources lie farther off than those held out do.
 """
 
@@ -29,6 +30,7 @@ FALSE_UNKNOWN = 0.01  # share of known images that may be called unknown, and be
 VIEWS = ("category", "neighbours", "odds")  # of an image's strangeness, in the order of a matrix's columns
 _AT_MEDIAN = 0.01  # probability of unknown at the median strangeness of known images
 _NEW_SOURCES = 1.35  # times the strangeness at which known images would be unknown: those of new sources lie farther off
+DISAGREEING = 0.5  # added where none of the nearest known images is of the category that the classifier names
 _BESIDE = 0.5  # of a step beyond the first, of the views beside the neighbours
 _SHRUNK = 0.1  # of the covariance's mean variance, added to each
 _BLOCK = 4096
@@ -147,14 +149,19 @@ def views_of(known: Known, features: Matrix, logits: Matrix) -> Array:
     return np.concatenate([known.distances(features), odds(logits)[:, None]], axis=1)
 
 
-def sentence(steps: Sequence[float]) -> str:
-    """Which views of an image say most that it is unlike what is known, of the medians of its pictures' ``steps``."""
+def sentence(steps: Sequence[float], disagreement: float = 0.0) -> str:
+    """Which views of an image say most that it is unlike what is known, of the medians of its pictures' ``steps``.
+
+    disagreement : the share of the nearest known images that are of another category than the likeliest.
+    """
     said = {
         "category": "its features lie far from every category's",
         "neighbours": "no image that the router learnt from is near it",
         "odds": "the network takes it for an image of another kind",
     }
     named = [said[name] for name, value in zip(VIEWS, steps, strict=True) if value > 1] or [said[VIEWS[int(np.argmax(steps))]]]
+    if disagreement > 0.5:
+        named.append("most of the images nearest to it are of other categories than the likeliest one")
     return f"{', and '.join(named)}.".capitalize()
 
 

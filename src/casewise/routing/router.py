@@ -19,7 +19,7 @@ from casewise.routing.classifiers import Svm, check_classifier
 from casewise.routing.dicom_prior import Prior, prior_of
 from casewise.routing.features import features
 from casewise.routing.nearest import nearest_categories
-from casewise.routing.out_of_distribution import Doubt, Known, sentence, strangeness, views_of
+from casewise.routing.out_of_distribution import DISAGREEING, Doubt, Known, sentence, strangeness, views_of
 from casewise.routing.route import UNKNOWN, Route
 from casewise.routing.storage import SHIPPED, Parts, load, save
 from casewise.routing.views import View, views
@@ -34,16 +34,18 @@ _BLANK = 10.0  # strangeness of an image that shows nothing; from 1 on an image 
 @dataclass(frozen=True, eq=False)
 class PictureScores:
     """Of pictures, before the tags. known : (n, categories), each row sums to 1. steps : (n, views) of their strangeness, as
-    :meth:`casewise.routing.out_of_distribution.Doubt.steps` gives them.
+    :meth:`casewise.routing.out_of_distribution.Doubt.steps` gives them. disagreement : (n,) the share of the nearest known images
+    that are of another category than the likeliest.
     """
 
     known: npt.NDArray[np.float64]
     steps: npt.NDArray[np.float64]
+    disagreement: npt.NDArray[np.float64]
 
     @property
     def strangeness(self) -> npt.NDArray[np.float64]:
         """(n,)."""
-        return strangeness(self.steps)
+        return strangeness(self.steps) + DISAGREEING * self.disagreement
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +118,7 @@ class Router:
         routes = []
         for number, (own, end) in enumerate(zip(images, ends, strict=True)):
             place = slice(end - len(own), end)
-            pictures_of = PictureScores(scored.known[place], scored.steps[place])
+            pictures_of = PictureScores(scored.known[place], scored.steps[place], scored.disagreement[place])
             blank = not any(float(np.ptp(view)) > 0 for view in own)  # one value throughout: there is nothing to recognise
             route = self._decided(pictures_of, priors[number] if priors else Prior(), name, blank)
             routes.append(replace(route, nearest=nearest_categories(self.known, found[place], self.categories)))
@@ -126,7 +128,9 @@ class Router:
         """From features (n, features) and logits (n, classes) of pictures."""
         scores = logits[:, : len(self.categories)] if classifier == "softmax" else self.svm.scores(found)
         steps = self.doubts[classifier].steps(views_of(self.known, found, logits))
-        return PictureScores(probabilities(scores, self.temperatures[classifier]), steps)
+        known = probabilities(scores, self.temperatures[classifier])
+        disagreement = (self.known.nearest(found) != known.argmax(axis=1)[:, None]).mean(axis=1)
+        return PictureScores(known, steps, disagreement)
 
     def _decided(self, pictures: PictureScores, prior: Prior, classifier: str, blank: bool) -> Route:
         """Slices that are unlike what is known, as a volume's ends often are, say little of which category it is."""
@@ -141,5 +145,9 @@ class Router:
             msg = "The router's network gives no numbers for this image; it is damaged, or the image's values are far too large."
             raise CasewiseError(msg)
         pixels = {name: value / total for name, value in raw.items()}
-        why = () if blank or strange < doubt.middle else (sentence(np.median(pictures.steps, axis=0).tolist()),)
+        why = (
+            ()
+            if blank or strange < doubt.middle
+            else (sentence(np.median(pictures.steps, axis=0).tolist(), float(np.median(pictures.disagreement))),)
+        )
         return Route.of(pixels, strange / doubt.middle, prior, classifier, len(pictures.known), why)
