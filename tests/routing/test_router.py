@@ -12,6 +12,8 @@ from casewise.case import Case
 from casewise.errors import CasewiseError, ModelError, UsageError
 from casewise.image import Image
 from casewise.routing.categories import FILE, read
+from casewise.routing.features import features
+from casewise.routing.out_of_distribution import DISAGREEING
 from casewise.routing.route import UNKNOWN
 from casewise.routing.router import Router
 from casewise.routing.training import Plan, train_router
@@ -69,6 +71,14 @@ def test_what_is_unlike_everything_is_unknown(router: Router) -> None:
     known = [router.route(image(kind, seed)).strangeness for kind in ("disc", "bars") for seed in range(200, 206)]
     assert min(farther) > max(known)
     assert [router.route(image("grain", seed)).category for seed in range(6)].count(UNKNOWN) >= 5
+
+
+def test_neighbours_of_another_category_make_an_image_stranger(router: Router) -> None:
+    found, logits = features(router.model, [picture("disc", seed).clip(0, 1).astype(np.float32) for seed in range(100, 110)], "cpu")
+    agreed, doubted = router.score(found, logits, "softmax"), router.score(found, logits[:, [1, 0, 2]], "softmax")
+    assert agreed.disagreement.mean() < 0.1 and doubted.disagreement.mean() > 0.9
+    added = doubted.strangeness - agreed.strangeness
+    assert added == pytest.approx(DISAGREEING * (doubted.disagreement - agreed.disagreement))
 
 
 def test_a_blank_image_is_unknown(router: Router) -> None:

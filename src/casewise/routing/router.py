@@ -145,9 +145,8 @@ class Router:
             msg = "The router's network gives no numbers for this image; it is damaged, or the image's values are far too large."
             raise CasewiseError(msg)
         pixels = {name: value / total for name, value in raw.items()}
-        why = (
-            ()
-            if blank or strange < doubt.middle
-            else (sentence(np.median(pictures.steps, axis=0).tolist(), float(np.median(pictures.disagreement))),)
-        )
+        why: tuple[str, ...] = ()
+        if not blank and strange >= doubt.middle:
+            middle = np.median(pictures.steps, axis=0).tolist()
+            why = (sentence(middle, float(np.median(pictures.disagreement))),)
         return Route.of(pixels, strange / doubt.middle, prior, classifier, len(pictures.known), why)
