@@ -9,8 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from casewise.routing.out_of_distribution import Known
-
 
 @dataclass(frozen=True)
 class NearestCategory:
@@ -23,14 +21,12 @@ class NearestCategory:
         return {"category": self.category, "share": self.share}
 
 
-def nearest_categories(known: Known, features: npt.NDArray[np.float32], categories: Sequence[str]) -> tuple[NearestCategory, ...]:
-    """Of the five training images nearest to each view, the largest share first; the shares sum to 1.
+def nearest_categories(nearest: npt.NDArray[np.int64], categories: Sequence[str]) -> tuple[NearestCategory, ...]:
+    """Of the training images nearest to each view, the largest share first; the shares sum to 1.
 
-    features : (views, features).
+    nearest : (views, k) their categories, as :meth:`casewise.routing.out_of_distribution.Known.nearest` gives them.
     """
-    if not np.isfinite(features).all():
-        return ()
-    counted = Counter(categories[number] for number in known.nearest(features).ravel().tolist())
+    counted = Counter(categories[number] for number in nearest.ravel().tolist())
     total = counted.total()
     return tuple(
         NearestCategory(name, number / total) for name, number in sorted(counted.items(), key=lambda one: (-one[1], one[0]))

@@ -34,13 +34,21 @@ _BLANK = 10.0  # strangeness of an image that shows nothing; from 1 on an image 
 @dataclass(frozen=True, eq=False)
 class PictureScores:
     """Of pictures, before the tags. known : (n, categories), each row sums to 1. steps : (n, views) of their strangeness, as
-    :meth:`casewise.routing.out_of_distribution.Doubt.steps` gives them. disagreement : (n,) the share of the nearest known images
-    that are of another category than the likeliest.
+    :meth:`casewise.routing.out_of_distribution.Doubt.steps` gives them. nearest : (n, k) categories of the nearest known images.
     """
 
     known: npt.NDArray[np.float64]
     steps: npt.NDArray[np.float64]
-    disagreement: npt.NDArray[np.float64]
+    nearest: npt.NDArray[np.int64]
+
+    def of(self, place: slice) -> PictureScores:
+        """Those of some of the pictures."""
+        return PictureScores(self.known[place], self.steps[place], self.nearest[place])
+
+    @property
+    def disagreement(self) -> npt.NDArray[np.float64]:
+        """(n,): the share of the nearest known images that are of another category than the likeliest."""
+        return np.asarray((self.nearest != self.known.argmax(axis=1)[:, None]).mean(axis=1))
 
     @property
     def strangeness(self) -> npt.NDArray[np.float64]:
@@ -112,25 +120,22 @@ class Router:
             return []
         pictures = [view for own in images for view in own]
         with one_thread() if len(pictures) <= _FEW else nullcontext():
-            found, logits = features(self.model, pictures, device)
-            scored = self.score(found, logits, name)
+            scored = self.score(*features(self.model, pictures, device), name)
         ends = np.cumsum([len(own) for own in images])
         routes = []
         for number, (own, end) in enumerate(zip(images, ends, strict=True)):
             place = slice(end - len(own), end)
-            pictures_of = PictureScores(scored.known[place], scored.steps[place], scored.disagreement[place])
+            pictures_of = scored.of(place)
             blank = not any(float(np.ptp(view)) > 0 for view in own)  # one value throughout: there is nothing to recognise
             route = self._decided(pictures_of, priors[number] if priors else Prior(), name, blank)
-            routes.append(replace(route, nearest=nearest_categories(self.known, found[place], self.categories)))
+            routes.append(replace(route, nearest=nearest_categories(pictures_of.nearest, self.categories)))
         return routes
 
     def score(self, found: Matrix, logits: Matrix, classifier: str) -> PictureScores:
         """From features (n, features) and logits (n, classes) of pictures."""
         scores = logits[:, : len(self.categories)] if classifier == "softmax" else self.svm.scores(found)
         steps = self.doubts[classifier].steps(views_of(self.known, found, logits))
-        known = probabilities(scores, self.temperatures[classifier])
-        disagreement = (self.known.nearest(found) != known.argmax(axis=1)[:, None]).mean(axis=1)
-        return PictureScores(known, steps, disagreement)
+        return PictureScores(probabilities(scores, self.temperatures[classifier]), steps, self.known.nearest(found))
 
     def _decided(self, pictures: PictureScores, prior: Prior, classifier: str, blank: bool) -> Route:
         """Slices that are unlike what is known, as a volume's ends often are, say little of which category it is."""

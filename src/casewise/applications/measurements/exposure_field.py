@@ -22,7 +22,7 @@ class ExposureField(Measuring):
 
     A line is even where its 5th and 95th percentile differ by less than 3 % of the picture's range, so that a side marker in it is
     ignored. Collimators that were turned against the picture leave wedges, which stay in the field. Direct exposure beside the
-    patient is even too: where it fills whole lines it is not told from a collimated margin.
+    patient is even too: where it fills whole lines it cannot be distinguished from a collimated margin.
     """
 
     name = "exposure-field"

@@ -25,7 +25,7 @@ class HistologyNuclei(HistologyStains):
     Haematoxylin above a threshold (the mean of Otsu's and a local one), pieces that touch parted by a watershed of the distance to
     their edges (Beucher and Lantuejoul 1979). How well that agrees with nuclei outlined by hand stands in
     ``benchmarks/results/classical_measures.md``. It was made for pictures in which a nucleus is 8 to 60 pixels wide (20 to 40 times
-    magnified); pale nuclei are missed and crowded ones merge. No kind of cell is told from another.
+    magnified); pale nuclei are missed and crowded ones merge. Kinds of cells are not distinguished.
     """
 
     name = "histology-nuclei"

@@ -41,7 +41,7 @@ class MrNoise(Measuring):
         """One finding, ``signal to noise``; of a volume the median over at most 24 planes across its longest voxels."""
         if image.channels != 1 or image.array.dtype == np.uint8:
             raise self.refusal(WINDOWED)
-        planes = _planes(image)
+        planes = planes_of(image, _PLANES, 0.1)
         found = [pair for plane in planes if (pair := _signal_and_noise(plane)) is not None]
         if len(found) < max(1.0, _LEAST_PLANES * len(planes)):
             raise self.refusal(
@@ -59,12 +59,13 @@ def across_of(image: Image) -> int:
     return int(np.argmax(image.spacing)) if len(set(np.round(image.spacing, 2))) > 1 else 2
 
 
-def _planes(image: Image) -> list[Floats]:
+def planes_of(image: Image, count: int, end: float) -> list[Floats]:
+    """(row, column) of a picture, or ``count`` planes of a volume, passing over the share ``end`` of them at either side."""
     values = image.array[0]
     if values.ndim == 2:
         return [values.astype(np.float32)]
     axis = across_of(image)
-    places = np.linspace(0.1, 0.9, _PLANES) * (values.shape[axis] - 1)
+    places = np.linspace(end, 1 - end, count) * (values.shape[axis] - 1)
     return [np.take(values, place, axis=axis).astype(np.float32) for place in sorted({round(place) for place in places})]
 
 

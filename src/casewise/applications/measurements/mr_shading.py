@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.applications.measurements.measuring import Floats, Measuring
-from casewise.applications.measurements.mr_noise import MR, WINDOWED, across_of
+from casewise.applications.measurements.mr_noise import MR, WINDOWED, planes_of
 from casewise.finding import Finding
 from casewise.image import Image
 
@@ -38,21 +38,12 @@ class MrShading(Measuring):
         """
         if image.channels != 1 or image.array.dtype == np.uint8:
             raise self.refusal(WINDOWED)
-        found = [figures for plane in _planes(image) if (figures := _figures(plane)) is not None]
+        found = [figures for plane in planes_of(image, _PLANES, 0.25) if (figures := _figures(plane)) is not None]
         if not found:
             raise self.refusal("hardly anything in this image stands out from the ground; give one of a body")
         variation, ratio = np.median(found, axis=0)
         measures = {"non_uniformity_percent": 100 * float(variation), "brightest_over_darkest": float(ratio)}
         return [self.finding("non-uniformity", measures)]
-
-
-def _planes(image: Image) -> list[Floats]:
-    values = image.array[0]
-    if values.ndim == 2:
-        return [values.astype(np.float32)]
-    across = across_of(image)
-    places = np.linspace(0.25, 0.75, _PLANES) * (values.shape[across] - 1)
-    return [np.take(values, place, axis=across).astype(np.float32) for place in sorted({round(place) for place in places})]
 
 
 def _figures(plane: Floats) -> tuple[float, float] | None:
