@@ -21,9 +21,9 @@ _RIM = 0.06  # of the picture's edge, where frames and ringing are bright
 class HandOutline(Measuring):
     """The outline of a hand with its wrist in a radiograph, its area and longest extent, and the contrast of bone in it.
 
-    The hand is the largest piece that is brighter than the ground (Otsu 1979). A second threshold within it separates bone from
-    soft tissue; the contrast is the difference of their means, as a share of the difference of the hand and the ground. How much of the
-    forearm the film shows is in the area. No skeletal age is measured.
+    The hand is the largest piece that is brighter than the ground (Otsu 1979). A second threshold within it separates bone
+    from soft tissue; the contrast is the difference of their means, as a share of the difference of the hand and the
+    ground. How much of the forearm the film shows is in the area. No skeletal age is measured.
     """
 
     name = "hand-outline"
