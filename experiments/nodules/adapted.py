@@ -19,6 +19,7 @@ import torch
 from casewise.adaptation import refinement
 from casewise.chest.nodules.false_positive_reduction import in_lungs
 from casewise.chest.nodules.films import Film as Prepared
+from casewise.device import faster
 from casewise.irregularities.box_fusion import Detection, fused
 from casewise.irregularities.detector import Map, odds, peaks, ready
 from casewise.irregularities.training import SETTINGS, FocalObjective, joined, measured, started
@@ -76,7 +77,7 @@ def _pooled(there: Prepared) -> np.ndarray:
     lungs = np.logical_or.reduce([mask for name, mask in there.regions.items() if name.endswith("lung")])
     lungs = np.pad(lungs, [(0, n - m) for n, m in zip(picture.pixels.shape, lungs.shape, strict=True)])
     tensor = torch.from_numpy(picture.quarter)[None, None]
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), faster("cpu"):
         levels = encoder().encoded(tensor, WHOLE, QUARTER)
     values: list[np.ndarray] = []
     for level, answer in zip(WHOLE, levels, strict=True):
@@ -191,7 +192,7 @@ def _views(film: Film) -> tuple[list[View], float] | None:
 def marks(model: Model, every: Sequence[View]) -> list[Detection]:
     """As the product marks."""
     network = ready(model)
-    with torch.autocast("cpu", torch.bfloat16):
+    with faster("cpu"):
         return fused(one for view in every for one in peaks(Map(view, odds(network, view))))
 
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from casewise.chest.segments import PIXEL_MM
+from casewise.device import faster
 from casewise.irregularities.training import SETTINGS, WINDOW, FocalObjective, Row, Windows, joined, spec, started
 from casewise.irregularities.views import QUARTER
 from casewise.models import Lineage, Model
@@ -106,7 +107,7 @@ def train(samples: Windows, encoder: str, seed: int, steps: int = STEPS, said: C
         for group, (_, rate) in zip(optimizer.param_groups, groups, strict=True):
             group["lr"] = rate * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * step / steps)))
         features = opened(network, batch.x)
-        with torch.autocast("cpu", torch.bfloat16):  # of the heads; the encoder's depthwise convolutions gain nothing by it
+        with faster("cpu"):  # of the heads; the encoder's depthwise convolutions gain nothing by it
             answer = network(features)
         loss = objective.loss(answer, batch)
         optimizer.zero_grad(set_to_none=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from functools import cache
 
 from casewise.errors import UsageError
@@ -35,3 +36,15 @@ def computes_in_bfloat16() -> bool:
         torch.cpu, "get_capabilities", dict
     )()  # comes with newer versions than the oldest that is allowed
     return bool(torch.backends.mkldnn.is_available() and (known.get("avx512_bf16") or known.get("amx_bf16")))
+
+
+def faster(device: str, allowed: bool = True) -> AbstractContextManager[object]:
+    """A block in which torch reckons in bfloat16 where that is enough: on CUDA, and on a processor that has it.
+
+    On another processor bfloat16 is emulated, which takes twenty times as long as float32: there the block changes nothing.
+
+    device : ``cpu`` or ``cuda``. allowed : False leaves float32 on a processor that has bfloat16.
+    """
+    import torch
+
+    return torch.autocast(device, torch.bfloat16, enabled=device == "cuda" or (allowed and computes_in_bfloat16()))

@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch.nn import functional
 
+from casewise.device import faster
 from casewise.models.networks.segment_detector import ALIGNED, PLACE, PLACED, Features, SegmentDetector
 from casewise.segments import Segment, Segments
 
@@ -77,7 +78,7 @@ def views(network: SegmentDetector, picture: Picture, segments: Segments, where:
 
     def seen(pixels: Floats, scale: int) -> Features:
         tensor = torch.from_numpy(np.ascontiguousarray(pixels))[None, None].to(device)
-        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+        with torch.inference_mode(), faster(device.type):
             return network.encoded(tensor, network.levels, scale)
 
     of_whole = [level for level in network.levels if level.reduced == QUARTER]

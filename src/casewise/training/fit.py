@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from casewise.case import Case
-from casewise.device import resolve_device
+from casewise.device import faster, resolve_device
 from casewise.errors import CasewiseError, ModelError, UsageError
 from casewise.models.model import Model
 from casewise.models.spec import Lineage
@@ -126,7 +126,7 @@ class _Loop:
         rng = np.random.default_rng([self.settings.seed, step])
         batch = self.batches.batch(step, self.settings.batch, rng, self.answer).to(self.device)
         torch.manual_seed(int(np.random.default_rng([self.settings.seed, step, 11]).integers(2**62)))  # what dropout drops
-        with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.device == "cuda" or self.settings.mixed):
+        with faster(self.device, self.settings.mixed):
             answer = self.network(batch.x)
         self.answer = answer.detach() if isinstance(answer, Tensor) else None
         loss = self.objective.loss(answer, batch)

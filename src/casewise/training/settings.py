@@ -15,7 +15,7 @@ class Settings:
     augmentation : ``strong``, ``light`` or ``none``. With validation cases the best weights of all validations are returned, and
     training ends after ``patience`` validations (every ``validate_every`` steps) without a better one.
     partial : a structure that a case has no mask of may be there all the same; without it, it counts as absent.
-    mixed : bfloat16 where it is enough, on the CPU too (a GPU always does): nearly half the time where the processor has it.
+    mixed : bfloat16 where it is enough, on a processor that has it too (a GPU always does): nearly half the time.
     """
 
     steps: int = 800

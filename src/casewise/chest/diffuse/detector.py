@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from casewise.chest.diffuse.looks import LOOKS, Bands, Look
 from casewise.chest.diffuse.views import Lungs, lungs_of
 from casewise.chest.region import Regions
+from casewise.device import faster
 from casewise.errors import ModelError
 from casewise.image import Image
 from casewise.models.networks.diffuse import Answer, Diffuse, Places
@@ -60,7 +61,7 @@ def answered(lungs: Lungs, network: Diffuse, looks: Sequence[Look] = LOOKS) -> l
     device = next(network.parameters()).device
     bands, places = Bands(lungs.pixels, lungs.inside > 0), places_of([lungs])
     places = Places(*(tensor.to(device) for tensor in places))
-    with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
+    with torch.inference_mode(), faster(device.type):
         return [network.answer(as_input(bands.seen(look)).to(device), places) for look in looks]
 
 

@@ -16,6 +16,7 @@ from torch import nn
 from casewise.chest.diffuse.detector import as_input, places_of
 from casewise.chest.diffuse.looks import LOOKS, Bands
 from casewise.chest.diffuse.views import Lungs
+from casewise.device import faster
 from casewise.models.networks.diffuse import Diffuse
 
 STRENGTH = 10.0  # of the regression, divided by the number of cues
@@ -25,7 +26,7 @@ Floats = npt.NDArray[np.float64]
 def cues_of(lungs: Lungs, network: Diffuse) -> Floats:
     """What the head weighs in a film: the mean over ``LOOKS``."""
     bands, places = Bands(lungs.pixels, lungs.inside > 0), places_of([lungs])
-    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+    with torch.inference_mode(), faster("cpu"):
         seen = [network.cues(as_input(bands.seen(look)), places)[0].float() for look in LOOKS]
     return np.asarray(torch.stack(seen).mean(dim=0).numpy(), np.float64)
 
