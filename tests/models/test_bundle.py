@@ -16,6 +16,7 @@ from safetensors.torch import save_file
 from casewise.errors import ModelError
 from casewise.image import Image
 from casewise.models import Model
+from casewise.models.steps import Range, Spacing
 from casewise.training import Settings, fit
 from tests.discs import disc, disc_case
 
@@ -127,7 +128,7 @@ def test_answers_what_monais_own_pipeline_answers(tmp_path: Path) -> None:
     network = nets.UNet(spatial_dims=3, **UNET).eval()
     network.load_state_dict(torch.load(folder / "models" / "model.pt", weights_only=True))
     with torch.inference_mode():
-        theirs = SlidingWindowInferer(16, 4, 0.25, mode="gaussian")(volume[None], network).softmax(dim=1)[0].numpy()
+        theirs = SlidingWindowInferer(16, 4, 0.25)(volume[None], network).softmax(dim=1)[0].numpy()
     # Theirs is along R, A, S; the file's i, j, k run to A, I, L.
     assert np.allclose(ours, theirs[:, ::-1, :, ::-1].transpose(0, 2, 3, 1), atol=1e-4)
 
@@ -233,14 +234,21 @@ def test_a_pickle_among_the_weights_is_not_executed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("transform", "words"),
     [
-        ({"_target_": "CropForegroundd", "keys": "image"}, "CropForeground"),
-        ({"_target_": "NormalizeIntensityd", "keys": "image", "nonzero": True}, "NormalizeIntensity(keys=image, nonzero=True)"),
+        ({"_target_": "GaussianSmoothd", "keys": "image", "sigma": 1.0}, "GaussianSmooth(sigma=1.0)"),
+        ({"_target_": "CropForegroundd", "keys": "image", "margin": 10}, "CropForeground(margin=10)"),  # depends on MONAI's version
+        ({"_target_": "CropForegroundd", "keys": "image", "select_fn": "$lambda x: x > 3"}, "CropForeground"),
+        ({"_target_": "NormalizeIntensityd", "keys": "image", "subtrahend": [1, 2]}, "NormalizeIntensity(subtrahend=[1, 2])"),
         (
-            {"_target_": "ScaleIntensityRanged", "a_min": 0, "a_max": 1, "b_min": -1, "b_max": 1, "clip": True},
+            {"_target_": "ScaleIntensityRanged", "a_min": 0, "a_max": 1, "b_min": 1, "b_max": -1, "clip": True},
             "ScaleIntensityRange",
         ),
+        ({"_target_": "ScaleIntensityd", "keys": "image", "minv": None, "factor": 0.1}, "ScaleIntensity"),
+        ({"_target_": "Spacingd", "keys": "image", "pixdim": [1, -1]}, "Spacing"),
+        ({"_target_": "Spacingd", "keys": "image", "pixdim": [1, 1], "mode": 3}, "Spacing"),
+        ({"_target_": "LoadImaged", "keys": "image", "dtype": "uint8"}, "LoadImage(dtype=uint8)"),
         ({"_target_": "scripts.transforms.Secret"}, "Secret"),
-        ({"_target_": "Resized", "keys": "image", "spatial_size": [16, 16]}, "Resize"),
+        ({"_target_": "Resized", "keys": "image", "spatial_size": [16, 16], "anti_aliasing": True}, "Resize"),
+        ({"_target_": "Orientationd", "keys": "image", "axcodes": "RA"}, "Orientation"),
     ],
 )
 def test_preprocessing_without_an_equal_needs_a_description(tmp_path: Path, transform: dict[str, Any], words: str) -> None:
@@ -258,7 +266,11 @@ def test_a_description_overrides_what_the_files_say(tmp_path: Path) -> None:
     model = Model.load(folder)
     preparation = model.spec.preparation
     assert (model.name, model.labels, preparation.size, preparation.axes) == ("mine", ("ball",), (32, 32), "PLS")
-    assert (preparation.intensity, preparation.window, preparation.spacing) == ("window", (0.0, 1.0), (1.0, 1.0))
+    assert preparation.steps == (Spacing((1.0, 1.0)), Range((0.0, 1.0)))
+    described(folder, "[input]\nspacing = [2.0, 2.0]")
+    preparation = Model.load(folder).spec.preparation
+    assert (preparation.intensity, preparation.window, preparation.spacing) == ("window", (0.0, 1.0), (2.0, 2.0))
+    assert preparation.steps == ()
 
 
 def test_a_volume_whose_orientation_is_not_stated_is_not_guessed(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ class ModelEncoder:
         vectors = np.zeros((len(images), self._dimension), np.float32)
         counts = np.bincount(owners, minlength=len(images))
         with torch.inference_mode():
-            batch = _BATCH if self._preparation.spacing is None else 1  # at a given spacing each has its own size
+            batch = _BATCH if self._preparation.uniform else 1  # at a given spacing each has its own size
             for start in range(0, len(tensors), batch):
                 features = self._encoder(torch.stack(tensors[start : start + batch]).to(self._device))
                 pool = functional.adaptive_avg_pool2d if features.ndim == 4 else functional.adaptive_avg_pool3d

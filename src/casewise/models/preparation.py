@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -16,28 +18,42 @@ from torch.nn import functional
 from casewise.errors import CasewiseError, ModelError
 from casewise.image import Array, Image
 from casewise.intensity import grey, percentile_range, rescaled
+from casewise.models.steps import Step, before_the_grid, of_one_shape, prepare, steps_of, tables
+from casewise.models.steps.moves import Move
 from casewise.orientation import displayed
 
 INTENSITIES = ("percentile", "window", "minmax", "normal", "none")
 AXES = "PLS"
+BLENDINGS = ("gaussian", "constant")
+PADDINGS = ("constant", "reflect", "replicate", "circular")
+RESTORED = ("linear", "nearest", "logits")
+_BACKGROUND = 30.0  # a logit: its probability is 1 beside zeros
 _PAIR = {letter: pair for pair in ("AP", "LR", "SI") for letter in pair}
+_OLD = 6  # settings that models of every version write, where they are not None
 _SLAB = 1.2  # a volume is sliced along an axis whose voxels are at least this much longer than the next
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """How a model's input is made.
+    """How a model's input is made, and how its answer comes back to the image's grid.
 
     spatial_dims : 2 (a volume is then taken slice by slice) or 3.
     size : what the network takes, one number an axis. Without ``spacing`` the whole picture or volume is fitted into it, its
         aspect kept, the rest padded with 0; with ``spacing`` (mm, one an axis) it is resampled to that and the
         network slides over it in windows of ``size``.
-    channels : 1 (colour becomes luminance) or 3.
+    channels : 1 (colour becomes luminance), 3, or as many as an image has sequences.
     intensity : ``percentile`` (0.5th to 99.5th to 0…1), ``window`` (``window`` = lower, upper to 0…1; CT in HU), ``minmax``
         (smallest to largest to 0…1), ``normal`` (mean 0, standard deviation 1) or ``none``. The statistics are the whole image's.
     axes : where the three axes of a volume run to when the network sees it, nibabel's letters: casewise's own networks see rows to
         Posterior, columns to Left, slices to Superior. A picture is seen as it is displayed, whatever its file stores first
         (:func:`casewise.orientation.displayed`), and counts as rows to P and columns to L.
+    steps : what a foreign model's own pipeline does, in its order (:mod:`casewise.models.steps`), once the axes run as ``axes``
+        says. They take the place of ``intensity``, ``spacing`` and the fitting into ``size``.
+    overlap : the share of a window that the next one covers, where the network slides over the image in windows of ``size``; None:
+        0.25 with ``spacing``, and without it the network takes the whole. blending : how windows are weighted, ``gaussian`` or
+        ``constant``. padding : what surrounds an image that is smaller than a window (``constant``: 0).
+    restored : how an answer comes back from the grid that ``steps`` lead to: its probabilities by the steps' own interpolation
+        (``linear``) or from the ``nearest`` voxel, or its ``logits`` before they become probabilities.
     """
 
     spatial_dims: int = 2
@@ -47,6 +63,11 @@ class Preparation:
     window: tuple[float, float] | None = None
     spacing: tuple[float, ...] | None = None
     axes: str = AXES
+    steps: tuple[Step, ...] = ()
+    overlap: float | None = None
+    blending: str = "gaussian"
+    padding: str = "constant"
+    restored: str = "linear"
 
     def __post_init__(self) -> None:
         if not all(isinstance(n, int) for n in (self.spatial_dims, self.channels, *self.size)) or self.channels < 1:
@@ -72,15 +93,53 @@ class Preparation:
         if self.spacing is not None and (len(self.spacing) != self.spatial_dims or min(self.spacing) <= 0):
             msg = f"Spacing is one positive number of mm for each of {self.spatial_dims} axes; got {self.spacing}."
             raise ModelError(msg)
+        self._check_steps()
+
+    def _check_steps(self) -> None:
+        try:
+            object.__setattr__(self, "steps", steps_of(self.steps))
+        except msgspec.ValidationError as error:
+            raise ModelError(f"A step of a model's preparation lacks or misspells a setting ({error}).") from error
+        if self.steps and (self.intensity, self.spacing) != ("none", None):
+            msg = f"Steps take the place of spacing and intensity; got {self.intensity!r} and {self.spacing} beside them."
+            raise ModelError(msg)
+        sides = [getattr(step, name, None) for step in self.steps for name in ("mm", "size", "divisible")]
+        if any(isinstance(given, tuple) and len(given) != self.spatial_dims for given in sides):
+            msg = f"A model of {self.spatial_dims} axes has steps with as many numbers; got {tables(self.steps)}."
+            raise ModelError(msg)
+        if self.overlap is not None and not 0 <= self.overlap < 1:
+            raise ModelError(f"Windows overlap by a share from 0 to below 1; got {self.overlap}.")
+        for given, allowed in ((self.blending, BLENDINGS), (self.padding, PADDINGS), (self.restored, RESTORED)):
+            if given not in allowed:
+                raise ModelError(f"Blending, padding and restored are settings of windows and steps; got {given!r} for {allowed}.")
 
     @property
     def unit_range(self) -> bool:
         """Whether what the network sees lies in 0…1."""
         return self.intensity not in ("normal", "none")
 
+    @property
+    def windowed(self) -> bool:
+        """Whether the network slides over the image in windows of ``size``."""
+        return self.spacing is not None or self.overlap is not None
+
+    @property
+    def stepwise(self) -> bool:
+        """Whether ``steps`` lead to the network's grid, if only by leaving the image's."""
+        return bool(self.steps) or (self.overlap is not None and self.spacing is None)
+
+    @property
+    def uniform(self) -> bool:
+        """Whether what the network sees has the same shape for every image."""
+        return not self.windowed and (not self.stepwise or of_one_shape(self.steps))
+
     def to_toml(self) -> dict[str, Any]:
-        """What is not None; the axes only where they are not casewise's own."""
-        return {key: value for key, value in vars(self).items() if value is not None and (key, value) != ("axes", AXES)}
+        """What is not None; of the axes and what follows them only what is not the default."""
+        late = {field.name: field.default for field in fields(self)[_OLD:]}
+        document = {
+            key: value for key, value in vars(self).items() if value is not None and (key not in late or value != late[key])
+        }
+        return document | {"steps": tables(self.steps)} if self.steps else document
 
     def parts(self, image: Image) -> list[Part]:
         """What the network sees of ``image``: itself, or for a 2D model of a volume its slices, first to last.
@@ -94,6 +153,10 @@ class Preparation:
             msg = f"{count} of the image's {array.size} values are not finite numbers; set them to the background's value first."
             raise CasewiseError(msg)
         array = self._scaled(array)
+        first = before_the_grid(self.steps)  # as all of casewise's: the statistics are the whole image's, not a slice's
+        if first:
+            given = torch.from_numpy(np.ascontiguousarray(array))
+            array = prepare(self.steps[:first], given, view.spacing)[0].numpy()
         return [Part(self, plane.astype(np.float32, copy=False), view, number) for number, plane in enumerate(view.planes(array))]
 
     def label_parts(self, labels: Array, image: Image) -> list[Array]:
@@ -176,17 +239,38 @@ class Part:
         return tuple(self.array.shape[1:])
 
     def tensor(self) -> Tensor:
-        """(C, *network) float32, ready for the network."""
+        """(C, *network) float32, ready for the network. Raises CasewiseError for an image that the preparation does not take."""
+        if self.preparation.stepwise:
+            return self._stepped[0]
         return self.preparation.resize(torch.from_numpy(np.ascontiguousarray(self.array)), self.view.spacing, "linear")
 
     def labels(self, labels: Array) -> Tensor:
         """(*network) uint8 from (*part)."""
-        tensor = torch.from_numpy(np.ascontiguousarray(labels)).to(torch.uint8)[None]
-        return self.preparation.resize(tensor, self.view.spacing, "nearest")[0]
+        return self.mapped(torch.from_numpy(np.ascontiguousarray(labels)).to(torch.uint8), "nearest")
+
+    def mapped(self, values: Tensor, mode: str) -> Tensor:
+        """(*network) from (*part): values on the image's voxels, brought to the network's. mode: ``linear`` or ``nearest``."""
+        values = values[None]
+        if not self.preparation.stepwise:
+            return self.preparation.resize(values, self.view.spacing, mode)[0]
+        for move in self._stepped[1]:
+            values = move.forward(values, mode)
+        return values[0]
 
     def restore(self, answer: Tensor) -> npt.NDArray[np.float32]:
-        """(K, *part) from the network's (K, *network)."""
-        return self.preparation.restore(answer.float(), self.shape, self.view.spacing).numpy()
+        """(K, *part) from the network's (K, *network): probabilities, or logits where the preparation restores those."""
+        if not self.preparation.stepwise:
+            return self.preparation.restore(answer.float(), self.shape, self.view.spacing).numpy()
+        restored, answer = self.preparation.restored, answer.float()
+        for move in reversed(self._stepped[1]):
+            mode = "nearest" if restored == "nearest" else "linear"
+            answer = move.back(answer, mode, _BACKGROUND if restored == "logits" else 1.0)
+        return answer.numpy()
+
+    @cached_property
+    def _stepped(self) -> tuple[Tensor, tuple[Move, ...]]:
+        steps = self.preparation.steps[before_the_grid(self.preparation.steps) :]
+        return prepare(steps, torch.from_numpy(np.ascontiguousarray(self.array)), self.view.spacing)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from casewise.case import Case
 from casewise.errors import CasewiseError, UsageError
@@ -91,7 +92,7 @@ class CaseBatches:
         """A function of seed and step alone, so that a resumed training is given what it would have been given."""
         numbers = [self._case_at(step * size + place) for place in range(size)]
         picked = [self._picked(number, rng) for number in numbers]
-        if self._spec.preparation.spacing is not None:
+        if not self._spec.preparation.uniform:
             picked = [_window(sample, self._spec.preparation.size, rng) for sample in picked]
         x = torch.stack([sample.x for sample in picked]).float()
         target = torch.stack([sample.target for sample in picked])
@@ -148,8 +149,24 @@ def _checked_order(order: str | Sequence[int], count: int) -> list[int] | None:
     return [int(n) for n in numbers]
 
 
+def _at_least(sample: Sample, size: tuple[int, ...]) -> Sample:
+    """Smaller ones do not come from ``Preparation.resize``, but from the steps of a foreign model."""
+    behind = [max(0, wanted - full) for full, wanted in zip(sample.x.shape[1:], size, strict=True)]
+    if not any(behind):
+        return sample
+    padding = [side for missing in reversed(behind) for side in (0, missing)]
+    weights = sample.voxel_weights
+    return Sample(
+        functional.pad(sample.x, padding),
+        functional.pad(sample.target, padding) if sample.target.ndim else sample.target,
+        functional.pad(weights, padding) if weights is not None else None,
+        sample.labelled,
+    )
+
+
 def _window(sample: Sample, size: tuple[int, ...], rng: np.random.Generator) -> Sample:
-    """A random window of ``size``; half the time around a labelled voxel."""
+    """A random window of ``size``; half the time around a labelled voxel. 0 surrounds a smaller sample."""
+    sample = _at_least(sample, size)
     centre = None
     if sample.target.ndim and rng.random() < 0.5:
         labelled = torch.nonzero(sample.target)

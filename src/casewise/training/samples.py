@@ -67,12 +67,11 @@ def weighted(case: Case, spec: Spec, voxel_weights: npt.NDArray[np.float32]) -> 
     parts = spec.preparation.parts(image)
     pieces = spec.preparation.label_parts(voxel_weights, image)
     plain = samples_of(case, spec, everything=True)
-    resize = spec.preparation.resize
     return tuple(
         Sample(
             sample.x,
             sample.target,
-            resize(torch.from_numpy(piece.copy())[None], part.view.spacing, "linear")[0].half(),
+            part.mapped(torch.from_numpy(piece.copy()), "linear").half(),
             sample.labelled,
         )
         for sample, part, piece in zip(plain, parts, pieces, strict=True)

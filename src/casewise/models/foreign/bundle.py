@@ -15,8 +15,9 @@ from torch import Tensor, nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 
 from casewise.errors import ModelError
+from casewise.models.foreign.bundle_ends import weights_name
 from casewise.models.foreign.bundle_input import described, ensure_certain
-from casewise.models.foreign.config import Config, read_mapping
+from casewise.models.foreign.config import Config, NotPlainError, read_mapping
 from casewise.models.foreign.description import checked, read_description, spec_of
 from casewise.models.foreign.torchscript import ensure_not_inflated, settings_of, torchscript_model
 from casewise.models.networks.answers import as_logits
@@ -41,7 +42,7 @@ def load_bundle(folder: Path) -> StoredModel:
 def _loaded(folder: Path) -> StoredModel:
     config = Config.read(folder)
     scripted = folder / "models" / "model.ts"
-    weights_file = _weights_file(folder)
+    weights_file = _weights_file(folder, config)
     if weights_file is None and not scripted.is_file():
         msg = f"{folder / 'models'} holds none of model.safetensors, model.pt and model.ts; download the bundle's weights."
         raise ModelError(msg)
@@ -49,7 +50,7 @@ def _loaded(folder: Path) -> StoredModel:
         document = _document(folder, config, {})
         name = str(document.get("name", folder.name))
         return torchscript_model(scripted, spec_of(document, settings_of(scripted), folder / "casewise.toml"), name)
-    target, arguments = _network(config)
+    target, arguments = defined_network(config)
     document = _document(folder, config, arguments)
     settings = {"kind": "monai", "name": target, "arguments": json.dumps(arguments, sort_keys=True)}
     spec = spec_of(document, settings, folder / "casewise.toml")
@@ -62,13 +63,14 @@ def _loaded(folder: Path) -> StoredModel:
     return checked(StoredModel(str(document.get("name", folder.name)), spec, weights, Lineage(method="foreign")), network)
 
 
-def _network(config: Config) -> tuple[str, dict[str, Any]]:
+def defined_network(config: Config) -> tuple[str, dict[str, Any]]:
     """The name and the plain arguments of the network that the bundle defines."""
     definition = config.raw(config.document.get("network_def", config.document.get("network")))
     target = definition.get("_target_") if isinstance(definition, Mapping) else None
     if not isinstance(target, str):
+        text = f" ({definition[:80]!r})" if isinstance(definition, str) else ""
         msg = (
-            f"{config.origin} defines its network by code, which casewise never executes; "
+            f"{config.origin} defines its network by code{text}, which casewise never executes; "
             "export it as TorchScript (models/model.ts, without model.pt beside it)."
         )
         raise ModelError(msg)
@@ -76,20 +78,22 @@ def _network(config: Config) -> tuple[str, dict[str, Any]]:
     if place and not (place == "monai.networks.nets" or place.startswith("monai.networks.nets.")):
         msg = f"{config.origin} names the network {target!r}; casewise builds MONAI's own networks (monai.networks.nets) alone."
         raise ModelError(msg)
-    return name, config.arguments(definition)
+    try:
+        return name, config.arguments(definition)
+    except NotPlainError as error:
+        raise NotPlainError(f"The network {name} has an argument that is no plain value: {error}") from error
 
 
 def _document(folder: Path, config: Config, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    metadata = folder / "configs" / "metadata.json"
-    document, doubts = described(config, read_mapping(metadata) if metadata.is_file() else {}, arguments)
-    own = folder / "casewise.toml"
-    if not own.is_file():
-        missing = sorted({"size", "axes"} - set(document["input"]))
-        doubts += [f"its files do not say the input's {' and '.join(missing)} plainly"] if missing else []
-        ensure_certain(document, doubts, folder)
-        return document
-    written = read_description(own)
+    metadata, own = folder / "configs" / "metadata.json", folder / "casewise.toml"
+    written = read_description(own) if own.is_file() else {}
+    document, doubts = described(config, read_mapping(metadata) if metadata.is_file() else {}, arguments, written)
     given = written.get("input", {})
+    left = doubts.left(written)
+    missing = sorted({"size", "axes"} - set(document["input"]) - set(given))
+    if missing and not left:
+        left = [f"its files do not say the input's {' and '.join(missing)} plainly"]
+    ensure_certain(left, folder)
     if given.get("intensity", "window") != "window":
         document["input"].pop("window", None)
     if "classes" in written:
@@ -99,8 +103,10 @@ def _document(folder: Path, config: Config, arguments: Mapping[str, Any]) -> dic
     return document | written | {"input": document["input"] | given}
 
 
-def _weights_file(folder: Path) -> Path | None:
-    places = (folder / "models" / name for name in ("model.safetensors", "model.pt"))
+def _weights_file(folder: Path, config: Config) -> Path | None:
+    names = ("model.safetensors", "model.pt")
+    named = weights_name(config)
+    places = (folder / "models" / name for name in ((named, *names) if named and named not in names else names))
     return next((place for place in places if place.is_file()), None)
 
 

@@ -6,43 +6,111 @@ Only transforms whose effect casewise's own preparation has are taken over; for 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from casewise.errors import ModelError
+from casewise.models.foreign.bundle_ends import ending, inferer_of, windows
+from casewise.models.foreign.bundle_steps import steps_in
 from casewise.models.foreign.config import Config, NotPlainError
-
-# Transforms that bring an image into memory and change neither its values nor its grid.
-_NEUTRAL = {"LoadImage", "EnsureChannelFirst", "AddChannel", "EnsureType", "ToTensor", "CastToType", "ToDevice", "DataStats"}
+from casewise.models.steps import Centre, Extremes, Normal, Range, Resize, Spacing, Step, of_divisible_shape, tables
 
 
-def described(config: Config, metadata: Mapping[str, Any], arguments: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """A description's document with the keys that are certain, and a sentence for each thing that is not.
+@dataclass
+class Doubts:
+    """A sentence for each thing that a bundle's files leave open, by what settles it in ``casewise.toml``.
 
-    arguments : of the bundle's network.
+    labels : its structures or classes. whole : its input, unless spacing or intensity are stated, which replace the bundle's own
+    transforms. answers : what the network answers. settings : one of its input's settings each.
     """
-    doubts: list[str] = []
+
+    labels: list[str] = field(default_factory=list)
+    whole: list[str] = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)
+    settings: dict[str, str] = field(default_factory=dict)
+
+    def left(self, written: Mapping[str, Any]) -> list[str]:
+        """Those that the description ``written`` does not settle."""
+        given = written.get("input", {})
+        left = [] if "structures" in written or "classes" in written else [*self.labels]
+        left += [] if replaces_transforms(written) else self.whole
+        left += [] if "answers" in written else self.answers
+        return left + [sentence for key, sentence in self.settings.items() if key not in given]
+
+
+def replaces_transforms(written: Mapping[str, Any]) -> bool:
+    """Whether a description states itself how an image becomes the network's input."""
+    return bool({"spacing", "intensity", "window", "steps"} & set(written.get("input", {})))
+
+
+def described(
+    config: Config, metadata: Mapping[str, Any], arguments: Mapping[str, Any], written: Mapping[str, Any]
+) -> tuple[dict[str, Any], Doubts]:
+    """A description's document with the keys that are certain, and what is not.
+
+    arguments : of the bundle's network. written : what its owner states beside, which decides how much of its files is read.
+    """
+    doubts = Doubts()
     formats = metadata.get("network_data_format", {})
     formats = formats if isinstance(formats, Mapping) else {}
     image = _first(formats.get("inputs"), "image")
-    document = _labels(_first(formats.get("outputs"), "pred"), doubts)
+    names = _names(_first(formats.get("outputs"), "pred"))
+    document = _labels(_first(formats.get("outputs"), "pred"), names, doubts.labels)
     given: dict[str, Any] = {}
     shape = image.get("spatial_shape")
     dims = arguments.get("spatial_dims", arguments.get("dimensions", len(shape) if isinstance(shape, list) else None))
     if dims is not None and dims not in (2, 3):
-        doubts.append(f"its network has {str(dims)[:20]} axes, and images have 2 or 3")
+        doubts.settings["spatial_dims"] = f"its network has {str(dims)[:20]} axes, and images have 2 or 3"
     elif dims is not None:
         given["spatial_dims"] = dims
     channels = arguments.get("in_channels", image.get("num_channels"))
     if channels is not None:
         given["channels"] = channels
-    _preprocessing(config, given, doubts)
-    _size(config, given, shape)
-    if "axes" not in given and dims == 2:
-        given["axes"] = "LPS"  # MONAI reads a picture as (column, row)
-    if _activation(config, doubts) == "sigmoid":
-        document["answers"] = "sigmoid"
+    segments = (written.get("task") or document.get("task", "segmentation")) == "segmentation"
+    if segments and dims in (2, 3) and not replaces_transforms(written):
+        _own_steps(config, given, dims, shape, doubts)
+    else:
+        _settings(config, given, dims if dims in (2, 3) else 2, doubts.whole)
+        _size(config, given, shape)
+        if "axes" not in given and dims == 2:
+            given["axes"] = "LPS"  # MONAI reads a picture as (column, row)
+    _answers(config, document, given, len(names), doubts)
     document["input"] = given
     return document, doubts
+
+
+def _own_steps(config: Config, given: dict[str, Any], dims: int, shape: Any, doubts: Doubts) -> None:
+    """The bundle's own transforms and windows."""
+    steps, axes = steps_in(config, dims, doubts.whole)
+    found = windows(config, dims, doubts.whole)
+    given |= {"intensity": "none", "steps": list(tables(steps))} | found
+    sliced = inferer_of(config)[0] == "SliceInferer"
+    if axes is not None:
+        given["axes"] = axes
+    elif dims == 2 and not sliced:
+        given["axes"] = "LPS"  # MONAI reads a picture as (column, row)
+    else:
+        doubts.settings["axes"] = "it has no Orientation, so its network sees the axes of each file as they lie; state axes"
+    if "size" not in given:
+        fixed = next((step.size for step in reversed(steps) if isinstance(step, Resize | Centre)), None)
+        size = fixed if isinstance(fixed, tuple) else shape
+        if not doubts.whole and not of_divisible_shape(steps):
+            doubts.settings["size"] = "its inferer gives the network images of any size; state size"
+        elif isinstance(size, list | tuple) and all(isinstance(n, int) and n > 0 for n in size):
+            given["size"] = list(size)
+
+
+def _answers(config: Config, document: dict[str, Any], given: dict[str, Any], count: int, doubts: Doubts) -> None:
+    answers, restored = ending(config, doubts.answers)
+    if document.get("task") == "classification":
+        doubts.answers.clear()
+        count = 1
+    elif "steps" in given and restored != "linear":
+        given["restored"] = restored
+    if answers != "logits":
+        document["answers"] = answers
+        if count > 1:
+            doubts.labels[:] = [f"its {count} sigmoid outputs let structures overlap, which casewise's do not"]
 
 
 def _first(mapping: Any, name: str) -> Mapping[str, Any]:
@@ -52,9 +120,12 @@ def _first(mapping: Any, name: str) -> Mapping[str, Any]:
     return found if isinstance(found, Mapping) else {}
 
 
-def _labels(output: Mapping[str, Any], doubts: list[str]) -> dict[str, Any]:
-    definition = output.get("channel_def", {})
-    names = [str(definition[key]) for key in sorted(definition, key=_number)] if isinstance(definition, Mapping) else []
+def _names(output: Mapping[str, Any]) -> list[str]:
+    definition = output.get("channel_def", output.get("label_def", {}))
+    return [str(definition[key]) for key in sorted(definition, key=_number)] if isinstance(definition, Mapping) else []
+
+
+def _labels(output: Mapping[str, Any], names: list[str], doubts: list[str]) -> dict[str, Any]:
     if not names:
         doubts.append("metadata.json names no outputs (channel_def)")
         return {}
@@ -77,90 +148,30 @@ def _structure(name: str) -> str:
     return name.replace("=", "_").replace("+", "_").strip()
 
 
-def _steps(config: Config, name: str, doubts: list[str]) -> list[tuple[str, dict[str, Any]]]:
-    """(transform without its dictionary suffix, its arguments) of a ``Compose``, in order."""
-    block = config.raw(config.document.get(name))
-    transforms = config.raw(block.get("transforms")) if isinstance(block, Mapping) else block
-    if transforms is None:
-        return []
-    if not isinstance(transforms, list):
-        doubts.append(f"{name} is computed by code, which casewise never executes")
-        return []
-    steps = []
-    for transform in transforms:
-        transform = config.raw(transform)
-        target = transform.get("_target_") if isinstance(transform, Mapping) else None
-        if not isinstance(target, str):
-            doubts.append(f"{name} has a step that is code, which casewise never executes")
-            continue
-        if transform.get("_disabled_") in (True, "true", "True"):
-            continue
-        place, _, short = target.rpartition(".")
-        if place and place.split(".")[:2] != ["monai", "transforms"]:
-            doubts.append(f"{target} is not one of MONAI's transforms")
-            continue
-        for suffix in ("Dict", "D", "d"):
-            if short.endswith(suffix):
-                short = short.removesuffix(suffix)
-                break
-        try:
-            steps.append((short, config.arguments(transform) if short not in _NEUTRAL else {}))
-        except NotPlainError:
-            doubts.append(f"{short} has arguments that are code, which casewise never executes")
-    return steps
+def _settings(config: Config, given: dict[str, Any], dims: int, doubts: list[str]) -> None:
+    """Casewise's own settings of a preparation, as far as the bundle's transforms come to those."""
+    steps, axes = steps_in(config, dims, doubts)
+    given |= {"intensity": "none"} | ({"axes": axes} if axes else {})
+    for step in steps:
+        found = _setting(step, given)
+        if not found or (set(found) & {"intensity"} and given["intensity"] != "none"):
+            doubts.append(f"casewise's preparation has no equal of {tables((step,))[0]}")
+        given |= found
 
 
-def _preprocessing(config: Config, given: dict[str, Any], doubts: list[str]) -> None:
-    given["intensity"] = "none"
-    for name, arguments in _steps(config, "preprocessing", doubts):
-        try:
-            taken = name in _NEUTRAL or _take(name, arguments, given)
-        except (KeyError, TypeError, ValueError, OverflowError):  # arguments that are missing or of another kind
-            taken = False
-        if not taken:
-            doubts.append(f"casewise's preparation has no equal of {name}({', '.join(f'{k}={v}' for k, v in arguments.items())})")
-
-
-def _take(name: str, arguments: Mapping[str, Any], given: dict[str, Any]) -> bool:
-    """Whether casewise's preparation can do what the transform does; what it does is then added to ``given``."""
-    found: dict[str, Any] | None = None
-    fresh = given["intensity"] == "none"
-    if name == "Orientation" and isinstance(arguments.get("axcodes"), str):
-        found = {"axes": arguments["axcodes"]}
-    elif name == "Spacing" and _numbers(arguments.get("pixdim")):
-        found = {"spacing": [float(mm) for mm in arguments["pixdim"]]}
-    elif name == "Resize" and arguments.get("size_mode") == "longest" and isinstance(arguments.get("spatial_size"), int):
-        found = {"size": [arguments["spatial_size"]] * given.get("spatial_dims", 2)}
-    elif name == "ScaleIntensityRange" and fresh and arguments.get("clip") is True and _to_unit(arguments, None):
-        found = {"intensity": "window", "window": [float(arguments["a_min"]), float(arguments["a_max"])]}
-    elif name == "ScaleIntensity" and fresh and _whole(arguments, given) and _to_unit(arguments, 0.0) and "factor" not in arguments:
-        found = {"intensity": "minmax"}
-    elif name == "NormalizeIntensity" and fresh and _plain_normal(arguments) and _whole(arguments, given):
-        found = {"intensity": "normal"}
-    if found is None:
-        return False
-    given.update(found)
-    return True
-
-
-def _numbers(value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(n, int | float) and n > 0 for n in value)
-
-
-def _to_unit(arguments: Mapping[str, Any], low: float | None) -> bool:
-    """Whether the transform ends in 0…1 (``low``: MONAI's default for the lower end)."""
-    high = None if low is None else 1.0
-    return bool(
-        arguments.get("b_min", arguments.get("minv", low)) == 0 and arguments.get("b_max", arguments.get("maxv", high)) == 1
-    )
-
-
-def _plain_normal(arguments: Mapping[str, Any]) -> bool:
-    return not any(arguments.get(key) for key in ("nonzero", "subtrahend", "divisor"))
-
-
-def _whole(arguments: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
-    return not arguments.get("channel_wise") or given.get("channels") == 1
+def _setting(step: Step, given: Mapping[str, Any]) -> dict[str, Any]:
+    one = given.get("channels") == 1
+    if isinstance(step, Spacing):
+        return {"spacing": list(step.mm)}
+    if isinstance(step, Resize) and isinstance(step.size, int):
+        return {"size": [step.size] * given.get("spatial_dims", 2)}
+    if isinstance(step, Range) and step.to == (0, 1) and step.clip:
+        return {"intensity": "window", "window": list(step.given)}
+    if isinstance(step, Extremes) and step.to == (0, 1) and (one or not step.by_channel):
+        return {"intensity": "minmax"}
+    if isinstance(step, Normal) and step in (Normal(), Normal(by_channel=one)):
+        return {"intensity": "normal"}
+    return {}
 
 
 def _size(config: Config, given: dict[str, Any], shape: Any) -> None:
@@ -179,16 +190,7 @@ def _size(config: Config, given: dict[str, Any], shape: Any) -> None:
         given["size"] = size
 
 
-def _activation(config: Config, doubts: list[str]) -> str:
-    for name, arguments in _steps(config, "postprocessing", []):
-        if name == "Activations" and arguments.get("sigmoid"):
-            return "sigmoid"
-        if name == "AsDiscrete" and arguments.get("threshold") is not None:
-            return "sigmoid"
-    return "logits"
-
-
-def ensure_certain(document: Mapping[str, Any], doubts: list[str], origin: Any) -> None:
+def ensure_certain(doubts: list[str], origin: Any) -> None:
     """Raises ModelError, one sentence, where doubts are left that no ``casewise.toml`` settles."""
     if doubts:
         msg = (

@@ -1,4 +1,7 @@
-"""A MONAI bundle's configuration read as plain values. Its expressions are Python, and none is ever evaluated."""
+"""A MONAI bundle's configuration read as plain values. Its expressions are Python, and none is ever evaluated.
+
+Those of which :mod:`casewise.models.foreign.expressions` knows the text stand for their value.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from casewise.errors import ModelError
+from casewise.models.foreign.expressions import UnknownError, value_of
 
 _DEEPEST = 30  # references that go further than this go in a circle
 _MOST_VALUES = 100_000  # that references may be multiplied to
@@ -37,20 +41,26 @@ class Config:
         raise ModelError(msg)
 
     def raw(self, value: Any) -> Any:
-        """``value`` itself, or what a pure reference (``@a#b``, ``@a::b``) points at; its parts are left as they are."""
+        """``value`` itself, or what a reference (``@a#b``, ``@a::b``) or a known expression stands for; its parts are left as they
+        are, and so is any other expression.
+        """
         for _ in range(_DEEPEST):
-            if not (isinstance(value, str) and value.startswith("@")):
+            if not isinstance(value, str) or value[:1] not in ("@", "$"):
                 return value
-            value = self._at(value)
+            if value.startswith("@"):
+                value = self._at(value)
+                continue
+            self._spend()
+            try:
+                value = value_of(value, self.raw)
+            except UnknownError:
+                return value
         msg = f"The references in {self.origin} go in a circle at {value!r}."
         raise NotPlainError(msg)
 
     def plain(self, value: Any, depth: int = 0) -> Any:
         """``value`` with every reference resolved. Raises NotPlainError for an expression, a macro or an object to be made."""
-        self._left -= 1
-        if depth > _DEEPEST or self._left < 0:
-            msg = f"The values in {self.origin} are nested too deeply, or too many, to be settings."
-            raise ModelError(msg)
+        self._spend(depth)
         value = self.raw(value)
         if isinstance(value, str) and value[:1] in ("$", "%"):
             msg = f"{self.origin} has the code {value[:80]!r}, which casewise never executes; write the value that it gives."
@@ -67,6 +77,12 @@ class Config:
     def arguments(self, value: Mapping[str, Any]) -> dict[str, Any]:
         """The plain arguments of a ``_target_``."""
         return {key: self.plain(item) for key, item in value.items() if not re.fullmatch(r"_\w+_", key)}
+
+    def _spend(self, depth: int = 0) -> None:
+        self._left -= 1
+        if depth > _DEEPEST or self._left < 0:
+            msg = f"The values in {self.origin} are nested too deeply, or too many, to be settings."
+            raise ModelError(msg)
 
     def _at(self, reference: str) -> Any:
         place: Any = self.document

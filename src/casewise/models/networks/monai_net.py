@@ -32,6 +32,7 @@ MONAI_NETWORKS = (
     "SEResNet152",
     "SEResNext50",
     "SegResNet",
+    "SegResNetDS",
     "SegResNetVAE",
     "SENet154",
     "SwinUNETR",
@@ -46,6 +47,9 @@ MONAI_NETWORKS = (
     "resnet50",
     "resnet101",
 )
+
+# Arguments that later versions of MONAI do not take any more, and that never changed a network.
+_GONE = {"SwinUNETR": ("img_size",)}
 
 
 def build_monai(settings: Mapping[str, object]) -> nn.Module:
@@ -62,7 +66,11 @@ def build_monai(settings: Mapping[str, object]) -> nn.Module:
     factory = getattr(nets, str(name))
     try:
         arguments = json.loads(str(settings.get("arguments", "{}")))
-        if "pretrained" in inspect.signature(factory).parameters:
+        taken = inspect.signature(factory).parameters
+        for gone in _GONE.get(str(name), ()):
+            if gone not in taken:
+                arguments.pop(gone, None)
+        if "pretrained" in taken:
             arguments["pretrained"] = False  # its own weights follow; nothing is fetched
         network: nn.Module = factory(**arguments)
         return network

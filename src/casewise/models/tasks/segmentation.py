@@ -34,9 +34,11 @@ class Segmentation(Task):
         """Probabilities on the image's grid."""
         parts = self.spec.preparation.parts(image)
         planes: list[npt.NDArray[np.float32]] = []
+        late = self.spec.preparation.restored == "logits"
         for batch in answers(network, parts, self.spec, device):
-            for answer in batch.softmax(dim=1):
-                planes.append(parts[len(planes)].restore(answer))
+            for answer in batch if late else batch.softmax(dim=1):
+                plane = parts[len(planes)].restore(answer)
+                planes.append(torch.from_numpy(plane).softmax(dim=0).numpy() if late else plane)
         return Prediction(self.spec.labels, probabilities=self.spec.preparation.assemble(planes, image), affine=image.affine)
 
     def samples(self, case: Case, everything: bool = False) -> tuple[Sample, ...]:

@@ -13,7 +13,7 @@ from casewise.case import Case
 from casewise.errors import ModelError, UsageError
 from casewise.image import Image
 from casewise.models.prediction import Prediction
-from casewise.models.preparation import Part
+from casewise.models.preparation import Part, Preparation
 from casewise.models.spec import Spec
 
 BATCH = 16  # samples of a case that are answered at once
@@ -131,17 +131,21 @@ def answers(network: nn.Module, parts: Sequence[Part], spec: Spec, device: str) 
     size = BATCH if preparation.spatial_dims == 2 else 1
     with torch.inference_mode():
         for start in range(0, len(parts), size):
-            if preparation.spacing is None:
+            if preparation.uniform:
                 yield (network(torch.stack([part.tensor() for part in parts[start : start + size]]).to(device)).float().cpu())
             else:
                 for part in parts[start : start + size]:
-                    yield _slide(network, part.tensor()[None].to(device), preparation.size)
+                    x = part.tensor()[None].to(device)
+                    yield (slide(network, x, preparation) if preparation.windowed else network(x)).float().cpu()
 
 
-def _slide(network: nn.Module, x: Tensor, size: tuple[int, ...]) -> Tensor:
+def slide(network: nn.Module, x: Tensor, preparation: Preparation) -> Tensor:
+    """(N, outputs, *spatial): the network's answers to windows of ``x``, blended as its preparation says."""
     from monai.inferers import sliding_window_inference
 
-    answer: Tensor = sliding_window_inference(x, size, 4, network, overlap=0.25, mode="gaussian").float().cpu()
+    overlap = 0.25 if preparation.overlap is None else preparation.overlap
+    ways = {"mode": preparation.blending, "padding_mode": preparation.padding}
+    answer: Tensor = sliding_window_inference(x, preparation.size, 4, network, overlap=overlap, **ways)
     return answer
 
 
@@ -154,8 +158,10 @@ def kept(part: Part) -> Tensor:
 def whole_answer(network: nn.Module, x: Tensor, spec: Spec) -> Tensor:
     """(N, outputs, *spatial) float32; at a given spacing in windows."""
     answer: Tensor
-    if spec.preparation.spacing is None:
+    if not spec.preparation.windowed:
         answer = network(x)
+    elif spec.preparation.stepwise:
+        answer = slide(network, x, spec.preparation)
     else:
         from monai.inferers import sliding_window_inference
 

@@ -1,0 +1,76 @@
+"""Bundles of MONAI's zoo with random weights, and MONAI's own pipeline of each, built by MONAI from the same configuration."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import warnings
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from monai.bundle import ConfigParser
+from torch import nn
+
+from casewise.models.foreign.bundle import defined_network
+from casewise.models.foreign.bundle_ends import weights_name
+from casewise.models.foreign.config import Config
+from casewise.models.networks.monai_net import build_monai
+
+ZOO = Path(__file__).parents[1] / "tests" / "data" / "zoo"
+_CONFIGS = ("inference.json", "inference.yaml")
+
+
+def with_weights(source: Path, folder: Path, config: str = "", change: Callable[[dict[str, Any]], None] = lambda document: None) -> Path:
+    """The bundle ``source`` in ``folder`` with random weights.
+
+    config : the file of its configurations that is the bundle's; its only one without. change : what is changed in it. Raises
+    ModelError where casewise does not build the network.
+    """
+    shutil.copytree(source / "configs", folder / "configs")
+    kept = folder / "configs" / (config or next(name for name in _CONFIGS if (source / "configs" / name).is_file()))
+    document = dict(ConfigParser.load_config_file(str(kept)))
+    change(document)
+    for name in _CONFIGS:
+        (folder / "configs" / name).unlink(missing_ok=True)
+    (folder / "configs" / "inference.json").write_text(json.dumps(document))
+    (folder / "models").mkdir()
+    written = Config.read(folder)
+    name, arguments = defined_network(written)
+    torch.manual_seed(0)
+    network = build_monai({"name": name, "arguments": json.dumps(arguments)})
+    torch.save(network.state_dict(), folder / "models" / (weights_name(written) or "model.pt"))
+    return folder
+
+
+def monai_mask(bundle: Path, path: Path) -> npt.NDArray[np.uint8]:
+    """The mask that MONAI makes of the image at ``path``: the configuration's own transforms, inferer and inversion.
+
+    What the zoo's authors evaluate is evaluated here. Only reading by ITK (an optional package) and writing are left out.
+    """
+    document = json.loads((bundle / "configs" / "inference.json").read_text())
+    written = Config.read(bundle)
+    name, arguments = defined_network(written)
+    network: nn.Module = build_monai({"name": name, "arguments": json.dumps(arguments)}).eval()
+    weights = bundle / "models" / (weights_name(written) or "model.pt")
+    network.load_state_dict(torch.load(weights, weights_only=True))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        parser = ConfigParser(document)
+        for step in parser["preprocessing"]["transforms"]:
+            step.pop("reader", None)
+        parser["postprocessing"]["transforms"] = [
+            step for step in parser["postprocessing"]["transforms"] if step["_target_"] != "SaveImaged"
+        ]
+        parser["device"] = "cpu"
+        if "device" in parser["inferer"]:
+            parser["inferer"]["device"] = "cpu"
+        data = parser.get_parsed_content("preprocessing")({"image": str(path)})
+        with torch.inference_mode():
+            data["pred"] = parser.get_parsed_content("inferer")(data["image"][None], network)[0]
+        answer: Mapping[str, Any] = parser.get_parsed_content("postprocessing")(data)
+    mask = np.asarray(answer["pred"])
+    return (mask[0] if mask.shape[0] == 1 else mask).round().astype(np.uint8)
