@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +24,17 @@ ZOO = Path(__file__).parents[1] / "tests" / "data" / "zoo"
 _CONFIGS = ("inference.json", "inference.yaml")
 
 
-def with_weights(source: Path, folder: Path, config: str = "", change: Callable[[dict[str, Any]], None] = lambda document: None) -> Path:
+def with_weights(
+    source: Path,
+    folder: Path,
+    config: str = "",
+    change: Callable[[dict[str, Any]], object] = lambda document: None,
+    balanced: bool = True,
+) -> Path:
     """The bundle ``source`` in ``folder`` with random weights.
 
-    config : the file of its configurations that is the bundle's; its only one without. change : what is changed in it. Raises
-    ModelError where casewise does not build the network.
+    config : the file of its configurations that is the bundle's; its only one without. change : what is changed in it.
+    balanced : no output is ahead of the others everywhere. Raises ModelError where casewise does not build the network.
     """
     shutil.copytree(source / "configs", folder / "configs")
     kept = folder / "configs" / (config or next(name for name in _CONFIGS if (source / "configs" / name).is_file()))
@@ -42,16 +48,30 @@ def with_weights(source: Path, folder: Path, config: str = "", change: Callable[
     name, arguments = defined_network(written)
     torch.manual_seed(0)
     network = build_monai({"name": name, "arguments": json.dumps(arguments)})
+    if balanced:
+        _balance(network, arguments)
     torch.save(network.state_dict(), folder / "models" / (weights_name(written) or "model.pt"))
     return folder
 
 
-def monai_mask(bundle: Path, path: Path) -> npt.NDArray[np.uint8]:
-    """The mask that MONAI makes of the image at ``path``: the configuration's own transforms, inferer and inversion.
+def _balance(network: nn.Module, arguments: Mapping[str, Any]) -> None:
+    """Changes the last bias; a mask of one structure would agree with any other of it."""
+    dims, outputs = arguments.get("spatial_dims", 3), arguments["out_channels"]
+    biases = [value for name, value in network.named_parameters() if name.endswith("bias") and value.numel() == outputs]
+    x = torch.rand(1, arguments["in_channels"], *[64] * dims)
+    for _ in range(2):
+        with torch.inference_mode():
+            answer = network.eval()(x)[0].flatten(1)
+        biases[-1].data -= answer.median(dim=1).values if outputs > 1 else answer.median()
+
+
+def monai_mask(bundle: Path, path: Path | Sequence[Path]) -> npt.NDArray[np.uint8]:
+    """The mask that MONAI makes of the image at ``path`` (several: its channels) by the configuration's transforms and inferer.
 
     What the zoo's authors evaluate is evaluated here. Only reading by ITK (an optional package) and writing are left out.
     """
     document = json.loads((bundle / "configs" / "inference.json").read_text())
+    files = str(path) if isinstance(path, Path) else [str(one) for one in path]
     written = Config.read(bundle)
     name, arguments = defined_network(written)
     network: nn.Module = build_monai({"name": name, "arguments": json.dumps(arguments)}).eval()
@@ -62,13 +82,15 @@ def monai_mask(bundle: Path, path: Path) -> npt.NDArray[np.uint8]:
         parser = ConfigParser(document)
         for step in parser["preprocessing"]["transforms"]:
             step.pop("reader", None)
+            if step["_target_"] == "AsChannelFirstd":  # MONAI has it under another name by now
+                step |= {"_target_": "EnsureChannelFirstd", "channel_dim": -1}
         parser["postprocessing"]["transforms"] = [
             step for step in parser["postprocessing"]["transforms"] if step["_target_"] != "SaveImaged"
         ]
         parser["device"] = "cpu"
         if "device" in parser["inferer"]:
             parser["inferer"]["device"] = "cpu"
-        data = parser.get_parsed_content("preprocessing")({"image": str(path)})
+        data = parser.get_parsed_content("preprocessing")({"image": files})
         with torch.inference_mode():
             data["pred"] = parser.get_parsed_content("inferer")(data["image"][None], network)[0]
         answer: Mapping[str, Any] = parser.get_parsed_content("postprocessing")(data)

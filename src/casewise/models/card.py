@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from casewise.models.steps import tables
 from casewise.models.stored import StoredModel
 from casewise.models.tasks import task_of
 
@@ -10,13 +11,16 @@ def card(model: StoredModel) -> str:
     """Markdown, made from the model's own settings and lineage; a person adds to it what no program knows."""
     lineage, preparation = model.lineage, model.spec.preparation
     size = sum(int(tensor.numel()) for tensor in model.weights.values())
+    made = f"intensity by {preparation.intensity}"
+    if preparation.steps:
+        made = f"made by {', '.join(step['step'] for step in tables(preparation.steps))}"
     kind = "volumes" if preparation.spatial_dims == 3 else "pictures, and volumes slice by slice"
     lines = [
         f"# {model.name}",
         "",
         f"- task: {task_of(model.spec).described()}",
         f"- network: {model.spec.architecture}, {size:,} weights, for {kind}",
-        f"- input: {'×'.join(map(str, preparation.size))}, intensity by {preparation.intensity}",
+        f"- input: {'×'.join(map(str, preparation.size))}, {made}",
         f"- made by: {lineage.method}" + (f", from {lineage.parent_name} ({lineage.parent[:12]})" if lineage.parent else ""),
         f"- trained on: {len(lineage.trained_on)} cases (their content hashes are in trained_on.txt)",
         *_use(model),

@@ -28,7 +28,7 @@ class Config:
 
     def __init__(self, document: Mapping[str, Any], origin: Path) -> None:
         self.document, self.origin = document, origin
-        self._left = _MOST_VALUES
+        self._left, self._inside = _MOST_VALUES, 0
 
     @classmethod
     def read(cls, bundle: Path) -> Config:
@@ -50,9 +50,8 @@ class Config:
             if value.startswith("@"):
                 value = self._at(value)
                 continue
-            self._spend()
             try:
-                value = value_of(value, self.raw)
+                value = value_of(value, self._follow)
             except UnknownError:
                 return value
         msg = f"The references in {self.origin} go in a circle at {value!r}."
@@ -60,7 +59,10 @@ class Config:
 
     def plain(self, value: Any, depth: int = 0) -> Any:
         """``value`` with every reference resolved. Raises NotPlainError for an expression, a macro or an object to be made."""
-        self._spend(depth)
+        self._left -= 1
+        if depth > _DEEPEST or self._left < 0:
+            msg = f"The values in {self.origin} are nested too deeply, or too many, to be settings."
+            raise ModelError(msg)
         value = self.raw(value)
         if isinstance(value, str) and value[:1] in ("$", "%"):
             msg = f"{self.origin} has the code {value[:80]!r}, which casewise never executes; write the value that it gives."
@@ -78,11 +80,15 @@ class Config:
         """The plain arguments of a ``_target_``."""
         return {key: self.plain(item) for key, item in value.items() if not re.fullmatch(r"_\w+_", key)}
 
-    def _spend(self, depth: int = 0) -> None:
-        self._left -= 1
-        if depth > _DEEPEST or self._left < 0:
-            msg = f"The values in {self.origin} are nested too deeply, or too many, to be settings."
-            raise ModelError(msg)
+    def _follow(self, reference: str) -> Any:
+        """What an expression refers to, which may be an expression again."""
+        self._inside += 1
+        try:
+            if self._inside > _DEEPEST:
+                raise NotPlainError(f"The references in {self.origin} go in a circle at {reference!r}.")
+            return self.raw(reference)
+        finally:
+            self._inside -= 1
 
     def _at(self, reference: str) -> Any:
         place: Any = self.document
