@@ -55,14 +55,20 @@ def with_weights(
 
 
 def _balance(network: nn.Module, arguments: Mapping[str, Any]) -> None:
-    """Changes the last bias; a mask of one structure would agree with any other of it."""
+    """Changes the last layer: a mask of one structure would agree with any other of it, and logits that are nearly the same, with
+    their rounding.
+    """
     dims, outputs = arguments.get("spatial_dims", 3), arguments["out_channels"]
-    biases = [value for name, value in network.named_parameters() if name.endswith("bias") and value.numel() == outputs]
+    names = [name for name, value in network.named_parameters() if name.endswith("bias") and value.numel() == outputs]
+    last: Any = network.get_submodule(names[-1].removesuffix(".bias"))
     x = torch.rand(1, arguments["in_channels"], *[64] * dims)
+    with torch.inference_mode():
+        spread = network.eval()(x)[0].flatten(1).std(dim=1).mean()
+    last.weight.data /= spread
     for _ in range(2):
         with torch.inference_mode():
-            answer = network.eval()(x)[0].flatten(1)
-        biases[-1].data -= answer.median(dim=1).values if outputs > 1 else answer.median()
+            answer = network(x)[0].flatten(1)
+        last.bias.data -= answer.median(dim=1).values if outputs > 1 else answer.median()
 
 
 def monai_mask(bundle: Path, path: Path | Sequence[Path]) -> npt.NDArray[np.uint8]:

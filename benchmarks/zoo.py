@@ -47,7 +47,7 @@ def measured(bundle: str, file: str) -> Row:
         theirs = theirs.T if theirs.ndim == 2 else theirs  # MONAI reads a picture as (column, row)
         return row | {
             "network": model.spec.network["name"],
-            "parameters": sum(tensor.numel() for tensor in model.weights.values()),
+            "parameters": sum(parameter.numel() for parameter in model.ready("cpu").parameters()),
             "structures": len(model.labels),
             "steps": [step["step"] for step in model.spec.preparation.to_toml()["steps"]],
             "voxels": int(ours.size),
@@ -71,8 +71,8 @@ def _volume(folder: Path) -> Path:
 def _shortened(sentence: str, folder: Path) -> str:
     """Without the folder's place, how to describe an input, and the list of all networks."""
     sentence = sentence.replace(f"What {folder} does to an image is not certain: ", "").replace(f"{folder}/", "")
-    sentence = re.sub(r"\. Describe its input in .*| is not among those that casewise builds:.*", "", sentence, flags=re.DOTALL)
-    return re.sub(r"; (export|write|compare) [^;]*\.$", "", sentence).replace("|", "/")
+    sentence = re.sub(r"\. Describe its input in .*|(?<=among those that casewise builds):.*", "", sentence, flags=re.DOTALL)
+    return re.sub(r"; (export|write|compare) [^;]*\.$", "", sentence).replace("|", "/").removesuffix(".")
 
 
 def _units(options: Any) -> list[driver.Unit]:

@@ -61,6 +61,7 @@ PAIRS: list[tuple[Step, Any]] = [
     (Pad(size=(24, 8, 15), end=True), transforms.SpatialPad([24, 8, 15], method="end")),
     (Pad(divisible=(8, 8, 8)), transforms.DivisiblePad(8)),
     (Centre((16, 20, 12)), transforms.ResizeWithPadOrCrop([16, 20, 12])),
+    (Centre((18, 14, 9)), transforms.ResizeWithPadOrCrop([18, 14, 9])),
 ]
 IDS = [f"{type(step).__name__}-{number}" for number, (step, _) in enumerate(PAIRS)]
 
