@@ -17,9 +17,10 @@ OHIF := src/casewise/server/ohif_files
 OHIF_PACKAGE := @ohif/app@3.13.2
 OHIF_SHA512 := 5997719a9986eeba85816f5924b71b82bdd70ad2e2d4a0cd3e831a798e4f3deea3e06e1f8c48e393271933a0ba664d85f3b04ac457e9abe8dde715d907d13c10
 PAGE_READY := web/node_modules/.installed
+PEERS := .peers/nnunet/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve demo page ohif test lint format docs hooks clean
+.PHONY: help setup serve demo page ohif peers test lint format docs hooks clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -36,8 +37,10 @@ page: $(PAGE) ## Build the server's page
 
 ohif: $(OHIF)/index.html ## Fetch OHIF's viewer from npm (50 MB), which the server then offers at /ohif/
 
+peers: $(PEERS) ## Fetch nnU-Net, which some tests compare with
+
 # One thread of arithmetic for each worker: two workers on two cores are faster than two that fight for both.
-test: $(READY) $(PAGE) ## Run the tests
+test: $(READY) $(PAGE) $(PEERS) ## Run the tests
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal $(TEST_ARGS)
 
 lint: $(READY) $(PAGE_READY) ## Check style, types, and which package uses which
@@ -59,16 +62,23 @@ hooks: $(READY) ## Check style and types before each commit (git hooks)
 	$(BIN)/python -m pre_commit install
 
 clean: ## Remove the environment and what the tools left behind (images, archives and models stay)
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist site web/node_modules src/casewise/server/static $(OHIF)
+	rm -rf $(VENV) .peers .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist site web/node_modules src/casewise/server/static $(OHIF)
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "casewise needs Python 3.11 or newer: install it, or name one with 'make PYTHON=/path/to/python3'." >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
 	  echo "$(PYTHON) could not make a virtual environment (see above); on Debian and Ubuntu: apt install python3-venv." >&2; exit 1; }
 
-# Made again when the dependencies change; the stamp comes last, so an interrupted installation is repeated.
+# Made again when the dependencies change; the stamp comes last, so an interrupted installation is repeated. nnU-Net's networks come
+# without their dependencies: timm and torchvision are for others than the ones that casewise builds.
 $(READY): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CASEWISE_PIP_ARGS) -c constraints.txt -e '.[demo,dev,server,page,postgres]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CASEWISE_PIP_ARGS) -c constraints.txt --no-deps dynamic-network-architectures
+	@touch $@
+
+# Beside the environment and without dependencies, so that nothing of it reaches what the other tests see.
+$(PEERS): tests/peers/nnunet.txt | $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CASEWISE_PIP_ARGS) --no-deps --upgrade --target .peers/nnunet -r tests/peers/nnunet.txt
 	@touch $@
 
 # The site's own tools; they import nothing of casewise, but its pages are run as tests in the same environment.

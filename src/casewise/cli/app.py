@@ -22,6 +22,7 @@ from casewise.cli import (
     archive,
     demo,
     evaluate,
+    export,
     import_,
     models,
     regions,
@@ -86,6 +87,7 @@ _COMMANDS: dict[str, Callable[..., None] | typer.Typer] = {
     "serve": serve.serve,
     "work": work.work,
     "models": models.models,
+    "export": export.export,
     "applications": applications.applications,
 }
 

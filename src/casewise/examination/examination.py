@@ -96,6 +96,19 @@ class Examination:
         channel = self.channel(name)
         return self._on_grid(channel.given.image, channel.transform)
 
+    def of_model(self, names: Sequence[str]) -> Image:
+        """(C, *spatial) float32: the sequences that a model takes, by its own names, as :meth:`registered`.
+
+        Raises CasewiseError where the examination lacks one: a model must not take a missing sequence for a dark one.
+        """
+        own = {canonical(name): name for name in self.names}
+        missing = [name for name in names if canonical(name) not in own]
+        if missing:
+            raise CasewiseError(f"The model takes {', '.join(names)}, and the examination has {', '.join(self.names)} alone.")
+        parts = [self.registered(own[canonical(name)]) for name in names]
+        header = replace(parts[0].header, sequences=tuple(names))
+        return Image(np.concatenate([part.array for part in parts]), self.reference.affine, header, self.reference.source)
+
     def stated(self, name: str) -> Image:
         """The same where the files state that it lies: as it was before the registration."""
         return self._on_grid(self.channel(name).given.image, None)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from casewise.label_map import LabelMap
+from casewise.models.regions import Regions, masks_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,12 +19,14 @@ class Prediction:
     labels : names of the structures or classes.
     probabilities : (1 + structures, *spatial) float32, background first, summing to 1; None from a classifier.
     scores : class name → probability; empty from a segmenter. affine : the image's.
+    regions : of structures that overlap, which of the probabilities' kinds make up each (:mod:`casewise.models.regions`).
     """
 
     labels: tuple[str, ...]
     probabilities: npt.NDArray[np.float32] | None = None
     scores: Mapping[str, float] = field(default_factory=dict)
     affine: npt.NDArray[np.float64] = field(default_factory=lambda: np.eye(4))
+    regions: Regions = ()
 
     @property
     def mask(self) -> npt.NDArray[np.uint8]:
@@ -35,13 +38,15 @@ class Prediction:
 
     def masks(self) -> LabelMap:
         """The structures, each (*spatial) bool, on the image's grid; empty from a classifier."""
-        return LabelMap() if self.probabilities is None else LabelMap.from_labels(self.mask, self.labels, self.affine)
+        if self.probabilities is None:
+            return LabelMap()
+        return LabelMap(masks_of(self.mask, self.labels, self.regions), self.affine, self.probabilities.shape[1:])
 
 
 def blend(first: Prediction, second: Prediction, share: float = 0.5) -> Prediction:
     """The mean of two predictions of one image: ``share`` of the second, the rest of the first."""
     if first.probabilities is not None and second.probabilities is not None:
         mixed = (1 - share) * first.probabilities + share * second.probabilities
-        return Prediction(first.labels, probabilities=mixed.astype(np.float32), affine=first.affine)
+        return replace(first, probabilities=mixed.astype(np.float32))
     scores = {name: (1 - share) * first.scores[name] + share * second.scores[name] for name in first.labels}
     return Prediction(first.labels, scores=scores)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -18,6 +18,7 @@ from torch.nn import functional
 from casewise.errors import CasewiseError, ModelError
 from casewise.image import Array, Image
 from casewise.intensity import grey, percentile_range, rescaled
+from casewise.models.regions import Regions
 from casewise.models.steps import Step, before_the_grid, of_one_shape, prepare, steps_of, tables
 from casewise.models.steps.moves import Move
 from casewise.orientation import displayed
@@ -132,6 +133,38 @@ class Preparation:
     def uniform(self) -> bool:
         """Whether what the network sees has the same shape for every image."""
         return not self.windowed and (not self.stepwise or of_one_shape(self.steps))
+
+    @property
+    def training_size(self) -> tuple[int, ...]:
+        """Voxels of the windows that a model at a given spacing is trained on."""
+        return self.size
+
+    def at_once(self, wanted: int) -> int:
+        """How many samples a step of a training takes, where ``wanted`` are asked for."""
+        return wanted
+
+    @property
+    def sequences(self) -> tuple[str, ...]:
+        """Names of the sequences that a model takes together, a channel each; empty where it takes a single image."""
+        return ()
+
+    @property
+    def regions(self) -> Regions:
+        """Of structures that overlap; see :mod:`casewise.models.regions`."""
+        return ()
+
+    def slide(self, network: Callable[[Tensor], Tensor], x: Tensor, thorough: bool = True) -> Tensor:
+        """The network's answer (1, outputs, *spatial) to x (1, C, *spatial), in windows of ``size``. thorough : to predict, and not
+        to measure while training.
+        """
+        from monai.inferers import sliding_window_inference
+
+        ways: dict[str, Any] = {}
+        if thorough or self.stepwise:
+            overlap = 0.25 if self.overlap is None else self.overlap
+            ways = {"overlap": overlap, "mode": self.blending, "padding_mode": self.padding}
+        answer: Tensor = sliding_window_inference(x, self.size, 4, network, **ways)
+        return answer.float()
 
     def to_toml(self) -> dict[str, Any]:
         """What is not None; of the axes and what follows them only what is not the default."""
@@ -271,6 +304,12 @@ class Part:
     def _stepped(self) -> tuple[Tensor, tuple[Move, ...]]:
         steps = self.preparation.steps[before_the_grid(self.preparation.steps) :]
         return prepare(steps, torch.from_numpy(np.ascontiguousarray(self.array)), self.view.spacing)
+
+    def probabilities(self, answer: Tensor) -> npt.NDArray[np.float32]:
+        """(1 + structures, *part) from a segmenter's logits (outputs, *network)."""
+        if self.preparation.restored == "logits":
+            return torch.from_numpy(self.restore(answer)).softmax(dim=0).numpy()
+        return self.restore(answer.softmax(dim=0))
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,13 @@ from casewise.case import Case, Structure
 from casewise.errors import ModelError
 from casewise.models.documents import read
 from casewise.models.licences import TrainingData
+from casewise.models.planned.plan import plan_of
+from casewise.models.planned.preparation import Planned
 from casewise.models.preparation import Preparation
+from casewise.models.regions import Regions
 
 FORMAT = 1
+PLANNED = "nnunet"
 _ALLOWED = "it has task, network, input, and structures or classes, each a list of names."
 TASKS = {  # whether such a model names structures, and classes
     "segmentation": (True, False),
@@ -62,11 +66,27 @@ class Spec:
     @property
     def outputs(self) -> int:
         """Channels of the network's answer."""
+        if self.regions:
+            return len(self.structures)
         return len(self.classes) or (len(self.structures) + 1 if self.structures else self.preparation.channels)
+
+    @property
+    def regions(self) -> Regions:
+        """Of structures that overlap; see :mod:`casewise.models.regions`."""
+        return self.preparation.regions
 
     def labelled(self, case: Case) -> bool:
         """Whether a case carries a label of the kind that the model predicts: one of its classes, or a mask of a structure."""
         return any(case.has(structure) for structure in self.structures) if self.structures else case.category in self.classes
+
+    @classmethod
+    def planned(cls, network: Mapping[str, Any], structures: tuple[Structure, ...] = ()) -> Spec:
+        """Of an nnU-Net, by its plans; ``structures`` may join other masks than those of their own names."""
+        plan = plan_of(network)
+        structures = structures or tuple(Structure(name, (name,)) for name in plan.structures)
+        if len(structures) != len(plan.structures):
+            raise ModelError(f"The plans name the structures {', '.join(plan.structures)}; a model of theirs has as many.")
+        return cls("segmentation", network, Planned.of(plan), structures)
 
     def to_toml(self) -> dict[str, Any]:
         preparation = self.preparation.to_toml()
@@ -81,6 +101,8 @@ class Spec:
     def from_toml(cls, document: Mapping[str, Any], origin: str = "model.toml") -> Spec:
         """Raises ModelError, one sentence, for a document that is no model's; ``origin`` is the file it names."""
         described = read(document, _Document, origin, _ALLOWED)
+        if described.network.get("kind") == PLANNED:
+            return cls.planned(described.network, tuple(Structure.parse(text) for text in described.structures))
         read(described.input, Preparation, f"[input] in {origin}", _ALLOWED)
         # As they are written, and not as msgspec converts them: a key is made of the numbers' own kinds.
         given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in described.input.items()}

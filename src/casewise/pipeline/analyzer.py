@@ -237,7 +237,7 @@ class Analyzer:
         if (writer := self._writer_of(prepared)) is not None:
             writer.claim(name)
         if way.adapter is not None:
-            prepared = self._predicted(way.adapter, prepared, image)
+            prepared = self._predicted(way.adapter, prepared, _for_model(way.adapter.model, image, examination))
         category = _category(loaded)
         if way.examples is not None:
             with clock.step("examples"):
@@ -347,9 +347,15 @@ def _without_model(applications: Sequence[Declared], route: Route | None) -> Mod
     return ModelUse("none", method="route", reason=strange + (f"Applications that ran: {ran}." if ran else "No application ran."))
 
 
+def _for_model(model: Model, image: Image, examination: Examination | None) -> Image:
+    """The sequences that the model takes, each in its own intensities, of an examination; else the image itself."""
+    wanted = model.spec.preparation.sequences
+    return examination.of_model(wanted) if wanted and examination is not None else image
+
+
 def _given_alone(model: Model, examination: Examination | None) -> tuple[str, ...]:
     """A note where an examination has sequences that the model was not given."""
-    if examination is None or len(examination.names) < 2:
+    if examination is None or len(examination.names) < 2 or model.spec.preparation.sequences:
         return ()
     first, *others = examination.names
     return (f"{model.name} takes a single image: it was given {first}, the reference, and not {', '.join(others)}.",)

@@ -90,10 +90,11 @@ class CaseBatches:
 
     def batch(self, step: int, size: int, rng: np.random.Generator, previous: Tensor | None = None) -> Batch:
         """A function of seed and step alone, so that a resumed training is given what it would have been given."""
+        size = self._spec.preparation.at_once(size)
         numbers = [self._case_at(step * size + place) for place in range(size)]
         picked = [self._picked(number, rng) for number in numbers]
         if not self._spec.preparation.uniform:
-            picked = [_window(sample, self._spec.preparation.size, rng) for sample in picked]
+            picked = [_window(sample, self._spec.preparation.training_size, rng) for sample in picked]
         x = torch.stack([sample.x for sample in picked]).float()
         target = torch.stack([sample.target for sample in picked])
         voxel_weights = None

@@ -12,7 +12,7 @@ from casewise.models.stored import StoredModel
 
 
 def load_foreign(path: Path) -> StoredModel:
-    """A TorchScript file with its description beside it, or a MONAI bundle's folder.
+    """A TorchScript file with its description beside it, a MONAI bundle's folder, or a folder of nnU-Net's results.
 
     Raises ModelError, one sentence (and what to write where a description is missing), for everything else.
     """
@@ -24,15 +24,13 @@ def load_foreign(path: Path) -> StoredModel:
         from casewise.models.foreign.bundle import load_bundle
 
         return load_bundle(path)
-    if _is_nnunet(path):
-        msg = (
-            f"{path} is an nnU-Net model, which casewise does not read yet; "
-            "export its network as TorchScript and describe it (docs/how-to/bring-your-own-model.md)."
-        )
-        raise ModelError(msg)
+    from casewise.models.foreign.nnunet_folder import is_planned, load_planned
+
+    if is_planned(path):
+        return load_planned(path)
     msg = (
-        f"{path} is no model: it holds neither model.toml (a casewise model) nor configs/ (a MONAI bundle); "
-        "a TorchScript model is named by its file."
+        f"{path} is no model: it holds neither model.toml (a casewise model) nor configs/ (a MONAI bundle) nor plans.json and "
+        "dataset.json (nnU-Net's results); a TorchScript model is named by its file."
     )
     raise ModelError(msg)
 
@@ -52,8 +50,3 @@ def ensure_network(path: Path, spec: Spec) -> None:
     from casewise.models.foreign.torchscript import ensure_same
 
     ensure_same(path, spec)
-
-
-def _is_nnunet(folder: Path) -> bool:
-    places = (folder, *folder.glob("*__*__*"), folder.parent)
-    return any((place / "plans.json").is_file() and (place / "dataset.json").is_file() for place in places)

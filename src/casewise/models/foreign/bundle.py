@@ -55,7 +55,7 @@ def _loaded(folder: Path) -> StoredModel:
     settings = {"kind": "monai", "name": target, "arguments": json.dumps(arguments, sort_keys=True)}
     spec = spec_of(document, settings, folder / "casewise.toml")
     found = _weights(weights_file)
-    with _bounded_by(found, weights_file):
+    with bounded_by(found, weights_file):
         network = build_monai(settings)
     _fill(network, found, weights_file)
     network = as_logits(network, spec.network)
@@ -137,7 +137,7 @@ def _weights(path: Path) -> dict[str, Tensor]:
 
 
 @contextmanager
-def _bounded_by(weights: Mapping[str, Tensor], origin: Path) -> Iterator[None]:
+def bounded_by(weights: Mapping[str, Tensor], origin: Path) -> Iterator[None]:
     """A network that is made within it may not be larger than its weights are: settings could ask for any size."""
     elements, tensors = 2 * sum(tensor.numel() for tensor in weights.values()) + 10_000, 4 * len(weights) + 100
     made = [0, 0]

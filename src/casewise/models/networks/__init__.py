@@ -84,6 +84,10 @@ def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, o
         from casewise.models.networks.monai_net import build_monai
 
         return build_monai(settings)
+    if kind == "nnunet":
+        from casewise.models.planned.network import build_planned
+
+        return build_planned(settings)
     if kind in INTERACTIVE or kind == "head":
         return _interactive(str(kind), spatial_dims, in_channels, outputs, settings, read(settings, _Prompted, what, _ALLOWED))
     if kind in LESIONS:

@@ -15,6 +15,7 @@ from casewise.case import Case
 from casewise.errors import CasewiseError
 from casewise.image import Image
 from casewise.models.prediction import Prediction
+from casewise.models.regions import belongs, chances
 from casewise.models.tasks.losses import segmentation_loss
 from casewise.models.tasks.task import BATCH, Batch, Sample, Task, answers, kept, stacked, whole_answer
 
@@ -34,12 +35,11 @@ class Segmentation(Task):
         """Probabilities on the image's grid."""
         parts = self.spec.preparation.parts(image)
         planes: list[npt.NDArray[np.float32]] = []
-        late = self.spec.preparation.restored == "logits"
         for batch in answers(network, parts, self.spec, device):
-            for answer in batch if late else batch.softmax(dim=1):
-                plane = parts[len(planes)].restore(answer)
-                planes.append(torch.from_numpy(plane).softmax(dim=0).numpy() if late else plane)
-        return Prediction(self.spec.labels, probabilities=self.spec.preparation.assemble(planes, image), affine=image.affine)
+            for answer in batch:
+                planes.append(parts[len(planes)].probabilities(answer))
+        whole = self.spec.preparation.assemble(planes, image)
+        return Prediction(self.spec.labels, probabilities=whole, affine=image.affine, regions=self.spec.regions)
 
     def samples(self, case: Case, everything: bool = False) -> tuple[Sample, ...]:
         """Slices without any structure are thinned out, unless ``everything`` is asked for."""
@@ -56,8 +56,17 @@ class Segmentation(Task):
         return tuple(Sample(kept(parts[k]), parts[k].labels(pieces[k]), labelled=labelled) for k in chosen)
 
     def loss(self, answer: Tensor, batch: Batch) -> Tensor:
-        """Cross-entropy and soft Dice (:func:`casewise.models.tasks.losses.segmentation_loss`)."""
-        return segmentation_loss(answer, batch.target, batch.case_weights, batch.voxel_weights, batch.labelled)
+        """Cross-entropy and soft Dice (:func:`casewise.models.tasks.losses.segmentation_loss`); of regions, the mean of theirs."""
+        regions, held = self.spec.regions, batch.labelled
+        if not regions:
+            return segmentation_loss(answer, batch.target, batch.case_weights, batch.voxel_weights, held)
+        losses = []
+        for number in range(len(regions)):
+            alone = torch.cat([torch.zeros_like(answer[:, :1]), answer[:, number : number + 1]], dim=1)
+            inside = belongs(batch.target, regions, number).long()
+            own = held[:, number : number + 1] if held is not None else None
+            losses.append(segmentation_loss(alone, inside, batch.case_weights, batch.voxel_weights, own))
+        return torch.stack(losses).mean()
 
     def measures(
         self, network: nn.Module, case: Case, samples: Sequence[Sample], device: str, partial: bool = False
@@ -65,15 +74,16 @@ class Segmentation(Task):
         """``dice`` of the most probable structures, the mean over those that the case or the answer has, over all slices together;
         ``soft_dice`` of the probabilities themselves, which moves before a voxel flips.
         """
-        count = len(self.spec.structures)
+        count, regions = len(self.spec.structures), self.spec.regions
         overlap, sizes, soft_overlap, soft_sizes = (np.zeros(count) for _ in range(4))
         with torch.inference_mode():
             for start in range(0, len(samples), BATCH):
                 batch = samples[start : start + BATCH]
-                chances = whole_answer(network, stacked(batch, device), self.spec).softmax(dim=1).cpu()
-                answer, truth = chances.argmax(dim=1), torch.stack([s.target for s in batch])
+                likely = chances(whole_answer(network, stacked(batch, device), self.spec), regions).cpu()
+                answer, truth = likely.argmax(dim=1), torch.stack([s.target for s in batch])
                 for number in range(count):
-                    guessed, true, chance = answer == number + 1, truth == number + 1, chances[:, number + 1]
+                    guessed, true = belongs(answer, regions, number), belongs(truth, regions, number)
+                    chance = likely[:, list(regions[number]) if regions else [number + 1]].sum(dim=1)
                     overlap[number] += float((guessed & true).sum())
                     sizes[number] += float(guessed.sum() + true.sum())
                     soft_overlap[number] += float(chance[true].sum())

@@ -13,7 +13,7 @@ from casewise.case import Case
 from casewise.errors import ModelError, UsageError
 from casewise.image import Image
 from casewise.models.prediction import Prediction
-from casewise.models.preparation import Part, Preparation
+from casewise.models.preparation import Part
 from casewise.models.spec import Spec
 
 BATCH = 16  # samples of a case that are answered at once
@@ -136,17 +136,7 @@ def answers(network: nn.Module, parts: Sequence[Part], spec: Spec, device: str) 
             else:
                 for part in parts[start : start + size]:
                     x = part.tensor()[None].to(device)
-                    yield (slide(network, x, preparation) if preparation.windowed else network(x)).float().cpu()
-
-
-def slide(network: nn.Module, x: Tensor, preparation: Preparation) -> Tensor:
-    """(N, outputs, *spatial): the network's answers to windows of ``x``, blended as its preparation says."""
-    from monai.inferers import sliding_window_inference
-
-    overlap = 0.25 if preparation.overlap is None else preparation.overlap
-    ways = {"mode": preparation.blending, "padding_mode": preparation.padding}
-    answer: Tensor = sliding_window_inference(x, preparation.size, 4, network, overlap=overlap, **ways)
-    return answer
+                    yield (preparation.slide(network, x) if preparation.windowed else network(x)).float().cpu()
 
 
 def kept(part: Part) -> Tensor:
@@ -157,15 +147,9 @@ def kept(part: Part) -> Tensor:
 
 def whole_answer(network: nn.Module, x: Tensor, spec: Spec) -> Tensor:
     """(N, outputs, *spatial) float32; at a given spacing in windows."""
-    answer: Tensor
-    if not spec.preparation.windowed:
-        answer = network(x)
-    elif spec.preparation.stepwise:
-        answer = slide(network, x, spec.preparation)
-    else:
-        from monai.inferers import sliding_window_inference
-
-        answer = sliding_window_inference(x, spec.preparation.size, 4, network)
+    if spec.preparation.windowed:
+        return spec.preparation.slide(network, x, thorough=False)
+    answer: Tensor = network(x)
     return answer.float()
 
 

@@ -1,0 +1,1 @@
+"""nnU-Net in a process of its own, for tests and benchmarks: fetched by ``make peers``, and not part of casewise's environment."""

@@ -1,0 +1,80 @@
+"""nnU-Net itself, in a process of its own: trains small models, and predicts with its own predictor.
+
+``python peer.py train WORK DATASET CONFIGURATION STEPS [--residual]`` plans, prepares and trains on ``WORK/raw/DATASET``; results
+lie in ``WORK/results``, and masks of ``WORK/test`` in ``WORK/plain`` and ``WORK/mirrored``.
+``python peer.py predict MODEL IMAGES OUTPUT [--mirror]`` predicts alone.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def train(work: Path, dataset: str, configuration: str, steps: int, residual: bool) -> None:
+    os.environ |= {"nnUNet_n_proc_DA": "1", "nnUNet_def_n_proc": "1", "nnUNet_compile": "f"}
+    import torch
+    from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
+    from nnunetv2.experiment_planning.experiment_planners.residual_unets.residual_encoder_unet_planners import ResEncUNetPlanner
+    from nnunetv2.experiment_planning.plan_and_preprocess_api import extract_fingerprints, preprocess
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+    number = int(dataset[7:10])
+    extract_fingerprints([number], num_processes=1)
+    planner = (ResEncUNetPlanner if residual else ExperimentPlanner)(dataset)
+    planner.UNet_base_num_features, planner.UNet_max_features_2d, planner.UNet_max_features_3d = 8, 32, 32
+    planner.UNet_vram_target_GB = 0.5
+    planner.plan_experiment()
+    written = work / "preprocessed" / dataset / f"{planner.plans_identifier}.json"
+    plans = json.loads(written.read_text())
+    own = plans["configurations"][configuration]
+    own["batch_size"] = 8 if len(own["patch_size"]) == 2 else 2
+    written.write_text(json.dumps(plans))
+    preprocess([number], planner.plans_identifier, (configuration,), (1,))
+    labels = json.loads((work / "raw" / dataset / "dataset.json").read_text())
+    trainer = nnUNetTrainer(plans | {"continue_training": False}, configuration, "all", labels, device=torch.device("cpu"))
+    trainer.num_epochs, trainer.num_iterations_per_epoch, trainer.num_val_iterations_per_epoch = 1, steps, 1
+    os.environ |= {"nnUNet_n_proc_DA": "0"}  # no processes of its own
+    # nnU-Net's own trainer, which finds structures within a few steps: Adam, and images as they are.
+    trainer.configure_optimizers = lambda: _adam(trainer, torch)
+    laid = trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size
+    trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size = lambda: (*laid()[:2], own["patch_size"], laid()[3])
+    trainer.get_training_transforms = lambda *given, **named: nnUNetTrainer.get_validation_transforms(
+        given[2], named["is_cascaded"], named["foreground_labels"], named["regions"], named["ignore_label"]
+    )
+    trainer.run_training()
+    for name in ("plain", "mirrored"):
+        predict(Path(trainer.output_folder_base), work / "test", work / name, name == "mirrored")
+
+
+def _adam(trainer: Any, torch: Any) -> tuple[Any, Any]:
+    optimizer = torch.optim.Adam(trainer.network.parameters(), lr=5e-3)
+    return optimizer, torch.optim.lr_scheduler.ConstantLR(optimizer)
+
+
+def predict(model: Path, images: Path, output: Path, mirror: bool) -> None:
+    import torch
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+
+    output.mkdir(parents=True)
+    predictor = nnUNetPredictor(use_mirroring=mirror, device=torch.device("cpu"), allow_tqdm=False)
+    predictor.initialize_from_trained_model_folder(str(model), ("all",) if (model / "fold_all").is_dir() else None)
+    predictor.predict_from_files_sequential(str(images), str(output), save_probabilities=False)
+
+
+if __name__ == "__main__":
+    # nnU-Net would start each of its processes anew, which takes longer than all that is done here.
+    multiprocessing.get_context = lambda kind=None, real=multiprocessing.get_context: real("fork")
+    work = Path(sys.argv[2])
+    for name in ("raw", "preprocessed", "results"):
+        os.environ[f"nnUNet_{name}"] = str(work / name)
+        if sys.argv[1] == "train":
+            (work / name).mkdir(exist_ok=True)
+    if sys.argv[1] == "train":
+        train(work, sys.argv[3], sys.argv[4], int(sys.argv[5]), "--residual" in sys.argv)
+    else:
+        predict(work, Path(sys.argv[3]), Path(sys.argv[4]), "--mirror" in sys.argv)

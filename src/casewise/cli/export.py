@@ -1,0 +1,36 @@
+"""``casewise export``: a model for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from casewise.cli.common import answering
+from casewise.cli.options import DeviceOption, JsonOption, SeedOption, argument, option
+
+
+def export(
+    model: Annotated[str, argument("MODEL", "The model: its folder, or its name as `casewise models` prints it.")],
+    output: Annotated[Path, option("--output", "-o", metavar="PLACE", help="A new file for TorchScript, a folder for nnU-Net.")],
+    form: Annotated[
+        str, option("--as", metavar="FORM", help="nnunet (for models that came from nnU-Net) or torchscript.")
+    ] = "nnunet",
+    as_json: JsonOption = False,
+    device: DeviceOption = "auto",
+    seed: SeedOption = 0,
+) -> None:
+    """Write a model as nnU-Net's results, which nnUNetv2_predict uses unchanged, or as TorchScript.
+
+    [bold]Examples[/bold]
+
+      casewise export my-nnunet-2 --output nnUNet_results
+      casewise export heart-model --as torchscript --output heart.ts
+
+    Read on in docs/how-to/refine-an-nnunet.md.
+    """
+    with answering(as_json) as answer:
+        from casewise.models import load
+        from casewise.models.export import export as written
+
+        place = written(load(model), form, output)
+        answer.give({"model": str(place), "form": form}, f"{place}")
