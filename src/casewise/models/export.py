@@ -34,6 +34,10 @@ def export_torchscript(model: Model, file: Path) -> Path:
     what nnU-Net's plans do to an image: of their models the network alone is written. Raises ModelError where the file is there
     already, and for a network that torch cannot trace.
     """
+    if model.foreign is not None:
+        raise ModelError(
+            f"{model.name} came as TorchScript, which runs confined and cannot be traced; export it where it was made."
+        )
     planned = model.spec.architecture == PLANNED
     beside = file.with_name(f"{file.name}.toml")
     for place in (file, beside):
@@ -52,7 +56,7 @@ def export_torchscript(model: Model, file: Path) -> Path:
             beside.write_text(tomli_w.dumps(_described(model)), encoding="utf-8")
     except OSError as error:
         raise ModelError(f"The model cannot be written to {file}: {error.strerror}; choose another place.") from error
-    except RuntimeError as error:
+    except Exception as error:  # networks that take more than an image fail in many ways
         detail = " ".join(str(error).split())[:200]
         raise ModelError(f"The network of {model.name} cannot be traced ({detail}); export it in another form.") from error
     return file

@@ -41,6 +41,15 @@ def test_torchscript_answers_as_the_network_does(tmp_path: Path) -> None:
         assert torch.allclose(torch.jit.load(str(file))(x), model.network()(x), atol=1e-5)
 
 
+def test_a_network_that_runs_confined_is_not_traced(tmp_path: Path) -> None:
+    file = export(Model.load(written(tmp_path)), "torchscript", tmp_path / "network.ts")
+    described = 'task = "segmentation"\nstructures = ["organ"]\n[input]\nspatial_dims = 3\nsize = [16, 16, 16]\nchannels = 1\n'
+    file.with_name("network.ts.toml").write_text(described + 'intensity = "normal"\naxes = "SAR"\n')
+    with pytest.raises(ModelError, match="cannot be traced"):
+        export(Model.load(file), "torchscript", tmp_path / "again.ts")
+    assert not (tmp_path / "again.ts").exists()
+
+
 class Runs:
     """A pickle that would make a file where it is opened."""
 
@@ -119,7 +128,7 @@ def test_a_folder_without_a_fold_or_with_several_configurations_gets_a_sentence(
     with pytest.raises(ModelError, match="several trained configurations"):
         Model.load(tmp_path)
     (other / "fold_0/checkpoint_final.pth").unlink()
-    with pytest.raises(ModelError, match="no fold with a checkpoint"):
+    with pytest.raises(ModelError, match="left no fold with a checkpoint"):
         Model.load(other)
 
 

@@ -56,7 +56,7 @@ def _opened(path: Path) -> Mapping[str, Any]:
     except ModelError:
         raise
     except FileNotFoundError as error:
-        raise ModelError(f"There is no {path}; name a fold that was trained to its end.") from error
+        raise ModelError(f"nnU-Net left no {path.name} in {path.parent}; name a fold that was trained to its end.") from error
     except Exception as error:  # torch raises whatever a damaged or forbidden pickle makes it stumble over
         detail = " ".join(str(error).split())[:160]
         raise ModelError(

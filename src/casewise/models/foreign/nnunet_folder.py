@@ -78,7 +78,7 @@ def _described(folder: Path) -> bool:
 
 
 def _folds(place: Path) -> tuple[Path, ...]:
-    """``fold_all`` alone where it is there, as it saw all that the others saw; else those that have a checkpoint."""
+    """Those that have a checkpoint; ``fold_all`` where there is no other."""
     folds = [fold for fold in sorted(place.glob("fold_*")) if any((fold / name).is_file() for name in CHECKPOINTS)]
     numbered = tuple(fold for fold in folds if fold.name != "fold_all")
     return numbered or tuple(folds)
@@ -91,7 +91,8 @@ def _checkpoint(fold: Path) -> Path:
 def _settings(found: _Folder, checkpoints: Sequence[Checkpoint]) -> dict[str, Any]:
     """How ``model.toml`` names the network: all that nnU-Net wrote which casewise, or nnU-Net again, needs."""
     if not checkpoints:
-        raise ModelError(f"{found.place} has no fold with a checkpoint ({', '.join(CHECKPOINTS)}); train one, or copy it there.")
+        names = ", ".join(CHECKPOINTS)
+        raise ModelError(f"nnU-Net left no fold with a checkpoint in {found.place} ({names}); train one, or copy it there.")
     first = checkpoints[0]
     if any(
         (one.trainer, one.configuration, one.mirroring) != (first.trainer, first.configuration, first.mirroring)
