@@ -24,6 +24,7 @@ from casewise.chest.nodules.false_positive_reduction import (
 from casewise.chest.nodules.films import Film, film_of, marks
 from casewise.chest.region import Region, Regions
 from casewise.chest.segments import FILM_MM, LUNGS_MM, pixel_mm
+from casewise.device import computes_in_bfloat16
 from casewise.header import Header
 from casewise.image import Box, Image
 from casewise.irregularities.box_fusion import Detection, fused
@@ -34,6 +35,9 @@ from casewise.models import shipped
 from casewise.models.networks.segment_detector import SegmentDetector
 from experiments.nodules.films import Film as Radiograph
 from experiments.nodules.films import films, prepared
+
+# The rows were measured in bfloat16; in float32, where the processor has no bfloat16, a probability moves by up to 0.03.
+SAME = 0.02 if computes_in_bfloat16() else 0.05
 
 
 @pytest.mark.shared
@@ -51,9 +55,9 @@ def test_the_application_reports_what_the_benchmark_measures(shared_data: Path) 
         for finding, mark, row in zip(found_again, measured.reported, kept[film.name]["marks"], strict=True):
             assert finding.box == box_of(mark, regions.pose, image.spatial_shape) and finding.region == mark.region
             assert finding.probability == pytest.approx(mark.probability, abs=1e-6)
-            assert (mark.row, mark.column) == pytest.approx(row[:2], abs=2) and mark.probability == pytest.approx(row[2], abs=0.02)
+            assert (mark.row, mark.column) == pytest.approx(row[:2], abs=2) and mark.probability == pytest.approx(row[2], abs=SAME)
         assert findings[0].probability == pytest.approx(measured.film, abs=1e-6)
-        assert measured.film == pytest.approx(kept[film.name]["probability"], abs=0.02)
+        assert measured.film == pytest.approx(kept[film.name]["probability"], abs=SAME)
 
 
 def lungs(height: int, width: int) -> dict[str, np.ndarray]:
