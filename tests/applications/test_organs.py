@@ -204,3 +204,14 @@ def test_organs_is_an_application() -> None:
     found: list[Finding] = application.analyze(Image(np.zeros((1, 8, 4), np.float32)))
     assert found[0].box == Box((0, 0), (4, 4))
     assert found[0].application == "organs"
+
+
+def test_structures_that_overlap_are_measured_whole() -> None:
+    probabilities = np.zeros((3, 1, 4), np.float32)
+    probabilities[[0, 1, 2, 2], 0, [0, 1, 2, 3]] = 1
+    image = Image(np.zeros((1, 1, 4), np.float32))
+    whole, core = structure_findings(("whole", "core"), probabilities, image, regions=((1, 2), (2,)))
+    assert whole.box is not None and core.box is not None
+    assert (whole.box.lower, whole.box.upper) == ((0, 1), (1, 4))
+    assert (core.box.lower, core.box.upper) == ((0, 2), (1, 4))
+    assert whole.probability == core.probability == 1

@@ -18,6 +18,7 @@ from casewise.models.tasks import Classification
 
 if TYPE_CHECKING:
     from casewise.models import Model, Prediction
+    from casewise.models.regions import Regions
 
 NAME = "organs"
 _NORMAL = ("normal", "none", "no finding", "nothing", "negative", "healthy", "no", "absent")
@@ -52,7 +53,7 @@ def findings_of(
     """
     if prediction.probabilities is None:
         return class_findings(prediction.scores, application)
-    return structure_findings(prediction.labels, prediction.probabilities, image, application, masks)
+    return structure_findings(prediction.labels, prediction.probabilities, image, application, masks, prediction.regions)
 
 
 def structure_findings(
@@ -61,12 +62,14 @@ def structure_findings(
     image: Image,
     application: str = NAME,
     masks: Mapping[str, Path] | None = None,
+    regions: Regions = (),
 ) -> list[Finding]:
     """One finding a structure that has a voxel, in the order of ``labels``; a structure that was not seen gives none.
 
     probabilities : (1 + structures, *spatial), background first; a voxel is the most probable one's. A finding's ``probability``
     is the mean over its voxels, its measures are :func:`casewise.applications.measures.measure`'s. An outline is a measure, unless
-    the structure's name is that of a sign of disease (:func:`names_disease`).
+    the structure's name is that of a sign of disease (:func:`names_disease`). regions : of structures that overlap, see
+    :mod:`casewise.models.regions`.
     """
     if probabilities.shape != (1 + len(labels), *image.spatial_shape):
         msg = (
@@ -78,14 +81,15 @@ def structure_findings(
     files = masks or {}
     findings = []
     for number, label in enumerate(labels, start=1):
-        mask = winner == number
+        kinds = regions[number - 1] if regions else (number,)
+        mask = np.isin(winner, kinds)
         box = Box.around(mask)
         if box is not None:
             findings.append(
                 Finding(
                     application,
                     label,
-                    probability=float(probabilities[number][mask].mean(dtype=np.float64)),
+                    probability=float(probabilities[list(kinds)][:, mask].sum(axis=0).mean(dtype=np.float64)),
                     box=box,
                     mask=files.get(label),
                     measures=measure(mask, image),
