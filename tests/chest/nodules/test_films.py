@@ -24,7 +24,6 @@ from casewise.chest.nodules.false_positive_reduction import (
 from casewise.chest.nodules.films import Film, film_of, marks
 from casewise.chest.region import Region, Regions
 from casewise.chest.segments import FILM_MM, LUNGS_MM, pixel_mm
-from casewise.device import computes_in_bfloat16
 from casewise.header import Header
 from casewise.image import Box, Image
 from casewise.irregularities.box_fusion import Detection, fused
@@ -36,12 +35,11 @@ from casewise.models.networks.segment_detector import SegmentDetector
 from experiments.nodules.films import Film as Radiograph
 from experiments.nodules.films import films, prepared
 
-# The rows were measured in bfloat16; in float32, where the processor has no bfloat16, a probability moves by up to 0.03.
-SAME = 0.02 if computes_in_bfloat16() else 0.05
-
 
 @pytest.mark.shared
-def test_the_application_reports_what_the_benchmark_measures(shared_data: Path) -> None:
+def test_the_application_reports_what_the_benchmark_measures(shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The rows were measured in bfloat16, in which a processor without it reckons here too, slowly.
+    monkeypatch.setattr("casewise.device.computes_in_bfloat16", lambda: True)
     kept = {row["film"]: row for row in nodules.applied()}
     known = [film for film in films() if film.name in kept]
     assert len(known) == len(kept) >= 3
@@ -55,9 +53,9 @@ def test_the_application_reports_what_the_benchmark_measures(shared_data: Path) 
         for finding, mark, row in zip(found_again, measured.reported, kept[film.name]["marks"], strict=True):
             assert finding.box == box_of(mark, regions.pose, image.spatial_shape) and finding.region == mark.region
             assert finding.probability == pytest.approx(mark.probability, abs=1e-6)
-            assert (mark.row, mark.column) == pytest.approx(row[:2], abs=2) and mark.probability == pytest.approx(row[2], abs=SAME)
+            assert (mark.row, mark.column) == pytest.approx(row[:2], abs=2) and mark.probability == pytest.approx(row[2], abs=0.02)
         assert findings[0].probability == pytest.approx(measured.film, abs=1e-6)
-        assert measured.film == pytest.approx(kept[film.name]["probability"], abs=SAME)
+        assert measured.film == pytest.approx(kept[film.name]["probability"], abs=0.02)
 
 
 def lungs(height: int, width: int) -> dict[str, np.ndarray]:
