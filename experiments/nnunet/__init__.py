@@ -1,1 +1,1 @@
-"""nnU-Net in a process of its own, for tests and benchmarks: fetched by ``make peers``, and not part of casewise's environment."""
+"""nnU-Net in a process of its own, which the tests compare with; fetched by ``make peers``, not part of the environment."""

@@ -179,7 +179,7 @@ class Preparation:
 
         Raises CasewiseError for voxels that are not numbers, and for axes or channels that the model does not take.
         """
-        view = _View.of(image, self.spatial_dims, self.axes)
+        view = View.of(image, self.spatial_dims, self.axes)
         array = self._channelled(view.forward(image.array))
         if not np.isfinite(array).all():
             count = int(array.size - np.isfinite(array).sum())
@@ -194,12 +194,12 @@ class Preparation:
 
     def label_parts(self, labels: Array, image: Image) -> list[Array]:
         """``labels`` (*spatial) of ``image`` cut as :meth:`parts` cuts the image, not yet resized."""
-        view = _View.of(image, self.spatial_dims, self.axes)
+        view = View.of(image, self.spatial_dims, self.axes)
         return [plane[0] for plane in view.planes(view.forward(labels[None]))]
 
     def assemble(self, planes: list[npt.NDArray[np.float32]], image: Image) -> npt.NDArray[np.float32]:
         """(K, *spatial) on the image's grid from each part's (K, *part) answer."""
-        return _View.of(image, self.spatial_dims, self.axes).backward(planes)
+        return View.of(image, self.spatial_dims, self.axes).backward(planes)
 
     def _channelled(self, array: Array) -> npt.NDArray[np.float32]:
         floats = array.astype(np.float32, copy=False)
@@ -264,7 +264,7 @@ class Part:
 
     preparation: Preparation
     array: npt.NDArray[np.float32]
-    view: _View
+    view: View
     number: int
 
     @property
@@ -313,7 +313,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class _View:
+class View:
     """How an image is turned before a network sees it: permuted and flipped so that its axes run as the model's ``axes`` say; for a
     2D network the axis with the longest voxels comes last. Exact and invertible.
     """
@@ -324,7 +324,7 @@ class _View:
     slices: bool
 
     @classmethod
-    def of(cls, image: Image, spatial_dims: int, axes: str) -> _View:
+    def of(cls, image: Image, spatial_dims: int, axes: str) -> View:
         if image.spatial_dims == 2:
             if spatial_dims == 3:
                 msg = "The model takes volumes and this image is a picture of two axes; give it the whole series."
@@ -351,7 +351,7 @@ class _View:
         return cls(order, flips, spacing[:spatial_dims], slices=spatial_dims == 2)
 
     @classmethod
-    def _of_picture(cls, image: Image, axes: str) -> _View:
+    def _of_picture(cls, image: Image, axes: str) -> View:
         """A picture is seen as it is displayed: its rows count as running to P and its columns to L.
 
         Nothing is known where the model's slices do not run up.

@@ -10,7 +10,7 @@ import torch
 
 from casewise.models.planned.network import aliases, build_planned
 
-CONFIGURATION = {
+CONFIGURATION: dict[str, Any] = {
     "patch_size": [16, 16, 16],
     "spacing": [1.0, 1.0, 1.0],
     "batch_size": 2,
@@ -36,7 +36,7 @@ CONFIGURATION = {
         "_kw_requires_import": ["conv_op", "norm_op", "dropout_op", "nonlin"],
     },
 }
-PLANS = {
+PLANS: dict[str, Any] = {
     "dataset_name": "Dataset007_Small",
     "plans_name": "nnUNetPlans",
     "image_reader_writer": "SimpleITKIO",
@@ -45,7 +45,7 @@ PLANS = {
     "configurations": {"3d_fullres": CONFIGURATION, "3d_lowres": {"inherits_from": "3d_fullres"}},
     "foreground_intensity_properties_per_channel": {"0": {"mean": 1.0, "std": 2.0}},
 }
-DATASET = {"channel_names": {"0": "MRI"}, "labels": {"background": 0, "organ": 1}, "file_ending": ".nii.gz"}
+DATASET: dict[str, Any] = {"channel_names": {"0": "MRI"}, "labels": {"background": 0, "organ": 1}, "file_ending": ".nii.gz"}
 
 
 def written(

@@ -85,7 +85,7 @@ def _changed(**configuration: Any) -> dict[str, Any]:
 
 def _arch(**arguments: Any) -> dict[str, Any]:
     architecture = CONFIGURATION["architecture"]
-    return _changed(architecture={**architecture, "arch_kwargs": {**architecture["arch_kwargs"], **arguments}})  # type: ignore[dict-item, index]
+    return _changed(architecture={**architecture, "arch_kwargs": {**architecture["arch_kwargs"], **arguments}})
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ _NUMBERS += [type(np.dtype(kind)) for kind in ("f2", "f4", "f8", "i1", "i2", "i4
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """weights : of one fold. mirroring : axes of the patch that the training mirrored, None where it does not say."""
+    """weights : of one fold. mirroring : axes of the patch that the training mirrored."""
 
     weights: Mapping[str, Tensor]
     trainer: str

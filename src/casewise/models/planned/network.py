@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from casewise.errors import ModelError
@@ -125,6 +124,10 @@ def _without_aliases(network: nn.Module) -> None:
 def aliases(settings: Mapping[str, Any], weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """A fold's weights under all the names by which nnU-Net knows them. weights : by the names of :func:`build_planned`."""
     network = single(settings, plan_of(settings))
-    with torch.no_grad():
-        network.load_state_dict(dict(weights), strict=False)
-    return {name: value.detach().clone() for name, value in network.state_dict().items()}
+    every = network.state_dict()  # of which the aliases share their numbers
+    _without_aliases(network)
+    try:
+        network.load_state_dict(dict(weights))
+    except RuntimeError as error:
+        raise ModelError(f"The weights do not fit the plans' network: {' '.join(str(error).split())[:200]}") from error
+    return {name: value.detach().clone() for name, value in every.items()}

@@ -18,8 +18,7 @@ from casewise.image import Array, Image
 from casewise.models.planned.plan import Intensity, Plan, Resampling
 from casewise.models.planned.resampling import resampled, scaled
 from casewise.models.planned.windows import slide
-from casewise.models.preparation import Part, Preparation
-from casewise.models.preparation import _View as View
+from casewise.models.preparation import Part, Preparation, View
 from casewise.models.regions import Regions, chances
 
 _COLUMN_FIRST = ("NIfTI", "NRRD", "MetaImage")  # files whose first index counts along a row
