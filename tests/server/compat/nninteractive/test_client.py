@@ -295,6 +295,31 @@ def test_a_client_that_is_killed_loses_its_lease_and_its_memory_is_freed(address
     assert image() is None
 
 
+def test_a_session_that_cannot_be_freed_keeps_its_place_and_is_tried_again(
+    address: str, application: FastAPI, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leases: Leases = application.state.nninteractive
+    sessions = application.state.services.sessions
+    held = len(leases)
+    begun(connect).add_point_interaction((6, 30, 24), True)
+    close, tries = sessions.close, []
+
+    async def fails_once(*arguments: str) -> None:
+        tries.append(arguments)
+        if len(tries) == 1:
+            raise OSError("the disk is busy")
+        await close(*arguments)
+
+    monkeypatch.setattr(sessions, "close", fails_once)
+    token = next(reversed(leases._held))
+    first = httpx.post(f"{address}/release", headers={"X-Lease-Token": token})
+    assert first.status_code == 500
+    assert len(leases) == held + 1
+    assert httpx.post(f"{address}/release", headers={"X-Lease-Token": token}).status_code == 200
+    assert len(leases) == held
+    assert not sessions._held
+
+
 KILLED = """
 import sys, time
 import numpy as np

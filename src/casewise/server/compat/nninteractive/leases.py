@@ -7,6 +7,8 @@ import contextlib
 import logging
 import secrets
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from casewise.server.compat.nninteractive.outline import Outline
@@ -39,11 +41,20 @@ class Lease:
     space: Space | None = None
     kind: str = "uint8"  # of the client's buffer
     deep: bool = True
+    ended: bool = False
 
     async def free(self) -> None:
-        outline, self.outline = self.outline, None
-        if outline is not None:
-            await outline.close()
+        if self.outline is not None:
+            await self.outline.close()
+            self.outline = None
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """One call at a time; a call that waited while the lease ended raises LeaseEndedError."""
+        async with self.lock:
+            if self.ended:
+                raise LeaseEndedError
+            yield
 
 
 class Leases:
@@ -80,10 +91,12 @@ class Leases:
 
     async def release(self, token: str | None, user: str) -> None:
         lease = self._held.get(token or "")
-        if lease is not None and lease.user == user:
-            del self._held[lease.token]
-            async with lease.lock:
-                await lease.free()
+        if lease is None or lease.user != user:
+            return
+        async with lease.lock:
+            await lease.free()  # first: whoever gets the place after it needs the memory
+            lease.ended = True
+            self._held.pop(lease.token, None)
 
     async def sweep(self) -> None:
         """End the leases of clients that are silent or idle; not of one whose prompt is being answered."""

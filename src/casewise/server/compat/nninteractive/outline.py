@@ -110,9 +110,9 @@ class Outline:
         """End the session; its memory and its files are freed."""
         self._steps.clear()
         self._waiting.clear()
-        held, self._session = self._session, None
-        if held is not None:
-            await self.sessions.close(held, self.user)
+        if self._session is not None:
+            await self.sessions.close(self._session, self.user)
+            self._session = None
 
     async def _marked(self, prompt: Prompt) -> None:
         session = None if self._session is None else await self._held(self._session)

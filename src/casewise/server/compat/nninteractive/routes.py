@@ -70,6 +70,15 @@ def _acting(person: Annotator, leases: All, token: Token = None) -> Lease:
     return leases.of(lease.token, person.name, acts=True)
 
 
+@asynccontextmanager
+async def _turn(lease: Lease) -> AsyncIterator[None]:
+    try:
+        async with lease.turn():
+            yield
+    except LeaseEndedError as error:
+        raise HTTPException(410, _ENDED) from error
+
+
 Held = Annotated[Lease, Depends(_lease)]
 Acting = Annotated[Lease, Depends(_acting)]
 
@@ -129,7 +138,7 @@ async def set_image(request: Request, lease: Acting, shared: Shared) -> dict[str
         raise UsageError("image_properties is an object with the spacing of the voxels in mm.")
     space = Space.of(array.shape[1:])
     image = await asyncio.to_thread(space.image, array, properties)
-    async with lease.lock:
+    async with _turn(lease):
         await lease.free()
         lease.space = space
         lease.outline = Outline(shared.sessions, lease.user, image, space, lease.deep)
@@ -139,7 +148,7 @@ async def set_image(request: Request, lease: Acting, shared: Shared) -> dict[str
 @router.post("/set_target_buffer")
 async def set_target_buffer(request: Request, lease: Acting) -> dict[str, object]:
     given = await _document(request)
-    async with lease.lock:
+    async with _turn(lease):
         outline = _outline(lease)
         if given.get("shape") != list(outline.space.shape):
             shape = str(given.get("shape"))[:100]
@@ -163,7 +172,7 @@ async def set_do_autozoom(request: Request, lease: Acting) -> dict[str, object]:
 
 @router.post("/reset_interactions")
 async def reset_interactions(lease: Acting) -> dict[str, object]:
-    async with lease.lock:
+    async with _turn(lease):
         if lease.outline is not None:
             await lease.outline.reset()
     return {}
@@ -171,14 +180,14 @@ async def reset_interactions(lease: Acting) -> dict[str, object]:
 
 @router.post("/undo")
 async def undo(lease: Acting) -> Response:
-    async with lease.lock:
+    async with _turn(lease):
         ran, part = await _outline(lease).undo()
         return await _answer(lease, ran, part)
 
 
 @router.post("/predict")
 async def predict(lease: Acting) -> Response:
-    async with lease.lock:
+    async with _turn(lease):
         part = await _outline(lease).predict()
         return await _answer(lease, part is not None, part)
 
@@ -213,7 +222,7 @@ async def add_lasso_interaction(request: Request, lease: Acting, shared: Shared)
 async def add_initial_seg_interaction(request: Request, lease: Acting, shared: Shared) -> Response:
     meta, given = _meta(request), await _array(request, shared)
     run = bool(meta.get("run_prediction", False))
-    async with lease.lock:
+    async with _turn(lease):
         outline = _outline(lease)
         if given.shape != outline.space.shape:
             msg = (
@@ -226,7 +235,7 @@ async def add_initial_seg_interaction(request: Request, lease: Acting, shared: S
 
 async def _prompted(lease: Lease, given: dict[str, Any], make: Callable[[Outline], Prompt]) -> Response:
     run = bool(given.get("run_prediction", True))
-    async with lease.lock:
+    async with _turn(lease):
         outline = _outline(lease)
         prompt = await asyncio.to_thread(make, outline)
         part = await outline.add(prompt, run)
