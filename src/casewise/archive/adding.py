@@ -157,7 +157,7 @@ def _suffix(image: Image) -> str:
 def _read(found: tuple[Found, bool], key: bytes) -> tuple[dict[str, object], Image]:
     one, several = found
     unit = Unit((one,), Entry(one.path), Entry(one.path), (), several)
-    outcome = Examiner(set(), None, keep_pixels=True, key=key).examine(unit)
+    outcome = Examiner(None, keep_pixels=True, key=key).examine(unit)
     if outcome.failed or outcome.images[0].row is None or outcome.images[0].image is None:
         raise ArchiveError("\n".join(outcome.failed))
     return outcome.images[0].row, outcome.images[0].image

@@ -6,9 +6,11 @@ end. So whatever a transaction has read stays true until it is committed, and nu
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
@@ -199,6 +201,14 @@ class Catalogue:
             yield connection
             # SQLite would go on writing into a file that nobody can open any more.
             self.check_there()
+
+    def below(self, column: sa.ColumnElement[str], folder: Path) -> sa.ColumnElement[bool]:
+        """Whether the path in a column lies in ``folder`` or below; it may hold for others whose capitals differ."""
+        start = str(folder) if str(folder).endswith(os.sep) else f"{folder}{os.sep}"
+        if self.engine.dialect.name == "sqlite":
+            # A range is sought in the column's index; SQLite's LIKE reads every path of the archive.
+            return sa.and_(column >= start, column < start[:-1] + chr(ord(os.sep) + 1))
+        return column.startswith(start, autoescape=True)
 
     def insert_new(self, connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
         """Insert those of ``rows`` that break no unique constraint."""

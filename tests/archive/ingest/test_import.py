@@ -14,6 +14,7 @@ import pytest
 from casewise.archive import Archive
 from casewise.errors import ArchiveError
 from casewise.image import Image
+from tests.catalogue_counts import counted
 from tests.image_trees import MeanEncoder, mask, paired, picture, snapshot, volume
 
 
@@ -316,3 +317,18 @@ def test_all_the_real_images(tmp_path: Path, shared_data: Path) -> None:
         "reencoded-mask.tif",
         "reencoded-slice.tif",
     ]
+
+
+@pytest.mark.parametrize("alone", [False, True], ids=["folder", "file"])
+def test_an_import_reads_no_more_of_a_large_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alone: bool) -> None:
+    # Of the name with which the other folder's begins; in the folder itself where one file is imported alone.
+    new = picture(tmp_path / ("data2" if alone else "data") / "new.png", 999)
+    others = [picture(tmp_path / "data2" / f"{number}.png", number) for number in range(300)]
+    counts, read = counted(monkeypatch), []
+    for earlier in ([], others):
+        with Archive.open(tmp_path / f"archive{len(earlier)}", create=True) as archive:
+            archive.import_paths(earlier)
+            counts.clear()
+            assert archive.import_paths([new if alone else new.parent]).added == 1
+            read.append(counts.copy())
+    assert read[0] == read[1] and read[0]["json"] < 20

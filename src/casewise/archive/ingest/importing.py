@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +34,9 @@ from casewise.progress import Progress, silent
 
 _BATCH = 64
 _BATCH_BYTES = 128 << 20
+_HASHED_BYTES = 64 << 20
 _BATCH_SECONDS = 2.0
+_PATHS = 500  # that a query names one by one
 _MOST_ROWS = 20  # refused rows of one table that are named one by one
 _STEP = "Importing"
 _NO_FILE = "It is a pipe, a socket or a device, which is never opened."
@@ -104,13 +106,11 @@ class Import:
         count_masks(self._catalogue, report.keys, report)
 
     def _work(self, finder: Finder, trees: Sequence[Folder], stats: dict[Path, File], total: int) -> None:
-        with self._catalogue.read() as connection:
-            known = set(connection.scalars(sa.select(images.c.key)))
         key = key_of(self._folder, self._catalogue)
-        examiner = Examiner(known, self._folder if self._copy else None, self._encoder is not None, key, _absolute(self._folder))
+        examiner = Examiner(self._folder if self._copy else None, self._encoder is not None, key, _absolute(self._folder))
         recorder = self._recorder(stats)
         batch, begun, done = Batch(), time.monotonic(), 0
-        for item in _examined(examiner, finder.due(trees)):
+        for item in _examined(examiner, _together(finder.due(trees), stats), self._known):
             if isinstance(item, Settled):
                 batch.settled.append((item.path, item.state, item.reason))
                 done += 1
@@ -124,6 +124,11 @@ class Import:
                 batch, begun = Batch(), time.monotonic()
         batch.settled += [(one.path, one.state, one.reason) for one in finder.left_over()]
         self._flush(recorder, batch)
+
+    def _known(self, keys: Collection[str]) -> set[str]:
+        """Those of a few keys that the archive has: all of its keys would cost more than the import of a few images."""
+        with self._catalogue.read() as connection:
+            return set(connection.scalars(sa.select(images.c.key).where(images.c.key.in_(list(keys)))))
 
     def _flush(self, recorder: Recorder, batch: Batch) -> None:
         if not len(batch):
@@ -208,9 +213,18 @@ class Import:
         rows: dict[str, sa.Row[tuple[object, ...]]] = {}
         with self._catalogue.read() as connection:
             for tree in trees:
-                below = sa.select(files).where(files.c.path.startswith(str(tree.path), autoescape=True))
-                rows |= {row.path: row for row in connection.execute(below)}
+                for some in self._wheres(tree):
+                    rows |= {row.path: row for row in connection.execute(sa.select(files).where(some))}
         return rows
+
+    def _wheres(self, tree: Folder) -> Iterator[sa.ColumnElement[bool]]:
+        """Which rows of files are those of a tree."""
+        if not tree.partial:
+            yield self._catalogue.below(files.c.path, tree.path)
+            return
+        paths = [str(path) for path, _ in tree.below()]
+        for first in range(0, len(paths), _PATHS):
+            yield files.c.path.in_(paths[first : first + _PATHS])
 
     def _changed(self, manifest: Path, stats: dict[Path, File], earlier: dict[str, sa.Row[tuple[object, ...]]]) -> bool:
         """Whether the manifest is another than in the last import with it: then every row of it is read again."""
@@ -222,16 +236,37 @@ class Import:
         return row is None or row.state != "manifest" or (row.size, row.mtime_ns) != (about.st_size, about.st_mtime_ns)
 
 
-def _examined(examiner: Examiner, due: Iterator[Unit | Settled]) -> Iterator[Outcome | Settled]:
-    """Results in the order of ``due``, a few read ahead by threads (decompression, most of the work, runs beside)."""
+def _together(due: Iterator[Unit | Settled], stats: Mapping[Path, File]) -> Iterator[list[Unit | Settled]]:
+    """What is due, so much at once that the files are still in memory when they are read after they were hashed."""
+    items: list[Unit | Settled] = []
+    size = 0
+    for item in due:
+        items.append(item)
+        size += sum(stats[path].size for path in item.files) if isinstance(item, Unit) else 0
+        if len(items) >= _BATCH or size >= _HASHED_BYTES:
+            yield items
+            items, size = [], 0
+    yield items
+
+
+def _examined(
+    examiner: Examiner, due: Iterable[list[Unit | Settled]], known_among: Callable[[Collection[str]], set[str]]
+) -> Iterator[Outcome | Settled]:
+    """Results in the order of ``due``, a few read ahead by threads (decompression, most of the work, runs beside).
+
+    known_among : which of some keys the catalogue has.
+    """
     workers = min(4, os.cpu_count() or 1)
     waiting: deque[Future[Outcome] | Settled] = deque()
     pool = ThreadPoolExecutor(workers, thread_name_prefix="import")
     try:
-        for item in due:
-            waiting.append(item if isinstance(item, Settled) else pool.submit(examiner.examine, item))
-            while len(waiting) > 2 * workers:
-                yield _result(waiting.popleft())
+        for items in due:
+            keys = deque(pool.map(examiner.keys, [item for item in items if isinstance(item, Unit)]))
+            known = known_among({key for found in keys for key in found.values()})
+            for item in items:
+                waiting.append(item if isinstance(item, Settled) else pool.submit(examiner.examine, item, keys.popleft(), known))
+                while len(waiting) > 2 * workers:
+                    yield _result(waiting.popleft())
         while waiting:
             yield _result(waiting.popleft())
     finally:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -86,24 +87,35 @@ def series_files(found: Found) -> list[str]:
 class Examiner:
     """Reads units, several at once from several threads.
 
-    known : keys of contents that the catalogue has; they are read again only for labels that are new. copy_to : the archive's
-    folder, where files are to be copied into it. keep_pixels : hand the image on (for an encoder). key : the archive's, for
-    pseudonyms. archive : its folder; what lies in it already is known by its place there, so that the archive can be moved.
+    copy_to : the archive's folder, where files are to be copied into it. keep_pixels : hand the image on (for an encoder).
+    key : the archive's, for pseudonyms. archive : its folder; what lies in it already is known by its place there, so that the
+    archive can be moved.
     """
 
-    def __init__(self, known: set[str], copy_to: Path | None, keep_pixels: bool, key: bytes, archive: Path | None = None) -> None:
+    def __init__(self, copy_to: Path | None, keep_pixels: bool, key: bytes, archive: Path | None = None) -> None:
         self._archive = archive
-        self._known = known
         self._copy_to = copy_to
         self._keep_pixels = keep_pixels
         self._key = key
         self._labels = LabelReader(copy_to)
 
-    def examine(self, unit: Unit) -> Outcome:
+    def keys(self, unit: Unit) -> dict[Found, str]:
+        """The keys of a unit's images; those whose files cannot be read are missing."""
+        keys = {}
+        for found in unit.images:
+            with suppress(CasewiseError, OSError):
+                keys[found] = content_key(found, unit.several)
+        return keys
+
+    def examine(self, unit: Unit, keys: Mapping[Found, str] | None = None, known: Collection[str] = ()) -> Outcome:
+        """Read a unit. keys : what :meth:`keys` gave, if it was asked. known : keys of contents that the catalogue has; they are
+        read again only for labels that are new.
+        """
         outcome = Outcome(unit, failed=list(unit.refused))
         for found in unit.images:
             try:
-                examined = self._image(unit, found, outcome)
+                key = (keys or {}).get(found) or content_key(found, unit.several)
+                examined = self._image(unit, found, outcome, Examined(key, found), key in known)
             except ArchiveError:
                 raise
             except CasewiseError as error:
@@ -115,10 +127,8 @@ class Examiner:
                 outcome.tried_on.append(examined.key)
         return outcome
 
-    def _image(self, unit: Unit, found: Found, outcome: Outcome) -> Examined:
-        key = content_key(found, unit.several)
-        examined = Examined(key, found)
-        if key in self._known and not unit.labels and not unit.known.explicit:
+    def _image(self, unit: Unit, found: Found, outcome: Outcome, examined: Examined, is_known: bool) -> Examined:
+        if is_known and not unit.labels and not unit.known.explicit:
             return examined
         image = read_found(found)
         examined.row = self._row(unit, examined, image)
