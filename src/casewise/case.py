@@ -70,8 +70,9 @@ class Case:
     category : class of the whole image, if known.
     subject : who it is of (pseudonymous); cases of one subject never stand on both sides of a split.
     content : what is known beside the pixels (age, sex, modality, sequence, scanner, pathology, …), for content similarity.
-    sequences : what the channels are (``FLAIR``, ``T1``); ``image`` where nothing says it. keys : content hashes of the images that
-    they come from, ``key`` among them. load_sequences : what :meth:`loaded` gives, where image and masks are made together.
+    channels : of the image. sequences : what they are (``FLAIR``, ``T1``); ``image`` where nothing says it.
+    keys : content hashes of the images that they come from, ``key`` among them.
+    load_sequences : what :meth:`loaded` gives, where image and masks are made together.
     boxes : structure → boxes of the image in which one is each; of a name that is missing nothing is known.
     """
 
@@ -87,6 +88,7 @@ class Case:
     keys: tuple[str, ...] = ()
     load_sequences: Callable[[Sequence[str]], tuple[Image, LabelMap]] | None = None
     boxes: Mapping[str, tuple[Box, ...]] = field(default_factory=dict)
+    channels: int = 1
 
     def __post_init__(self) -> None:
         if not self.keys:
@@ -149,6 +151,7 @@ class Case:
             sequences=own,
             keys=tuple(keys),
             load_sequences=load,
+            channels=len(own),
         )
 
     @classmethod
@@ -183,6 +186,7 @@ class Case:
             sequences=sequences,
             content=image.header.to_json(),
             boxes={structure: tuple(several) for structure, several in (boxes or {}).items()},
+            channels=image.channels,
         )
 
 

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
+from casewise.adaptation.sequences import learnable
 from casewise.archive import Archive
 from casewise.case import Case
 from casewise.device import resolve_device
@@ -101,7 +102,7 @@ def evaluate_archive(
     sites : only cases of these. known : whether cases that the model was trained on count. failed : called with a case that cannot
     be read or predicted, and the reason. Raises UsageError as :func:`evaluate` does, and for a site that the archive does not have.
     """
-    cases = cases_of_sites(archive, sites)
+    cases = learnable(model, cases_of_sites(archive, sites))
     rows = evaluate(model, cases, device=device, failed=failed, progress=progress)
     counted = [row for row in rows if known or not row.known]
     without = sum(not model.spec.labelled(case) for case in cases)

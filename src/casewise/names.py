@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 
 def nfc(text: str) -> str:
@@ -29,6 +30,15 @@ def _legible(letter: str) -> str:
 def same_structure(text: str) -> str:
     """What is equal for two spellings of one structure: case, blanks and underscores do not count."""
     return re.sub(r"[\s_]+", "", nfc(text).casefold())
+
+
+def numbered(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, those that come more than once with their numbers behind: ``noNorm 1``, ``noNorm 2``."""
+    plain = [name.casefold() for name in names]
+    return tuple(
+        f"{name} {plain[: place + 1].count(name.casefold())}" if plain.count(name.casefold()) > 1 else name
+        for place, name in enumerate(names)
+    )
 
 
 def same_category(first: str, second: str) -> bool:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from casewise.adaptation import subsets
 from casewise.adaptation.refinement import Plan
+from casewise.adaptation.sequences import compared, said_of
 from casewise.adaptation.similar import SimilarRefinement, refine, usable_cases
 from casewise.case import Case
 from casewise.chest.upright import UprightEncoder
@@ -111,7 +112,8 @@ class Adapter:
         """The region in which similar cases are compared, (*spatial) bool, and what the report says of the comparison."""
         if self.archive is None:
             return None, ()
-        notes = () if self.model.has_encoder else (_OTHER_ENCODER.format(model=self.model.name),)
+        other = () if self.model.has_encoder else (_OTHER_ENCODER.format(model=self.model.name),)
+        notes = (*other, *said_of(self.model))
         if self.region is None:
             return None, notes
         mask = self.model.predict(image, self.device).masks()[self.region]
@@ -131,7 +133,8 @@ class Adapter:
         if self.archive is None or not among:
             return ()
         encoder = UprightEncoder(encoder_for(self.model, self.device), self.device)
-        return self.archive.similar(image, k=DISPLAYED, encoder=encoder, region=region, among=set(among), progress=self._progress)
+        query = compared(self.model, image)
+        return self.archive.similar(query, k=DISPLAYED, encoder=encoder, region=region, among=set(among), progress=self._progress)
 
 
 def _check_region(region: str, model: Model, archive: Archive | None, adapt: str) -> None:

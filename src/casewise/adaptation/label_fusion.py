@@ -92,7 +92,7 @@ def fuse_labels(
     agreement, average = _agreement(chances, labels), _correlation_within(chances, correlation)
     planes = [part.restore(plane) for part, plane in zip(parts, chances.unbind(-1) if sliced else [chances], strict=True)]
     answer = model.spec.preparation.assemble(planes, image)
-    prediction = Prediction(model.labels, probabilities=answer, affine=image.affine)
+    prediction = Prediction(model.labels, probabilities=answer, affine=image.affine, regions=model.spec.regions)
     present = bool(chances[1:].sum(dim=0).max() > _PRESENT)
     used, reason = _accepted(len(used_cases), agreement, average, present, settings)
     return FusedLabels(used, reason, prediction, tuple(used_cases), agreement, average, settings.weight)
@@ -122,7 +122,7 @@ def _registered(
         moving = torch.stack([_fitted(image, shape, "area") for image in images])
         targets = torch.cat([_fitted(mask, shape, "nearest-exact").long() for mask in masks])
         registered = register(fixed, moving, settings.registration)
-        chances = registered.warp(functional.one_hot(targets, model.spec.outputs).movedim(-1, 1)[:, 1:].float())
+        chances = registered.warp(functional.one_hot(targets, 1 + len(model.spec.structures)).movedim(-1, 1)[:, 1:].float())
         fusion.add(chances, registered.correlation)
         correlation += registered.correlation.sum(dim=0) / len(cases)
         labels.append(torch.cat([1 - chances.sum(dim=1, keepdim=True), chances], dim=1).argmax(dim=1).byte())

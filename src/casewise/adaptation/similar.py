@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.adaptation.refinement import Plan, Refinement, refine_on
+from casewise.adaptation.sequences import cases_for, compared
 from casewise.case import Case
 from casewise.chest.upright import UprightEncoder
 from casewise.image import Image
@@ -75,8 +76,9 @@ def refine(
     encoder = encoder or UprightEncoder(encoder_for(model, device), device)
     wanted = plan.k + plan.held_out
     labelled = {case.key: case for case in usable_cases(model, archive)}
+    query = compared(model, image)
     found = archive.similar(
-        image,
+        query,
         k=2 * wanted,
         by=by,
         encoder=encoder,
@@ -88,7 +90,7 @@ def refine(
     new = [case for case in found if case.key not in model.trained_on]
     if len(new) < wanted and len(labelled.keys() - model.trained_on) > len(new):
         new = archive.similar(
-            image,
+            query,
             k=wanted,
             by=by,
             encoder=encoder,
@@ -98,8 +100,8 @@ def refine(
             progress=progress,
         )
     new = new[:wanted]
-    compared = tuple(sorted({case.key: case for case in [*found[:wanted], *new]}.values(), key=lambda case: -case.score))
-    fused = _fused(model, image, [labelled[case.key] for case in compared], progress) if plan.label_fusion else None
+    seen = tuple(sorted({case.key: case for case in [*found[:wanted], *new]}.values(), key=lambda case: -case.score))
+    fused = _fused(model, image, [labelled[case.key] for case in seen], progress) if plan.label_fusion else None
     why = plan.acceptance.before(len(new), len(found) - len(new))
     if why is not None:
         refinement = Refinement(model, model, used=False, reason=_joined(why, fused))
@@ -114,7 +116,7 @@ def refine(
     refinement = replace(refinement, reason=_joined(refinement.reason, fused))
     total = len(labelled.keys() - model.trained_on)
     advice = _advice(model, total) if plan.acceptance.continuing_is_as_good(refinement.share, total) else None
-    return SimilarRefinement(refinement, compared, len(new), advice, fused)
+    return SimilarRefinement(refinement, seen, len(new), advice, fused)
 
 
 def _fused(model: Model, image: Image, cases: Sequence[Case], progress: Progress) -> FusedLabels | None:
@@ -139,6 +141,6 @@ def _advice(model: Model, unseen: int) -> str:
 
 
 def usable_cases(model: Model, archive: Archive) -> list[Case]:
-    """The archive's cases that carry what the model is trained for."""
+    """The archive's cases that carry what the model is trained for; of a model of several sequences, whole examinations."""
     cases = archive.cases(category=True) if isinstance(model.kind, Classification) else archive.cases()
-    return [case for case in cases if model.spec.labelled(case)]
+    return [case for case in cases_for(model, cases) if model.spec.labelled(case)]

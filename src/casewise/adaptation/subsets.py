@@ -16,6 +16,7 @@ import numpy.typing as npt
 import tomli_w
 
 from casewise.adaptation.refinement import REFINEMENT, Plan, evaluated
+from casewise.adaptation.sequences import compared
 from casewise.adaptation.similar import usable_cases
 from casewise.case import Case
 from casewise.errors import ArchiveError, CasewiseError
@@ -96,7 +97,7 @@ def build(
         raise CasewiseError(msg)
     folder = folder or default_folder(archive, model)
     folder.mkdir(parents=True, exist_ok=True)
-    vectors = _encoded(cases, encoder_for(model, settings.device), progress)
+    vectors = _encoded(model, cases, encoder_for(model, settings.device), progress)
     mean = vectors.mean(axis=0)
     clusters = cluster(_unit(vectors - mean), k=k, seed=settings.seed)
     made = []
@@ -111,12 +112,12 @@ def build(
     return subsets
 
 
-def _encoded(cases: Sequence[Case], encoder: Encoder, progress: Progress) -> npt.NDArray[np.float32]:
+def _encoded(model: Model, cases: Sequence[Case], encoder: Encoder, progress: Progress) -> npt.NDArray[np.float32]:
     """(n, dimension); the images are read a few at a time, so that a large archive fits into memory."""
     parts = []
     for first in range(0, len(cases), _AT_ONCE):
         progress("Encoding cases", first, len(cases))
-        parts.append(encoder.encode([case.image for case in cases[first : first + _AT_ONCE]]))
+        parts.append(encoder.encode([compared(model, case.image) for case in cases[first : first + _AT_ONCE]]))
     progress("Encoding cases", len(cases), len(cases))
     return np.concatenate(parts)
 
@@ -145,7 +146,7 @@ def choose(subsets: Subsets, model: Model, image: Image, device: str = "auto") -
     if subsets.parent != model.key:
         msg = f"These subsets were made from another model than {model.name}; make them for it with `casewise subsets`."
         raise ArchiveError(msg)
-    subset, score = subsets.choose(encoder_for(model, device).encode([image])[0])
+    subset, score = subsets.choose(encoder_for(model, device).encode([compared(model, image)])[0])
     return subset, Model.load(subset.model) if subset.refined else model, score
 
 

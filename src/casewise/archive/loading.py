@@ -102,6 +102,7 @@ def case_of(stored: Stored, labels: Sequence[sa.Row[Any]]) -> Case:
         content=content_of_row(row),
         name=row.name,
         boxes={label.name: tuple(map(_box, label.boxes)) for label in labels if label.kind == "boxes"},
+        channels=row.channels,
     )
 
 

@@ -171,14 +171,16 @@ def router(
 
 
 def _train(answer: Answer, job: Job, train: Callable[..., Model], labels: Sequence[Structure | str], input: Input) -> None:
+    from casewise.adaptation.sequences import learnable
     from casewise.training.from_archive import save_registered
 
+    parent = job.parent()
     model = train(
-        job.cases(),
+        learnable(parent, job.cases()),
         labels,
         job.output.name,
         input=input,
-        parent=job.parent(),
+        parent=parent,
         settings=job.settings(),
         checkpoint=job.checkpoint,
         progress=answer.steps("Training"),

@@ -104,10 +104,12 @@ class Examination:
         own = {canonical(name): name for name in self.names}
         missing = [name for name in names if canonical(name) not in own]
         if missing:
-            raise CasewiseError(f"The model takes {', '.join(names)}, and the examination has {', '.join(self.names)} alone.")
+            why = "".join(f" {one.reason}" for one in self.refused if one.name in map(canonical, missing))
+            raise CasewiseError(f"The model takes {', '.join(names)}, and the examination has {', '.join(self.names)} alone.{why}")
         parts = [self.registered(own[canonical(name)]) for name in names]
-        header = replace(parts[0].header, sequences=tuple(names))
-        return Image(np.concatenate([part.array for part in parts]), self.reference.affine, header, self.reference.source)
+        # Its voxels are stored as the reference's; it is known by the first sequence's file, as an archive knows such a case.
+        header = replace(parts[0].header, format=self.reference.header.format, sequences=tuple(names))
+        return Image(np.concatenate([part.array for part in parts]), self.reference.affine, header, parts[0].source)
 
     def stated(self, name: str) -> Image:
         """The same where the files state that it lies: as it was before the registration."""

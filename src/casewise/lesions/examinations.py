@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path, PurePath
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from casewise.case import UNNAMED, Case, Structure, check_grid, chosen
-from casewise.errors import CasewiseError, UsageError
+from casewise.errors import CasewiseError
+from casewise.examination.archived import examinations_in, sequence_of, spoken
 from casewise.examination.examination import of_study
 from casewise.examination.normalisation import normalised
 from casewise.examination.reading import Given, Study
-from casewise.examination.sequences import canonical, of_description, reference_of
+from casewise.examination.sequences import reference_of
 from casewise.image import Image
 from casewise.label_map import LabelMap
 
@@ -41,32 +41,19 @@ def labelled_cases(cases: Sequence[Case], lesion: Structure) -> tuple[list[Case]
         have = sorted({mask for case in cases for mask in case.load_masks})
         raise CasewiseError(f"No image has a mask of {lesion}; there are masks of {', '.join(have) or 'nothing'}.")
     found, left_out = [], []
-    for own, repeated in map(_named, _groups(cases)):
+    for own, repeated in examinations_in(cases):
         left_out += repeated
         if any(case.has(lesion) for case in own.values()):
             found.append(_labelled(own, lesion))
         else:
-            left_out += [f"{_spoken(case)} has no mask of {lesion} and was left out." for case in own.values()]
+            left_out += [f"{spoken(case)} has no mask of {lesion} and was left out." for case in own.values()]
     return found, left_out
 
 
 def unlabelled_cases(cases: Sequence[Case], lesion: Structure) -> list[Case]:
     """The examinations of which no image has a mask of ``lesion``: theirs is empty, which says nothing of them."""
-    groups = [own for own, _ in map(_named, _groups(cases))]
+    groups = [own for own, _ in examinations_in(cases)]
     return [_labelled(own, None) for own in groups if not any(case.has(lesion) for case in own.values())]
-
-
-def _named(group: Sequence[Case]) -> tuple[dict[str, Case], list[str]]:
-    """(an examination's images by sequence, a sentence for each that repeats one)."""
-    own: dict[str, Case] = {}
-    repeated = []
-    for case in group:
-        name = _sequence(case)
-        if name in own:
-            repeated.append(f"{_spoken(case)} is a second {name} of its examination and was left out.")
-        else:
-            own[name] = case
-    return own, repeated
 
 
 def _labelled(own: dict[str, Case], lesion: Structure | None) -> Case:
@@ -81,37 +68,6 @@ def _labelled(own: dict[str, Case], lesion: Structure | None) -> Case:
         site=first.site,
         name=first.name or first.key[:12],
     )
-
-
-def _groups(cases: Sequence[Case]) -> list[list[Case]]:
-    groups: dict[object, list[Case]] = defaultdict(list)
-    for case in cases:
-        alone = case.subject is None or _sequence(case) == UNNAMED
-        groups[case.key if alone else (case.site, case.subject)].append(case)
-    parted: list[list[Case]] = []
-    for group in groups.values():
-        if len({_sequence(case) for case in group}) == len(group):
-            parted.append(group)
-            continue
-        folders: dict[PurePath, list[Case]] = defaultdict(list)
-        for case in group:
-            folders[PurePath(case.name).parent].append(case)
-        parted += folders.values()
-    return parted
-
-
-def _sequence(case: Case) -> str:
-    stated = case.content.get("sequence")
-    if not isinstance(stated, str) or not stated:
-        return UNNAMED
-    try:
-        return canonical(stated)
-    except UsageError:  # a series' description that is no name
-        return of_description(stated) or UNNAMED
-
-
-def _spoken(case: Case) -> str:
-    return PurePath(case.name).name or case.key[:12]
 
 
 def _loaded(own: dict[str, Case], lesion: Structure | None, wanted: Sequence[str]) -> tuple[Image, LabelMap]:
@@ -130,7 +86,7 @@ def _loaded(own: dict[str, Case], lesion: Structure | None, wanted: Sequence[str
         return made.stacked(wanted), LabelMap.like({}, made.image)
     outlined = next((name for name in made.names if own[name].has(lesion)), None)
     if outlined is None:
-        raise CasewiseError(f"{_spoken(own[reference])}: the sequence with the mask could not be registered, so it is left out.")
+        raise CasewiseError(f"{spoken(own[reference])}: the sequence with the mask could not be registered, so it is left out.")
     drawn = own[outlined].label_map([lesion]) > 0
     return made.stacked(wanted), LabelMap.like({lesion.name: made.carried(outlined, drawn)}, made.image)
 
@@ -139,6 +95,6 @@ def _picture(case: Case, image: Image, lesion: Structure | None, wanted: Sequenc
     grey = image.array.astype(np.float32).mean(axis=0)
     masks = {lesion.name: case.label_map([lesion])} if lesion is not None else {}
     for mask in masks.values():
-        check_grid(mask, image, _spoken(case))
+        check_grid(mask, image, spoken(case))
     ready = Image(normalised(grey, UNNAMED)[None], image.affine, image.header)
-    return chosen(ready, (_sequence(case),), wanted), LabelMap.like(masks, image)
+    return chosen(ready, (sequence_of(case),), wanted), LabelMap.like(masks, image)

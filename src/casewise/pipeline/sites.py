@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from casewise.adaptation.sequences import cases_for
 from casewise.adaptation.similar import usable_cases
 from casewise.adaptation.sites import Plan, Sites, check_sites, train_sites, vectors_of
 from casewise.archive import Archive
@@ -94,7 +95,7 @@ class SiteTraining:
         check_sites({case.site: None for case in cases if case.site}, start, deployment)
         vectors = self._vectors()
         learning = None
-        unlabelled = self._unlabelled(deployment, cases)
+        unlabelled = self._unlabelled(model, deployment, cases)
         if model is not None and examinations is not None:
             learning = self._learning(model, examinations)
             cases, unlabelled = (
@@ -154,9 +155,9 @@ class SiteTraining:
             raise UsageError(msg)
         return cases
 
-    def _unlabelled(self, deployment: str | None, labelled: list[Case]) -> list[Case]:
-        known = {case.key for case in labelled}
-        return [case for case in self.archive.cases(site=deployment) if case.key not in known] if deployment else []
+    def _unlabelled(self, model: Model | None, deployment: str | None, labelled: list[Case]) -> list[Case]:
+        known, cases = {case.key for case in labelled}, self.archive.cases(site=deployment) if deployment else []
+        return [case for case in (cases_for(model, cases) if model is not None else cases) if case.key not in known]
 
     def _pretrained(self, structures: Sequence[Structure], cases: list[Case]) -> Model:
         """The first site's model, trained now or kept from a call that was stopped."""

@@ -45,6 +45,21 @@ PLANS: dict[str, Any] = {
     "configurations": {"3d_fullres": CONFIGURATION, "3d_lowres": {"inherits_from": "3d_fullres"}},
     "foreground_intensity_properties_per_channel": {"0": {"mean": 1.0, "std": 2.0}},
 }
+FLAT: dict[str, Any] = {  # of slices
+    **CONFIGURATION,
+    "patch_size": [16, 16],
+    "spacing": [1.0, 1.0],
+    "architecture": {
+        "network_class_name": "dynamic_network_architectures.architectures.unet.PlainConvUNet",
+        "arch_kwargs": {
+            **CONFIGURATION["architecture"]["arch_kwargs"],
+            "conv_op": "torch.nn.modules.conv.Conv2d",
+            "kernel_sizes": [[3, 3], [3, 3]],
+            "strides": [[1, 1], [2, 2]],
+            "norm_op": "torch.nn.modules.instancenorm.InstanceNorm2d",
+        },
+    },
+}
 DATASET: dict[str, Any] = {"channel_names": {"0": "MRI"}, "labels": {"background": 0, "organ": 1}, "file_ending": ".nii.gz"}
 
 
@@ -63,13 +78,14 @@ def written(
     for name, value in network.state_dict().items():
         if "seg_layers" in name:  # so that structures and background both come out: logits around 0, of opposite signs
             row = torch.randn_like(value[:1])
-            value.copy_(torch.cat([row.mean() - row, row - row.mean()]) if name.endswith("weight") else torch.zeros_like(value))
+            signs = torch.linspace(-1, 1, len(value)).view(-1, *[1] * (value.ndim - 1))
+            value.copy_(signs * (row - row.mean()) if name.endswith("weight") else torch.zeros_like(value))
     weights = {name.removeprefix("members.0."): value for name, value in network.state_dict().items()}
     found = {
         "network_weights": aliases(settings, weights),
         "trainer_name": "nnUNetTrainer",
         "init_args": {"configuration": "3d_fullres"},
-        "inference_allowed_mirroring_axes": (0, 1, 2),
+        "inference_allowed_mirroring_axes": tuple(range(len(own[0]["configurations"]["3d_fullres"]["patch_size"]))),
     }
     torch.save(found | checkpoint, folder / "fold_0" / "checkpoint_final.pth")
     return folder

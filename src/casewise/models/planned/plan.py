@@ -13,6 +13,7 @@ import msgspec
 
 from casewise.errors import ModelError
 from casewise.models.documents import read
+from casewise.names import numbered
 
 MEND = "take plans.json and dataset.json, unchanged, from the folder that nnU-Net wrote."
 # Readers of images, and whether they turn a volume to RAS first.
@@ -159,7 +160,7 @@ def _plan(plans_text: str, dataset_text: str, name: str, mirroring: tuple[int, .
     own = read(document, _Configuration, f"The configuration {name} in plans.json", MEND)
     _ensure_known(own, read_plans, name)
     names = labels.channel_names or labels.modality
-    channels = tuple(names[key] for key in sorted(names, key=_number))
+    channels = numbered([names[key] for key in sorted(names, key=_number)])
     figures = read_plans.foreground_intensity_properties_per_channel or read_plans.foreground_intensity_properties_by_modality
     if not channels or not len(channels) == len(own.normalization_schemes) == len(own.use_mask_for_norm):
         raise ModelError(
@@ -167,6 +168,8 @@ def _plan(plans_text: str, dataset_text: str, name: str, mirroring: tuple[int, .
         )
     if any(f"{k}" not in figures and scheme == "CTNormalization" for k, scheme in enumerate(own.normalization_schemes)):
         raise ModelError(f"The plans lack a CT channel's foreground_intensity_properties; {MEND}")
+    if any(axis >= len(own.patch_size) for axis in mirroring):
+        raise ModelError(f"The checkpoint mirrors along the axes {mirroring}, and {name} has {len(own.patch_size)}; {MEND}")
     structures, regions = _structures(labels)
     return Plan(
         configuration=name,

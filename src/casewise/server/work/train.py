@@ -38,6 +38,7 @@ def run(work: Work) -> dict[str, object]:
 
 
 def _trained(work: Work, order: TrainOrder, folder: Path) -> Model:
+    from casewise.adaptation.sequences import learnable
     from casewise.device import resolve_device
     from casewise.models import load
     from casewise.training import Settings, train_classifier, train_segmenter
@@ -56,7 +57,7 @@ def _trained(work: Work, order: TrainOrder, folder: Path) -> Model:
     train: Callable[..., Model] = train_segmenter if order.task == "segmenter" else train_classifier
     labels = [Structure.parse(text) for text in order.structures] if order.task == "segmenter" else []
     checkpoint = folder.with_name(f".{folder.name}.checkpoint")
-    cases = _cases(work.archive, order.category)
+    cases = learnable(parent, _cases(work.archive, order.category))
     return train(cases, labels, order.name, parent=parent, settings=settings, checkpoint=checkpoint, progress=report)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from casewise.archive.ingest.layouts.entry import Entry, LabelSource, Orphan
 from casewise.archive.ingest.layouts.tree import Folder
 from casewise.archive.words import MODALITIES, SEQUENCES, structure_name, words
+from casewise.names import numbered
 
 FILE = "dataset.json"
 
@@ -69,8 +70,8 @@ def modality_and_sequences(channels: list[str]) -> tuple[str | None, tuple[str, 
     named = next((MODALITIES[part] for parts in first for part in parts if part in MODALITIES), None)
     sequences = [next((SEQUENCES[part] for part in parts if part in SEQUENCES), None) for parts in first]
     if not any(sequences):
-        return named, tuple(channels) if len(channels) > 1 else ()
-    return named or "MR", tuple(known or channel for known, channel in zip(sequences, channels, strict=True))
+        return named, numbered(channels) if len(channels) > 1 else ()
+    return named or "MR", numbered([known or channel for known, channel in zip(sequences, channels, strict=True)])
 
 
 def _listed(about: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
