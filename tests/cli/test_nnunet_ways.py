@@ -5,42 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pytest
 
-from casewise import formats
 from casewise.adaptation.sequences import cases_for, compared
 from casewise.archive import Archive
 from casewise.cli import main
-from casewise.image import Image
-from casewise.models import Model
+from casewise.models import Model, load
 from tests.cli.conftest import Call
-from tests.examination.phantom import affine, head, motion, tissues
-from tests.models.nnunet.small import CONFIGURATION, DATASET, FLAT, PLANS, written
-
-SHAPE, VOXEL = (28, 32, 20), 6.0
-COARSE = {"spacing": [VOXEL] * 3, "normalization_schemes": ["ZScoreNormalization"], "use_mask_for_norm": [False]}
-LABELS = {"background": 0, "brain": 1, "ventricles": 2}
-REGIONS = {"background": 0, "head": [1, 2], "ventricles": [2]}
-
-
-def plans(configuration: dict[str, Any], channels: int = 1, **changes: Any) -> dict[str, Any]:
-    each = {"normalization_schemes": ["ZScoreNormalization"] * channels, "use_mask_for_norm": [False] * channels}
-    return {**PLANS, "configurations": {"3d_fullres": {**configuration, **each, **changes}}}
-
-
-MODELS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "volumes": (plans(CONFIGURATION, spacing=[VOXEL] * 3), {**DATASET, "labels": LABELS}),
-    "slices": (plans(FLAT, spacing=[VOXEL] * 2), {**DATASET, "labels": LABELS}),
-    "regions": (plans(CONFIGURATION, spacing=[VOXEL] * 3), {**DATASET, "labels": REGIONS, "regions_class_order": [1, 2]}),
-    "sequences": (
-        plans(CONFIGURATION, 2, spacing=[VOXEL] * 3),
-        {**DATASET, "labels": LABELS, "channel_names": {"0": "FLAIR", "1": "T1"}},
-    ),
-}
+from tests.examination.phantom import affine, head, tissues
+from tests.models.nnunet.heads import LABELS, MODELS, SHAPE, VOXEL, model, patient
 
 
 @dataclass(frozen=True)
@@ -58,30 +33,11 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     for site in "AB":
         raw = root / "raw" / site
         for number in range(5):
-            _patient(raw, f"{site}{number}", seed=number + 10 * (site == "B"), raised=site == "B")
+            patient(raw, f"{site}{number}", seed=number + 10 * (site == "B"), raised=site == "B")
         (raw / "dataset.json").write_text(json.dumps(MODELS["sequences"][1] | {"labels": {**LABELS, "head": [1, 2]}}))
         assert main(["import", str(root / "archive"), str(raw), "--site", site]) == 0
-    files = _patient(root / "new", "new", seed=40, raised=True)
-    models = {
-        name: written(root / name / "Dataset007_Small", *own, weighted_for=own, inference_allowed_mirroring_axes=())
-        for name, own in MODELS.items()
-    }
-    return Place(root / "archive", files, models)
-
-
-def _patient(raw: Path, name: str, seed: int, raised: bool) -> dict[str, Path]:
-    """In nnU-Net's layout: a file a sequence, and the labels of both."""
-    moved, files = motion(8, 6, seed), {}
-    for number, kind in enumerate(("FLAIR", "T1")):
-        image = head(kind, moved, shape=SHAPE, voxel=VOXEL, seed=seed)
-        image = Image(image.array * (1.5 if raised else 1), image.affine)
-        (raw / "imagesTr").mkdir(parents=True, exist_ok=True)
-        files[kind] = formats.write(raw / "imagesTr" / f"{name}_000{number}.nii.gz", image)
-    found = tissues(moved @ affine(SHAPE, VOXEL), SHAPE)
-    labels = np.where(found == 2, 2, found > 0).astype(np.uint8)
-    (raw / "labelsTr").mkdir(parents=True, exist_ok=True)
-    nib.save(nib.Nifti1Image(labels, moved @ affine(SHAPE, VOXEL)), raw / "labelsTr" / f"{name}.nii.gz")
-    return files
+    files = patient(root / "new", "new", seed=40, raised=True)
+    return Place(root / "archive", files, {name: model(root, name) for name in MODELS})
 
 
 def given(place: Place, name: str) -> list[object]:
@@ -149,7 +105,7 @@ def test_it_is_refined_for_subsets_and_sites(
 
 
 def test_sequences_of_one_patient_are_one_case_on_the_grid_of_its_mask(place: Place, tmp_path: Path) -> None:
-    model = Model.load(place.models["sequences"])
+    two = Model.load(place.models["sequences"])
     flair, t1 = head("FLAIR", shape=SHAPE, voxel=VOXEL), head("T1", shape=(60, 66, 42), voxel=3.0)
     drawn = tissues(affine(t1.spatial_shape, 3.0), t1.spatial_shape) == 2
     with Archive.open(tmp_path / "archive", create=True) as archive:
@@ -157,15 +113,15 @@ def test_sequences_of_one_patient_are_one_case_on_the_grid_of_its_mask(place: Pl
         archive.add(t1, {"ventricles": drawn}, subject="s", content={"sequence": "t1w"}, name="t1")
         archive.add(head("T2", shape=SHAPE, voxel=VOXEL), subject="s", content={"sequence": "T2"}, name="t2")
         archive.add(head("FLAIR", shape=SHAPE, voxel=VOXEL, seed=1), subject="other", content={"sequence": "FLAIR"})
-        (case,) = cases_for(model, archive.cases())
+        (case,) = cases_for(two, archive.cases())
     assert case.key == first and len(case.keys) == 2
     image = case.image
     assert image.channels == 2 and image.spatial_shape == t1.spatial_shape and image.header.sequences == ("FLAIR", "T1")
     assert np.array_equal(case.load_masks["ventricles"](), drawn)
     assert np.allclose(image.array[1], t1.array[0])
     assert image.array[0][drawn].mean() < image.array[0][tissues(affine(t1.spatial_shape, 3.0), t1.spatial_shape) == 1].mean()
-    assert compared(model, image).channels == 1 and np.array_equal(compared(model, image).array[0], image.array[0])
-    assert np.array_equal(compared(model, image.with_array(image.array[::-1])).array[0], image.array[1])
+    assert compared(two, image).channels == 1 and np.array_equal(compared(two, image).array[0], image.array[0])
+    assert np.array_equal(compared(two, image.with_array(image.array[::-1])).array[0], image.array[1])
 
 
 def test_an_archive_without_the_sequences_gets_a_sentence(call: Call, archive: Path, place: Place, tmp_path: Path) -> None:
@@ -177,3 +133,28 @@ def test_an_archive_without_the_sequences_gets_a_sentence(call: Call, archive: P
         assert (
             done.code != 0 and "takes FLAIR, T1 together, and no patient of the archive has images of all of them" in done.sentence
         )
+
+
+def test_it_is_listed_by_its_own_files_and_copied_into_an_archive(call: Call, place: Place, tmp_path: Path) -> None:
+    source = place.models["regions"]
+    done = call("models", source.parents[1], "--json")
+    (listed,) = [one for one in done.document if one["path"] == str(source)]
+    assert (listed["name"], listed["labels"]) == ("Dataset007_Small-3d_fullres", ["head", "ventricles"])
+    Archive.open(tmp_path / "archive", create=True).close()
+    done = call("models", source.parent, "--into", tmp_path / "archive", "--json")
+    assert done.code == 0, done.err
+    assert done.document[0]["path"] == str(tmp_path / "archive" / "models" / "Dataset007_Small-3d_fullres")
+    copied = load("Dataset007_Small-3d_fullres", archive=tmp_path / "archive")
+    assert copied.key == Model.load(source).key
+    again = call("models", source, "--into", tmp_path / "archive")
+    assert again.code == 2 and "never overwritten" in again.sentence
+    (source.parent / "bundle" / "configs").mkdir(parents=True)
+    (source.parent / "bundle" / "models").mkdir()
+    (source.parent / "bundle" / "configs" / "inference.json").write_text("{}")
+    outputs = {"pred": {"channel_def": {"0": "background", "1": "spleen"}}}
+    metadata = source.parent / "bundle" / "configs" / "metadata.json"
+    metadata.write_text(json.dumps({"network_data_format": {"outputs": outputs}}))
+    done = call("models", source.parent / "bundle", "--json")
+    assert [(one["name"], one["labels"]) for one in done.document[:1]] == [("bundle", ["spleen"])]
+    metadata.write_text("{")
+    assert "metadata.json cannot be read" in call("models", source.parent / "bundle").err

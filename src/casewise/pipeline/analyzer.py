@@ -188,8 +188,17 @@ class Analyzer:
             yield from _drained(failed)
 
     def wants_sequences(self, loaded: LoadedImage) -> bool:
-        """Whether an application that is given the image takes several sequences of its examination."""
-        return any(one.sequences for one in self._applications(self._decided(loaded)))
+        """Whether the model, or an application that is given the image, takes several sequences of its examination."""
+        decision = self._decided(loaded)
+        return any(one.sequences for one in self._applications(decision)) or bool(self._taken(decision))
+
+    def sequences_of_model(self, loaded: LoadedImage) -> tuple[str, ...]:
+        """The sequences that the model for an image takes together; empty where it takes a single image."""
+        return self._taken(self._decided(loaded))
+
+    def _taken(self, decision: Decision) -> tuple[str, ...]:
+        adapter = self._ways.of(decision).adapter
+        return () if adapter is None else adapter.model.spec.preparation.sequences
 
     def _jobs(
         self, loaded: Iterable[tuple[Path | Source, LoadedImage | CasewiseError]], failed: deque[Failure], folder: Path

@@ -9,16 +9,9 @@ from typing import Any
 from casewise.archive import Archive
 from casewise.case import Structure
 from casewise.errors import CasewiseError, UsageError
-from casewise.models.listing import SHIPPED, describe_model, find_models
+from casewise.models.listing import SHIPPED, describe_model, find_models, model_folder
 from casewise.server.problems import ConflictError
 from casewise.server.schemas.models import ModelLine, ModelPage, TrainOrder
-
-FOLDER = "models"  # of models that are trained here, in the archive's folder
-
-
-def model_folder(archive: Archive, name: str) -> Path:
-    """Where a model of this name, which holds nothing but letters, digits, ``-`` and ``_``, is saved."""
-    return archive.folder / FOLDER / name
 
 
 def page(archive: Archive) -> ModelPage:
@@ -34,7 +27,7 @@ def page(archive: Archive) -> ModelPage:
 
 def check(archive: Archive, order: TrainOrder) -> None:
     """Refuse before anything is queued what could only fail. Raises ConflictError for a name that is taken, and UsageError."""
-    if model_folder(archive, order.name).exists() or any(entry["name"] == order.name for entry in archive.models()):
+    if model_folder(archive.folder, order.name).exists() or any(entry["name"] == order.name for entry in archive.models()):
         raise ConflictError(f"There is a model called {order.name} already, and models are never overwritten; choose another name.")
     structures = [Structure.parse(text) for text in order.structures]
     holdings = archive.holdings()

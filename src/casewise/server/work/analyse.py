@@ -20,12 +20,13 @@ from casewise.server.cases import Cases
 from casewise.server.dicom.facts import sender_of
 from casewise.server.recorded import results_folder
 from casewise.server.work.context import Work
-from casewise.server.work.examinations import Sequences, sequences_of
+from casewise.server.work.examinations import ArchivedSequences, Sequences, archived_sequences, sequences_of
 from casewise.server.work.kept_analyzer import KEPT, Options
 from casewise.server.work.recording import Recording
 from casewise.server.worklist import Row, Worklist
 
 _STEP = "Analysing"
+_ALONE = "The sequences of its study could not be put together, and it was analysed alone. {}"
 _AT_ONCE = 200  # rows of the catalogue
 
 
@@ -93,11 +94,20 @@ class _Analysis:
             key = self._due[0]
             if self._sequences is not None and key in self._sequences.keys.values():
                 found, self._sequences = self._sequences, None
-                yield from self._examination(analyzer, found)
+                try:
+                    yield from self._together(analyzer, found)
+                except CasewiseError as error:
+                    self._alone[found.reference] = _ALONE.format(error)
                 continue
             self._due.remove(key)
             try:
-                yield Path(key), self._loaded(analyzer, key)
+                loaded = self._loaded(analyzer, key)
+                wanted = analyzer.sequences_of_model(loaded)
+                of_patient = archived_sequences(self._work.archive, key, wanted) if wanted else None
+                if of_patient is not None:
+                    yield from self._together(analyzer, of_patient)
+                else:
+                    yield Path(key), loaded
             except CasewiseError as error:
                 yield Path(key), error
 
@@ -116,21 +126,17 @@ class _Analysis:
         notes = (self._alone[key],) if key in self._alone else ()
         return LoadedImage(image.source or Path(key), image, route, seconds, results=results, known=known, notes=notes)
 
-    def _examination(self, analyzer: Analyzer, sequences: Sequences) -> Iterator[tuple[Path, LoadedImage | CasewiseError]]:
-        """The study's sequences together, as the reference's; nothing where no application of its kind takes several.
+    def _together(self, analyzer: Analyzer, sequences: Sequences | ArchivedSequences) -> Iterator[tuple[Path, LoadedImage]]:
+        """The sequences as one image, the reference's; nothing where neither model nor application takes several.
 
-        Images that are no part of it stay due.
+        Images that are no part of it stay due. Raises CasewiseError where they cannot be put together.
         """
         key = sequences.reference
         self._rows |= {row.key: row for row in self._cases.worklist.rows([key])}
-        try:
-            loaded = self._loaded(analyzer, key)
-            if not analyzer.wants_sequences(loaded):
-                return
-            examination, keys = sequences.examination(self._inner)
-        except CasewiseError as error:
-            self._alone[key] = f"The sequences of its study could not be put together, and it was analysed alone. {error}"
+        loaded = self._loaded(analyzer, key)
+        if not analyzer.wants_sequences(loaded):
             return
+        examination, keys = sequences.examination(self._inner)
         self._parts[key] = keys - {key}
         self._due = [other for other in self._due if other not in keys]
         yield Path(key), replace(loaded, examination=examination)

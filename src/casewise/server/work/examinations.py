@@ -1,14 +1,17 @@
-"""The MR series of one received study as one examination, for applications that take several sequences."""
+"""Several sequences as one examination: the MR series of a received study, or the images that an archive holds of one patient."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from casewise.archive import Archive
+from casewise.case import Case
 from casewise.errors import CasewiseError
+from casewise.examination.archived import examinations_in, name_of
 from casewise.examination.examination import Examination, of_study
-from casewise.examination.reading import read_study
+from casewise.examination.reading import Given, Source, Study, read_study
 from casewise.examination.sequences import named, reference_of
 from casewise.formats.dicom.acquisition import Acquisition, acquisition
 from casewise.formats.found import Found, Kind
@@ -30,6 +33,40 @@ class Sequences:
         made = of_study(read_study(_CALLED, list(self.keys), [], progress), progress=progress)
         by_place = {(found.path, found.member): key for found, key in self.keys.items()}
         return made, {by_place[channel.given.path, channel.given.member] for channel in made.channels}
+
+
+@dataclass(frozen=True, eq=False)
+class ArchivedSequences:
+    """own : a patient's images, by sequence. reference : the key of the one whose grid the others come to."""
+
+    archive: Archive
+    own: Mapping[str, Case]
+
+    @property
+    def reference(self) -> str:
+        return self.own[reference_of(list(self.own))].key
+
+    def examination(self, progress: Progress) -> tuple[Examination, set[str]]:
+        """As :meth:`Sequences.examination`."""
+        given = [self._given(name, case) for name, case in self.own.items()]
+        made = of_study(Study(tuple(given), ()), Source(reference=reference_of(list(self.own))), progress=progress)
+        return made, {self.own[channel.name].key for channel in made.channels}
+
+    def _given(self, name: str, case: Case) -> Given:
+        found = self.archive.found(case.key)
+        return Given(name, case.image, found.path, found.member, "archive")
+
+
+def archived_sequences(archive: Archive, key: str, wanted: Sequence[str]) -> ArchivedSequences | None:
+    """The images of the patient of ``key`` that are of the sequences ``wanted``; None where the archive lacks one."""
+    case, names = archive.case(key), [name_of(name) for name in wanted]
+    if case.subject is None:
+        return None
+    of_patient = [other for other in archive.cases(site=case.site) if other.subject == case.subject and other.site == case.site]
+    for own, _ in examinations_in(of_patient):
+        if key in {other.key for other in own.values()} and set(names) <= set(own):
+            return ArchivedSequences(archive, {name: own[name] for name in names})
+    return None
 
 
 def sequences_of(work: Work, keys: Collection[str]) -> Sequences | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from casewise.archive import Archive
 from casewise.case import Case, Structure
 from casewise.errors import UsageError
-from casewise.server.models import model_folder
+from casewise.models.listing import model_folder
 from casewise.server.schemas.models import TrainOrder
 from casewise.server.work.context import Work
 
@@ -23,7 +23,7 @@ def run(work: Work) -> dict[str, object]:
     from casewise.training.from_archive import save_registered
 
     order = TrainOrder.model_validate({name: work.payload[name] for name in TrainOrder.model_fields if name in work.payload})
-    folder = model_folder(work.archive, order.name)
+    folder = model_folder(work.archive.folder, order.name)
     if folder.exists() and work.job.tries == 1:
         raise UsageError(f"There is a model called {order.name} already, and models are never overwritten; choose another name.")
     if folder.exists():  # the try before was cut off after it had saved the model

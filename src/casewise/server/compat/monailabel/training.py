@@ -9,13 +9,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, HTTPException
 
 from casewise.errors import UsageError
+from casewise.models.listing import model_folder
 from casewise.server.access import Annotator, Person, Reader
 from casewise.server.compat.monailabel import offers
 from casewise.server.compat.monailabel.desk import Shared
 from casewise.server.compat.monailabel.forms import json_object
 from casewise.server.compat.monailabel.tasks import newest, open_job, stopped, task
 from casewise.server.label_names import structures as names_of
-from casewise.server.models import check, model_folder
+from casewise.server.models import check
 from casewise.server.schemas.models import TrainOrder
 from casewise.server.services import Services
 
@@ -124,5 +125,5 @@ def _free_name(shared: Services, stem: str) -> str:
     return next(
         name
         for number in count(1)
-        if (name := f"{stem[:50]}-{number}") not in taken and not model_folder(shared.archive, name).exists()
+        if (name := f"{stem[:50]}-{number}") not in taken and not model_folder(shared.archive.folder, name).exists()
     )
