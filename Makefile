@@ -72,7 +72,7 @@ $(BIN)/python:
 # Made again when the dependencies change; the stamp comes last, so an interrupted installation is repeated. nnU-Net's networks come
 # without their dependencies: timm and torchvision are for others than the ones that casewise builds.
 $(READY): pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CASEWISE_PIP_ARGS) -c constraints.txt -e '.[demo,dev,server,page,postgres]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CASEWISE_PIP_ARGS) -c constraints.txt -e '.[demo,dev,server,page,postgres,ray]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CASEWISE_PIP_ARGS) -c constraints.txt --no-deps dynamic-network-architectures
 	@touch $@
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -19,11 +20,12 @@ from casewise.errors import CasewiseError, UsageError
 
 LEDGER = ".casewise-written"  # a line a file: its mark, a blank, its name
 _ATTRIBUTE = "user.casewise"
+_PART = ".part-"  # what the names of files begin with that are being written
 _FOLDER = "folder"  # the mark of a folder, whose files are one result
 
 
 @contextmanager
-def replacing(path: Path, *, suffix: str = "", prefix: str = ".part-", durable: bool = False) -> Iterator[Path]:
+def replacing(path: Path, *, suffix: str = "", prefix: str = _PART, durable: bool = False) -> Iterator[Path]:
     """A new name beside ``path``; what the block writes there, a file or a folder, takes the place of ``path`` in one step.
 
     Where the block raises, what it wrote is removed and ``path`` stays as it was. suffix : of the new name, for writers that go by
@@ -56,7 +58,7 @@ def output(path: Path, what: str = "", *, suffix: str = "") -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path, suffix=suffix) as beside:
             yield beside
-        wrote(path)
+            _mark(beside, path)  # before it has its name: a killed process leaves nothing that looks like the user's
     except (OSError, RuntimeError) as error:  # SimpleITK raises a RuntimeError
         reason = getattr(error, "strerror", None) or (str(error).strip().splitlines() or [type(error).__name__])[-1]
         name = f"{what} {path}".strip()
@@ -103,6 +105,34 @@ def claim(path: Path) -> None:
 
 def wrote(path: Path) -> None:
     """Mark ``path`` (a file, or a folder of one result) as casewise's own, where a command wrote it."""
+    _mark(path, path)
+
+
+def own_folder(path: Path) -> None:
+    """Make a folder of one result that carries casewise's mark as soon as it is there; one that is there stays as it is."""
+    if path.is_dir():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with replacing(path) as beside:
+            beside.mkdir()
+            _mark(beside, path)
+    except OSError:
+        if not path.is_dir():  # another thread made it meanwhile
+            raise
+
+
+def forget_parts(folder: Path, older: float) -> None:
+    """Remove from ``folder`` the halves of files that killed processes left more than ``older`` seconds ago."""
+    limit = time.time() - older
+    for path in folder.glob(f"{_PART}*"):
+        with suppress(OSError):
+            if path.stat().st_mtime < limit:
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _mark(path: Path, named: Path) -> None:
+    """Mark what lies at ``path`` and is, or will be, called ``named`` in the same folder."""
     if not _policies:
         return
     mark = (_FOLDER if path.is_dir() else _key(path)).encode()
@@ -111,7 +141,7 @@ def wrote(path: Path) -> None:
     except (OSError, AttributeError):  # no such attributes on this file system, or in this operating system
         ledger = os.open(path.parent / LEDGER, os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o644)
         try:
-            os.write(ledger, mark + b" " + _line(path) + b"\n")  # one call: lines of several processes do not mix
+            os.write(ledger, mark + b" " + _line(named) + b"\n")  # one call: lines of several processes do not mix
         finally:
             os.close(ledger)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -27,6 +29,16 @@ def one_thread() -> Iterator[None]:
             yield
     finally:
         torch.set_num_threads(before)
+
+
+def keep_to_one() -> None:
+    """One thread of arithmetic for this process from now on: for libraries that are loaded, and for those that will be."""
+    from threadpoolctl import ThreadpoolController
+
+    os.environ.update(ONE_THREAD)
+    ThreadpoolController().limit(limits=1)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @cache

@@ -16,7 +16,7 @@ from casewise.image import Box, Image
 from casewise.reporting.chart import LineChart
 from casewise.reporting.page import prepare
 from casewise.reporting.pictures import window
-from casewise.reporting.report import Section, write_index, write_report
+from casewise.reporting.report import Section, index_row, write_index, write_report
 from casewise.reporting.similar import SimilarPicture
 from casewise.result import ModelUse, Result, SimilarCase
 from casewise.summary import NO_ONE_LOOKS
@@ -136,7 +136,7 @@ def test_hostile_names_stay_text(tmp_path, picture):
     page = Page.of(path)
     check_self_contained(page)
     assert page.text.count("<script>alert(1)</script>") > 15
-    index = write_index([replace(result, report=path)], tmp_path, [(HOSTILE, HOSTILE)])
+    index = write_index([index_row(replace(result, report=path), tmp_path)], tmp_path, [(HOSTILE, HOSTILE)])
     page = Page.of(index)
     assert not page.find("script") and not page.find("img")
     (link,) = page.find("a")
@@ -368,7 +368,7 @@ def test_a_mask_off_the_grid_and_a_folder_that_is_a_file_are_one_sentence(tmp_pa
 def test_the_index_links_each_report_and_names_each_failure(tmp_path, picture, result):
     report = write_report(result, picture, {}, tmp_path / "chest one")
     index = write_index(
-        [replace(result, report=report), Result("y.png", ModelUse("m"))],
+        [index_row(one, tmp_path) for one in (replace(result, report=report), Result("y.png", ModelUse("m")))],
         tmp_path,
         [("bad.dcm", "It is empty."), ("/in/a.dcm", "/in/a.dcm: It is cut.")],
     )

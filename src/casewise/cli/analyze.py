@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from casewise.cli.common import Answer, answering, say
+from casewise.cli.common import answering, say
 from casewise.cli.options import (
     DeclarationsOption,
     DeviceOption,
     ForceOption,
     JsonOption,
+    OnOption,
     ResultsOption,
     SeedOption,
+    WorkersOption,
     argument,
     option,
 )
+from casewise.errors import UsageError
 from casewise.files import protecting
 
 if TYPE_CHECKING:
     from casewise.applications.runner import Runner
-    from casewise.result import Result
 
 _IMAGES = "Image files, or folders that hold a DICOM series or an MR examination of several."
+_LIST = "A text file that names an image a line, beside those of the command; - for standard input."
 _SEQUENCE = "One sequence of a single examination, such as FLAIR=a.nii.gz; given once for each, the reference first."
 _REFERENCE = "The sequence of an examination whose grid the others are brought to; findings are reported on it."
 _FIRST = "the first --sequence; of a folder FLAIR, else T2, T1 post, T1, …"
@@ -38,6 +43,7 @@ _SITE = "Where the images come from, for rules over applications."
 
 def analyze(
     images: Annotated[list[Path] | None, argument("IMAGE", _IMAGES)] = None,
+    listed: Annotated[str | None, option("--list", metavar="FILE", help=_LIST)] = None,
     sequences: Annotated[list[str] | None, option("--sequence", metavar="NAME=IMAGE", help=_SEQUENCE)] = None,
     reference: Annotated[
         str | None,
@@ -66,6 +72,8 @@ def analyze(
     ] = None,
     files: DeclarationsOption = None,
     site: Annotated[str | None, option("--site", metavar="NAME", help=_SITE)] = None,
+    workers: WorkersOption = None,
+    on: OnOption = None,
     output: ResultsOption = Path("casewise-output"),
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -81,50 +89,57 @@ def analyze(
     averaged with its answer where they fit. The refinement of one image leaves no trace in the next. An image that cannot be read
     is named and the others are done.
 
+    Many images go to several processes by --workers, or to the machines of a Ray cluster by --on, with the same results. A call
+    that was stopped or killed goes on where it was when it is made again.
+
     [bold]Examples[/bold]
 
       casewise analyze new.nii.gz --archive my-archive
       casewise analyze new.nii.gz --archive my-archive --model heart-model --adapt subset
       casewise analyze a.dcm b.dcm series/ --output reports --json
+      casewise analyze films/*.dcm --workers 8 --output reports
+      find films -name "*.dcm" | casewise analyze --list - --on ray://node1:6379
       casewise analyze --sequence FLAIR=flair.nii.gz --sequence T1=t1.nii.gz
 
-    Read on in docs/how-to/analyze-and-adapt.md.
+    Read on in docs/how-to/analyze-and-adapt.md and docs/how-to/many-images.md.
     """
     from casewise.examination.reading import named_files
     from casewise.examination.sources import sources
 
     named = named_files(sequences or ())
-    inputs = sources(images or [], named, reference, register)
-    kept = f"The reports that are finished stay in {output}."
+    images = [*(images or []), *(_listed(listed) if listed is not None else [])]
+    inputs = sources(images, named, reference, register)
+    kept = f"The reports that are finished stay in {output}; run the same command again to go on."
+    here = workers is None and on is None
     with (
         answering(as_json, kept) as answer,
-        protecting([*(images or []), *(path for _, path in named)], force),
-        _started(0 if application == "organs" else len(inputs)) as runner,
+        protecting([*images, *(path for _, path in named)], force),
+        _started(0 if application == "organs" else len(inputs)) if here else nullcontext() as runner,
     ):
-        from casewise.pipeline import open_analyzer
+        from casewise.pipeline.many import Options, analyze_many
+        from casewise.workers import chosen
 
-        with open_analyzer(
-            model=model,
-            archive=archive,
-            adapt=adapt,
-            region=region,
-            application=application,
-            declarations=files or (),
-            site=site,
-            output=output,
-            device=device,
-            seed=seed,
-            runner=runner,
-            progress=answer.progress,
-            notify=say,
-        ) as analyzer:
-            results, failures = analyzer.many(inputs)
-        for failure in failures:
-            answer.failed(failure.image, failure.reason)
-        for result in results:
-            _name_failures(answer, result)
-        lines = [f"{result.image}: {result.summary.headline}. {result.model.sentence}.\n  {result.report}" for result in results]
-        answer.give([result.to_json() for result in results], *lines)
+        options = Options(model, archive, adapt, region, application, tuple(files or ()), site, device, seed)
+        with chosen(workers, on, gpus=1 if device == "cuda" else 0) as crew:
+            outcomes = analyze_many(inputs, options, output, crew, force=force, runner=runner, progress=answer.progress, notify=say)
+        for outcome in outcomes:
+            if "failure" in outcome:
+                answer.failed(outcome["image"], outcome["failure"])
+            for where, reason in outcome.get("problems", ()):
+                answer.failed(where, reason)
+        done = [outcome for outcome in outcomes if "failure" not in outcome]
+        documents = [json.loads(Path(one["document"]).read_text(encoding="utf-8")) for one in done] if as_json else None
+        answer.give(documents, *(f"{one['image']}: {one['headline']}. {one['model']}.\n  {one['report']}" for one in done))
+
+
+def _listed(file: str) -> list[Path]:
+    """The images that a text file names, a line each."""
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        msg = f"{file} cannot be read ({error.strerror}); give --list a text file that names an image a line."
+        raise UsageError(msg) from error
+    return [Path(line) for line in text.splitlines() if line.strip()]
 
 
 @contextmanager
@@ -137,12 +152,3 @@ def _started(images: int) -> Iterator[Runner]:
     with Runner() as runner:
         runner.start(images)
         yield runner
-
-
-def _name_failures(answer: Answer, result: Result) -> None:
-    """The sequences that were refused, and the applications that failed."""
-    for refused in (result.examination or {}).get("refused_sequences", ()):
-        answer.failed(refused["path"], refused["reason"])
-    for entry in result.applications:
-        if entry["failure"]:
-            answer.failed(result.image, entry["failure"])

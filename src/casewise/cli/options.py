@@ -30,12 +30,18 @@ _JSON = "Print one JSON document on stdout, and everything else on stderr."
 _DEVICE = "Where networks run; auto takes a GPU where there is one."
 _SEED = "The same seed gives the same result."
 _DECLARATIONS = "A file that declares applications and rules; may be given several times."
+_WORKERS = "Work in so many processes, each on one core."
+_ON = "Work on a Ray cluster, or by Ray on this machine; needs casewise[ray]."
+_WORKERS_DEFAULT = "this process, on all cores; with --on the cluster's CPUs"
 _NAMED_BY_VARIABLE = "those that CASEWISE_APPLICATIONS names"
 
 JsonOption = Annotated[bool, flag("--json", _JSON, rich_help_panel=_PANEL)]
 DeviceOption = Annotated[Literal["auto", "cpu", "cuda"], option("--device", help=_DEVICE, default=True, rich_help_panel=_PANEL)]
 SeedOption = Annotated[int, option("--seed", metavar="N", help=_SEED, default=True, min=0, max=2**32 - 1, rich_help_panel=_PANEL)]
 ForceOption = Annotated[bool, flag("--force", "Replace files that casewise did not write; never an input.")]
+
+WorkersOption = Annotated[int | None, option("--workers", metavar="N", help=_WORKERS, default=_WORKERS_DEFAULT, min=1)]
+OnOption = Annotated[str | None, option("--on", metavar="ray[://HOST:PORT]", help=_ON, default="this machine, without Ray")]
 
 ImageArgument = Annotated[Path, argument("IMAGE", "An image file, or the folder of a DICOM series.")]
 ImagesArgument = Annotated[list[Path], argument("IMAGE", "Image files, or folders that hold a DICOM series.")]

@@ -21,10 +21,8 @@ from casewise.applications.outcome import Done, Job, JobResult
 from casewise.applications.runner import Runner
 from casewise.device import resolve_device
 from casewise.errors import CasewiseError, UsageError
-from casewise.files import claim
 from casewise.finding import with_mask_names
 from casewise.image import Image
-from casewise.label_map import LabelMap
 from casewise.models import Model
 from casewise.pipeline.prepared import Clock, Prepared
 from casewise.pipeline.ways import Choose, Chosen, Way, Ways
@@ -33,7 +31,7 @@ from casewise.prefetch import MANY, LoadedImage, prefetch
 from casewise.progress import Progress, silent
 from casewise.reporting.finding_files import masks_of
 from casewise.reporting.page import prepare
-from casewise.reporting.report import file_stem, write_index
+from casewise.reporting.report import file_stem
 from casewise.result import ModelUse, Result
 
 if TYPE_CHECKING:
@@ -45,8 +43,6 @@ if TYPE_CHECKING:
     from casewise.examination.reading import Source
     from casewise.routing.route import Route
     from casewise.routing.router import Router
-
-_STEP = "Analysing"
 
 
 @dataclass(frozen=True)
@@ -74,7 +70,7 @@ class Analyzer:
     ahead : whether a second process reads and routes the next images of a call with many; see
     :func:`casewise.prefetch.prefetch`.
     runner : of the applications, kept by the caller; None: one of its own.
-    progress : reports how far the long steps of an image are, and how many images are done.
+    progress : reports how far the long steps of an image are.
 
     As a context manager it keeps the applications' processes from one call to the next, until the block ends.
     """
@@ -145,46 +141,29 @@ class Analyzer:
             raise CasewiseError(answer.reason)
         return answer
 
-    def many(self, paths: Sequence[Path | Source]) -> tuple[list[Result], list[Failure]]:
-        """Analyse every path; one that fails is named and the others go on.
+    def all(self, paths: Sequence[Path | Source], names: Sequence[str | None] | None = None) -> Iterator[Result | Failure]:
+        """Each image's result, in the order of ``paths``; one that fails is named and the others go on.
 
-        With an output, several get an index page beside their reports, and the masks are left to their files.
-        """
-        index = self.output is not None and len(paths) > 1
-        if self.output is not None and index:
-            claim(self.output / "index.html")
-        results: list[Result] = []
-        failures: list[Failure] = []
-        self.progress(_STEP, 0, len(paths))
-        for number, answer in enumerate(self.all(paths), start=1):
-            if isinstance(answer, Failure):
-                failures.append(answer)
-            else:
-                results.append(answer if self.output is None else replace(answer, masks=LabelMap()))
-            self.progress(_STEP, number, len(paths), Path(answer.image).name)
-        if self.output is not None and index:
-            write_index(results, self.output, [(failure.image, failure.reason) for failure in failures])
-        return results, failures
-
-    def all(self, paths: Sequence[Path | Source]) -> Iterator[Result | Failure]:
-        """Each image's result as soon as it is there; one that fails is named and the others go on.
-
+        names : stems of each image's files; None: made of its own file's name, one that fails to be read taking none.
         While an image is read, routed, adapted to and reported here, the applications see others in processes of their own.
         """
         ahead = self._ahead and len(paths) >= MANY
         coming = prefetch(paths, self.router, self.device, ahead=ahead, seed=self.seed, progress=self.progress)
         with closing(coming):
-            yield from self.loaded(coming)
+            yield from self.loaded(coming, names)
 
-    def loaded(self, images: Iterable[tuple[Path | Source, LoadedImage | CasewiseError]]) -> Iterator[Result | Failure]:
+    def loaded(
+        self, images: Iterable[tuple[Path | Source, LoadedImage | CasewiseError]], names: Sequence[str | None] | None = None
+    ) -> Iterator[Result | Failure]:
         """As :meth:`all`, of images that the caller read and routed; a failure names the first of the pair."""
-        failed: deque[Failure] = deque()
+        failed: deque[tuple[int, Failure]] = deque()
         with ExitStack() as stack:
             folder = self.output or Path(stack.enter_context(TemporaryDirectory(prefix="casewise-")))
             runner = self._runner or stack.enter_context(Runner())
-            for ran in runner.run(self._jobs(images, failed, folder)):
-                yield from _drained(failed)
-                yield self._finished(ran)
+            for ran in runner.run(self._jobs(images, names, failed, folder)):
+                prepared = _tag(ran)
+                yield from _drained(failed, before=prepared.number)
+                yield self._finished(prepared, ran)
             yield from _drained(failed)
 
     def wants_sequences(self, loaded: LoadedImage) -> bool:
@@ -201,21 +180,26 @@ class Analyzer:
         return () if adapter is None else adapter.model.spec.preparation.sequences
 
     def _jobs(
-        self, loaded: Iterable[tuple[Path | Source, LoadedImage | CasewiseError]], failed: deque[Failure], folder: Path
+        self,
+        loaded: Iterable[tuple[Path | Source, LoadedImage | CasewiseError]],
+        names: Sequence[str | None] | None,
+        failed: deque[tuple[int, Failure]],
+        folder: Path,
     ) -> Iterator[Job]:
-        for path, found in loaded:
+        for number, (path, found) in enumerate(loaded):
             try:
                 if isinstance(found, CasewiseError):
                     raise found
                 decision = self._decided(found)
                 if decision.skip:
-                    failed.append(Failure(str(path), f"Nothing was analysed, by a rule. {decision.sentence}", decision))
+                    sentence = f"Nothing was analysed, by a rule. {decision.sentence}"
+                    failed.append((number, Failure(str(path), sentence, decision)))
                     continue
-                yield self._job(found, decision, folder)
+                yield self._job(number, found, decision, folder, names[number] if names is not None else None)
                 if self.output is not None:  # the applications see the image meanwhile
                     prepare()
             except CasewiseError as error:
-                failed.append(Failure(str(path), str(error)))
+                failed.append((number, Failure(str(path), str(error))))
 
     def _decided(self, loaded: LoadedImage) -> Decision:
         """Which applications see an image, and what rules say besides."""
@@ -226,11 +210,11 @@ class Analyzer:
         known = {"site": self.site, **loaded.known}
         return self.registry.decide(_category(loaded), facts_of(loaded.image, self.registry.needed, **known))
 
-    def _job(self, loaded: LoadedImage, decision: Decision, folder: Path) -> Job:
+    def _job(self, number: int, loaded: LoadedImage, decision: Decision, folder: Path, given: str | None) -> Job:
         path, image, route = loaded.path, loaded.image, loaded.route
         way = self._ways.of(decision)
         clock, place = Clock(dict(loaded.seconds)), loaded.results
-        name, shown = (file_stem(place.name), Path(place.name)) if place is not None else (self._names.next(path), path)
+        name, shown = (file_stem(place.name), Path(place.name)) if place else (given or self._names.next(path), path)
         if place is not None:
             make_folder(folder := place.folder)
         examination = loaded.examination
@@ -239,9 +223,8 @@ class Analyzer:
             *(examination.notes if examination is not None else ()),
             *([decision.sentence] if decision.why else []),
         )
-        prepared = Prepared(
-            shown, name, clock, _without_model((), route), decision, way, notes=notes, route=route, examination=examination
-        )
+        use = _without_model((), route)
+        prepared = Prepared(number, shown, name, clock, use, decision, way, notes=notes, route=route, examination=examination)
         prepared = replace(prepared, folder=place.folder if place is not None else self.output)
         if (writer := self._writer_of(prepared)) is not None:
             writer.claim(name)
@@ -301,10 +284,7 @@ class Analyzer:
             return (self._only,)
         return () if self.registry is None else tuple(self.registry.get(name) for name in decision.applications)
 
-    def _finished(self, ran: JobResult) -> Result | Failure:
-        prepared = ran.job.tag
-        if not isinstance(prepared, Prepared):
-            raise TypeError(type(prepared))
+    def _finished(self, prepared: Prepared, ran: JobResult) -> Result | Failure:
         try:
             result = self._result(prepared, ran)
             writer = self._writer_of(prepared)
@@ -385,6 +365,13 @@ def _only(application: str | None, model: Model | None, registry: Registry | Non
     return registry.get(application)
 
 
-def _drained(failed: deque[Failure]) -> Iterator[Failure]:
-    while failed:
-        yield failed.popleft()
+def _tag(ran: JobResult) -> Prepared:
+    if not isinstance(ran.job.tag, Prepared):
+        raise TypeError(type(ran.job.tag))
+    return ran.job.tag
+
+
+def _drained(failed: deque[tuple[int, Failure]], before: int | None = None) -> Iterator[Failure]:
+    """The failures of images with lower numbers than ``before``; None: all."""
+    while failed and (before is None or failed[0][0] < before):
+        yield failed.popleft()[1]

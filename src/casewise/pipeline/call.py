@@ -109,18 +109,20 @@ def open_analyzer(
     device: str = "auto",
     seed: int = 0,
     runner: Runner | None = None,
+    newest: StrPath | None = None,
     progress: Progress = silent,
     notify: Callable[[str], None] = lambda sentence: None,
 ) -> Iterator[Analyzer]:
     """An :class:`Analyzer` for many images, by the options of :func:`analyze`; an archive that it opens is closed at the end.
 
     registry : of applications and rules, in place of ``declarations``.
+    newest : the model in place of the archive's newest, where none is named: so that calls of one analysis take the same.
     runner : of the applications, which stays open at the end; None: one of its own, with as many processes as there are cores.
     notify : called with a sentence that says which of several models was taken.
     """
     with ExitStack() as stack:
         opened = stack.enter_context(_archive(archive)) if isinstance(archive, (str, os.PathLike)) else archive
-        network = model if isinstance(model, Model) else _model(model, opened, notify)
+        network = model if isinstance(model, Model) else _model(model or newest, opened, notify)
         registry = registry or default_registry([Path(file) for file in declarations] or None)
         if network is not None and is_detector(network):
             registry, network = _with_detector(registry, network, adapt, application, stack), None
@@ -201,17 +203,23 @@ def _check(chosen: Chosen, archive: Archive | None) -> Chosen:
     return chosen
 
 
-def _model(name: StrPath | None, archive: Archive | None, notify: Callable[[str], None]) -> Model | None:
-    """The model of that name; without one the newest that the archive knows, if any."""
-    if name is not None:
-        return load(name, archive=archive)
+def newest_of(archive: Archive | None, notify: Callable[[str], None]) -> Path | None:
+    """The folder of the newest model that the archive knows, if any."""
     known = registered(archive)
     if not known:
         return None
     newest, folder = known[-1]
     if len(known) > 1:
         notify(f"Of the {len(known)} models trained on this archive the newest is used, {newest}; --model names another.")
-    return load(folder)
+    return folder
+
+
+def _model(name: StrPath | None, archive: Archive | None, notify: Callable[[str], None]) -> Model | None:
+    """The model of that name; without one the newest that the archive knows, if any."""
+    if name is not None:
+        return load(name, archive=archive)
+    folder = newest_of(archive, notify)
+    return None if folder is None else load(folder)
 
 
 def _region_model(archive: Archive | None) -> Model | None:

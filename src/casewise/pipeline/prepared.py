@@ -37,11 +37,13 @@ class Clock:
 class Prepared:
     """An image's route, and what the model says of it.
 
+    number : of the image among those of the call, from 0.
     path : its file, or what it is called instead. name : the stem of its results' files. folder : where these are written; None for
     the analyzer's. use : which model answered. decision : of the rules. way : how it is predicted. label_map : the model's masks.
     similar : the cases most like the image. examples : the archive's cases of its category. notes : sentences for the report.
     """
 
+    number: int
     path: Path
     name: str
     clock: Clock

@@ -13,7 +13,7 @@ from casewise import formats
 from casewise.adaptation.adapter import DISPLAYED, Adapter
 from casewise.applications.outcome import JobResult
 from casewise.errors import UsageError
-from casewise.files import claim, wrote
+from casewise.files import claim, output
 from casewise.formats.dicom.write_segmentation import SUFFIX, segmentation_of
 from casewise.image import Image
 from casewise.json_safe import dumps
@@ -107,11 +107,8 @@ class ResultWriter:
                 segments=segments_of(result.findings, image),
             )
         result = replace(result, seconds={**clock.seconds, **ran.seconds}, report=report)
-        document = self.folder / f"{name}.json"
-        document.write_text(dumps(result.to_json(), indent=1), encoding="utf-8")
-        wrote(document)
-        if ran.job.folder.is_dir():
-            wrote(ran.job.folder)
+        with output(self.folder / f"{name}.json", "The result") as beside:
+            beside.write_text(dumps(result.to_json(), indent=1), encoding="utf-8")
         return result
 
     def _write_sequences(self, prepared: Prepared) -> tuple[list[SequenceView], dict[str, Any] | None]:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from casewise.errors import CasewiseError
-from casewise.files import claim, wrote
+from casewise.files import output
 from casewise.image import Image
 from casewise.reporting.pictures import Pixels, data_uri, display_range, thumbnail, to_pixels
 from casewise.reporting.planes import Plane, planes
@@ -59,13 +59,8 @@ def write_checkerboards(views: Sequence[SequenceView], folder: Path, name: str) 
     for view in views[1:]:
         pair = [thumbnail(board, {}, plane.spacing, 2 * _SIDE) for board in _boards(views[0], view, plane)]
         path = folder / f"{name}-{view.name.replace(' ', '_')}-check.png"
-        claim(path)
-        try:
-            Pillow.fromarray(np.concatenate(pair, axis=1)).save(path)
-            wrote(path)
-        except OSError as error:
-            msg = f"The picture {path} cannot be written ({error.strerror}); give a folder that is writable and has free space."
-            raise CasewiseError(msg) from error
+        with output(path, "The picture", suffix=path.suffix) as beside:
+            Pillow.fromarray(np.concatenate(pair, axis=1)).save(beside)
         written[view.name] = path
     return written
 

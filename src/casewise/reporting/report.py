@@ -137,22 +137,23 @@ def write_report(
     return write_page(path, page)
 
 
-def write_index(results: Sequence[Result], folder: Path, failures: Sequence[tuple[str, str]] = ()) -> Path:
-    """Write ``folder/index.html``, which lists images with what was found and links their reports; ``failures``: (image, reason).
+def index_row(result: Result, folder: Path) -> dict[str, str]:
+    """What ``folder/index.html`` says of a result. Links are relative to ``folder`` wherever ``Result.report`` lies."""
+    return {
+        "image": wording.base_name(result.image),
+        "path": result.image,
+        "found": result.summary.headline,
+        "model": result.model.sentence,
+        "total": wording.number(sum(result.seconds.values())),
+        "link": _link(result.report, folder),
+    }
 
-    Links are relative to ``folder`` wherever ``Result.report`` lies. Raises CasewiseError for a folder that cannot be written to.
+
+def write_index(rows: Sequence[Mapping[str, str]], folder: Path, failures: Sequence[tuple[str, str]] = ()) -> Path:
+    """Write ``folder/index.html``, which lists images with what was found and links their reports.
+
+    rows : of :func:`index_row`. failures : (image, reason). Raises CasewiseError for a folder that cannot be written to.
     """
-    rows = [
-        {
-            "image": wording.base_name(result.image),
-            "path": result.image,
-            "found": result.summary.headline,
-            "model": result.model.sentence,
-            "total": wording.number(sum(result.seconds.values())),
-            "link": _link(result.report, folder),
-        }
-        for result in results
-    ]
     page = (
         environment()
         .get_template("index.html")

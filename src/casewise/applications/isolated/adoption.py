@@ -9,6 +9,7 @@ from pathlib import Path
 from casewise.applications.isolated.answers import checked, clean, parse
 from casewise.applications.isolated.directory import Directory, copied, listed
 from casewise.applications.outcome import ApplicationError, Done, Failure, Job
+from casewise.files import own_folder
 
 IN_ITS_PLACE = "put something else in the place of {}, which is not followed"
 # Whatever a worker answers with must end its own part alone.
@@ -44,7 +45,7 @@ def adopted(answer: dict[str, object], name: str, job: Job, out: Directory, bega
     findings = checked(found, name, job.image.spatial_shape, place, left.files)
     kept: list[Path] = []
     if left.files:
-        job.folder.mkdir(parents=True, exist_ok=True)
+        own_folder(job.folder)
         with Directory.open(job.folder) as folder, folder.ensured(name) as target:
             kept = copied(left.files, out, target)
     others = [f"It wrote {left.others} links or other things than files, which were left behind."] if left.others else []
@@ -75,7 +76,7 @@ def _kept(log: str, folder: Path, name: str) -> Path | None:
     if not log.strip():
         return None
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        own_folder(folder)
         path = folder / f"{name}{_STDERR}"
         path.unlink(missing_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

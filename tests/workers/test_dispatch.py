@@ -1,0 +1,84 @@
+"""Which item goes to which worker, for workers that die at any moment that hypothesis thinks of."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from casewise.errors import CasewiseError
+from casewise.workers.contract import Lost
+from casewise.workers.dispatch import TRIES, Answered, Died, Dispatch, Event, Ready
+
+Death = tuple[int, bool]
+
+
+class Scripted:
+    """A pool in this process. deaths : of each step, whether the worker dies rather than answer. poison : items that kill."""
+
+    def __init__(self, deaths: Sequence[bool], poison: frozenset[int]) -> None:
+        self._deaths, self._poison = deque(deaths), poison
+        self._events: deque[Event[int]] = deque()
+        self._chunks: dict[int, deque[int]] = {}
+        self.fatal: Counter[int] = Counter()
+        self.closed = False
+        self.living: set[int] = set()
+
+    def start(self, worker: int) -> None:
+        assert worker not in self.living
+        self.living.add(worker)
+        self._events.append(Ready(worker))
+
+    def give(self, worker: int, chunk: Sequence[int]) -> None:
+        assert worker in self.living and not self._chunks.get(worker) and chunk
+        self._chunks[worker] = deque(chunk)
+
+    def wait(self) -> Event[int]:
+        if self._events:
+            return self._events.popleft()
+        worker, chunk = next((worker, chunk) for worker, chunk in self._chunks.items() if chunk)
+        if chunk[0] in self._poison or (self._deaths and self._deaths.popleft()):
+            self.fatal[chunk[0]] += 1
+            self._chunks[worker] = deque()
+            self.living.remove(worker)
+            return Died(worker, "killed by signal 9")
+        return Answered(worker, (chunk.popleft(),), through=not chunk)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@given(
+    st.lists(st.integers(1, 5), max_size=8),
+    st.integers(1, 4),
+    st.lists(st.booleans(), max_size=30),
+    st.frozensets(st.integers(0, 12), max_size=3),
+)
+def test_each_item_comes_once_and_is_lost_only_after_its_tries(
+    sizes: list[int], workers: int, deaths: list[bool], poison: frozenset[int]
+) -> None:
+    numbers = iter(range(100))
+    chunks = [[next(numbers) for _ in range(size)] for size in sizes]
+    pool = Scripted(deaths, poison)
+    found = list(Dispatch(chunks, pool, workers).run())
+    assert sorted(item for item, _ in found) == list(range(sum(sizes)))
+    for item, outcome in found:
+        assert isinstance(outcome, Lost) == (pool.fatal[item] == TRIES)
+        assert outcome == item or isinstance(outcome, Lost)
+        assert pool.fatal[item] <= TRIES
+    assert pool.closed
+
+
+class NeverReady(Scripted):
+    def start(self, worker: int) -> None:
+        self._events.append(Died(worker, "ended with exit code 1"))
+
+
+def test_workers_that_never_begin_are_not_started_for_ever() -> None:
+    pool = NeverReady((), frozenset())
+    with pytest.raises(CasewiseError, match=r"before they can begin \(ended with exit code 1\)"):
+        list(Dispatch([[1], [2], [3]], pool, 2).run())
+    assert pool.closed
