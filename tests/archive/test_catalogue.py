@@ -296,3 +296,12 @@ def test_a_wrong_database_url(tmp_path: Path, url: str, said: str) -> None:
     with pytest.raises(ArchiveError) as caught:
         Archive.open(tmp_path / "a", create=True, database=url)
     assert said in _one_sentence(caught.value) and "secret" not in str(caught.value)
+
+
+def test_results_recorded_together_keep_their_order(tmp_path: Path) -> None:
+    with Archive.open(tmp_path / "a", create=True) as archive:
+        numbers = archive.record_results([({"n": n}, f"k{n % 2}") for n in range(5)])
+        assert numbers == sorted(set(numbers)) and len(numbers) == 5
+        assert [archive.numbered_result(f"k{n % 2}", number) for n, number in enumerate(numbers)] == [{"n": n} for n in range(5)]
+        assert archive.record_result({"n": 5}) > numbers[-1] and archive.record_results([]) == []
+        assert archive.newest_result("k0") == (numbers[4], {"n": 4}, 2)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from casewise.adaptation import subsets
 from casewise.adaptation.refinement import Plan
 from casewise.adaptation.sequences import compared, said_of
-from casewise.adaptation.similar import SimilarRefinement, refine, usable_cases
+from casewise.adaptation.similar import SimilarRefinement, Usable, refine
 from casewise.case import Case
 from casewise.chest.upright import UprightEncoder
 from casewise.errors import ArchiveError, UsageError
@@ -27,7 +27,7 @@ from casewise.result import ModelUse, SimilarCase
 
 if TYPE_CHECKING:
     from casewise.adaptation.label_fusion import FusedLabels
-    from casewise.archive import Archive
+    from casewise.archive import Archive, Selection
 
 ADAPT = ("none", "similar", "subset")
 _OTHER_ENCODER = "{model} has no latent space that casewise knows: casewise's own encoder compared the similar cases."
@@ -79,10 +79,24 @@ class Adapter:
         self.model, self.archive, self.adapt, self.plan, self.device = model, archive, adapt, plan, device
         self.region, self._progress = region, progress
 
+    def cases(self, keys: Collection[str]) -> dict[str, Case]:
+        """Those of a few of the archive's cases that the model can learn from, by key."""
+        return self._usable.cases(keys) if self._usable is not None else {}
+
     @cached_property
-    def cases(self) -> dict[str, Case]:
-        """The archive's cases that the model can learn from, by key."""
-        return {case.key: case for case in usable_cases(self.model, self.archive)} if self.archive is not None else {}
+    def _usable(self) -> Usable | None:
+        return Usable(self.model, self.archive) if self.archive is not None else None
+
+    def _members(self, subset: subsets.Subset) -> Selection | None:
+        return replace(self._usable.where, among=frozenset(subset.members)) if self._usable is not None else None
+
+    def _names(self, subset: subsets.Subset) -> tuple[str, ...]:
+        """Files of the cases that the subset's model was refined on."""
+        members = self._members(subset)
+        if self.archive is None or members is None or not subset.refined:
+            return ()
+        snapshot = self.archive.snapshot(members)
+        return tuple(line.name for line in self.archive.lines(snapshot.ids[snapshot.places].tolist()))
 
     def fit(self, image: Image, step: Step) -> Adapted:
         """The model for ``image``; nothing of it reaches the next."""
@@ -98,15 +112,14 @@ class Adapter:
         if self.adapt == "subset":
             with step("choose"):
                 subset, model, score = subsets.choose(self._subsets, self.model, image, self.device)
-            members = tuple(self.cases[key].name for key in subset.members if key in self.cases)
             with step("similar"):
-                similar = self._like(image, subset.members, None)
-            return replace(_chosen(self.model, subset, model, score, members), similar=similar)
+                similar = self._like(image, self._members(subset), None)
+            return replace(_chosen(self.model, subset, model, score, self._names(subset)), similar=similar)
         use = ModelUse(self.model.name, self.model.lineage.parent_name, reason="The model was used as it is.")
-        if self.archive is None:
+        if self._usable is None:
             return Adapted(use, self.model)
         with step("similar"):
-            return Adapted(use, self.model, self._like(image, self.cases.keys(), mask))
+            return Adapted(use, self.model, self._like(image, self._usable.where, mask))
 
     def _compared(self, image: Image) -> tuple[npt.NDArray[np.bool_] | None, tuple[str, ...]]:
         """The region in which similar cases are compared, (*spatial) bool, and what the report says of the comparison."""
@@ -128,13 +141,13 @@ class Adapter:
             raise ArchiveError(msg)
         return subsets.load(subsets.default_folder(self.archive, self.model))
 
-    def _like(self, image: Image, among: Collection[str], region: npt.NDArray[np.bool_] | None) -> Sequence[SimilarCase]:
+    def _like(self, image: Image, where: Selection | None, region: npt.NDArray[np.bool_] | None) -> Sequence[SimilarCase]:
         """Cases most like the image, for the reader to compare; none without an archive."""
-        if self.archive is None or not among:
+        if self.archive is None or where is None or not self.archive.count(where):
             return ()
         encoder = UprightEncoder(encoder_for(self.model, self.device), self.device)
         query = compared(self.model, image)
-        return self.archive.similar(query, k=DISPLAYED, encoder=encoder, region=region, among=set(among), progress=self._progress)
+        return self.archive.similar(query, k=DISPLAYED, encoder=encoder, region=region, where=where, progress=self._progress)
 
 
 def _check_region(region: str, model: Model, archive: Archive | None, adapt: str) -> None:
@@ -159,8 +172,8 @@ def _refined(parent: Model, done: SimilarRefinement) -> Adapted:
     return Adapted(use, done.model, done.similar, (done.advice,) if done.advice else (), done.fused)
 
 
-def _chosen(parent: Model, subset: subsets.Subset, model: Model, score: float, members: tuple[str, ...]) -> Adapted:
+def _chosen(parent: Model, subset: subsets.Subset, model: Model, score: float, names: tuple[str, ...]) -> Adapted:
     outcome = ", and the model refined on it was used" if subset.refined else ", whose refined model was not better than its parent"
     reason = f"The image is most like {subset.name} ({subset.size} cases, cosine {score:.2f}){outcome}."
     name = parent.name if subset.refined else None
-    return Adapted(ModelUse(model.name, name, members if subset.refined else (), "subset", reason), model)
+    return Adapted(ModelUse(model.name, name, names, "subset", reason), model)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.adaptation.refinement import Plan, Refinement
-from casewise.adaptation.similar import refine, usable_cases
+from casewise.adaptation.similar import Usable, refine
 from casewise.chest.region import LEFT_LUNG, RIGHT_LUNG, Regions
 from casewise.errors import CasewiseError
 from casewise.image import Image
@@ -52,7 +52,7 @@ class RegionAdapter:
 
     def __post_init__(self) -> None:
         self.plan = region_plan(self.plan)
-        self.labelled = bool(usable_cases(self.model, self.archive))
+        self.labelled = self.archive.count(Usable(self.model, self.archive).where) > 0
 
     def outlined(self, image: Image) -> AdaptedRegions:
         """Raises CasewiseError, one sentence, for what is no frontal chest radiograph."""

@@ -16,13 +16,12 @@ from casewise.chest.upright import UprightEncoder
 from casewise.image import Image
 from casewise.models.model import Model
 from casewise.models.shipped import encoder_for
-from casewise.models.tasks import Classification
 from casewise.progress import Progress, silent
 from casewise.result import SimilarCase
 
 if TYPE_CHECKING:
     from casewise.adaptation.label_fusion import FusedLabels
-    from casewise.archive import Archive
+    from casewise.archive import Archive, Selection
     from casewise.encoder import Encoder
     from casewise.models.prediction import Prediction
 
@@ -75,7 +74,8 @@ def refine(
     device = plan.settings.device
     encoder = encoder or UprightEncoder(encoder_for(model, device), device)
     wanted = plan.k + plan.held_out
-    labelled = {case.key: case for case in usable_cases(model, archive)}
+    usable = Usable(model, archive)
+    total = archive.count(usable.where.but(model.trained_on))
     query = compared(model, image)
     found = archive.similar(
         query,
@@ -84,11 +84,11 @@ def refine(
         encoder=encoder,
         region=region,
         exclude=exclude,
-        among=labelled.keys(),
+        where=usable.where,
         progress=progress,
     )
     new = [case for case in found if case.key not in model.trained_on]
-    if len(new) < wanted and len(labelled.keys() - model.trained_on) > len(new):
+    if len(new) < wanted and total > len(new):
         new = archive.similar(
             query,
             k=wanted,
@@ -96,11 +96,13 @@ def refine(
             encoder=encoder,
             region=region,
             exclude=exclude,
-            among=labelled.keys() - model.trained_on,
+            unseen_by=model.trained_on,
+            where=usable.where,
             progress=progress,
         )
     new = new[:wanted]
     seen = tuple(sorted({case.key: case for case in [*found[:wanted], *new]}.values(), key=lambda case: -case.score))
+    labelled = usable.cases([case.key for case in seen])
     fused = _fused(model, image, [labelled[case.key] for case in seen], progress) if plan.label_fusion else None
     why = plan.acceptance.before(len(new), len(found) - len(new))
     if why is not None:
@@ -114,7 +116,6 @@ def refine(
         lambda step, steps, loss: progress(_REFINING, step, steps, f"loss {loss:.3f}"),
     )
     refinement = replace(refinement, reason=_joined(refinement.reason, fused))
-    total = len(labelled.keys() - model.trained_on)
     advice = _advice(model, total) if plan.acceptance.continuing_is_as_good(refinement.share, total) else None
     return SimilarRefinement(refinement, seen, len(new), advice, fused)
 
@@ -140,7 +141,38 @@ def _advice(model: Model, unseen: int) -> str:
     )
 
 
+class Usable:
+    """The archive's cases that carry what a model is trained for. where : which images stand for them.
+
+    Of a model of several sequences a case is an examination, so that all of them are made; else those that are asked for.
+    """
+
+    def __init__(self, model: Model, archive: Archive) -> None:
+        from casewise.archive import Selection
+
+        self._archive, self._examinations = archive, None
+        self.where = _selection(model)
+        if model.spec.preparation.sequences:
+            self._examinations = {case.key: case for case in usable_cases(model, archive)}
+            self.where = Selection(among=frozenset(self._examinations))
+
+    def cases(self, keys: Collection[str]) -> dict[str, Case]:
+        """Those of ``keys`` that are usable."""
+        if self._examinations is not None:
+            return {key: self._examinations[key] for key in keys if key in self._examinations}
+        return {case.key: case for case in self._archive.cases(keys=keys, where=self.where)} if keys else {}
+
+
+def _selection(model: Model) -> Selection:
+    """Images that carry what the model is trained for, as ``model.spec.labelled`` says of a case."""
+    from casewise.archive import Selection
+
+    spec = model.spec
+    return Selection(any_structure=tuple(spec.structures)) if spec.structures else Selection(categories=frozenset(spec.classes))
+
+
 def usable_cases(model: Model, archive: Archive) -> list[Case]:
     """The archive's cases that carry what the model is trained for; of a model of several sequences, whole examinations."""
-    cases = archive.cases(category=True) if isinstance(model.kind, Classification) else archive.cases()
-    return [case for case in cases_for(model, cases) if model.spec.labelled(case)]
+    if not model.spec.preparation.sequences:
+        return archive.cases(where=_selection(model))
+    return [case for case in cases_for(model, archive.cases()) if model.spec.labelled(case)]

@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from casewise.archive import opening, pseudonym_key
+from casewise.archive import opening, pseudonym_key, recorded
 from casewise.archive.adding import Addition
-from casewise.archive.catalogue import Catalogue, embeddings, images, labels, models, results
-from casewise.archive.holdings import Holdings, holdings, masked, structures
+from casewise.archive.catalogue import Catalogue, embeddings, images, labels, models
+from casewise.archive.holdings import Holdings, categories, holdings, mask_names, masked, structures
 from casewise.archive.ingest.importing import Import
 from casewise.archive.ingest.report import ImportReport
 from casewise.archive.leftovers import writing
-from casewise.archive.loading import Record, Stored, case_of, record_of
+from casewise.archive.loading import Line, Record, Stored, case_of, record_of
 from casewise.archive.named import named
-from casewise.archive.retrieval.embedding import Vectors, VectorWriter, encode, store_of, vectors_key, without_vector
+from casewise.archive.retrieval.content import Field
+from casewise.archive.retrieval.embedding import Vectors, VectorWriter, encode, store_of, vectors_key
+from casewise.archive.retrieval.image_columns import ImageColumns, Snapshot
+from casewise.archive.retrieval.latent import Space
 from casewise.archive.retrieval.similar import find_similar
+from casewise.archive.retrieval.spaces import Spaces
+from casewise.archive.selection import EVERYTHING, Selection
 from casewise.case import Case, Structure
 from casewise.encoder import Encoder
 from casewise.errors import ArchiveError, CasewiseError
@@ -47,7 +53,7 @@ class Archive:
     def __init__(self, folder: Path, catalogue: Catalogue) -> None:
         self.folder = folder
         self._catalogue = catalogue
-        self._means: dict[str, tuple[int, npt.NDArray[np.float64]]] = {}
+        self._columns, self._spaces = ImageColumns(catalogue), Spaces(folder)
 
     @classmethod
     def open(cls, location: str | os.PathLike[str], *, create: bool = False, database: str | None = None) -> Archive:
@@ -99,7 +105,10 @@ class Archive:
         """
         run = Import(self._catalogue, self.folder, site=site, copy=copy, encoder=encoder, progress=progress)
         with writing(self.folder):
-            return run.run(paths, Path(manifest) if manifest is not None else None)
+            report = run.run(paths, Path(manifest) if manifest is not None else None)
+        if encoder is not None and report.vectors:
+            self._index(encoder, True)
+        return report
 
     def add(
         self,
@@ -158,33 +167,35 @@ class Archive:
         category: str | bool | None = None,
         site: str | None = None,
         keys: Collection[str] | None = None,
+        where: Selection = EVERYTHING,
     ) -> list[Case]:
         """The archive's images as cases, read when they are asked for; ``Case.key`` is the image's key, ``Case.name`` its file.
 
         structures : only those that have all of them. category : only those of this category, or True: of any.
-        site, keys : only these.
+        site, keys : only these. where : only what is selected.
         """
-        wanted = [Structure.parse(item) if isinstance(item, str) else item for item in structures]
+        wanted = _selection(where, structures, keys)
+        wanted = replace(wanted, categories=frozenset({category})) if isinstance(category, str) else wanted
+        wanted = replace(
+            wanted, category_known=wanted.category_known or category is True, site=wanted.site if site is None else site
+        )
         query = sa.select(images).order_by(images.c.id)
-        if isinstance(category, str):
-            query = query.where(images.c.category == category)
-        elif category is True:
-            query = query.where(images.c.category.is_not(None))
-        if site is not None:
-            query = query.where(images.c.site == site)
         held = sa.select(labels).where(labels.c.kind.in_(["mask", "boxes"])).order_by(labels.c.id)
-        if keys is not None and len(keys) <= _FEW:
-            query = query.where(images.c.key.in_(list(keys)))
-            held = held.where(labels.c.image_id.in_(sa.select(images.c.id).where(images.c.key.in_(list(keys)))))
         with self._catalogue.read() as connection:
-            rows = connection.execute(query).all()
+            conditions = wanted.conditions(connection)
+            if wanted.among is not None and len(wanted.among) <= _FEW:
+                conditions.append(images.c.key.in_(sorted(wanted.among)))
+            rows = [row for row in connection.execute(query.where(*conditions)) if wanted.has(row.key)]
             labelled: dict[int, list[sa.Row[Any]]] = {}
+            if conditions:
+                held = held.where(labels.c.image_id.in_(sa.select(images.c.id).where(*conditions)))
             for label in connection.execute(held):
                 labelled.setdefault(label.image_id, []).append(label)
-        wanted_keys = None if keys is None else set(keys)
-        chosen = [row for row in rows if wanted_keys is None or row.key in wanted_keys]
-        cases = [case_of(Stored(self.folder, row), labelled.get(row.id, [])) for row in chosen]
-        return [case for case in cases if all(case.has(structure) for structure in wanted)]
+        return [case_of(Stored(self.folder, row), labelled.get(row.id, [])) for row in rows]
+
+    def count(self, where: Selection = EVERYTHING) -> int:
+        """How many images are selected."""
+        return len(self._columns.snapshot(where).places)
 
     def case(self, key: str) -> Case:
         """The case of a key. Raises ArchiveError for one that is not in the archive."""
@@ -218,27 +229,49 @@ class Archive:
     def embed(self, encoder: Encoder, progress: Progress = silent) -> int:
         """Give a vector to each image that has none of this encoder; returns how many were made. Can be stopped and goes on.
 
-        Images that cannot be read or encoded any more are left without: they are found by nothing but their content.
+        Images that cannot be read or encoded any more are left without: they are found by nothing but their content. A large
+        archive's index for the search is made, or grown, with them.
         """
-        with self._catalogue.read() as connection:
-            keys = without_vector(connection, vectors_key(encoder))
+        snapshot = self.snapshot(EVERYTHING, encoder)
+        missing = snapshot.ids[snapshot.rows < 0].tolist() if snapshot.rows is not None else []
         writer = VectorWriter(self._catalogue, self.folder, encoder)
         made = 0
-        if keys:
-            progress(_EMBEDDING, 0, len(keys))
-        for first in range(0, len(keys), _BATCH):
-            part = {case.key: case for case in self.cases(keys=set(keys[first : first + _BATCH]))}
+        if missing:
+            progress(_EMBEDDING, 0, len(missing))
+        for first in range(0, len(missing), _BATCH):
+            ids = {line.key: line.id for line in self.lines(missing[first : first + _BATCH])}
+            part = {case.key: case for case in self.cases(keys=ids.keys())}
             vectors, _ = encode(encoder, {key: image for key, case in part.items() if (image := _readable(case)) is not None})
             with self._catalogue.write() as connection:
-                ids = connection.execute(sa.select(images.c.key, images.c.id).where(images.c.key.in_(list(vectors)))).all()
-                made += writer.write(connection, {number: vectors[key] for key, number in ids})
-            progress(_EMBEDDING, min(first + _BATCH, len(keys)), len(keys))
+                made += writer.write(connection, {ids[key]: vector for key, vector in vectors.items()})
+            progress(_EMBEDDING, min(first + _BATCH, len(missing)), len(missing))
+        self._index(encoder, made > 0)
         return made
+
+    def _index(self, encoder: Encoder, grown: bool) -> None:
+        rows = self.snapshot(EVERYTHING, encoder).rows
+        if rows is not None:
+            self._spaces.index(encoder, rows, grown)
+
+    def snapshot(self, selection: Selection = EVERYTHING, encoder: Encoder | None = None, fields: Sequence[Field] = ()) -> Snapshot:
+        """The catalogue's columns as a search ranks them: what is selected, the vectors' rows of an encoder, fields of content."""
+        return self._columns.snapshot(selection, vectors_key(encoder) if encoder is not None else None, fields)
+
+    def space(self, encoder: Encoder, snapshot: Snapshot) -> Space:
+        """The vectors that a snapshot with this encoder names, prepared for queries."""
+        return self._spaces.of(encoder, snapshot.rows if snapshot.rows is not None else np.empty(0, np.int64))
+
+    def lines(self, ids: Sequence[int]) -> list[Line]:
+        """Key, name, site and category of the images of the catalogue's ``ids``, in the order in which they came."""
+        query = sa.select(images.c.id, images.c.key, images.c.name, images.c.site, images.c.category).order_by(images.c.id)
+        parts = [sorted(ids)[first : first + _FEW] for first in range(0, len(ids), _FEW)]
+        with self._catalogue.read() as connection:
+            return [Line(*row) for part in parts for row in connection.execute(query.where(images.c.id.in_(part)))]
 
     def without_vector(self, encoder: Encoder) -> int:
         """How many images have no vector of this encoder yet."""
-        with self._catalogue.read() as connection:
-            return len(without_vector(connection, vectors_key(encoder)))
+        rows = self.snapshot(EVERYTHING, encoder).rows
+        return 0 if rows is None else int(np.count_nonzero(rows < 0))
 
     def vector_count(self, encoder: Encoder) -> int:
         """How many images have a vector of this encoder."""
@@ -256,14 +289,9 @@ class Archive:
         rows = np.asarray([row for _, row in found], np.int64)
         return [key for key, _ in found], rows, store_of(self.folder, encoder).rows()
 
-    def mean_vector(self, encoder: Encoder) -> npt.NDArray[np.float64]:
-        """(dimension,): the mean of this encoder's vectors."""
-        keys, rows, base = self.vectors(encoder)
-        known = self._means.get(vectors_key(encoder))
-        if known is None or known[0] != len(keys):
-            known = len(keys), np.asarray(base[rows].mean(axis=0, dtype=np.float64))
-            self._means[vectors_key(encoder)] = known
-        return known[1]
+    def vector(self, encoder: Encoder, row: int) -> Vectors:
+        """(dimension,): one of this encoder's vectors, by its row."""
+        return np.asarray(store_of(self.folder, encoder).rows([row])[0])
 
     def similar(
         self,
@@ -277,6 +305,7 @@ class Archive:
         structures: Sequence[Structure | str] = (),
         unseen_by: Collection[str] = frozenset(),
         among: Collection[str] | None = None,
+        where: Selection = EVERYTHING,
         progress: Progress = silent,
     ) -> list[SimilarCase]:
         """The ``k`` cases most like ``image``, most similar first; the image itself is left out where the archive holds it.
@@ -286,18 +315,27 @@ class Archive:
         region : (*spatial) bool; what lies in it is compared with what lies at the same place in the cases that are most like the
         image as a whole.
         exclude : keys never to be found. structures : only cases that have them. unseen_by : keys that a model was trained on; only
-        others are found. among : only these keys. progress : called for the images that are given a vector first, and of the
-        regions compared.
+        others are found. among : only these keys. where : only what is selected.
+        progress : called for the images that are given a vector first, and of the regions compared.
         """
-        return find_similar(self, image, k, tuple(by), encoder, region, {*exclude, *unseen_by}, structures, among, progress)
+        selection = _selection(where, structures, among).but(exclude, unseen_by)
+        return find_similar(self, image, k, tuple(by), encoder, region, selection, progress)
 
     def holdings(self) -> Holdings:
         """What the archive holds, counted in its catalogue; no image is read."""
         return holdings(self._catalogue, self.models())
 
+    def categories(self) -> dict[str, int]:
+        """Category → how many images are of it, in the order of the names."""
+        return categories(self._catalogue)
+
     def structures(self) -> dict[str, int]:
         """Mask's name → how many images have it, in the order of the names."""
         return structures(self._catalogue)
+
+    def mask_names(self) -> dict[str, list[str]]:
+        """Key of each image → the names of its masks, in the order in which they came."""
+        return mask_names(self._catalogue)
 
     def masked(self) -> int:
         """How many images have a mask."""
@@ -320,31 +358,31 @@ class Archive:
 
     def record_result(self, data: Mapping[str, object], image_key: str | None = None) -> int:
         """Keep what an analysis came to (JSON); returns its number."""
-        with self._catalogue.write() as connection:
-            made = connection.execute(sa.insert(results).values(image_key=image_key, data=dict(data)))
-            return int(cast(Any, made.inserted_primary_key)[0])
+        return self.record_results([(data, image_key)])[0]
+
+    def record_results(self, rows: Sequence[tuple[Mapping[str, object], str | None]]) -> list[int]:
+        """Keep several results, (JSON, key of the image or None), in one transaction; returns their numbers."""
+        return recorded.record(self._catalogue, rows)
 
     def results(self, image_key: str | None = None) -> list[dict[str, object]]:
         """What was recorded, of one image or of all, in order."""
-        query = sa.select(results.c.data).order_by(results.c.id)
-        query = query.where(results.c.image_key == image_key) if image_key is not None else query
-        with self._catalogue.read() as connection:
-            return list(connection.scalars(query))
+        return recorded.recorded(self._catalogue, image_key)
 
     def newest_result(self, image_key: str) -> tuple[int, dict[str, Any], int] | None:
         """(number, what was recorded, how many results of the image are older); None where there is none."""
-        mine = results.c.image_key == image_key
-        with self._catalogue.read() as connection:
-            row = connection.execute(sa.select(results).where(mine).order_by(results.c.id.desc()).limit(1)).one_or_none()
-            count = connection.scalar(sa.select(sa.func.count()).where(mine)) or 0
-        return None if row is None else (row.id, dict(row.data), int(count) - 1)
+        return recorded.newest(self._catalogue, image_key)
 
     def numbered_result(self, image_key: str, number: int) -> dict[str, Any] | None:
         """What was recorded of an image under a number (:meth:`newest_result`); None where there is none."""
-        query = sa.select(results.c.data).where(results.c.image_key == image_key, results.c.id == number)
-        with self._catalogue.read() as connection:
-            found = connection.scalar(query)
-        return None if found is None else dict(found)
+        return recorded.numbered(self._catalogue, image_key, number)
+
+
+def _selection(where: Selection, structures: Sequence[Structure | str], among: Collection[str] | None) -> Selection:
+    """``where``, and the masks and keys that are asked for beside it."""
+    wanted = tuple(Structure.parse(item) if isinstance(item, str) else item for item in structures)
+    if among is not None:
+        among = frozenset(among) if where.among is None else where.among & frozenset(among)
+    return replace(where, structures=(*where.structures, *wanted), among=where.among if among is None else frozenset(among))
 
 
 def _readable(case: Case) -> Image | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +24,10 @@ from casewise.errors import ArchiveError
 SCHEMA_VERSION = 1
 _WAIT_SECONDS = 120
 _WRITERS_LOCK = 0x6361736577697365  # "casewise": the advisory lock that PostgreSQL's writers share
+
+# Rows of ``meta``, with another text after each transaction that changed or removed rows of ``images``, or wrote any of ``labels``:
+# by these a reader notices that what it keeps of the catalogue is no longer true. Images that were added are noticed by their ids.
+CHANGES = {"images": "images changed", "labels": "labels changed"}
 
 metadata = sa.MetaData()
 
@@ -198,7 +203,10 @@ class Catalogue:
         with translated(), self.engine.connect().execution_options(casewise_write=True) as connection, connection.begin():
             if self.engine.dialect.name == "postgresql":
                 connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_WRITERS_LOCK)))
+            changed = _changes(connection)
             yield connection
+            marks = [{"name": CHANGES[table], "value": secrets.token_hex(8)} for table in sorted(changed)]
+            self.replace(connection, meta, marks)
             # SQLite would go on writing into a file that nobody can open any more.
             self.check_there()
 
@@ -237,6 +245,20 @@ def check_version(version: object) -> None:
     if int(text) > SCHEMA_VERSION:
         msg = f"The archive is of version {text} and this casewise reads versions up to {SCHEMA_VERSION}; install a newer casewise."
         raise ArchiveError(msg)
+
+
+def _changes(connection: sa.Connection) -> set[str]:
+    """Names of the tables of :data:`CHANGES` that this transaction changes; it fills while statements are executed."""
+    changed: set[str] = set()
+
+    def note(_connection: object, statement: object, *_: object) -> None:
+        if isinstance(statement, sa.Update | sa.Delete | sa.Insert):
+            name = statement.table.name if isinstance(statement.table, sa.Table) else ""
+            if name == labels.name or (name == images.name and not isinstance(statement, sa.Insert)):
+                changed.add(name)
+
+    sa.event.listen(connection, "after_execute", note)
+    return changed
 
 
 def _engine(url: sa.URL) -> sa.Engine:

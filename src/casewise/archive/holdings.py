@@ -79,6 +79,25 @@ def structures(catalogue: Catalogue) -> dict[str, int]:
         return {str(name): int(number) for name, number in connection.execute(named.order_by(labels.c.name))}
 
 
+def categories(catalogue: Catalogue) -> dict[str, int]:
+    """Category → images of it, in the order of the names."""
+    column = images.c.category
+    query = sa.select(column, sa.func.count()).where(column.is_not(None)).group_by(column).order_by(column)
+    with catalogue.read() as connection:
+        return {str(name): int(number) for name, number in connection.execute(query)}
+
+
+def mask_names(catalogue: Catalogue) -> dict[str, list[str]]:
+    """Key of each image → the names of its masks, in the order in which they came."""
+    held = labels.c.image_id == images.c.id
+    query = sa.select(images.c.key, labels.c.name).select_from(sa.outerjoin(images, labels, held & (labels.c.kind == "mask")))
+    names: dict[str, list[str]] = {}
+    with catalogue.read() as connection:
+        for key, name in connection.execute(query.order_by(images.c.id, labels.c.id)):
+            names.setdefault(str(key), []).extend([] if name is None else [str(name)])
+    return names
+
+
 def masked(catalogue: Catalogue) -> int:
     """How many images have a mask."""
     query = sa.select(sa.func.count(labels.c.image_id.distinct())).where(labels.c.kind == "mask")

@@ -44,6 +44,17 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Line:
+    """What a list of images says of each. ``id``: the catalogue's."""
+
+    id: int
+    key: str
+    name: str
+    site: str | None
+    category: str | None
+
+
+@dataclass(frozen=True)
 class Stored:
     """An image's row in the archive of ``folder``."""
 

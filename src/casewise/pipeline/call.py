@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from casewise.adaptation import subsets
-from casewise.adaptation.similar import usable_cases
+from casewise.adaptation.similar import Usable
 from casewise.applications.detected import declared_for, is_detector
 from casewise.applications.organs import NAME as ORGANS
 from casewise.applications.registry import Registry, default_registry
@@ -225,7 +225,7 @@ def _model(name: StrPath | None, archive: Archive | None, notify: Callable[[str]
 def _region_model(archive: Archive | None) -> Model | None:
     """The model of a chest radiograph's regions, where the archive has labels from which it can learn."""
     model = load("chest_regions") if archive is not None else None
-    return model if model is not None and archive is not None and usable_cases(model, archive) else None
+    return model if model is not None and archive is not None and archive.count(Usable(model, archive).where) else None
 
 
 def _router(archive: Archive | None) -> Router | None:

@@ -132,16 +132,17 @@ class ResultWriter:
 
     def _pictures(self, similar: Sequence[SimilarCase]) -> list[SimilarPicture]:
         pictures = []
+        cases = self.adapter.cases([found.key for found in similar[:DISPLAYED]]) if self.adapter else {}
         for found in similar[:DISPLAYED]:
-            case = self.adapter.cases.get(found.key) if self.adapter else None
+            case = cases.get(found.key)
             if self.adapter is not None and case is not None:
                 masks = {s.name: case.label_map([s]) > 0 for s in self.adapter.model.spec.structures if case.has(s)}
                 pictures.append(SimilarPicture(found, case.image, masks))
         return pictures
 
     def _common(self, similar: Sequence[SimilarCase]) -> list[str]:
-        cases = self.adapter.cases if self.adapter else {}
-        displayed = [case.key for case in similar[:DISPLAYED] if case.key in cases]
+        cases = self.adapter.cases([found.key for found in similar[:DISPLAYED]]) if self.adapter else {}
+        displayed = [found.key for found in similar[:DISPLAYED] if found.key in cases]
         if len(displayed) < 2:
             return []
         from casewise.archive.retrieval.content import common

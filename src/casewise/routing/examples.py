@@ -33,9 +33,13 @@ class Examples:
         """
         if same_category(category, UNKNOWN):
             return (), None
-        keys = {key for name, members in self._members.items() if same_category(name, category) for key in members}
+        from casewise.archive import Selection
+
+        where = Selection(categories=frozenset(name for name in self._categories if same_category(name, category)))
         try:
-            found = self._archive.similar(image, k=k, encoder=self._encoder, among=keys, progress=self._progress) if keys else []
+            found = []
+            if where.categories:
+                found = self._archive.similar(image, k=k, encoder=self._encoder, where=where, progress=self._progress)
         except CasewiseError as error:
             return (), f"The archive's examples of {category} could not be compared with this image: {error}"
         return tuple(found), None if found else f"The archive has no other image of the category {category} to show as an example."
@@ -51,10 +55,6 @@ class Examples:
         return images
 
     @cached_property
-    def _members(self) -> dict[str, set[str]]:
-        """Keys of the archive's images by category, read once: a call's images are routed to a few of them again and again."""
-        members: dict[str, set[str]] = {}
-        for record in self._archive.images():
-            if record.category is not None:
-                members.setdefault(record.category, set()).add(record.key)
-        return members
+    def _categories(self) -> tuple[str, ...]:
+        """The archive's names of categories, read once: a call's images are routed to a few of them again and again."""
+        return tuple(self._archive.categories())

@@ -6,7 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from casewise.archive import Archive
+from casewise.archive import Archive, Selection
+from casewise.archive.loading import Line
+from casewise.archive.selection import EVERYTHING
 from casewise.case import Case, Structure
 from casewise.server.cases import display_name
 
@@ -24,11 +26,15 @@ class NamelessArchive(Archive):
         category: str | bool | None = None,
         site: str | None = None,
         keys: Collection[str] | None = None,
+        where: Selection = EVERYTHING,
     ) -> list[Case]:
-        found = super().cases(structures, category=category, site=site, keys=keys)
+        found = super().cases(structures, category=category, site=site, keys=keys, where=where)
         return [replace(case, name=_name(case)) for case in found]
 
+    def lines(self, ids: Sequence[int]) -> list[Line]:
+        return [replace(line, name=_name(line)) for line in super().lines(ids)]
 
-def _name(case: Case) -> str:
-    named = case.name.lower().partition("#")[0].endswith(_NAMED)
-    return display_name(Path(case.name).as_posix(), "" if named else "DICOM", case.key, show_names=False)
+
+def _name(one: Case | Line) -> str:
+    named = one.name.lower().partition("#")[0].endswith(_NAMED)
+    return display_name(Path(one.name).as_posix(), "" if named else "DICOM", one.key, show_names=False)

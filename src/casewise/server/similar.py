@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from casewise.archive import Archive
-from casewise.archive.retrieval.search import Rows
+from casewise.archive import Archive, Selection
+from casewise.archive.loading import Line
+from casewise.archive.retrieval.content import Field
+from casewise.archive.retrieval.image_columns import Snapshot
+from casewise.archive.retrieval.latent import Space
 from casewise.archive.retrieval.similar import find_similar
-from casewise.case import Case, Structure
+from casewise.archive.selection import EVERYTHING
+from casewise.case import Case
 from casewise.encoder import Encoder
 from casewise.errors import NothingKnownError
 from casewise.image import Image
@@ -31,18 +34,17 @@ def find(cases: Cases, jobs: Jobs, row: Row, image: Image, k: int) -> tuple[list
 
     Nothing is encoded while a person waits: images without a vector get one by a job, and are compared by it next time.
     """
-    keys, rows, base = cases.archive.vectors(encoder())
-    place = {key: number for key, number in zip(keys, rows.tolist(), strict=True)}.get(row.key)
+    own = cases.archive.snapshot(Selection(among=frozenset({row.key})), encoder())
+    rows = own.rows[own.places] if own.rows is not None else own.places[:0]
+    known = _Encoded(encoder(), cases.archive.vector(encoder(), int(rows[0]))) if len(rows) and rows[0] >= 0 else None
     note, missing = None, cases.archive.without_vector(encoder())
     if missing:
         jobs.add("embed", {"title": "Compare images"}, unique_key="embed", priority=1)
         some = "1 image has" if missing == 1 else f"{missing} images have"
         note = f"{some} no vector yet, and cannot be compared by pixels."
-    ways = ("latent", "content") if place is not None else ("content",)
-    known = None if place is None else _Encoded(encoder(), np.asarray(base[place], np.float32))
+    ways = ("latent", "content") if known is not None else ("content",)
     try:
-        archive = _AsItStands(cases.archive, row.key, (keys, rows, base))
-        found = find_similar(archive, image, k, ways, known, None, {row.key}, (), None, silent)
+        found = find_similar(_AsItStands(cases.archive, row.key), image, k, ways, known, None, EVERYTHING, silent)
     except NothingKnownError:  # nothing but pixels to compare by, and these have no vector
         found = []
     return _lines(cases, found), note
@@ -63,11 +65,10 @@ class _Encoded:
 
 
 class _AsItStands:
-    """The archive with the vectors that it has (``found``); none is made. key : of the image that is compared."""
+    """The archive with the vectors that it has; none is made. key : of the image that is compared."""
 
-    def __init__(self, archive: Archive, key: str, found: tuple[list[str], Rows, Vectors]) -> None:
-        self._archive, self._key, self._found = archive, key, found
-        self.folder: Path = archive.folder
+    def __init__(self, archive: Archive, key: str) -> None:
+        self._archive, self._key = archive, key
 
     def keys_of(self, image: Image) -> set[str]:
         return {self._key}
@@ -75,14 +76,17 @@ class _AsItStands:
     def embed(self, encoder: Encoder, progress: object = silent) -> int:
         return 0
 
-    def cases(self, structures: Sequence[Structure | str] = (), *, keys: Collection[str] | None = None) -> list[Case]:
-        return self._archive.cases(structures, keys=keys)
+    def snapshot(self, selection: Selection, encoder: Encoder | None = None, fields: Sequence[Field] = ()) -> Snapshot:
+        return self._archive.snapshot(selection, encoder, fields)
 
-    def vectors(self, encoder: Encoder) -> tuple[list[str], Rows, Vectors]:
-        return self._found
+    def space(self, encoder: Encoder, snapshot: Snapshot) -> Space:
+        return self._archive.space(encoder, snapshot)
 
-    def mean_vector(self, encoder: Encoder) -> npt.NDArray[np.float64]:
-        return self._archive.mean_vector(encoder)
+    def lines(self, ids: Sequence[int]) -> list[Line]:
+        return self._archive.lines(ids)
+
+    def cases(self, *, keys: Collection[str]) -> list[Case]:
+        return self._archive.cases(keys=keys)
 
 
 def _lines(cases: Cases, found: list[SimilarCase]) -> list[Similar]:

@@ -53,7 +53,32 @@ COMMON_FIELDS = (Field("site"), Field("category"), *DEFAULT_FIELDS)
 
 
 @dataclass(frozen=True, eq=False)
-class _Column:
+class FieldColumn:
+    """One field of many cases. values : (n,) float64, NaN where missing, of a numeric field; else a code for each text, −1 where
+    missing. codes : these codes by case-folded text.
+    """
+
+    field: Field
+    values: Numbers | Codes
+    codes: dict[str, int]
+
+    @classmethod
+    def of(cls, field: Field, values: Sequence[object] = ()) -> FieldColumn:
+        codes: dict[str, int] = {}
+        return cls(field, _converted(field, values, codes), codes)
+
+    def extended(self, values: Sequence[object]) -> FieldColumn:
+        """With further cases behind those that are there."""
+        codes = dict(self.codes)
+        return FieldColumn(self.field, np.concatenate([self.values, _converted(self.field, values, codes)]), codes)
+
+    def at(self, places: npt.NDArray[np.int64]) -> FieldColumn:
+        """Of some of the cases alone."""
+        return FieldColumn(self.field, self.values[places], self.codes)
+
+
+@dataclass(frozen=True, eq=False)
+class _Halves:
     """Numbers of a field, halved (the difference of two near the largest possible would not be a number), 0 where missing."""
 
     halves: Numbers
@@ -62,8 +87,8 @@ class _Column:
     high: float
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> _Column:
-        halves = np.asarray(values, np.float64) / 2
+    def of(cls, values: Numbers) -> _Halves:
+        halves = values / 2
         known = ~np.isnan(halves)
         low, high = halves.min(initial=np.inf, where=known), halves.max(initial=-np.inf, where=known)
         return cls(np.where(known, halves, 0.0), known, float(low), float(high))
@@ -91,14 +116,22 @@ class ContentTable:
             names = ", ".join(field.name for field in self.fields)
             msg = f"Each field of content is compared once; got {names}."
             raise ArchiveError(msg)
-        self.size = len(rows)
-        self._numeric: dict[str, _Column] = {}
-        self._nominal: dict[str, tuple[Codes, dict[str, int]]] = {}
-        for field in self.fields:
-            if field.kind == "numeric":
-                self._numeric[field.name] = _Column.of([_number(row.get(field.name)) for row in rows])
-            else:
-                self._nominal[field.name] = _coded([row.get(field.name) for row in rows])
+        self._keep([FieldColumn.of(field, [row.get(field.name) for row in rows]) for field in self.fields], len(rows))
+
+    @classmethod
+    def of(cls, columns: Sequence[FieldColumn], size: int) -> ContentTable:
+        """Of ``size`` cases, of which each field is a column already."""
+        made = cls.__new__(cls)
+        made.fields = tuple(column.field for column in columns)
+        made._keep(columns, size)
+        return made
+
+    def _keep(self, columns: Sequence[FieldColumn], size: int) -> None:
+        self.size = size
+        nominal = [column for column in columns if column.field.kind == "nominal"]
+        numeric = [column for column in columns if column.field.kind == "numeric"]
+        self._nominal = {column.field.name: (column.values, column.codes) for column in nominal}
+        self._numeric = {column.field.name: _Halves.of(np.asarray(column.values, np.float64)) for column in numeric}
 
     def __len__(self) -> int:
         return self.size
@@ -111,6 +144,15 @@ class ContentTable:
         query get 0: nothing speaks for a likeness, and a case about which nothing is known must not come
         before one that is known to resemble.
         """
+        total, shared = self._compared(query)
+        return np.divide(total, shared, out=np.zeros(self.size), where=shared > 0)
+
+    def comparable(self, query: Content) -> bool:
+        """Whether something is known of ``query`` that is known of one of the cases too."""
+        return bool(self._compared(query)[1].any())
+
+    def _compared(self, query: Content) -> tuple[Numbers, Numbers]:
+        """(sum of the likenesses, number of the fields that both know) of each row."""
         total = np.zeros(self.size)
         shared = np.zeros(self.size)
         for name, (column, codes) in self._nominal.items():
@@ -123,7 +165,7 @@ class ContentTable:
             if not math.isnan(number):
                 shared += values.known
                 total += values.closeness(number)
-        return np.divide(total, shared, out=np.zeros(self.size), where=shared > 0)
+        return total, shared
 
 
 def gower(query: Content, rows: Sequence[Content], fields: Sequence[Field] | None = None) -> Numbers:
@@ -133,21 +175,13 @@ def gower(query: Content, rows: Sequence[Content], fields: Sequence[Field] | Non
     return ContentTable(rows, fields).similarity(query)
 
 
-def comparable(query: Content, rows: Sequence[Content], fields: Sequence[Field] | None = None) -> bool:
-    """Whether something is known of ``query`` that is known of one of ``rows`` too."""
-    for field in DEFAULT_FIELDS if fields is None else fields:
-        known = _is_number if field.kind == "numeric" else _is_text
-        if known(query.get(field.name)) and any(known(row.get(field.name)) for row in rows):
-            return True
-    return False
-
-
-def _is_number(value: object) -> bool:
-    return not math.isnan(_number(value))
-
-
-def _is_text(value: object) -> bool:
-    return _text(value) is not None
+def known_fields(query: Content, fields: Sequence[Field] = DEFAULT_FIELDS) -> list[Field]:
+    """The fields of which something is known of ``query``: no others are compared."""
+    return [
+        field
+        for field in fields
+        if (_text(query.get(field.name)) is not None if field.kind == "nominal" else not math.isnan(_number(query.get(field.name))))
+    ]
 
 
 def common(rows: Sequence[Content], archive: Sequence[Content] | None = None, fields: Sequence[Field] | None = None) -> list[str]:
@@ -226,9 +260,14 @@ def _number(value: object) -> float:
     return number if math.isfinite(number) else math.nan
 
 
-def _coded(values: Sequence[object]) -> tuple[Codes, dict[str, int]]:
-    """(n,) a number for each value, the same for equal ones, and the numbers by case-folded text."""
-    codes: dict[str, int] = {}
+def _converted(field: Field, values: Sequence[object], codes: dict[str, int]) -> Numbers | Codes:
+    if field.kind == "numeric":
+        return np.asarray([_number(value) for value in values], np.float64)
+    return _coded(values, codes)
+
+
+def _coded(values: Sequence[object], codes: dict[str, int]) -> Codes:
+    """(n,) a number for each value, the same for equal ones; new ones are added to ``codes``."""
     known: dict[str | None, int] = {None: _MISSING}  # as spelled: large archives repeat few values
     column = np.empty(len(values), np.int32)
     for row, value in enumerate(values):
@@ -239,7 +278,7 @@ def _coded(values: Sequence[object]) -> tuple[Codes, dict[str, int]]:
             code = _MISSING if text is None else codes.setdefault(text.casefold(), len(codes))
             known[spelled] = code
         column[row] = code
-    return column, codes
+    return column
 
 
 def _range(low: float, high: float) -> str:

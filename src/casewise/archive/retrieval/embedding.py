@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from casewise.archive.catalogue import Catalogue, embeddings, encoders, images
+from casewise.archive.catalogue import Catalogue, embeddings, encoders
 from casewise.archive.retrieval.vectors import VectorStore
 from casewise.encoder import Encoder
 from casewise.errors import ArchiveError, CasewiseError
@@ -77,12 +77,6 @@ def encode(encoder: Encoder, images_by_key: Mapping[str, Image]) -> tuple[dict[s
             refused |= reason
         return vectors, refused
     return dict(zip(keys, rows, strict=True)), {}
-
-
-def without_vector(connection: sa.Connection, encoder_key: str) -> Sequence[str]:
-    """Keys of the images that this encoder has no vector of yet."""
-    encoded = sa.select(embeddings.c.image_id).where(embeddings.c.encoder_key == encoder_key)
-    return list(connection.scalars(sa.select(images.c.key).where(images.c.id.not_in(encoded)).order_by(images.c.id)))
 
 
 def _finite(rows: Vectors) -> Vectors:

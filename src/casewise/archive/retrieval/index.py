@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from casewise.archive.retrieval.search import Mask, Rows, Vectors, cosines, rounding, top_k
+from casewise.archive.retrieval.search import Base, Centred, Mask, Rows, Vectors, cosines, rounding, top_k
 
 SMALLEST = 20_000  # fewer vectors are searched directly
 CELLS_FROM = 500_000  # from here on cells are worth their inexactness
@@ -37,7 +37,8 @@ class Index:
     exact : whether nothing can be missed. recall : share of the 10 nearest that is found (1.0 if exact).
     cells : how many are read for a query (0 if exact). error : longest distance of a vector from its copy (if
         exact).
-    trained_on : how many vectors the cells were made from.
+    trained_on : how many vectors the cells were made from. centre : (d,) float64, what was taken off each vector
+        first; a search takes it off the query and, by :class:`casewise.archive.retrieval.search.Centred`, off the base.
     """
 
     faiss_index: Any
@@ -47,6 +48,7 @@ class Index:
     cells: int
     error: float
     trained_on: int
+    centre: npt.NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -60,7 +62,7 @@ class Index:
         # A batch of queries shares one reading of the vectors; the copy is read for each of them.
         if self.exact:
             return queries < 8 and allowed > len(self) // 20 and k <= 100
-        return allowed > len(self) // 20 and k <= 1000
+        return allowed > len(self) // 20 and k <= 4096
 
     def unknown(self, n: int, allowed: Mask | None) -> Rows:
         """The rows of a base of ``n`` that may be found and that are not in the index."""
@@ -70,10 +72,11 @@ class Index:
         outside[slice(0, len(self)) if self._contiguous else self.rows] = False
         return np.flatnonzero(outside)
 
-    def candidates(self, units: npt.NDArray[np.float64], base: Vectors, k: int, allowed: Mask | None) -> Iterator[Rows | None]:
+    def candidates(self, units: npt.NDArray[np.float64], base: Base, k: int, allowed: Mask | None) -> Iterator[Rows | None]:
         """For each query the indexed rows that hold its k best: for certain if exact, else with ``recall``.
 
-        None where the exact copy would have to return too many rows to be certain: read the vectors instead.
+        None where the exact copy would have to return too many rows to be certain, or the cells hold fewer than k: read the
+        vectors instead.
         """
         selector, share = self._selector(allowed)
         queries = units.astype(np.float32)
@@ -86,9 +89,10 @@ class Index:
         parameters = self._parameters(selector, share)
         _, places = self.faiss_index.search(queries, min(len(self), 2 * k + 16), params=parameters)
         for found in places:
-            yield self.rows[found[found >= 0]]
+            known = found[found >= 0]
+            yield self.rows[known] if len(known) >= k else None  # the cells that were read hold too few
 
-    def _certain(self, unit: npt.NDArray[np.float64], query: Vectors, base: Vectors, k: int, selector: object) -> Rows | None:
+    def _certain(self, unit: npt.NDArray[np.float64], query: Vectors, base: Base, k: int, selector: object) -> Rows | None:
         parameters = self._parameters(selector, 1.0)
         wanted = 4 * k + 24
         while wanted < min(len(self), 5_000):
@@ -124,26 +128,41 @@ class Index:
         return bool(np.array_equal(self.rows, np.arange(len(self.rows))))
 
 
-def build(base: Vectors, rows: Rows | None = None, *, cells_from: int = CELLS_FROM, seed: int = 0) -> Index:
+def build(
+    base: Vectors,
+    rows: Rows | None = None,
+    *,
+    cells_from: int = CELLS_FROM,
+    seed: int = 0,
+    centre: npt.NDArray[np.float64] | None = None,
+) -> Index:
     """An index over the given rows (all of them if None) of ``base`` (n, d); neither is kept.
 
     cells_from : number of vectors from which on cells are used instead of an exact copy.
+    centre : (d,), to be taken off each vector.
     """
     numbers = np.arange(len(base)) if rows is None else np.unique(np.asarray(rows, np.int64))
+    centre = np.zeros(base.shape[1]) if centre is None else centre
+    over = _over(base, centre)
     if len(numbers) < cells_from:
         index = _scalar_copy(base.shape[1])
-        made = Index(index, numbers, True, 1.0, 0, 0.0, 0)
-        return replace(made, error=_append(made, base, numbers))
-    made = Index(_cells(base, numbers, seed), numbers, False, 0.0, 1, 0.0, len(numbers))
-    _append(made, base, numbers)
-    return _tuned(made, base, seed)
+        made = Index(index, numbers, True, 1.0, 0, 0.0, 0, centre)
+        return replace(made, error=_append(made, over, numbers))
+    made = Index(_cells(over, numbers, seed), numbers, False, 0.0, 1, 0.0, len(numbers), centre)
+    _append(made, over, numbers)
+    return _tuned(made, over, seed)
 
 
 def extend(index: Index, base: Vectors, rows: Rows, seed: int = 0) -> Index:
     """The index with more rows of the same base, none of which it has; ``index`` itself is used up."""
     made = replace(index, rows=np.concatenate([index.rows, np.asarray(rows, np.int64)]))
-    error = _append(made, base, np.asarray(rows, np.int64))
-    return replace(made, error=max(error, index.error)) if made.exact else _tuned(made, base, seed)
+    over = _over(base, index.centre)
+    error = _append(made, over, np.asarray(rows, np.int64))
+    return replace(made, error=max(error, index.error)) if made.exact else _tuned(made, over, seed)
+
+
+def _over(base: Base, centre: npt.NDArray[np.float64]) -> Base:
+    return Centred(base, centre) if centre.any() else base
 
 
 def _scalar_copy(dimension: int) -> Any:
@@ -151,7 +170,7 @@ def _scalar_copy(dimension: int) -> Any:
     return faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
 
 
-def _cells(base: Vectors, rows: Rows, seed: int) -> Any:
+def _cells(base: Base, rows: Rows, seed: int) -> Any:
     """An inverted file with about 2·√n cells, trained on 32 vectors a cell."""
     faiss = faiss_library()
     count = 1 << max(2, round(np.log2(2 * np.sqrt(len(rows)))))
@@ -167,7 +186,7 @@ def _cells(base: Vectors, rows: Rows, seed: int) -> Any:
     return index
 
 
-def _append(index: Index, base: Vectors, rows: Rows) -> float:
+def _append(index: Index, base: Base, rows: Rows) -> float:
     """Copy rows into the FAISS index; returns the longest distance of a vector from its copy (if exact)."""
     longest = 0.0
     for first in range(0, len(rows), _STEP):
@@ -180,13 +199,13 @@ def _append(index: Index, base: Vectors, rows: Rows) -> float:
     return longest + 2.0**-22 if index.exact else 0.0
 
 
-def _unit_rows(base: Vectors, rows: Rows) -> Vectors:
+def _unit_rows(base: Base, rows: Rows) -> Vectors:
     vectors = np.asarray(base[rows], np.float64)
     lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
     return np.ascontiguousarray(vectors / np.where(lengths == 0, 1, lengths)[:, None], np.float32)
 
 
-def _tuned(index: Index, base: Vectors, seed: int) -> Index:
+def _tuned(index: Index, base: Base, seed: int) -> Index:
     """Read as few cells as find the wanted share of the nearest, measured on vectors of the base itself."""
     sample = np.random.default_rng(seed + 1).choice(index.rows, min(len(index), _SAMPLE), replace=False)
     queries = np.asarray(base[sample])

@@ -18,30 +18,31 @@ from pathlib import Path
 
 import numpy as np
 
-from casewise.archive.retrieval.index import CELLS_FROM, SMALLEST, Index, build, extend, faiss_library
-from casewise.archive.retrieval.search import Rows, Vectors
+from casewise.archive.retrieval.index import CELLS_FROM as CELLS_FROM
+from casewise.archive.retrieval.index import SMALLEST, Index, build, extend, faiss_library
+from casewise.archive.retrieval.search import Rows, Vectors, mean
 from casewise.archive.retrieval.vectors import VectorStore
 from casewise.files import replacing
 
-_FORMAT = 1
+_FORMAT = 2
 _log = logging.getLogger(__name__)
 
 
-def current_index(store: VectorStore, rows: Rows | None = None, *, seed: int = 0) -> Index | None:
+def current_index(store: VectorStore, rows: Rows | None = None, *, centred: bool = False, seed: int = 0) -> Index | None:
     """The index over the committed ``rows`` (all if None) of a store; None below 20,000, where none is
     needed.
 
     It is read if there is one, grown when more than 1 % (and 2,000) of the rows are not in it, and made anew
     when it is damaged, of other vectors, or the rows have doubled since its cells were made (at 1,000,000
     vectors that takes a minute or two). An archive that cannot be written to is searched with an index that
-    is not kept, and the log says so.
+    is not kept, and the log says so. centred : around the mean of the rows as they are when it is made.
     """
     base = store.rows()
     wanted = np.arange(len(base)) if rows is None else np.unique(np.asarray(rows, np.int64))
     if len(wanted) < SMALLEST:
         return None
     index = load(store, base)
-    if index is not None and index.exact == (len(wanted) < CELLS_FROM):
+    if index is not None and index.exact == (len(wanted) < CELLS_FROM) and bool(index.centre.any()) == centred:
         missing = np.setdiff1d(wanted, index.rows, assume_unique=True)
         if len(missing) <= max(2_000, len(wanted) // 100):
             return index
@@ -51,7 +52,8 @@ def current_index(store: VectorStore, rows: Rows | None = None, *, seed: int = 0
             _log.info("%d vectors are added to the search index.", len(missing))
             return save(store, extend(grown, base, missing, seed), base)
     _log.info("The search index over %d vectors is made.", len(wanted))
-    return save(store, build(base, wanted, cells_from=CELLS_FROM, seed=seed), base)
+    centre = mean(base, wanted) if centred else None
+    return save(store, build(base, wanted, cells_from=CELLS_FROM, seed=seed, centre=centre), base)
 
 
 def save(store: VectorStore, index: Index, base: Vectors) -> Index:
@@ -66,6 +68,7 @@ def save(store: VectorStore, index: Index, base: Vectors) -> Index:
         "cells": index.cells,
         "error": index.error,
         "trained_on": index.trained_on,
+        "centre": index.centre.tolist(),
         "runs": _runs(index.rows),
         "fingerprint": _fingerprint(base, index.rows),
     }
@@ -113,12 +116,22 @@ def load(store: VectorStore, base: Vectors, *, mapped: bool = True) -> Index | N
             int(description["cells"]),
             float(description["error"]),
             int(description["trained_on"]),
+            np.asarray(description["centre"], np.float64).reshape(store.dimension),
         )
     except FileNotFoundError:
         return None
     except (OSError, RuntimeError, ValueError, TypeError, KeyError) as error:
         _log.warning("%s is damaged (%s): it is made anew.", _description(store).name, type(error).__name__)
         return None
+
+
+def state(store: VectorStore) -> tuple[int, int, int] | None:
+    """What is another after an index was written; None where none was."""
+    try:
+        about = _description(store).stat()
+    except OSError:
+        return None
+    return about.st_ino, about.st_mtime_ns, about.st_size
 
 
 def _description(store: VectorStore) -> Path:

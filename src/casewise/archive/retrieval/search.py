@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -15,8 +16,40 @@ Scores = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
-_BLOCK = 1 << 25  # numbers of a temporary array: 128 MiB of float32
-_SPARSE = 0.25  # below this share of a base's rows they are gathered, above it all rows are read in order
+_BLOCK = 1 << 23  # numbers of a temporary array: 32 MiB of float32
+_STEP = 1 << 15  # rows read at a time
+_SPARSE = 0.25  # below this share of a stretch of rows they are gathered, above it the stretch is read in order
+
+
+class Base(Protocol):
+    """Vectors (n, d) in memory or mapped, as the search reads them: some rows at a time."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any, /) -> Any:
+        """(m, d) float32."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class Centred:
+    """Vectors with ``centre`` (d,) float64 taken off each, when they are read."""
+
+    base: Base
+    centre: npt.NDArray[np.float64]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.base.shape
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+    def __getitem__(self, rows: Any, /) -> Vectors:
+        return np.asarray(np.subtract(self.base[rows], self.centre, dtype=np.float64), np.float32)
 
 
 class CandidateIndex(Protocol):
@@ -30,14 +63,14 @@ class CandidateIndex(Protocol):
         """The rows of a base of ``n`` that may be found and that are not in the index."""
         ...
 
-    def candidates(self, units: npt.NDArray[np.float64], base: Vectors, k: int, allowed: Mask | None) -> Iterator[Rows | None]:
+    def candidates(self, units: npt.NDArray[np.float64], base: Base, k: int, allowed: Mask | None) -> Iterator[Rows | None]:
         """For each query the indexed rows that hold its k best; None where the vectors have to be read instead."""
         ...
 
 
 def top_k(
     queries: npt.ArrayLike,
-    base: Vectors,
+    base: Base,
     k: int,
     *,
     rows: npt.ArrayLike | None = None,
@@ -90,7 +123,7 @@ def unit_queries(queries: npt.ArrayLike, dimension: int) -> npt.NDArray[np.float
     return given / _nonzero(np.linalg.norm(given, axis=1))[:, None]
 
 
-def cosines(unit: npt.NDArray[np.float64], base: Vectors, rows: Rows) -> npt.NDArray[np.float64]:
+def cosines(unit: npt.NDArray[np.float64], base: Base, rows: Rows) -> npt.NDArray[np.float64]:
     """(len(rows),) float64: cosine of a query of unit length (d,) with some rows of ``base`` (n, d).
 
     Every path of the search ends here, so a pair of vectors has one score however it was found.
@@ -104,8 +137,22 @@ def cosines(unit: npt.NDArray[np.float64], base: Vectors, rows: Rows) -> npt.NDA
         norms = _nonzero(np.sqrt(np.einsum("ij,ij->i", part, part)))
         scores[first : first + step] = products / norms
     if not np.isfinite(scores).all():
-        raise ArchiveError(_damaged(rows[~np.isfinite(scores)]))
+        raise ArchiveError(damaged(rows[~np.isfinite(scores)]))
     return np.clip(scores, -1.0, 1.0)
+
+
+def mean(base: Base, rows: Rows, earlier: npt.NDArray[np.float64] | None = None, known: int = 0) -> npt.NDArray[np.float64]:
+    """(d,) float64, the mean of some rows; ``earlier``: of the first ``known`` of them, which are then not read again."""
+    total = np.zeros(base.shape[1]) if earlier is None else earlier * known
+    for first in range(known, len(rows), _STEP):
+        total = total + stretch(base, rows[first : first + _STEP]).sum(axis=0, dtype=np.float64)
+    return np.asarray(total / max(1, len(rows)))
+
+
+def stretch(base: Base, rows: Rows) -> Vectors:
+    """Some rows of a base, not copied where they follow one another."""
+    low, high = int(rows[0]), int(rows[-1]) + 1
+    return np.asarray(base[low:high] if high - low == len(rows) else base[rows])
 
 
 def rounding(dimension: int) -> float:
@@ -119,7 +166,7 @@ def rounding(dimension: int) -> float:
 
 def _candidates(
     units: npt.NDArray[np.float64],
-    base: Vectors,
+    base: Base,
     k: int,
     allowed: Mask | None,
     total: int,
@@ -140,37 +187,50 @@ def _candidates(
             yield known if beside is None else np.concatenate([known, next(beside)])
 
 
-def _exact(units: npt.NDArray[np.float64], base: Vectors, k: int, rows: slice | Rows) -> Iterator[Rows]:
-    """For each query the rows whose float32 score is within rounding of the k-th best."""
-    keep = None
-    if not isinstance(rows, slice) and len(rows) > _SPARSE * len(base):
-        keep, rows = rows, slice(0, len(base))
-
-    def numbers(places: Rows) -> Rows:
-        if keep is not None:
-            return keep[places]
-        return places + rows.start if isinstance(rows, slice) else rows[places]
-
-    # A gather copies the rows once for all queries; a slice copies nothing.
-    block = base[rows]
-    inverse = (1.0 / _nonzero(np.sqrt(np.einsum("ij,ij->i", block, block)))).astype(np.float32)
+def _exact(units: npt.NDArray[np.float64], base: Base, k: int, rows: slice | Rows) -> Iterator[Rows]:
+    """For each query the rows whose float32 score is within rounding of the k-th best; the base is read once, piece by piece."""
     slack = 2 * rounding(base.shape[1])
-    step = max(1, _BLOCK // len(block))
-    for first in range(0, len(units), step):
-        part = units[first : first + step].astype(np.float32)
-        # One query is a matrix-vector product, which reads the base once at the memory's speed.
-        products = (block @ part[0])[None] if len(part) == 1 else part @ block.T
-        for scores in products * inverse:
-            if keep is not None:
-                scores = scores[keep]
-            if not np.isfinite(scores).all():
-                bad = np.flatnonzero(~np.isfinite(scores))
-                raise ArchiveError(_damaged(numbers(bad)))
-            kth = np.partition(scores, len(scores) - k)[len(scores) - k]
-            yield numbers(np.flatnonzero(scores >= kth - slack))
+    queries = units.astype(np.float32)
+    kept: list[tuple[Scores, Rows]] = [(np.empty(0, np.float32), np.empty(0, np.int64)) for _ in units]
+    for numbers, piece in _pieces(base, rows, max(1, _BLOCK // max(base.shape[1], len(units)))):
+        inverse = (1.0 / _nonzero(np.sqrt(np.einsum("ij,ij->i", piece, piece)))).astype(np.float32)
+        # One query is a matrix-vector product, which reads the piece at the memory's speed.
+        products = (piece @ queries[0])[None] if len(queries) == 1 else queries @ piece.T
+        products *= inverse
+        if not np.isfinite(products).all():
+            raise ArchiveError(damaged(numbers[~np.isfinite(products).all(axis=0)]))
+        for place, scores in enumerate(products):
+            best, known = kept[place]
+            new = scores >= _kth(scores, k) - slack
+            best, known = np.concatenate([best, scores[new]]), np.concatenate([known, numbers[new]])
+            still = best >= _kth(best, k) - slack
+            kept[place] = best[still], known[still]
+    for _, known in kept:
+        yield known
 
 
-def _best(unit: npt.NDArray[np.float64], base: Vectors, candidates: Rows, k: int) -> tuple[Scores, Rows]:
+def _kth(scores: Scores, k: int) -> float:
+    """The k-th best of some scores; −∞ where there are fewer."""
+    return float(np.partition(scores, len(scores) - k)[len(scores) - k]) if len(scores) >= k else -np.inf
+
+
+def _pieces(base: Base, rows: slice | Rows, step: int) -> Iterator[tuple[Rows, Vectors]]:
+    """(row numbers, their vectors), so many at a time that little is copied."""
+    if isinstance(rows, slice):
+        for first in range(rows.start, rows.stop, step):
+            last = min(first + step, rows.stop)
+            yield np.arange(first, last), base[first:last]
+        return
+    for first in range(0, len(rows), step):
+        numbers = rows[first : first + step]
+        low, high = int(numbers[0]), int(numbers[-1]) + 1
+        if _SPARSE * (high - low) <= len(numbers):
+            yield numbers, base[low:high][numbers - low]
+        else:
+            yield numbers, base[numbers]
+
+
+def _best(unit: npt.NDArray[np.float64], base: Base, candidates: Rows, k: int) -> tuple[Scores, Rows]:
     scores = cosines(unit, base, candidates).astype(np.float32)
     order = np.lexsort((candidates, -scores))[:k]
     return scores[order], candidates[order]
@@ -215,7 +275,8 @@ def _nonzero(lengths: npt.NDArray[np.floating]) -> npt.NDArray[np.floating]:
     return np.where(lengths == 0, lengths.dtype.type(1), lengths)
 
 
-def _damaged(rows: Rows) -> str:
+def damaged(rows: Rows) -> str:
+    """The sentence for rows of vectors that are no numbers."""
     return (
         f"Row {int(rows[0])} of the vectors holds values that are not finite numbers; restore their file "
         "from a copy or import the images again."

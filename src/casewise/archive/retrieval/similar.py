@@ -1,24 +1,27 @@
 """The cases most like an image: latent vectors and content joined into one score.
 
 score = 0.7 × latent + 0.3 × content. latent: cosine of the encoder's vectors after the archive's mean vector is taken off both
-(vectors of one network all point much the same way; what is left is how images differ). content: Gower's similarity of what is
-known of both.
+(:mod:`casewise.archive.retrieval.latent`). content: Gower's similarity of what is known of both.
+
+Columns and vectors are ranked. Only of the cases that are found, or compared within a region, is more read from the catalogue.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from casewise.archive.facts import content_of
-from casewise.archive.retrieval.content import DEFAULT_FIELDS, comparable
-from casewise.archive.retrieval.embedding import Vectors, store_of
-from casewise.archive.retrieval.search import Rows
-from casewise.case import Case, Structure
+from casewise.archive.loading import Line
+from casewise.archive.retrieval.content import DEFAULT_FIELDS, ContentTable, Field, known_fields
+from casewise.archive.retrieval.image_columns import Snapshot
+from casewise.archive.retrieval.latent import Space
+from casewise.archive.selection import Selection
+from casewise.case import Case
 from casewise.encoder import Encoder
 from casewise.errors import ArchiveError, CasewiseError, NothingKnownError, UsageError
 from casewise.image import Box, Image
@@ -27,6 +30,7 @@ from casewise.progress import Progress
 from casewise.result import SimilarCase
 
 Numbers = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
 
 WEIGHTS = {"latent": 0.7, "content": 0.3}
 _COMPARING = "Comparing regions"
@@ -37,18 +41,32 @@ _PRESELECTED = 1000  # cases that a search through an index hands on to be compa
 class Searched(Protocol):
     """What the search needs of an archive; :class:`casewise.archive.Archive` has it."""
 
-    @property
-    def folder(self) -> Path: ...
-
     def keys_of(self, image: Image) -> set[str]: ...
 
     def embed(self, encoder: Encoder, progress: Progress = ...) -> object: ...
 
-    def cases(self, structures: Sequence[Structure | str] = ..., *, keys: Collection[str] | None = ...) -> list[Case]: ...
+    def snapshot(self, selection: Selection, encoder: Encoder | None = ..., fields: Sequence[Field] = ...) -> Snapshot: ...
 
-    def vectors(self, encoder: Encoder) -> tuple[list[str], Rows, Vectors]: ...
+    def space(self, encoder: Encoder, snapshot: Snapshot) -> Space: ...
 
-    def mean_vector(self, encoder: Encoder) -> Numbers: ...
+    def lines(self, ids: Sequence[int]) -> list[Line]: ...
+
+    def cases(self, *, keys: Collection[str]) -> list[Case]: ...
+
+
+@dataclass(frozen=True, eq=False)
+class _Latents:
+    """How alike some images are to the query by their vectors. places : (m,) in the snapshot.
+
+    values : (m,) cosines, within ``slack`` of the true ones; −1 for an image without a vector (it could not be read any more).
+    """
+
+    places: Places
+    values: Numbers
+    slack: Numbers
+
+    def at(self, chosen: Places, values: Numbers) -> _Latents:
+        return _Latents(self.places[chosen], values, np.zeros(len(chosen)))
 
 
 def find_similar(
@@ -58,42 +76,100 @@ def find_similar(
     by: tuple[str, ...],
     encoder: Encoder | None,
     region: npt.NDArray[np.bool_] | None,
-    exclude: Collection[str],
-    structures: Sequence[Structure | str],
-    among: Collection[str] | None,
+    selection: Selection,
     progress: Progress,
 ) -> list[SimilarCase]:
     """See :meth:`casewise.archive.Archive.similar`."""
     _check(k, by, encoder, region)
-    left_out = {*exclude, *archive.keys_of(image)}
-    nearest = None
-    if "latent" in by and encoder is not None:
-        archive.embed(encoder, progress)
-        nearest = _preselected(archive, image, k, encoder, left_out, among)
-    cases = [case for case in archive.cases(structures, keys=among if nearest is None else nearest) if case.key not in left_out]
-    if not cases:
+    compared = encoder if "latent" in by else None
+    content = content_of(image) if "content" in by else {}
+    if compared is not None:
+        archive.embed(compared, progress)
+    snapshot = archive.snapshot(selection.but(archive.keys_of(image)), compared, known_fields(content))
+    if not len(snapshot.places):
         return []
-    terms: dict[str, Numbers] = {}
-    if "latent" in by and encoder is not None:
-        terms["latent"] = _latent(archive, encoder.encode([image])[0], cases, encoder)
-        if region is not None:
-            chosen = np.argsort(-terms["latent"], kind="stable")[: max(_LOOKED_AT, 2 * k)]
-            cases = [cases[place] for place in sorted(chosen)]
-            terms["latent"] = _within(image, region, cases, encoder, progress)
-    if "content" in by and _says_something(image, cases):
-        terms["content"] = _content(image, cases)
-    if not terms:
+    ranking = _Ranking(archive, snapshot, compared, image)
+    latents = ranking.latents(k) if compared is not None else None
+    if latents is not None and compared is not None and region is not None:
+        latents = ranking.nearest(latents, max(_LOOKED_AT, 2 * k))
+        latents = latents.at(np.arange(len(latents.places)), _within(archive, snapshot, latents, image, region, compared, progress))
+    places = snapshot.places if latents is None else latents.places
+    table = ContentTable.of([column.at(places) for column in snapshot.fields], len(places))
+    likeness = table.similarity(content) if table.comparable(content) else None
+    if latents is None and likeness is None:
         fields = ", ".join(field.name.replace("_", " ") for field in DEFAULT_FIELDS)
         msg = (
             f"Nothing is known of this image beside its pixels that is known of the archive's cases too ({fields}); ask by latent."
         )
         raise NothingKnownError(msg)
-    weight = sum(WEIGHTS[name] for name in terms)
-    scores = sum((WEIGHTS[name] / weight * term for name, term in terms.items()), np.zeros(len(cases)))
-    order = np.lexsort((np.arange(len(cases)), -scores))[:k]
-    return [
-        _similar(cases[place], float(scores[place]), {name: float(term[place]) for name, term in terms.items()}) for place in order
-    ]
+    return ranking.best(places, latents, likeness, k)
+
+
+class _Ranking:
+    """The ranking of one query. encoder : None where images are compared by content alone."""
+
+    def __init__(self, archive: Searched, snapshot: Snapshot, encoder: Encoder | None, image: Image) -> None:
+        self._archive, self._snapshot = archive, snapshot
+        if encoder is None or snapshot.rows is None:
+            return
+        self._rows = snapshot.rows
+        if not (self._rows >= 0).any():
+            msg = "None of the archive's images could be encoded, so none can be found by latent; ask by content."
+            raise ArchiveError(msg)
+        self._space = archive.space(encoder, snapshot)
+        self._query = np.asarray(encoder.encode([image])[0], np.float64)
+
+    def latents(self, k: int) -> _Latents:
+        """Of all images that are selected; of a large archive those that an index takes for the most similar."""
+        places = self._space.nearest(self._query, self._snapshot.places, max(_PRESELECTED, 20 * k))
+        values, slack = np.full(len(places), -1.0), np.zeros(len(places))
+        encoded = np.flatnonzero(self._rows[places] >= 0)
+        values[encoded], slack[encoded] = self._space.rough(self._query, self._rows[places[encoded]])
+        return _Latents(places, values, slack)
+
+    def nearest(self, latents: _Latents, count: int) -> _Latents:
+        """The ``count`` most similar, by their places, with their true cosines."""
+        chosen = _candidates(latents.values, latents.slack, count)
+        exact = self._exact(latents, chosen)
+        best = np.sort(chosen[np.argsort(-exact.values, kind="stable")[:count]])
+        return exact.at(np.searchsorted(chosen, best), exact.values[np.searchsorted(chosen, best)])
+
+    def best(self, places: Places, latents: _Latents | None, likeness: Numbers | None, k: int) -> list[SimilarCase]:
+        """The ``k`` with the highest sum of the two terms; of equal ones those that came into the archive first."""
+        share = {"latent": WEIGHTS["latent"] * (latents is not None), "content": WEIGHTS["content"] * (likeness is not None)}
+        weight = {name: value / sum(share.values()) for name, value in share.items()}
+        scores = np.zeros(len(places)) if likeness is None else weight["content"] * likeness
+        if latents is not None:
+            slack = weight["latent"] * latents.slack
+            chosen = _candidates(scores + weight["latent"] * latents.values, slack, k)
+            places, latents = places[chosen], self._exact(latents, chosen)
+            likeness = None if likeness is None else likeness[chosen]
+            scores = scores[chosen] + weight["latent"] * latents.values
+        order = np.lexsort((places, -scores))[:k]
+        lines = {line.id: line for line in self._archive.lines(self._snapshot.ids[places[order]].tolist())}
+        found = []
+        for number, place in zip(self._snapshot.ids[places[order]].tolist(), order, strict=True):
+            latent = None if latents is None else float(latents.values[place])
+            content = None if likeness is None else float(likeness[place])
+            if number in lines:
+                line = lines[number]
+                found.append(SimilarCase(line.key, line.name, float(scores[place]), latent, content, line.site, line.category))
+        return found
+
+    def _exact(self, latents: _Latents, chosen: Places) -> _Latents:
+        values = latents.values[chosen]
+        rough = np.flatnonzero(latents.slack[chosen] > 0)
+        values[rough] = self._space.cosines(self._query, self._rows[latents.places[chosen[rough]]])
+        return latents.at(chosen, values)
+
+
+def _candidates(values: Numbers, slack: Numbers, k: int) -> Places:
+    """Ascending numbers of those among which the ``k`` greatest are, each value lying within its slack."""
+    if k >= len(values):
+        return np.arange(len(values))
+    least = values - slack
+    kth = np.partition(least, len(least) - k)[len(least) - k]
+    return np.flatnonzero(values + slack >= kth)
 
 
 def _check(k: int, by: tuple[str, ...], encoder: Encoder | None, region: object) -> None:
@@ -111,52 +187,15 @@ def _check(k: int, by: tuple[str, ...], encoder: Encoder | None, region: object)
         raise UsageError(msg)
 
 
-def _says_something(image: Image, cases: Sequence[Case]) -> bool:
-    """Whether content distinguishes any two cases: the image and a case have a known field in common."""
-    return comparable(content_of(image), [case.content for case in cases])
-
-
-def _content(image: Image, cases: Sequence[Case]) -> Numbers:
-    from casewise.archive.retrieval.content import gower
-
-    return np.asarray(gower(content_of(image), [case.content for case in cases]), np.float64)
-
-
-def _preselected(
-    archive: Searched, image: Image, k: int, encoder: Encoder, left_out: Collection[str], among: Collection[str] | None
-) -> set[str] | None:
-    """In an archive so large that FAISS serves it, the keys among which the most similar are; None in a smaller one."""
-    from casewise.archive.retrieval.index import CELLS_FROM
-    from casewise.archive.retrieval.index_files import current_index
-    from casewise.archive.retrieval.search import top_k
-
-    keys, rows, base = archive.vectors(encoder)
-    if len(keys) < CELLS_FROM:
-        return None
-    allowed = [row for key, row in zip(keys, rows, strict=True) if key not in left_out and (among is None or key in among)]
-    if not allowed:
-        return set()
-    index = current_index(store_of(archive.folder, encoder), rows)
-    _, found = top_k(encoder.encode([image]), base, max(_PRESELECTED, 20 * k), rows=np.asarray(allowed), index=index)
-    wanted = set(found[0].tolist())
-    return {key for key, row in zip(keys, rows.tolist(), strict=True) if row in wanted}
-
-
-def _latent(archive: Searched, query: Vectors, cases: Sequence[Case], encoder: Encoder) -> Numbers:
-    """(n,) cosines; −1 for a case that has no vector (it could not be read any more)."""
-    keys, rows, base = archive.vectors(encoder)
-    if not keys:
-        msg = "None of the archive's images could be encoded, so none can be found by latent; ask by content."
-        raise ArchiveError(msg)
-    mean = archive.mean_vector(encoder)
-    row_of = dict(zip(keys, rows.tolist(), strict=True))
-    numbers = np.asarray([row_of.get(case.key, -1) for case in cases])
-    cosines = np.full(len(cases), -1.0)
-    cosines[numbers >= 0] = _cosines(query - mean, np.asarray(base[numbers[numbers >= 0]], np.float64) - mean)
-    return cosines
-
-
-def _within(image: Image, region: npt.NDArray[np.bool_], cases: Sequence[Case], encoder: Encoder, progress: Progress) -> Numbers:
+def _within(
+    archive: Searched,
+    snapshot: Snapshot,
+    latents: _Latents,
+    image: Image,
+    region: npt.NDArray[np.bool_],
+    encoder: Encoder,
+    progress: Progress,
+) -> Numbers:
     """(n,) cosines of what lies in the region and at the same place (as shares of its axes) in each case.
 
     The region is identified in the image at hand alone; −1 for a case that cannot be read or has other axes.
@@ -164,15 +203,18 @@ def _within(image: Image, region: npt.NDArray[np.bool_], cases: Sequence[Case], 
     turn_of: Callable[[Image], Turn] = getattr(encoder, "turn", displayed)
     laid = turn_of(image).upright(region) if region.ndim == 2 else region
     box = Box.around(laid)
-    cosines = np.full(len(cases), -1.0)
+    cosines = np.full(len(latents.places), -1.0)
     if box is None:
         return cosines
+    ids = snapshot.ids[latents.places].tolist()
+    key_of = {line.id: line.key for line in archive.lines(ids)}
+    cases = {case.key: case for case in archive.cases(keys=set(key_of.values()))}
     vectors = {}
-    for place, case in enumerate(cases):
-        progress(_COMPARING, place + 1, len(cases))
+    for place, number in enumerate(ids):
+        progress(_COMPARING, place + 1, len(ids))
         try:
-            other = case.image
-        except CasewiseError:
+            other = cases[key_of[number]].image
+        except (CasewiseError, KeyError):  # it cannot be read, or was removed meanwhile
             continue
         if other.spatial_dims == image.spatial_dims:
             vectors[place] = encoder.encode([other], [_transferred(box, laid.shape, other, turn_of(other))])[0]
@@ -199,8 +241,3 @@ def _transferred(box: Box, shape: Sequence[int], other: Image, turn: Turn) -> np
 def _cosines(query: Numbers, others: Numbers) -> Numbers:
     lengths = np.linalg.norm(query) * np.linalg.norm(others, axis=1)
     return np.asarray((others @ query) / np.maximum(lengths, 1e-12), np.float64)
-
-
-def _similar(case: Case, score: float, terms: dict[str, float]) -> SimilarCase:
-    latent, content = terms.get("latent"), terms.get("content")
-    return SimilarCase(case.key, case.name, score, latent, content, case.site, case.category)

@@ -118,8 +118,10 @@ def prepare(
 
 def accepted(image: Image, archive: Archive, structure: str, device: str = "auto", progress: Progress = silent) -> list[Case]:
     """The archive's cases with a mask of ``structure`` and the image's number of axes, most similar first."""
-    held = {case.key: case for case in archive.cases([structure])}
-    if not held:
+    from casewise.archive import Selection
+
+    drawn = Selection(structures=(Structure.parse(structure),), axes=image.spatial_dims)
+    if not archive.count(drawn):
         return []
     from casewise.chest.upright import UprightEncoder
     from casewise.device import resolve_device
@@ -127,8 +129,9 @@ def accepted(image: Image, archive: Archive, structure: str, device: str = "auto
 
     where = resolve_device(device)
     encoder = UprightEncoder(default_encoder(where), where)
-    found = archive.similar(image, k=_MOST, encoder=encoder, structures=[structure], among=held.keys(), progress=progress)
-    return [held[case.key] for case in found if held[case.key].image.spatial_dims == image.spatial_dims]
+    found = archive.similar(image, k=_MOST, encoder=encoder, where=drawn, progress=progress)
+    held = {case.key: case for case in archive.cases(keys={case.key for case in found})}
+    return [held[case.key] for case in found if case.key in held]
 
 
 def _refined(

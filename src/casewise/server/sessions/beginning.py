@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from casewise.archive import Archive
+from casewise.archive import Archive, Selection
+from casewise.case import Structure
 from casewise.errors import UsageError
 from casewise.image import Box, Image
 from casewise.server import prepared
@@ -74,11 +75,12 @@ class Beginning:
         if guess is not None:
             self._from(drawing, guess, box)
             return
-        accepted = [case.key for case in self.archive.cases([drawing.structure]) if case.key != key]
+        others = Selection(structures=(Structure.parse(drawing.structure),), exclude=frozenset({key}))
+        accepted = self.archive.count(others)
         if not accepted:
             drawing.reason = f"The archive has no mask of {drawing.structure} yet. {drawing.reason}"
             return
-        count = "1 accepted case" if len(accepted) == 1 else f"{len(accepted)} accepted cases"
+        count = "1 accepted case" if accepted == 1 else f"{accepted} accepted cases"
         order = {"case": key, "structure": drawing.structure}
         self.jobs.add("prepare", order, unique_key=f"prepare:{drawing.structure}:{key}", priority=5)
         drawing.awaits_guess = box is None

@@ -39,7 +39,7 @@ async def next_sample(strategy: str, request: Request, person: Annotator, shared
 
 
 def _next(shared: Services, desk: Desk, strategy: str, person: Person, client: str) -> dict[str, Any]:
-    free = desk.given.free(_unlabelled(shared), client)
+    free = desk.given.free(_keys(shared, labelled=False), client)
     choice = strategies.choose(strategy, _waiting(shared, strategy, free), _vectors(shared, strategy))
     if choice is None:
         return {}
@@ -63,19 +63,20 @@ def _prepare(shared: Services, key: str) -> None:
             shared.jobs.add("prepare", order, unique_key=f"prepare:{structure}:{key}", priority=5)
 
 
-def _unlabelled(shared: Services) -> list[str]:
+def _keys(shared: Services, labelled: bool) -> list[str]:
+    """Of the images that have a mask, or of those that have none."""
     masks = sa.exists().where(labels.c.image_id == images.c.id, labels.c.kind == "mask")
     engine = joined(shared.archive, shared.store)
     try:
         with engine.connect() as connection:
-            return list(connection.scalars(sa.select(images.c.key).where(~masks).order_by(images.c.id)))
+            return list(connection.scalars(sa.select(images.c.key).where(masks if labelled else ~masks).order_by(images.c.id)))
     finally:
         if engine is not shared.store.engine:
             engine.dispose()
 
 
 def _waiting(shared: Services, strategy: str, keys: list[str]) -> strategies.Waiting:
-    labelled = [case.key for case in shared.archive.cases() if case.load_masks] if strategy == "unlike" else []
+    labelled = _keys(shared, labelled=True) if strategy == "unlike" else []
     known = _uncertainty(shared) if strategy == "uncertainty" else {}
     return strategies.Waiting(int(time.time()), keys, labelled, {key: known[key] for key in keys if key in known})
 

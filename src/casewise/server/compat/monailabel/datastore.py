@@ -149,11 +149,11 @@ def file_name(shared: Services, key: str) -> str:
 def _objects(shared: Services, desk: Desk, person: Person) -> dict[str, Any]:
     drafts = desk.drafts.all()
     found = {}
-    for record in shared.archive.cases():
-        names = seen_by(record.load_masks, person.name)
-        found[record.key] = {
-            "image": {"ext": _EXTENSION, "info": {"name": record.key[:8] + _EXTENSION}},
-            "labels": _described(list(names), drafts.get(record.key, {}), record.key),
+    for key, masks in shared.archive.mask_names().items():
+        names = seen_by(masks, person.name)
+        found[key] = {
+            "image": {"ext": _EXTENSION, "info": {"name": key[:8] + _EXTENSION}},
+            "labels": _described(list(names), drafts.get(key, {}), key),
         }
     return found
 
