@@ -1,7 +1,8 @@
 """nnU-Net itself, in a process of its own: trains small models, and predicts with its own predictor.
 
-``python peer.py train WORK DATASET CONFIGURATION STEPS [--residual]`` plans, prepares and trains on ``WORK/raw/DATASET``; results
-lie in ``WORK/results``, and masks of ``WORK/test`` in ``WORK/plain`` and ``WORK/mirrored``.
+``python peer.py train WORK DATASET CONFIGURATION STEPS [--residual] [--as-published]`` plans, prepares and trains on
+``WORK/raw/DATASET``; results lie in ``WORK/results``, and masks of ``WORK/test`` in ``WORK/plain`` and ``WORK/mirrored``. As
+published it keeps nnU-Net's own augmentation and optimiser, and epochs of 100 steps; else it learns a little within few steps.
 ``python peer.py predict MODEL IMAGES OUTPUT [--mirror]`` predicts alone.
 """
 
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 
-def train(work: Path, dataset: str, configuration: str, steps: int, residual: bool) -> None:
+def train(work: Path, dataset: str, configuration: str, steps: int, residual: bool, published: bool) -> None:
     os.environ |= {"nnUNet_n_proc_DA": "1", "nnUNet_def_n_proc": "1", "nnUNet_compile": "f"}
     import torch
     from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
@@ -26,7 +27,8 @@ def train(work: Path, dataset: str, configuration: str, steps: int, residual: bo
     number = int(dataset[7:10])
     extract_fingerprints([number], num_processes=1)
     planner = (ResEncUNetPlanner if residual else ExperimentPlanner)(dataset)
-    planner.UNet_base_num_features, planner.UNet_max_features_2d, planner.UNet_max_features_3d = 8, 32, 32
+    wide = 16 if published else 8
+    planner.UNet_base_num_features, planner.UNet_max_features_2d, planner.UNet_max_features_3d = wide, 4 * wide, 4 * wide
     planner.UNet_vram_target_GB = 0.5
     planner.plan_experiment()
     written = work / "preprocessed" / dataset / f"{planner.plans_identifier}.json"
@@ -37,18 +39,27 @@ def train(work: Path, dataset: str, configuration: str, steps: int, residual: bo
     preprocess([number], planner.plans_identifier, (configuration,), (1,))
     labels = json.loads((work / "raw" / dataset / "dataset.json").read_text())
     trainer = nnUNetTrainer(plans | {"continue_training": False}, configuration, "all", labels, device=torch.device("cpu"))
-    trainer.num_epochs, trainer.num_iterations_per_epoch, trainer.num_val_iterations_per_epoch = 1, steps, 1
+    epochs = steps // 100 if published else 1
+    trainer.num_epochs, trainer.num_iterations_per_epoch, trainer.num_val_iterations_per_epoch = epochs, steps // epochs, 1
     os.environ |= {"nnUNet_n_proc_DA": "0"}  # no processes of its own
-    # nnU-Net's own trainer, which finds structures within a few steps: Adam, and images as they are.
-    trainer.configure_optimizers = lambda: _adam(trainer, torch)
-    laid = trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size
-    trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size = lambda: (*laid()[:2], own["patch_size"], laid()[3])
-    trainer.get_training_transforms = lambda *given, **named: nnUNetTrainer.get_validation_transforms(
-        given[2], named["is_cascaded"], named["foreground_labels"], named["regions"], named["ignore_label"]
-    )
+    if not published:
+        _simplify(trainer, own["patch_size"])
     trainer.run_training()
     for name in ("plain", "mirrored"):
         predict(Path(trainer.output_folder_base), work / "test", work / name, name == "mirrored")
+
+
+def _simplify(trainer: Any, patch: list[int]) -> None:
+    """nnU-Net's own trainer, which finds structures within a few steps: Adam, and images as they are."""
+    import torch
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+    trainer.configure_optimizers = lambda: _adam(trainer, torch)
+    laid = trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size
+    trainer.configure_rotation_dummyDA_mirroring_and_inital_patch_size = lambda: (*laid()[:2], patch, laid()[3])
+    trainer.get_training_transforms = lambda *given, **named: nnUNetTrainer.get_validation_transforms(
+        given[2], named["is_cascaded"], named["foreground_labels"], named["regions"], named["ignore_label"]
+    )
 
 
 def _adam(trainer: Any, torch: Any) -> tuple[Any, Any]:
@@ -75,6 +86,6 @@ if __name__ == "__main__":
         if sys.argv[1] == "train":
             (work / name).mkdir(exist_ok=True)
     if sys.argv[1] == "train":
-        train(work, sys.argv[3], sys.argv[4], int(sys.argv[5]), "--residual" in sys.argv)
+        train(work, sys.argv[3], sys.argv[4], int(sys.argv[5]), "--residual" in sys.argv, "--as-published" in sys.argv)
     else:
         predict(work, Path(sys.argv[3]), Path(sys.argv[4]), "--mirror" in sys.argv)

@@ -22,6 +22,7 @@ FRONTAL, AXIAL, SAGITTAL = ("L", "F"), ("L", "P"), ("P", "F")
 _OPPOSITE = {"L": "R", "R": "L", "H": "F", "F": "H", "A": "P", "P": "A"}
 _TOWARDS = (("L", "R"), ("P", "A"), ("F", "H"))  # of negative and positive RAS coordinates
 _COLUMN_FIRST = frozenset({"NIfTI", "NRRD", "MetaImage"})
+_ROWS_FIRST = ("DICOM", "HDF5")  # of volumes
 _SAME = 1e-6
 
 
@@ -99,6 +100,11 @@ def column_first(image: Image) -> bool:
     """Whether a picture's first axis counts along a row of it, as ITK writes NIfTI, NRRD and MetaImage."""
     own = image.header.rows_first  # of a picture file's grid, written by casewise
     return image.spatial_dims == 2 and image.header.format in _COLUMN_FIRST and not own
+
+
+def volume_rows_first(image: Image) -> bool:
+    """Whether a volume's first axis counts its rows, as DICOM's slices have them; other files and arrays begin with the columns."""
+    return image.spatial_dims == 3 and image.header.format in _ROWS_FIRST
 
 
 def size_stated(image: Image) -> bool:

@@ -76,3 +76,24 @@ def test_other_ranges_are_kept() -> None:
     assert 900 < float(moved.max()) < 1001
     constant, _ = augment(torch.full((2, 1, 16, 16), 70.0), [], strong, torch.Generator().manual_seed(1), unit_range=False)
     assert torch.allclose(constant, torch.tensor(70.0), atol=1e-3)
+
+
+def test_beyond_an_image_of_another_range_its_edge_goes_on() -> None:
+    image = torch.full((8, 1, 24, 24), 100.0)
+    image[..., 8:16, 8:16] = -50
+    moved, _ = augment(image, [], MOVES, torch.Generator().manual_seed(1), unit_range=False)
+    rims = torch.cat([moved[..., 0, :], moved[..., -1, :], moved[..., 0], moved[..., -1]])
+    assert float(rims.min()) > 99
+    dark, _ = augment((image > 0).float(), [], MOVES, torch.Generator().manual_seed(1))
+    assert float(dark[..., 0, :].min()) == 0  # casewise's own networks know 0 as what lies beyond
+
+
+def test_an_outlier_does_not_make_the_changes_larger() -> None:
+    image = torch.rand((8, 1, 24, 24), generator=torch.Generator().manual_seed(0))
+    image[..., 12, 12] = 500
+    only = Augmentation(rotation=0, scale=0, shift=0, bend=0, intensity=1)
+    moved, _ = augment(image, [], only, torch.Generator().manual_seed(1), unit_range=False)
+    others = torch.ones(24, 24, dtype=torch.bool)
+    others[11:14, 11:14] = False
+    assert 0.01 < float((moved - image)[..., others].std()) < 0.5
+    assert float(moved[..., 12, 12].min()) > 400

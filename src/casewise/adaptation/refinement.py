@@ -21,15 +21,21 @@ REFINEMENT = Settings(steps=20, batch=4, rate=5e-4, augmentation="light")
 class Plan:
     """How a model is refined.
 
-    k : cases it is trained on. held_out : further similar cases it is evaluated on. acceptance : how far the refined model is
-    followed by that. label_fusion : whether the similar cases' labels, registered to the image, are averaged with the prediction.
+    k : cases it is trained on. held_out : further similar cases it is evaluated on. slice_steps : steps for a 2D nnU-Net, in place
+    of the settings' (chosen on validation cases). acceptance : how far the refined model is followed by what the held-out cases
+    say. label_fusion : whether the similar cases' labels, registered to the image, are averaged with the prediction.
     """
 
     k: int = 8
     held_out: int = 4
     settings: Settings = REFINEMENT
+    slice_steps: int = 60
     acceptance: AcceptanceRule = field(default_factory=AcceptanceRule)
     label_fusion: bool = True
+
+    def settings_for(self, model: Model) -> Settings:
+        of_slices = model.spec.preparation.pooled and model.spec.preparation.spatial_dims == 2
+        return replace(self.settings, steps=self.slice_steps) if of_slices else self.settings
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,13 @@ def refine_on(model: Model, cases: Sequence[Case], plan: Plan, method: str, prog
     """
     held_out, chosen = part(cases, plan)
     refined = fit(
-        model, chosen, weights=None, settings=plan.settings, method=method, name=f"{model.name}+{method}", progress=progress
+        model,
+        chosen,
+        weights=None,
+        settings=plan.settings_for(model),
+        method=method,
+        name=f"{model.name}+{method}",
+        progress=progress,
     )
     halfway = between(model, refined, HALFWAY)
     before = evaluated(model, held_out, plan)

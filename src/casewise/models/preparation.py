@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
@@ -21,7 +21,7 @@ from casewise.intensity import grey, percentile_range, rescaled
 from casewise.models.regions import Regions
 from casewise.models.steps import Step, before_the_grid, of_one_shape, prepare, steps_of, tables
 from casewise.models.steps.moves import Move
-from casewise.orientation import displayed
+from casewise.models.view import View
 
 INTENSITIES = ("percentile", "window", "minmax", "normal", "none")
 AXES = "PLS"
@@ -31,7 +31,6 @@ RESTORED = ("linear", "nearest", "logits")
 _BACKGROUND = 30.0  # a logit: its probability is 1 beside zeros
 _PAIR = {letter: pair for pair in ("AP", "LR", "SI") for letter in pair}
 _OLD = 6  # settings that models of every version write, where they are not None
-_SLAB = 1.2  # a volume is sliced along an axis whose voxels are at least this much longer than the next
 
 
 @dataclass(frozen=True)
@@ -144,6 +143,16 @@ class Preparation:
         return wanted
 
     @property
+    def mirrored(self) -> tuple[int, ...]:
+        """The network's axes along which its answers to the mirrored image count too: a training mirrors images as well."""
+        return ()
+
+    @property
+    def pooled(self) -> bool:
+        """Whether a training's Dice is of all samples of a step together, and not of each."""
+        return False
+
+    @property
     def sequences(self) -> tuple[str, ...]:
         """Names of the sequences that a model takes together, a channel each; empty where it takes a single image."""
         return ()
@@ -154,9 +163,7 @@ class Preparation:
         return ()
 
     def slide(self, network: Callable[[Tensor], Tensor], x: Tensor, thorough: bool = True) -> Tensor:
-        """The network's answer (1, outputs, *spatial) to x (1, C, *spatial), in windows of ``size``. thorough : to predict, and not
-        to measure while training.
-        """
+        """The answer (1, outputs, *spatial) to x (1, C, *spatial), in windows. thorough : to predict, not to measure a training."""
         from monai.inferers import sliding_window_inference
 
         ways: dict[str, Any] = {}
@@ -310,70 +317,6 @@ class Part:
         if self.preparation.restored == "logits":
             return torch.from_numpy(self.restore(answer)).softmax(dim=0).numpy()
         return self.restore(answer.softmax(dim=0))
-
-
-@dataclass(frozen=True)
-class View:
-    """How an image is turned before a network sees it: permuted and flipped so that its axes run as the model's ``axes`` say; for a
-    2D network the axis with the longest voxels comes last. Exact and invertible.
-    """
-
-    order: tuple[int, ...]
-    flips: tuple[int, ...]
-    spacing: tuple[float, ...]
-    slices: bool
-
-    @classmethod
-    def of(cls, image: Image, spatial_dims: int, axes: str) -> View:
-        if image.spatial_dims == 2:
-            if spatial_dims == 3:
-                msg = "The model takes volumes and this image is a picture of two axes; give it the whole series."
-                raise CasewiseError(msg)
-            return cls._of_picture(image, axes)
-        if spatial_dims == 3:
-            image.check_volume("a model of volumes")
-        elif image.is_loop:  # each frame as it is displayed; never a picture of one line of pixels over time
-            frame = cls._of_picture(image.frame(0), axes)
-            return cls((*frame.order, 2), frame.flips, frame.spacing, slices=True)
-        from nibabel.orientations import axcodes2ornt, io_orientation, ornt_transform
-
-        turn = ornt_transform(io_orientation(image.affine), axcodes2ornt(tuple(axes)))
-        order = tuple(int(axis) for axis in np.argsort(turn[:, 0]))
-        flips = tuple(place for place, axis in enumerate(order) if turn[axis, 1] < 0)
-        if spatial_dims == 2:
-            lengths = [image.spacing[axis] for axis in order]
-            longest = int(np.argmax(lengths))
-            if longest != 2 and lengths[longest] > _SLAB * sorted(lengths)[1]:
-                places = [place for place in range(3) if place != longest] + [longest]
-                order = tuple(order[place] for place in places)
-                flips = tuple(new for new, old in enumerate(places) if old in flips)
-        spacing = tuple(image.spacing[axis] for axis in order)
-        return cls(order, flips, spacing[:spatial_dims], slices=spatial_dims == 2)
-
-    @classmethod
-    def _of_picture(cls, image: Image, axes: str) -> View:
-        """A picture is seen as it is displayed: its rows count as running to P and its columns to L.
-
-        Nothing is known where the model's slices do not run up.
-        """
-        as_displayed = displayed(image)
-        places = [0 if letter in "AP" else 1 for letter in axes[:2]] if axes[2] in "SI" else [0, 1]
-        turned = [letter in "AR" for letter in axes[:2]] if axes[2] in "SI" else [False, False]
-        order = tuple(as_displayed.axes[place] for place in places)
-        flips = tuple(axis for axis, place in enumerate(places) if turned[axis] != as_displayed.flipped[place])
-        return cls(order, flips, tuple(image.spacing[axis] for axis in order), slices=False)
-
-    def forward(self, array: Array) -> Array:
-        turned = np.transpose(array, (0, *(axis + 1 for axis in self.order)))
-        return np.flip(turned, tuple(axis + 1 for axis in self.flips)) if self.flips else turned
-
-    def planes(self, turned: Array) -> Iterator[Array]:
-        return (turned[..., k] for k in range(turned.shape[-1])) if self.slices else iter((turned,))
-
-    def backward(self, planes: list[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
-        turned = np.stack(planes, axis=-1) if self.slices else planes[0]
-        turned = np.flip(turned, tuple(axis + 1 for axis in self.flips)) if self.flips else turned
-        return np.ascontiguousarray(np.transpose(turned, (0, *(int(axis) + 1 for axis in np.argsort(self.order)))))
 
 
 def _percentiles(array: npt.NDArray[np.float32]) -> tuple[float, float]:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.image import Array, Box, Image
-from casewise.orientation import displayed
+from casewise.orientation import displayed, volume_rows_first
 
 Spread = tuple[npt.NDArray[np.int64], ...]
 
@@ -23,7 +23,6 @@ Spread = tuple[npt.NDArray[np.int64], ...]
 _PLANES = {"axial": (2, 0, 1), "coronal": (1, 0, 2), "sagittal": (0, 1, 2)}
 _TOWARDS = ("R", "A", "S")
 _OPPOSITE = {"R": "L", "A": "P", "S": "I"}
-_ROWS_FIRST = ("dicom", "hdf5")
 _MIN_SIDE = 12
 _MAX_ELONGATION = 6.0
 _ANISOTROPIC = 1.5
@@ -133,7 +132,7 @@ def strip(plane: Plane, held: Spread, count: int) -> tuple[int, ...]:
 
 def _stored(image: Image) -> Plane:
     """Cuts along the last axis: rows first where the file's kind stores them so, else as (i, j, k) with j upwards."""
-    rows_first = (image.header.format or "").lower() in _ROWS_FIRST
+    rows_first = volume_rows_first(image)
     axes = (0, 1) if rows_first else (1, 0)
     spacing = image.spacing
     flipped = (not rows_first, False)

@@ -28,6 +28,8 @@ class Augmentation:
     mirror: bool = False
 
 
+_OUTLIERS = 0.01  # share of an image's voxels at either end of its intensities
+
 LEVELS = {
     "none": None,
     "light": Augmentation(rotation=7, scale=0.08, shift=0.05, bend=0.01, intensity=0.25),
@@ -41,15 +43,12 @@ def augment(
 ) -> tuple[Tensor, list[Tensor]]:
     """Change ``x`` (N, C, *spatial) and move every map (N, *spatial) alike (mode ``nearest`` or ``linear``).
 
-    unit_range : whether intensities lie in 0…1; others are brought there by each image's extremes, and back.
+    unit_range : whether intensities lie in 0…1, and 0 lies beyond the image. Others are brought there by each image's range without
+        its outliers, and back; what lies beyond is the image's edge, since their 0 may be any grey.
     """
-    if not unit_range:
-        low = x.flatten(1).amin(dim=1).view(-1, *[1] * (x.ndim - 1))
-        span = (x.flatten(1).amax(dim=1).view_as(low) - low).clamp_min(1e-6)
-        changed, moved_maps = augment((x - low) / span, maps, level, generator)
-        return changed * span + low, moved_maps
     grid = _grid(x, level, generator)
-    moved = functional.grid_sample(x, grid, mode="bilinear", padding_mode="zeros", align_corners=False)
+    beyond = "zeros" if unit_range else "border"
+    moved = functional.grid_sample(x, grid, mode="bilinear", padding_mode=beyond, align_corners=False)
     others = []
     for values, mode in maps:
         sampled = functional.grid_sample(
@@ -59,7 +58,20 @@ def augment(
             align_corners=False,
         )
         others.append(sampled[:, 0].to(values.dtype))
-    return _intensities(moved, level, generator), others
+    return (_intensities if unit_range else _any_intensities)(moved, level, generator), others
+
+
+def _any_intensities(x: Tensor, level: Augmentation, generator: torch.Generator) -> Tensor:
+    """Outliers keep their distance from the range."""
+    flat = x.flatten(1)
+    step = max(1, flat.shape[1] // 1_000_000)  # a million voxels are enough for the range
+    low, high = (
+        torch.quantile(flat[:, ::step], share, dim=1).view(-1, *[1] * (x.ndim - 1)) for share in (_OUTLIERS, 1 - _OUTLIERS)
+    )
+    span = (high - low).clamp_min(1e-6)
+    scaled = (x - low) / span
+    inside = scaled.clamp(0, 1)
+    return (_intensities(inside, level, generator) + scaled - inside) * span + low
 
 
 def _uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Generator) -> Tensor:

@@ -95,6 +95,7 @@ class CaseBatches:
         picked = [self._picked(number, rng) for number in numbers]
         if not self._spec.preparation.uniform:
             picked = [_window(sample, self._spec.preparation.training_size, rng) for sample in picked]
+        picked = [_mirrored(sample, self._spec.preparation.mirrored, rng) for sample in picked]
         x = torch.stack([sample.x for sample in picked]).float()
         target = torch.stack([sample.target for sample in picked])
         voxel_weights = None
@@ -182,3 +183,16 @@ def _window(sample: Sample, size: tuple[int, ...], rng: np.random.Generator) -> 
     voxel_weights = sample.voxel_weights[window] if sample.voxel_weights is not None else None
     target = sample.target[window] if sample.target.ndim else sample.target
     return Sample(sample.x[(slice(None), *window)], target, voxel_weights, sample.labelled)
+
+
+def _mirrored(sample: Sample, axes: Sequence[int], rng: np.random.Generator) -> Sample:
+    """The sample, mirrored along each of the axes or not."""
+    chosen = tuple(axis for axis in axes if rng.random() < 0.5)
+    if not chosen:
+        return sample
+    return Sample(
+        sample.x.flip([axis + 1 for axis in chosen]),
+        sample.target.flip(chosen) if sample.target.ndim else sample.target,
+        sample.voxel_weights.flip(chosen) if sample.voxel_weights is not None else None,
+        sample.labelled,
+    )

@@ -64,6 +64,8 @@ class _Configuration(msgspec.Struct, frozen=True):
     resampling_fn_probabilities: _Splines = "resample_data_or_seg_to_shape"
     resampling_fn_probabilities_kwargs: Resampling = Resampling(order=1)
     previous_stage: str | None = None
+    batch_size: _Count = 2
+    batch_dice: bool = False
 
 
 class _Plans(msgspec.Struct, frozen=True):
@@ -91,6 +93,7 @@ class Plan:
     spaced : False where pictures count as of 1 mm a pixel. channels : names of the sequences. schemes, masked, intensities : of
     each channel: how it is normalised, whether where the image is not 0 alone, and with which figures. data, answer : how an image
     and a network's answer are resampled. mirrored : axes of the patch along which the network learnt on mirrored images.
+    batch, pooled : patches of a training's step, and whether its Dice is of all of them together.
     structures : their names. regions : of outputs that are structures which overlap, the numbers (from 1) of those that make up
     each, where a voxel counts as the last output that is more probable than not; else empty.
     """
@@ -109,6 +112,8 @@ class Plan:
     data: Resampling
     answer: Resampling
     mirrored: tuple[int, ...]
+    batch: int
+    pooled: bool
     structures: tuple[str, ...]
     regions: tuple[tuple[int, ...], ...]
 
@@ -186,6 +191,8 @@ def _plan(plans_text: str, dataset_text: str, name: str, mirroring: tuple[int, .
         data=own.resampling_fn_data_kwargs,
         answer=own.resampling_fn_probabilities_kwargs,
         mirrored=mirroring,
+        batch=own.batch_size,
+        pooled=own.batch_dice,
         structures=structures,
         regions=regions,
     )

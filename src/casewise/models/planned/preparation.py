@@ -18,10 +18,11 @@ from casewise.image import Array, Image
 from casewise.models.planned.plan import Intensity, Plan, Resampling
 from casewise.models.planned.resampling import resampled, scaled
 from casewise.models.planned.windows import slide
-from casewise.models.preparation import Part, Preparation, View
+from casewise.models.preparation import Part, Preparation
 from casewise.models.regions import Regions, chances
+from casewise.models.view import View
+from casewise.orientation import volume_rows_first
 
-_COLUMN_FIRST = ("NIfTI", "NRRD", "MetaImage")  # files whose first index counts along a row
 _PICTURE = 999.0  # how many times as long as its pixels nnU-Net says that a picture is thick
 _LABELS = Resampling(order=0)
 _LARGEST = (
@@ -71,7 +72,16 @@ class Planned(Preparation):
         return tuple(size)
 
     def at_once(self, wanted: int) -> int:
-        return max(1, min(wanted, _LARGEST // prod(self.training_size)))
+        """As many as nnU-Net itself takes where that is more, while memory allows."""
+        return max(1, min(max(wanted, self.own.batch), _LARGEST // prod(self.training_size)))
+
+    @property
+    def mirrored(self) -> tuple[int, ...]:
+        return self.own.mirrored
+
+    @property
+    def pooled(self) -> bool:
+        return self.own.pooled
 
     @property
     def sequences(self) -> tuple[str, ...]:
@@ -87,7 +97,7 @@ class Planned(Preparation):
         return {"spatial_dims": self.spatial_dims, "size": self.size, "channels": self.channels, "spacing": self.spacing}
 
     def slide(self, network: Callable[[Tensor], Tensor], x: Tensor, thorough: bool = True) -> Tensor:
-        answers = [slide(network, one[None], self.size, self.own.mirrored if thorough else ()) for one in x]
+        answers = [slide(network, one[None], self.size, self.mirrored if thorough else ()) for one in x]
         return torch.cat(answers)
 
     def parts(self, image: Image) -> list[Part]:
@@ -177,7 +187,7 @@ class Planned(Preparation):
             full = View.of(image, 3, "SAR")
             base, flipped = full.order, full.flips
         else:
-            base, flipped = ((2, 1, 0) if image.header.format in _COLUMN_FIRST else (2, 0, 1)), ()
+            base, flipped = ((2, 0, 1) if volume_rows_first(image) else (2, 1, 0)), ()
         order = tuple(base[axis] for axis in self.own.transpose)
         flips = tuple(place for place, axis in enumerate(self.own.transpose) if axis in flipped)
         return View(order, flips, tuple(image.spacing[axis] for axis in order), slices=False)

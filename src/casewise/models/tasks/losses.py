@@ -13,12 +13,14 @@ def segmentation_loss(
     case_weights: Tensor | None = None,
     voxel_weights: Tensor | None = None,
     labelled: Tensor | None = None,
+    pooled: bool = False,
 ) -> Tensor:
     """Cross-entropy + (1 − soft Dice over the structures), each case by its weight.
 
     logits : (N, 1 + structures, *spatial). target : (N, *spatial) integer. case_weights : (N,). voxel_weights : (N, *spatial).
     labelled : (N, structures) bool; where a case lacks the mask of a structure, that structure counts as part of its background
         (the marginal loss of Shi 2021), so that whatever the network says of it there is neither right nor wrong. None: all are.
+    pooled : Dice of all cases together, which slices with a few voxels of a structure do not upset.
     Written here because MONAI's DiceCELoss takes no weight for a case or a voxel.
     """
     target = target.long()
@@ -31,8 +33,13 @@ def segmentation_loss(
     spread = weights[:, None]
     overlap = (guess * truth * spread).flatten(2).sum(dim=2)
     sizes = ((guess + truth) * spread).flatten(2).sum(dim=2)
+    counted = torch.ones_like(sizes) if labelled is None else labelled.to(sizes.dtype)
+    if pooled:
+        shares = counted if case_weights is None else counted * case_weights[:, None]
+        scores = (2 * (overlap * shares).sum(dim=0) + 1) / ((sizes * shares).sum(dim=0) + 1)
+        there = shares.sum(dim=0) > 0
+        return _weighted_mean(entropy, case_weights) + 1 - (scores * there).sum() / there.sum().clamp_min(1)
     scores = (2 * overlap + 1) / (sizes + 1)
-    counted = torch.ones_like(scores) if labelled is None else labelled.to(scores.dtype)
     dice = (scores * counted).sum(dim=1) / counted.sum(dim=1).clamp_min(1)
     return _weighted_mean(entropy + 1 - dice, case_weights)
 

@@ -57,15 +57,15 @@ class Segmentation(Task):
 
     def loss(self, answer: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy and soft Dice (:func:`casewise.models.tasks.losses.segmentation_loss`); of regions, the mean of theirs."""
-        regions, held = self.spec.regions, batch.labelled
+        regions, held, pooled = self.spec.regions, batch.labelled, self.spec.preparation.pooled
         if not regions:
-            return segmentation_loss(answer, batch.target, batch.case_weights, batch.voxel_weights, held)
+            return segmentation_loss(answer, batch.target, batch.case_weights, batch.voxel_weights, held, pooled)
         losses = []
         for number in range(len(regions)):
             alone = torch.cat([torch.zeros_like(answer[:, :1]), answer[:, number : number + 1]], dim=1)
             inside = belongs(batch.target, regions, number).long()
             own = held[:, number : number + 1] if held is not None else None
-            losses.append(segmentation_loss(alone, inside, batch.case_weights, batch.voxel_weights, own))
+            losses.append(segmentation_loss(alone, inside, batch.case_weights, batch.voxel_weights, own, pooled))
         return torch.stack(losses).mean()
 
     def measures(
