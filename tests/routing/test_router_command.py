@@ -85,6 +85,22 @@ def test_route_needs_a_router(tmp_path: Path, capfd: pytest.CaptureFixture[str])
     assert "holds no router" in capfd.readouterr().err
 
 
+def test_an_archives_table_of_categories_counts_as_in_analyses_with_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    image, archive = str(packaged("MR_small.dcm")), str(tmp_path / "archive")
+    assert main(["route", image, "--archive", archive]) == 2
+    assert archive in capfd.readouterr().err
+    casewise.Archive.open(archive, create=True).close()
+
+    def fits() -> list[str]:
+        assert main(["route", image, "--archive", archive, "--json"]) == 0
+        (answer,) = json.loads(capfd.readouterr().out)
+        return list(answer["prior"]["fits"])
+
+    assert "head-ct" not in fits()
+    (tmp_path / "archive" / "categories.toml").write_text('[category.head-ct]\nname = "Head"\nmodalities = ["MR"]\n')
+    assert "head-ct" in fits()
+
+
 def test_a_router_is_trained_on_an_archive_and_used(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     for kind, name in (("disc", "disc-xray"), ("bars", "bars-ct")):
         folder = tmp_path / "images" / name

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 3  # scores in a line that a person reads
 _ROUTER = "A router that `casewise train router` made."
+_ARCHIVE = "An archive whose own table of categories counts too, as in analyses with it."
 _CLASSIFIER = "The classifier over the network's features."
 
 
@@ -26,6 +27,7 @@ def route(
     classifier: Annotated[
         Literal["softmax", "svm"] | None, option("--classifier", help=_CLASSIFIER, default="the router's own")
     ] = None,
+    archive: Annotated[str | None, option("--archive", metavar="ARCHIVE", help=_ARCHIVE)] = None,
     ignore_tags: Annotated[bool, flag("--ignore-tags", "Decide by the pixels alone, whatever the DICOM tags say.")] = False,
     files: DeclarationsOption = None,
     as_json: JsonOption = False,
@@ -41,6 +43,7 @@ def route(
 
       casewise route new.dcm
       casewise route scan.nii.gz hand.png series/ --classifier svm --json
+      casewise route new.dcm --archive my-archive
 
     Read on in docs/how-to/route-images.md.
     """
@@ -52,6 +55,8 @@ def route(
 
         where = resolve_device(device)
         opened = Router.load(router)
+        if archive is not None:
+            opened = opened.extended_by(_folder_of(archive))
         registry = default_registry(files or None)
         for name, reason in registry.problems:
             answer.failed(name, reason)
@@ -69,6 +74,14 @@ def route(
                 lines += _lines(path, found, names)
             answer.progress("Routing", number, len(images), path.name)
         answer.give(documents, *lines)
+
+
+def _folder_of(path: str) -> Path:
+    """Where an archive lies. Raises CasewiseError where none does."""
+    from casewise.archive import Archive  # SQLAlchemy, for those alone who name one
+
+    with Archive.open(Path(path)) as opened:
+        return opened.folder
 
 
 def _lines(path: Path, found: Route, applications: Sequence[str]) -> list[str]:
