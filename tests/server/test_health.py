@@ -45,6 +45,7 @@ def test_metrics(app: FastAPI) -> None:
     assert job is not None and shared.jobs.finish(job, {})
     job = shared.jobs.claim("w")
     assert job is not None and shared.jobs.fail(job, "No.")
+    shared.archive.record_result({"headline": "Nothing found"}, "a" * 32)
     client = signed_in(app, "reader")
     client.get(f"/api/v1/jobs/{number}")
     client.get("/api/v1/jobs/99")
@@ -54,6 +55,7 @@ def test_metrics(app: FastAPI) -> None:
     for line in (
         'casewise_jobs{state="done"} 1.0',
         'casewise_jobs{state="waiting"} 1.0',
+        "casewise_images_analysed_total 1.0",
         'casewise_jobs{state="dead"} 0.0',
         'casewise_job_seconds_count{kind="analyse"} 1.0',
         'casewise_job_failures{kind="analyse"} 1.0',

@@ -368,6 +368,11 @@ class Archive:
         """What was recorded, of one image or of all, in order."""
         return recorded.recorded(self._catalogue, image_key)
 
+    def last_result(self) -> int:
+        """The number of the result that was recorded last, of any image: how many ever were; 0 where there is none."""
+        with self._catalogue.read() as connection:
+            return int(connection.scalar(sa.select(sa.func.max(results.c.id))) or 0)
+
     def newest_result(self, image_key: str) -> tuple[int, dict[str, Any], int] | None:
         """(number, what was recorded, how many results of the image are older); None where there is none."""
         return recorded.newest(self._catalogue, image_key)

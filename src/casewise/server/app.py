@@ -60,7 +60,8 @@ def create_app(archive: Archive, store: Store, settings: Settings | None = None,
     settings = settings or Settings()
     held, queue = ImageCache(archive, settings.image_bytes), Jobs(store)
     kept = Sessions(archive, store, settings, held, queue)
-    shared = Services(archive, store, settings, held, queue, Events(queue, archive.newest), Metrics(queue), kept, node)
+    metrics = Metrics(queue, archive.last_result)
+    shared = Services(archive, store, settings, held, queue, Events(queue, archive.newest), metrics, kept, node)
     shared.metrics.registry.register(NetworkMeasures(Network(store)))
     shared.sessions.on_accept = shared.sets.accepted
     shared.sessions.on_round = shared.metrics.round_seconds.observe

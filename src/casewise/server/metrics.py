@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric, SummaryMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric, SummaryMetricFamily
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from casewise.server.jobs import Jobs
@@ -21,15 +21,15 @@ _ELSEWHERE = "other"  # the route of what has none
 
 
 class Metrics:
-    """The measures of one server, in a registry of their own."""
+    """The measures of one server, in a registry of their own. recorded : how many results the archive was ever given."""
 
-    def __init__(self, jobs: Jobs) -> None:
+    def __init__(self, jobs: Jobs, recorded: Callable[[], int]) -> None:
         self.registry = CollectorRegistry()
         self.requests = Counter("casewise_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry)
         self.round_seconds = Histogram(
             "casewise_round_seconds", "Seconds of a round of strokes.", buckets=_ROUND_BUCKETS, registry=self.registry
         )
-        self.registry.register(_Queue(jobs))
+        self.registry.register(_Queue(jobs, recorded))
 
     def watch(self, name: str, what: str, value: Callable[[], float]) -> None:
         """A measure that is asked for by ``value`` whenever the metrics are."""
@@ -42,13 +42,15 @@ class Metrics:
 class _Queue:
     """Asks the store when the metrics are asked for: all workers' jobs are there, wherever they run."""
 
-    def __init__(self, jobs: Jobs) -> None:
-        self._jobs = jobs
+    def __init__(self, jobs: Jobs, recorded: Callable[[], int]) -> None:
+        self._jobs, self._recorded = jobs, recorded
 
     def describe(self) -> Iterable[Metric]:
         return []
 
     def collect(self) -> Iterator[Metric]:
+        images = "Images that were analysed, or left out by a rule; with rate() those an hour, of all workers."
+        yield CounterMetricFamily("casewise_images_analysed", images, value=self._recorded())
         counts, kinds = self._jobs.counts(), self._jobs.by_kind()
         by_state = GaugeMetricFamily("casewise_jobs", "Jobs by state.", labels=["state"])
         for state in STATES:

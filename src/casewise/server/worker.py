@@ -14,7 +14,6 @@ import socket
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -30,6 +29,7 @@ from casewise.server.processes import follow_parent_process, log_to_stderr, wher
 from casewise.server.settings import Settings
 from casewise.server.store import Store
 from casewise.server.work import KINDS, Kind, Stopped, Work
+from casewise.workers.working import unexpected
 
 _LOOK_SECONDS = 0.5  # how often a worker with nothing to do looks for a job
 _GRACE_SECONDS = 30.0  # for a job that is to end; then its process ends
@@ -114,7 +114,7 @@ class Worker:
             kept, state = self._tell(jobs.fail, job, str(error)), "failed"
         except Exception as error:
             _log.error("%s", where(error))  # without its text, which may hold a name
-            kept, state = self._tell(jobs.retry, job, _sentence(error)), "put back"
+            kept, state = self._tell(jobs.retry, job, f"{unexpected(error)} The worker's log has more."), "put back"
         else:
             work.beat()  # a short job may not have written its last progress yet
             kept, state = self._tell(jobs.finish, job, result), "done"
@@ -186,15 +186,6 @@ def work(
         if follow_parent:
             follow_parent_process(worker.leave)
         return worker.run(once=once)
-
-
-def _sentence(error: Exception) -> str:
-    """What happened and where. Not the error's text: one of a DICOM reader may quote a patient's name."""
-    if isinstance(error, MemoryError):
-        return "There was not enough memory for this job; free some, or give it fewer or smaller images."
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    place = f"{Path(last.filename).name}, line {last.lineno}"
-    return f"casewise met an error it did not expect ({type(error).__name__} in {place}); the worker's log has more."
 
 
 if __name__ == "__main__":
