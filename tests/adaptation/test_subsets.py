@@ -9,7 +9,9 @@ from casewise.adaptation import subsets
 from casewise.archive import Archive
 from casewise.errors import CasewiseError
 from casewise.models import Model
+from casewise.threads import one_thread
 from casewise.training import Settings, dice
+from casewise.workers import Processes
 from tests.adaptation.discs import disc
 
 QUICK = Settings(steps=60, batch=4, rate=1e-2, augmentation="none", device="cpu")
@@ -42,6 +44,19 @@ def test_second_build_makes_nothing_anew(made: subsets.Subsets, archive: Archive
     again = subsets.build(archive, model, k=2, settings=QUICK)
     assert {subset.model for subset in again.subsets} == set(stamps)
     assert all((path / "weights.safetensors").stat().st_mtime_ns == stamp for path, stamp in stamps.items())
+
+
+def test_processes_refine_the_same_models(made: subsets.Subsets, archive: Archive, model: Model, tmp_path: Path) -> None:
+    stored = model.save(tmp_path / "bright")
+    with one_thread():
+        here = subsets.build(archive, model, tmp_path / "here", k=2, settings=QUICK)
+    there = subsets.build(archive, model, tmp_path / "there", k=2, settings=QUICK, workers=Processes(2), name=str(stored))
+    assert [replace(one, model=Path(one.model.name)) for one in here.subsets] == [
+        replace(one, model=Path(one.model.name)) for one in there.subsets
+    ]
+    for one, other in zip(here.subsets, there.subsets, strict=True):
+        assert (one.model / "weights.safetensors").read_bytes() == (other.model / "weights.safetensors").read_bytes()
+    assert [one.members for one in there.subsets] == [one.members for one in made.subsets]
 
 
 def test_subsets_of_another_model_are_refused(made: subsets.Subsets, model: Model) -> None:

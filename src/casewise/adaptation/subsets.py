@@ -6,8 +6,10 @@ import re
 import shutil
 import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,13 +29,16 @@ from casewise.progress import Progress, silent
 from casewise.training.fit import fit
 from casewise.training.settings import Settings
 from casewise.training.split import split
+from casewise.workers import Here, Lost, Make, Workers
 
 if TYPE_CHECKING:
     from casewise.archive import Archive
     from casewise.encoder import Encoder
+    from casewise.workers.contract import Do
 
 SUBSET = replace(REFINEMENT, steps=60)
 _SMALLEST = 4
+Part = tuple[int, tuple[str, ...]]  # a subset's number, and its members' keys
 _AT_ONCE = 32  # images that are read and encoded together
 
 
@@ -80,11 +85,14 @@ def build(
     *,
     k: int | None = None,
     settings: Settings = SUBSET,
+    workers: Workers | None = None,
+    name: str | None = None,
     progress: Progress = silent,
 ) -> Subsets:
     """Cluster the archive's usable cases in the model's latent space and refine the model for each cluster.
 
     k : how many clusters; by silhouette among 4–16 when None. folder : where the subsets' models go; inside the archive by default.
+    workers : each refines one subset at a time; None: this process. name : by which another process loads the model.
     Goes on where an earlier call was stopped: subsets whose model lies there already are kept.
     """
     from casewise.archive.retrieval.clusters import cluster
@@ -100,16 +108,56 @@ def build(
     vectors = _encoded(model, cases, encoder_for(model, settings.device), progress)
     mean = vectors.mean(axis=0)
     clusters = cluster(_unit(vectors - mean), k=k, seed=settings.seed)
-    made = []
-    count = int(clusters.assignment.max()) + 1
-    for number in range(count):
-        members = [case for case, cell in zip(cases, clusters.assignment, strict=True) if cell == number]
-        progress("Refining subsets", number, count)
-        made.append(_subset(model, members, number, folder, settings))
-    progress("Refining subsets", count, count)
+    parts: list[Part] = [(number, ()) for number in range(int(clusters.assignment.max()) + 1)]
+    for case, cell in zip(cases, clusters.assignment, strict=True):
+        parts[cell] = (parts[cell][0], (*parts[cell][1], case.key))
+    crew: Workers = Here() if workers is None else workers
+    if isinstance(crew, Here):
+        known = {case.key: case for case in cases}
+        made = _made(crew, parts, lambda: nullcontext(partial(_refined, model, known, folder, settings)), progress)
+    else:
+        made = _made(crew, parts, Refining(Path(archive.folder), name or model.name, folder, settings), progress)
     subsets = Subsets(model.key, tuple(made), _unit(np.asarray(clusters.centroids, np.float32)), mean)
     _write(subsets, folder)
     return subsets
+
+
+@dataclass(frozen=True)
+class Refining:
+    """Opens what a process needs that refines subsets of an archive. model : its name, or where it lies."""
+
+    archive: Path
+    model: str
+    folder: Path
+    settings: Settings
+
+    @contextmanager
+    def __call__(self) -> Iterator[Do[Part, Subset]]:
+        from casewise.archive import Archive
+        from casewise.models import load
+
+        with Archive.open(self.archive) as archive:
+            model = load(self.model, archive=archive)
+            cases = {case.key: case for case in usable_cases(model, archive)}
+            yield partial(_refined, model, cases, self.folder, self.settings)
+
+
+def _made(crew: Workers, parts: Sequence[Part], make: Make[Part, Subset], progress: Progress) -> list[Subset]:
+    """The subsets in order. Raises CasewiseError where one cannot be refined."""
+    made: dict[int, Subset] = {}
+    progress("Refining subsets", 0, len(parts))
+    with closing(crew.run([[part] for part in parts], make)) as coming:
+        for (number, _), subset in coming:
+            if isinstance(subset, Lost):
+                raise CasewiseError(f"{_name(number)} could not be refined: {subset.reason} The others are kept.")
+            made[number] = subset
+            progress("Refining subsets", len(made), len(parts))
+    return [made[number] for number, _ in parts]
+
+
+def _refined(model: Model, cases: Mapping[str, Case], folder: Path, settings: Settings, parts: Sequence[Part]) -> Iterator[Subset]:
+    for number, keys in parts:
+        yield _subset(model, [cases[key] for key in keys], number, folder, settings)
 
 
 def _encoded(model: Model, cases: Sequence[Case], encoder: Encoder, progress: Progress) -> npt.NDArray[np.float32]:
@@ -151,7 +199,7 @@ def choose(subsets: Subsets, model: Model, image: Image, device: str = "auto") -
 
 
 def _subset(model: Model, members: Sequence[Case], number: int, folder: Path, settings: Settings) -> Subset:
-    name = f"subset-{number + 1:02d}"
+    name = _name(number)
     keys = tuple(case.key for case in members)
     target = folder / f"{name}-{_fingerprint(keys, settings)}"
     training, held_out = split(members, share=0.25, seed=settings.seed)
@@ -169,6 +217,10 @@ def _subset(model: Model, members: Sequence[Case], number: int, folder: Path, se
     measures = dict(refined.lineage.measures)
     main = "dice" if "after_dice" in measures else "log_likelihood"
     return Subset(name, len(members), target, measures[f"after_{main}"] > measures[f"before_{main}"], keys, measures)
+
+
+def _name(number: int) -> str:
+    return f"subset-{number + 1:02d}"
 
 
 def _fingerprint(keys: Sequence[str], settings: Settings) -> str:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 from casewise.cli.common import answering, plural
-from casewise.cli.options import ArchiveArgument, DeviceOption, JsonOption, SeedOption, argument, option
+from casewise.cli.options import ArchiveArgument, DeviceOption, JsonOption, OnOption, SeedOption, WorkersOption, argument, option
 
 if TYPE_CHECKING:
     from casewise.adaptation.subsets import Subset
@@ -18,6 +18,8 @@ def subsets(
     k: Annotated[
         int | None, option("-k", metavar="N", help="How many subsets.", default="the number that separates best, 4 to 16", min=2)
     ] = None,
+    workers: WorkersOption = None,
+    on: OnOption = None,
     as_json: JsonOption = False,
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
@@ -30,7 +32,7 @@ def subsets(
     [bold]Examples[/bold]
 
       casewise subsets my-archive heart-model
-      casewise subsets my-archive heart-model -k 6
+      casewise subsets my-archive heart-model -k 6 --workers 3
 
     Read on in docs/how-to/analyze-and-adapt.md.
     """
@@ -40,10 +42,19 @@ def subsets(
         from casewise.archive import Archive
         from casewise.device import resolve_device
         from casewise.models import load
+        from casewise.workers import chosen
 
         settings = replace(SUBSET, seed=seed, device=resolve_device(device))
-        with Archive.open(archive) as opened:
-            made = build(opened, load(model, archive=opened), k=k, settings=settings, progress=answer.progress)
+        with chosen(workers, on, gpus=1 if device == "cuda" else 0) as crew, Archive.open(archive) as opened:
+            made = build(
+                opened,
+                load(model, archive=opened),
+                k=k,
+                settings=settings,
+                workers=crew,
+                name=model,
+                progress=answer.progress,
+            )
         answer.give({"subsets": [subset.to_json() for subset in made.subsets]}, *map(_line, made.subsets))
 
 
