@@ -107,7 +107,7 @@ class Archive:
         with writing(self.folder):
             report = run.run(paths, Path(manifest) if manifest is not None else None)
         if encoder is not None and report.vectors:
-            self._index(encoder, True)
+            self.index(encoder, True)
         return report
 
     def add(
@@ -232,23 +232,26 @@ class Archive:
         Images that cannot be read or encoded any more are left without: they are found by nothing but their content. A large
         archive's index for the search is made, or grown, with them.
         """
-        snapshot = self.snapshot(EVERYTHING, encoder)
-        missing = snapshot.ids[snapshot.rows < 0].tolist() if snapshot.rows is not None else []
-        writer = VectorWriter(self._catalogue, self.folder, encoder)
-        made = 0
+        missing, made = self.ids_without_vector(encoder), 0
         if missing:
             progress(_EMBEDDING, 0, len(missing))
         for first in range(0, len(missing), _BATCH):
-            ids = {line.key: line.id for line in self.lines(missing[first : first + _BATCH])}
-            part = {case.key: case for case in self.cases(keys=ids.keys())}
-            vectors, _ = encode(encoder, {key: image for key, case in part.items() if (image := _readable(case)) is not None})
-            with self._catalogue.write() as connection:
-                made += writer.write(connection, {ids[key]: vector for key, vector in vectors.items()})
+            made += self.embed_these(encoder, missing[first : first + _BATCH])
             progress(_EMBEDDING, min(first + _BATCH, len(missing)), len(missing))
-        self._index(encoder, made > 0)
+        self.index(encoder, made > 0)
         return made
 
-    def _index(self, encoder: Encoder, grown: bool) -> None:
+    def embed_these(self, encoder: Encoder, ids: Sequence[int]) -> int:
+        """As :meth:`embed`, for the images of these ids in the catalogue, read at once, and without the index."""
+        numbers = {line.key: line.id for line in self.lines(ids)}
+        part = {case.key: case for case in self.cases(keys=numbers.keys())}
+        vectors, _ = encode(encoder, {key: image for key, case in part.items() if (image := _readable(case)) is not None})
+        with self._catalogue.write() as connection:
+            writer = VectorWriter(self._catalogue, self.folder, encoder)
+            return writer.write(connection, {numbers[key]: vector for key, vector in vectors.items()})
+
+    def index(self, encoder: Encoder, grown: bool) -> None:
+        """Make a large archive's index for the search, or let it grow. grown : whether there are new vectors."""
         rows = self.snapshot(EVERYTHING, encoder).rows
         if rows is not None:
             self._spaces.index(encoder, rows, grown)
@@ -268,10 +271,10 @@ class Archive:
         with self._catalogue.read() as connection:
             return [Line(*row) for part in parts for row in connection.execute(query.where(images.c.id.in_(part)))]
 
-    def without_vector(self, encoder: Encoder) -> int:
-        """How many images have no vector of this encoder yet."""
-        rows = self.snapshot(EVERYTHING, encoder).rows
-        return 0 if rows is None else int(np.count_nonzero(rows < 0))
+    def ids_without_vector(self, encoder: Encoder) -> list[int]:
+        """The catalogue's ids of the images that have no vector of this encoder yet."""
+        snapshot = self.snapshot(EVERYTHING, encoder)
+        return [] if snapshot.rows is None else [int(number) for number in snapshot.ids[snapshot.rows < 0]]
 
     def vector_count(self, encoder: Encoder) -> int:
         """How many images have a vector of this encoder."""
@@ -370,8 +373,7 @@ class Archive:
 
     def last_result(self) -> int:
         """The number of the result that was recorded last, of any image: how many ever were; 0 where there is none."""
-        with self._catalogue.read() as connection:
-            return int(connection.scalar(sa.select(sa.func.max(results.c.id))) or 0)
+        return recorded.last(self._catalogue)
 
     def newest_result(self, image_key: str) -> tuple[int, dict[str, Any], int] | None:
         """(number, what was recorded, how many results of the image are older); None where there is none."""

@@ -28,6 +28,12 @@ def recorded(catalogue: Catalogue, image_key: str | None) -> list[dict[str, obje
         return list(connection.scalars(query))
 
 
+def last(catalogue: Catalogue) -> int:
+    """The number of the result that was recorded last, of any image; 0 where there is none."""
+    with catalogue.read() as connection:
+        return int(connection.scalar(sa.select(sa.func.max(results.c.id))) or 0)
+
+
 def newest(catalogue: Catalogue, image_key: str) -> tuple[int, dict[str, Any], int] | None:
     """(number, what was recorded, how many results of the image are older); None where there is none."""
     mine = results.c.image_key == image_key

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from casewise.cli.common import answering, plural
 from casewise.cli.import_from import Wish, check, fetch_into, list_wished
-from casewise.cli.options import DeviceOption, JsonOption, SeedOption, argument, flag, option
+from casewise.cli.options import DeviceOption, JsonOption, OnOption, SeedOption, WorkersOption, argument, flag, option
+from casewise.errors import UsageError
 from casewise.names import legible
 
 if TYPE_CHECKING:
     from casewise.archive.ingest.report import ImportReport, Refused
-    from casewise.encoder import Encoder
 
 _FROM = "Fetch from a PACS: a name of ARCHIVE/dicom.toml, AETITLE@host:port, or a DICOMweb address."
 _ACCESSION = "Studies of an accession number, or of those in a file (one a line, or a CSV column AccessionNumber); repeatable."
@@ -87,6 +87,8 @@ def import_images(
     title: Annotated[
         str | None, option("--title", metavar="AET", help=_TITLE, default="that of dicom.toml", rich_help_panel=_FETCHING)
     ] = None,
+    workers: WorkersOption = None,
+    on: OnOption = None,
     as_json: JsonOption = False,
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
@@ -96,7 +98,8 @@ def import_images(
     Folders are searched through, and layouts that people have are recognised: a folder for each class, Medical Segmentation
     Decathlon (dataset.json), nnU-Net raw, BIDS, and any other by a manifest (a CSV table). Every file is imported or named with
     the reason why not. An image is known by its content: importing it again adds nothing, under whatever name. An import that
-    was stopped goes on where it stopped when it is run again, and several may run at once.
+    was stopped goes on where it stopped when it is run again, and several may run at once. With --workers or --on the vectors by
+    which images are compared are made after the import, by several processes.
 
     With --from, studies are fetched from a PACS: by accession number, patient, study or date. Their series are checked to be whole,
     kept in the archive's folder and imported. What is there already is not fetched again.
@@ -126,37 +129,38 @@ def import_images(
         move_port,
     )
     check(wish, paths or [], bool(manifest or copy))
+    if system and (workers is not None or on is not None):
+        raise UsageError("--workers and --on are for images in files; leave them out with --from.")
     with answering(as_json, _FETCHED_KEPT if system else _KEPT) as answer:
         if only_list:
             list_wished(wish, answer)
             return
         from casewise.archive import Archive
+        from casewise.pipeline.embedding import embed_by, encoder_of
+        from casewise.workers import chosen
 
-        encoder = _encoder(model, device)
-        with Archive.open(archive, create=True, database=database) as opened:
+        here = workers is None and on is None
+        encoder = encoder_of(model, device)
+        with (
+            chosen(workers, on, gpus=1 if device == "cuda" else 0) as crew,
+            Archive.open(archive, create=True, database=database) as opened,
+        ):
             if system:
                 fetch_into(opened, wish, site, encoder, answer)
                 return
             report = opened.import_paths(
-                paths or [], manifest=manifest, site=site, copy=copy, encoder=encoder, progress=answer.progress
+                paths or [],
+                manifest=manifest,
+                site=site,
+                copy=copy,
+                encoder=encoder if here else None,
+                progress=answer.progress,
             )
+            if not here:
+                embed_by(crew, opened, model, device, answer.progress)
         for refused in sorted(report.failed):
             answer.failed(refused.path, refused.reason)
         answer.give(report.to_json(), *_lines(report))
-
-
-def _encoder(model: str | None, device: Literal["auto", "cpu", "cuda"]) -> Encoder:
-    """What gives the images their vectors."""
-    from casewise.chest.upright import UprightEncoder
-    from casewise.device import resolve_device
-    from casewise.models import load
-    from casewise.models.shipped import encoder_for
-    from casewise.models.shipped.waiting import WaitingEncoder
-
-    if device == "cuda":
-        resolve_device(device)  # an impossible device is refused before the first image
-    plain = encoder_for(load(model), device) if model else WaitingEncoder(device)
-    return UprightEncoder(plain, device)
 
 
 def _lines(report: ImportReport) -> list[str]:

@@ -37,7 +37,7 @@ def find(cases: Cases, jobs: Jobs, row: Row, image: Image, k: int) -> tuple[list
     own = cases.archive.snapshot(Selection(among=frozenset({row.key})), encoder())
     rows = own.rows[own.places] if own.rows is not None else own.places[:0]
     known = _Encoded(encoder(), cases.archive.vector(encoder(), int(rows[0]))) if len(rows) and rows[0] >= 0 else None
-    note, missing = None, cases.archive.without_vector(encoder())
+    note, missing = None, len(cases.archive.ids_without_vector(encoder()))
     if missing:
         jobs.add("embed", {"title": "Compare images"}, unique_key="embed", priority=1)
         some = "1 image has" if missing == 1 else f"{missing} images have"
