@@ -191,6 +191,9 @@ class Catalogue:
         """A connection that sees one state of the catalogue."""
         self.check_there()
         with translated(), self.engine.connect() as connection:
+            if self.engine.dialect.name == "postgresql":
+                # Else each statement sees what was committed before it, and two of them may contradict each other.
+                connection.execution_options(isolation_level="REPEATABLE READ")
             yield connection
 
     @contextmanager
