@@ -4,6 +4,8 @@
 ``WORK/raw/DATASET``; results lie in ``WORK/results``, and masks of ``WORK/test`` in ``WORK/plain`` and ``WORK/mirrored``. As
 published it keeps nnU-Net's own augmentation and optimiser, and epochs of 100 steps; else it learns a little within few steps.
 ``python peer.py predict MODEL IMAGES OUTPUT [--mirror]`` predicts alone.
+``python peer.py total WEIGHTS JOBS.json`` runs TotalSegmentator's own pipeline, for each job its image, output, task, mode and
+structures.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import multiprocessing
 import os
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 
@@ -77,6 +80,34 @@ def predict(model: Path, images: Path, output: Path, mirror: bool) -> None:
     predictor.predict_from_files_sequential(str(images), str(output), save_probabilities=False)
 
 
+def total(weights: Path, jobs: list[dict[str, Any]]) -> None:
+    """As TotalSegmentator's python_api.py does for tasks that are not cut to other structures; it fetches nothing."""
+    os.environ |= {"nnUNet_results": str(weights), "nnUNet_raw": str(weights), "nnUNet_preprocessed": str(weights)}
+    os.environ |= {"TOTALSEG_WEIGHTS_PATH": str(weights), "TOTALSEG_HOME_DIR": str(weights)}
+    import torch
+
+    torch.set_num_threads = lambda count: None
+    # nnU-Net looks for a trainer in every file; this one needs timm, which is not here.
+    absent = "nnunetv2.training.nnUNetTrainer.primus.primus_trainers"
+    sys.modules[absent] = ModuleType(absent)
+    from totalsegmentator.map_tasks_config import DEFAULT_CONFIG, TASK_CONFIGS
+    from totalsegmentator.nnunet import nnUNet_predict_image, nnUNetPredictor
+
+    torch.half = torch.float32  # in which nnU-Net sums logits, so that ones that are nearly the same are not the same
+    # In this process, instead of in several that wait for each other.
+    nnUNetPredictor.predict_from_files = lambda predictor, images, output, **others: predictor.predict_from_files_sequential(
+        images, output
+    )
+
+    for job in jobs:
+        task, own = job["task"], TASK_CONFIGS[job["task"]]
+        own = DEFAULT_CONFIG | own.get("sub_modes", {job["mode"]: own})[job["mode"]]
+        nnUNet_predict_image(
+            job["image"], job["output"], own["task_id"], own["model"], own["folds"], own["trainer"], task_name=task,
+            resample=own["resample"], roi_subset=job["structures"], nr_threads_saving=1, device="cpu", quiet=True,
+        )  # fmt: skip
+
+
 if __name__ == "__main__":
     # nnU-Net would start each of its processes anew, which takes longer than all that is done here.
     multiprocessing.get_context = lambda kind=None, real=multiprocessing.get_context: real("fork")
@@ -85,7 +116,9 @@ if __name__ == "__main__":
         os.environ[f"nnUNet_{name}"] = str(work / name)
         if sys.argv[1] == "train":
             (work / name).mkdir(exist_ok=True)
-    if sys.argv[1] == "train":
+    if sys.argv[1] == "total":
+        total(work, json.loads(Path(sys.argv[3]).read_text()))
+    elif sys.argv[1] == "train":
         train(work, sys.argv[3], sys.argv[4], int(sys.argv[5]), "--residual" in sys.argv, "--as-published" in sys.argv)
     else:
         predict(work, Path(sys.argv[3]), Path(sys.argv[4]), "--mirror" in sys.argv)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
@@ -29,6 +29,30 @@ _NAMED = 8  # structures in a repr
 _SAME_MM = 1e-3  # what an affine loses in a NIfTI file's 32-bit numbers
 
 
+@dataclass(frozen=True, eq=False)
+class Numbered(Mapping[str, Mask]):
+    """Masks that are made when they are asked for, of whole numbers (*spatial): the n-th name's is where they are n. All masks of a
+    hundred structures of a volume would not fit into memory. others : masks (*spatial) that take the place of those of their names.
+    """
+
+    numbers: npt.NDArray[np.unsignedinteger]
+    names: tuple[str, ...]
+    others: Mapping[str, Mask] = field(default_factory=dict)
+
+    def __getitem__(self, name: str) -> Mask:
+        if name in self.others:
+            return self.others[name]
+        if name not in self.names:
+            raise KeyError(name)
+        return np.asarray(self.numbers == self.names.index(name) + 1)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(dict.fromkeys((*self.names, *self.others)))
+
+    def __len__(self) -> int:
+        return len({*self.names, *self.others})
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class LabelMap(Mapping[str, Mask]):
     """Structures by name, each a boolean mask (*spatial); masks may overlap. A mapping: ``label_map["heart"]`` is a mask.
@@ -44,11 +68,16 @@ class LabelMap(Mapping[str, Mask]):
     shape: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
-        masks = {str(name): np.asarray(mask) for name, mask in self.masks.items()}
-        masks = {name: mask if mask.dtype == np.bool_ else mask > 0 for name, mask in masks.items()}
-        shapes = {mask.shape for mask in masks.values()} | ({tuple(self.shape)} if self.shape is not None else set())
+        masks: Mapping[str, Mask] = self.masks
+        if isinstance(masks, Numbered):
+            shapes = {masks.numbers.shape, *(mask.shape for mask in masks.others.values())}
+        else:
+            given = {str(name): np.asarray(mask) for name, mask in masks.items()}
+            masks = {name: mask if mask.dtype == np.bool_ else mask > 0 for name, mask in given.items()}
+            shapes = {mask.shape for mask in masks.values()}
+        shapes |= {tuple(self.shape)} if self.shape is not None else set()
         shapes = shapes or {()}
-        if len(shapes) != 1 or (masks and len(next(iter(shapes))) not in (2, 3)):
+        if len(shapes) != 1 or (len(masks) and len(next(iter(shapes))) not in (2, 3)):
             got = ", ".join(map(str, sorted(shapes)))
             raise CasewiseError(f"The masks of a label map have one shape with 2 or 3 spatial axes; got {got}.")
         object.__setattr__(self, "masks", masks)
@@ -111,7 +140,7 @@ class LabelMap(Mapping[str, Mask]):
         if not overlap and (shared := self.overlaps()):
             raise CasewiseError(f"{shared[0][0]} and {shared[0][1]} share voxels: a label array holds one number a voxel.")
         found = np.zeros(self.spatial_shape, np.min_scalar_type(len(self)))
-        for number, mask in enumerate(self.masks.values(), start=1):
+        for number, mask in enumerate(self.values(), start=1):
             found[mask] = number
         return found
 
@@ -130,6 +159,9 @@ class LabelMap(Mapping[str, Mask]):
             other.check_grid(self)
         elif isinstance(other, LabelMap) and not self.shape:
             return other
+        if isinstance(self.masks, Numbered):
+            more = {**self.masks.others, **{name: np.asarray(mask) > 0 for name, mask in other.items()}}
+            return LabelMap(replace(self.masks, others=more), self.affine, self.shape)
         return LabelMap({**self, **other}, self.affine, self.shape or None)
 
     def check_grid(self, grid: Grid) -> None:

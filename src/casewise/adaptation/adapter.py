@@ -74,6 +74,8 @@ class Adapter:
         if adapt != "none" and archive is None:
             msg = f"Adapting by {adapt!r} needs an archive of labelled cases; name one with --archive, or choose --adapt none."
             raise UsageError(msg)
+        if adapt != "none":
+            model.check_trainable()
         if region is not None:
             _check_region(region, model, archive, adapt)
         self.model, self.archive, self.adapt, self.plan, self.device = model, archive, adapt, plan, device

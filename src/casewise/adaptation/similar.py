@@ -70,6 +70,7 @@ def refine(
     exclude : keys of cases never to be used (the image itself is left out by its key where the archive holds it).
     progress : called for the images that are given a vector first, of the training's steps, and of the cases registered.
     """
+    model.check_trainable()
     plan = plan or Plan()
     device = plan.settings.device
     encoder = encoder or UprightEncoder(encoder_for(model, device), device)

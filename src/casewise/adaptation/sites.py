@@ -169,6 +169,7 @@ def train_sites(
     examinations (:class:`casewise.lesions.sites.LesionLearning`); None for segmenters and classifiers of images.
     Raises UsageError for a site that has no cases, and CasewiseError where there is no site to go on with.
     """
+    model.check_trainable()
     plan = plan or Plan()
     by_site = _by_site(cases, vectors)
     check_sites(by_site, first, deployment)

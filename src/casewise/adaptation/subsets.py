@@ -97,6 +97,7 @@ def build(
     """
     from casewise.archive.retrieval.clusters import cluster
 
+    model.check_trainable()
     cases = usable_cases(model, archive)
     if len(cases) < 2 * _SMALLEST:
         msg = (

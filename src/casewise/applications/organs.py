@@ -14,10 +14,11 @@ from casewise.applications.measures import measure
 from casewise.errors import CasewiseError
 from casewise.finding import ABSENT, FINDING, MEASURE, Finding
 from casewise.image import Box, Image
+from casewise.models.prediction import Prediction
 from casewise.models.tasks import Classification
 
 if TYPE_CHECKING:
-    from casewise.models import Model, Prediction
+    from casewise.models import Model
     from casewise.models.regions import Regions
 
 NAME = "organs"
@@ -51,9 +52,9 @@ def findings_of(
 
     masks : structure → the file its mask was written to, where it was.
     """
-    if prediction.probabilities is None:
+    if not prediction.outlines:
         return class_findings(prediction.scores, application)
-    return structure_findings(prediction.labels, prediction.probabilities, image, application, masks, prediction.regions)
+    return _structure_findings(prediction, image, application, masks or {})
 
 
 def structure_findings(
@@ -77,19 +78,21 @@ def structure_findings(
             f"{image.spatial_shape} it must be {(1 + len(labels), *image.spatial_shape)}: predict this very image."
         )
         raise CasewiseError(msg)
-    winner = probabilities.argmax(axis=0)
-    files = masks or {}
+    return _structure_findings(
+        Prediction(labels, probabilities, affine=image.affine, regions=regions), image, application, masks or {}
+    )
+
+
+def _structure_findings(prediction: Prediction, image: Image, application: str, files: Mapping[str, Path]) -> list[Finding]:
     findings = []
-    for number, label in enumerate(labels, start=1):
-        kinds = regions[number - 1] if regions else (number,)
-        mask = np.isin(winner, kinds)
+    for number, (label, mask) in enumerate(prediction.masks().items()):
         box = Box.around(mask)
         if box is not None:
             findings.append(
                 Finding(
                     application,
                     label,
-                    probability=float(probabilities[list(kinds)][:, mask].sum(axis=0).mean(dtype=np.float64)),
+                    probability=prediction.chance(number, mask),
                     box=box,
                     mask=files.get(label),
                     measures=measure(mask, image),

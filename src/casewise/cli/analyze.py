@@ -34,7 +34,10 @@ _SEQUENCE = "One sequence of a single examination, such as FLAIR=a.nii.gz; given
 _REFERENCE = "The sequence of an examination whose grid the others are brought to; findings are reported on it."
 _FIRST = "the first --sequence; of a folder FLAIR, else T2, T1 post, T1, …"
 _REGISTER = "How the others are brought to it: turned and shifted; bent as well; or left where the files state."
-_MODEL = "A model's folder, a MONAI bundle, a TorchScript file, or the name of a model trained on the archive."
+_MODEL = (
+    "A folder of casewise, nnU-Net or a MONAI bundle, a TorchScript file, a task of TotalSegmentator's weights as FOLDER#TASK or "
+    "FOLDER#TASK:STRUCTURE,…, or the name of a model trained on the archive."
+)
 _ADAPT = "none: the model as it is; similar: refined on the similar cases; subset: the one of the image's subset."
 _REGION = "Compare similar cases within this structure alone, as the model outlines it in the image."
 _APPLICATION = "Run only this one: a name of `casewise applications`, or organs for the model's own answer."

@@ -24,6 +24,7 @@ def export(
     [bold]Examples[/bold]
 
       casewise export my-nnunet-2 --output nnUNet_results
+      casewise export organs-2 --output totalsegmentator-results
       casewise export heart-model --as torchscript --output heart.ts
 
     Read on in docs/how-to/refine-an-nnunet.md.

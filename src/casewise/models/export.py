@@ -12,7 +12,7 @@ from casewise.errors import ModelError
 from casewise.files import replacing
 from casewise.models.foreign.nnunet_export import export_planned
 from casewise.models.model import Model
-from casewise.models.spec import PLANNED
+from casewise.models.spec import JOINED, PLANNED
 
 FORMATS = ("nnunet", "torchscript")
 
@@ -24,6 +24,8 @@ def export(model: Model, form: str, place: Path) -> Path:
     """
     if form not in FORMATS:
         raise ModelError(f"A model is exported as one of {', '.join(FORMATS)}; got {form!r}.")
+    if model.spec.architecture == JOINED:
+        raise ModelError(f"Model {model.name} {model.kind.fixed}.".replace("not trained", "neither trained nor exported"))
     return export_planned(model, place) if form == "nnunet" else export_torchscript(model, place)
 
 

@@ -10,14 +10,14 @@ import torch
 from torch import nn
 
 from casewise.device import resolve_device
-from casewise.errors import ModelError
+from casewise.errors import ModelError, UsageError
 from casewise.image import Image
 from casewise.models.encoding import ModelEncoder
 from casewise.models.foreign import foreign_network
 from casewise.models.networks import build
 from casewise.models.networks.answers import as_logits
 from casewise.models.prediction import Prediction
-from casewise.models.spec import Spec
+from casewise.models.spec import JOINED, Spec
 from casewise.models.storage import load, save
 from casewise.models.stored import StoredModel
 from casewise.models.tasks import Task, task_of
@@ -37,7 +37,9 @@ class Model(StoredModel):
 
     @classmethod
     def load(cls, path: str | Path) -> Model:
-        """A casewise model's folder, a MONAI bundle's folder, or a TorchScript file. Raises ModelError, one sentence."""
+        """A casewise model's folder, a MONAI bundle's folder, a TorchScript file, a folder of nnU-Net's results, or a task of
+        TotalSegmentator's folder of weights (``FOLDER#total``, ``FOLDER#total:spleen,liver``). Raises ModelError, one sentence.
+        """
         stored = load(Path(path))
         return cls(stored.name, stored.spec, stored.weights, stored.lineage, stored.foreign)
 
@@ -74,7 +76,8 @@ class Model(StoredModel):
                 network = build(self.spec.network, preparation.spatial_dims, preparation.channels, self.spec.outputs)
         network = as_logits(network, self.spec.network)
         try:
-            network.load_state_dict(dict(self.weights))
+            # A joined model is never trained, and has many weights: its networks use the model's own.
+            network.load_state_dict(dict(self.weights), assign=self.spec.architecture == JOINED)
         except RuntimeError as error:
             detail = " ".join(str(error).split())[:200]
             msg = f"The weights of model {self.name} do not fit its network: {detail}"
@@ -116,6 +119,11 @@ class Model(StoredModel):
             msg = f"Model {self.name} has no encoder that casewise knows; compare images with casewise's own encoder instead."
             raise ModelError(msg)
         return ModelEncoder(encoder, self.spec.preparation, self.key, device)
+
+    def check_trainable(self) -> None:
+        """Raises UsageError for a model that nothing is trained from."""
+        if self.kind.fixed:
+            raise UsageError(f"Model {self.name} {self.kind.fixed}.")
 
     def renamed(self, name: str) -> Model:
         return replace(self, name=name)

@@ -19,7 +19,9 @@ from casewise.models.regions import Regions
 
 FORMAT = 1
 PLANNED = "nnunet"
+JOINED = "joined"  # several of the kind nnunet, one after another
 _ALLOWED = "it has task, network, input, and structures or classes, each a list of names."
+_MOST = 255  # structures of a label map of bytes
 TASKS = {  # whether such a model names structures, and classes
     "segmentation": (True, False),
     "classification": (False, True),
@@ -88,6 +90,21 @@ class Spec:
             raise ModelError(f"The plans name the structures {', '.join(plan.structures)}; a model of theirs has as many.")
         return cls("segmentation", network, Planned.of(plan), structures)
 
+    @classmethod
+    def joined(cls, network: Mapping[str, Any], structures: tuple[Structure, ...]) -> Spec:
+        """Of several nnU-Nets whose answers make one: ``parts``, each a network of the kind ``nnunet``, and ``outputs``, names of
+        what each answers. ``structures`` are those that are wanted of them.
+        """
+        own = read(network, _Joined, "A network of the kind joined", "parts and outputs are lists, one of each for each model.")
+        plans = [plan_of(part) for part in own.parts]
+        names = [name for names in own.outputs for name in names]
+        strange = sorted({one.name for one in structures} - set(names))
+        if [len(plan.structures) for plan in plans] != [len(names) for names in own.outputs] or strange or not plans:
+            raise ModelError(f"The models that are joined do not answer what they are said to ({', '.join(strange) or 'numbers'}).")
+        if any(plan.regions or plan.axes != 3 for plan in plans) or len(set(names)) != len(names) or len(names) > _MOST:
+            raise ModelError(f"Models are joined that answer at most {_MOST} structures of volumes, each one of them once.")
+        return cls("segmentation", network, Planned.of(plans[0]), structures)
+
     def to_toml(self) -> dict[str, Any]:
         preparation = self.preparation.to_toml()
         document: dict[str, Any] = {"task": self.task, "network": dict(self.network), "input": preparation}
@@ -103,6 +120,8 @@ class Spec:
         described = read(document, _Document, origin, _ALLOWED)
         if described.network.get("kind") == PLANNED:
             return cls.planned(described.network, tuple(Structure.parse(text) for text in described.structures))
+        if described.network.get("kind") == JOINED:
+            return cls.joined(described.network, tuple(Structure.parse(text) for text in described.structures))
         read(described.input, Preparation, f"[input] in {origin}", _ALLOWED)
         # As they are written, and not as msgspec converts them: a key is made of the numbers' own kinds.
         given: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in described.input.items()}
@@ -111,6 +130,13 @@ class Spec:
             raise ModelError(f"[input] in {origin} lacks or misspells a setting (unknown field `{strange[0]}`); {_ALLOWED}")
         structures = tuple(Structure.parse(text) for text in described.structures)
         return cls(described.task, described.network, Preparation(**given), structures, described.classes)
+
+
+class _Joined(msgspec.Struct):
+    parts: list[dict[str, Any]]
+    outputs: list[list[str]]
+    largest: list[str]
+    smallest_mm3: dict[str, float]
 
 
 class _Document(msgspec.Struct):

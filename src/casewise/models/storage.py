@@ -58,10 +58,10 @@ def _write(model: StoredModel, folder: Path) -> None:
 
 
 def load(path: Path) -> StoredModel:
-    """A casewise model, a MONAI bundle or a TorchScript file, distinguished by what lies there."""
+    """A casewise model, or one that others made (:func:`casewise.models.foreign.load_foreign`), by what lies there."""
     if (path / "model.toml").is_file():
         return _read(path)
-    if not path.exists():
+    if not path.exists() and "#" not in path.name:
         msg = f"There is no model at {path}; `casewise models` lists the models that are there."
         raise ModelError(msg)
     return load_foreign(path)

@@ -191,9 +191,9 @@ def _with_detector(registry: Registry, model: Model, adapt: str | None, applicat
 
 def _usual(model: Model | None, archive: Archive | None) -> str:
     """How a model is adapted where nobody says: classifiers gained nothing from refinement where it was measured
-    (benchmarks/results/similar_cases.md).
+    (benchmarks/results/similar_cases.md). Some models are never trained.
     """
-    return "similar" if archive and model and model.kind.dense else "none"
+    return "similar" if archive and model and model.kind.dense and not model.kind.fixed else "none"
 
 
 def _check(chosen: Chosen, archive: Archive | None) -> Chosen:

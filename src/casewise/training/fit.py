@@ -49,6 +49,7 @@ def fit(
     batches, another objective or other settings is refused.
     The same model, batches, objective and settings give the same result on the same machine, interrupted or not.
     """
+    model.check_trainable()
     settings = settings or Settings()
     if isinstance(batches, Sequence):
         batches = CaseBatches(batches, model.spec, order, weights, settings)

@@ -59,6 +59,8 @@ def train_segmenter(
     if parent is not None and not isinstance(parent.kind, Segmentation):
         msg = f"Model {parent.name} is for {parent.task}; a segmenter can only be continued from a segmenter."
         raise UsageError(msg)
+    if parent is not None:
+        parent.check_trainable()
     wanted = tuple(structures) or (parent.spec.structures if parent else ())
     if parent is not None and tuple(s.name for s in wanted) != parent.labels:
         msg = f"Model {parent.name} segments {', '.join(parent.labels)}; continued, it keeps them, in that order."

@@ -30,6 +30,8 @@ CONFIGURATION: dict[str, Any] = {
             "conv_bias": True,
             "norm_op": "torch.nn.modules.instancenorm.InstanceNorm3d",
             "norm_op_kwargs": {"eps": 1e-5, "affine": True},
+            "dropout_op": None,
+            "dropout_op_kwargs": None,
             "nonlin": "torch.nn.LeakyReLU",
             "nonlin_kwargs": {"inplace": True},
         },

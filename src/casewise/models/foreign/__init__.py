@@ -12,10 +12,15 @@ from casewise.models.stored import StoredModel
 
 
 def load_foreign(path: Path) -> StoredModel:
-    """A TorchScript file with its description beside it, a MONAI bundle's folder, or a folder of nnU-Net's results.
+    """A TorchScript file with its description beside it, a MONAI bundle's folder, a folder of nnU-Net's results, or a task of
+    TotalSegmentator's folder of weights (``FOLDER#TASK``).
 
     Raises ModelError, one sentence (and what to write where a description is missing), for everything else.
     """
+    from casewise.models.foreign.totalsegmentator import holds_tasks, load_task, names_task, whole_tasks
+
+    if names_task(path):
+        return load_task(path)
     if path.is_file():
         from casewise.models.foreign.torchscript import load_torchscript
 
@@ -28,6 +33,9 @@ def load_foreign(path: Path) -> StoredModel:
 
     if is_planned(path):
         return load_planned(path)
+    if holds_tasks(path):
+        whole = ", ".join(whole_tasks(path)) or "none, since models are missing"
+        raise ModelError(f"{path} holds TotalSegmentator's weights; name a task of it, such as '{path}#total' (here: {whole}).")
     msg = (
         f"{path} is no model: it holds neither model.toml (a casewise model) nor configs/ (a MONAI bundle) nor plans.json and "
         "dataset.json (nnU-Net's results); a TorchScript model is named by its file."

@@ -17,7 +17,8 @@ from casewise.models.stored import StoredModel
 
 
 def export_planned(model: StoredModel, folder: Path) -> Path:
-    """Write ``folder/<data set>/<trainer>__<plans>__<configuration>``, so that ``nnUNet_results`` may be ``folder``, and return it.
+    """Write ``folder/<data set>/<trainer>__<plans>__<configuration>``, so that ``nnUNet_results`` may be ``folder``, and return it;
+    one of TotalSegmentator's models goes where TotalSegmentator looks for it.
 
     Raises ModelError for a model of another origin, whose preparation is not nnU-Net's, and where the folder is there already.
     """
@@ -26,7 +27,10 @@ def export_planned(model: StoredModel, folder: Path) -> Path:
         raise ModelError(f"{model.name} has no plans of nnU-Net, whose preparation is its own; export it as TorchScript.")
     plans, dataset = json.loads(network["plans"]), json.loads(network["dataset"])
     name = "__".join((str(network["trainer"]), str(plans.get("plans_name", "nnUNetPlans")), str(network["configuration"])))
-    place = folder / _safe(str(plans.get("dataset_name", model.name))) / _safe(name)
+    above = str(plans.get("dataset_name", model.name))
+    if "place" in network:  # where TotalSegmentator looks for it
+        above, _, name = str(network["place"]).partition("/")
+    place = folder / _safe(above) / _safe(name)
     if place.exists():
         raise ModelError(f"{place} exists, and a model is never overwritten; choose another folder.")
     try:

@@ -11,11 +11,13 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from casewise.case import Structure
 from casewise.errors import ModelError
 from casewise.models.foreign.bundle import bounded_by
 from casewise.models.foreign.nnunet_checkpoint import Checkpoint, read_checkpoint
+from casewise.models.foreign.totalsegmentator_table import KnownModel, known_model, licence_of
 from casewise.models.planned.network import build_planned
-from casewise.models.planned.plan import configuration_of
+from casewise.models.planned.plan import configuration_of, plan_of
 from casewise.models.spec import PLANNED, Lineage, Spec
 from casewise.models.stored import StoredModel
 
@@ -35,10 +37,16 @@ _OF_DATASET = ("channel_names", "modality", "labels", "regions_class_order", "fi
 
 @dataclass(frozen=True)
 class _Folder:
-    """place : where plans.json lies. folds : the folders to take."""
+    """place : where plans.json lies. folds : the folders to take. known : what TotalSegmentator says of it, where it is its."""
 
     place: Path
     folds: tuple[Path, ...]
+    known: KnownModel | None = None
+
+    @classmethod
+    def of(cls, place: Path, fold: Path | None = None) -> _Folder:
+        known = known_model(place.resolve().parent.name)
+        return cls(place, _folds(place, known) if fold is None else (fold,), known)
 
 
 def is_planned(folder: Path) -> bool:
@@ -59,28 +67,43 @@ def load_planned(folder: Path) -> StoredModel:
     found = places[0]
     checkpoints = [read_checkpoint(_checkpoint(fold)) for fold in found.folds]
     network = _settings(found, checkpoints)
-    spec = Spec.planned(network)
+    spec = Spec.planned(network, _structures(network, found.known))
     weights = _weights(network, checkpoints, found)
     name = "-".join(part for part in (found.place.parent.name, spec.network["configuration"]) if part)
-    return StoredModel(name, spec, weights, Lineage(method="foreign"))
+    licences = licence_of(found.known) if found.known is not None else ()
+    return StoredModel(name, spec, weights, Lineage(method="foreign", training_data=licences))
+
+
+def _structures(network: Mapping[str, Any], known: KnownModel | None) -> tuple[Structure, ...]:
+    """Named as TotalSegmentator does where the model is its; else as dataset.json does."""
+    if known is None:
+        return ()
+    own = plan_of(network).structures
+    if len(own) < len(known.structures):
+        raise ModelError(
+            f"{known.folder} answers {len(own)} structures, and TotalSegmentator's has {len(known.structures)}; copy it again."
+        )
+    return tuple(Structure(name, (name,)) for name in (*known.structures, *own[len(known.structures) :]))
 
 
 def _places(folder: Path) -> tuple[_Folder, ...]:
     if _described(folder):
-        return (_Folder(folder, _folds(folder)),)
+        return (_Folder.of(folder),)
     if _described(folder.parent) and folder.name.startswith("fold_"):
-        return (_Folder(folder.parent, (folder,)),)
-    return tuple(_Folder(place, _folds(place)) for place in sorted(folder.glob("*__*__*")) if _described(place))
+        return (_Folder.of(folder.parent, folder),)
+    return tuple(_Folder.of(place) for place in sorted(folder.glob("*__*__*")) if _described(place))
 
 
 def _described(folder: Path) -> bool:
     return (folder / "plans.json").is_file() and (folder / "dataset.json").is_file()
 
 
-def _folds(place: Path) -> tuple[Path, ...]:
-    """Those that have a checkpoint; ``fold_all`` where there is no other."""
+def _folds(place: Path, known: KnownModel | None) -> tuple[Path, ...]:
+    """Those that have a checkpoint, or of them the ones that TotalSegmentator uses; ``fold_all`` where there is no other."""
     folds = [fold for fold in sorted(place.glob("fold_*")) if any((fold / name).is_file() for name in CHECKPOINTS)]
     numbered = tuple(fold for fold in folds if fold.name != "fold_all")
+    if known is not None and known.folds is not None:
+        numbered = tuple(fold for fold in numbered if fold.name in {f"fold_{number}" for number in known.folds})
     return numbered or tuple(folds)
 
 
@@ -107,7 +130,7 @@ def _settings(found: _Folder, checkpoints: Sequence[Checkpoint]) -> dict[str, An
     plans, dataset = _document(found.place / "plans.json"), _document(found.place / "dataset.json")
     kept = {key: plans[key] for key in _OF_PLANS if key in plans}
     kept["configurations"] = {first.configuration: configuration_of(plans, first.configuration)}
-    return {
+    settings: dict[str, Any] = {
         "kind": PLANNED,
         "configuration": first.configuration,
         "trainer": first.trainer,
@@ -116,6 +139,9 @@ def _settings(found: _Folder, checkpoints: Sequence[Checkpoint]) -> dict[str, An
         "plans": json.dumps(kept),
         "dataset": json.dumps({key: dataset[key] for key in _OF_DATASET if key in dataset}),
     }
+    if found.known is None:
+        return settings
+    return settings | {"place": f"{found.known.folder}/{found.place.resolve().name}", "canonical": found.known.canonical.to_toml()}
 
 
 def _document(path: Path) -> Mapping[str, Any]:

@@ -88,6 +88,10 @@ def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, o
         from casewise.models.planned.network import build_planned
 
         return build_planned(settings)
+    if kind == "joined":
+        from casewise.models.planned.network import build_joined
+
+        return build_joined(settings)
     if kind in INTERACTIVE or kind == "head":
         return _interactive(str(kind), spatial_dims, in_channels, outputs, settings, read(settings, _Prompted, what, _ALLOWED))
     if kind in LESIONS:

@@ -47,6 +47,19 @@ def build_planned(settings: Mapping[str, Any]) -> Folds:
     return Folds(members)
 
 
+class Parts(nn.Module):
+    """Networks that answer about one image, each for itself."""
+
+    def __init__(self, parts: list[Folds]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+
+
+def build_joined(settings: Mapping[str, Any]) -> Parts:
+    """The untrained networks of a model of the kind ``joined``."""
+    return Parts([build_planned(part) for part in settings["parts"]])
+
+
 def single(settings: Mapping[str, Any], plan: Plan) -> nn.Module:
     """One fold's network as dynamic-network-architectures names its parameters: some have several names."""
     try:

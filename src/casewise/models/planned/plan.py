@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import prod
 from typing import Annotated, Any, Literal
@@ -13,6 +13,7 @@ import msgspec
 
 from casewise.errors import ModelError
 from casewise.models.documents import read
+from casewise.models.planned.canonical import Canonical, canonical_of
 from casewise.names import numbered
 
 MEND = "take plans.json and dataset.json, unchanged, from the folder that nnU-Net wrote."
@@ -96,6 +97,7 @@ class Plan:
     batch, pooled : patches of a training's step, and whether its Dice is of all of them together.
     structures : their names. regions : of outputs that are structures which overlap, the numbers (from 1) of those that make up
     each, where a voxel counts as the last output that is more probable than not; else empty.
+    canonical : what TotalSegmentator does to a volume first; its networks never look at mirrored images.
     """
 
     configuration: str
@@ -116,6 +118,7 @@ class Plan:
     pooled: bool
     structures: tuple[str, ...]
     regions: tuple[tuple[int, ...], ...]
+    canonical: Canonical | None = None
 
     @property
     def axes(self) -> int:
@@ -130,10 +133,17 @@ class Plan:
 def plan_of(network: Mapping[str, Any]) -> Plan:
     """Of a model's network of the kind ``nnunet``: its ``plans`` and ``dataset`` (JSON), ``configuration`` and ``mirroring``.
 
-    Raises ModelError, one sentence, for what casewise does not do as nnU-Net does.
+    A network of TotalSegmentator has its ``canonical`` too. Raises ModelError, one sentence, for what casewise does not do as
+    nnU-Net does.
     """
     mirroring = tuple(int(axis) for axis in network.get("mirroring", ()))
-    return _plan(str(network.get("plans")), str(network.get("dataset")), str(network.get("configuration")), mirroring)
+    found = _plan(str(network.get("plans")), str(network.get("dataset")), str(network.get("configuration")), mirroring)
+    canonical = canonical_of(network)
+    if canonical is None:
+        return found
+    if found.axes != 3:
+        raise ModelError(f"TotalSegmentator's networks take volumes, and {found.configuration} takes slices; {MEND}")
+    return replace(found, canonical=canonical, mirrored=())
 
 
 def configuration_of(plans: Mapping[str, Any], name: str) -> dict[str, Any]:

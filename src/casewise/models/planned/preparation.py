@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -15,9 +15,10 @@ from torch.nn import functional
 
 from casewise.errors import CasewiseError
 from casewise.image import Array, Image
+from casewise.models.planned.canonical import nearest
 from casewise.models.planned.plan import Intensity, Plan, Resampling
 from casewise.models.planned.resampling import resampled, scaled
-from casewise.models.planned.windows import slide
+from casewise.models.planned.windows import STEP, slide
 from casewise.models.preparation import Part, Preparation
 from casewise.models.regions import Regions, chances
 from casewise.models.view import View
@@ -37,7 +38,7 @@ class Planned(Preparation):
     """The preparation of a model of the kind ``nnunet``.
 
     nnU-Net does not know how a volume lies in the patient: its networks see the voxels as the file stores them, unless its reader
-    turns them to RAS. A DICOM series is seen as SimpleITK reads it.
+    turns them to RAS. A DICOM series is seen as SimpleITK reads it. TotalSegmentator's are turned to RAS and resampled before.
     """
 
     plan: Plan | None = None
@@ -84,6 +85,11 @@ class Planned(Preparation):
         return self.own.pooled
 
     @property
+    def step(self) -> float:
+        """The share of a window by which the next one is moved."""
+        return STEP if self.own.canonical is None else self.own.canonical.step
+
+    @property
     def sequences(self) -> tuple[str, ...]:
         named = self.own.channels
         return named if len(named) > 1 and "RGBTo01Normalization" not in self.own.schemes else ()
@@ -97,13 +103,26 @@ class Planned(Preparation):
         return {"spatial_dims": self.spatial_dims, "size": self.size, "channels": self.channels, "spacing": self.spacing}
 
     def slide(self, network: Callable[[Tensor], Tensor], x: Tensor, thorough: bool = True) -> Tensor:
-        answers = [slide(network, one[None], self.size, self.mirrored if thorough else ()) for one in x]
+        answers = [slide(network, one[None], self.size, self.mirrored if thorough else (), self.step) for one in x]
         return torch.cat(answers)
 
     def parts(self, image: Image) -> list[Part]:
+        view, array = self.seen(image)
+        return self.parts_of(array, view)
+
+    def seen(self, image: Image) -> tuple[View, npt.NDArray[Any]]:
+        """What nnU-Net is given, (C, slices, rows, columns), and how it lies in the image; its voxels are of the view's spacing."""
         view = self._view(image)
         array = _laid(view, self._sequences(image))
-        array = array[(slice(None), *_box(array))]
+        canonical = self.own.canonical
+        if canonical is None:
+            return view, array
+        spacing = canonical.lengths(view.spacing, self.own.transpose)
+        return replace(view, spacing=spacing), canonical.bring(array, view.spacing, self.own.transpose)
+
+    def parts_of(self, array: Array, view: View) -> list[Part]:
+        """As :meth:`parts`, of what :meth:`seen` gave."""
+        array = array[(slice(None), *box_of(array))]
         if not np.isfinite(array).all():
             count = int(array.size - np.isfinite(array).sum())
             msg = f"{count} of the image's values are not finite numbers; set them to the background's value first."
@@ -114,20 +133,26 @@ class Planned(Preparation):
         return [PlannedPart(self, np.ascontiguousarray(plane), view, number) for number, plane in enumerate(self._cut(array))]
 
     def label_parts(self, labels: Array, image: Image) -> list[Array]:
-        view = self._view(image)
-        box = _box(_laid(view, self._sequences(image)))
-        return [piece[0] for piece in self._cut(_laid(view, labels[None])[(slice(None), *box)])]
+        view, array = self.seen(image)
+        laid = nearest(_laid(view, labels[None]), array.shape[1:])
+        return [piece[0] for piece in self._cut(laid[(slice(None), *box_of(array))])]
 
     def assemble(self, planes: list[Floats], image: Image) -> Floats:
         """Beyond the cropped box is background, the first of the answers."""
-        view = self._view(image)
-        turned = _laid(view, self._sequences(image))
+        view, turned = self.seen(image)
         whole = np.zeros((planes[0].shape[0], *turned.shape[1:]), np.float32)
         whole[0] = 1
-        whole[(slice(None), *_box(turned))] = np.stack(planes, axis=1) if self.spatial_dims == 2 else planes[0]
+        whole[(slice(None), *box_of(turned))] = np.stack(planes, axis=1) if self.spatial_dims == 2 else planes[0]
+        if self.own.canonical is not None:
+            return self.back(whole, image)
         if view.slices:
             return view.backward(list(np.moveaxis(whole, 1, 0)))
         return view.backward([whole[:, 0] if image.spatial_dims == 2 else whole])
+
+    def back(self, array: npt.NDArray[Any], image: Image) -> npt.NDArray[Any]:
+        """(K, *spatial) on the image's grid from (K, …) on that of :meth:`seen` of a volume, by the nearest voxel."""
+        view = self._view(image)
+        return view.backward([nearest(array, [image.spatial_shape[axis] for axis in view.order])])
 
     def _cut(self, array: Array) -> list[Array]:
         """The slices of (C, slices, rows, columns), or the whole."""
@@ -183,7 +208,7 @@ class Planned(Preparation):
         if image.spatial_dims == 2 or image.is_loop:
             return self._of_plane(image)
         image.check_volume("an nnU-Net")
-        if self.own.turned:
+        if self.own.turned or self.own.canonical is not None:
             full = View.of(image, 3, "SAR")
             base, flipped = full.order, full.flips
         else:
@@ -217,7 +242,7 @@ def _laid(view: View, array: Array) -> Array:
     return np.moveaxis(turned, -1, 1) if view.slices else turned
 
 
-def _box(array: Array) -> Box:
+def box_of(array: Array) -> Box:
     """Where (C, a, b, c) is not 0 in every channel; the whole where it is 0 everywhere."""
     there = (array != 0).any(axis=0)
     edges = []

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from casewise.models.networks import INTERACTIVE
-from casewise.models.spec import Spec
+from casewise.models.spec import JOINED, Spec
 from casewise.models.tasks.classification import Classification
 from casewise.models.tasks.diffuse_findings import DiffuseFindings
 from casewise.models.tasks.encoding import Encoding
 from casewise.models.tasks.inpainting import Inpainting
 from casewise.models.tasks.interactive import Interactive
+from casewise.models.tasks.joined import Joined
 from casewise.models.tasks.lesions import Lesions
 from casewise.models.tasks.segmentation import Segmentation
 from casewise.models.tasks.small_findings import SmallFindings
@@ -21,6 +22,7 @@ __all__ = [
     "Encoding",
     "Inpainting",
     "Interactive",
+    "Joined",
     "Lesions",
     "Sample",
     "Segmentation",
@@ -31,9 +33,11 @@ __all__ = [
 
 _TASKS: dict[str, type[Task]] = {task.name: task for task in (Segmentation, Classification, Encoding, Lesions)}
 # Kinds that a model.toml names by their network, since they are segmenters and autoencoders to whoever knows nothing of them.
-_BY_NETWORK: dict[str, type[Task]] = {"segment_detector": SmallFindings, "diffuse": DiffuseFindings} | dict.fromkeys(
-    INTERACTIVE, Interactive
-)
+_BY_NETWORK: dict[str, type[Task]] = {
+    "segment_detector": SmallFindings,
+    "diffuse": DiffuseFindings,
+    JOINED: Joined,
+} | dict.fromkeys(INTERACTIVE, Interactive)
 
 
 def task_of(spec: Spec) -> Task:

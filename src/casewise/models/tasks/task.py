@@ -76,6 +76,11 @@ class Task:
     whole: ClassVar[bool] = False
     refusal: ClassVar[str] = ""
 
+    @property
+    def fixed(self) -> str:
+        """Why such a model is not trained, after its name; empty where it is."""
+        return ""
+
     def __str__(self) -> str:
         return self.name
 
