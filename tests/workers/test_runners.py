@@ -6,6 +6,8 @@ import itertools
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
 from contextlib import closing, suppress
 from pathlib import Path
@@ -59,12 +61,13 @@ def test_workers_that_die_before_they_begin_end_the_call(workers: Workers, tmp_p
 
 
 def test_an_item_that_ends_every_worker_is_named_and_the_others_are_done(workers: Workers, tmp_path: Path) -> None:
-    squares = Squares(tmp_path, seconds=0.06)  # each is answered at once
+    squares = Squares(tmp_path, seconds=0.06)
     found = dict(workers.run([[1, 2, POISON, 3], [4, 5]], squares))
     lost = found.pop(POISON)
     assert isinstance(lost, Lost) and "It ended each of the 3 workers that had it" in lost.reason
     assert found == {number: number * number for number in range(1, 6)}
-    assert len(squares.noted("poisoned")) == 3
+    # Those before it are blamed where their answers were on their way when their worker ended.
+    assert 3 <= len(squares.noted("poisoned")) <= 3 + 2
 
 
 def test_a_mistake_costs_its_item_alone_and_names_no_patient(workers: Workers, tmp_path: Path) -> None:
@@ -113,6 +116,20 @@ def test_chunks_leave_no_worker_idle_at_the_end() -> None:
 def test_another_place_to_work_on_is_refused(on: str) -> None:
     with pytest.raises(UsageError, match=r"--on .* is not possible; give ray, or ray://HOST:PORT"), chosen(None, on):
         pass
+
+
+def test_what_a_killed_call_left_of_its_ray_is_removed_by_the_next(
+    on_ray: Workers, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from casewise.workers import on_ray as module
+
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for name in (f"casewise-ray-{dead.pid}-x", f"casewise-ray-{os.getpid()}-x", "casewise-ray-other", "ray"):
+        (tmp_path / name / "session").mkdir(parents=True)
+    monkeypatch.setattr(module, "_HOME", tmp_path)
+    module._forget_the_dead()
+    assert {path.name for path in tmp_path.iterdir()} == {f"casewise-ray-{os.getpid()}-x", "casewise-ray-other", "ray"}
 
 
 def test_no_workers_at_all_are_refused() -> None:

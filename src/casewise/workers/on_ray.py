@@ -13,8 +13,10 @@ import sys
 import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import ExitStack, suppress
+from pathlib import Path
 from typing import Any, Generic
 
+import psutil
 import ray
 from ray import exceptions
 
@@ -28,6 +30,8 @@ _STORE = 100 * 2**20  # bytes: of small JSON, never of pixels; by default Ray ta
 _GRACE = 5.0  # seconds in which an actor that is to end may put its things away
 _PATIENCE = 600.0  # seconds in which the first actor is to find a place
 _VARIABLE = "RAY_ADDRESS"
+_HOME = Path("/tmp")  # noqa: S108 - of Ray's own files, sockets among them, whose paths must be short
+_PREFIX = "casewise-ray-"
 
 
 class OnRay:
@@ -64,7 +68,8 @@ class OnRay:
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         settings: dict[str, Any] = {"address": self._address}
         if self._address is None:
-            folder = tempfile.mkdtemp(prefix="casewise-ray-", dir="/tmp")  # short: sockets lie in it
+            _forget_the_dead()
+            folder = tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=_HOME)
             self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
             settings = {"address": "local", "include_dashboard": False, "object_store_memory": _STORE, "_temp_dir": folder}
             settings["num_cpus"] = self._asked or os.cpu_count()
@@ -162,6 +167,14 @@ class _Pool(Generic[Item, Outcome]):
         self._awaited.pop(worker, None)
         with suppress(exceptions.RayError):
             ray.kill(self._actors.pop(worker), no_restart=True)
+
+
+def _forget_the_dead() -> None:
+    """Remove what is left of a Ray whose caller was killed."""
+    for folder in _HOME.glob(f"{_PREFIX}*"):
+        number = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if number.isdigit() and not psutil.pid_exists(int(number)):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _clause(error: Exception) -> str:
