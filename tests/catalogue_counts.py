@@ -10,10 +10,13 @@ import pytest
 from casewise.archive import loading
 from casewise.archive.catalogue import Text
 from casewise.archive.columns import Json
+from casewise.archive.retrieval.image_columns import ImageColumns
 
 
 def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Counts, from now on, for archives opened from now on: ``json`` and ``text`` values read, ``cases`` made."""
+    """Counts, for archives opened from now on: ``json`` and ``text`` values read, ``cases`` made, and ``snapshots`` of all
+    images' columns.
+    """
     counts: Counter[str] = Counter()
 
     def count(owner: Any, name: str, what: str) -> None:
@@ -28,4 +31,5 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     count(Json, "process_result_value", "json")
     count(Text, "process_result_value", "text")
     count(loading.Case, "__post_init__", "cases")
+    count(ImageColumns, "snapshot", "snapshots")
     return counts

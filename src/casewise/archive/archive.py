@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from casewise.archive import opening, pseudonym_key, recorded
 from casewise.archive.adding import Addition
-from casewise.archive.catalogue import Catalogue, embeddings, images, labels, models
+from casewise.archive.catalogue import Catalogue, embeddings, encoders, images, labels, models
 from casewise.archive.holdings import Holdings, categories, holdings, mask_names, masked, structures
 from casewise.archive.ingest.importing import Import
 from casewise.archive.ingest.report import ImportReport
@@ -174,7 +174,7 @@ class Archive:
         structures : only those that have all of them. category : only those of this category, or True: of any.
         site, keys : only these. where : only what is selected.
         """
-        wanted = _selection(where, structures, keys)
+        wanted = where.also(structures, keys)
         wanted = replace(wanted, categories=frozenset({category})) if isinstance(category, str) else wanted
         wanted = replace(
             wanted, category_known=wanted.category_known or category is True, site=wanted.site if site is None else site
@@ -252,9 +252,12 @@ class Archive:
 
     def index(self, encoder: Encoder, grown: bool) -> None:
         """Make a large archive's index for the search, or let it grow. grown : whether there are new vectors."""
-        rows = self.snapshot(EVERYTHING, encoder).rows
-        if rows is not None:
-            self._spaces.index(encoder, rows, grown)
+        query = sa.select(encoders.c.rows).where(encoders.c.key == vectors_key(encoder))
+        with self._catalogue.read() as connection:
+            given = int(connection.scalar(query) or 0)
+        if self._spaces.lacks_index(encoder, given, grown):
+            rows = self.snapshot(EVERYTHING, encoder).rows
+            self._spaces.index(encoder, rows if rows is not None else np.empty(0, np.int64))
 
     def snapshot(self, selection: Selection = EVERYTHING, encoder: Encoder | None = None, fields: Sequence[Field] = ()) -> Snapshot:
         """The catalogue's columns as a search ranks them: what is selected, the vectors' rows of an encoder, fields of content."""
@@ -321,7 +324,7 @@ class Archive:
         others are found. among : only these keys. where : only what is selected.
         progress : called for the images that are given a vector first, and of the regions compared.
         """
-        selection = _selection(where, structures, among).but(exclude, unseen_by)
+        selection = where.also(structures, among).but(exclude, unseen_by)
         return find_similar(self, image, k, tuple(by), encoder, region, selection, progress)
 
     def holdings(self) -> Holdings:
@@ -382,14 +385,6 @@ class Archive:
     def numbered_result(self, image_key: str, number: int) -> dict[str, Any] | None:
         """What was recorded of an image under a number (:meth:`newest_result`); None where there is none."""
         return recorded.numbered(self._catalogue, image_key, number)
-
-
-def _selection(where: Selection, structures: Sequence[Structure | str], among: Collection[str] | None) -> Selection:
-    """``where``, and the masks and keys that are asked for beside it."""
-    wanted = tuple(Structure.parse(item) if isinstance(item, str) else item for item in structures)
-    if among is not None:
-        among = frozenset(among) if where.among is None else where.among & frozenset(among)
-    return replace(where, structures=(*where.structures, *wanted), among=where.among if among is None else frozenset(among))
 
 
 def _readable(case: Case) -> Image | None:

@@ -36,6 +36,13 @@ class Selection:
     def without_keys(self) -> Selection:
         return replace(self, among=None, exclude=frozenset())
 
+    def also(self, structures: Sequence[Structure | str], among: Collection[str] | None) -> Selection:
+        """The same with masks and, unless None, keys that are asked for beside it."""
+        wanted = tuple(Structure.parse(item) if isinstance(item, str) else item for item in structures)
+        keys = self.among if among is None else frozenset(among)
+        both = keys if self.among is None or keys is None else self.among & keys
+        return replace(self, structures=(*self.structures, *wanted), among=both)
+
     def but(self, *keys: Collection[str]) -> Selection:
         """The same without the images of these keys."""
         more = frozenset().union(*keys)

@@ -44,7 +44,7 @@ def current_index(store: VectorStore, rows: Rows | None = None, *, centred: bool
     index = load(store, base)
     if index is not None and index.exact == (len(wanted) < CELLS_FROM) and bool(index.centre.any()) == centred:
         missing = np.setdiff1d(wanted, index.rows, assume_unique=True)
-        if len(missing) <= max(2_000, len(wanted) // 100):
+        if len(missing) <= _most_missing(len(wanted)):
             return index
         grown = load(store, base, mapped=False) if index.exact or len(wanted) < 2 * index.trained_on else None
         if grown is not None:
@@ -54,6 +54,15 @@ def current_index(store: VectorStore, rows: Rows | None = None, *, centred: bool
     _log.info("The search index over %d vectors is made.", len(wanted))
     centre = mean(base, wanted) if centred else None
     return save(store, build(base, wanted, cells_from=CELLS_FROM, seed=seed, centre=centre), base)
+
+
+def is_behind(index: Index, count: int) -> bool:
+    """Whether so much of ``count`` vectors is not in the index that :func:`current_index` would add it."""
+    return count - len(index) > _most_missing(count)
+
+
+def _most_missing(count: int) -> int:
+    return max(2_000, count // 100)
 
 
 def save(store: VectorStore, index: Index, base: Vectors) -> Index:

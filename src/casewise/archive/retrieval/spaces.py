@@ -39,8 +39,16 @@ class Spaces:
             self._known[vectors_key(encoder)] = rows, space
             return space
 
-    def index(self, encoder: Encoder, rows: Rows, grown: bool) -> None:
-        """Make the index of an archive that is large enough for one and lacks it, or add to it what has ``grown``.
+    def lacks_index(self, encoder: Encoder, given: int, grown: bool) -> bool:
+        """Whether an index is to be made, or added to where vectors have ``grown``. given : rows of vectors given out so far."""
+        if given < index_files.CELLS_FROM:
+            return False
+        with self._lock:
+            index = self._index(store_of(self._folder, encoder))
+        return index is None or (grown and index_files.is_behind(index, given))
+
+    def index(self, encoder: Encoder, rows: Rows) -> None:
+        """Make the index of an archive that is large enough for one, or add to it what it lacks.
 
         Searches meanwhile go on with the former index, and read the vectors that it does not know.
         """
@@ -48,10 +56,6 @@ class Spaces:
         if len(encoded) < index_files.CELLS_FROM:
             return
         store = store_of(self._folder, encoder)
-        with self._lock:
-            there = self._index(store) is not None
-        if there and not grown:
-            return
         made = index_files.current_index(store, encoded, centred=True)
         if index_files.state(store) is None:  # it cannot be kept in the archive's folder
             with self._lock:
