@@ -164,9 +164,9 @@ def test_one_sigmoid_output(tmp_path: Path) -> None:
     assert model.predict(disc(1)[0]).probabilities.shape == (2, 32, 32)
 
 
-def test_several_sigmoid_outputs_are_refused(tmp_path: Path) -> None:
+def test_a_sigmoid_output_of_background_is_refused(tmp_path: Path) -> None:
     ends = {"_target_": "Compose", "transforms": [{"_target_": "Activationsd", "keys": "pred", "sigmoid": True}]}
-    assert "2 sigmoid outputs" in refusal(write(tmp_path / "b", postprocessing=ends))
+    assert "one of its sigmoid outputs is background" in refusal(write(tmp_path / "b", postprocessing=ends))
 
 
 def test_references_to_plain_values_are_followed(tmp_path: Path) -> None:

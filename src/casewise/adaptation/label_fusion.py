@@ -18,6 +18,7 @@ from casewise.image import Image
 from casewise.intensity import unit_range
 from casewise.models.model import Model
 from casewise.models.prediction import Prediction, blend
+from casewise.models.regions import kinds_in
 from casewise.progress import Progress, silent
 from casewise.registration.batched import RegistrationSettings, register
 from casewise.registration.label_fusion import LabelFusion
@@ -122,7 +123,9 @@ def _registered(
         moving = torch.stack([_fitted(image, shape, "area") for image in images])
         targets = torch.cat([_fitted(mask, shape, "nearest-exact").long() for mask in masks])
         registered = register(fixed, moving, settings.registration)
-        chances = registered.warp(functional.one_hot(targets, 1 + len(model.spec.structures)).movedim(-1, 1)[:, 1:].float())
+        chances = registered.warp(
+            functional.one_hot(targets, 1 + kinds_in(model.spec.regions, len(model.spec.structures))).movedim(-1, 1)[:, 1:].float()
+        )
         fusion.add(chances, registered.correlation)
         correlation += registered.correlation.sum(dim=0) / len(cases)
         labels.append(torch.cat([1 - chances.sum(dim=1, keepdim=True), chances], dim=1).argmax(dim=1).byte())

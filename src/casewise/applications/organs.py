@@ -72,10 +72,11 @@ def structure_findings(
     the structure's name is that of a sign of disease (:func:`names_disease`). regions : of structures that overlap, see
     :mod:`casewise.models.regions`.
     """
-    if probabilities.shape != (1 + len(labels), *image.spatial_shape):
+    kinds = max(max(own) for own in regions) if regions else len(labels)
+    if probabilities.shape != (1 + kinds, *image.spatial_shape):
         msg = (
             f"The prediction has shape {probabilities.shape}; for {len(labels)} structures on the image's grid "
-            f"{image.spatial_shape} it must be {(1 + len(labels), *image.spatial_shape)}: predict this very image."
+            f"{image.spatial_shape} it must be {(1 + kinds, *image.spatial_shape)}: predict this very image."
         )
         raise CasewiseError(msg)
     return _structure_findings(

@@ -18,7 +18,7 @@ from torch.nn import functional
 from casewise.errors import CasewiseError, ModelError
 from casewise.image import Array, Image
 from casewise.intensity import grey, percentile_range, rescaled
-from casewise.models.regions import Regions
+from casewise.models.regions import Regions, combined
 from casewise.models.steps import Step, before_the_grid, of_one_shape, prepare, steps_of, tables
 from casewise.models.steps.moves import Move
 from casewise.models.view import View
@@ -54,6 +54,7 @@ class Preparation:
         ``constant``. padding : what surrounds an image that is smaller than a window (``constant``: 0).
     restored : how an answer comes back from the grid that ``steps`` lead to: its probabilities by the steps' own interpolation
         (``linear``) or from the ``nearest`` voxel, or its ``logits`` before they become probabilities.
+    channel_names : of sequences that the model takes together, a channel each; none where its channels are colours, or unnamed.
     """
 
     spatial_dims: int = 2
@@ -68,6 +69,7 @@ class Preparation:
     blending: str = "gaussian"
     padding: str = "constant"
     restored: str = "linear"
+    channel_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not all(isinstance(n, int) for n in (self.spatial_dims, self.channels, *self.size)) or self.channels < 1:
@@ -107,6 +109,8 @@ class Preparation:
         if any(isinstance(given, tuple) and len(given) != self.spatial_dims for given in sides):
             msg = f"A model of {self.spatial_dims} axes has steps with as many numbers; got {tables(self.steps)}."
             raise ModelError(msg)
+        if self.channel_names and len(set(self.channel_names)) != self.channels:
+            raise ModelError(f"A model of {self.channels} channels names each, differently; got {', '.join(self.channel_names)}.")
         if self.overlap is not None and not 0 <= self.overlap < 1:
             raise ModelError(f"Windows overlap by a share from 0 to below 1; got {self.overlap}.")
         for given, allowed in ((self.blending, BLENDINGS), (self.padding, PADDINGS), (self.restored, RESTORED)):
@@ -155,7 +159,7 @@ class Preparation:
     @property
     def sequences(self) -> tuple[str, ...]:
         """Names of the sequences that a model takes together, a channel each; empty where it takes a single image."""
-        return ()
+        return self.channel_names
 
     @property
     def regions(self) -> Regions:
@@ -187,7 +191,7 @@ class Preparation:
         Raises CasewiseError for voxels that are not numbers, and for axes or channels that the model does not take.
         """
         view = View.of(image, self.spatial_dims, self.axes)
-        array = self._channelled(view.forward(image.array))
+        array = np.asarray(view.forward(self._ordered(image)), np.float32)
         if not np.isfinite(array).all():
             count = int(array.size - np.isfinite(array).sum())
             msg = f"{count} of the image's {array.size} values are not finite numbers; set them to the background's value first."
@@ -207,6 +211,21 @@ class Preparation:
     def assemble(self, planes: list[npt.NDArray[np.float32]], image: Image) -> npt.NDArray[np.float32]:
         """(K, *spatial) on the image's grid from each part's (K, *part) answer."""
         return View.of(image, self.spatial_dims, self.axes).backward(planes)
+
+    def _ordered(self, image: Image) -> npt.NDArray[np.float32]:
+        """(channels, *spatial) in the order of the model's sequences, by their names where the image has names."""
+        held, wanted = image.header.sequences, self.sequences
+        if wanted and image.channels != self.channels:
+            raise CasewiseError(
+                f"The model takes {', '.join(wanted)} together and the image has {image.channels} of them; give the examination: "
+                + " ".join(f"--sequence '{name}=FILE'" for name in wanted)
+            )
+        if not wanted or len(held) < 2:
+            return self._channelled(image.array)
+        order = [name.casefold() for name in held]
+        if sorted(order) != sorted(name.casefold() for name in wanted):
+            raise CasewiseError(f"The model takes {', '.join(wanted)} and the image has {', '.join(held)}; name its sequences so.")
+        return self._channelled(image.array)[[order.index(name.casefold()) for name in wanted]]
 
     def _channelled(self, array: Array) -> npt.NDArray[np.float32]:
         floats = array.astype(np.float32, copy=False)
@@ -312,11 +331,23 @@ class Part:
         steps = self.preparation.steps[before_the_grid(self.preparation.steps) :]
         return prepare(steps, torch.from_numpy(np.ascontiguousarray(self.array)), self.view.spacing)
 
-    def probabilities(self, answer: Tensor) -> npt.NDArray[np.float32]:
-        """(1 + structures, *part) from a segmenter's logits (outputs, *network)."""
+    def probabilities(self, answer: Tensor, regions: Regions = ()) -> npt.NDArray[np.float32]:
+        """(1 + kinds, *part) from a segmenter's logits (outputs, *network). regions : see :mod:`casewise.models.regions`."""
+        if regions:
+            return combined(self._each(answer)).numpy()
         if self.preparation.restored == "logits":
             return torch.from_numpy(self.restore(answer)).softmax(dim=0).numpy()
         return self.restore(answer.softmax(dim=0))
+
+    def _each(self, answer: Tensor) -> Tensor:
+        """(structures, *part): the probability of each by itself, 0 where the network saw nothing."""
+        if not self.preparation.stepwise:
+            return torch.from_numpy(self.restore(answer.sigmoid()))
+        logits, answer = self.preparation.restored == "logits", answer.float()
+        answer = answer + _BACKGROUND if logits else answer.sigmoid()
+        for move in reversed(self._stepped[1]):
+            answer = move.back(answer, "nearest" if self.preparation.restored == "nearest" else "linear", 0.0)
+        return (answer - _BACKGROUND).sigmoid() if logits else answer
 
 
 def _percentiles(array: npt.NDArray[np.float32]) -> tuple[float, float]:

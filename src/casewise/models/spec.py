@@ -15,7 +15,7 @@ from casewise.models.licences import TrainingData
 from casewise.models.planned.plan import plan_of
 from casewise.models.planned.preparation import Planned
 from casewise.models.preparation import Preparation
-from casewise.models.regions import Regions
+from casewise.models.regions import MOST, Regions, independent
 
 FORMAT = 1
 PLANNED = "nnunet"
@@ -51,6 +51,9 @@ class Spec:
         if TASKS[self.task] != (bool(self.structures), bool(self.classes)):
             msg = f"A segmenter names its structures, a classifier its classes; this {self.task} model does not."
             raise ModelError(msg)
+        if self._overlap and len(self.structures) > MOST:
+            msg = f"At most {MOST} structures may overlap by sigmoid outputs; this model has {len(self.structures)}."
+            raise ModelError(msg)
         # Lists, as TOML gives them back: a model's key must not change by being written and read.
         network = {key: list(value) if isinstance(value, tuple) else value for key, value in self.network.items()}
         object.__setattr__(self, "network", network)
@@ -75,7 +78,11 @@ class Spec:
     @property
     def regions(self) -> Regions:
         """Of structures that overlap; see :mod:`casewise.models.regions`."""
-        return self.preparation.regions
+        return self.preparation.regions or (independent(len(self.structures)) if self._overlap else ())
+
+    @property
+    def _overlap(self) -> bool:
+        return self.network.get("answers") == "sigmoid" and len(self.structures) > 1
 
     def labelled(self, case: Case) -> bool:
         """Whether a case carries a label of the kind that the model predicts: one of its classes, or a mask of a structure."""

@@ -13,6 +13,8 @@ from casewise.models.preparation import BLENDINGS, PADDINGS
 # What leaves a mask as it is: it is written to a file, or held otherwise.
 _NEUTRAL = {"EnsureType", "ToTensor", "ToDevice", "CastToType", "SaveImage", "DataStats", "Identity", "FromMetaTensor"}
 _WITHOUT_BACKGROUND = re.compile(r"\$lambda x ?: ?x\[1:\]")  # after one-hot: the mask of the structures
+# After a threshold of several outputs: their masks as one map of numbers, which are written to a file.
+_AS_NUMBERS = re.compile(r"\$lambda x ?: ?(torch\.where\(x\[\[\d+\]\] ?> ?0, ?\d+, ?)+0\)+")
 _ONWARD = {"$@preprocessing", "$copy.deepcopy(@preprocessing)", "@preprocessing"}
 _WEIGHTS = re.compile(r"\$@(?:bundle_root \+ '/models/|ckpt_dir \+ '/)([\w.-]+)'")  # as published bundles write the place
 _NAMED_WEIGHTS = re.compile(r"\$@bundle_root \+ '/models/' \+ (@\w+)")
@@ -109,11 +111,14 @@ class _Ending:
             self._discrete(transform)
         elif name == "Invert":
             self._inverted(transform)
-        elif not (name in _NEUTRAL or (self.one_hot and name == "Lambda" and _WITHOUT_BACKGROUND.fullmatch(self._code(transform)))):
+        elif not (name in _NEUTRAL or (name == "Lambda" and self._rewritten(transform))):
             self.doubts.append(f"casewise has no equal of {transform} after the network")
 
-    def _code(self, transform: Transform) -> str:
-        return str(transform.written.get("func"))
+    def _rewritten(self, transform: Transform) -> bool:
+        """Whether the step holds the same masks in another way."""
+        code = str(transform.written.get("func"))
+        known = _WITHOUT_BACKGROUND if self.one_hot else _AS_NUMBERS if self.thresholded else None
+        return known is not None and known.fullmatch(code) is not None
 
     def _discrete(self, transform: Transform) -> None:
         transform.only("argmax", "to_onehot", "threshold", "rounding")

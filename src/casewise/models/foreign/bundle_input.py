@@ -15,6 +15,8 @@ from casewise.models.foreign.bundle_steps import steps_in
 from casewise.models.foreign.config import Config, NotPlainError
 from casewise.models.steps import Centre, Extremes, Normal, Range, Resize, Spacing, Step, of_divisible_shape, tables
 
+_BACKGROUND = ("background", "bg", "other", "others")
+
 
 @dataclass
 class Doubts:
@@ -66,6 +68,8 @@ def described(
     channels = arguments.get("in_channels", image.get("num_channels"))
     if channels is not None:
         given["channels"] = channels
+    if names_of := _channel_names(image, channels, dims):
+        given["channel_names"] = names_of
     segments = (written.get("task") or document.get("task", "segmentation")) == "segmentation"
     if segments and dims in (2, 3) and not replaces_transforms(written):
         _own_steps(config, given, dims, shape, doubts)
@@ -74,9 +78,16 @@ def described(
         _size(config, given, shape)
         if "axes" not in given and dims == 2:
             given["axes"] = "LPS"  # MONAI reads a picture as (column, row)
-    _answers(config, document, given, len(names), doubts)
+    _answers(config, document, given, names, doubts)
     document["input"] = given
     return document, doubts
+
+
+def _channel_names(image: Mapping[str, Any], channels: Any, dims: Any) -> list[str]:
+    """Of several sequences; none where the channels are a picture's colours, or are not all named."""
+    names = _names(image)
+    several = isinstance(channels, int) and channels > 1 and not (channels == 3 and dims == 2)
+    return [_structure(name) for name in names] if several and len(set(names)) == len(names) == channels else []
 
 
 def _own_steps(config: Config, given: dict[str, Any], dims: int, shape: Any, doubts: Doubts) -> None:
@@ -100,8 +111,9 @@ def _own_steps(config: Config, given: dict[str, Any], dims: int, shape: Any, dou
             given["size"] = list(size)
 
 
-def _answers(config: Config, document: dict[str, Any], given: dict[str, Any], count: int, doubts: Doubts) -> None:
+def _answers(config: Config, document: dict[str, Any], given: dict[str, Any], names: list[str], doubts: Doubts) -> None:
     answers, restored = ending(config, doubts.answers)
+    count = len(names)
     if document.get("task") == "classification":
         doubts.answers.clear()
         count = 1
@@ -109,8 +121,19 @@ def _answers(config: Config, document: dict[str, Any], given: dict[str, Any], co
         given["restored"] = restored
     if answers != "logits":
         document["answers"] = answers
-        if count > 1:
-            doubts.labels[:] = [f"its {count} sigmoid outputs let structures overlap, which casewise's do not"]
+        if count > 1 and document.get("task") == "segmentation":
+            _overlapping(document, names, answers, doubts)
+
+
+def _overlapping(document: dict[str, Any], names: list[str], answers: str, doubts: Doubts) -> None:
+    """Each output is a structure, which may overlap the others."""
+    doubts.labels.clear()
+    if answers != "sigmoid":
+        doubts.labels.append(f"its {len(names)} outputs are thresholded without a sigmoid")
+    elif names[0].lower() in _BACKGROUND:
+        doubts.labels.append("one of its sigmoid outputs is background")
+    else:
+        document["structures"] = [_structure(name) for name in names]
 
 
 def _first(mapping: Any, name: str) -> Mapping[str, Any]:
@@ -133,7 +156,7 @@ def _labels(output: Mapping[str, Any], names: list[str], doubts: list[str]) -> d
         return {"task": "classification", "classes": names}
     if len(names) == 1:
         return {"task": "segmentation", "structures": [_structure(names[0])]}
-    if names[0].lower() not in ("background", "bg", "other", "others"):
+    if names[0].lower() not in _BACKGROUND:
         doubts.append(f"the first output is {names[0]!r} and not background")
         return {"task": "segmentation"}
     return {"task": "segmentation", "structures": [_structure(name) for name in names[1:]]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ axes = "PLS"                   # where rows, columns and slices run to: Posterio
 """
 
 _LARGEST_TRIAL = 1 << 28  # values
+_LONG, _SHORT = 1 << 21, 64  # voxels of a window that takes a minute, and an axis of one that takes a second
 _INPUT = ("spatial_dims", "size", "channels", "intensity", "axes")
 
 
@@ -77,9 +79,16 @@ def checked(model: StoredModel, network: nn.Module) -> StoredModel:
     if batch * preparation.channels * math.prod(preparation.size) > _LARGEST_TRIAL:
         msg = f"The network of {model.name} is said to take {preparation.channels} x {preparation.size}; state a smaller size."
         raise ModelError(msg)
-    trial = torch.rand((batch, preparation.channels, *preparation.size), generator=torch.Generator().manual_seed(0))
     dense = task_of(model.spec).dense
-    wanted = (batch, model.spec.outputs, *(preparation.size if dense else ()))
+    if preparation.windowed and math.prod(preparation.size) > _LONG:
+        with suppress(ModelError):  # most networks take windows of many sizes; those of one size are given it
+            return _answering(model, network, batch, tuple(min(n, _SHORT) for n in preparation.size), dense)
+    return _answering(model, network, batch, preparation.size, dense)
+
+
+def _answering(model: StoredModel, network: nn.Module, batch: int, size: tuple[int, ...], dense: bool) -> StoredModel:
+    trial = torch.rand((batch, model.spec.preparation.channels, *size), generator=torch.Generator().manual_seed(0))
+    wanted = (batch, model.spec.outputs, *(size if dense else ()))
     try:
         with torch.inference_mode():
             answer = network.eval()(trial)

@@ -1,4 +1,4 @@
-"""Networks from outside that end in probabilities, or in one output for one structure, made to answer logits."""
+"""Networks from outside that end in probabilities, or in an output for each structure, made to answer logits."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ class Logits(nn.Module):
 
     ``probabilities``: their logarithm; one output alone is the structure's, the rest is background's.
     ``sigmoid``: one output z, of which the sigmoid is the structure's probability: (0, z), since softmax(0, z) = sigmoid(z).
+    Several are of structures that overlap (:mod:`casewise.models.regions`), and stay as they are.
     """
 
     def __init__(self, inner: nn.Module, answers: str) -> None:
@@ -36,12 +37,6 @@ class Logits(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         answer = self.inner(x)
         if self.answers == "sigmoid":
-            if answer.shape[1] != 1:
-                msg = (
-                    f"A network of {answer.shape[1]} sigmoid outputs lets structures overlap, which casewise's do not; "
-                    "bring one with a softmax over background and structures, or with one output."
-                )
-                raise ModelError(msg)
-            return torch.cat([torch.zeros_like(answer), answer], dim=1)
+            return torch.cat([torch.zeros_like(answer), answer], dim=1) if answer.shape[1] == 1 else answer
         chances = torch.cat([1 - answer, answer], dim=1) if answer.shape[1] == 1 else answer
         return chances.clamp_min(1e-7).log()

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +32,8 @@ _LARGEST = (
 )  # voxels of a training's windows, and of all of a step: what a network of 32 channels keeps of them is half a GiB
 Floats = npt.NDArray[np.float32]
 Box = tuple[slice, slice, slice]
+Kept = tuple[View, tuple[int, ...], Box]
+_KEPT: WeakKeyDictionary[Image, dict[Plan, Kept]] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True)
@@ -108,21 +111,21 @@ class Planned(Preparation):
 
     def parts(self, image: Image) -> list[Part]:
         view, array = self.seen(image)
-        return self.parts_of(array, view)
+        return self.parts_of(array, view, self._kept(image, view, array)[2])
 
     def seen(self, image: Image) -> tuple[View, npt.NDArray[Any]]:
         """What nnU-Net is given, (C, slices, rows, columns), and how it lies in the image; its voxels are of the view's spacing."""
         view = self._view(image)
-        array = _laid(view, self._sequences(image))
+        array = _laid(view, self._ordered(image))
         canonical = self.own.canonical
         if canonical is None:
             return view, array
         spacing = canonical.lengths(view.spacing, self.own.transpose)
         return replace(view, spacing=spacing), canonical.bring(array, view.spacing, self.own.transpose)
 
-    def parts_of(self, array: Array, view: View) -> list[Part]:
-        """As :meth:`parts`, of what :meth:`seen` gave."""
-        array = array[(slice(None), *box_of(array))]
+    def parts_of(self, array: Array, view: View, box: Box | None = None) -> list[Part]:
+        """As :meth:`parts`, of what :meth:`seen` gave. box : where it is not 0, where that is known."""
+        array = array[(slice(None), *(box or box_of(array)))]
         if not np.isfinite(array).all():
             count = int(array.size - np.isfinite(array).sum())
             msg = f"{count} of the image's values are not finite numbers; set them to the background's value first."
@@ -133,21 +136,33 @@ class Planned(Preparation):
         return [PlannedPart(self, np.ascontiguousarray(plane), view, number) for number, plane in enumerate(self._cut(array))]
 
     def label_parts(self, labels: Array, image: Image) -> list[Array]:
-        view, array = self.seen(image)
-        laid = nearest(_laid(view, labels[None]), array.shape[1:])
-        return [piece[0] for piece in self._cut(laid[(slice(None), *box_of(array))])]
+        view, shape, box = self._kept(image)
+        laid = nearest(_laid(view, labels[None]), shape)
+        return [piece[0] for piece in self._cut(laid[(slice(None), *box)])]
 
     def assemble(self, planes: list[Floats], image: Image) -> Floats:
         """Beyond the cropped box is background, the first of the answers."""
-        view, turned = self.seen(image)
-        whole = np.zeros((planes[0].shape[0], *turned.shape[1:]), np.float32)
+        view, shape, box = self._kept(image)
+        whole = np.zeros((planes[0].shape[0], *shape), np.float32)
         whole[0] = 1
-        whole[(slice(None), *box_of(turned))] = np.stack(planes, axis=1) if self.spatial_dims == 2 else planes[0]
+        whole[(slice(None), *box)] = np.stack(planes, axis=1) if self.spatial_dims == 2 else planes[0]
         if self.own.canonical is not None:
             return self.back(whole, image)
         if view.slices:
             return view.backward(list(np.moveaxis(whole, 1, 0)))
         return view.backward([whole[:, 0] if image.spatial_dims == 2 else whole])
+
+    def _kept(self, image: Image, view: View | None = None, array: Array | None = None) -> Kept:
+        """(how an image is turned, the shape of what :meth:`seen` gives, where that is not 0), found once an image.
+
+        view, array : what :meth:`seen` gave, where that is at hand.
+        """
+        kept = _KEPT.setdefault(image, {})
+        if self.own not in kept:
+            if view is None or array is None:
+                view, array = self.seen(image)
+            kept[self.own] = view, tuple(array.shape[1:]), box_of(array)
+        return kept[self.own]
 
     def back(self, array: npt.NDArray[Any], image: Image) -> npt.NDArray[Any]:
         """(K, *spatial) on the image's grid from (K, …) on that of :meth:`seen` of a volume, by the nearest voxel."""
@@ -188,21 +203,6 @@ class Planned(Preparation):
     def _long(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return (1, *shape) if self.spatial_dims == 2 else shape
 
-    def _sequences(self, image: Image) -> Floats:
-        """(channels, *spatial) in the order of the plan's channels, by their names where the image has names."""
-        held, wanted = image.header.sequences, self.own.channels
-        if self.sequences and image.channels != self.channels:
-            raise CasewiseError(
-                f"The model takes {', '.join(wanted)} together and the image has {image.channels} of them; give the examination: "
-                + " ".join(f"--sequence '{name}=FILE'" for name in wanted)
-            )
-        if len(held) < 2:
-            return self._channelled(image.array)
-        order = [name.casefold() for name in held]
-        if sorted(order) != sorted(name.casefold() for name in wanted):
-            raise CasewiseError(f"The model takes {', '.join(wanted)} and the image has {', '.join(held)}; name its sequences so.")
-        return self._channelled(image.array)[[order.index(name.casefold()) for name in wanted]]
-
     def _view(self, image: Image) -> View:
         """How the image's axes become the network's; of a volume, of slices too, in its order of three."""
         if image.spatial_dims == 2 or image.is_loop:
@@ -229,9 +229,9 @@ class Planned(Preparation):
 class PlannedPart(Part):
     """Of an image that nnU-Net's plans prepared."""
 
-    def probabilities(self, answer: Tensor) -> Floats:
+    def probabilities(self, answer: Tensor, regions: Regions = ()) -> Floats:
         """nnU-Net resamples logits, and only then looks which is largest."""
-        return chances(torch.from_numpy(self.restore(answer))[None], self.preparation.regions)[0].numpy()
+        return chances(torch.from_numpy(self.restore(answer))[None], regions)[0].numpy()
 
 
 def _laid(view: View, array: Array) -> Array:

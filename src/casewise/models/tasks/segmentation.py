@@ -15,7 +15,7 @@ from casewise.case import Case
 from casewise.errors import CasewiseError
 from casewise.image import Image
 from casewise.models.prediction import Prediction
-from casewise.models.regions import belongs, chances
+from casewise.models.regions import are_independent, belongs, chances
 from casewise.models.tasks.losses import segmentation_loss
 from casewise.models.tasks.task import BATCH, Batch, Sample, Task, answers, kept, stacked, whole_answer
 
@@ -37,7 +37,7 @@ class Segmentation(Task):
         planes: list[npt.NDArray[np.float32]] = []
         for batch in answers(network, parts, self.spec, device):
             for answer in batch:
-                planes.append(parts[len(planes)].probabilities(answer))
+                planes.append(parts[len(planes)].probabilities(answer, self.spec.regions))
         whole = self.spec.preparation.assemble(planes, image)
         return Prediction(self.spec.labels, probabilities=whole, affine=image.affine, regions=self.spec.regions)
 
@@ -45,7 +45,7 @@ class Segmentation(Task):
         """Slices without any structure are thinned out, unless ``everything`` is asked for."""
         spec, image = self.spec, case.image
         parts = spec.preparation.parts(image)
-        labels = case.label_map(spec.structures)
+        labels = self._labels(case)
         if labels.shape != image.spatial_shape:
             name = case.name or case.key
             msg = f"The mask of {name} is {labels.shape} and its image {image.spatial_shape}; they must be the same."
@@ -54,6 +54,15 @@ class Segmentation(Task):
         chosen = range(len(parts)) if everything else _chosen([bool(piece.any()) for piece in pieces])
         labelled = torch.tensor([case.has(structure) for structure in spec.structures])
         return tuple(Sample(kept(parts[k]), parts[k].labels(pieces[k]), labelled=labelled) for k in chosen)
+
+    def _labels(self, case: Case) -> npt.NDArray[np.uint8]:
+        """(*spatial) the numbers of the structures, or the kinds of those that overlap."""
+        each = self.spec.structures
+        if not are_independent(self.spec.regions) or not any(case.has(one) for one in each):
+            return case.label_map(each)
+        masks = [(number, case.label_map([one]) > 0) for number, one in enumerate(each) if case.has(one)]
+        kinds: npt.NDArray[np.uint8] = np.bitwise_or.reduce([mask.astype(np.uint8) << number for number, mask in masks])
+        return kinds
 
     def loss(self, answer: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy and soft Dice (:func:`casewise.models.tasks.losses.segmentation_loss`); of regions, the mean of theirs."""
