@@ -85,4 +85,4 @@ def test_a_model_is_written_for_nnunet_and_as_torchscript(call: Call, model: Pat
     refused = call("export", model, "--output", tmp_path / "no")
     assert refused.code == 2 and "has no plans of nnU-Net" in refused.sentence
     refused = call("export", model, "--as", "onnx", "--output", tmp_path / "no")
-    assert refused.code == 2 and "exported as one of nnunet, torchscript" in refused.sentence
+    assert refused.code == 2 and "exported as one of nnunet, monai, torchscript" in refused.sentence

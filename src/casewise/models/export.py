@@ -1,4 +1,4 @@
-"""Models for others: a folder that nnU-Net predicts with, or TorchScript with what it takes and answers beside it."""
+"""Models for others: nnU-Net's folder, a MONAI bundle, or TorchScript with what it takes and answers beside it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import torch
 
 from casewise.errors import ModelError
 from casewise.files import replacing
+from casewise.models.foreign.bundle_export import export_bundle
 from casewise.models.foreign.nnunet_export import export_planned
 from casewise.models.model import Model
 from casewise.models.spec import JOINED, PLANNED
 
-FORMATS = ("nnunet", "torchscript")
+FORMATS = ("nnunet", "monai", "torchscript")
 
 
 def export(model: Model, form: str, place: Path) -> Path:
-    """Write a model as ``nnunet`` into a folder or as ``torchscript`` into a file, and return what was written.
+    """Write a model as ``nnunet`` or ``monai`` into a folder or as ``torchscript`` into a file, and return what was written.
 
     Raises ModelError where that cannot be, and where something is there already.
     """
@@ -26,7 +27,8 @@ def export(model: Model, form: str, place: Path) -> Path:
         raise ModelError(f"A model is exported as one of {', '.join(FORMATS)}; got {form!r}.")
     if model.spec.architecture == JOINED:
         raise ModelError(f"Model {model.name} {model.kind.fixed}.".replace("not trained", "neither trained nor exported"))
-    return export_planned(model, place) if form == "nnunet" else export_torchscript(model, place)
+    ways = {"nnunet": export_planned, "monai": export_bundle, "torchscript": export_torchscript}
+    return ways[form](model, place)
 
 
 def export_torchscript(model: Model, file: Path) -> Path:

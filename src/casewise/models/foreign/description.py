@@ -23,7 +23,7 @@ from casewise.models.tasks import task_of
 TEMPLATE = """\
 task = "segmentation"          # or "classification"
 structures = ["lung"]          # the network's outputs after background, in order; a classifier has classes = ["normal", "effusion"]
-answers = "logits"             # or "probabilities" (softmax is in the network), or "sigmoid" (one output, before the sigmoid)
+answers = "logits"             # or "probabilities" (softmax is in the network), or "sigmoid" (before it; one output a structure)
 
 [input]
 spatial_dims = 2               # 2: pictures, and volumes slice by slice; 3: volumes
