@@ -71,10 +71,11 @@ def _balance(network: nn.Module, arguments: Mapping[str, Any]) -> None:
         last.bias.data -= answer.median(dim=1).values if outputs > 1 else answer.median()
 
 
-def monai_mask(bundle: Path, path: Path | Sequence[Path]) -> npt.NDArray[np.uint8]:
+def monai_mask(bundle: Path, path: Path | Sequence[Path], as_numbers: bool = True) -> npt.NDArray[np.uint8]:
     """The mask that MONAI makes of the image at ``path`` (several: its channels) by the configuration's transforms and inferer.
 
-    What the zoo's authors evaluate is evaluated here. Only reading by ITK (an optional package) and writing are left out.
+    What the zoo's authors evaluate is evaluated here. Only reading by ITK (an optional package) and writing are left out; and
+    without ``as_numbers`` what makes one map of several outputs' masks.
     """
     document = json.loads((bundle / "configs" / "inference.json").read_text())
     files = str(path) if isinstance(path, Path) else [str(one) for one in path]
@@ -83,6 +84,7 @@ def monai_mask(bundle: Path, path: Path | Sequence[Path]) -> npt.NDArray[np.uint
     network: nn.Module = build_monai({"name": name, "arguments": json.dumps(arguments)}).eval()
     weights = bundle / "models" / (weights_name(written) or "model.pt")
     network.load_state_dict(torch.load(weights, weights_only=True))
+    left_out = {"SaveImaged"} if as_numbers else {"SaveImaged", "Lambdad"}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         parser = ConfigParser(document)
@@ -91,7 +93,7 @@ def monai_mask(bundle: Path, path: Path | Sequence[Path]) -> npt.NDArray[np.uint
             if step["_target_"] == "AsChannelFirstd":  # MONAI has it under another name by now
                 step |= {"_target_": "EnsureChannelFirstd", "channel_dim": -1}
         parser["postprocessing"]["transforms"] = [
-            step for step in parser["postprocessing"]["transforms"] if step["_target_"] != "SaveImaged"
+            step for step in parser["postprocessing"]["transforms"] if step["_target_"] not in left_out
         ]
         parser["device"] = "cpu"
         if "device" in parser["inferer"]:

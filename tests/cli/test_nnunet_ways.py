@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import pytest
 from casewise.adaptation.sequences import cases_for, compared
 from casewise.archive import Archive
 from casewise.cli import main
+from casewise.image import Image
 from casewise.models import Model, load
 from tests.cli.conftest import Call
 from tests.examination.phantom import affine, head, tissues
@@ -87,8 +88,6 @@ def test_it_is_refined_on_similar_cases(call: Call, place: Place, name: str, tmp
 def test_it_is_refined_for_subsets_and_sites(
     call: Call, place: Place, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dataclasses import replace
-
     from casewise.adaptation import subsets
 
     monkeypatch.setattr(subsets, "SUBSET", replace(subsets.SUBSET, steps=3))
@@ -121,7 +120,11 @@ def test_sequences_of_one_patient_are_one_case_on_the_grid_of_its_mask(place: Pl
     assert np.allclose(image.array[1], t1.array[0])
     assert image.array[0][drawn].mean() < image.array[0][tissues(affine(t1.spatial_shape, 3.0), t1.spatial_shape) == 1].mean()
     assert compared(two, image).channels == 1 and np.array_equal(compared(two, image).array[0], image.array[0])
-    assert np.array_equal(compared(two, image.with_array(image.array[::-1])).array[0], image.array[1])
+    turned = replace(image.header, sequences=("T1", "FLAIR"))
+    other = Image(image.array[::-1], image.affine, turned)
+    assert np.array_equal(compared(two, other).array[0], image.array[0])
+    unnamed = Image(image.array, image.affine)
+    assert np.array_equal(compared(two, unnamed).array[0], image.array[0])
 
 
 def test_an_archive_without_the_sequences_gets_a_sentence(call: Call, archive: Path, place: Place, tmp_path: Path) -> None:
