@@ -1,6 +1,6 @@
 """What TotalSegmentator says of its tasks, as the table that casewise keeps: folders, spacing, and the names of structures.
 
-``PYTHONPATH=.peers/nnunet python experiments/nnunet/total_table.py > src/casewise/models/foreign/totalsegmentator.toml``
+``PYTHONPATH=.peers/nnunet python experiments/nnunet/total_table.py > src/casewise/models/planned/totalsegmentator.toml``
 """
 
 from __future__ import annotations

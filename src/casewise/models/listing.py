@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import msgspec
 from casewise.errors import ModelError
 from casewise.models.documents import read
 from casewise.models.licences import TrainingData, research_only
+from casewise.models.planned.totalsegmentator import KnownModel, known_model, licences_of, names_task, table, whole_tasks
 
 SHIPPED = Path(__file__).parent / "shipped"
 _DEPTH = 3
@@ -24,7 +25,9 @@ _OF_ARCHIVE = "models"  # in an archive's folder
 
 
 def find_models(folder: Path, depth: int = _DEPTH) -> Iterator[Path]:
-    """Folders of models: ``folder`` itself, or those up to ``depth`` levels below it, in the order of their names."""
+    """Folders of models: ``folder`` itself, or those up to ``depth`` levels below it, in the order of their names; and before its
+    models the tasks of a folder of TotalSegmentator's weights, ``FOLDER#TASK``.
+    """
     if _is_model(folder):
         yield folder
     elif depth > 0:
@@ -33,6 +36,8 @@ def find_models(folder: Path, depth: int = _DEPTH) -> Iterator[Path]:
         except OSError as error:
             msg = f"It cannot be looked into for models: {error.strerror}."
             raise ModelError(msg) from error
+        if any(path.name.startswith("Dataset") for path in below):
+            yield from (Path(f"{folder}#{task}") for task in whole_tasks(folder))
         for path in below:
             yield from find_models(path, depth - 1)
 
@@ -50,6 +55,8 @@ def describe_model(folder: Path) -> dict[str, object]:
 
     Raises ModelError, one sentence, for a folder whose ``model.toml``, or another's own file, is damaged.
     """
+    if names_task(folder):
+        return _task(folder)
     if not (folder / "model.toml").is_file():
         return _foreign(folder)
     mend = "copy the model again from where it was made."
@@ -96,10 +103,20 @@ def _is_bundle(folder: Path) -> bool:
     )
 
 
+def _task(path: Path) -> dict[str, object]:
+    """Of a task of TotalSegmentator."""
+    name = path.name.rpartition("#")[2]
+    task = table().tasks[name]
+    models = [table().models[str(number)] for number in task.models]
+    return _described(f"TotalSegmentator-{name}", path, "segmentation", task.structures, models)
+
+
 def _foreign(folder: Path) -> dict[str, object]:
     """As :func:`describe_model`, with what the files of nnU-Net or of a MONAI bundle say."""
+    known = None
     if _is_planned(folder):
         name = f"{folder.resolve().parent.name}-{folder.name.rpartition('__')[2]}"
+        known = known_model(folder.resolve().parent.name)
         labels = [name for name in _mapping(folder / "dataset.json", "labels") if name not in ("background", "ignore")]
         task = "segmentation"
     else:
@@ -112,10 +129,16 @@ def _foreign(folder: Path) -> dict[str, object]:
         labels = [str(label) for label in named.values()] if isinstance(named, Mapping) else []
         labels = [label for label in labels if label.lower() != "background"]
         task = "classification" if "classif" in str(first.get("format", "")).lower() else "segmentation"
+    return _described(name, folder, task, labels, [known] if known is not None else [])
+
+
+def _described(name: str, path: Path, task: str, labels: Sequence[str], models: Sequence[KnownModel]) -> dict[str, object]:
+    """Models : of TotalSegmentator, where it is of them."""
+    licences = licences_of(models)
     return {
-        **{"name": name, "path": str(folder), "key": None, "task": task, "labels": labels, "method": "foreign"},
+        **{"name": name, "path": str(path), "key": None, "task": task, "labels": list(labels), "method": "foreign"},
         **{"parent": None, "parent_key": None, "trained_on": 0, "refined_on": 0, "measures": {}},
-        **{"licences": [], "research_only": False},
+        **{"licences": [one.to_toml() for one in licences], "research_only": research_only(licences)},
     }
 
 

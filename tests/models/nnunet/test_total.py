@@ -21,8 +21,8 @@ from casewise.image import Image
 from casewise.label_map import LabelMap
 from casewise.models import Model
 from casewise.models.export import export
-from casewise.models.foreign.totalsegmentator_table import table
 from casewise.models.planned.canonical import Canonical, nearest
+from casewise.models.planned.totalsegmentator import table
 from casewise.models.planned.windows import slide, slide_winners
 from casewise.training.fit import fit
 from casewise.training.initial import train_segmenter

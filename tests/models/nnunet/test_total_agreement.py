@@ -20,8 +20,8 @@ from casewise import formats
 from casewise.case import Case
 from casewise.models import Model
 from casewise.models.export import export
-from casewise.models.foreign import totalsegmentator_table
-from casewise.models.foreign.totalsegmentator_table import table
+from casewise.models.planned import totalsegmentator as tasks
+from casewise.models.planned.totalsegmentator import table
 from casewise.training.fit import fit
 from casewise.training.settings import Settings
 from experiments.nnunet import run, total_table
@@ -103,4 +103,4 @@ def test_masks_are_those_of_totalsegmentator_itself(totalsegmentator: None, tmp_
 def test_the_table_is_what_totalsegmentator_says(totalsegmentator: None) -> None:
     environment = os.environ | {"PYTHONPATH": str(run.PEERS)}
     done = subprocess.run([sys.executable, total_table.__file__], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout == Path(totalsegmentator_table.__file__).with_name("totalsegmentator.toml").read_text()
+    assert done.stdout == Path(tasks.__file__).with_name("totalsegmentator.toml").read_text()

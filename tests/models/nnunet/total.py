@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from casewise.models.foreign.totalsegmentator_table import table
 from casewise.models.planned.network import aliases, build_planned
+from casewise.models.planned.totalsegmentator import table
 from tests.models.nnunet.small import CONFIGURATION, PLANS
 
 _RESAMPLED = {"is_seg": False, "order": 3, "order_z": 0, "force_separate_z": None}

@@ -7,6 +7,7 @@ from pathlib import Path
 from torch import nn
 
 from casewise.errors import ModelError
+from casewise.models.planned.totalsegmentator import holds_models, names_task, whole_tasks
 from casewise.models.spec import Spec
 from casewise.models.stored import StoredModel
 
@@ -17,9 +18,9 @@ def load_foreign(path: Path) -> StoredModel:
 
     Raises ModelError, one sentence (and what to write where a description is missing), for everything else.
     """
-    from casewise.models.foreign.totalsegmentator import holds_tasks, load_task, names_task, whole_tasks
-
     if names_task(path):
+        from casewise.models.foreign.totalsegmentator import load_task
+
         return load_task(path)
     if path.is_file():
         from casewise.models.foreign.torchscript import load_torchscript
@@ -33,7 +34,7 @@ def load_foreign(path: Path) -> StoredModel:
 
     if is_planned(path):
         return load_planned(path)
-    if holds_tasks(path):
+    if holds_models(path):
         whole = ", ".join(whole_tasks(path)) or "none, since models are missing"
         raise ModelError(f"{path} holds TotalSegmentator's weights; name a task of it, such as '{path}#total' (here: {whole}).")
     msg = (

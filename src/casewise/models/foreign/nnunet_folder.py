@@ -15,9 +15,9 @@ from casewise.case import Structure
 from casewise.errors import ModelError
 from casewise.models.foreign.bundle import bounded_by
 from casewise.models.foreign.nnunet_checkpoint import Checkpoint, read_checkpoint
-from casewise.models.foreign.totalsegmentator_table import KnownModel, known_model, licence_of
 from casewise.models.planned.network import build_planned
 from casewise.models.planned.plan import configuration_of, plan_of
+from casewise.models.planned.totalsegmentator import KnownModel, known_model, licences_of
 from casewise.models.spec import PLANNED, Lineage, Spec
 from casewise.models.stored import StoredModel
 
@@ -70,7 +70,7 @@ def load_planned(folder: Path) -> StoredModel:
     spec = Spec.planned(network, _structures(network, found.known))
     weights = _weights(network, checkpoints, found)
     name = "-".join(part for part in (found.place.parent.name, spec.network["configuration"]) if part)
-    licences = licence_of(found.known) if found.known is not None else ()
+    licences = licences_of((found.known,)) if found.known is not None else ()
     return StoredModel(name, spec, weights, Lineage(method="foreign", training_data=licences))
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from casewise.case import Structure
 from casewise.errors import ModelError
 from casewise.models.foreign.nnunet_folder import load_planned
-from casewise.models.foreign.totalsegmentator_table import KnownModel, KnownTask, table
+from casewise.models.planned.totalsegmentator import KnownModel, KnownTask, licences_of, lies, table
 from casewise.models.spec import JOINED, Lineage, Spec
 from casewise.models.stored import StoredModel
 
@@ -25,26 +25,16 @@ class _Asked:
     wanted: tuple[str, ...]
 
     @property
+    def title(self) -> str:
+        """Of the model; those of other structures have other names."""
+        some = "-".join(self.wanted) if len(self.wanted) <= 3 else f"{len(self.wanted)}-structures"
+        return f"TotalSegmentator-{self.name}" + ("" if self.wanted == self.task.structures else f"-{some}")
+
+    @property
     def models(self) -> list[KnownModel]:
         """Those that answer a wanted structure, in the task's order."""
         every = [table().models[str(number)] for number in self.task.models]
         return [model for model in every if any(name in self.wanted for name in model.structures)]
-
-
-def names_task(path: Path) -> bool:
-    """Whether ``path`` is no file or folder and has the form ``FOLDER#TASK``."""
-    return "#" in path.name and not path.exists()
-
-
-def holds_tasks(folder: Path) -> bool:
-    """Whether a folder of one of TotalSegmentator's models lies in ``folder``."""
-    return any((folder / model.folder).is_dir() for model in table().models.values())
-
-
-def whole_tasks(folder: Path) -> list[str]:
-    """The tasks all of whose models lie in ``folder``."""
-    found = table()
-    return [name for name, task in found.tasks.items() if all(_lies(folder, found.models[str(n)]) for n in task.models)]
 
 
 def load_task(path: Path) -> StoredModel:
@@ -53,19 +43,18 @@ def load_task(path: Path) -> StoredModel:
     Raises ModelError, one sentence, for a task or a structure that there is not, and for a model that is missing or damaged.
     """
     asked = _asked(path.expanduser())
-    missing = [model.folder for model in asked.models if not _lies(asked.folder, model)]
+    missing = [model.folder for model in asked.models if not lies(asked.folder, model)]
     if missing:
         raise ModelError(
             f"The task {asked.name} needs {' and '.join(missing)}, each with {asked.models[0].trained}, which {asked.folder} "
             "has not; let TotalSegmentator fetch its weights, or name structures that other models answer."
         )
     parts = [load_planned(asked.folder / model.folder / model.trained) for model in asked.models]
-    licences = {one: None for part in parts for one in part.lineage.training_data}
     return StoredModel(
-        f"TotalSegmentator-{asked.name}",
+        asked.title,
         _joined(asked, parts),
         {f"parts.{number}.{name}": value for number, part in enumerate(parts) for name, value in part.weights.items()},
-        Lineage(method="foreign", training_data=tuple(licences)),
+        Lineage(method="foreign", training_data=licences_of(asked.models)),
     )
 
 
@@ -88,10 +77,6 @@ def _asked(path: Path) -> _Asked:
             like = get_close_matches(structure, task.structures, n=3) or task.structures
             raise ModelError(f"The task {name} has no structure {structure!r}; it has {', '.join(like)}.")
     return _Asked(folder, name, task, tuple(one for one in task.structures if one in wanted))
-
-
-def _lies(folder: Path, model: KnownModel) -> bool:
-    return (folder / model.folder / model.trained / "plans.json").is_file()
 
 
 def _joined(asked: _Asked, parts: Sequence[StoredModel]) -> Spec:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -63,9 +64,34 @@ def known_model(dataset: str) -> KnownModel | None:
     return next((model for model in table().models.values() if model.folder == dataset), None)
 
 
-def licence_of(model: KnownModel) -> tuple[TrainingData, ...]:
-    """What limits the use of its weights; empty for those that TotalSegmentator gives to everybody."""
+def licences_of(models: Sequence[KnownModel]) -> tuple[TrainingData, ...]:
+    """What limits the use of their weights; empty for those that TotalSegmentator gives to everybody."""
     found = table()
-    tasks = [name for name, task in found.tasks.items() if task.licensed and model in [found.models[str(n)] for n in task.models]]
+    tasks = [
+        name
+        for name, task in found.tasks.items()
+        if task.licensed and any(found.models[str(number)] in models for number in task.models)
+    ]
     licence = "TotalSegmentator's, which is free of charge for non-commercial use alone"
     return tuple(TrainingData(f"TotalSegmentator, task {name}", licence, research_only=True) for name in tasks)
+
+
+def names_task(path: Path) -> bool:
+    """Whether ``path`` is no file or folder and has the form ``FOLDER#TASK``."""
+    return "#" in path.name and not path.exists()
+
+
+def lies(folder: Path, model: KnownModel) -> bool:
+    """Whether a trained model is in TotalSegmentator's folder of weights."""
+    return (folder / model.folder / model.trained / "plans.json").is_file()
+
+
+def holds_models(folder: Path) -> bool:
+    """Whether a folder of one of TotalSegmentator's models lies in ``folder``."""
+    return any((folder / model.folder).is_dir() for model in table().models.values())
+
+
+def whole_tasks(folder: Path) -> list[str]:
+    """The tasks all of whose models lie in ``folder``."""
+    found = table()
+    return [name for name, task in found.tasks.items() if all(lies(folder, found.models[str(n)]) for n in task.models)]
