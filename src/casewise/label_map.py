@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from itertools import combinations
 
 import numpy as np
@@ -44,7 +45,19 @@ class Numbered(Mapping[str, Mask]):
             return self.others[name]
         if name not in self.names:
             raise KeyError(name)
-        return np.asarray(self.numbers == self.names.index(name) + 1)
+        number = self.names.index(name) + 1
+        mask = np.zeros(self.numbers.shape, bool)
+        box = self._boxes[number - 1] if number <= len(self._boxes) else None
+        if box is not None:
+            mask[box] = self.numbers[box] == number
+        return mask
+
+    @cached_property
+    def _boxes(self) -> list[tuple[slice, ...] | None]:
+        """Where the numbers 1, 2, 3 and so on lie; None where there is none."""
+        from scipy.ndimage import find_objects
+
+        return list(find_objects(self.numbers))
 
     def __iter__(self) -> Iterator[str]:
         return iter(dict.fromkeys((*self.names, *self.others)))

@@ -12,6 +12,7 @@ import numpy as np
 from casewise import wording
 from casewise.finding import FINDING, MEASURE, Finding
 from casewise.image import Array, Box, Image
+from casewise.label_map import LabelMap
 from casewise.png import packing
 from casewise.reporting.contours import outline
 from casewise.reporting.pictures import (
@@ -156,7 +157,8 @@ def pictures_of(image: Image, masks: Mapping[str, Array], findings: Sequence[Fin
 
     Raises CasewiseError for a mask off the image's grid.
     """
-    held = {name: np.asarray(mask, dtype=bool) for name, mask in masks.items()}
+    # A label map's masks are of that kind, and are perhaps too many to be held at once.
+    held = masks if isinstance(masks, LabelMap) else {name: np.asarray(mask, dtype=bool) for name, mask in masks.items()}
     for name, mask in held.items():
         check_grid(name, mask, image.spatial_shape)
     shape = image.spatial_shape

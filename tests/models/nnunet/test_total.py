@@ -18,7 +18,7 @@ from casewise.adaptation.refinement import Plan
 from casewise.case import Case
 from casewise.errors import ModelError, UsageError
 from casewise.image import Image
-from casewise.label_map import LabelMap
+from casewise.label_map import LabelMap, Numbered
 from casewise.models import Model
 from casewise.models.export import export
 from casewise.models.planned.canonical import Canonical, nearest
@@ -206,6 +206,15 @@ def test_winners_are_those_of_all_logits(length: int, step: float) -> None:
     winners, chances = slide_winners(network, x, (16, 16, 16), step)
     assert np.array_equal(winners, logits.argmax(dim=0).numpy())
     assert np.allclose(chances, logits.softmax(dim=0).max(dim=0).values.numpy(), atol=1e-6)
+
+
+@given(st.integers(0, 99), st.integers(1, 6))
+def test_a_numbers_mask_is_where_it_is(seed: int, kinds: int) -> None:
+    numbers = np.random.default_rng(seed).integers(0, kinds, (4, 3, 5)).astype(np.uint8)
+    names = tuple("abcdef")
+    masks = LabelMap(Numbered(numbers, names))
+    assert all(np.array_equal(masks[name], numbers == number) for number, name in enumerate(names, start=1))
+    assert np.array_equal(masks.labels(), numbers)
 
 
 def test_masks_of_many_structures_are_made_when_they_are_asked_for(results: Path) -> None:
