@@ -117,7 +117,8 @@ class Recorder:
         fresh |= {str(path): set() for path, _, _ in batch.settled}
         # A mask that is no certain image's is nobody's label any more.
         refused = [str(path) for path, state, _ in batch.settled if state == "failed"]
-        connection.execute(sa.delete(labels).where(labels.c.path.in_(refused)))
+        if refused:
+            connection.execute(sa.delete(labels).where(labels.c.path.in_(refused)))
         earlier = connection.execute(sa.select(files).where(files.c.path.in_(list(fresh)), files.c.state == "image"))
         for row in earlier.all():
             for key in set(row.images) - fresh[row.path]:
