@@ -105,7 +105,9 @@ class ImageColumns:
         if selection.among is not None:
             places = np.intersect1d(places, self._of_keys(connection, selection.among), assume_unique=True)
         if selection.exclude:
-            places = np.setdiff1d(places, self._of_keys(connection, selection.exclude), assume_unique=True)
+            kept = np.ones(len(places), bool)
+            kept[_places(places, self._of_keys(connection, selection.exclude))[0]] = False
+            places = places[kept]
         return places
 
     def _meeting(self, connection: sa.Connection, selection: Selection) -> Numbers:
