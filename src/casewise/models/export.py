@@ -10,7 +10,7 @@ import torch
 
 from casewise.errors import ModelError
 from casewise.files import replacing
-from casewise.models.foreign.bundle_export import export_bundle
+from casewise.models.bundle_export import export_bundle
 from casewise.models.foreign.nnunet_export import export_planned
 from casewise.models.model import Model
 from casewise.models.spec import JOINED, PLANNED
