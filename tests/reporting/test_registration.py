@@ -53,5 +53,6 @@ def test_the_check_is_written_as_a_picture_before_beside_after(tmp_path: Path) -
 
 
 def test_a_folder_that_cannot_be_written_to_gets_its_sentence(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file, no folder")
     with pytest.raises(CasewiseError, match="cannot be written"):
-        write_checkerboards(views(), tmp_path / "none", "study")
+        write_checkerboards(views(), tmp_path / "taken", "study")
