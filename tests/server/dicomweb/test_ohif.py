@@ -61,14 +61,19 @@ class Viewer:
         page.on("console", lambda line: self.troubles.append(line.text) if line.type == "error" else None)
 
     def open(self, name: str, shown: Callable[[], object]) -> None:
-        """A series of the list, by its description; again where OHIF, still laying out its page, lets go of it."""
-        next_try = 0.0
+        """A series of the list, by its description. OHIF on a busy machine opens a report at times and never paints its line; the
+        page is loaded again then, as the guide says.
+        """
+        again = time.monotonic() + PATIENCE / 3
+        self.page.get_by_text(name).first.dblclick()
 
         def there() -> object:
-            nonlocal next_try
-            if time.monotonic() > next_try:
+            nonlocal again
+            if time.monotonic() > again:
+                again += PATIENCE / 3
+                self.page.reload()
+                self.page.wait_for_selector("canvas.cornerstone-canvas")
                 self.page.get_by_text(name).first.dblclick()
-                next_try = time.monotonic() + PATIENCE / 3
             return shown()
 
         self.until(there, f"{name} is not displayed")
