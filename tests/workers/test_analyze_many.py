@@ -29,6 +29,8 @@ from casewise.workers import Here, Processes, Workers
 
 _QUALITY = Options(application="quality", device="cpu")
 
+MANY = 80  # images
+
 
 @pytest.fixture
 def pictures(tmp_path: Path) -> list[Path]:
@@ -130,8 +132,8 @@ def _works(process: psutil.Process) -> bool:
 
 @pytest.fixture
 def many(tmp_path: Path) -> list[Path]:
-    """24 files, of which one is no picture."""
-    paths = [tmp_path / "in" / f"{number}.png" for number in range(24)]
+    """Files, of which one is no picture; so many that a call is killed long before it is done."""
+    paths = [tmp_path / "in" / f"{number}.png" for number in range(MANY)]
     paths[0].parent.mkdir()
     for number, path in enumerate(paths):
         Pillow.fromarray(np.random.default_rng(number).integers(0, 255, (64, 64), np.uint8)).save(path)
@@ -149,16 +151,17 @@ def test_killed_workers_and_a_killed_call_leave_each_image_done_once(
     command = _command(many, output, "--workers", "2", *(["--on", "ray"] if on == "ray" else []))
     process = _started(command, output, chance.randint(1, 9))
     chance.choice(_workers(process)).kill()
-    time.sleep(chance.uniform(0, 0.5))
+    time.sleep(chance.uniform(0, 0.2))
     family = _family(process)
     process.kill()
     process.communicate()
+    assert process.returncode == -signal.SIGKILL  # it was not done before
     assert _ended(family)
     known = _recorded(output)
     assert known
     done = subprocess.run(command, capture_output=True, text=True, timeout=100)
     assert done.returncode == 1, done.stderr
-    assert re.search(r"\d+ of 24 images were finished by an earlier call that was cut off, and are kept", done.stderr)
+    assert re.search(rf"\d+ of {MANY} images were finished by an earlier call that was cut off, and are kept", done.stderr)
     results = json.loads(done.stdout)
     assert [result["image"] for result in results] == [str(path) for path in many if path != many[7]]
     assert {name: (output / f"{name}.json").stat().st_ino for name in known} == known
