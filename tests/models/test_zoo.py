@@ -88,6 +88,17 @@ def test_cut_to_the_foreground(ct: Path, tmp_path: Path) -> None:
     assert agreement(ours.mask, monai_mask(bundle, ct)) >= 0.999
 
 
+def cropped_sequences(shared_data: Path, folder: Path) -> list[Path]:
+    """A patient's four sequences, of the middle of the head alone, in the order of the bundle's channels."""
+    paths = []
+    for name in ("T1POST", "T1", "T2", "FLAIR"):
+        (found,) = (shared_data / "open-ms" / "patient07").glob(f"{name}_*.nii.gz")
+        volume = nibabel.load(found).slicer[50:120, 60:130, 40:90]
+        paths.append(folder / f"{name}.nii.gz")
+        nibabel.save(nibabel.Nifti1Image(np.asarray(volume.dataobj, np.float32), volume.affine), paths[-1])
+    return paths
+
+
 def test_structures_that_overlap(shared_data: Path, tmp_path: Path) -> None:
     """Three sigmoid outputs, and what makes one map of numbers of their masks."""
 
@@ -96,12 +107,7 @@ def test_structures_that_overlap(shared_data: Path, tmp_path: Path) -> None:
         document["inferer"]["roi_size"] = [64, 64, 48]
 
     bundle = with_weights(ZOO / "brats_mri_segmentation", tmp_path / "b", change=small)
-    paths = []
-    for name in ("T1POST", "T1", "T2", "FLAIR"):
-        (found,) = (shared_data / "open-ms" / "patient07").glob(f"{name}_*.nii.gz")
-        volume = nibabel.load(found).slicer[50:120, 60:130, 40:90]
-        paths.append(tmp_path / f"{name}.nii.gz")
-        nibabel.save(nibabel.Nifti1Image(np.asarray(volume.dataobj, np.float32), volume.affine), paths[-1])
+    paths = cropped_sequences(shared_data, tmp_path)
     images = [read(path) for path in paths]
     (bundle / "casewise.toml").write_text(f'[input]\naxes = "{"".join(nibabel.aff2axcodes(images[0].affine))}"')
     model = Model.load(bundle)
@@ -132,12 +138,7 @@ def test_four_mr_sequences_each_normalised_on_the_files_own_grid(shared_data: Pa
     metadata.write_text(json.dumps(document))
     with pytest.raises(ModelError, match="no Orientation"):
         Model.load(bundle)
-    paths = []
-    for name in ("T1POST", "T1", "T2", "FLAIR"):
-        (found,) = (shared_data / "open-ms" / "patient07").glob(f"{name}_*.nii.gz")
-        volume = nibabel.load(found).slicer[50:120, 60:130, 40:90]
-        paths.append(tmp_path / f"{name}.nii.gz")
-        nibabel.save(nibabel.Nifti1Image(np.asarray(volume.dataobj, np.float32), volume.affine), paths[-1])
+    paths = cropped_sequences(shared_data, tmp_path)
     images = [read(path) for path in paths]
     (bundle / "casewise.toml").write_text(f'[input]\naxes = "{"".join(nibabel.aff2axcodes(images[0].affine))}"')
     model = Model.load(bundle)
