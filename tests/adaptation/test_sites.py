@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from casewise.adaptation.site_learning import ImageLearning, Learning
 from casewise.adaptation.sites import Plan, Sites, train_sites, vectors_of
 from casewise.archive import Archive
 from casewise.case import Case
@@ -125,6 +127,48 @@ def test_a_stopped_call_goes_on_from_what_is_finished(
     )
     assert finished == []
     assert third.model.key == whole.model.key
+
+
+class Counting(ImageLearning):
+    """Is interrupted at its ``last`` question for an accuracy."""
+
+    def __init__(self, model: Model, settings: Settings, last: int = 99) -> None:
+        super().__init__(model, settings)
+        self.accuracies, self.unsure, self.last = 0, 0, last
+
+    def accuracy(self, model: Model, cases: Sequence[Case]) -> float:
+        self.accuracies += 1
+        if self.accuracies == self.last:
+            raise InterruptedError
+        return super().accuracy(model, cases)
+
+    def uncertainties(self, model: Model, cases: Sequence[Case]) -> list[float]:
+        self.unsure += len(cases)
+        return super().uncertainties(model, cases)
+
+
+def test_what_was_measured_is_not_measured_again(
+    start: Model, cases: list[Case], vectors: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    short = replace(QUICK, steps=2)
+    plan = replace(PLAN, further=short, deployed=short)
+
+    def run(learning: Learning, folder: Path | None = tmp_path) -> Sites:
+        return train_sites(start, cases, vectors, plan, first="bright", deployment="dark", folder=folder, learning=learning)
+
+    whole = run(ImageLearning(start, short), None)
+    stopped = Counting(start, short, last=4)  # two sites before, and the second after
+    with pytest.raises(InterruptedError):
+        run(stopped)
+    assert (stopped.accuracies, stopped.unsure) == (4, 9)
+    with (tmp_path / "measured.jsonl").open("a") as lines:
+        lines.write('\n["cut off')  # as a kill leaves it
+    resumed = Counting(start, short)
+    assert run(resumed).to_json() == whole.to_json()
+    assert (resumed.accuracies, resumed.unsure) == (1, 0)
+    again = Counting(start, short)
+    assert run(again).to_json() == whole.to_json()
+    assert (again.accuracies, again.unsure) == (0, 0)
 
 
 def test_what_cannot_be_gets_its_sentence(start: Model, cases: list[Case], vectors: dict[str, np.ndarray]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +21,7 @@ from casewise.lesions.batches import LesionBatches, SliceSampling
 from casewise.lesions.prepared import prepared
 from casewise.lesions.sites import LesionLearning, case_of, gathered, vectors_of_examinations
 from casewise.models import Model
+from casewise.threads import one_thread
 from casewise.training import Settings
 from casewise.training.curriculum import ScheduledTraining
 from tests.cli.conftest import Call
@@ -188,3 +190,26 @@ def test_the_command_takes_a_lesion_network(call: Call, archive: Path, start: Mo
     assert refused.code == 2 and "leave --structure out" in refused.sentence
     nowhere = call("train", "sites", archive, "--from", folder, "--deployment", "C", "--output", tmp_path / "other")
     assert nowhere.code == 2 and "no labelled cases of site 'C'; the sites are A, B" in nowhere.err
+
+
+def test_workers_register_and_measure_examinations(call: Call, archive: Path, start: Model, tmp_path: Path) -> None:
+    """One whose file is damaged is named and left out, by workers as here."""
+    copied = Path(shutil.copytree(archive, tmp_path / "archive"))
+    with Archive.open(copied) as opened:
+        known = frozenset(record.key for record in opened.cases(site="A"))
+        damaged = next(record for record in opened.cases(site="B") if record.name == "B-3.nii.gz")
+        path = Path(cast("Any", damaged.load_image).__self__.found.path)
+    path.write_bytes(path.read_bytes()[:400])
+    folder = replace(start, lineage=replace(start.lineage, trained_on=known)).save(tmp_path / "start")
+    words = ("train", "sites", copied, "--from", folder, "--deployment", "B", "--steps", 2, "--device", "cpu", "--json")
+    with one_thread():
+        here = call(*words, "--output", tmp_path / "here" / "model")
+        there = call(*words, "--output", tmp_path / "there" / "model", "--workers", 2)
+    assert here.code == there.code == 1, there.err
+    assert here.err == there.err
+    one, other = (cast("dict[str, Any]", made.document) for made in (here, there))
+    for document in (one, other):
+        del document["model"], document["report"]
+    assert one == other
+    weights = [tmp_path / where / "model" / "weights.safetensors" for where in ("here", "there")]
+    assert weights[0].read_bytes() == weights[1].read_bytes()

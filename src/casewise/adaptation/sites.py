@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from casewise.adaptation.site_learning import ImageLearning, Learning
+from casewise.adaptation.site_measuring import Crew, Measuring
 from casewise.case import Case
 from casewise.errors import CasewiseError, UsageError
 from casewise.hashing import combined_key
@@ -159,6 +160,7 @@ def train_sites(
     folder: Path | None = None,
     progress: Progress | None = None,
     learning: Learning | None = None,
+    crew: Crew | None = None,
 ) -> Sites:
     """Continue ``model``, pretrained on the site ``first``, on the other sites, the one most like the first one first.
 
@@ -167,6 +169,7 @@ def train_sites(
     unlabelled : cases of it to be named in the order in which they should be annotated.
     folder : where finished stages are kept, from which a stopped call goes on. learning : of lesion networks, whose cases are
     examinations (:class:`casewise.lesions.sites.LesionLearning`); None for segmenters and classifiers of images.
+    crew : who measures, and says how unsure models are; None: this process, as always for training.
     Raises UsageError for a site that has no cases, and CasewiseError where there is no site to go on with.
     """
     model.check_trainable()
@@ -174,7 +177,8 @@ def train_sites(
     by_site = _by_site(cases, vectors)
     check_sites(by_site, first, deployment)
     learning = learning or ImageLearning(model, plan.further)
-    run = _Run(model, by_site, vectors, plan, first, learning, folder, progress)
+    measuring = Measuring(learning, [*(case for own in by_site.values() for case in own), *unlabelled], folder, crew)
+    run = _Run(model, by_site, vectors, plan, first, learning, measuring, folder, progress)
     for site in run.further(deployment):
         run.go_on(site)
     if deployment:
@@ -204,12 +208,13 @@ class _Run:
         plan: Plan,
         first: str,
         learning: Learning,
+        measuring: Measuring,
         folder: Path | None,
         progress: Progress | None,
     ) -> None:
         self.model, self.plan, self.first, self.folder, self.progress = model, plan, first, folder, progress
         self.parts = {site: _parted(model, cases, site == first, plan.further.seed) for site, cases in by_site.items()}
-        self.learning, self.measure = learning, learning.measure
+        self.learning, self.measure, self.measuring = learning, learning.measure, measuring
         everything = np.stack([vectors[case.key] for cases in by_site.values() for case in cases])
         mean = everything.mean(axis=0, dtype=np.float64)
         start = np.stack([vectors[case.key] for case in by_site[first]])
@@ -239,7 +244,7 @@ class _Run:
         cases = self.parts[site][0]
         if not cases:
             raise CasewiseError(f"The model was already trained on all labelled cases of {site}; label new ones there.")
-        scores = self.learning.uncertainties(self.model, cases)
+        scores = self.measuring.uncertainties(self.model, cases)
         self._stage(site, "deployment", cases, scores, self.plan.choice, self.plan.deployed)
 
     def _stage(self, site: str, role: str, cases: Sequence[Case], scores: Sequence[float], how: str, settings: Settings) -> None:
@@ -291,10 +296,10 @@ class _Run:
         return False, f"It was not better, so training went on from the model before: {measured}."
 
     def _accuracy(self, model: Model) -> dict[str, float]:
-        return {site: self.learning.accuracy(model, held) for site, (_, held) in self.parts.items() if held}
+        return self.measuring.accuracies(model, {site: held for site, (_, held) in self.parts.items()})
 
     def result(self, unlabelled: Sequence[Case]) -> Sites:
-        unsure = self.learning.uncertainties(self.model, unlabelled) if unlabelled else []
+        unsure = self.measuring.uncertainties(self.model, unlabelled) if unlabelled else []
         annotate = tuple((unlabelled[n], unsure[n]) for n in ranked(unsure, "uncertain"))
         held = {site: len(part[1]) for site, part in self.parts.items()}
         measures = {f"{when}_{_word(site)}": value for when, values in self._told() for site, value in values.items()}

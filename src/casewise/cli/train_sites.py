@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from casewise.cli.common import answering, check_new_folder, plural, say
-from casewise.cli.options import ArchiveArgument, DeviceOption, JsonOption, SeedOption, flag, option
+from casewise.cli.options import ArchiveArgument, DeviceOption, JsonOption, OnOption, SeedOption, WorkersOption, flag, option
 from casewise.cli.train_job import OutputOption, say_left_out
 
 if TYPE_CHECKING:
@@ -51,6 +51,8 @@ def sites(
     size: Annotated[
         int, option("--size", metavar="N", help="Edge of a new model's input in pixels.", default=True, min=16, max=1024)
     ] = 128,
+    workers: WorkersOption = None,
+    on: OnOption = None,
     as_json: JsonOption = False,
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
@@ -63,12 +65,15 @@ def sites(
     own site's held-out cases is undone. A model of `casewise train lesions` goes on with examinations of several sequences.
     Beside the model lies sites.html: the accuracy of each site before and after.
 
+    Each stage starts from the model before it, so training itself runs in this process. What is independent goes to the workers of
+    --workers or --on: vectors, registering examinations, measuring the sites, and uncertainties.
+
     [bold]Examples[/bold]
 
       casewise train sites my-archive --structure lung --first "Hospital A" --output lungs
       casewise train sites my-archive --from lung-model --deployment "Hospital C" -o lungs-c
       casewise train sites my-archive --from lung-model --deployment C --annotated 8 -o lungs-c8
-      casewise train sites my-archive --from lesion-model --deployment "Hospital C" -o lesions-c
+      casewise train sites my-archive --from lesion-model --deployment "Hospital C" -o lesions-c --workers 8
 
     Read on in docs/how-to/sites.md.
     """
@@ -79,10 +84,12 @@ def sites(
         from casewise.pipeline.sites import SiteTraining, site_plan
         from casewise.reporting.sites import write_sites
         from casewise.training.from_archive import save_registered
+        from casewise.workers import chosen
 
         check_new_folder(output)
         plan = site_plan(order=order, choice=choose, annotated=annotated, alone=alone, steps=steps, device=device, seed=seed)
-        with Archive.open(archive) as opened:
+        here = workers is None and on is None
+        with chosen(workers, on, gpus=1 if device == "cuda" else 0) as crew, Archive.open(archive) as opened:
             training = SiteTraining(
                 opened,
                 output.parent / f".{output.name}.sites",
@@ -93,6 +100,7 @@ def sites(
                 progress=answer.progress,
                 notify=say_left_out,
                 failed=lambda sentence: answer.failed(opened.folder, sentence),
+                workers=None if here else crew,
             )
             model = load(parent) if parent else None
             structures = [Structure.parse(text) for text in structure or ()]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from casewise.adaptation.sequences import cases_for
 from casewise.adaptation.similar import usable_cases
+from casewise.adaptation.site_measuring import Crew, laid
 from casewise.adaptation.sites import Plan, Sites, check_sites, train_sites, vectors_of
 from casewise.archive import Archive
 from casewise.case import Case, Structure
@@ -21,8 +22,11 @@ from casewise.lesions.sites import Gathered, LesionLearning, case_of, gathered, 
 from casewise.models import Model
 from casewise.models.shipped import default_encoder
 from casewise.models.tasks import Lesions
+from casewise.pipeline.embedding import embed_by
+from casewise.pipeline.site_workers import SLICES, Answering, Preparing, made_ready
 from casewise.progress import Progress, silent
 from casewise.training import Input, Settings, train_segmenter
+from casewise.workers import Workers
 
 if TYPE_CHECKING:
     from casewise.training.curriculum import Vectors
@@ -61,7 +65,8 @@ class SiteTraining:
     folder : where finished stages lie until all are; the same call goes on from there. name : of the model that is made.
     steps, size : of the model that is trained on the first site, where none is given; None: the default.
     progress : of the long steps. notify : called with a sentence for each examination that is left out, all in one. failed : called
-    with a sentence for each that cannot be used.
+    with a sentence for each that cannot be used. workers : make vectors, make examinations ready and measure models; None: this
+    process, as always for training.
     """
 
     archive: Archive
@@ -73,6 +78,7 @@ class SiteTraining:
     progress: Progress = silent
     notify: Callable[[Sequence[str]], None] = lambda sentences: None
     failed: Callable[[str], None] = lambda sentence: None
+    workers: Workers | None = None
 
     def run(
         self,
@@ -94,14 +100,15 @@ class SiteTraining:
         start = first if first is not None else first_site(deployment, model, cases)
         check_sites({case.site: None for case in cases if case.site}, start, deployment)
         vectors = self._vectors()
-        learning = None
+        learning, usable = None, frozenset[str]()
         unlabelled = self._unlabelled(model, deployment, cases)
         if model is not None and examinations is not None:
-            learning = self._learning(model, examinations)
+            learning = self._learning(model, examinations, deployment)
             cases, unlabelled = (
                 learning.usable([case_of(model, own) for own in group])
                 for group in (examinations.labelled, examinations.unlabelled)
             )
+            usable = frozenset(case.key for case in (*cases, *unlabelled))
             vectors = vectors_of_examinations(model, examinations.labelled, vectors)
         elif model is None:
             model = self._pretrained(structures, [case for case in cases if case.site == start])
@@ -116,6 +123,7 @@ class SiteTraining:
             folder=self.folder,
             progress=lambda site, step, steps, loss: self.progress(f"Training on {site}", step, steps, f"loss {loss:.3f}"),
             learning=learning,
+            crew=self._crew(model, deployment, usable),
         )
         return replace(done, model=done.model.renamed(self.name))
 
@@ -125,6 +133,8 @@ class SiteTraining:
 
     def _vectors(self) -> dict[str, Vectors]:
         device = self.plan.further.device
+        if self.workers is not None:
+            embed_by(self.workers, self.archive, None, device, self.progress)
         return vectors_of(self.archive, UprightEncoder(default_encoder(device), device), self.progress)
 
     def _examinations(self, model: Model, deployment: str | None) -> Gathered:
@@ -132,11 +142,22 @@ class SiteTraining:
         self.notify(found.left_out)
         return found
 
-    def _learning(self, model: Model, examinations: Gathered) -> LesionLearning:
+    def _crew(self, model: Model, deployment: str | None, examinations: frozenset[str]) -> Crew | None:
+        if self.workers is None:
+            return None
+        start, where = laid(model, self.folder), Path(self.archive.folder)
+        make = Answering(where, start, deployment, self.folder, self.plan.further, examinations)
+        return Crew(self.workers, make, self.folder, self.progress)
+
+    def _learning(self, model: Model, examinations: Gathered, deployment: str | None) -> LesionLearning:
+        every: Sequence[Case] = [*examinations.labelled, *examinations.unlabelled]
+        if self.workers is not None:
+            make = Preparing(Path(self.archive.folder), laid(model, self.folder), deployment, self.folder)
+            every = made_ready(self.workers, make, every, self.progress, self.failed)
         return LesionLearning(
             model,
-            [*examinations.labelled, *examinations.unlabelled],
-            self.folder / "slices",
+            every,
+            self.folder / SLICES,
             self.plan.further.device,
             lambda done, total: self.progress("Reading examinations", done, total),
             self.failed,
