@@ -13,8 +13,11 @@ from tests.programs import postgresql as programs_of_postgresql
 
 
 @contextmanager
-def postgresql_server() -> Iterator[str]:
-    """A new server on a socket in a folder of its own; the URL of an empty database. Skips the test where none is installed."""
+def postgresql_server(durable: bool = False) -> Iterator[str]:
+    """A new server on a socket in a folder of its own; the URL of an empty database. Skips the test where none is installed.
+
+    durable : whether a transaction is on disk when it is committed, as it is outside of tests.
+    """
     programs, runuser = programs_of_postgresql(), str(shutil.which("runuser"))
     with tempfile.TemporaryDirectory(prefix="pg", dir="/tmp") as folder:  # a socket's path must be short
         as_user = [runuser, "-u", "postgres", "--"] if os.geteuid() == 0 else []
@@ -28,7 +31,7 @@ def postgresql_server() -> Iterator[str]:
             )
 
         run("initdb", "-D", f"{folder}/data", "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync")
-        settings = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
+        settings = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync={'on' if durable else 'off'}"
         run("pg_ctl", "-D", f"{folder}/data", "-o", settings, "-w", "-l", f"{folder}/log", "start")
         try:
             yield f"postgresql+psycopg://tester@/postgres?host={folder}"

@@ -18,9 +18,9 @@ from casewise.errors import CasewiseError
 from casewise.exchange.settings import Kind
 from casewise.finding import Finding
 from casewise.image import Image
+from casewise.pipeline.recorded import recorded
 from casewise.reporting.dicom_objects import About, Written, write_objects
 from casewise.result import ModelUse, Result
-from casewise.server.recorded import recorded
 from tests import dicom_studies
 from tests.formats import synthetic
 from tests.reporting.dicom_results import ABOUT, FINDINGS, NODULE, items, read, series

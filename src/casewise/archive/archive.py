@@ -366,13 +366,17 @@ class Archive:
         """Keep what an analysis came to (JSON); returns its number."""
         return self.record_results([(data, image_key)])[0]
 
-    def record_results(self, rows: Sequence[tuple[Mapping[str, object], str | None]]) -> list[int]:
+    def record_results(self, rows: Sequence[recorded.Row]) -> list[int]:
         """Keep several results, (JSON, key of the image or None), in one transaction; returns their numbers."""
         return recorded.record(self._catalogue, rows)
 
     def results(self, image_key: str | None = None) -> list[dict[str, object]]:
         """What was recorded, of one image or of all, in order."""
         return recorded.recorded(self._catalogue, image_key)
+
+    def keys_without_result(self) -> list[str]:
+        """Keys of the images of which no result was recorded, in the order in which they came."""
+        return recorded.keys_without(self._catalogue)
 
     def last_result(self) -> int:
         """The number of the result that was recorded last, of any image: how many ever were; 0 where there is none."""

@@ -10,14 +10,14 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from casewise.archive.columns import Json, boxes, lengths, mapping, numbers, sizes, texts
+from casewise.archive.columns import Json, boxes, lengths, mapping, numbers, sizes, texts, written
 from casewise.archive.failures import translated
 from casewise.errors import ArchiveError
 
@@ -175,7 +175,14 @@ class Catalogue:
         """Make the tables that are missing, and write which version they are of."""
         with self.write() as connection:
             metadata.create_all(connection)
+            self._compress(connection)
             self.insert_new(connection, meta, [{"name": "schema", "value": str(SCHEMA_VERSION)}])
+
+    def _compress(self, connection: sa.Connection) -> None:
+        """On PostgreSQL, results are packed by lz4, which takes a tenth of the time of its own way, where it was built with it."""
+        if self.engine.dialect.name == "postgresql":
+            with suppress(sa.exc.DBAPIError), connection.begin_nested():
+                connection.execute(sa.text("ALTER TABLE results ALTER COLUMN data SET COMPRESSION lz4"))
 
     def check(self) -> None:
         """Raise ArchiveError unless the tables are there and of a version that this casewise knows."""
@@ -266,8 +273,8 @@ def _changes(connection: sa.Connection) -> set[str]:
 
 def _engine(url: sa.URL) -> sa.Engine:
     if url.get_backend_name() != "sqlite":
-        return sa.create_engine(url, pool_pre_ping=True)
-    engine = sa.create_engine(url, connect_args={"timeout": _WAIT_SECONDS})
+        return sa.create_engine(url, pool_pre_ping=True, json_serializer=written)
+    engine = sa.create_engine(url, connect_args={"timeout": _WAIT_SECONDS}, json_serializer=written)
     sa.event.listen(engine, "connect", _prepare)
     sa.event.listen(engine, "begin", _begin)
     return engine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,17 @@ class Json(sa.TypeDecorator[Any]):
         if (value is None and self.none) or self.is_sound(value):
             return value
         raise ArchiveError(DAMAGED.format(what=f"its column {self.name} does not hold what it should"))
+
+
+class Written(str):
+    """JSON that was written elsewhere, by a worker, so that whoever keeps it need not read and write it again."""
+
+    __slots__ = ()
+
+
+def written(value: object) -> str:
+    """The JSON of a column's value."""
+    return str(value) if isinstance(value, Written) else json.dumps(value)
 
 
 def texts(value: object) -> bool:

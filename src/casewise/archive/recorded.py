@@ -7,17 +7,24 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from casewise.archive.catalogue import Catalogue, results
+from casewise.archive.catalogue import Catalogue, images, results
+from casewise.archive.columns import Written
+
+Row = tuple[Mapping[str, object] | Written, str | None]  # JSON, and the key of its image
 
 
-def record(catalogue: Catalogue, rows: Sequence[tuple[Mapping[str, object], str | None]]) -> list[int]:
-    """Keep results (JSON, key of the image or None) in one transaction; their numbers, in this order."""
+def record(catalogue: Catalogue, rows: Sequence[Row]) -> list[int]:
+    """Keep results in one transaction; their numbers, in this order."""
     if not rows:
         return []
     statement = sa.insert(results).returning(results.c.id, sort_by_parameter_order=True)
     with catalogue.write() as connection:
-        made = connection.scalars(statement, [{"image_key": key, "data": dict(data)} for data, key in rows])
+        made = connection.scalars(statement, [{"image_key": key, "data": _data(data)} for data, key in rows])
         return [int(number) for number in made]
+
+
+def _data(data: Mapping[str, object] | Written) -> dict[str, object] | Written:
+    return data if isinstance(data, Written) else dict(data)
 
 
 def recorded(catalogue: Catalogue, image_key: str | None) -> list[dict[str, object]]:
@@ -26,6 +33,13 @@ def recorded(catalogue: Catalogue, image_key: str | None) -> list[dict[str, obje
     query = query.where(results.c.image_key == image_key) if image_key is not None else query
     with catalogue.read() as connection:
         return list(connection.scalars(query))
+
+
+def keys_without(catalogue: Catalogue) -> list[str]:
+    """Keys of the images of which nothing was recorded, in the order in which they came."""
+    none = ~sa.exists().where(results.c.image_key == images.c.key)
+    with catalogue.read() as connection:
+        return list(connection.scalars(sa.select(images.c.key).where(none).order_by(images.c.id)))
 
 
 def last(catalogue: Catalogue) -> int:

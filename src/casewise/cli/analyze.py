@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from casewise.cli.common import answering, say
+from casewise.cli.common import Answer, answering, plural, say
 from casewise.cli.options import (
     DeclarationsOption,
     DeviceOption,
@@ -20,6 +20,7 @@ from casewise.cli.options import (
     SeedOption,
     WorkersOption,
     argument,
+    flag,
     option,
 )
 from casewise.errors import UsageError
@@ -27,6 +28,8 @@ from casewise.files import protecting
 
 if TYPE_CHECKING:
     from casewise.applications.runner import Runner
+    from casewise.pipeline.many import Options
+    from casewise.workers import Workers
 
 _IMAGES = "Image files, or folders that hold a DICOM series or an MR examination of several."
 _LIST = "A text file that names an image a line, beside those of the command; - for standard input."
@@ -42,6 +45,8 @@ _ADAPT = "none: the model as it is; similar: refined on the similar cases; subse
 _REGION = "Compare similar cases within this structure alone, as the model outlines it in the image."
 _APPLICATION = "Run only this one: a name of `casewise applications`, or organs for the model's own answer."
 _SITE = "Where the images come from, for rules over applications."
+_ALL = "Analyse the images of the archive that have no result yet, and record the results in the archive."
+_OUTPUT = Path("casewise-output")
 
 
 def analyze(
@@ -68,6 +73,7 @@ def analyze(
         Literal["none", "similar", "subset"] | None,
         option("--adapt", help=_ADAPT, default="similar for a segmenter with an archive, else none"),
     ] = None,
+    every: Annotated[bool, flag("--all", _ALL)] = False,
     region: Annotated[str | None, option("--region", metavar="NAME", help=_REGION, default="the whole image")] = None,
     application: Annotated[
         str | None,
@@ -77,7 +83,7 @@ def analyze(
     site: Annotated[str | None, option("--site", metavar="NAME", help=_SITE)] = None,
     workers: WorkersOption = None,
     on: OnOption = None,
-    output: ResultsOption = Path("casewise-output"),
+    output: ResultsOption = _OUTPUT,
     force: ForceOption = False,
     as_json: JsonOption = False,
     device: DeviceOption = "auto",
@@ -93,7 +99,8 @@ def analyze(
     is named and the others are done.
 
     Many images go to several processes by --workers, or to the machines of a Ray cluster by --on, with the same results. A call
-    that was stopped or killed goes on where it was when it is made again.
+    that was stopped or killed goes on where it was when it is made again. With --all these are the images of an archive, and the
+    results are recorded in it, as on the pages of `casewise serve`.
 
     [bold]Examples[/bold]
 
@@ -102,28 +109,33 @@ def analyze(
       casewise analyze a.dcm b.dcm series/ --output reports --json
       casewise analyze films/*.dcm --workers 8 --output reports
       find films -name "*.dcm" | casewise analyze --list - --on ray://node1:6379
+      casewise analyze --all --archive my-archive --workers 8
       casewise analyze --sequence FLAIR=flair.nii.gz --sequence T1=t1.nii.gz
 
     Read on in docs/how-to/analyze-and-adapt.md and docs/how-to/many-images.md.
     """
+    if every:
+        _check_all(archive, [images, listed, sequences, reference, register], output, force)
     from casewise.examination.reading import named_files
     from casewise.examination.sources import sources
 
     named = named_files(sequences or ())
     images = [*(images or []), *(_listed(listed) if listed is not None else [])]
-    inputs = sources(images, named, reference, register)
-    kept = f"The reports that are finished stay in {output}; run the same command again to go on."
+    inputs = sources(images, named, reference, register) if not every else ()
+    kept = f"The reports that are finished stay in {archive if every else output}; run the same command again to go on."
     here = workers is None and on is None
     with (
         answering(as_json, kept) as answer,
         protecting([*images, *(path for _, path in named)], force),
-        _started(0 if application == "organs" else len(inputs)) if here else nullcontext() as runner,
+        _started(0 if application == "organs" else sys.maxsize if every else len(inputs)) if here else nullcontext() as runner,
     ):
         from casewise.pipeline.many import Options, analyze_many
         from casewise.workers import chosen
 
         options = Options(model, archive, adapt, region, application, tuple(files or ()), site, device, seed)
         with chosen(workers, on, gpus=1 if device == "cuda" else 0) as crew:
+            if every:
+                return _whole(answer, options, crew, runner)
             outcomes = analyze_many(inputs, options, output, crew, force=force, runner=runner, progress=answer.progress, notify=say)
         for outcome in outcomes:
             if "failure" in outcome:
@@ -133,6 +145,32 @@ def analyze(
         done = [outcome for outcome in outcomes if "failure" not in outcome]
         documents = [json.loads(Path(one["document"]).read_text(encoding="utf-8")) for one in done] if as_json else None
         answer.give(documents, *(f"{one['image']}: {one['headline']}. {one['model']}.\n  {one['report']}" for one in done))
+
+
+def _check_all(archive: str | None, others: Sequence[object], output: Path, force: bool) -> None:
+    if archive is None:
+        raise UsageError("--all analyses the images of an archive; name it with --archive.")
+    if any(others) or output != _OUTPUT or force:
+        raise UsageError(
+            "--all takes the images of the archive and writes into it; leave out IMAGE, --list, --sequence and --output."
+        )
+
+
+def _whole(answer: Answer, options: Options, workers: Workers, runner: Runner | None) -> None:
+    """The images of an archive, with the results recorded in it."""
+    from casewise.archive import Archive
+    from casewise.pipeline.archived import ArchiveAnalysis, analyze_archive
+    from casewise.progress import silent
+
+    options = options.fixed(say)
+    progress = answer.progress if runner is not None else silent
+    with Archive.open(str(options.archive)) as archive:
+        make = ArchiveAnalysis(options, runner, progress)
+        found = analyze_archive(archive, make, workers, progress=answer.progress, notify=say)
+    for key, reason in found.failed:
+        answer.failed(key, reason)
+    document = {"analysed": found.done, "kept": found.kept, "failed": [{"key": key, "reason": why} for key, why in found.failed]}
+    answer.give(document, f"{plural(found.done, 'image')} analysed; the results are in {options.archive} (`casewise serve`).")
 
 
 def _listed(file: str) -> list[Path]:

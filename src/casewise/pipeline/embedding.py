@@ -16,7 +16,7 @@ from casewise.models import load
 from casewise.models.shipped import encoder_for
 from casewise.models.shipped.waiting import WaitingEncoder
 from casewise.progress import Progress, silent
-from casewise.workers import Lost, Workers
+from casewise.workers import Lost, Make, Workers
 
 if TYPE_CHECKING:
     from casewise.encoder import Encoder
@@ -55,9 +55,12 @@ def embed_by(workers: Workers, archive: Archive, model: str | None, device: str,
 
     An image that ends each worker that has it is left without, like one that cannot be read.
     """
-    encoder = encoder_of(model, device)
+    return embed_with(workers, archive, encoder_of(model, device), Embedding(Path(archive.folder), model, device), progress)
+
+
+def embed_with(workers: Workers, archive: Archive, encoder: Encoder, make: Make[Ids, int], progress: Progress = silent) -> int:
+    """As :func:`embed_by`, by workers that ``make`` opens with ``encoder``."""
     ids = archive.ids_without_vector(encoder)
-    make = Embedding(Path(archive.folder), model, device)
     batches: list[Ids] = [tuple(ids[first : first + _BATCH]) for first in range(0, len(ids), _BATCH)]
     made = done = 0
     while batches:

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 
 from casewise.archive import Archive
 from casewise.archive.facts import content_of
+from casewise.archive.nameless import display_name
 from casewise.archive.storage import located
 from casewise.errors import UsageError
 from casewise.formats import Kind
@@ -28,11 +29,6 @@ from casewise.wording import base_name
 
 _SAME_SUBJECT = 50
 _NAMED_LABEL = ("name", "kind", "origin")
-
-
-def display_name(name: str, kind: str, key: str, show_names: bool) -> str:
-    """A file's name without its folders; of a DICOM file, whose name may be its patient's, a short one made of the key."""
-    return f"DICOM {key[:8]}" if kind == "DICOM" and not show_names else legible(base_name(name))
 
 
 @dataclass(frozen=True, eq=False)

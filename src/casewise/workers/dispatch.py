@@ -75,18 +75,21 @@ class Pool(Protocol[Given, Outcome]):
 
 
 @dataclass
-class _Entry(Generic[Item]):
-    item: Item
-    ended: int = 0  # workers that died with it at hand
+class _Held(Generic[Item]):
+    """A chunk with a worker. left : its items without an outcome. ended : workers that died with the first at hand."""
+
+    left: deque[Item]
+    ended: int
 
 
 class Dispatch(Generic[Item, Outcome]):
     """The work of one call on ``pool`` with ``size`` workers; see :meth:`casewise.workers.contract.Workers.run`."""
 
     def __init__(self, chunks: Sequence[Sequence[Item]], pool: Pool[Item, Outcome], size: int) -> None:
-        self._waiting = deque([_Entry(item) for item in chunk] for chunk in chunks if chunk)
+        # With the workers that died with its first item at hand, which is then the only one.
+        self._waiting: deque[tuple[Sequence[Item], int]] = deque((chunk, 0) for chunk in chunks if len(chunk))
         self._pool, self._size = pool, min(size, len(self._waiting))
-        self._busy: dict[int, list[_Entry[Item]]] = {}  # worker → the items of its chunk without an outcome
+        self._busy: dict[int, _Held[Item]] = {}
         self._idle: list[int] = []
         self._starting: set[int] = set()
         self._failed_starts = 0
@@ -107,9 +110,9 @@ class Dispatch(Generic[Item, Outcome]):
 
     def _give(self) -> None:
         while self._waiting and self._idle:
-            worker, chunk = self._idle.pop(), self._waiting.popleft()
-            self._busy[worker] = chunk
-            self._pool.give(worker, [entry.item for entry in chunk])
+            worker, (chunk, ended) = self._idle.pop(), self._waiting.popleft()
+            self._busy[worker] = _Held(deque(chunk), ended)
+            self._pool.give(worker, chunk)
 
     def _met(self, event: Event[Outcome]) -> Iterator[tuple[Item, Outcome | Lost]]:
         if isinstance(event, Refused):
@@ -119,9 +122,9 @@ class Dispatch(Generic[Item, Outcome]):
             self._failed_starts = 0
             self._idle.append(event.worker)
         elif isinstance(event, Answered):
-            left = self._busy[event.worker]
+            held = self._busy[event.worker]
             for outcome in event.outcomes:
-                yield left.pop(0).item, outcome
+                yield held.left.popleft(), outcome
             if event.through:
                 del self._busy[event.worker]
                 self._idle.append(event.worker)
@@ -129,7 +132,7 @@ class Dispatch(Generic[Item, Outcome]):
             yield from self._buried(event)
 
     def _buried(self, death: Died) -> Iterator[tuple[Item, Outcome | Lost]]:
-        left = self._busy.pop(death.worker, [])
+        held = self._busy.pop(death.worker, None)
         if death.worker in self._idle:
             self._idle.remove(death.worker)
         if death.worker in self._starting:
@@ -138,15 +141,14 @@ class Dispatch(Generic[Item, Outcome]):
             if self._failed_starts >= _STARTS:
                 msg = f"Workers end before they can begin ({death.reason}); there may not be enough memory for so many of them."
                 raise CasewiseError(msg)
-        if left:
-            suspect, *others = left
-            suspect.ended += 1
+        if held is not None and held.left:
+            suspect, *others = held.left
             if others:
-                self._waiting.appendleft(others)
-            if suspect.ended < TRIES:
-                self._waiting.appendleft([suspect])
+                self._waiting.appendleft((others, 0))
+            if held.ended + 1 < TRIES:
+                self._waiting.appendleft(([suspect], held.ended + 1))
             else:
-                yield suspect.item, Lost(_ended_all(death.reason))
+                yield suspect, Lost(_ended_all(death.reason))
         if self._waiting:
             self._start(death.worker)
 

@@ -11,8 +11,8 @@ import numpy as np
 
 from casewise.finding import Finding, SegmentPicture
 from casewise.image import Box
+from casewise.pipeline.recorded import findings_of, recorded
 from casewise.result import ModelUse, Result
-from casewise.server.recorded import findings_of, recorded
 
 
 def _unpacked(patch, shape):

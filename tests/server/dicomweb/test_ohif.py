@@ -24,9 +24,9 @@ from skimage.draw import polygon2mask
 from skimage.measure import label
 
 from casewise.finding import Finding
+from casewise.pipeline.recorded import results_folder
 from casewise.reporting.dicom_objects import About, write_objects
 from casewise.server.logins import sign_in
-from casewise.server.recorded import results_folder
 from casewise.server.settings import OHIF_FILES, Settings
 from tests.dicom_studies import Series, film, oblique_mr
 from tests.programs import missing

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from casewise.finding import Finding
+from casewise.pipeline.recorded import results_folder
 from casewise.reporting.dicom_objects import About, write_objects
-from casewise.server.recorded import results_folder
 from tests.dicom_studies import Series, film, oblique_mr
 from tests.server.dicomweb.conftest import Served
 

@@ -12,7 +12,7 @@ from casewise.exchange.incoming import identity_at
 from casewise.exchange.part10 import SYNTAX, FileMeta
 from casewise.formats.dicom.file import dataset_of
 from casewise.formats.guard import BoundedFile
-from casewise.server.recorded import job_of, results_folder
+from casewise.pipeline.recorded import job_of, results_folder
 
 SEGMENTATION = "1.2.840.10008.5.1.4.1.1.66.4"
 _CLASSES = (

@@ -6,19 +6,18 @@ that this job has a result of already is not analysed again, so a job that was c
 
 from __future__ import annotations
 
-import shutil
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from casewise.errors import CasewiseError, UsageError
 from casewise.pipeline.analyzer import Analyzer, Failure
+from casewise.pipeline.archived import load_case
+from casewise.pipeline.recorded import results_folder
 from casewise.prefetch import LoadedImage, ResultPlace
 from casewise.result import Result
 from casewise.server.cases import Cases
 from casewise.server.dicom.facts import sender_of
-from casewise.server.recorded import results_folder
 from casewise.server.work.context import Work
 from casewise.server.work.examinations import ArchivedSequences, Sequences, archived_sequences, sequences_of
 from casewise.server.work.kept_analyzer import KEPT, Options
@@ -115,16 +114,11 @@ class _Analysis:
         """An image with its route. Raises CasewiseError where it cannot be read."""
         row = self._rows[key]
         place = results_folder(self._work.archive.folder, key, self._work.job.id)
-        shutil.rmtree(place, ignore_errors=True)  # of a try that was cut off
-        began = time.perf_counter()
-        image = self._work.archive.case(key).image
-        seconds = {"read": time.perf_counter() - began}
-        route = analyzer.router.route(image, device=analyzer.device) if analyzer.router is not None else None
         results = ResultPlace(place, self._cases.name(row))
+        loaded = load_case(self._work.archive, key, analyzer, results, row.site)
         self._named[results.name] = key
-        known = {"site": row.site, **sender_of(self._work.store, image.header.series)}
-        notes = (self._alone[key],) if key in self._alone else ()
-        return LoadedImage(image.source or Path(key), image, route, seconds, results=results, known=known, notes=notes)
+        known = {**loaded.known, **sender_of(self._work.store, loaded.image.header.series)}
+        return replace(loaded, known=known, notes=(self._alone[key],) if key in self._alone else ())
 
     def _together(self, analyzer: Analyzer, sequences: Sequences | ArchivedSequences) -> Iterator[tuple[Path, LoadedImage]]:
         """The sequences as one image, the reference's; nothing where neither model nor application takes several.

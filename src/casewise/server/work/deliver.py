@@ -21,13 +21,13 @@ from casewise.files import replacing
 from casewise.finding import Finding
 from casewise.formats.found import Kind as Format
 from casewise.image import Image
+from casewise.pipeline.recorded import findings_of, job_of, results_folder
 from casewise.reporting.dicom_objects import About, Written, write_objects
 from casewise.reporting.finding_files import masks_of
 from casewise.server.dicom.delivery import check_targets
 from casewise.server.dicom.outbox_rows import Outbox
 from casewise.server.network_tables import arrivals
 from casewise.server.network_tables import outbox as table
-from casewise.server.recorded import findings_of, job_of, results_folder
 from casewise.server.store import Store
 from casewise.server.work.context import Work
 

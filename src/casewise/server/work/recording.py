@@ -9,12 +9,11 @@ from typing import Any
 from casewise.applications.decision import Decision, Delivery
 from casewise.exchange.settings import DicomSettings
 from casewise.formats.found import Kind
+from casewise.pipeline.recorded import job_of, recorded, skipped
 from casewise.result import Result
 from casewise.server.dicom.delivery import queue
-from casewise.server.recorded import job_of, recorded
 from casewise.server.work.context import Work
 
-_SKIPPED = "Not analysed, by a rule"
 _PART = "Analysed as a part of its examination"
 
 
@@ -34,7 +33,7 @@ class Recording:
 
     def skipped(self, key: str, decision: Decision) -> None:
         """Say at a case that has no result why."""
-        self._say(key, {"headline": _SKIPPED, "notes": [decision.sentence], "decision": decision.to_json()})
+        self._say(key, skipped(decision))
 
     def part(self, key: str, reference: str) -> None:
         """Say the same at a case that is a sequence of an examination. reference : what that one is called on pages."""

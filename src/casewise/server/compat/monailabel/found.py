@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from fastapi import HTTPException
 
+from casewise.archive.nameless import display_name
 from casewise.image import Image
-from casewise.server.cases import display_name
 from casewise.server.compat.monailabel.grid import ClientGrid
 from casewise.server.compat.monailabel.series import keys_of_series
 from casewise.server.compat.monailabel.tickets import without_ticket

@@ -1,4 +1,4 @@
-"""An archive whose cases are called as pages call them, for reports that the server makes: no folder, no DICOM file's name."""
+"""What an image of an archive is called on pages and in reports that are kept in it: no folder, no DICOM file's name."""
 
 from __future__ import annotations
 
@@ -6,14 +6,20 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from casewise.archive import Archive, Selection
+from casewise.archive.archive import Archive
 from casewise.archive.loading import Line
-from casewise.archive.selection import EVERYTHING
+from casewise.archive.selection import EVERYTHING, Selection
 from casewise.case import Case, Structure
-from casewise.server.cases import display_name
+from casewise.names import legible
+from casewise.wording import base_name
 
 # Kinds of file whose name is displayed; any other may be DICOM.
 _NAMED = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".nii", ".nii.gz", ".nrrd", ".mha", ".mhd", ".h5", ".hdf5")
+
+
+def display_name(name: str, kind: str, key: str, show_names: bool) -> str:
+    """A file's name without its folders; of a DICOM file, whose name may be its patient's, a short one made of the key."""
+    return f"DICOM {key[:8]}" if kind == "DICOM" and not show_names else legible(base_name(name))
 
 
 class NamelessArchive(Archive):

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from casewise.applications.decision import Decision
 from casewise.archive.storage import located
 from casewise.finding import FINDING, Finding, SegmentPicture, with_mask_names
 from casewise.image import Box
@@ -18,6 +19,7 @@ from casewise.label_map import Mask
 from casewise.result import Result
 
 FOLDER = "results"
+_SKIPPED = "Not analysed, by a rule"
 
 
 def recorded(result: Result, folder: Path, **about: object) -> dict[str, Any]:
@@ -49,6 +51,11 @@ def recorded(result: Result, folder: Path, **about: object) -> dict[str, Any]:
     return {**document, **about}
 
 
+def skipped(decision: Decision) -> dict[str, Any]:
+    """What is recorded of an image in a result's place where rules say that it is not to be analysed: why."""
+    return {"headline": _SKIPPED, "notes": [decision.sentence], "decision": decision.to_json()}
+
+
 def _middle(mask: Mask) -> list[int] | None:
     """The voxel of the mask that is nearest to its centre of mass; None for an empty one."""
     voxels = np.argwhere(mask)
@@ -62,8 +69,8 @@ def _relative(path: Path | None, folder: Path) -> str | None:
 
 
 def results_folder(folder: Path, key: str, job: int) -> Path:
-    """Where the files of an analysis lie; ``key``: of an image that the archive has."""
-    return folder / FOLDER / key / str(job)
+    """Where the files of an analysis lie. key : of an image that the archive has. job : the server's; 0 where it was none."""
+    return located(folder, f"{FOLDER}/{key}/{job}")
 
 
 def findings_of(data: Mapping[str, Any], folder: Path) -> list[Finding]:
