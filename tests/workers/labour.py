@@ -13,7 +13,7 @@ from pathlib import Path
 from casewise.errors import UsageError
 from casewise.workers.contract import Do
 
-POISON, MISTAKE = -1, -2  # items that kill their worker, or raise what they should not
+POISON, MISTAKE, BAD = -1, -2, -3  # items that kill their worker, raise what they should not, or raise a sentence
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Squares:
                 os.kill(os.getpid(), signal.SIGKILL)
             if number == MISTAKE:
                 raise LookupError("Doe^Jane")
+            if number == BAD:
+                raise UsageError("This one cannot be squared; leave it out.")
             time.sleep(self.seconds)
             self._note("done", number)
             yield number * number

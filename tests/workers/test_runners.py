@@ -17,7 +17,7 @@ import pytest
 
 from casewise.errors import CasewiseError, UsageError
 from casewise.workers import Here, Lost, Processes, Workers, chosen, chunked
-from tests.workers.labour import MISTAKE, POISON, Squares
+from tests.workers.labour import BAD, MISTAKE, POISON, Squares
 
 
 def _gone(pids: list[int], seconds: float = 10.0) -> bool:
@@ -72,7 +72,8 @@ def test_an_item_that_ends_every_worker_is_named_and_the_others_are_done(workers
 
 def test_a_mistake_costs_its_item_alone_and_names_no_patient(workers: Workers, tmp_path: Path) -> None:
     squares = Squares(tmp_path)
-    found = dict(workers.run([[1, MISTAKE, 2]], squares))
+    found = dict(workers.run([[1, MISTAKE, BAD, 2]], squares))
+    assert found.pop(BAD) == Lost("This one cannot be squared; leave it out.")
     lost = found.pop(MISTAKE)
     assert isinstance(lost, Lost) and "LookupError in labour.py" in lost.reason and "Doe" not in lost.reason
     assert found == {1: 1, 2: 4}

@@ -33,12 +33,13 @@ from casewise.workers import Here, Lost, Make, Workers
 
 if TYPE_CHECKING:
     from casewise.archive import Archive
-    from casewise.encoder import Encoder
-    from casewise.workers.contract import Do
+    from casewise.workers.contract import Do, Item, Outcome
 
 SUBSET = replace(REFINEMENT, steps=60)
 _SMALLEST = 4
-Part = tuple[int, tuple[str, ...]]  # a subset's number, and its members' keys
+Vectors = npt.NDArray[np.float32]
+Keys = tuple[str, ...]  # of cases
+Part = tuple[int, Keys]  # a subset's number, and its members' keys
 _AT_ONCE = 32  # images that are read and encoded together
 
 
@@ -106,41 +107,73 @@ def build(
         raise CasewiseError(msg)
     folder = folder or default_folder(archive, model)
     folder.mkdir(parents=True, exist_ok=True)
-    vectors = _encoded(model, cases, encoder_for(model, settings.device), progress)
+    where = Where(Path(archive.folder), name or model.name)
+    known = {case.key: case for case in cases}
+    crew: Workers = Here() if workers is None else workers
+    encoding: Make[Keys, Vectors] = _always(partial(_encoded, model, known, settings.device))
+    refining: Make[Part, Subset] = _always(partial(_refined, model, known, folder, settings))
+    if not isinstance(crew, Here):
+        encoding, refining = Encoding(where, settings.device), Refining(where, folder, settings)
+    vectors = _vectors(crew, [case.key for case in cases], encoding, progress)
     mean = vectors.mean(axis=0)
     clusters = cluster(_unit(vectors - mean), k=k, seed=settings.seed)
     parts: list[Part] = [(number, ()) for number in range(int(clusters.assignment.max()) + 1)]
     for case, cell in zip(cases, clusters.assignment, strict=True):
         parts[cell] = (parts[cell][0], (*parts[cell][1], case.key))
-    crew: Workers = Here() if workers is None else workers
-    if isinstance(crew, Here):
-        known = {case.key: case for case in cases}
-        made = _made(crew, parts, lambda: nullcontext(partial(_refined, model, known, folder, settings)), progress)
-    else:
-        made = _made(crew, parts, Refining(Path(archive.folder), name or model.name, folder, settings), progress)
+    made = _made(crew, parts, refining, progress)
     subsets = Subsets(model.key, tuple(made), _unit(np.asarray(clusters.centroids, np.float32)), mean)
     _write(subsets, folder)
     return subsets
 
 
 @dataclass(frozen=True)
-class Refining:
-    """Opens what a process needs that refines subsets of an archive. model : its name, or where it lies."""
+class Where:
+    """Where a process finds cases and model. model : its name, or where it lies."""
 
     archive: Path
     model: str
-    folder: Path
-    settings: Settings
 
     @contextmanager
-    def __call__(self) -> Iterator[Do[Part, Subset]]:
+    def opened(self) -> Iterator[tuple[Model, dict[str, Case]]]:
+        """The model, and the cases that it can learn from, by key."""
         from casewise.archive import Archive
         from casewise.models import load
 
         with Archive.open(self.archive) as archive:
             model = load(self.model, archive=archive)
-            cases = {case.key: case for case in usable_cases(model, archive)}
+            yield model, {case.key: case for case in usable_cases(model, archive)}
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """Opens what a process needs that encodes cases of an archive."""
+
+    where: Where
+    device: str
+
+    @contextmanager
+    def __call__(self) -> Iterator[Do[Keys, Vectors]]:
+        with self.where.opened() as (model, cases):
+            yield partial(_encoded, model, cases, self.device)
+
+
+@dataclass(frozen=True)
+class Refining:
+    """Opens what a process needs that refines subsets of an archive."""
+
+    where: Where
+    folder: Path
+    settings: Settings
+
+    @contextmanager
+    def __call__(self) -> Iterator[Do[Part, Subset]]:
+        with self.where.opened() as (model, cases):
             yield partial(_refined, model, cases, self.folder, self.settings)
+
+
+def _always(do: Do[Item, Outcome]) -> Make[Item, Outcome]:
+    """What this process needs is at hand."""
+    return lambda: nullcontext(do)
 
 
 def _made(crew: Workers, parts: Sequence[Part], make: Make[Part, Subset], progress: Progress) -> list[Subset]:
@@ -161,14 +194,25 @@ def _refined(model: Model, cases: Mapping[str, Case], folder: Path, settings: Se
         yield _subset(model, [cases[key] for key in keys], number, folder, settings)
 
 
-def _encoded(model: Model, cases: Sequence[Case], encoder: Encoder, progress: Progress) -> npt.NDArray[np.float32]:
-    """(n, dimension); the images are read a few at a time, so that a large archive fits into memory."""
-    parts = []
-    for first in range(0, len(cases), _AT_ONCE):
-        progress("Encoding cases", first, len(cases))
-        parts.append(encoder.encode([compared(model, case.image) for case in cases[first : first + _AT_ONCE]]))
-    progress("Encoding cases", len(cases), len(cases))
-    return np.concatenate(parts)
+def _vectors(crew: Workers, keys: Sequence[str], make: Make[Keys, Vectors], progress: Progress) -> Vectors:
+    """(n, dimension), in the order of ``keys``. Raises CasewiseError where one cannot be encoded."""
+    batches = [tuple(keys[first : first + _AT_ONCE]) for first in range(0, len(keys), _AT_ONCE)]
+    found: dict[Keys, Vectors] = {}
+    progress("Encoding cases", 0, len(keys))
+    with closing(crew.run([[batch] for batch in batches], make)) as coming:
+        for done, (batch, vectors) in enumerate(coming, start=1):
+            if isinstance(vectors, Lost):
+                raise CasewiseError(f"Of {len(batch)} cases one or more could not be encoded: {vectors.reason}")
+            found[batch] = vectors
+            progress("Encoding cases", min(done * _AT_ONCE, len(keys)), len(keys))
+    return np.concatenate([found[batch] for batch in batches])
+
+
+def _encoded(model: Model, cases: Mapping[str, Case], device: str, batches: Sequence[Keys]) -> Iterator[Vectors]:
+    """The images are read a few at a time, so that a large archive fits into memory."""
+    encoder = encoder_for(model, device)
+    for keys in batches:
+        yield encoder.encode([compared(model, cases[key].image) for key in keys])
 
 
 def default_folder(archive: Archive, model: Model) -> Path:

@@ -28,11 +28,13 @@ _BATCH = 64  # images that are read and encoded together
 Ids = tuple[int, ...]  # of the catalogue
 
 
-def encoder_of(model: str | None, device: str) -> Encoder:
-    """What gives images their vectors. model : the one whose network does; None: the one that comes with casewise."""
+def encoder_of(model: str | None, device: str, archive: Archive | None = None) -> Encoder:
+    """What gives images their vectors. model : the one whose network does, which ``archive`` may know by its name; None: the one
+    that comes with casewise.
+    """
     if device == "cuda":
         resolve_device(device)  # an impossible device is refused before the first image
-    plain = encoder_for(load(model), device) if model else WaitingEncoder(device)
+    plain = encoder_for(load(model, archive=archive), device) if model else WaitingEncoder(device)
     return UprightEncoder(plain, device)
 
 
@@ -47,7 +49,7 @@ class Embedding:
     @contextmanager
     def __call__(self) -> Iterator[Do[Ids, int]]:
         with Archive.open(self.archive) as archive:
-            yield partial(_embedded, archive, encoder_of(self.model, self.device))
+            yield partial(_embedded, archive, encoder_of(self.model, self.device, archive))
 
 
 def embed_by(workers: Workers, archive: Archive, model: str | None, device: str, progress: Progress = silent) -> int:
@@ -55,7 +57,9 @@ def embed_by(workers: Workers, archive: Archive, model: str | None, device: str,
 
     An image that ends each worker that has it is left without, like one that cannot be read.
     """
-    return embed_with(workers, archive, encoder_of(model, device), Embedding(Path(archive.folder), model, device), progress)
+    return embed_with(
+        workers, archive, encoder_of(model, device, archive), Embedding(Path(archive.folder), model, device), progress
+    )
 
 
 def embed_with(workers: Workers, archive: Archive, encoder: Encoder, make: Make[Ids, int], progress: Progress = silent) -> int:

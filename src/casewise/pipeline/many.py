@@ -10,14 +10,18 @@ from typing import TYPE_CHECKING, Any, cast
 
 from casewise import __version__
 from casewise.allocation import keep_freed
+from casewise.applications.detected import is_detector
+from casewise.applications.organs import NAME as ORGANS
 from casewise.applications.runner import Runner
 from casewise.errors import CasewiseError
 from casewise.examination.reading import Source
 from casewise.files import claim, protecting
 from casewise.json_safe import plain
+from casewise.models import load
 from casewise.names import legible
 from casewise.pipeline.analyzer import Analyzer, Failure
 from casewise.pipeline.call import StrPath, newest_of, open_analyzer
+from casewise.pipeline.embedding import embed_by
 from casewise.pipeline.journal import NAME as JOURNAL
 from casewise.pipeline.journal import Stamp, journal, stamp_of
 from casewise.pipeline.writing import FileNames, make_folder
@@ -143,6 +147,8 @@ def analyze_many(
             )
         record.start()
         left = [piece for piece in pieces if piece not in done]
+        if left and not isinstance(workers, Here):
+            _embed_first(options, workers, progress)
         progress(_STEP, len(done), len(pieces))
         with closing(workers.run(_chunks(left, workers), make)) as coming:
             for piece, found in coming:
@@ -154,6 +160,18 @@ def analyze_many(
             failures = [(one["image"], one["failure"]) for one in outcomes if "failure" in one]
             write_index([one["row"] for one in outcomes if "row" in one], output, failures)
     return outcomes
+
+
+def _embed_first(options: Options, workers: Workers, progress: Progress) -> None:
+    """Give the archive's images the vectors by which they are compared, each by one worker: else every worker makes all of them."""
+    if options.archive is None or options.application not in (None, ORGANS):
+        return  # nothing is compared
+    from casewise.archive import Archive
+
+    with Archive.open(Path(options.archive)) as archive:
+        name = options.model or options.newest
+        detects = name is not None and is_detector(load(name, archive=archive))
+        embed_by(workers, archive, str(name) if name is not None and not detects else None, options.device, progress)
 
 
 def _named(sources: Sequence[Path | Source]) -> list[Piece]:

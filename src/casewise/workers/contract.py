@@ -11,7 +11,8 @@ Item = TypeVar("Item")
 Outcome = TypeVar("Outcome")
 
 # From a chunk to its items' outcomes, in order. It answers an item with an outcome of its own that says what is wrong with it
-# rather than raise: what it raises is taken for a mistake in casewise.
+# rather than raise: workers that are processes give ``Lost`` for what it raises, a CasewiseError's sentence or, of a mistake in
+# casewise, its place; where the worker is this process, it is raised.
 Do = Callable[[Sequence[Item]], Iterator[Outcome]]
 # Opens what a worker needs, once a worker. For workers that are processes it must be picklable, as items and outcomes must be.
 Make = Callable[[], AbstractContextManager[Do[Item, Outcome]]]
@@ -19,7 +20,7 @@ Make = Callable[[], AbstractContextManager[Do[Item, Outcome]]]
 
 @dataclass(frozen=True)
 class Lost:
-    """In an outcome's place: the item that ended each worker that had it, or met a mistake in casewise. reason : one sentence."""
+    """In an outcome's place: the item ended each worker that had it, or made it raise an error. reason : one sentence."""
 
     reason: str
 

@@ -68,6 +68,9 @@ def _each(do: Do[Item, Outcome], chunk: Sequence[Item]) -> Iterator[Outcome | Lo
                 yield outcome
             if done < len(chunk):
                 raise RuntimeError("too few outcomes")
+        except CasewiseError as error:
+            done += 1
+            yield Lost(str(error))
         except Exception as error:
             done += 1
             yield Lost(unexpected(error))
