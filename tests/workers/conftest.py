@@ -25,3 +25,14 @@ def workers(request: pytest.FixtureRequest) -> Workers:
     """Two workers that are processes of their own."""
     found: Workers = Processes(2) if request.param == "processes" else request.getfixturevalue("on_ray")
     return found
+
+
+@pytest.fixture(params=["processes", "ray"])
+def limited(request: pytest.FixtureRequest) -> Iterator[Workers]:
+    """As ``workers``, and an item may take two seconds."""
+    if request.param == "processes":
+        yield Processes(2, limit=2)
+        return
+    request.getfixturevalue("on_ray")  # its Ray
+    with chosen(2, "ray", limit=2) as workers:
+        yield workers

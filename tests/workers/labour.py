@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from casewise.errors import UsageError
-from casewise.workers.contract import Do
+from casewise.workers.contract import Do, Make
 
-POISON, MISTAKE, BAD = -1, -2, -3  # items that kill their worker, raise what they should not, or raise a sentence
+POISON, MISTAKE, BAD, ENDLESS = -1, -2, -3, -4  # kill their worker, raise what they should not, raise a sentence, never end
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,9 @@ class Squares:
                 os.kill(os.getpid(), signal.SIGKILL)
             if number == MISTAKE:
                 raise LookupError("Doe^Jane")
+            if number == ENDLESS:
+                self._note("endless", os.getpid())
+                threading.Event().wait()
             if number == BAD:
                 raise UsageError("This one cannot be squared; leave it out.")
             time.sleep(self.seconds)
@@ -54,3 +59,23 @@ class Squares:
     def noted(self, file: str) -> list[int]:
         path = self.folder / file
         return [int(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+@dataclass(frozen=True)
+class HangsWith:
+    """Does what ``make`` does, and hangs with items in whose text ``word`` is."""
+
+    make: Make[Any, Any]
+    word: str
+
+    @contextmanager
+    def __call__(self) -> Iterator[Do[Any, Any]]:
+        with self.make() as do:
+
+            def hang(items: Sequence[Any]) -> Iterator[Any]:
+                for item in items:
+                    if self.word in str(item):
+                        threading.Event().wait()
+                    yield from do([item])
+
+            yield hang

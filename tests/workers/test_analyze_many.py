@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,10 @@ from casewise.applications.runner import Runner
 from casewise.cli import main
 from casewise.errors import UsageError
 from casewise.pipeline.journal import NAME, Journal, journal, stamp_of
-from casewise.pipeline.many import Options, analyze_many
-from casewise.workers import Here, Processes, Workers
+from casewise.pipeline.many import Options, analyze_many, usual_limit
+from casewise.workers import Here, Lost, Make, Processes, Workers
+from casewise.workers.contract import Item, Outcome
+from tests.workers.labour import HangsWith
 
 _QUALITY = Options(application="quality", device="cpu")
 
@@ -262,3 +264,32 @@ def test_files_of_the_user_are_not_overwritten_by_workers(pictures: list[Path], 
     assert not [one for one in found[:3] if "failure" in one]
     found = analyze_many(pictures[:4], _QUALITY, output, Processes(2), force=True)
     assert not [one for one in found if "failure" in one]
+
+
+class Hanging:
+    """Processes of which each hangs with one image."""
+
+    size = 2
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def run(self, chunks: Sequence[Sequence[Item]], make: Make[Item, Outcome]) -> Generator[tuple[Item, Outcome | Lost]]:
+        return Processes(self.size, limit=8).run(chunks, HangsWith(make, self._name))
+
+
+def test_an_image_that_hangs_is_named_and_the_others_are_done(pictures: list[Path], tmp_path: Path) -> None:
+    found = analyze_many(pictures[5:8], _QUALITY, tmp_path / "out", Hanging("6.png"))
+    assert [one.get("failure", "")[:29] for one in found] == ["", "It took longer than 8 seconds", ""]
+    assert [path.name for path in sorted((tmp_path / "out").glob("*.json"))] == ["5.json", "7.json"]
+    assert str(pictures[6]) in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_only_workers_can_be_ended(pictures: list[Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["analyze", str(pictures[0]), "--timeout", "5", "--output", str(tmp_path / "out")]) == 2
+    assert "give it with --workers or --on" in capfd.readouterr().err
+
+
+def test_refinement_has_more_time() -> None:
+    assert usual_limit(Options()) == usual_limit(Options(archive="a", adapt="subset")) == 3600
+    assert usual_limit(Options(archive="a")) == usual_limit(Options(archive="a", adapt="similar")) == 6 * 3600

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from collections import Counter, deque
 from collections.abc import Sequence
 
@@ -36,7 +38,7 @@ class Scripted:
         assert worker in self.living and not self._chunks.get(worker) and chunk
         self._chunks[worker] = deque(chunk)
 
-    def wait(self) -> Event[int]:
+    def wait(self, seconds: float | None = None) -> Event[int] | None:
         if self._events:
             return self._events.popleft()
         worker, chunk = next((worker, chunk) for worker, chunk in self._chunks.items() if chunk)
@@ -46,6 +48,10 @@ class Scripted:
             self.living.remove(worker)
             return Died(worker, "killed by signal 9")
         return Answered(worker, (chunk.popleft(),), through=not chunk)
+
+    def end(self, worker: int) -> None:
+        self.living.remove(worker)
+        self._chunks[worker] = deque()
 
     def close(self) -> None:
         self.closed = True
@@ -70,6 +76,42 @@ def test_each_item_comes_once_and_is_lost_only_after_its_tries(
         assert outcome == item or isinstance(outcome, Lost)
         assert pool.fatal[item] <= TRIES
     assert pool.closed
+
+
+class Slow(Scripted):
+    """Never answers for some items, and may keep an outcome back while it is at the next."""
+
+    def __init__(self, endless: frozenset[int], quick: frozenset[int]) -> None:
+        super().__init__((), frozenset())
+        self._endless, self._quick = endless, quick
+
+    def wait(self, seconds: float | None = None) -> Event[int] | None:
+        if self._events:
+            return self._events.popleft()
+        for worker, chunk in self._chunks.items():
+            ready = list(itertools.takewhile(lambda item: item not in self._endless, chunk))
+            while ready and ready[-1] in self._quick and len(ready) < len(chunk):
+                ready.pop()  # done, and not sent before the next is
+            if ready:
+                for _ in ready:
+                    chunk.popleft()
+                return Answered(worker, tuple(ready), through=not chunk)
+        assert seconds is not None
+        time.sleep(seconds)
+        return None
+
+
+@given(st.lists(st.integers(1, 4), max_size=4), st.integers(1, 3), *[st.frozensets(st.integers(0, 12), max_size=2)] * 2)
+def test_an_item_that_never_ends_is_lost_and_no_other(
+    sizes: list[int], workers: int, endless: frozenset[int], quick: frozenset[int]
+) -> None:
+    numbers = iter(range(100))
+    chunks = [[next(numbers) for _ in range(size)] for size in sizes]
+    found = list(Dispatch(chunks, Slow(endless, quick - endless), workers, limit=1e-3).run())
+    assert sorted(item for item, _ in found) == list(range(sum(sizes)))
+    for item, outcome in found:
+        assert isinstance(outcome, Lost) == (item in endless)
+        assert not isinstance(outcome, Lost) or "It took longer than 0.001 seconds, 2 times" in outcome.reason
 
 
 class NeverReady(Scripted):

@@ -17,7 +17,7 @@ import pytest
 
 from casewise.errors import CasewiseError, UsageError
 from casewise.workers import Here, Lost, Processes, Workers, chosen, chunked
-from tests.workers.labour import BAD, MISTAKE, POISON, Squares
+from tests.workers.labour import BAD, ENDLESS, MISTAKE, POISON, Squares
 
 
 def _gone(pids: list[int], seconds: float = 10.0) -> bool:
@@ -68,6 +68,21 @@ def test_an_item_that_ends_every_worker_is_named_and_the_others_are_done(workers
     assert found == {number: number * number for number in range(1, 6)}
     # Those before it are blamed where their answers were on their way when their worker ended.
     assert 3 <= len(squares.noted("poisoned")) <= 3 + 2
+
+
+def test_an_item_that_never_ends_is_stopped_and_named(limited: Workers, tmp_path: Path) -> None:
+    squares = Squares(tmp_path, seconds=0.06)
+    found = dict(limited.run([[1, ENDLESS, 2, 3], [4, 5]], squares))
+    lost = found.pop(ENDLESS)
+    assert isinstance(lost, Lost) and "It took longer than 2 seconds, 2 times, and was left out" in lost.reason
+    assert found == {number: number * number for number in range(1, 6)}
+    assert len(squares.noted("endless")) == 2
+    assert _gone(squares.noted("workers"))
+
+
+def test_a_limit_is_more_than_nothing(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="A limit of 0 seconds is not possible"):
+        list(Processes(1, limit=0).run([[1]], Squares(tmp_path)))
 
 
 def test_a_mistake_costs_its_item_alone_and_names_no_patient(workers: Workers, tmp_path: Path) -> None:

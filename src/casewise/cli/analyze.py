@@ -18,6 +18,7 @@ from casewise.cli.options import (
     OnOption,
     ResultsOption,
     SeedOption,
+    TimeoutOption,
     WorkersOption,
     argument,
     flag,
@@ -83,6 +84,7 @@ def analyze(
     site: Annotated[str | None, option("--site", metavar="NAME", help=_SITE)] = None,
     workers: WorkersOption = None,
     on: OnOption = None,
+    timeout: TimeoutOption = None,
     output: ResultsOption = _OUTPUT,
     force: ForceOption = False,
     as_json: JsonOption = False,
@@ -114,6 +116,9 @@ def analyze(
 
     Read on in docs/how-to/analyze-and-adapt.md and docs/how-to/many-images.md.
     """
+    here = workers is None and on is None
+    if here and timeout is not None:
+        raise UsageError("--timeout ends a worker that takes too long; give it with --workers or --on.")
     if every:
         _check_all(archive, [images, listed, sequences, reference, register], output, force)
     from casewise.examination.reading import named_files
@@ -123,17 +128,16 @@ def analyze(
     images = [*(images or []), *(_listed(listed) if listed is not None else [])]
     inputs = sources(images, named, reference, register) if not every else ()
     kept = f"The reports that are finished stay in {archive if every else output}; run the same command again to go on."
-    here = workers is None and on is None
     with (
         answering(as_json, kept) as answer,
         protecting([*images, *(path for _, path in named)], force),
         _started(0 if application == "organs" else sys.maxsize if every else len(inputs)) if here else nullcontext() as runner,
     ):
-        from casewise.pipeline.many import Options, analyze_many
+        from casewise.pipeline.many import Options, analyze_many, usual_limit
         from casewise.workers import chosen
 
         options = Options(model, archive, adapt, region, application, tuple(files or ()), site, device, seed)
-        with chosen(workers, on, gpus=1 if device == "cuda" else 0) as crew:
+        with chosen(workers, on, gpus=1 if device == "cuda" else 0, limit=timeout or usual_limit(options)) as crew:
             if every:
                 return _whole(answer, options, crew, runner)
             outcomes = analyze_many(inputs, options, output, crew, force=force, runner=runner, progress=answer.progress, notify=say)

@@ -136,13 +136,13 @@ def import_images(
             list_wished(wish, answer)
             return
         from casewise.archive import Archive
-        from casewise.pipeline.embedding import embed_by, encoder_of
+        from casewise.pipeline.embedding import LIMIT, embed_by, encoder_of
         from casewise.workers import chosen
 
         here = workers is None and on is None
         encoder = encoder_of(model, device)
         with (
-            chosen(workers, on, gpus=1 if device == "cuda" else 0) as crew,
+            chosen(workers, on, gpus=1 if device == "cuda" else 0, limit=LIMIT) as crew,
             Archive.open(archive, create=True, database=database) as opened,
         ):
             if system:

@@ -32,6 +32,7 @@ _SEED = "The same seed gives the same result."
 _DECLARATIONS = "A file that declares applications and rules; may be given several times."
 _WORKERS = "Work in so many processes, each on one core."
 _ON = "Work on a Ray cluster, or by Ray on this machine; needs casewise[ray]."
+_TIMEOUT = "Seconds that an image may take in a worker of --workers or --on, before the worker is ended and the image left out."
 _WORKERS_DEFAULT = "this process, on all cores; with --on the cluster's CPUs"
 _NAMED_BY_VARIABLE = "those that CASEWISE_APPLICATIONS names"
 
@@ -42,6 +43,11 @@ ForceOption = Annotated[bool, flag("--force", "Replace files that casewise did n
 
 WorkersOption = Annotated[int | None, option("--workers", metavar="N", help=_WORKERS, default=_WORKERS_DEFAULT, min=1)]
 OnOption = Annotated[str | None, option("--on", metavar="ray[://HOST:PORT]", help=_ON, default="this machine, without Ray")]
+
+TimeoutOption = Annotated[
+    float | None,
+    option("--timeout", metavar="SECONDS", help=_TIMEOUT, default="3600; 21600 where models are refined", min=1),
+]
 
 ImageArgument = Annotated[Path, argument("IMAGE", "An image file, or the folder of a DICOM series.")]
 ImagesArgument = Annotated[list[Path], argument("IMAGE", "Image files, or folders that hold a DICOM series.")]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _STEP = "Embedding"
 _BATCH = 64  # images that are read and encoded together
+LIMIT = 3600.0  # seconds that they may take
 
 Ids = tuple[int, ...]  # of the catalogue
 

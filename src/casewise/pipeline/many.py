@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from casewise.workers.contract import Do
 
 _STEP = "Analysing"
+_LIMIT, _REFINED_LIMIT = 3600.0, 6 * 3600.0  # seconds that an image may take in a worker: far more than any that was seen to end
 
 Piece = tuple[Path | Source, str | None]  # an image, and the stem of its results' files; None: the analyzer's choice
 # ``image``, and ``failure`` (a sentence), or: ``headline``, ``model`` (which one answered), ``report`` and ``document`` (files),
@@ -69,6 +70,11 @@ class Options:
         """With a stamp of the files that are named."""
         files = [file for file in (self.model, self.newest, *self.declarations) if file is not None]
         return {"version": __version__, **vars(self), "stamps": [stamp_of(Path(file)) for file in files]}
+
+
+def usual_limit(options: Options) -> float:
+    """Seconds that an image may take in a worker, where nobody says; more where a model may be refined for it."""
+    return _REFINED_LIMIT if options.archive is not None and options.adapt in (None, "similar") else _LIMIT
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,14 @@ RAY = "ray"
 
 
 @contextmanager
-def chosen(count: int | None = None, on: str | None = None, gpus: float = 0) -> Iterator[Workers]:
+def chosen(count: int | None = None, on: str | None = None, gpus: float = 0, limit: float | None = None) -> Iterator[Workers]:
     """``count`` processes, or actors on Ray where ``on`` is ``ray`` or ``ray://HOST:PORT``; neither: this process.
 
-    gpus : that each actor is given, or a part of one. Raises UsageError, one sentence, for another ``on`` and where Ray is missing.
+    gpus : that each actor is given, or a part of one. limit : seconds that an item may take, where it is not done in this process;
+    None: any. Raises UsageError, one sentence, for another ``on`` and where Ray is missing.
     """
     if on is None:
-        yield Here() if count is None else Processes(count)
+        yield Here() if count is None else Processes(count, limit)
         return
     name, _, address = on.partition("://")
     if name != RAY or (address and ":" not in address) or on.endswith("://"):
@@ -29,5 +30,5 @@ def chosen(count: int | None = None, on: str | None = None, gpus: float = 0) -> 
         from casewise.workers.on_ray import OnRay
     except ImportError as error:
         raise UsageError("--on ray needs Ray; install it with `pip install 'casewise[ray]'`.") from error
-    with closing(OnRay(address or None, count, gpus)) as workers:
+    with closing(OnRay(address or None, count, gpus, limit)) as workers:
         yield workers

@@ -3,19 +3,24 @@
 A worker answers with the outcomes of its chunk as they are there, so that the item at hand when it died is known: the first
 without an outcome. That item is tried again alone, and left out once it has ended three workers; the rest of the chunk goes on with
 another worker. Deaths before a worker was ready are blamed on no item: after some of them the call ends.
+
+A worker that has had an item for longer than a limit is ended. Outcomes may wait a moment in a worker, so that the item may be the
+one before: it is tried once more, alone, before it is left out.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
-from casewise.errors import CasewiseError
+from casewise.errors import CasewiseError, UsageError
 from casewise.workers.contract import Item, Lost, Outcome
 
 TRIES = 3  # workers that an item may end
+_STOPS = 2  # times that an item may be stopped at the limit
 _STARTS = 5  # workers in a row that may die before they are ready
 
 
@@ -65,8 +70,12 @@ class Pool(Protocol[Given, Outcome]):
 
     def give(self, worker: int, chunk: Sequence[Given]) -> None: ...
 
-    def wait(self) -> Event[Outcome]:
-        """The next that happens."""
+    def wait(self, seconds: float | None = None) -> Event[Outcome] | None:
+        """The next that happens; None where nothing does within ``seconds``."""
+        ...
+
+    def end(self, worker: int) -> None:
+        """End it at once, whatever it does."""
         ...
 
     def close(self) -> None:
@@ -74,22 +83,38 @@ class Pool(Protocol[Given, Outcome]):
         ...
 
 
+class _Tries(NamedTuple):
+    """Of a chunk's first item, which is then the only one: workers that died with it at hand, and that were ended at the limit."""
+
+    ended: int = 0
+    stopped: int = 0
+
+
+_NONE = _Tries()
+
+
 @dataclass
 class _Held(Generic[Item]):
-    """A chunk with a worker. left : its items without an outcome. ended : workers that died with the first at hand."""
+    """left : items of a worker's chunk without an outcome. since : when the worker was heard from last, or got it."""
 
     left: deque[Item]
-    ended: int
+    tries: _Tries
+    since: float
 
 
 class Dispatch(Generic[Item, Outcome]):
-    """The work of one call on ``pool`` with ``size`` workers; see :meth:`casewise.workers.contract.Workers.run`."""
+    """The work of one call on ``pool`` with ``size`` workers; see :meth:`casewise.workers.contract.Workers.run`.
 
-    def __init__(self, chunks: Sequence[Sequence[Item]], pool: Pool[Item, Outcome], size: int) -> None:
-        # With the workers that died with its first item at hand, which is then the only one.
-        self._waiting: deque[tuple[Sequence[Item], int]] = deque((chunk, 0) for chunk in chunks if len(chunk))
+    limit : seconds that an item may take; None: any.
+    """
+
+    def __init__(self, chunks: Sequence[Sequence[Item]], pool: Pool[Item, Outcome], size: int, limit: float | None = None) -> None:
+        if limit is not None and limit <= 0:
+            raise UsageError(f"A limit of {limit:g} seconds is not possible; give more than 0.")
+        self._waiting: deque[tuple[Sequence[Item], _Tries]] = deque((chunk, _NONE) for chunk in chunks if len(chunk))
         self._pool, self._size = pool, min(size, len(self._waiting))
         self._busy: dict[int, _Held[Item]] = {}
+        self._limit = limit
         self._idle: list[int] = []
         self._starting: set[int] = set()
         self._failed_starts = 0
@@ -99,7 +124,11 @@ class Dispatch(Generic[Item, Outcome]):
             for worker in range(self._size):
                 self._start(worker)
             while self._waiting or self._busy:
-                yield from self._met(self._pool.wait())
+                event = self._pool.wait(self._left())
+                if event is not None:
+                    yield from self._met(event)
+                elif self._limit is not None:
+                    yield from self._overdue(self._limit)
                 self._give()
         finally:
             self._pool.close()
@@ -110,8 +139,8 @@ class Dispatch(Generic[Item, Outcome]):
 
     def _give(self) -> None:
         while self._waiting and self._idle:
-            worker, (chunk, ended) = self._idle.pop(), self._waiting.popleft()
-            self._busy[worker] = _Held(deque(chunk), ended)
+            worker, (chunk, tries) = self._idle.pop(), self._waiting.popleft()
+            self._busy[worker] = _Held(deque(chunk), tries, time.monotonic())
             self._pool.give(worker, chunk)
 
     def _met(self, event: Event[Outcome]) -> Iterator[tuple[Item, Outcome | Lost]]:
@@ -123,6 +152,7 @@ class Dispatch(Generic[Item, Outcome]):
             self._idle.append(event.worker)
         elif isinstance(event, Answered):
             held = self._busy[event.worker]
+            held.since = time.monotonic()
             for outcome in event.outcomes:
                 yield held.left.popleft(), outcome
             if event.through:
@@ -142,15 +172,43 @@ class Dispatch(Generic[Item, Outcome]):
                 msg = f"Workers end before they can begin ({death.reason}); there may not be enough memory for so many of them."
                 raise CasewiseError(msg)
         if held is not None and held.left:
-            suspect, *others = held.left
-            if others:
-                self._waiting.appendleft((others, 0))
-            if held.ended + 1 < TRIES:
-                self._waiting.appendleft(([suspect], held.ended + 1))
-            else:
-                yield suspect, Lost(_ended_all(death.reason))
+            tries = held.tries._replace(ended=held.tries.ended + 1)
+            yield from self._again(held, tries, None if tries.ended < TRIES else _ended_all(death.reason))
         if self._waiting:
             self._start(death.worker)
+
+    def _again(self, held: _Held[Item], tries: _Tries, reason: str | None) -> Iterator[tuple[Item, Outcome | Lost]]:
+        """What is left of a worker's chunk waits again, its first item alone; or is lost, where there is a reason."""
+        suspect, *others = held.left
+        if others:
+            self._waiting.appendleft((others, _NONE))
+        if reason is None:
+            self._waiting.appendleft(([suspect], tries))
+        else:
+            yield suspect, Lost(reason)
+
+    def _left(self) -> float | None:
+        """Seconds until the first worker has had its item for too long; None without a limit."""
+        if self._limit is None or not self._busy:
+            return None
+        return max(0.0, min(held.since for held in self._busy.values()) + self._limit - time.monotonic())
+
+    def _overdue(self, limit: float) -> Iterator[tuple[Item, Outcome | Lost]]:
+        """End the workers that have had their item for too long. All their events were met before."""
+        now = time.monotonic()
+        for worker in [worker for worker, held in self._busy.items() if now - held.since >= limit]:
+            self._pool.end(worker)
+            held = self._busy.pop(worker)
+            tries = held.tries._replace(stopped=held.tries.stopped + 1)
+            if held.left:
+                yield from self._again(held, tries, None if tries.stopped < _STOPS else _too_long(limit))
+            if self._waiting:
+                self._start(worker)
+
+
+def _too_long(limit: float) -> str:
+    much = f"{limit / 60:g} minutes" if limit >= 120 else f"{limit:g} seconds"
+    return f"It took longer than {much}, {_STOPS} times, and was left out; it may be damaged, or need more time."
 
 
 def _ended_all(reason: str) -> str:

@@ -39,14 +39,15 @@ class OnRay:
 
     address : HOST:PORT of the head of a cluster that this machine has joined. None: the cluster that ``RAY_ADDRESS`` names, else a
     Ray of this machine's own, which ends with the work. gpus : that each actor is given, or a part of one.
+    limit : seconds that an item may take; None: any.
     Raises CasewiseError, one sentence, where the cluster does not answer.
     """
 
-    def __init__(self, address: str | None = None, size: int | None = None, gpus: float = 0) -> None:
+    def __init__(self, address: str | None = None, size: int | None = None, gpus: float = 0, limit: float | None = None) -> None:
         if size is not None and size < 1:
             raise UsageError(f"{size} workers are not possible; give 1 or more.")
         self._address = address or os.environ.get(_VARIABLE)
-        self._asked, self._gpus = size, gpus
+        self._asked, self._gpus, self._limit = size, gpus, limit
         self._stack = ExitStack()
         self._own = not ray.is_initialized()
         if self._own:
@@ -57,7 +58,7 @@ class OnRay:
         return self._asked or max(1, int(ray.cluster_resources().get("CPU", 1)))
 
     def run(self, chunks: Sequence[Sequence[Item]], make: Make[Item, Outcome]) -> Generator[tuple[Item, Outcome | Lost]]:
-        return Dispatch(chunks, _Pool(make, self._gpus), self.size).run()
+        return Dispatch(chunks, _Pool(make, self._gpus), self.size, self._limit).run()
 
     def close(self) -> None:
         """Leave the cluster; one that was started for this ends."""
@@ -128,8 +129,10 @@ class _Pool(Generic[Item, Outcome]):
     def give(self, worker: int, chunk: Sequence[Item]) -> None:
         self._awaited[worker] = self._actors[worker].do.remote(list(chunk))
 
-    def wait(self) -> Event[Outcome]:
-        ready, _ = ray.wait(list(self._awaited.values()), num_returns=1, timeout=None if self._began else _PATIENCE)
+    def wait(self, seconds: float | None = None) -> Event[Outcome] | None:
+        ready, _ = ray.wait(list(self._awaited.values()), num_returns=1, timeout=seconds if self._began else _PATIENCE)
+        if not ready and self._began:
+            return None
         if not ready:
             raise CasewiseError(
                 f"Ray found no place for a worker within {_PATIENCE / 60:.0f} minutes; "
@@ -142,6 +145,9 @@ class _Pool(Generic[Item, Outcome]):
         except exceptions.RayError as error:
             self._forget(worker)
             return Died(worker, _clause(error))
+
+    def end(self, worker: int) -> None:
+        self._forget(worker)
 
     def close(self) -> None:
         with suppress(exceptions.RayError):

@@ -26,18 +26,18 @@ _GRACE = 5.0  # seconds in which a worker that is to end may put its things away
 
 
 class Processes:
-    """``size`` processes on this machine, each with one thread of arithmetic.
+    """``size`` processes on this machine, each with one thread of arithmetic. limit : seconds that an item may take; None: any.
 
     The program's main module must be importable without effect, as for every process that Python spawns.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, limit: float | None = None) -> None:
         if size < 1:
             raise UsageError(f"{size} workers are not possible; give 1 or more.")
-        self.size = size
+        self.size, self._limit = size, limit
 
     def run(self, chunks: Sequence[Sequence[Item]], make: Make[Item, Outcome]) -> Generator[tuple[Item, Outcome | Lost]]:
-        return Dispatch(chunks, _Pool(make), self.size).run()
+        return Dispatch(chunks, _Pool(make), self.size, self._limit).run()
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,20 @@ class _Pool(Generic[Item, Outcome]):
         with suppress(OSError):  # it has died, which `wait` says
             self._workers[worker].pipe.send(list(chunk))
 
-    def wait(self) -> Event[Outcome]:
-        ready = wait([one.pipe for one in self._workers.values()])
+    def wait(self, seconds: float | None = None) -> Event[Outcome] | None:
+        ready = wait([one.pipe for one in self._workers.values()], seconds)
+        if not ready:
+            return None
         number, worker = next((number, one) for number, one in self._workers.items() if one.pipe in ready)
         try:
             event: Event[Outcome] = worker.pipe.recv()
             return event
         except (EOFError, OSError):
             return Died(number, self._removed(number))
+
+    def end(self, worker: int) -> None:
+        self._workers[worker].process.kill()
+        self._removed(worker)
 
     def close(self) -> None:
         for worker in self._workers.values():
