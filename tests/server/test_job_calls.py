@@ -65,6 +65,7 @@ def test_pages_of_jobs(shared: Services, ann: TestClient) -> None:
     page = ann.get("/api/v1/jobs", params={"limit": 2}).json()
     assert [(job["id"], job["title"]) for job in page["jobs"]] == [(numbers[2], "No. 2"), (numbers[1], "No. 1")]
     assert page["counts"] == {"waiting": 2, "stopped": 1} and page["workers"] == ["one"] and page["next"] == numbers[1]
+    assert page["images_an_hour"] is None and 0 < page["waited"] < 60
     rest = ann.get("/api/v1/jobs", params={"limit": 2, "after": page["next"]}).json()
     assert [job["id"] for job in rest["jobs"]] == [numbers[0]] and rest["next"] is None
     only = ann.get("/api/v1/jobs", params={"state": ["waiting", "running"], "kind": "analyse"}).json()

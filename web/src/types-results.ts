@@ -94,6 +94,8 @@ export interface JobPage {
   jobs: JobLine[];
   counts: Record<string, number>;
   workers: string[];
+  images_an_hour: number | null;
+  waited: number;
   next: number | null;
 }
 

@@ -23,6 +23,7 @@ from casewise.server.events import Events
 from casewise.server.images import ImageCache
 from casewise.server.jobs import Jobs
 from casewise.server.metrics import CountRequests, Metrics
+from casewise.server.pace import Pace
 from casewise.server.problems import explain_problems
 from casewise.server.routes import (
     admin,
@@ -61,7 +62,9 @@ def create_app(archive: Archive, store: Store, settings: Settings | None = None,
     held, queue = ImageCache(archive, settings.image_bytes), Jobs(store)
     kept = Sessions(archive, store, settings, held, queue)
     metrics = Metrics(queue, archive.last_result)
-    shared = Services(archive, store, settings, held, queue, Events(queue, archive.newest), metrics, kept, node)
+    shared = Services(
+        archive, store, settings, held, queue, Events(queue, archive.newest), metrics, kept, Pace(archive.last_result), node
+    )
     shared.metrics.registry.register(NetworkMeasures(Network(store)))
     shared.sessions.on_accept = shared.sets.accepted
     shared.sessions.on_round = shared.metrics.round_seconds.observe

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from casewise.server.images import ImageCache
     from casewise.server.jobs import Jobs
     from casewise.server.metrics import Metrics
+    from casewise.server.pace import Pace
     from casewise.server.sessions import Sessions
 
 
@@ -40,6 +41,7 @@ class Services:
     events: Events
     metrics: Metrics
     sessions: Sessions
+    pace: Pace
     node: Node | None = None
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from playwright.sync_api import Page, expect
@@ -55,6 +56,8 @@ def test_images_of_a_set_are_skipped_excluded_and_put_back(new_page: NewPage, ch
 def test_a_failed_job_says_why_and_is_run_again(new_page: NewPage, changed_clinic: tuple[Served, Clinic]) -> None:
     served, found = changed_clinic
     page = opened(new_page, served, "/jobs")
+    head = page.locator(".page-head")
+    expect(head).to_contain_text("1 failure")
     job = page.locator(f"[data-job='{found.dead}']")
     expect(job).to_contain_text("The disk is full; make room and run it again.")
     expect(job).to_contain_text(f"Export {MARKUP}")
@@ -62,11 +65,15 @@ def test_a_failed_job_says_why_and_is_run_again(new_page: NewPage, changed_clini
     expect(page.get_by_role("region", name="Waiting").locator(f"[data-job='{found.dead}']")).to_be_visible()
     store = Store.open(served.folder)
     jobs = Jobs(store)
+    for name in ("node1:7:a", "node1:8:b", "node2:7:c"):
+        jobs.hear_from(name)
     taken = claimed(jobs, "export")
     jobs.heartbeat(taken, 2, 4, "Packing")
     running = page.get_by_role("region", name="Running").locator(f"[data-job='{taken.id}']")
     expect(running).to_contain_text("2 of 4")
     expect(running).to_contain_text("Packing")
+    page.reload()
+    expect(head).to_contain_text(re.compile(r"\d workers: .*node1 \(2\), node2$"))
     running.get_by_role("button", name="Stop").click()
     until(lambda: jobs.heartbeat(taken, 3, 4) == "stop")
     jobs.stopped(taken)

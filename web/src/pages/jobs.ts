@@ -5,7 +5,7 @@ import { api } from "../api.ts";
 import { h, put, text } from "../dom.ts";
 import { JobRow } from "../jobs/line.ts";
 import { listen } from "../parts/live.ts";
-import { count } from "../parts/words.ts";
+import { count, span } from "../parts/words.ts";
 import type { Frame } from "../shell.ts";
 import type { JobLine, JobPage } from "../types-results.ts";
 
@@ -15,6 +15,18 @@ const GROUPS: readonly (readonly [title: string, states: readonly JobLine["state
   ["Waiting", ["waiting"], "Nothing waits."],
   ["Ended", ["done", "stopped"], ""],
 ];
+
+/** Who works: workers (host:process:…) by machine, such as "3 workers: node1 (2), node2". */
+function crew(workers: readonly string[]): string {
+  if (!workers.length) return "No worker runs: start one with casewise work";
+  const hosts = new Map<string, number>();
+  for (const name of workers) {
+    const host = name.split(":")[0] ?? name;
+    hosts.set(host, (hosts.get(host) ?? 0) + 1);
+  }
+  const machines = [...hosts].map(([host, n]) => (n > 1 ? `${host} (${n})` : host));
+  return `${count(workers.length, "worker")}: ${machines.join(", ")}`;
+}
 
 export async function show(frame: Frame): Promise<void> {
   const rows = new Map<number, JobRow>();
@@ -56,8 +68,12 @@ export async function show(frame: Frame): Promise<void> {
 
   function head(page: JobPage): void {
     const open = (page.counts.running ?? 0) + (page.counts.waiting ?? 0);
-    const workers = page.workers.length ? `${count(page.workers.length, "worker")}: ${page.workers.join(", ")}` : "No worker runs: start one with casewise work";
-    text(summary, `${open ? `${count(open, "job")} to do` : "Nothing to do"} · ${workers}`);
+    const failed = (page.counts.failed ?? 0) + (page.counts.dead ?? 0);
+    const said = [open ? `${count(open, "job")} to do` : "Nothing to do"];
+    if (page.waited >= 1) said.push(`the oldest has waited ${span(page.waited)}`);
+    if (failed) said.push(`${count(failed, "failure")}`);
+    if (page.images_an_hour) said.push(`${count(Math.round(page.images_an_hour), "image")} an hour`);
+    text(summary, [...said, crew(page.workers)].join(" · "));
   }
 
   async function load(): Promise<void> {
@@ -87,6 +103,9 @@ export async function show(frame: Frame): Promise<void> {
   }
 
   await load();
+  window.setInterval(() => {
+    if (!document.hidden) void load(); // a cluster that analyses the archive sends no events
+  }, 30_000);
   listen({
     job: (job) => {
       if (rows.has(job.id)) {

@@ -62,6 +62,8 @@ def page(
         jobs=[job_line(job) for job in shown],
         counts=shared.jobs.counts(),
         workers=list(shared.jobs.workers()),
+        images_an_hour=shared.pace.an_hour(),
+        waited=shared.jobs.waited(),
         next=shown[-1].id if len(found) > limit else None,
     )
 

@@ -33,11 +33,17 @@ class JobLine(BaseModel):
 
 
 class JobPage(BaseModel):
-    """``workers`` : names of the workers heard from in the last minute."""
+    """``workers`` : names of the workers heard from in the last minute, each HOST:PROCESS:…
+
+    ``images_an_hour`` : analysed in the last hour, by them or by a cluster; null where the server has just begun.
+    ``waited`` : seconds that the oldest job that is due has waited.
+    """
 
     jobs: list[JobLine]
     counts: dict[str, int]
     workers: list[str]
+    images_an_hour: float | None
+    waited: float
     next: int | None
 
 
