@@ -1,7 +1,7 @@
 """How fast the archive finds similar vectors, beside plain NumPy and plain FAISS in the same run.
 
-100,000 and 1,000,000 vectors of 512 numbers; some minutes, 6 GiB of memory. ``--quick`` takes a tenth of each. What is compared and
-how stands on the page.
+1,000,000 vectors of 512 numbers; some minutes, 6 GiB of memory. ``--quick`` takes a tenth. What is compared and how stands on the
+page.
 """
 
 from __future__ import annotations
@@ -117,24 +117,23 @@ def recall(search: Method, truth: np.ndarray, queries: np.ndarray) -> float:
     return float(np.mean([len(np.intersect1d(a, b)) / K for a, b in zip(found, truth, strict=True)]))
 
 
-def measure(kind: str, n: int, exact: bool) -> dict[str, object]:
+def measure(kind: str, n: int) -> dict[str, object]:
     """A row a method."""
-    index_files.SMALLEST = min(20_000, n)
     with tempfile.TemporaryDirectory(prefix="casewise-search-") as folder:
-        return _measured(kind, n, exact, Path(folder))
+        return _measured(kind, n, Path(folder))
 
 
-def _measured(kind: str, n: int, exact: bool, folder: Path) -> dict[str, object]:
+def _measured(kind: str, n: int, folder: Path) -> dict[str, object]:
     base, queries = draw(kind, n, 0), draw(kind, 100, 1)
     store = VectorStore.open(folder, "benchmark", DIMENSION)
     for first in range(0, n, 50_000):
         store.write(first, base[first : first + 50_000])
     start = time.perf_counter()
-    index_files.CELLS_FROM = n + 1 if exact else n
+    index_files.CELLS_FROM = n
     index = index_files.current_index(store)
     seconds = time.perf_counter() - start
-    if index is None or index.exact != exact:
-        raise RuntimeError(f"the archive made no {'exact index' if exact else 'index of cells'} of {n} vectors")
+    if index is None:
+        raise RuntimeError(f"the archive made no index of {n} vectors")
     rows = store.rows()
     start = time.perf_counter()
     index_files.load(store, rows)
@@ -143,18 +142,13 @@ def _measured(kind: str, n: int, exact: bool, folder: Path) -> dict[str, object]
     def casewise(query: np.ndarray) -> np.ndarray:
         return top_k(query, rows, K, index=index)[1][0]
 
-    if exact:
-        flat = faiss.IndexFlatIP(DIMENSION)
-        flat.add(base)
-        methods = {"casewise": casewise, "plain NumPy": plain_numpy(base), "plain FAISS (flat)": plain_faiss(flat)}
-    else:
-        bare = bare_cells(base, index.faiss_index.nlist, index.cells)
-        methods = {
-            "casewise": casewise,
-            "plain NumPy": plain_numpy(base),
-            "plain FAISS (same cells)": plain_faiss(bare),
-            "plain FAISS (same cells, re-ranked)": plain_faiss(reranked(bare, base)),
-        }
+    bare = bare_cells(base, index.faiss_index.nlist, index.cells)
+    methods = {
+        "casewise": casewise,
+        "plain NumPy": plain_numpy(base),
+        "plain FAISS (same cells)": plain_faiss(bare),
+        "plain FAISS (same cells, re-ranked)": plain_faiss(reranked(bare, base)),
+    }
     truth = top_k(queries, rows, K)[1]
     load_before = os.getloadavg()[0]
     times = timed(methods, queries[:40])
@@ -166,13 +160,12 @@ def _measured(kind: str, n: int, exact: bool, folder: Path) -> dict[str, object]
     return {
         "vectors": kind,
         "n": n,
-        "exact": exact,
         "build_s": seconds,
         "open_ms": opened,
         "index_mib": sum(path.stat().st_size for path in folder.glob("*.faiss")) / 2**20,
         "measured_recall": index.recall,
         "cells_read": index.cells,
-        "cells": 0 if exact else int(index.faiss_index.nlist),
+        "cells": int(index.faiss_index.nlist),
         "load_average": [load_before, os.getloadavg()[0]],
         "methods": times,
         "casewise_over_fastest": times["casewise"]["median_ms"] / fastest,
@@ -180,10 +173,9 @@ def _measured(kind: str, n: int, exact: bool, folder: Path) -> dict[str, object]
 
 
 def units(options: Namespace) -> Iterator[driver.Unit]:
-    for n, exact in ((100_000, True), (1_000_000, False)):
-        for kind in ("clustered", "uniform"):
-            count = n // 10 if options.quick else n
-            yield driver.Unit(f"{kind} {count}", partial(measure, kind, count, exact))
+    count = 100_000 if options.quick else 1_000_000
+    for kind in ("clustered", "uniform"):
+        yield driver.Unit(f"{kind} {count}", partial(measure, kind, count))
 
 
 def figures(units: driver.Rows) -> Mapping[str, Any]:
@@ -191,11 +183,10 @@ def figures(units: driver.Rows) -> Mapping[str, Any]:
     for one in units.values():
         about = [one["vectors"], f"{one['n']:,}"]
         for name, row in one["methods"].items():
-            label = name + (" (exact)" if name == "casewise" and one["exact"] else "")
             times = f"{row['median_ms']:.2f} ({row['lowest_median_ms']:.2f}–{row['highest_median_ms']:.2f})"
             rest = [f"{row['cpu_ms']:.2f}", f"{row['recall_at_10']:.4f}", f"{row['ratio_to_casewise']:.2f}"]
-            methods.append([*about, label, times, *rest])
-        cells = "–" if one["exact"] else f"{one['cells_read']} of {one['cells']}"
+            methods.append([*about, name, times, *rest])
+        cells = f"{one['cells_read']} of {one['cells']}"
         load = ", ".join(f"{value:.1f}" for value in one["load_average"])
         made = [f"{one['casewise_over_fastest']:.2f}", f"{one['build_s']:.1f}", f"{one['open_ms']:.0f}", f"{one['index_mib']:.0f}"]
         indices.append([*about, *made, f"{one['measured_recall']:.4f}", cells, load])

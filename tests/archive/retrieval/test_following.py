@@ -78,7 +78,6 @@ def test_removed_images_do_not_hide_one_that_takes_the_last_number(tmp_path: Pat
 @pytest.fixture
 def indexed_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index_files, "CELLS_FROM", 300)
-    monkeypatch.setattr(index_files, "SMALLEST", 100)
 
 
 def _films(folder: Path, count: int, first: int = 0) -> Path:

@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from casewise.archive.retrieval import index_files
 from casewise.archive.retrieval.index import build, extend
 from casewise.archive.retrieval.index_files import current_index, load, save
-from casewise.archive.retrieval.search import top_k, unit_queries
+from casewise.archive.retrieval.search import top_k
 from casewise.archive.retrieval.vectors import VectorStore
 from casewise.errors import ArchiveError
 
@@ -46,48 +46,21 @@ values = st.floats(-1000, 1000, width=32, allow_subnormal=False).map(lambda x: 0
 
 @settings(max_examples=60, deadline=None)
 @given(st.data())
-def test_every_exact_path_equals_brute_force(data) -> None:
+def test_a_search_without_an_index_equals_brute_force(data) -> None:
     n, dimension = data.draw(st.integers(1, 40)), data.draw(st.integers(1, 6))
     base = data.draw(hnp.arrays(np.float32, (n, dimension), elements=values))
     queries = data.draw(hnp.arrays(np.float32, (data.draw(st.integers(1, 9)), dimension), elements=values))
     k = data.draw(st.integers(1, 45))
     allowed = data.draw(st.lists(st.integers(0, n - 1), unique=True))
-    indexed = np.array(data.draw(st.lists(st.integers(0, n - 1), unique=True, min_size=1)))
-    for index in (None, build(base), build(base, indexed)):
-        scores, rows = top_k(queries, base, k, index=index)
-        for query, query_scores, query_rows in zip(queries, scores, rows, strict=True):
-            check_exact(query, base, k, query_scores, query_rows)
-        scores, rows = top_k(queries[:1], base, k, rows=allowed, index=index)
-        check_exact(queries[0], base, k, scores[0], rows[0], allowed)
-        left = np.setdiff1d(np.arange(n), allowed)
-        _, chosen = top_k(queries[:1], base, k, rows=left, index=index)
-        _, others_excluded = top_k(queries[:1], base, k, exclude=allowed, index=index)
-        np.testing.assert_array_equal(chosen, others_excluded)
-
-
-@pytest.mark.parametrize("spread", [1.0, 1e-2, 1e-4, 0.0])
-def test_a_half_precision_copy_never_changes_the_answer(spread: float) -> None:
-    """Down to clusters far tighter than half precision can distinguish, and to vectors that are all the
-    same."""
-    base = clustered(6_000, spread=spread) * 7
-    index = build(base)
-    assert index.exact and index.recall == 1.0 and 0 < index.error < 1e-3
-    for query in clustered(5, seed=3, spread=spread):
-        scores, rows = top_k(query, base, 10, index=index)
-        check_exact(query, base, 10, scores[0], rows[0])
-        direct = top_k(query, base, 10)
-        np.testing.assert_array_equal(direct[0], scores)
-        np.testing.assert_array_equal(direct[1], rows)
-
-
-def test_the_copy_answers_from_few_vectors_where_it_can_and_refuses_where_it_cannot() -> None:
-    query = unit_queries(clustered(1, seed=3), 32)
-    base = clustered(6_000)
-    (few,) = build(base).candidates(query, base, 10, None)
-    assert 10 <= len(few) < 500
-    same = np.ones((6_000, 32), np.float32)
-    (none,) = build(same).candidates(query, same, 10, None)
-    assert none is None
+    scores, rows = top_k(queries, base, k)
+    for query, query_scores, query_rows in zip(queries, scores, rows, strict=True):
+        check_exact(query, base, k, query_scores, query_rows)
+    scores, rows = top_k(queries[:1], base, k, rows=allowed)
+    check_exact(queries[0], base, k, scores[0], rows[0], allowed)
+    left = np.setdiff1d(np.arange(n), allowed)
+    _, chosen = top_k(queries[:1], base, k, rows=left)
+    _, others_excluded = top_k(queries[:1], base, k, exclude=allowed)
+    np.testing.assert_array_equal(chosen, others_excluded)
 
 
 def test_the_same_vector_is_found_first_with_score_one() -> None:
@@ -106,8 +79,7 @@ def test_equal_scores_come_by_row_number() -> None:
 
 def test_cells_find_what_they_say_they_find() -> None:
     base = clustered(30_000, spread=0.8)
-    index = build(base, cells_from=1_000)
-    assert not index.exact
+    index = build(base)
     assert 0.995 <= index.recall <= 1
     assert index.cells < index.faiss_index.nlist
     queries = clustered(100, seed=5, spread=0.8)
@@ -120,7 +92,7 @@ def test_cells_find_what_they_say_they_find() -> None:
 
 def test_cells_with_a_filter_find_allowed_rows_only_and_as_many() -> None:
     base = clustered(30_000, spread=0.8)
-    index = build(base, cells_from=1_000)
+    index = build(base)
     queries = clustered(50, seed=5, spread=0.8)
     allowed = np.arange(0, 30_000, 4)
     truth, _ = top_k(queries, base, 10, rows=allowed)
@@ -129,11 +101,10 @@ def test_cells_with_a_filter_find_allowed_rows_only_and_as_many() -> None:
     assert np.mean(found >= truth[:, -1:]) >= 0.98
 
 
-@pytest.mark.parametrize("cells_from", [1_000, 10**9])
-def test_rows_the_index_does_not_know_are_found_and_added(cells_from: int) -> None:
+def test_rows_the_index_does_not_know_are_found_and_added() -> None:
     base = clustered(12_000)
     known = np.setdiff1d(np.arange(10_000), np.arange(50, 60))
-    index = build(base, known, cells_from=cells_from)
+    index = build(base, known)
     for query_row in (55, 11_000):
         scores, rows = top_k(base[query_row], base, 5, index=index)
         assert (rows[0, 0], scores[0, 0]) == (query_row, 1.0)
@@ -148,7 +119,7 @@ def test_rows_the_index_does_not_know_are_found_and_added(cells_from: int) -> No
 
 def test_the_index_is_a_function_of_the_seed() -> None:
     base = clustered(5_000, spread=0.8)
-    first, second = (build(base, cells_from=1_000, seed=3) for _ in range(2))
+    first, second = (build(base, seed=3) for _ in range(2))
     assert (first.recall, first.cells) == (second.recall, second.cells)
     rows, same = (top_k(base[:20], base, 9, index=index)[1] for index in (first, second))
     np.testing.assert_array_equal(rows, same)
@@ -192,8 +163,7 @@ def store(tmp_path: Path) -> VectorStore:
 
 @pytest.fixture
 def small_limits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(index_files, "SMALLEST", 1_000)
-    monkeypatch.setattr(index_files, "CELLS_FROM", 10_000)
+    monkeypatch.setattr(index_files, "CELLS_FROM", 1_000)
 
 
 def test_few_vectors_need_no_index(store: VectorStore) -> None:
@@ -214,18 +184,21 @@ def test_the_index_is_kept_grown_and_remade(store: VectorStore, small_limits: No
     store.write(7_000, clustered(2_000, seed=9))
     assert len(current_index(store)) == 9_000
     assert len(list(store.folder.iterdir())) == 4
-    monkeypatch.undo()
-    monkeypatch.setattr(index_files, "SMALLEST", 1_000)
-    monkeypatch.setattr(index_files, "CELLS_FROM", 9_000)
-    cells = current_index(store)
-    assert not cells.exact
-    again = load(store, store.rows())
-    assert (again.recall, again.cells) == (cells.recall, cells.cells)
-    query, base = clustered(1, seed=4), store.rows()
+    again, base, query = load(store, store.rows()), store.rows(), clustered(1, seed=4)
+    assert again is not None and again.trained_on == 6_000
     np.testing.assert_array_equal(top_k(query, base, 5, index=again)[1], top_k(query, base, 5)[1])
     store.write(9_000, clustered(3_000, seed=10))
-    monkeypatch.setattr(index_files, "build", None)
-    assert len(current_index(store)) == 12_000
+    monkeypatch.undo()
+    monkeypatch.setattr(index_files, "CELLS_FROM", 1_000)
+    assert current_index(store).trained_on == 12_000  # twice as many as the cells were made from
+
+
+def test_an_earlier_versions_copy_of_the_vectors_is_made_anew(store: VectorStore, small_limits: None) -> None:
+    current_index(store)
+    description = store.folder / "abc.index.json"
+    description.write_text(json.dumps({**json.loads(description.read_text()), "exact": True}))
+    assert load(store, store.rows()) is None
+    assert current_index(store) is not None
 
 
 def test_only_committed_rows_are_indexed(store: VectorStore, small_limits: None) -> None:

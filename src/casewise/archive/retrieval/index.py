@@ -1,12 +1,9 @@
 """An index over many vectors: they are read at a fraction of their size, and the best looked at again in
 full.
 
-Below 500,000 vectors the index is a half-precision copy read from end to end, and the answer is **exact**:
-each vector's distance from its copy bounds what the copy's score can hide, and the copy is asked for more
-rows until nothing outside them can be among the best. Above, the vectors lie in cells around k-means centres
-(FAISS's inverted file, 8 bits a number), only the cells nearest to the query are read, and ``recall`` says,
-measured on the archive's own vectors, which share of the ten most similar is found. The number of cells read
-is the smallest that finds 99.5 %.
+The vectors lie in cells around k-means centres (FAISS's inverted file, 8 bits a number), only the cells nearest
+to the query are read, and ``recall`` says, measured on the archive's own vectors, which share of the ten most
+similar is found. The number of cells read is the smallest that finds 99.5 %.
 """
 
 from __future__ import annotations
@@ -19,10 +16,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from casewise.archive.retrieval.search import Base, Centred, Mask, Rows, Vectors, cosines, rounding, top_k
+from casewise.archive.retrieval.search import Base, Centred, Mask, Rows, Vectors, top_k
 
-SMALLEST = 20_000  # fewer vectors are searched directly
-CELLS_FROM = 500_000  # from here on cells are worth their inexactness
+CELLS_FROM = 500_000  # from here on cells are worth their inexactness; fewer vectors are searched directly
 _WANTED_RECALL = 0.995
 _RECALL_AT = 10
 _SAMPLE = 256  # queries by which recall is measured
@@ -34,19 +30,15 @@ class Index:
     """What :func:`build` made of some rows of a base of vectors.
 
     faiss_index : over the rows at unit length, in the order of ``rows``. rows : (m,) row numbers, each once.
-    exact : whether nothing can be missed. recall : share of the 10 nearest that is found (1.0 if exact).
-    cells : how many are read for a query (0 if exact). error : longest distance of a vector from its copy (if
-        exact).
+    recall : share of the 10 nearest that is found. cells : how many are read for a query.
     trained_on : how many vectors the cells were made from. centre : (d,) float64, what was taken off each vector
         first; a search takes it off the query and, by :class:`casewise.archive.retrieval.search.Centred`, off the base.
     """
 
     faiss_index: Any
     rows: Rows
-    exact: bool
     recall: float
     cells: int
-    error: float
     trained_on: int
     centre: npt.NDArray[np.float64]
 
@@ -57,11 +49,8 @@ class Index:
     def dimension(self) -> int:
         return int(self.faiss_index.d)
 
-    def serves(self, queries: int, allowed: int, k: int) -> bool:
+    def serves(self, allowed: int, k: int) -> bool:
         """Whether the index is faster than the vectors themselves for this call."""
-        # A batch of queries shares one reading of the vectors; the copy is read for each of them.
-        if self.exact:
-            return queries < 8 and allowed > len(self) // 20 and k <= 100
         return allowed > len(self) // 20 and k <= 4096
 
     def unknown(self, n: int, allowed: Mask | None) -> Rows:
@@ -72,18 +61,12 @@ class Index:
         outside[slice(0, len(self)) if self._contiguous else self.rows] = False
         return np.flatnonzero(outside)
 
-    def candidates(self, units: npt.NDArray[np.float64], base: Base, k: int, allowed: Mask | None) -> Iterator[Rows | None]:
-        """For each query the indexed rows that hold its k best: for certain if exact, else with ``recall``.
-
-        None where the exact copy would have to return too many rows to be certain, or the cells hold fewer than k: read the
+    def candidates(self, units: npt.NDArray[np.float64], k: int, allowed: Mask | None) -> Iterator[Rows | None]:
+        """For each query the indexed rows that hold its k best, with ``recall``; None where the cells hold fewer than k: read the
         vectors instead.
         """
         selector, share = self._selector(allowed)
         queries = units.astype(np.float32)
-        if self.exact:
-            for unit, query in zip(units, queries, strict=True):
-                yield self._certain(unit, query, base, k, selector)
-            return
         # One query is one thread's work: handing a millisecond's cells round costs more than it saves, and
         # far more where other work keeps the cores busy.
         parameters = self._parameters(selector, share)
@@ -91,21 +74,6 @@ class Index:
         for found in places:
             known = found[found >= 0]
             yield self.rows[known] if len(known) >= k else None  # the cells that were read hold too few
-
-    def _certain(self, unit: npt.NDArray[np.float64], query: Vectors, base: Base, k: int, selector: object) -> Rows | None:
-        parameters = self._parameters(selector, 1.0)
-        wanted = 4 * k + 24
-        while wanted < min(len(self), 5_000):
-            scores, places = self.faiss_index.search(query[None], wanted, params=parameters)
-            known = places[0] >= 0
-            rows = self.rows[places[0][known]]
-            if not known.all():  # fewer may be found than were asked for: these are all of them
-                return np.asarray(rows)
-            kth = np.partition(cosines(unit, base, rows), wanted - k)[wanted - k]
-            if kth >= scores[0, -1] + self.error + rounding(self.dimension):
-                return np.asarray(rows)
-            wanted *= 4
-        return None
 
     def _selector(self, allowed: Mask | None) -> tuple[Any, float]:
         """FAISS's filter for the rows that may be found, and their share of the indexed ones."""
@@ -116,8 +84,6 @@ class Index:
         return faiss_library().IDSelectorBitmap(np.packbits(mask, bitorder="little")), share
 
     def _parameters(self, selector: object, share: float) -> Any:
-        if self.exact:
-            return None if selector is None else faiss_library().SearchParameters(sel=selector)
         # As many rows are looked at as without the filter: where it leaves out half of them, twice the cells
         # are read.
         cells = min(self.faiss_index.nlist, int(np.ceil(self.cells / max(share, 1e-3))))
@@ -128,27 +94,12 @@ class Index:
         return bool(np.array_equal(self.rows, np.arange(len(self.rows))))
 
 
-def build(
-    base: Vectors,
-    rows: Rows | None = None,
-    *,
-    cells_from: int = CELLS_FROM,
-    seed: int = 0,
-    centre: npt.NDArray[np.float64] | None = None,
-) -> Index:
-    """An index over the given rows (all of them if None) of ``base`` (n, d); neither is kept.
-
-    cells_from : number of vectors from which on cells are used instead of an exact copy.
-    centre : (d,), to be taken off each vector.
-    """
+def build(base: Vectors, rows: Rows | None = None, *, seed: int = 0, centre: npt.NDArray[np.float64] | None = None) -> Index:
+    """An index over the given rows (all of them if None) of ``base`` (n, d); neither is kept. centre : (d,), taken off each."""
     numbers = np.arange(len(base)) if rows is None else np.unique(np.asarray(rows, np.int64))
     centre = np.zeros(base.shape[1]) if centre is None else centre
     over = _over(base, centre)
-    if len(numbers) < cells_from:
-        index = _scalar_copy(base.shape[1])
-        made = Index(index, numbers, True, 1.0, 0, 0.0, 0, centre)
-        return replace(made, error=_append(made, over, numbers))
-    made = Index(_cells(over, numbers, seed), numbers, False, 0.0, 1, 0.0, len(numbers), centre)
+    made = Index(_cells(over, numbers, seed), numbers, 0.0, 1, len(numbers), centre)
     _append(made, over, numbers)
     return _tuned(made, over, seed)
 
@@ -157,17 +108,12 @@ def extend(index: Index, base: Vectors, rows: Rows, seed: int = 0) -> Index:
     """The index with more rows of the same base, none of which it has; ``index`` itself is used up."""
     made = replace(index, rows=np.concatenate([index.rows, np.asarray(rows, np.int64)]))
     over = _over(base, index.centre)
-    error = _append(made, over, np.asarray(rows, np.int64))
-    return replace(made, error=max(error, index.error)) if made.exact else _tuned(made, over, seed)
+    _append(made, over, np.asarray(rows, np.int64))
+    return _tuned(made, over, seed)
 
 
 def _over(base: Base, centre: npt.NDArray[np.float64]) -> Base:
     return Centred(base, centre) if centre.any() else base
-
-
-def _scalar_copy(dimension: int) -> Any:
-    faiss = faiss_library()
-    return faiss.IndexScalarQuantizer(dimension, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
 
 
 def _cells(base: Base, rows: Rows, seed: int) -> Any:
@@ -186,17 +132,10 @@ def _cells(base: Base, rows: Rows, seed: int) -> Any:
     return index
 
 
-def _append(index: Index, base: Base, rows: Rows) -> float:
-    """Copy rows into the FAISS index; returns the longest distance of a vector from its copy (if exact)."""
-    longest = 0.0
+def _append(index: Index, base: Base, rows: Rows) -> None:
+    """Add rows to the FAISS index."""
     for first in range(0, len(rows), _STEP):
-        units = _unit_rows(base, rows[first : first + _STEP])
-        index.faiss_index.add(units)
-        if index.exact:
-            copies = index.faiss_index.sa_decode(index.faiss_index.sa_encode(units))
-            longest = max(longest, float(np.linalg.norm(units - copies, axis=1).max(initial=0.0)))
-    # The vectors of unit length were themselves rounded to float32.
-    return longest + 2.0**-22 if index.exact else 0.0
+        index.faiss_index.add(_unit_rows(base, rows[first : first + _STEP]))
 
 
 def _unit_rows(base: Base, rows: Rows) -> Vectors:

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from casewise.archive.retrieval.index import CELLS_FROM as CELLS_FROM
-from casewise.archive.retrieval.index import SMALLEST, Index, build, extend, faiss_library
+from casewise.archive.retrieval.index import Index, build, extend, faiss_library
 from casewise.archive.retrieval.search import Rows, Vectors, mean
 from casewise.archive.retrieval.vectors import VectorStore
 from casewise.files import replacing
@@ -29,7 +29,7 @@ _log = logging.getLogger(__name__)
 
 
 def current_index(store: VectorStore, rows: Rows | None = None, *, centred: bool = False, seed: int = 0) -> Index | None:
-    """The index over the committed ``rows`` (all if None) of a store; None below 20,000, where none is
+    """The index over the committed ``rows`` (all if None) of a store; None below 500,000, where none is
     needed.
 
     It is read if there is one, grown when more than 1 % (and 2,000) of the rows are not in it, and made anew
@@ -39,21 +39,21 @@ def current_index(store: VectorStore, rows: Rows | None = None, *, centred: bool
     """
     base = store.rows()
     wanted = np.arange(len(base)) if rows is None else np.unique(np.asarray(rows, np.int64))
-    if len(wanted) < SMALLEST:
+    if len(wanted) < CELLS_FROM:
         return None
     index = load(store, base)
-    if index is not None and index.exact == (len(wanted) < CELLS_FROM) and bool(index.centre.any()) == centred:
+    if index is not None and bool(index.centre.any()) == centred:
         missing = np.setdiff1d(wanted, index.rows, assume_unique=True)
         if len(missing) <= _most_missing(len(wanted)):
             return index
-        grown = load(store, base, mapped=False) if index.exact or len(wanted) < 2 * index.trained_on else None
+        grown = load(store, base, mapped=False) if len(wanted) < 2 * index.trained_on else None
         if grown is not None:
             missing = np.setdiff1d(missing, grown.rows, assume_unique=True)  # another process may have been faster
             _log.info("%d vectors are added to the search index.", len(missing))
             return save(store, extend(grown, base, missing, seed), base)
     _log.info("The search index over %d vectors is made.", len(wanted))
     centre = mean(base, wanted) if centred else None
-    return save(store, build(base, wanted, cells_from=CELLS_FROM, seed=seed, centre=centre), base)
+    return save(store, build(base, wanted, seed=seed, centre=centre), base)
 
 
 def is_behind(index: Index, count: int) -> bool:
@@ -72,10 +72,8 @@ def save(store: VectorStore, index: Index, base: Vectors) -> Index:
         "format": _FORMAT,
         "file": name,
         "dimension": index.dimension,
-        "exact": index.exact,
         "recall": index.recall,
         "cells": index.cells,
-        "error": index.error,
         "trained_on": index.trained_on,
         "centre": index.centre.tolist(),
         "runs": _runs(index.rows),
@@ -108,6 +106,7 @@ def load(store: VectorStore, base: Vectors, *, mapped: bool = True) -> Index | N
         rows = np.concatenate([np.arange(first, last) for first, last in description["runs"]])
         if (
             description["format"] != _FORMAT
+            or description.get("exact", False)  # of an earlier version: a copy of the vectors
             or file.stat().st_size != description["bytes"]
             or rows.max() >= len(base)
             or description["fingerprint"] != _fingerprint(base, rows)
@@ -120,10 +119,8 @@ def load(store: VectorStore, base: Vectors, *, mapped: bool = True) -> Index | N
         return Index(
             faiss_index,
             rows,
-            bool(description["exact"]),
             float(description["recall"]),
             int(description["cells"]),
-            float(description["error"]),
             int(description["trained_on"]),
             np.asarray(description["centre"], np.float64).reshape(store.dimension),
         )

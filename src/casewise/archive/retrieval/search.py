@@ -55,7 +55,7 @@ class Centred:
 class CandidateIndex(Protocol):
     """An index over some rows of a base, as the search asks it: :class:`casewise.archive.retrieval.index.Index` is one."""
 
-    def serves(self, queries: int, allowed: int, k: int) -> bool:
+    def serves(self, allowed: int, k: int) -> bool:
         """Whether the index is faster than the vectors themselves for this call."""
         ...
 
@@ -63,7 +63,7 @@ class CandidateIndex(Protocol):
         """The rows of a base of ``n`` that may be found and that are not in the index."""
         ...
 
-    def candidates(self, units: npt.NDArray[np.float64], base: Base, k: int, allowed: Mask | None) -> Iterator[Rows | None]:
+    def candidates(self, units: npt.NDArray[np.float64], k: int, allowed: Mask | None) -> Iterator[Rows | None]:
         """For each query the indexed rows that hold its k best; None where the vectors have to be read instead."""
         ...
 
@@ -79,9 +79,8 @@ def top_k(
 ) -> tuple[Scores, Rows]:
     """The ``k`` rows of ``base`` most like each query.
 
-    Without an index, and with one whose ``exact`` is true, the answer is exact: scores are computed in
-    float64 for every row that float32 cannot rule out. Rows the index does not know are searched exactly and
-    merged.
+    Without an index the answer is exact: scores are computed in float64 for every row that float32 cannot rule
+    out. Rows that an index does not know are searched exactly and merged.
 
     queries : (q, d) or (d,). base : (n, d) float32, in memory or mapped; neither needs unit length. A vector
         of zeros resembles nothing: its cosine is 0.
@@ -173,13 +172,13 @@ def _candidates(
     index: CandidateIndex | None,
 ) -> Iterator[Rows]:
     """For each query the rows among which its k best are."""
-    if index is None or not index.serves(len(units), total, k):
+    if index is None or not index.serves(total, k):
         yield from _exact(units, base, k, _numbers(allowed, len(base)))
         return
     unknown = index.unknown(len(base), allowed)
     beside = _exact(units, base, min(k, len(unknown)), unknown) if len(unknown) else None
-    for unit, known in zip(units, index.candidates(units, base, k, allowed), strict=True):
-        if known is None:  # the index cannot rule out enough rows: so many are alike that all have to be read
+    for unit, known in zip(units, index.candidates(units, k, allowed), strict=True):
+        if known is None:  # the cells that were read hold too few
             yield next(_exact(unit[None], base, k, _numbers(allowed, len(base))))
             if beside is not None:
                 next(beside)

@@ -65,8 +65,7 @@ class Spaces:
         state = index_files.state(store)
         known = self._indices.get(store.encoder_key)
         if known is None or known[0] != state:
-            index = index_files.load(store, store.rows()) if state is not None else None
-            known = state, index if index is not None and not index.exact else None
+            known = state, index_files.load(store, store.rows()) if state is not None else None
             self._indices[store.encoder_key] = known
         return known[1]
 
