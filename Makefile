@@ -17,7 +17,7 @@ OHIF := src/casewise/server/ohif_files
 OHIF_PACKAGE := @ohif/app@3.13.2
 OHIF_SHA512 := 5997719a9986eeba85816f5924b71b82bdd70ad2e2d4a0cd3e831a798e4f3deea3e06e1f8c48e393271933a0ba664d85f3b04ac457e9abe8dde715d907d13c10
 PAGE_READY := web/node_modules/.installed
-PEERS := .peers/nnunet/.installed
+PEERS := .peers/nnunet/.installed .peers/seaweedfs/.installed
 
 .DEFAULT_GOAL := help
 .PHONY: help setup serve demo page ohif peers test lint format docs hooks clean
@@ -37,7 +37,7 @@ page: $(PAGE) ## Build the server's page
 
 ohif: $(OHIF)/index.html ## Fetch OHIF's viewer from npm (50 MB), which the server then offers at /ohif/
 
-peers: $(PEERS) ## Fetch nnU-Net, which some tests compare with
+peers: $(PEERS) ## Fetch nnU-Net, which some tests compare with, and a server of object storage
 
 # One thread of arithmetic for each worker: two workers on two cores are faster than two that fight for both.
 test: $(READY) $(PAGE) $(PEERS) ## Run the tests
@@ -72,13 +72,13 @@ $(BIN)/python:
 # Made again when the dependencies change; the stamp comes last, so an interrupted installation is repeated. nnU-Net's networks come
 # without their dependencies: timm and torchvision are for others than the ones that casewise builds.
 $(READY): pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CASEWISE_PIP_ARGS) -c constraints.txt -e '.[demo,dev,server,page,postgres,ray]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CASEWISE_PIP_ARGS) -c constraints.txt -e '.[demo,dev,server,page,postgres,ray,s3]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CASEWISE_PIP_ARGS) -c constraints.txt --no-deps dynamic-network-architectures
 	@touch $@
 
 # Beside the environment and without dependencies, so that nothing of it reaches what the other tests see.
-$(PEERS): tests/peers/nnunet.txt | $(READY)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CASEWISE_PIP_ARGS) --no-deps --upgrade --target .peers/nnunet -r tests/peers/nnunet.txt
+.peers/%/.installed: tests/peers/%.txt | $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(CASEWISE_PIP_ARGS) --no-deps --upgrade --target .peers/$* -r $<
 	@touch $@
 
 # The site's own tools; they import nothing of casewise, but its pages are run as tests in the same environment.

@@ -16,7 +16,7 @@ from casewise.archive.ingest.layouts.entry import Entry
 from casewise.archive.ingest.members import expanded, with_voxels
 from casewise.archive.ingest.reading import Examiner, Unit, content_key
 from casewise.archive.pseudonym_key import key_of, subject_under
-from casewise.archive.storage import place
+from casewise.archive.storage import keep, place
 from casewise.errors import ArchiveError, CasewiseError
 from casewise.formats import Found, Rejected, drawn_in, mask_suffix, read_mask, scan, write, write_mask
 from casewise.hashing import image_key
@@ -83,8 +83,7 @@ class Addition:
     def _written(self, image: Image) -> dict[str, object]:
         key = image_key(image)
         target = place(key, _suffix(image))
-        if not (self._folder / target).exists():
-            _into_archive(lambda: write(self._folder / target, image))
+        _into_archive(lambda: keep(self._folder, target, lambda path: write(path, image)))
         facts = header_facts(image.header)
         kind = {".png": "PNG", ".tif": "TIFF", ".nrrd": "NRRD"}.get(_suffix(image), "NIfTI")
         return {
@@ -123,8 +122,7 @@ class Addition:
         # By its content: a correction never touches the file that an earlier reader may hold.
         mark = image_key(Image(held[None].astype(np.uint8), image.affine))
         target = place(mark, mask_suffix(image) if image.spatial_dims == 2 else ".nii.gz")
-        if not (self._folder / target).exists():
-            _into_archive(lambda: write_mask(self._folder / target, held, image))
+        _into_archive(lambda: keep(self._folder, target, lambda path: write_mask(path, held, image)))
         return {**about, "path": target, "origin": {**origin, "key": mark}}
 
 

@@ -56,15 +56,18 @@ class Archive:
         self._columns, self._spaces = ImageColumns(catalogue), Spaces(folder)
 
     @classmethod
-    def open(cls, location: str | os.PathLike[str], *, create: bool = False, database: str | None = None) -> Archive:
+    def open(
+        cls, location: str | os.PathLike[str], *, create: bool = False, database: str | None = None, storage: str | None = None
+    ) -> Archive:
         """Open the archive in a folder.
 
         create : make it if it is not there. database : a PostgreSQL URL (``postgresql+psycopg://user@host/name``) for the catalogue
         of an archive that is being made; the folder stores it, without its password (give that in PGPASSWORD or ~/.pgpass).
+        storage : ``s3://bucket/folder``, where the files of an archive that is being made are to lie instead of in its folder.
         Raises ArchiveError, one sentence, for a folder that is no archive, one of a newer version, or one that cannot be read.
         An archive that cannot be written is opened for reading.
         """
-        folder, catalogue = opening.opened(Path(location), create, database)
+        folder, catalogue = opening.opened(Path(location), create, database, storage)
         pseudonym_key.prepare(folder, catalogue)
         return cls(folder, catalogue)
 
@@ -96,7 +99,7 @@ class Archive:
         encoder: Encoder | None = None,
         progress: Progress = silent,
     ) -> ImportReport:
-        """Take in the images below ``paths`` (files or folders), their masks, and what is known of them.
+        """Take in the images below ``paths`` (files, folders, or ``s3://bucket/folder``), their masks, and what is known of them.
 
         manifest : a CSV table that says what each image is (see docs/how-to/import-your-images.md); it may name images elsewhere.
         site : where all of them are from. copy : copy the files into the archive; otherwise they stay where they are.
@@ -105,7 +108,7 @@ class Archive:
         """
         run = Import(self._catalogue, self.folder, site=site, copy=copy, encoder=encoder, progress=progress)
         with writing(self.folder):
-            report = run.run(paths, Path(manifest) if manifest is not None else None)
+            report = run.run(paths, manifest)
         if encoder is not None and report.vectors:
             self.index(encoder, True)
         return report

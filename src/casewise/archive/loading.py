@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from casewise.archive.storage import located
+from casewise.archive.storage import located, located_files, origin
 from casewise.case import Case, MaskLoaders
 from casewise.errors import UnreadableImageError
 from casewise.formats import Found, Kind, read_found, read_mask
@@ -64,9 +64,8 @@ class Stored:
     @property
     def found(self) -> Found:
         """Where the image lies. Raises UnreadableImageError where its file has gone."""
-        path = located(self.folder, self.row.path)
-        listed = tuple(path / name for name in self.row.files) if path.is_dir() else ()
-        check_there(path, listed)
+        path, listed = located_files(self.folder, self.row.path, self.row.files)
+        check_there(self.folder, path, listed)
         return Found(path, self.row.member, listed or (path,), Kind(self.row.kind))
 
     def load(self) -> Image:
@@ -74,22 +73,22 @@ class Stored:
         return read_found(self.found)
 
 
-def check_there(path: Path, files: Iterable[Path] = ()) -> None:
-    """Raise UnreadableImageError, one sentence, where a file that was imported is there no more."""
+def check_there(folder: Path, path: Path, files: Iterable[Path] = ()) -> None:
+    """Raise UnreadableImageError, one sentence, where a file that was imported is there no more. folder : the archive's."""
     for one in (path, *files):
         try:
             there = one.exists()
         except OSError:
             there = False
         if not there:
-            msg = f"{one} was moved or deleted after it was imported; put it back, or import it from its new place."
+            msg = f"{origin(folder, one)} was moved or deleted after it was imported; put it back, or import it from its new place."
             raise UnreadableImageError(msg)
 
 
 def load_mask(stored: Stored, label: sa.Row[Any]) -> npt.NDArray[np.bool_]:
     """(*spatial) bool on the image's grid."""
     path = located(stored.folder, label.path)
-    check_there(path)
+    check_there(stored.folder, path)
     image = stored.load()
     if label.value is None:
         return read_mask(path, image, member=label.member, above=label.origin.get("above", 0))

@@ -8,39 +8,46 @@ import time
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import sqlalchemy as sa
 import tomli_w
 
 from casewise.archive.catalogue import SCHEMA_VERSION, Catalogue, check_version
+from casewise.archive.description import DESCRIPTION, description
 from casewise.archive.failures import sentence_for, translated
 from casewise.archive.leftovers import clean
+from casewise.archive.remote.address import Address
+from casewise.archive.remote.objects import check
+from casewise.archive.remote.sentences import ObjectError
+from casewise.archive.remote.setting import described, remote_of
 from casewise.errors import ArchiveError
 from casewise.files import replacing
 
-DESCRIPTION = "casewise.toml"
 CATALOGUE = "catalogue.sqlite"
 
 
-def opened(folder: Path, create: bool, database: str | None) -> tuple[Path, Catalogue]:
-    """The folder (absolute) and its catalogue, checked."""
+def opened(folder: Path, create: bool, database: str | None, storage: str | None = None) -> tuple[Path, Catalogue]:
+    """The folder (absolute) and its catalogue, checked. database, storage : as of ``Archive.open``."""
     folder = folder.absolute()
     if (folder / DESCRIPTION).is_file():
+        place = None if storage is None else Address.parse(storage)
+        if place is not None and place != remote_of(folder).place:
+            msg = f"{folder} is there already, and its files lie elsewhere; --storage is for a new archive."
+            raise ArchiveError(msg)
         catalogue = _existing(folder, database)
         clean(folder)
         catalogue.check_there = _presence(folder)
         return folder, catalogue
     if not create:
         raise ArchiveError(_no_archive(folder))
-    catalogue = _made(folder, database)
+    catalogue = _made(folder, database, storage)
     catalogue.check_there = _presence(folder)
     return folder, catalogue
 
 
 def database_of(folder: Path) -> sa.URL | None:
     """The PostgreSQL address of an archive's catalogue; None for SQLite beside its files."""
-    url = _description(folder).get("database")
+    url = description(folder).get("database")
     return None if url is None else _with_driver(sa.make_url(str(url)))
 
 
@@ -90,7 +97,7 @@ def _no_archive(folder: Path) -> str:
 
 
 def _existing(folder: Path, database: str | None) -> Catalogue:
-    about = _description(folder)
+    about = description(folder)
     check_version(about.get("version"))
     url = database or about.get("database")
     catalogue = _sqlite(folder) if url is None else _postgresql(str(url))
@@ -118,7 +125,8 @@ def _sqlite(folder: Path) -> Catalogue:
     return Catalogue(sa.URL.create("sqlite", database=path.as_uri(), query=query), read_only=True)
 
 
-def _made(folder: Path, database: str | None) -> Catalogue:
+def _made(folder: Path, database: str | None, storage: str | None) -> Catalogue:
+    place = _checked(storage)
     if folder.exists() and not folder.is_dir():
         raise ArchiveError(_no_archive(folder))
     with translated():
@@ -129,13 +137,25 @@ def _made(folder: Path, database: str | None) -> Catalogue:
         else:
             catalogue = _postgresql(database)
         catalogue.create()
-        about: dict[str, object] = {"version": SCHEMA_VERSION}
+        about: dict[str, object] = {"version": SCHEMA_VERSION, **described(place)}
         if database is not None:
             about["database"] = sa.make_url(database)._replace(password=None).render_as_string(hide_password=False)
         # Last of all: a folder with this file is a whole archive.
         with replacing(folder / DESCRIPTION) as beside:
             beside.write_text(tomli_w.dumps(about), encoding="utf-8")
     return catalogue
+
+
+def _checked(storage: str | None) -> Address | None:
+    """Where the files of a new archive are to lie, if it can be reached."""
+    if storage is None:
+        return None
+    place = Address.parse(storage)
+    try:
+        check(place)
+    except ObjectError as error:
+        raise ArchiveError(str(error)) from error
+    return place
 
 
 def _use_log(path: Path) -> None:
@@ -175,11 +195,3 @@ def _with_driver(url: sa.URL) -> sa.URL:
 
 def _url(path: Path) -> sa.URL:
     return sa.URL.create("sqlite", database=str(path))
-
-
-def _description(folder: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        msg = f"{folder / DESCRIPTION} cannot be read ({type(error).__name__}); restore it from a copy."
-        raise ArchiveError(msg) from error

@@ -1,18 +1,34 @@
-"""Files inside an archive: ``files/<aa>/<key><suffix>``, written beside and renamed, so that one is whole or not there."""
+"""Files inside an archive: ``files/<aa>/<key><suffix>``, in its folder or in object storage; one is whole or not there.
+
+In the folder they are written beside and renamed. In storage (``storage`` in ``casewise.toml``) they are objects, and what reads
+them reads a copy on this machine, brought when it is asked for. A path of the catalogue that begins with ``s3://`` is that of an
+object that was imported and stayed where it is.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from casewise.archive.failures import disk_sentence
+from casewise.archive.remote import objects
+from casewise.archive.remote.address import Address, is_remote
+from casewise.archive.remote.sentences import ObjectMissingError, RemoteError
+from casewise.archive.remote.setting import Remote, remote_of
 from casewise.archive.suffixes import suffix
-from casewise.errors import ArchiveError
+from casewise.archive.voxels import voxel_names
+from casewise.errors import ArchiveError, UnreadableImageError
 from casewise.files import replacing
 
 _FOLDER = "files"
+
+
+class AwayError(UnreadableImageError):
+    """Object storage cannot be reached now; the file may be there."""
 
 
 def place(key: str, ending: str) -> str:
@@ -20,15 +36,66 @@ def place(key: str, ending: str) -> str:
     return f"{_FOLDER}/{key[:2]}/{key}{ending}"
 
 
-def located(folder: Path, path: str) -> Path:
-    """The file that a catalogue's path names: a relative one lies in the archive, and never leads out of it."""
+def named(folder: Path, path: str) -> Path:
+    """The file that a catalogue's path names, or the place of its copy, there or not; a relative one lies in the archive, and never
+    leads out of it.
+    """
     given = Path(path)
-    if given.is_absolute():
-        return given
     if ".." in given.parts:
         msg = "The archive's catalogue names a file outside its folder; restore the archive from a copy."
         raise ArchiveError(msg)
-    return folder / given
+    if given.is_absolute():
+        return given
+    address = _address(folder, path)
+    return folder / given if address is None else remote_of(folder).cache.place(address)
+
+
+def located(folder: Path, path: str) -> Path:
+    """As :func:`named`, for a file that is about to be read: that of an object is brought here, and kept for as long as it takes.
+
+    Raises UnreadableImageError where an object cannot be had (AwayError where none can, now); one that is not there any more is a
+    file that is not there.
+    """
+    address = _address(folder, path)
+    if address is None:
+        return named(folder, path)
+    cache = remote_of(folder).cache
+    try:
+        place = cache.get(address, partial(objects.bring, address))
+        for name in voxel_names(place):
+            with suppress(ObjectMissingError):
+                beside = address.beside(name)
+                cache.get(beside, partial(objects.bring, beside))
+        return place
+    except ObjectMissingError:
+        return cache.place(address)
+    except RemoteError as error:
+        raise AwayError(str(error)) from error
+    except ArchiveError as error:
+        raise UnreadableImageError(str(error)) from error
+
+
+def located_files(folder: Path, path: str, files: Sequence[str]) -> tuple[Path, tuple[Path, ...]]:
+    """The place that a catalogue's path names, and in it the files of a series; none where it is a file itself."""
+    if not files:
+        return located(folder, path), ()
+    listed = tuple(located(folder, f"{path}/{name}") for name in files)
+    here = named(folder, path)
+    return here, listed if here.is_dir() else ()
+
+
+def is_there(folder: Path, path: str) -> bool:
+    """Whether the file that a catalogue's path names is there, or the object."""
+    address = _address(folder, path)
+    if address is None:
+        return named(folder, path).exists()
+    return objects.about(address) is not None or any(True for _ in objects.listed(address))
+
+
+def origin(folder: Path, file: Path) -> str:
+    """What a file is called by: the address of the object whose copy it is, else its path."""
+    address = remote_of(folder).cache.address(file)
+    return str(file) if address is None else str(address)
 
 
 def take(folder: Path, key: str, files: Sequence[Path], single: bool) -> str:
@@ -37,13 +104,50 @@ def take(folder: Path, key: str, files: Sequence[Path], single: bool) -> str:
     A single file takes the key as its name; several keep their names in a folder of that name, as their headers may refer to them.
     """
     target = place(key, _ending(files[0]) if single else "")
-    if not (folder / target).exists():
+    remote = remote_of(folder)
+    if remote.place is not None:
+        for file in files:
+            objects.put(file, remote.place / (target if single else f"{target}/{file.name}"))
+    elif not (folder / target).exists():
         try:
             (folder / target).parent.mkdir(parents=True, exist_ok=True)
             _copy(folder / target, files, single)
         except OSError as error:
             raise ArchiveError(disk_sentence(error)) from error
     return target
+
+
+def keep(folder: Path, target: str, write: Callable[[Path], object]) -> None:
+    """Have a file written at its place in the archive, unless it is there: it is called after its content."""
+    address = _address(folder, target)
+    if address is None:
+        if not (folder / target).exists():
+            write(folder / target)
+    elif objects.about(address) is None:
+        _send(remote_of(folder), address, write)
+
+
+def _send(remote: Remote, address: Address, write: Callable[[Path], object]) -> None:
+    def fill(part: Path) -> None:
+        # The writers go by the suffix, and make the folder.
+        beside = part.with_name(part.name + suffix(address.key))
+        try:
+            write(beside)
+            beside.replace(part)
+        finally:
+            beside.unlink(missing_ok=True)
+        objects.put(part, address)
+
+    remote.cache.add(address, fill)
+
+
+def _address(folder: Path, path: str) -> Address | None:
+    """The object that a catalogue's path names; None for a file of this machine."""
+    if is_remote(path):
+        return Address.parse(path)
+    if not path.startswith(f"{_FOLDER}/") or (home := remote_of(folder).place) is None or (folder / path).exists():
+        return None
+    return home / path
 
 
 def _copy(target: Path, files: Sequence[Path], single: bool) -> None:

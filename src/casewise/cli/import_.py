@@ -28,20 +28,24 @@ _FETCHING = "Fetching from another system"
 _NAMED = 12  # names in one line of what a person reads
 _MANIFEST = "A table with a row an image: image, mask, category, subject, site, age, sex, …"
 _MODEL = "The model whose network makes the vectors by which images are compared."
+_PATHS = "Images, folders to search through, or s3://bucket/folder; none with --from."
+_STORAGE = "Keep a new archive's own files (those of --copy, and masks) in object storage: s3://bucket/folder."
 _DATABASE = "Keep a new archive's catalogue in PostgreSQL: postgresql+psycopg://user@host/name."
 
 
 def import_images(
     archive: Annotated[str, argument("ARCHIVE", "The archive's folder; made if it is not there.")],
     paths: Annotated[
-        list[Path] | None, argument("PATH", "Images, or folders to search through; none with --from.", default="none")
+        list[str] | None,
+        argument("PATH", _PATHS, default="none"),
     ] = None,
-    manifest: Annotated[Path | None, option("--manifest", metavar="CSV", help=_MANIFEST)] = None,
+    manifest: Annotated[str | None, option("--manifest", metavar="CSV", help=_MANIFEST)] = None,
     site: Annotated[str | None, option("--site", metavar="NAME", help="Where the images were taken (hospital, scanner).")] = None,
     copy: Annotated[bool, flag("--copy", "Copy the files into the archive; otherwise they stay where they are.")] = False,
     model: Annotated[
         str | None, option("--model", metavar="MODEL", help=_MODEL, default="the one that comes with casewise")
     ] = None,
+    storage: Annotated[str | None, option("--storage", metavar="URL", help=_STORAGE, default="the archive's folder")] = None,
     database: Annotated[str | None, option("--database", metavar="URL", help=_DATABASE, default="SQLite in the folder")] = None,
     system: Annotated[str | None, option("--from", metavar="SYSTEM", help=_FROM, rich_help_panel=_FETCHING)] = None,
     accession: Annotated[
@@ -93,7 +97,7 @@ def import_images(
     device: DeviceOption = "auto",
     seed: SeedOption = 0,
 ) -> None:
-    """Take images, their masks and what is known of them into an archive, from files or from a PACS.
+    """Take images, their masks and what is known of them into an archive, from files, object storage or a PACS.
 
     Folders are searched through, and layouts that people have are recognised: a folder for each class, Medical Segmentation
     Decathlon (dataset.json), nnU-Net raw, BIDS, and any other by a manifest (a CSV table). Every file is imported or named with
@@ -108,9 +112,10 @@ def import_images(
 
       casewise import my-archive scans/ --site "Hospital A"
       casewise import my-archive scans/ --manifest scans/labels.csv --copy
+      casewise import my-archive s3://hospital-a/chest --site "Hospital A"
       casewise import my-archive --from PACS@10.0.0.2:104 --accession numbers.csv --priors 2 --modality CT
 
-    Read on in docs/how-to/import-your-images.md and docs/how-to/dicom.md.
+    Read on in docs/how-to/import-your-images.md, docs/how-to/object-storage.md and docs/how-to/dicom.md.
     """
     wish = Wish(
         Path(archive),
@@ -143,7 +148,7 @@ def import_images(
         encoder = encoder_of(model, device)
         with (
             chosen(workers, on, gpus=1 if device == "cuda" else 0, limit=LIMIT) as crew,
-            Archive.open(archive, create=True, database=database) as opened,
+            Archive.open(archive, create=True, database=database, storage=storage) as opened,
         ):
             if system:
                 fetch_into(opened, wish, site, encoder, answer)

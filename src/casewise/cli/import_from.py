@@ -88,7 +88,7 @@ class Wish:
         return DicomSettings.load(self.archive)
 
 
-def check(wish: Wish, paths: Sequence[Path], of_files: bool) -> None:
+def check(wish: Wish, paths: Sequence[str], of_files: bool) -> None:
     """Refuse, before anything is made or asked, options that do not go together. of_files : whether some are of files alone."""
     if wish.system is None:
         given = (wish.accessions, wish.patients, wish.studies, wish.dates, wish.modalities, wish.description, wish.priors)

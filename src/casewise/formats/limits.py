@@ -17,12 +17,17 @@ def max_image_bytes() -> int:
 
     It is a whole number of bytes, or one with K, M, G or T behind it (KiB, MiB, GiB, TiB). Raises CasewiseError for anything else.
     """
-    given = os.environ.get(SETTING, "").strip()
+    return bytes_in(SETTING, DEFAULT)
+
+
+def bytes_in(setting: str, default: int) -> int:
+    """The number of bytes that an environment variable says, or the default where it is not set. Raises CasewiseError."""
+    given = os.environ.get(setting, "").strip()
     if not given:
-        return DEFAULT
+        return default
     match = re.fullmatch(r"(\d{1,15}) ?([kmgt]?)(?:i?b)?", given.lower())
     if match is None or int(match[1]) == 0:
-        msg = f"{SETTING} is {given[:40]!r}; expected a whole number of bytes above 0, or one such as 512M or 8G."
+        msg = f"{setting} is {given[:40]!r}; expected a whole number of bytes above 0, or one such as 512M or 8G."
         raise CasewiseError(msg)
     return int(match[1]) << _UNITS[match[2]]
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from casewise.archive import Archive
 from casewise.archive.facts import content_of
 from casewise.archive.nameless import display_name
-from casewise.archive.storage import located
+from casewise.archive.storage import named
 from casewise.errors import UsageError
 from casewise.formats import Kind
 from casewise.image import Image
@@ -108,7 +108,7 @@ class Cases:
         """An error's sentence with the image's displayed name in place of its file's, whose folders and name may name a patient."""
         if row is None:
             return sentence
-        for place in (str(located(self.archive.folder, row.path)), row.path, row.name, base_name(row.name)):
+        for place in (str(named(self.archive.folder, row.path)), row.path, row.name, base_name(row.name)):
             sentence = sentence.replace(place, self.name(row))
         return sentence
 

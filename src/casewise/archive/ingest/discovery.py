@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,8 @@ class Finder:
     """Goes through the folders of one import.
 
     plan : what is known of the files. stats : size and time of each. earlier : the catalogue's rows by path. renewed : the manifest
-    has changed, so what it names is read again. keys : of the images that were known and unchanged.
+    has changed, so what it names is read again. bring : has files here before they are read, and returns those that cannot be had.
+    keys : of the images that were known and unchanged.
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class Finder:
         report: ImportReport,
         site: str | None,
         renewed: bool,
+        bring: Callable[[Iterable[Path]], frozenset[Path]] = lambda paths: frozenset(),
     ) -> None:
         self._plan = plan
         self._stats = stats
@@ -61,7 +63,8 @@ class Finder:
         self.keys: set[str] = set()
         # Labels that were tried in this import: None where one fits an image, else the reason why not.
         self._tried: dict[Path, str | None] = {}
-        self._segmentations = Segmentations(stats, self._state)
+        self._bring = bring
+        self._segmentations = Segmentations(stats, self._state, bring)
 
     def count_due(self, trees: Sequence[Folder]) -> int:
         """How many files there are to read or to name (labels go with their images)."""
@@ -101,7 +104,7 @@ class Finder:
             elif (row := self._row(path)) is not None:
                 if row.reason:
                     (self._report.failed if row.state == "failed" else self._report.notes).append(Refused(str(path), row.reason))
-            elif path in self._stats:
+            elif path in self._stats and not self._bring([path]):
                 yield self._settle(path, "failed", _SEVERAL_SERIES if self._is_alone(path) else _why(path))
         for path in self._segmentations.paths:
             if path in self._tried:
@@ -116,7 +119,10 @@ class Finder:
     def _is_alone(self, path: Path) -> bool:
         return any(label.alone for entry in self._plan.entries.values() for label in entry.labels if label.path == path)
 
-    def _folder(self, folder: Folder, paths: Sequence[Path]) -> Iterator[Unit | Settled]:
+    def _folder(self, folder: Folder, every: Sequence[Path]) -> Iterator[Unit | Settled]:
+        absent = self._bring([*every, *(label.path for path in every for label in self._labels_of(path))])
+        self._plan.leave(absent)
+        paths = [path for path in every if path not in absent]
         rejected: list[Rejected] = []
         groups: dict[tuple[Path, ...], list[Found]] = {}
         for item in self._scanned(folder, paths):
@@ -142,7 +148,13 @@ class Finder:
             if path not in met:
                 yield from self._unmet(path, refusals)
 
+    def _labels_of(self, path: Path) -> tuple[LabelSource, ...]:
+        entry = self._plan.entries.get(path)
+        return entry.labels if entry is not None else ()
+
     def _scanned(self, folder: Folder, paths: Sequence[Path]) -> Iterator[Found | Rejected]:
+        if not paths:
+            return
         if not folder.partial:
             yield from scan(folder.path, recursive=False)
             return

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -22,11 +23,16 @@ from casewise.archive.ingest.discovery import Finder, Settled
 from casewise.archive.ingest.layouts.entry import Entry
 from casewise.archive.ingest.layouts.tree import File, Folder, walk
 from casewise.archive.ingest.manifest import located, read_manifest
+from casewise.archive.ingest.objects import Objects
 from casewise.archive.ingest.planning import Plan, plan
 from casewise.archive.ingest.reading import Examiner, Outcome, Unit
 from casewise.archive.ingest.recording import Batch, Recorder
 from casewise.archive.ingest.report import ImportReport, Refused, TableUse
 from casewise.archive.pseudonym_key import key_of
+from casewise.archive.remote import objects
+from casewise.archive.remote.address import SCHEME, Address, is_remote
+from casewise.archive.remote.sentences import RemoteError
+from casewise.archive.remote.setting import remote_of
 from casewise.archive.retrieval.embedding import VectorWriter, encode
 from casewise.encoder import Encoder
 from casewise.names import legible
@@ -62,25 +68,61 @@ class Import:
         self._encoder = encoder
         self._progress = progress
         self.report = ImportReport()
+        self._cache = remote_of(_absolute(folder)).cache
+        self._objects = Objects(self._cache, lambda name, reason: self.report.failed.append(Refused(name, reason)))
         self._keys: set[str] = set()
 
-    def run(self, paths: Iterable[str | os.PathLike[str]], manifest: Path | None = None) -> ImportReport:
-        """Import; returns what came of it. What was written before an error or Ctrl-C stays."""
+    def run(self, paths: Iterable[str | os.PathLike[str]], manifest: str | os.PathLike[str] | None = None) -> ImportReport:
+        """Import; returns what came of it. What was written before an error or Ctrl-C stays.
+
+        paths, manifest : files and folders, or addresses of objects.
+        """
+        given, manifest_given = [os.fspath(path) for path in paths], None if manifest is None else os.fspath(manifest)
+        far = [Address.parse(path) for path in given if is_remote(path)]
+        near = [_absolute(path) for path in given if not is_remote(path)]
+        if not far and not is_remote(manifest_given or ""):
+            return self._run(self._trees(near), None if manifest_given is None else _absolute(manifest_given))
+        with self._cache.keeping():
+            whose = None if manifest_given is None else self._manifest(manifest_given)
+            trees = [*self._trees(near), *self._far(far)]
+            self._objects.bring_what_names()
+            report = self._run(trees, whose)
+        report.rename(f"{self._cache.root}{os.sep}", SCHEME)
+        return report
+
+    def _manifest(self, given: str) -> Path:
+        if not is_remote(given):
+            return _absolute(given)
+        address = Address.parse(given)
+        return self._cache.add(address, partial(objects.bring, address))
+
+    def _far(self, places: Sequence[Address]) -> Iterator[Folder]:
+        """The trees of objects; what is not there is named in the report."""
+        for place in sorted(set(places)):
+            if any(place != other and place.is_below(other) for other in places):
+                continue
+            tree = self._objects.tree(place)
+            if tree is None:
+                why = "There is no object of this name, nor any below it; correct the address."
+                self.report.failed.append(Refused(str(place), why))
+            else:
+                yield tree
+
+    def _run(self, trees: list[Folder], manifest: Path | None) -> ImportReport:
         rows = read_manifest(manifest) if manifest is not None else []
-        trees = self._trees([_absolute(path) for path in paths])
         stats = {path: file for tree in trees for path, file in tree.below()}
         if manifest is not None:
-            rows = located(rows, _absolute(manifest).parent, trees)
+            rows = located(rows, manifest.parent, trees, stats.keys())
         trees += self._named(rows, stats)
         explicit, orphans = self._present(rows, stats)
-        whole = plan(trees, explicit, self._site, orphans, _absolute(manifest) if manifest is not None else None)
+        whole = plan(trees, explicit, self._site, orphans, manifest)
         earlier = self._earlier(trees)
         renewed = manifest is not None and self._changed(manifest, stats, earlier)
-        finder = Finder(whole, stats, earlier, self.report, self._site, renewed)
+        finder = Finder(whole, stats, earlier, self.report, self._site, renewed, self._objects.bring)
         total = finder.count_due(trees)
         self._work(finder, trees, stats, total)
         if manifest is not None and renewed:
-            self._recorder(stats).write(Batch(settled=[(_absolute(manifest), "manifest", None)]))
+            self._recorder(stats).write(Batch(settled=[(manifest, "manifest", None)]))
         self._conclude(whole, finder.keys)
         return self.report
 
@@ -110,18 +152,22 @@ class Import:
         examiner = Examiner(self._folder if self._copy else None, self._encoder is not None, key, _absolute(self._folder))
         recorder = self._recorder(stats)
         batch, begun, done = Batch(), time.monotonic(), 0
-        for item in _examined(examiner, _together(finder.due(trees), stats), self._known):
-            if isinstance(item, Settled):
-                batch.settled.append((item.path, item.state, item.reason))
-                done += 1
-            else:
-                batch.outcomes.append(item)
-                finder.attempted(item)
-                done += len(item.unit.files)
-            self._progress(_STEP, min(done, total), total)
-            if _is_full(batch) or time.monotonic() - begun > _BATCH_SECONDS:
-                self._flush(recorder, batch)
-                batch, begun = Batch(), time.monotonic()
+        try:
+            for item in _examined(examiner, _together(finder.due(trees), stats), self._known):
+                if isinstance(item, Settled):
+                    batch.settled.append((item.path, item.state, item.reason))
+                    done += 1
+                else:
+                    batch.outcomes.append(item)
+                    finder.attempted(item)
+                    done += len(item.unit.files)
+                self._progress(_STEP, min(done, total), total)
+                if _is_full(batch) or time.monotonic() - begun > _BATCH_SECONDS:
+                    self._flush(recorder, batch)
+                    batch, begun = Batch(), time.monotonic()
+        except RemoteError:
+            self._flush(recorder, batch)  # what had come before the storage went away
+            raise
         batch.settled += [(one.path, one.state, one.reason) for one in finder.left_over()]
         self._flush(recorder, batch)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from casewise.archive.ingest.layouts.entry import LabelSource
-from casewise.archive.storage import take
+from casewise.archive.storage import origin, take
 from casewise.errors import CasewiseError
 from casewise.formats import drawn_in, read_mask
 from casewise.formats.masks import PICTURES, Contents, Drawn, fitted_factor
@@ -44,10 +44,13 @@ class Labels:
 
 
 class LabelReader:
-    """Reads label files; the last few are cached, since a mask may be that of several images. ``copy_to``: as for images."""
+    """Reads label files; the last few are cached, since a mask may be that of several images. ``copy_to``, ``archive``: as for
+    images.
+    """
 
-    def __init__(self, copy_to: Path | None) -> None:
+    def __init__(self, copy_to: Path | None, archive: Path | None = None) -> None:
         self._copy_to = copy_to
+        self._archive = archive
         self._contents = lru_cache(maxsize=64)(_contents)
 
     def labels(self, source: LabelSource, image: Image) -> Labels:
@@ -59,11 +62,11 @@ class LabelReader:
         empty = not contents.structures
         if not _same_grid(contents, image):
             empty = not read_mask(source.path, image, member=source.member).any()
-        path = str(source.path)
+        path = str(source.path) if self._archive is None else origin(self._archive, source.path)
         if self._copy_to is not None:
             path = take(self._copy_to, key, [source.path], True)
-        origin = str(source.path)
-        rows = [LabelRow(name, source.kind, path, member, value, above, key, origin) for name, member, value, above in named]
+        given = str(source.path)
+        rows = [LabelRow(name, source.kind, path, member, value, above, key, given) for name, member, value, above in named]
         return Labels(rows, _note(source, contents, image, empty))
 
 

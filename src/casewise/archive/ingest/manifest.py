@@ -11,7 +11,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,13 +92,13 @@ def _merged(path: Path, first: tuple[int, Entry], second: tuple[int, Entry]) -> 
     return known.merged(more)
 
 
-def located(rows: Sequence[Entry], base: Path, trees: Sequence[Folder]) -> list[Entry]:
+def located(rows: Sequence[Entry], base: Path, trees: Sequence[Folder], stats: Collection[Path]) -> list[Entry]:
     """The rows with the files that they mean: those of exactly their path, else those that the paths lead to from another root.
 
-    base : the manifest's folder. trees : the folders that are imported.
+    base : the manifest's folder. trees : the folders that are imported. stats : the files in them.
     """
     wanted = {path for entry in rows for path in (entry.path, *(label.path for label in entry.labels))}
-    gone = {path: _as_written(path, base) for path in wanted if not path.is_file()}
+    gone = {path: _as_written(path, base) for path in wanted if path not in stats and not path.is_file()}
     found = {path: same for path in gone for same in [_same_text(path)] if same is not None}
     missing = {path: text for path, text in gone.items() if path not in found}
     for tree in trees if missing else ():

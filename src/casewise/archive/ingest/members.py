@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from casewise.archive.suffixes import suffix
+from casewise.archive.voxels import voxel_names
 from casewise.errors import UnreadableImageError
 from casewise.formats import Found, Kind
 from casewise.formats.hdf5 import data_sets_of
-from casewise.formats.itk import voxel_file
 from casewise.formats.nifti import volumes
 from casewise.formats.regular_files import is_plain_file
 from casewise.formats.tiff_directories import full_pages
@@ -35,16 +34,9 @@ def expanded(found: Found) -> list[Found]:
 
 def with_voxels(found: Found) -> Found:
     """With the file of voxels that a header names (``.hdr`` and ``.img``, ``.mhd`` and ``.raw``): both are the image's content."""
-    if len(found.files) > 1 or suffix(found.path.name) not in (".hdr", ".mhd", ".nhdr"):
+    if len(found.files) > 1:
         return found
-    beside = found.path.parent
-    names = [beside / f"{found.path.stem}{ending}" for ending in (".img", ".img.gz", ".IMG", ".raw", ".zraw", ".raw.gz")]
-    if found.kind is not Kind.NIFTI:
-        try:
-            named = voxel_file(found.path, found.kind)
-        except UnreadableImageError:
-            return found
-        names = [beside / named] if named else []
+    names = [found.path.parent / name for name in voxel_names(found.path)]
     return replace(found, files=(found.path, *(name for name in names if is_plain_file(name))))
 
 

@@ -12,7 +12,7 @@ from casewise.archive.ingest.labels import LabelReader, LabelRow
 from casewise.archive.ingest.layouts.entry import Entry, LabelSource
 from casewise.archive.ingest.members import expanded
 from casewise.archive.pseudonym_key import subject_under
-from casewise.archive.storage import take
+from casewise.archive.storage import origin, take
 from casewise.archive.suffixes import suffix
 from casewise.errors import ArchiveError, CasewiseError
 from casewise.formats import Found, Kind, read_found
@@ -73,9 +73,10 @@ def content_key(found: Found, several: bool) -> str:
 
 
 def place_of(path: Path, archive: Path | None) -> str:
-    """How the catalogue names a file that is not copied: relative to the archive's folder where it lies in that."""
-    if archive is None or not path.is_relative_to(archive):
-        return str(path)
+    """How the catalogue names a file that is not copied: an object by its address, a file in the archive relative to its folder."""
+    called = str(path) if archive is None else origin(archive, path)
+    if archive is None or called != str(path) or not path.is_relative_to(archive):
+        return called
     return path.relative_to(archive).as_posix()
 
 
@@ -97,7 +98,7 @@ class Examiner:
         self._copy_to = copy_to
         self._keep_pixels = keep_pixels
         self._key = key
-        self._labels = LabelReader(copy_to)
+        self._labels = LabelReader(copy_to, archive)
 
     def keys(self, unit: Unit) -> dict[Found, str]:
         """The keys of a unit's images; those whose files cannot be read are missing."""
@@ -147,7 +148,7 @@ class Examiner:
             "path": place_of(found.path, self._archive),
             "member": found.member,
             "files": series_files(found),
-            "name": str(found.path),
+            "name": str(found.path) if self._archive is None else origin(self._archive, found.path),
             "kind": found.kind.value,
             "copied": self._copy_to is not None,
             "shape": list(image.spatial_shape),

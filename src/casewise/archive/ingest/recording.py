@@ -16,7 +16,7 @@ from casewise.archive.catalogue import Catalogue, files, images, labels
 from casewise.archive.ingest.layouts.tree import File
 from casewise.archive.ingest.reading import Examined, Outcome, place_of, series_files
 from casewise.archive.retrieval.embedding import VectorWriter
-from casewise.archive.storage import located
+from casewise.archive.storage import is_there, named, origin
 from casewise.names import legible, same_structure
 
 _FACTS = ("category", "site", "subject", "modality", "sequence", "age", "sex")
@@ -94,12 +94,16 @@ class Recorder:
     def _refresh(self, connection: sa.Connection, row: sa.Row[Any], one: Examined, explicit: bool) -> None:
         """A content that was known: found again where its old place is empty, and described anew by a manifest."""
         if one.row is None:
-            given = {"path": place_of(one.found.path, self._home), "member": one.found.member, "name": str(one.found.path)}
+            given = {
+                "path": place_of(one.found.path, self._home),
+                "member": one.found.member,
+                "name": origin(self._home, one.found.path),
+            }
             given["files"] = series_files(one.found)  # type: ignore[assignment]
         else:
             given = {name: one.row[name] for name in ("path", "member", "name", "files", "copied")}  # type: ignore[misc]
         changed: dict[str, object] = {}
-        if not located(self._folder, row.path).exists():
+        if not is_there(self._folder, row.path):
             changed |= given
         if explicit and one.row is not None:
             changed |= {name: one.row[name] for name in _FACTS if one.row[name] is not None}
@@ -116,7 +120,7 @@ class Recorder:
             fresh |= {str(path): set() for path in outcome.tried}
         fresh |= {str(path): set() for path, _, _ in batch.settled}
         # A mask that is no certain image's is nobody's label any more.
-        refused = [str(path) for path, state, _ in batch.settled if state == "failed"]
+        refused = [origin(self._home, path) for path, state, _ in batch.settled if state == "failed"]
         if refused:
             connection.execute(sa.delete(labels).where(labels.c.path.in_(refused)))
         earlier = connection.execute(sa.select(files).where(files.c.path.in_(list(fresh)), files.c.state == "image"))
@@ -128,14 +132,15 @@ class Recorder:
         image = connection.execute(sa.select(images).where(images.c.key == key)).first()
         if image is None or image.copied:
             return
-        place = located(self._home, image.path)
+        place = named(self._home, image.path)
         if path not in (str(place), *(str(place / name) for name in image.files)):
             return
         holders = sa.select(files).where(files.c.path != path, files.c.state == "image")
         others = connection.execute(holders.where(sa.cast(files.c.images, sa.String).contains(key))).all()
         other = next((row for row in others if key in row.images and not image.files and Path(row.path).exists()), None)
         if other is not None:
-            connection.execute(sa.update(images).where(images.c.id == image.id).values(path=other.path, name=other.path))
+            where = origin(self._home, Path(other.path))
+            connection.execute(sa.update(images).where(images.c.id == image.id).values(path=where, name=where))
         else:
             connection.execute(sa.delete(images).where(images.c.id == image.id))
 
@@ -175,7 +180,7 @@ class Recorder:
         if any(old.path == row["path"] and old.kind == row["kind"] and old.member == row["member"] for row, _ in rows):
             return True
         rival = any(_is_rival(old, row) for row, _ in rows)
-        return rival and old.origin.get("how") == "imported" and not located(self._folder, old.path).exists()
+        return rival and old.origin.get("how") == "imported" and not is_there(self._folder, old.path)
 
     def _spelling(self, connection: sa.Connection, name: str) -> str:
         """A structure as the archive spells it: the first spelling that came, so that one structure has one name over all cases."""

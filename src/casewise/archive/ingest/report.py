@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True, order=True)
@@ -58,6 +58,17 @@ class ImportReport:
     sites: dict[str, int] = field(default_factory=dict)
     subjects: int = 0
     keys: list[str] = field(default_factory=list)
+
+    def rename(self, start: str, other: str) -> None:
+        """Call what begins with ``start`` by a name that begins with ``other``, in paths and in what is said of them."""
+
+        def renamed(lines: list[Refused]) -> list[Refused]:
+            return [Refused(line.path.replace(start, other), line.reason.replace(start, other)) for line in lines]
+
+        for lines in (self.failed, self.skipped, self.left_out, self.notes):
+            lines[:] = renamed(lines)
+        self.tables = [replace(table, path=table.path.replace(start, other)) for table in self.tables]
+        self.not_in_manifest = [path.replace(start, other) for path in self.not_in_manifest]
 
     def to_json(self) -> dict[str, object]:
         return {

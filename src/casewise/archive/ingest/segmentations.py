@@ -19,17 +19,22 @@ class Segmentations:
     """Found among the files of an import by their first kilobyte.
 
     stats : every file of the import. state : what the catalogue has a file for, None where it has no row of it as it is.
+    bring : has files here before they are read, and returns those that cannot be had.
     """
 
-    def __init__(self, stats: Mapping[Path, File], state: Callable[[Path], str | None]) -> None:
+    def __init__(
+        self, stats: Mapping[Path, File], state: Callable[[Path], str | None], bring: Callable[[Iterable[Path]], frozenset[Path]]
+    ) -> None:
         self._stats = stats
         self._state = state
+        self._bring = bring
 
     @cached_property
     def paths(self) -> tuple[Path, ...]:
         # An image of an earlier import is none: so that importing a large archive again opens no file.
-        named = (path for path in self._stats if may_be_dicom(path) and self._state(path) not in ("image", "skipped"))
-        return tuple(path for path in named if is_segmentation_file(path))
+        named = [path for path in self._stats if may_be_dicom(path) and self._state(path) not in ("image", "skipped")]
+        absent = self._bring(named)
+        return tuple(path for path in named if path not in absent and is_segmentation_file(path))
 
     @cached_property
     def any_new(self) -> bool:

@@ -19,8 +19,8 @@ import sqlalchemy as sa
 
 from casewise.archive import Archive
 from casewise.archive.catalogue import images
-from casewise.archive.storage import located
-from casewise.errors import UsageError
+from casewise.archive.storage import AwayError, located, located_files, named
+from casewise.errors import UnreadableImageError, UsageError
 from casewise.formats import Kind
 from casewise.server.dicom.objects import objects_of, uids_of
 from casewise.server.joined import joined
@@ -150,7 +150,10 @@ class Instances:
         ]
 
     def _instance(self, row: Any) -> Instance:
-        path = located(self.archive.folder, row.path)
+        try:
+            path = located(self.archive.folder, row.path)
+        except UnreadableImageError:  # its object cannot be had now: a file that is not there
+            path = named(self.archive.folder, row.path)
         return Instance(row.sop_uid, row.sop_class, row.series_uid, row.study_uid, path, row.image_key)
 
     def _new(self, engine: sa.Engine) -> Sequence[sa.Row[Any]]:
@@ -206,12 +209,16 @@ class Instances:
 
 def _headers_of(folder: Path, row: sa.Row[Any]) -> list[dict[str, str]]:
     """The rows of an image's files; those that have gone, or that name no instance, are left out."""
-    place = located(folder, row.path)
-    files = [place / name for name in row.files] if row.files and place.is_dir() else [place]
+    try:
+        place, files = located_files(folder, row.path, row.files)
+    except AwayError:
+        raise  # it is to be looked at again
+    except UnreadableImageError:
+        return []
+    paths = [f"{row.path}/{name}" for name in row.files] if files else [row.path]
     found = []
-    for file in files:
+    for file, path in zip(files or (place,), paths, strict=True):
         uids = uids_of(file)
         if uids is not None:
-            path = file.relative_to(folder).as_posix() if file.is_relative_to(folder) else str(file)
             found.append({**uids, "path": path, "image_key": row.key})
     return found

@@ -9,7 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from casewise.archive.catalogue import images
-from casewise.archive.storage import located
+from casewise.archive.storage import located_files
 from casewise.errors import CasewiseError
 from casewise.server.joined import joined
 from casewise.server.services import Services
@@ -59,9 +59,9 @@ def _uid(folder: Path, path: str, files: list[str]) -> str:
     """The series' UID; empty where its file has gone or cannot be read."""
     from casewise.formats.dicom.file import dataset_of
 
-    place = located(folder, path)
     try:
-        dataset = dataset_of(place / files[0] if files else place, pixels=False)
+        place, listed = located_files(folder, path, files[:1])
+        dataset = dataset_of(listed[0] if listed else place, pixels=False)
     except (CasewiseError, OSError):
         return ""
     return str(dataset.get("SeriesInstanceUID", ""))

@@ -1,0 +1,224 @@
+"""Copies of objects on this machine: ``<folder>/<server>/<bucket>/<key>``, of no more than a number of bytes together.
+
+Any number of processes may use one. A copy is written beside and renamed, so it is whole or not there. One that was given out is
+held open with a shared lock, and is not removed while any process holds it; each holds the last ones that it gave out. Of the
+others, those leave first that were unused for longest.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from casewise.archive.remote.address import Address
+from casewise.errors import ArchiveError
+from casewise.files import forget_parts, replacing
+
+_KEPT_OPEN = 64
+_TRIM_AFTER = 1 / 16  # of the limit, that came since it was last looked whether there is too much
+_LOCK = ".importing"
+_TRIES = 5  # a copy may be removed between its coming and its being held
+_DAY = 86400
+
+
+@dataclass(eq=False)
+class _Held:
+    """The copies that this process has given out last, each open and locked."""
+
+    handles: OrderedDict[Path, int] = field(default_factory=OrderedDict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    come: dict[Path, float] = field(default_factory=dict)  # bytes since the last trim, by cache
+
+
+_held = _Held()
+
+
+def _start_anew() -> None:
+    """In a process that was forked: the parent's copies are the parent's to hold."""
+    global _held
+    for handle in _held.handles.values():
+        with suppress(OSError):
+            os.close(handle)
+    _held = _Held()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_anew)
+
+
+class Cache:
+    """folder : made where it is not there. limit : bytes; what is in use or being imported stays beyond it. server : whose objects
+    they are, a name.
+    """
+
+    def __init__(self, folder: Path, limit: int, server: str) -> None:
+        self._folder = folder
+        self._limit = limit
+        self.root = folder / server
+
+    def place(self, address: Address) -> Path:
+        """Where the copy of an object lies, or would. Raises ArchiveError for a key that is no file's name."""
+        place = address.below(self.root)
+        if place is None:
+            msg = f"{str(address)[:200]!r} is no name that a file can have here; give the object another."
+            raise ArchiveError(msg)
+        return place
+
+    def address(self, path: Path) -> Address | None:
+        """Whose copy a file is; None for a file that is none."""
+        return Address.of_copy(path, self.root)
+
+    def get(self, address: Address, fill: Callable[[Path], object]) -> Path:
+        """The copy of an object, made by ``fill`` where it is not there; held so that it can be opened."""
+        place = self.place(address)
+        for _ in range(_TRIES):
+            if _hold(place):
+                break
+            self.add(address, fill)
+        else:
+            msg = f"The copy of {address} at {place} cannot be opened; see that it may be read, and that the disk has space."
+            raise ArchiveError(msg)
+        with suppress(OSError):
+            os.utime(place, ns=(time.time_ns(), place.stat().st_mtime_ns))
+        self._trim_sometimes()
+        return place
+
+    def add(self, address: Address, fill: Callable[[Path], object]) -> Path:
+        """Make a copy of an object, in place of one that is there; nothing is removed for it."""
+        place = self.place(address)
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(place) as part:
+                fill(part)
+                size = part.stat().st_size
+        except OSError as error:
+            msg = (
+                f"The copies of objects in {self._folder} cannot be written ({error.strerror or type(error).__name__}); free some "
+                "space, or name another folder in CASEWISE_CACHE."
+            )
+            raise ArchiveError(msg) from error
+        with _held.lock:
+            _held.come[self._folder] = _held.come.get(self._folder, self._limit) + size
+        return place
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """Nothing is removed, by whatever process, while the block runs."""
+        handle = self._lock(shared=True)
+        try:
+            yield
+        finally:
+            if handle is not None:
+                os.close(handle)
+            self._trim_sometimes()
+
+    def trim(self) -> None:
+        """Remove copies, the longest unused first, until the rest are within the limit; nothing while something is imported."""
+        handle = self._lock(shared=False)
+        if handle is None:
+            return
+        try:
+            copies = sorted(_copies(self._folder))
+            total = sum(size for _, size, _ in copies)
+            for _, size, path in copies:
+                if total <= self._limit:
+                    break
+                total -= size if _removed(path) else 0
+        finally:
+            os.close(handle)
+
+    def _trim_sometimes(self) -> None:
+        with _held.lock:
+            if _held.come.get(self._folder, 0) <= self._limit * _TRIM_AFTER:
+                return
+            _held.come[self._folder] = 0
+        self.trim()
+
+    def _lock(self, shared: bool) -> int | None:
+        try:
+            import fcntl
+
+            self._folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except (ImportError, OSError):
+            return None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(handle)
+            return None
+        return handle
+
+
+def let_go() -> None:
+    """Hold no copy any more."""
+    with _held.lock:
+        while _held.handles:
+            os.close(_held.handles.popitem()[1])
+
+
+def _hold(path: Path) -> bool:
+    """Hold a copy so that nobody removes it; whether it is there."""
+    with _held.lock:
+        if path in _held.handles and path.exists():
+            _held.handles.move_to_end(path)
+            return True
+        handle = _locked(path, shared=True)
+        if handle is None:
+            return False
+        if path in _held.handles:  # another copy of it by now
+            os.close(_held.handles.pop(path))
+        _held.handles[path] = handle
+        while len(_held.handles) > _KEPT_OPEN:
+            os.close(_held.handles.popitem(last=False)[1])
+        return True
+
+
+def _locked(path: Path, shared: bool) -> int | None:
+    """The file, open and locked; None where it is not there, or another holds it."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        import fcntl
+
+        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(handle), os.stat(path)):  # noqa: PTH116 - beside fstat
+            return handle
+    except ImportError:
+        return handle
+    except OSError:
+        pass
+    os.close(handle)
+    return None
+
+
+def _copies(folder: Path) -> Iterator[tuple[int, int, Path]]:
+    """(last used, bytes, path) of each file below."""
+    for parent, _, names in os.walk(folder):
+        forget_parts(Path(parent), _DAY)
+        for name in names:
+            path = Path(parent) / name
+            with suppress(OSError):
+                about = path.stat()
+                yield about.st_atime_ns, about.st_size, path
+
+
+def _removed(path: Path) -> bool:
+    handle = _locked(path, shared=False)
+    if handle is None:
+        return False
+    try:
+        path.unlink()
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
