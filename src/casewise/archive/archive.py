@@ -61,9 +61,8 @@ class Archive:
     ) -> Archive:
         """Open the archive in a folder.
 
-        create : make it if it is not there. database : a PostgreSQL URL (``postgresql+psycopg://user@host/name``) for the catalogue
-        of an archive that is being made; the folder stores it, without its password (give that in PGPASSWORD or ~/.pgpass).
-        storage : ``s3://bucket/folder``, where the files of an archive that is being made are to lie instead of in its folder.
+        create : make it if it is not there; then, database : a PostgreSQL URL (``postgresql+psycopg://user@host/name``) for its
+        catalogue, without the password (give that in PGPASSWORD or ~/.pgpass), storage : ``s3://bucket/folder`` for its files.
         Raises ArchiveError, one sentence, for a folder that is no archive, one of a newer version, or one that cannot be read.
         An archive that cannot be written is opened for reading.
         """
