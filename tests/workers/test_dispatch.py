@@ -114,6 +114,34 @@ def test_an_item_that_never_ends_is_lost_and_no_other(
         assert not isinstance(outcome, Lost) or "It took longer than 0.001 seconds, 2 times" in outcome.reason
 
 
+class Paced(Scripted):
+    """Its items take ``seconds``, by a clock of its own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+        super().__init__((), frozenset())
+        self.now, self.seconds = 0.0, seconds
+        self.given: list[int] = []
+        monkeypatch.setattr("casewise.workers.dispatch.time.monotonic", lambda: self.now)
+
+    def give(self, worker: int, chunk: Sequence[int]) -> None:
+        self.given.append(len(chunk))
+        super().give(worker, chunk)
+
+    def wait(self, seconds: float | None = None) -> Event[int] | None:
+        event = super().wait(seconds)
+        self.now += self.seconds if isinstance(event, Answered) else 0
+        return event
+
+
+@pytest.mark.parametrize(("seconds", "most"), [(0.001, 240), (0.01, 16), (0.1, 16)])
+def test_chunks_whose_items_take_nothing_are_given_together(monkeypatch: pytest.MonkeyPatch, seconds: float, most: int) -> None:
+    pool = Paced(monkeypatch, seconds)
+    found = list(Dispatch([range(n, n + 16) for n in range(0, 4800, 16)], pool, 2).run())
+    assert sorted(item for item, _ in found) == list(range(4800))
+    assert pool.given[:2] == [16, 16] and max(pool.given) == most
+    assert pool.given[-2:] == [16, 16]  # no worker is idle while another has much left
+
+
 class NeverReady(Scripted):
     def start(self, worker: int) -> None:
         self._events.append(Died(worker, "ended with exit code 1"))

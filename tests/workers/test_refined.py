@@ -13,6 +13,7 @@ from PIL import Image as Pillow
 
 from casewise.archive import Archive
 from casewise.models import Model, Preparation, Spec
+from casewise.pipeline.archived import analyze_all
 from casewise.pipeline.embedding import encoder_of
 from casewise.pipeline.many import Options, analyze_many
 from casewise.threads import one_thread
@@ -82,3 +83,11 @@ def test_models_are_refined_by_processes_as_by_one(archive: Path, model: Path, p
     assert here == there
     assert [one[0]["name"] for one in here[:-1]] == ["dark+similar", "dark+similar"]
     assert list(here[-1]) == ["new0-disc.png", "new1-disc.png"]
+
+
+def test_an_archives_own_images_are_compared_by_vectors_that_are_made_first(archive: Path, model: Path) -> None:
+    options = Options(model=model, archive=archive, adapt="none", application="organs", device="cpu")
+    watched = Watched(archive, model)
+    assert analyze_all(options, watched).done == 16
+    assert watched.missing == [16, 0]
+    assert analyze_all(options, watched).kept == 16 and len(watched.missing) == 3  # no vector is looked for in vain

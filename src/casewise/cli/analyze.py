@@ -162,15 +162,9 @@ def _check_all(archive: str | None, others: Sequence[object], output: Path, forc
 
 def _whole(answer: Answer, options: Options, workers: Workers, runner: Runner | None) -> None:
     """The images of an archive, with the results recorded in it."""
-    from casewise.archive import Archive
-    from casewise.pipeline.archived import ArchiveAnalysis, analyze_archive
-    from casewise.progress import silent
+    from casewise.pipeline.archived import analyze_all
 
-    options = options.fixed(say)
-    progress = answer.progress if runner is not None else silent
-    with Archive.open(str(options.archive)) as archive:
-        make = ArchiveAnalysis(options, runner, progress)
-        found = analyze_archive(archive, make, workers, progress=answer.progress, notify=say)
+    found = analyze_all(options, workers, runner=runner, progress=answer.progress, notify=say)
     for key, reason in found.failed:
         answer.failed(key, reason)
     document = {"analysed": found.done, "kept": found.kept, "failed": [{"key": key, "reason": why} for key, why in found.failed]}

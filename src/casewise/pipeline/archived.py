@@ -25,7 +25,7 @@ from casewise.archive.nameless import NamelessArchive, display_name
 from casewise.errors import CasewiseError, UsageError
 from casewise.pipeline.analyzer import Analyzer, Failure
 from casewise.pipeline.call import open_analyzer
-from casewise.pipeline.many import Options
+from casewise.pipeline.many import Options, embed_first
 from casewise.pipeline.recorded import recorded, results_folder, skipped
 from casewise.prefetch import LoadedImage, ResultPlace
 from casewise.progress import Progress, silent
@@ -90,6 +90,26 @@ class ArchiveAnalysis:
                         yield _outcome(answer, archive.folder)
 
             yield do
+
+
+def analyze_all(
+    options: Options,
+    workers: Workers,
+    *,
+    runner: Runner | None = None,
+    progress: Progress = silent,
+    notify: Callable[[str], None] = lambda sentence: None,
+) -> Analysed:
+    """Analyse the images of the archive of ``options`` that have no result yet; see :func:`analyze_archive`.
+
+    runner : of the applications, where the worker is this process and uses all cores.
+    """
+    options = options.fixed(notify)
+    with Archive.open(str(options.archive)) as archive:
+        if not isinstance(workers, Here) and archive.keys_without_result():
+            embed_first(options, workers, progress)
+        make = ArchiveAnalysis(options, runner, progress if runner is not None else silent)
+        return analyze_archive(archive, make, workers, progress=progress, notify=notify)
 
 
 def analyze_archive(

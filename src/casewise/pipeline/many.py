@@ -154,7 +154,7 @@ def analyze_many(
         record.start()
         left = [piece for piece in pieces if piece not in done]
         if left and not isinstance(workers, Here):
-            _embed_first(options, workers, progress)
+            embed_first(options, workers, progress)
         progress(_STEP, len(done), len(pieces))
         with closing(workers.run(_chunks(left, workers), make)) as coming:
             for piece, found in coming:
@@ -168,7 +168,7 @@ def analyze_many(
     return outcomes
 
 
-def _embed_first(options: Options, workers: Workers, progress: Progress) -> None:
+def embed_first(options: Options, workers: Workers, progress: Progress) -> None:
     """Give the archive's images the vectors by which they are compared, each by one worker: else every worker makes all of them."""
     if options.archive is None or options.application not in (None, ORGANS):
         return  # nothing is compared

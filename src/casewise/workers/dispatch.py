@@ -22,6 +22,8 @@ from casewise.workers.contract import Item, Lost, Outcome
 TRIES = 3  # workers that an item may end
 _STOPS = 2  # times that an item may be stopped at the limit
 _STARTS = 5  # workers in a row that may die before they are ready
+_SOON = 0.25  # seconds: chunks that are through sooner are given together,
+_MOST = 256  # so many items at most
 
 
 @dataclass(frozen=True)
@@ -95,10 +97,15 @@ _NONE = _Tries()
 
 @dataclass
 class _Held(Generic[Item]):
-    """left : items of a worker's chunk without an outcome. since : when the worker was heard from last, or got it."""
+    """left : items of a worker's chunk without an outcome, of ``count``.
+
+    given : when it got them. since : when it was heard from last, or got them.
+    """
 
     left: deque[Item]
     tries: _Tries
+    count: int
+    given: float
     since: float
 
 
@@ -115,6 +122,7 @@ class Dispatch(Generic[Item, Outcome]):
         self._pool, self._size = pool, min(size, len(self._waiting))
         self._busy: dict[int, _Held[Item]] = {}
         self._limit = limit
+        self._each = _SOON  # seconds that an item of the last chunk took
         self._idle: list[int] = []
         self._starting: set[int] = set()
         self._failed_starts = 0
@@ -139,9 +147,22 @@ class Dispatch(Generic[Item, Outcome]):
 
     def _give(self) -> None:
         while self._waiting and self._idle:
-            worker, (chunk, tries) = self._idle.pop(), self._waiting.popleft()
-            self._busy[worker] = _Held(deque(chunk), tries, time.monotonic())
+            worker, (chunk, tries) = self._idle.pop(), self._next()
+            now = time.monotonic()
+            self._busy[worker] = _Held(deque(chunk), tries, len(chunk), now, now)
             self._pool.give(worker, chunk)
+
+    def _next(self) -> tuple[Sequence[Item], _Tries]:
+        """The chunk that waits longest, with those behind it where their items take next to nothing, as all chunks cost the same
+        to hand out; but an item that was tried before alone, and enough left for the other workers.
+        """
+        chunk, tries = self._waiting.popleft()
+        together = list(chunk)
+        wanted, spare = min(_MOST, _SOON / max(self._each, 1e-9)), len(self._waiting) // (2 * self._size)
+        while tries == _NONE and spare and self._waiting[0][1] == _NONE and len(together) + len(self._waiting[0][0]) <= wanted:
+            together += self._waiting.popleft()[0]
+            spare -= 1
+        return together, tries
 
     def _met(self, event: Event[Outcome]) -> Iterator[tuple[Item, Outcome | Lost]]:
         if isinstance(event, Refused):
@@ -157,6 +178,7 @@ class Dispatch(Generic[Item, Outcome]):
                 yield held.left.popleft(), outcome
             if event.through:
                 del self._busy[event.worker]
+                self._each = (held.since - held.given) / held.count
                 self._idle.append(event.worker)
         else:
             yield from self._buried(event)
