@@ -142,6 +142,20 @@ def test_chunks_whose_items_take_nothing_are_given_together(monkeypatch: pytest.
     assert pool.given[-2:] == [16, 16]  # no worker is idle while another has much left
 
 
+def test_an_item_that_ended_a_worker_is_tried_alone() -> None:
+    given: list[list[int]] = []
+
+    class Noting(Scripted):
+        def give(self, worker: int, chunk: Sequence[int]) -> None:
+            given.append(list(chunk))
+            super().give(worker, chunk)
+
+    found = dict(Dispatch([[number] for number in range(40)], Noting((), frozenset({3})), 1).run())
+    assert isinstance(found[3], Lost) and len(found) == 40
+    assert max(map(len, given)) > 1  # the others are given together
+    assert [chunk for chunk in given if 3 in chunk][1:] == [[3], [3]]
+
+
 class NeverReady(Scripted):
     def start(self, worker: int) -> None:
         self._events.append(Died(worker, "ended with exit code 1"))
