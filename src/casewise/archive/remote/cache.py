@@ -8,6 +8,7 @@ others, those leave first that were unused for longest.
 from __future__ import annotations
 
 import os
+import secrets
 import threading
 import time
 from collections import OrderedDict
@@ -18,11 +19,12 @@ from pathlib import Path
 
 from casewise.archive.remote.address import Address
 from casewise.errors import ArchiveError
-from casewise.files import forget_parts, replacing
+from casewise.files import forget_parts
 
 _KEPT_OPEN = 64
 _TRIM_AFTER = 1 / 16  # of the limit, that came since it was last looked whether there is too much
 _LOCK = ".importing"
+_PART = ".part-"
 _TRIES = 5  # a copy may be removed between its coming and its being held
 _DAY = 86400
 
@@ -94,9 +96,13 @@ class Cache:
         place = self.place(address)
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(place) as part:
+            part = self._folder / f"{_PART}{secrets.token_hex(8)}"  # apart from the copies, whose names are others'
+            try:
                 fill(part)
                 size = part.stat().st_size
+                part.replace(place)
+            finally:
+                part.unlink(missing_ok=True)
         except OSError as error:
             msg = (
                 f"The copies of objects in {self._folder} cannot be written ({error.strerror or type(error).__name__}); free some "
@@ -124,6 +130,7 @@ class Cache:
         if handle is None:
             return
         try:
+            forget_parts(self._folder, _DAY)
             copies = sorted(_copies(self._folder))
             total = sum(size for _, size, _ in copies)
             for _, size, path in copies:
@@ -201,10 +208,9 @@ def _locked(path: Path, shared: bool) -> int | None:
 
 
 def _copies(folder: Path) -> Iterator[tuple[int, int, Path]]:
-    """(last used, bytes, path) of each file below."""
+    """(last used, bytes, path) of each copy in the folder of a cache."""
     for parent, _, names in os.walk(folder):
-        forget_parts(Path(parent), _DAY)
-        for name in names:
+        for name in names if Path(parent) != folder else ():
             path = Path(parent) / name
             with suppress(OSError):
                 about = path.stat()

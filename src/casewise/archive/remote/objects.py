@@ -158,7 +158,7 @@ def _system_of(_process: int, _variables: tuple[tuple[str, str], ...]) -> Any:
         import s3fs
     except ModuleNotFoundError as error:
         raise UsageError(MISSING) from error
-    config = {**_SECONDS, "retries": {"max_attempts": _TRIES, "mode": "standard"}}
+    config = {**_SECONDS, "retries": {"max_attempts": 2, "mode": "standard"}}  # each of ours
     system = s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True, config_kwargs=config)
     system.retries = _TRIES
     return system

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,7 @@ from casewise.errors import ArchiveError, CasewiseError, UnreadableImageError, U
 
 MISSING = "Object storage (s3://) needs more packages: run `pip install 'casewise[s3]'`."
 _CREDENTIALS = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+_OF_THIS_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _REFUSED = {"SignatureDoesNotMatch", "InvalidAccessKeyId", "ExpiredToken", "InvalidToken", "AuthorizationHeaderMalformed"}
 
 
@@ -55,6 +57,8 @@ def translated(address: Address, action: str) -> Iterator[None]:
     except (known.BotoCoreError, ValueError) as error:
         raise RemoteError(f"The settings for {endpoint()} cannot be used ({_words(error)}); correct the AWS variables.") from error
     except OSError as error:
+        if error.filename is not None or error.errno in _OF_THIS_MACHINE:
+            raise
         raise _refused(address, action, error) from error
 
 
