@@ -12,7 +12,7 @@ from hypothesis.extra import numpy as hnp
 from casewise.archive.retrieval import index_files
 from casewise.archive.retrieval.index import build, extend
 from casewise.archive.retrieval.index_files import current_index, load, save
-from casewise.archive.retrieval.search import top_k
+from casewise.archive.retrieval.search import Passed, mean, top_k
 from casewise.archive.retrieval.vectors import VectorStore
 from casewise.errors import ArchiveError
 
@@ -159,6 +159,24 @@ def store(tmp_path: Path) -> VectorStore:
     made = VectorStore.open(tmp_path, "abc", 32)
     made.write(0, clustered(6_000))
     return made
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="Linux counts a mapped file's pages in memory")
+def test_what_passes_by_leaves_no_page_in_memory(tmp_path: Path) -> None:
+    store = VectorStore.open(tmp_path, "abc", 512)
+    store.write(0, np.ones((10_000, 512), np.float32))
+
+    def resident() -> int:
+        """KiB of the file of vectors."""
+        lines = Path("/proc/self/smaps").read_text().splitlines()
+        starts = [number for number, line in enumerate(lines) if line.endswith(str(store.path))]
+        return sum(int(next(line for line in lines[start:] if line.startswith("Rss:")).split()[1]) for start in starts)
+
+    base = store.rows()
+    assert mean(base, np.arange(10_000))[0] == 1 and resident() > 19_000
+    assert mean(Passed(base), np.arange(10_000))[0] == 1 and resident() < 1_000
+    build(base)
+    assert resident() < 1_000
 
 
 @pytest.fixture

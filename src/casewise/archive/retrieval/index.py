@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from casewise.archive.retrieval.search import Base, Centred, Mask, Rows, Vectors, top_k
+from casewise.archive.retrieval.search import Base, Centred, Mask, Passed, Rows, Vectors, top_k
 
 CELLS_FROM = 500_000  # from here on cells are worth their inexactness; fewer vectors are searched directly
 _WANTED_RECALL = 0.995
 _RECALL_AT = 10
 _SAMPLE = 256  # queries by which recall is measured
-_STEP = 20_000  # vectors copied at a time
+_STEP = 5_000  # vectors copied at a time
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +113,7 @@ def extend(index: Index, base: Vectors, rows: Rows, seed: int = 0) -> Index:
 
 
 def _over(base: Base, centre: npt.NDArray[np.float64]) -> Base:
-    return Centred(base, centre) if centre.any() else base
+    return Centred(Passed(base), centre) if centre.any() else Passed(base)
 
 
 def _cells(base: Base, rows: Rows, seed: int) -> Any:
@@ -139,9 +139,12 @@ def _append(index: Index, base: Base, rows: Rows) -> None:
 
 
 def _unit_rows(base: Base, rows: Rows) -> Vectors:
-    vectors = np.asarray(base[rows], np.float64)
-    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-    return np.ascontiguousarray(vectors / np.where(lengths == 0, 1, lengths)[:, None], np.float32)
+    units = np.empty((len(rows), base.shape[1]), np.float32)
+    for first in range(0, len(rows), _STEP):
+        vectors = np.asarray(base[rows[first : first + _STEP]], np.float64)
+        lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+        units[first : first + _STEP] = vectors / np.where(lengths == 0, 1, lengths)[:, None]
+    return units
 
 
 def _tuned(index: Index, base: Base, seed: int) -> Index:

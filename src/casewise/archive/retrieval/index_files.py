@@ -20,7 +20,7 @@ import numpy as np
 
 from casewise.archive.retrieval.index import CELLS_FROM as CELLS_FROM
 from casewise.archive.retrieval.index import Index, build, extend, faiss_library
-from casewise.archive.retrieval.search import Rows, Vectors, mean
+from casewise.archive.retrieval.search import Passed, Rows, Vectors, mean
 from casewise.archive.retrieval.vectors import VectorStore
 from casewise.files import replacing
 
@@ -52,7 +52,7 @@ def current_index(store: VectorStore, rows: Rows | None = None, *, centred: bool
             _log.info("%d vectors are added to the search index.", len(missing))
             return save(store, extend(grown, base, missing, seed), base)
     _log.info("The search index over %d vectors is made.", len(wanted))
-    centre = mean(base, wanted) if centred else None
+    centre = mean(Passed(base), wanted) if centred else None
     return save(store, build(base, wanted, seed=seed, centre=centre), base)
 
 

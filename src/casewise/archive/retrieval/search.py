@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -50,6 +51,29 @@ class Centred:
 
     def __getitem__(self, rows: Any, /) -> Vectors:
         return np.asarray(np.subtract(self.base[rows], self.centre, dtype=np.float64), np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Passed:
+    """Vectors that are read from end to end: pages of a mapped file are given back once they were read, so that a reading of all
+    takes no more memory than one of a few. What is read again comes from the system's cache, or from the disk.
+    """
+
+    base: Base
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.base.shape
+
+    def __len__(self) -> int:
+        return len(self.base)
+
+    def __getitem__(self, rows: Any, /) -> Vectors:
+        part = np.array(self.base[rows], np.float32)  # a copy: the pages go
+        mapped = getattr(self.base, "_mmap", None)
+        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)
+        return part
 
 
 class CandidateIndex(Protocol):
