@@ -23,7 +23,7 @@ from casewise.archive.leftovers import writing
 from casewise.archive.loading import Line, Record, Stored, case_of, record_of
 from casewise.archive.named import named
 from casewise.archive.retrieval.content import Field
-from casewise.archive.retrieval.embedding import Vectors, VectorWriter, encode, store_of, vectors_key
+from casewise.archive.retrieval.embedding import Refused, Vectors, VectorWriter, encode, readable, store_of, vectors_key
 from casewise.archive.retrieval.image_columns import ImageColumns, Snapshot
 from casewise.archive.retrieval.latent import Space
 from casewise.archive.retrieval.similar import find_similar
@@ -31,7 +31,7 @@ from casewise.archive.retrieval.spaces import Spaces
 from casewise.archive.selection import EVERYTHING, Selection
 from casewise.case import Case, Structure
 from casewise.encoder import Encoder
-from casewise.errors import ArchiveError, CasewiseError
+from casewise.errors import ArchiveError
 from casewise.formats.found import Found
 from casewise.image import Array, Image
 from casewise.progress import Progress, silent
@@ -53,7 +53,7 @@ class Archive:
     def __init__(self, folder: Path, catalogue: Catalogue) -> None:
         self.folder = folder
         self._catalogue = catalogue
-        self._columns, self._spaces = ImageColumns(catalogue), Spaces(folder)
+        self._columns, self._spaces, self._refused = ImageColumns(catalogue), Spaces(folder), Refused()
 
     @classmethod
     def open(
@@ -228,13 +228,16 @@ class Archive:
         """The keys under which the archive knows an image, by its pixels or by its file's content; empty if it does not."""
         return Addition(self._catalogue, self.folder).keys_of(image)
 
-    def embed(self, encoder: Encoder, progress: Progress = silent) -> int:
+    def embed(self, encoder: Encoder, progress: Progress = silent, *, again: bool = True) -> int:
         """Give a vector to each image that has none of this encoder; returns how many were made. Can be stopped and goes on.
 
         Images that cannot be read or encoded any more are left without: they are found by nothing but their content. A large
-        archive's index for the search is made, or grown, with them.
+        archive's index for the search is made, or grown, with them. again : whether those are tried too that this archive, since it
+        was opened, could not give one.
         """
         missing, made = self.ids_without_vector(encoder), 0
+        if not again and missing and (refused := self._refused.of(encoder)):
+            missing = [line.id for line in self.lines(missing) if line.key not in refused]
         if missing:
             progress(_EMBEDDING, 0, len(missing))
         for first in range(0, len(missing), _BATCH):
@@ -247,7 +250,8 @@ class Archive:
         """As :meth:`embed`, for the images of these ids in the catalogue, read at once, and without the index."""
         numbers = {line.key: line.id for line in self.lines(ids)}
         part = {case.key: case for case in self.cases(keys=numbers.keys())}
-        vectors, _ = encode(encoder, {key: image for key, case in part.items() if (image := _readable(case)) is not None})
+        vectors, _ = encode(encoder, {key: image for key, case in part.items() if (image := readable(case)) is not None})
+        self._refused.note(encoder, part, vectors)
         with self._catalogue.write() as connection:
             writer = VectorWriter(self._catalogue, self.folder, encoder)
             return writer.write(connection, {numbers[key]: vector for key, vector in vectors.items()})
@@ -391,10 +395,3 @@ class Archive:
     def numbered_result(self, image_key: str, number: int) -> dict[str, Any] | None:
         """What was recorded of an image under a number (:meth:`newest_result`); None where there is none."""
         return recorded.numbered(self._catalogue, image_key, number)
-
-
-def _readable(case: Case) -> Image | None:
-    try:
-        return case.image
-    except (CasewiseError, OSError):
-        return None

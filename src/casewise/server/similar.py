@@ -73,7 +73,7 @@ class _AsItStands:
     def keys_of(self, image: Image) -> set[str]:
         return {self._key}
 
-    def embed(self, encoder: Encoder, progress: object = silent) -> int:
+    def embed(self, encoder: Encoder, progress: object = silent, *, again: bool = True) -> int:
         return 0
 
     def snapshot(self, selection: Selection, encoder: Encoder | None = None, fields: Sequence[Field] = ()) -> Snapshot:

@@ -53,13 +53,3 @@ class ArchiveVectors:
         if not found:
             return [], np.zeros((0, len(self._mean)), np.float32)
         return found, np.asarray(self._base[[self._rows[key] for key in found]] - self._mean, np.float32)
-
-    def nearest(self, key: str, among: Sequence[str], k: int) -> list[str]:
-        """The ``k`` of ``among`` most alike to the image ``key``, first the most; in their own order where vectors are missing."""
-        own, mine = self.of([key])
-        others, rows = self.of([other for other in among if other != key])
-        if not own or not others:
-            return [other for other in among if other != key][:k]
-        lengths = np.linalg.norm(rows, axis=1) * np.linalg.norm(mine)
-        cosines = rows @ mine[0] / np.maximum(lengths, 1e-12)
-        return [others[place] for place in np.argsort(-cosines, kind="stable")[:k]]

@@ -76,6 +76,26 @@ def test_of_no_image_more_than_a_line_is_read(
     assert counts["cases"] == _K
 
 
+def test_an_image_that_cannot_be_read_is_tried_by_one_query_alone(tmp_path: Path, counts: Counter[str]) -> None:
+    """A query makes no case but of what it embeds; an import, which may have mended the file, tries it again."""
+    for number in range(12):
+        picture(tmp_path / "films" / f"{number}.png", number)
+    with Archive.open(tmp_path / "archive", create=True) as archive:
+        archive.import_paths([tmp_path / "films"])
+        content = (tmp_path / "films" / "3.png").read_bytes()
+        (tmp_path / "films" / "3.png").unlink()
+        counts.clear()
+        assert len(archive.similar(_query(), k=20, by=("latent",), encoder=MeanEncoder())) == 12
+        assert counts["cases"] == 12
+        counts.clear()
+        for _ in range(3):
+            archive.similar(_query(), k=_K, by=("latent",), encoder=MeanEncoder())
+        assert counts["cases"] == 0
+        (tmp_path / "films" / "3.png").write_bytes(content)
+        assert archive.embed(MeanEncoder()) == 1
+        assert archive.ids_without_vector(MeanEncoder()) == []
+
+
 def test_a_second_query_reads_no_column_again(archive: Archive, counts: Counter[str]) -> None:
     archive.similar(_query(), k=_K, encoder=MeanEncoder())
     counts.clear()

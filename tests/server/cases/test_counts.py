@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
+import numpy as np
 import pytest
 
 from casewise.archive import Archive
 from casewise.server import similar
 from casewise.server.app import create_app
 from casewise.server.store import Store
+from casewise.server.work import segment, set_cases
 from tests.catalogue_counts import counted
 from tests.image_trees import MeanEncoder, paired
 from tests.server.people import signed_in
@@ -40,6 +44,29 @@ def test_similar_cases_and_a_page_of_the_worklist(asked):
         counts.clear()
         assert len(client.get("/api/v1/cases", params={"limit": 10, **query}).json()["cases"]) == 10
         assert counts["cases"] == 0 and counts["json"] < 60, query
+
+
+def test_a_sets_jobs_make_cases_of_the_few_that_they_compare(asked, monkeypatch, tmp_path):
+    _, counts = asked
+    monkeypatch.setattr(set_cases, "encoder", MeanEncoder)
+    with Archive.open(tmp_path / "archive") as archive:
+        keys, rows, base = archive.vectors(MeanEncoder())
+        cases = set_cases.SetCases(SimpleNamespace(id=1, structure="lung"), archive)
+        counts.clear()
+        found = [case.key for case in cases.most_alike(keys[7], 4)]
+        assert counts["cases"] == 4
+        vectors = base[rows] - base[rows].mean(axis=0)
+        cosines = vectors @ vectors[7] / np.linalg.norm(vectors, axis=1)
+        assert found == [keys[place] for place in np.argsort(-cosines, kind="stable") if place != 7][:4]
+        assert cases.count == 200 and list(cases.held([keys[3], "f" * 32])) == [keys[3]]
+        assert cases.axes([keys[3]]) == {keys[3]: 2}
+        assert set_cases.SetCases(SimpleNamespace(id=1, structure="heart"), archive).most_alike(keys[7], 4) == []
+        counts.clear()
+        lists = {
+            images: list(segment._keys(archive, segment._wanted(archive, images))) for images in ("all", "labeled", "unlabeled")
+        }
+        assert counts["cases"] == 0
+        assert lists == {"all": [case.key for case in archive.cases()], "labeled": lists["all"], "unlabeled": []}
 
 
 def test_desktop_clients(asked):

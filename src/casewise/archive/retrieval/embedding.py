@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 
 from casewise.archive.catalogue import Catalogue, embeddings, encoders
 from casewise.archive.retrieval.vectors import VectorStore
+from casewise.case import Case
 from casewise.encoder import Encoder
 from casewise.errors import ArchiveError, CasewiseError
 from casewise.image import Image
@@ -57,6 +59,28 @@ class VectorWriter:
         rows = [{"encoder_key": key, "image_id": number, "row": first + place} for place, number in enumerate(new)]
         connection.execute(sa.insert(embeddings), rows)
         return len(new)
+
+
+class Refused:
+    """Keys of images that could not be given a vector since an archive was opened, by encoder."""
+
+    def __init__(self) -> None:
+        self._keys: defaultdict[str, set[str]] = defaultdict(set)
+
+    def note(self, encoder: Encoder, tried: Collection[str], encoded: Collection[str]) -> None:
+        mine = self._keys[vectors_key(encoder)]
+        self._keys[vectors_key(encoder)] = (mine | set(tried)) - set(encoded)
+
+    def of(self, encoder: Encoder) -> set[str]:
+        return self._keys[vectors_key(encoder)]
+
+
+def readable(case: Case) -> Image | None:
+    """Its image; None where it cannot be read any more."""
+    try:
+        return case.image
+    except (CasewiseError, OSError):
+        return None
 
 
 def encode(encoder: Encoder, images_by_key: Mapping[str, Image]) -> tuple[dict[str, Vectors], dict[str, str]]:

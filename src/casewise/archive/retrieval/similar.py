@@ -43,7 +43,7 @@ class Searched(Protocol):
 
     def keys_of(self, image: Image) -> set[str]: ...
 
-    def embed(self, encoder: Encoder, progress: Progress = ...) -> object: ...
+    def embed(self, encoder: Encoder, progress: Progress = ..., *, again: bool = ...) -> object: ...
 
     def snapshot(self, selection: Selection, encoder: Encoder | None = ..., fields: Sequence[Field] = ...) -> Snapshot: ...
 
@@ -84,7 +84,7 @@ def find_similar(
     compared = encoder if "latent" in by else None
     content = content_of(image) if "content" in by else {}
     if compared is not None:
-        archive.embed(compared, progress)
+        archive.embed(compared, progress, again=False)  # else every query would read the images that cannot be read
     snapshot = archive.snapshot(selection.but(archive.keys_of(image)), compared, known_fields(content))
     if not len(snapshot.places):
         return []

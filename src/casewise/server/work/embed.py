@@ -7,4 +7,4 @@ from casewise.server.work.context import Work
 
 
 def run(work: Work) -> dict[str, object]:
-    return {"vectors": work.archive.embed(encoder(), progress=work.progress)}
+    return {"vectors": work.archive.embed(encoder(), progress=work.progress, again=False)}

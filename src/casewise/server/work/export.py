@@ -28,39 +28,41 @@ _ENDING = ".nii.gz"
 def run(work: Work) -> dict[str, object]:
     """payload: ``set``, its number. Its accepted images are exported; those whose files cannot be read are named."""
     cases = SetCases.of(work.archive, work.store, int(work.payload["set"]))
-    keys = [row.image_key for row in cases.images(work.store, "accepted") if row.image_key in cases.held]
+    accepted = [row.image_key for row in cases.images(work.store, "accepted")]
+    held = cases.held(accepted)
+    keys = [key for key in accepted if key in held]
     if not keys:
         raise UsageError("No mask of this set is accepted yet; there is nothing to export.")
-    if len({cases.axes[key] for key in keys}) > 1:
+    if len(set(cases.axes(keys).values())) > 1:
         raise UsageError("The set holds pictures and volumes, and nnU-Net takes one or the other; make a set of each.")
     failed: list[dict[str, str]] = []
     target = exports.place(work.archive.folder, work.job.id)
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as beside:
-        _packed(work, cases, keys, failed, beside)
+        _packed(work, cases, [held[key] for key in keys], failed, beside)
     exports.remove_others(work.archive.folder, work.jobs, cases.row.id, work.job.id)
     url = f"/api/v1/sets/{cases.row.id}/export/{work.job.id}"
     return {"set": cases.row.id, "images": len(keys) - len(failed), "failed": failed, "bytes": target.stat().st_size, "url": url}
 
 
-def _packed(work: Work, cases: SetCases, keys: Sequence[str], failed: list[dict[str, str]], target: Path) -> None:
+def _packed(work: Work, cases: SetCases, accepted: Sequence[Case], failed: list[dict[str, str]], target: Path) -> None:
     channels: set[int] = set()
     with tempfile.TemporaryDirectory(prefix="casewise-") as scratch, zipfile.ZipFile(target, "w") as packed:
-        for number, key in enumerate(keys):
-            work.progress("Exporting", number, len(keys))
+        for number, case in enumerate(accepted):
+            work.progress("Exporting", number, len(accepted))
             try:
-                image = cases.held[key].image
-                for name, path in list(_files(cases.held[key], image, cases.row.structure, Path(scratch))):
+                image = case.image
+                for name, path in list(_files(case, image, cases.row.structure, Path(scratch))):
                     packed.write(path, name)
                     path.unlink()
             except (CasewiseError, OSError):
-                failed.append({"key": key, "reason": "Its file, or that of its mask, cannot be read any more."})
+                failed.append({"key": case.key, "reason": "Its file, or that of its mask, cannot be read any more."})
             else:
                 channels.add(image.channels)
         if len(channels) != 1:
             why = "they have different numbers of channels" if channels else "none of them can be read"
             raise UsageError(f"The images of this set cannot be one data set: {why}.")
-        packed.writestr("dataset.json", _description(cases.row.structure, channels.pop(), len(keys) - len(failed)))
+        packed.writestr("dataset.json", _description(cases.row.structure, channels.pop(), len(accepted) - len(failed)))
 
 
 def _files(case: Case, image: Image, structure: str, scratch: Path) -> Iterator[tuple[str, Path]]:

@@ -12,12 +12,11 @@ def run(work: Work) -> dict[str, object]:
     from casewise.interaction.sets.leave_one_out import ENOUGH, leave_one_out
 
     cases = SetCases.of(work.archive, work.store, int(work.payload["set"]))
-    there = len(cases.held)
-    due = [
-        row
-        for row in cases.images(work.store, "accepted")
-        if row.image_key in cases.held and (row.doubt is None or (row.measured or 0) < min(ENOUGH + 1, there))
-    ]
+    there = cases.count
+    rows = cases.images(work.store, "accepted")
+    due = [row for row in rows if row.doubt is None or (row.measured or 0) < min(ENOUGH + 1, there)]
+    held = cases.held({row.image_key for row in due})
+    due = [row for row in due if row.image_key in held]
     scored = 0
     for number, row in enumerate(due):
         work.progress("Comparing masks", number, len(due))
@@ -26,7 +25,7 @@ def run(work: Work) -> dict[str, object]:
         if not others:
             continue
         try:
-            found = leave_one_out(cases.held[row.image_key], others, cases.row.structure)
+            found = leave_one_out(held[row.image_key], others, cases.row.structure)
         except CasewiseError:  # its file or that of another has gone: nothing is known of it
             continue
         cases.keep(work.store, row.image_key, doubt=round(1 - found.agreement, 4), measured=there)

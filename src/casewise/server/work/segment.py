@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from casewise.case import Case
+from collections.abc import Iterator
+
+import numpy as np
+
+from casewise.archive import Archive, Selection
 from casewise.errors import CasewiseError, UsageError
 from casewise.label_map import LabelMap
 from casewise.server.compat.monailabel import offers
 from casewise.server.compat.monailabel.drafts import Drafts
 from casewise.server.compat.monailabel.segmenting import segment
 from casewise.server.work.context import Work
+
+_TOGETHER = 1000  # images whose keys are read at once
 
 
 def run(work: Work) -> dict[str, object]:
@@ -20,18 +26,19 @@ def run(work: Work) -> dict[str, object]:
     offer = offers.models(work.archive).get(str(payload["model"]))
     if offer is None:
         raise UsageError(f"There is no model {str(payload['model'])[:60]!r} any more.")
-    cases = [case for case in work.archive.cases() if _wanted(case, str(payload["images"]))]
+    ids = _wanted(work.archive, str(payload["images"]))
     refused: list[dict[str, str]] = []
-    for number, case in enumerate(cases):
-        work.progress("Segmenting", number, len(cases))
+    for number, key in enumerate(_keys(work.archive, ids)):
+        work.progress("Segmenting", number, len(ids))
         tag = str(payload["tag"])
-        if drafts.noted(case.key, tag).get("job") == work.job.id:
+        if drafts.noted(key, tag).get("job") == work.job.id:
             continue
         try:
+            case = work.archive.case(key)
             image = case.image
             found = segment(offer, image)
         except (CasewiseError, OSError) as error:
-            refused.append({"case": case.key, "reason": str(error)})
+            refused.append({"case": key, "reason": str(error)})
             continue
         masks = {name: mask for name, mask in found.items() if mask.any()}
         if masks:
@@ -39,8 +46,16 @@ def run(work: Work) -> dict[str, object]:
             numbered = {name: place for place, name in enumerate(masks, start=1)}
             note = {"model": offer.name, "job": work.job.id, "label_info": pairs, "params": {"label_names": numbered}}
             drafts.save(case.key, tag, LabelMap.like(masks, image), note)
-    return {"images": len(cases), "refused": len(refused), "reasons": refused[:20]}
+    return {"images": len(ids), "refused": len(refused), "reasons": refused[:20]}
 
 
-def _wanted(case: Case, images: str) -> bool:
-    return images == "all" or bool(case.load_masks) == (images == "labeled")
+def _wanted(archive: Archive, images: str) -> list[int]:
+    """The catalogue's ids of all images, of those with a mask, or of those without."""
+    every, masked = archive.snapshot(), archive.snapshot(Selection(masked=True))
+    labeled = masked.ids[masked.places]
+    return [int(n) for n in {"all": every.ids, "labeled": labeled}.get(images, np.setdiff1d(every.ids, labeled))]
+
+
+def _keys(archive: Archive, ids: list[int]) -> Iterator[str]:
+    for first in range(0, len(ids), _TOGETHER):
+        yield from (line.key for line in archive.lines(ids[first : first + _TOGETHER]))
