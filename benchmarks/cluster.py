@@ -122,7 +122,6 @@ def _checked(archive: Archive, count: int, text: str) -> Mapping[str, Any]:
         "once": tuple(once) == (count, count) and kept is not None and written(kept[1]) == text,
         "vectors": len(np.unique(rows)),
         "recall": None if index is None else index.recall,
-        "exact": None if index is None else index.exact,
         "database_bytes": int(size or 0),
         "document_bytes": len(text),
     }
@@ -174,7 +173,7 @@ def figures(rows: driver.Rows) -> Mapping[str, Any]:
         "picture_cores": f"{rates[ANALYSES] * PICTURE_SECONDS:,.0f}",
         "memory": f"{analyses['memory']['command']:,.0f}",
         "checked": one["once"] and one["vectors"] == one["images"],
-        "index": "exact" if one["exact"] else f"in cells, with a recall of {one['recall']:.3f}",
+        "index": "none yet" if one["recall"] is None else f"in cells, with a recall of {one['recall']:.3f}",
         "gigabytes": f"{one['database_bytes'] / 1e9:.1f}",
         "again": f"{one['stages'][AGAIN]['seconds']:.1f}",
     }
