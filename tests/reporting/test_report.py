@@ -314,11 +314,12 @@ def test_the_route_says_why_an_image_is_unknown(tmp_path, picture):
         "reasons": ["The tags do not fit brain-mr."],
         "nearest": [{"category": "brain-mr", "share": 0.8}, {"category": "head-ct", "share": 0.2}],
         "views": 9,
+        "poses": 4,
         "prior": {"sentence": "The tags say MR KNEE.", "tags": tags},
     }
     text = Page.of(write_report(Result("x", ModelUse("none", method="route"), route=route), picture, {}, tmp_path)).text
     for said in (
-        "The tags say MR KNEE. 9 slices were classified.",
+        "The tags say MR KNEE. 9 slices were classified. One look left it unsure, so it was looked at in four poses.",
         "Why it is unknown",
         "The tags do not fit brain-mr.",
         "0.150 (pixels alone 0.971)",

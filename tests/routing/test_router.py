@@ -81,6 +81,40 @@ def test_neighbours_of_another_category_make_an_image_stranger(router: Router) -
     assert added == pytest.approx(DISAGREEING * (doubted.disagreement - agreed.disagreement))
 
 
+@pytest.mark.parametrize("classifier", ["softmax", "svm"])
+def test_an_unsure_image_has_one_route_however_it_is_turned(
+    router: Router, classifier: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares = np.linspace(0, 1, 12)
+    seen = [picture("disc", seed) * share + picture("bars", seed) * (1 - share) for seed, share in enumerate(shares)]
+    seen = [one[:39, :39] for one in seen]  # contrast is measured on every other pixel: of 39 these are the same in every pose
+    sure = [router.route(Image(one[None].astype(np.float32)), classifier) for one in seen]
+    assert {route.poses for route in sure} == {1, 4}
+    assert all(route.poses == 1 for route in sure if route.known and route.probability > 0.95)
+    monkeypatch.setattr("casewise.routing.router._SURE", 2.0)
+    monkeypatch.setattr("casewise.routing.router._HOPELESS", np.inf)
+    for one in seen:
+        lying = [router.route(Image(np.rot90(one, turns)[None].astype(np.float32)), classifier) for turns in range(4)]
+        assert {route.category for route in lying} == {lying[0].category}
+        for route in lying:
+            assert (route.views, route.poses) == (1, 4)
+            assert route.probability == pytest.approx(lying[0].probability, abs=1e-3)
+            assert route.strangeness == pytest.approx(lying[0].strangeness, abs=1e-3)
+
+
+def test_a_volume_is_looked_at_again_slice_by_slice(router: Router, monkeypatch: pytest.MonkeyPatch) -> None:
+    slices = np.stack([picture("disc", seed) for seed in range(20)], axis=-1)
+    volume = Image(slices[None].astype(np.float32), np.diag([1.0, 1.0, 5.0, 1.0]))
+    assert (router.route(volume).views, router.route(volume).poses) == (9, 1)
+    monkeypatch.setattr("casewise.routing.router._SURE", 2.0)
+    again = router.route(volume).to_json()
+    assert (again["views"], again["poses"], again["category"]) == (9, 4, "chest-xray")
+
+
+def test_what_no_pose_can_make_known_is_looked_at_once(router: Router) -> None:
+    assert router.route(Image(np.zeros((1, 64, 64), np.int16))).poses == 1
+
+
 def test_a_blank_image_is_unknown(router: Router) -> None:
     assert router.route(Image(np.zeros((1, 64, 64), np.int16))).category == UNKNOWN
 

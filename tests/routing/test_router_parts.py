@@ -150,10 +150,12 @@ def test_distances_are_counted_by_how_known_images_vary() -> None:
     labels = np.repeat([0, 1], 300)
     features = rng.normal(0, 1, (600, 3)) * np.array([5, 1, 1]) + labels[:, None] * np.array([0, 8, 0])
     known = Known.of(features.astype(np.float32), labels)
-    wide, narrow, middle = known.distances(np.array([[10, 0, 0], [0, 0, 10], [0, 4, 0]], np.float32))[:, 0]
+    wide, narrow, middle = known.near(np.array([[10, 0, 0], [0, 0, 10], [0, 4, 0]], np.float32)).distances[:, 0]
     assert narrow > 3 * wide
     assert middle > wide
-    assert views_of(known, features.astype(np.float32), np.zeros((600, 3), np.float32)).shape == (600, len(VIEWS))
+    near = known.near(features.astype(np.float32))
+    assert views_of(near.distances, np.zeros((600, 3), np.float32)).shape == (600, len(VIEWS))
+    assert np.mean(near.nearest == labels[:, None]) > 0.95
 
 
 def test_the_networks_odds_are_of_its_last_class_against_the_others() -> None:

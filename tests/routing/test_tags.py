@@ -50,7 +50,7 @@ def looking_like(name: str, sure: float = 0.97) -> dict[str, float]:
 
 
 def routed(header: Header, found: dict[str, float]) -> Route:
-    return Route.of(found, 0.3, prior_of(header, NAMES), "softmax", 1)
+    return Route.of(found, 0.3, prior_of(header, NAMES), "softmax")
 
 
 @settings(deadline=None)

@@ -271,11 +271,16 @@ def _route_sentences(route: Mapping[str, Any] | None) -> str:
     if not route:
         return ""
     prior, views = route.get("prior") or {}, route.get("views") or 1
-    slices = f", by {views} slices" if views > 1 else ""
+    turned = "One look left it unsure, so it was looked at in four poses." if route.get("poses", 1) > 1 else ""
     if prior.get("tags"):
-        return f"{prior['sentence']}" + (f" {views} slices were classified." if slices else "")
-    looked = _kind({"category": route.get("looked", route["category"])})
-    return " ".join(part for part in (f"The pixels look like {looked}{slices}.", prior.get("sentence")) if part)
+        said = [prior["sentence"], f"{views} slices were classified." if views > 1 else ""]
+    else:
+        slices = f", by {views} slices" if views > 1 else ""
+        said = [
+            f"The pixels look like {_kind({'category': route.get('looked', route['category'])})}{slices}.",
+            prior.get("sentence"),
+        ]
+    return " ".join(part for part in (*said, turned) if part)
 
 
 def _tags(route: Mapping[str, Any] | None) -> list[dict[str, str]]:

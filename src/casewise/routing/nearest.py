@@ -24,7 +24,7 @@ class NearestCategory:
 def nearest_categories(nearest: npt.NDArray[np.int64], categories: Sequence[str]) -> tuple[NearestCategory, ...]:
     """Of the training images nearest to each view, the largest share first; the shares sum to 1.
 
-    nearest : (views, k) their categories, as :meth:`casewise.routing.out_of_distribution.Known.nearest` gives them.
+    nearest : (views, k) their categories, as :class:`casewise.routing.out_of_distribution.Near` has them.
     """
     counted = Counter(categories[number] for number in nearest.ravel().tolist())
     total = counted.total()

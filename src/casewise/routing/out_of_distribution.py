@@ -16,15 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logsumexp
 
 from casewise.probability import logistic
 
 Matrix = npt.NDArray[np.float32]
 Array = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
 NEIGHBOUR = 5
 FALSE_UNKNOWN = 0.01  # share of known images that may be called unknown, and beyond which a distance is rare
 VIEWS = ("category", "neighbours", "odds")  # of an image's strangeness, in the order of a matrix's columns
@@ -48,12 +49,28 @@ class Neighbours:
 
     def distances(self, features: Matrix) -> Array:
         """(n,): 1 − the cosine to the ``NEIGHBOUR``-th nearest of the bank (to the farthest, where it has fewer)."""
+        return self.nearest(features)[0]
+
+    def nearest(self, features: Matrix) -> tuple[Array, Places]:
+        """The :meth:`distances` (n,), and the places (n, k) in the bank of the ``NEIGHBOUR`` nearest, of all where it has fewer."""
         k = min(NEIGHBOUR, len(self.bank))
-        found = []
+        distances: list[Array] = [np.zeros(0)]
+        places: list[Places] = [np.zeros((0, k), np.int64)]
         for start in range(0, len(features), _BLOCK):
             likeness = unit(features[start : start + _BLOCK]) @ self.bank.T
-            found.append(1 - np.partition(likeness, -k, axis=1)[:, -k])
-        return np.concatenate(found).astype(np.float64) if found else np.zeros(0)
+            near = np.argpartition(likeness, -k, axis=1)[:, -k:]
+            distances.append(1.0 - np.take_along_axis(likeness, near[:, :1], axis=1)[:, 0].astype(np.float64))
+            places.append(near)
+        return np.concatenate(distances), np.concatenate(places)
+
+
+class Near(NamedTuple):
+    """Where pictures lie among the known ones. distances : (n, 2), to the nearest category's mean and to the neighbours.
+    nearest : (n, k), the categories of the ``NEIGHBOUR`` nearest neighbours, of all where there are fewer.
+    """
+
+    distances: Array
+    nearest: Places
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +83,10 @@ class Known:
     whitening: Matrix
     means: Matrix
     neighbours: Neighbours
-    labels: npt.NDArray[np.int64]
+    labels: Places
 
     @classmethod
-    def of(cls, features: Matrix, labels: npt.NDArray[np.int64]) -> Known:
+    def of(cls, features: Matrix, labels: Places) -> Known:
         """Features (n, features); labels (n,) from 0, each there."""
         means = np.stack([features[labels == number].mean(axis=0) for number in range(int(labels.max()) + 1)])
         covariance = np.cov((features - means[labels]).T.astype(np.float64)).reshape(features.shape[1], -1)
@@ -78,18 +95,13 @@ class Known:
         kept = (whitening * np.sqrt(variance)).astype(np.float16).astype(np.float32)  # as it will be read back
         return cls(kept, (means @ kept).astype(np.float32), Neighbours.of(features @ kept), labels)
 
-    def distances(self, features: Matrix) -> Array:
-        """(n, 2): to the nearest category's mean, and to the neighbours."""
+    def near(self, features: Matrix) -> Near:
+        """Where pictures of these features (n, features) lie."""
         seen = features @ self.whitening
         squares = (seen**2).sum(axis=1)[:, None] + (self.means**2).sum(axis=1)[None] - 2 * seen @ self.means.T
-        nearest = np.sqrt(np.maximum(squares, 0).min(axis=1))
-        return np.stack([nearest.astype(np.float64), self.neighbours.distances(seen)], axis=1)
-
-    def nearest(self, features: Matrix) -> npt.NDArray[np.int64]:
-        """(n, k): the categories of the ``NEIGHBOUR`` nearest neighbours, of all where there are fewer."""
-        k = min(NEIGHBOUR, len(self.labels))
-        likeness = unit(features @ self.whitening) @ self.neighbours.bank.T
-        return np.asarray(self.labels[np.argpartition(likeness, -k, axis=1)[:, -k:]])
+        category = np.sqrt(np.maximum(squares, 0).min(axis=1))
+        distances, places = self.neighbours.nearest(seen)
+        return Near(np.stack([category.astype(np.float64), distances], axis=1), self.labels[places])
 
 
 @dataclass(frozen=True)
@@ -141,12 +153,12 @@ def strangeness(steps: Array) -> Array:
 
 def odds(logits: Matrix) -> Array:
     """(n,): ln of the network's odds of its last class, *unknown*, against all the others; ``logits`` is (n, classes)."""
-    return np.asarray(logits[:, -1] - logsumexp(logits[:, :-1], axis=1), np.float64)
+    return np.asarray(logits[:, -1] - np.logaddexp.reduce(logits[:, :-1], axis=1), np.float64)
 
 
-def views_of(known: Known, features: Matrix, logits: Matrix) -> Array:
-    """(n, views) of pictures by their features (n, features) and logits (n, classes)."""
-    return np.concatenate([known.distances(features), odds(logits)[:, None]], axis=1)
+def views_of(distances: Array, logits: Matrix) -> Array:
+    """(n, views) of pictures by how far they lie (n, 2) and their logits (n, classes)."""
+    return np.concatenate([distances, odds(logits)[:, None]], axis=1)
 
 
 def sentence(steps: Sequence[float], disagreement: float = 0.0) -> str:

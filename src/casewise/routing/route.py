@@ -30,7 +30,8 @@ class Route:
     strangeness : how far the image lies from the known ones, of which the probability of ``unknown`` is made; at 1
         it wins over a category that is certain.
     prior : what the DICOM tags said, and whether the pixels contradict them. classifier : ``softmax`` or ``svm``.
-    views : how many pictures were classified: 1, or the slices of a volume.
+    views : how many pictures were classified: 1, or the slices of a volume. poses : in how many poses each: 1, or 4 where the
+        first look left it unsure.
     pixels : the scores by the pixels alone, before the tags, the largest first; as ``scores`` where there are no tags.
     reasons : why the image is unknown, a sentence each; empty where it is not.
     nearest : the categories of the training images that lie nearest, the largest share first.
@@ -43,6 +44,7 @@ class Route:
     prior: Prior = field(default_factory=Prior)
     classifier: str = "softmax"
     views: int = 1
+    poses: int = 1
     pixels: tuple[Score, ...] = ()
     reasons: tuple[str, ...] = ()
     nearest: tuple[NearestCategory, ...] = ()
@@ -54,7 +56,6 @@ class Route:
         strangeness: float,
         prior: Prior,
         classifier: str,
-        views: int,
         reasons: Sequence[str] = (),
     ) -> Route:
         """The route by what the pixels look like and what the tags say; the largest probability wins.
@@ -66,7 +67,7 @@ class Route:
         best, looked = ordered[0], alone[0].category
         decided = prior.decided(best.category, looked, UNKNOWN)
         why = () if best.category != UNKNOWN else (*reasons, *_why(alone, strangeness, decided))
-        return cls(best.category, best.probability, ordered, strangeness, decided, classifier, views, alone, why)
+        return cls(best.category, best.probability, ordered, strangeness, decided, classifier, pixels=alone, reasons=why)
 
     @property
     def looked(self) -> str:
@@ -86,6 +87,7 @@ class Route:
             "prior": self.prior.to_json(),
             "classifier": self.classifier,
             "views": self.views,
+            "poses": self.poses,
             "looked": self.looked,
             "pixels": [score.to_json() for score in self.pixels],
             "reasons": list(self.reasons),

@@ -29,6 +29,9 @@ Matrix = npt.NDArray[np.float32]
 _FEW = 16  # pictures, more than a volume has
 _LEAST_VOTE = 0.02  # of a slice unlike anything known
 _BLANK = 10.0  # strangeness of an image that shows nothing; from 1 on an image is unknown
+_SURE = 0.5  # probability by the pixels alone from which on one look is enough
+_HOPELESS = 2.0  # strangeness from which on an image is unknown in every pose
+_TURNS = (1, 2, 3)  # quarter turns of the further looks
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +47,11 @@ class PictureScores:
     def of(self, place: slice) -> PictureScores:
         """Those of some of the pictures."""
         return PictureScores(self.known[place], self.steps[place], self.nearest[place])
+
+    def joined(self, other: PictureScores) -> PictureScores:
+        """With those of further pictures of the same image."""
+        pairs = zip((self.known, self.steps, self.nearest), (other.known, other.steps, other.nearest), strict=True)
+        return PictureScores(*(np.concatenate(pair) for pair in pairs))
 
     @property
     def disagreement(self) -> npt.NDArray[np.float64]:
@@ -114,31 +122,50 @@ class Router:
         priors: Sequence[Prior] | None = None,
         device: str = "auto",
     ) -> list[Route]:
-        """The route of each of many images, given as the pictures that :func:`casewise.routing.views.views` makes of each."""
+        """The route of each of many images, given as the pictures that :func:`casewise.routing.views.views` makes of each.
+
+        One that the pixels leave unsure is looked at again, turned by one, two and three quarters, and all looks count alike.
+        """
         name = check_classifier(classifier or self.classifier)
-        if not images:
-            return []
-        pictures = [view for own in images for view in own]
-        with one_thread() if len(pictures) <= _FEW else nullcontext():
-            scored = self.score(*features(self.model, pictures, device), name)
-        ends = np.cumsum([len(own) for own in images])
+        scored = self._scored(images, name, device)
+        again = [number for number, own in enumerate(scored) if self._unsure(own, images[number], name)]
+        turned = [[np.rot90(view, turns) for view in images[number] for turns in _TURNS] for number in again]
+        for number, further in zip(again, self._scored(turned, name, device), strict=True):
+            scored[number] = scored[number].joined(further)
         routes = []
-        for number, (own, end) in enumerate(zip(images, ends, strict=True)):
-            place = slice(end - len(own), end)
-            pictures_of = scored.of(place)
-            blank = not any(float(np.ptp(view)) > 0 for view in own)  # one value throughout: there is nothing to recognise
-            route = self._decided(pictures_of, priors[number] if priors else Prior(), name, blank)
-            routes.append(replace(route, nearest=nearest_categories(pictures_of.nearest, self.categories)))
+        for number, (own, pictures) in enumerate(zip(scored, images, strict=True)):
+            route = self._decided(own, priors[number] if priors else Prior(), name, _blank(pictures))
+            poses = len(own.known) // len(pictures)
+            nearest = nearest_categories(own.nearest, self.categories)
+            routes.append(replace(route, views=len(pictures), poses=poses, nearest=nearest))
         return routes
+
+    def _scored(self, images: Sequence[Sequence[View]], classifier: str, device: str) -> list[PictureScores]:
+        pictures = [view for own in images for view in own]
+        if not pictures:
+            return []
+        with one_thread() if len(pictures) <= _FEW else nullcontext():
+            scored = self.score(*features(self.model, pictures, device), classifier)
+        ends = np.cumsum([len(own) for own in images])
+        return [scored.of(slice(end - len(own), end)) for own, end in zip(images, ends, strict=True)]
 
     def score(self, found: Matrix, logits: Matrix, classifier: str) -> PictureScores:
         """From features (n, features) and logits (n, classes) of pictures."""
         scores = logits[:, : len(self.categories)] if classifier == "softmax" else self.svm.scores(found)
-        steps = self.doubts[classifier].steps(views_of(self.known, found, logits))
-        return PictureScores(probabilities(scores, self.temperatures[classifier]), steps, self.known.nearest(found))
+        near = self.known.near(found)
+        steps = self.doubts[classifier].steps(views_of(near.distances, logits))
+        return PictureScores(probabilities(scores, self.temperatures[classifier]), steps, near.nearest)
 
-    def _decided(self, pictures: PictureScores, prior: Prior, classifier: str, blank: bool) -> Route:
-        """Slices that are unlike what is known, as a volume's ends often are, say little of which category it is."""
+    def _unsure(self, pictures: PictureScores, views: Sequence[View], classifier: str) -> bool:
+        pixels, strange = self._pixels(pictures, classifier, _blank(views))
+        best = max(pixels, key=lambda name: pixels[name])
+        return strange < _HOPELESS and (best == UNKNOWN or pixels[best] < _SURE)
+
+    def _pixels(self, pictures: PictureScores, classifier: str, blank: bool) -> tuple[dict[str, float], float]:
+        """The probability of every category and of ``unknown`` before the tags, and the strangeness; at 1 it is unknown.
+
+        Slices that are unlike what is known, as a volume's ends often are, say little of which category it is.
+        """
         doubt = self.doubts[classifier]
         certain = np.array([1 - doubt.probability(float(value)) for value in pictures.strangeness])
         known = np.average(pictures.known, axis=0, weights=np.maximum(certain, _LEAST_VOTE))
@@ -149,9 +176,17 @@ class Router:
         if not np.isfinite(total) or total <= 0:
             msg = "The router's network gives no numbers for this image; it is damaged, or the image's values are far too large."
             raise CasewiseError(msg)
-        pixels = {name: value / total for name, value in raw.items()}
+        return {name: value / total for name, value in raw.items()}, strange / doubt.middle
+
+    def _decided(self, pictures: PictureScores, prior: Prior, classifier: str, blank: bool) -> Route:
+        pixels, strange = self._pixels(pictures, classifier, blank)
         why: tuple[str, ...] = ()
-        if not blank and strange >= doubt.middle:
+        if not blank and strange >= 1:
             middle = np.median(pictures.steps, axis=0).tolist()
             why = (sentence(middle, float(np.median(pictures.disagreement))),)
-        return Route.of(pixels, strange / doubt.middle, prior, classifier, len(pictures.known), why)
+        return Route.of(pixels, strange, prior, classifier, why)
+
+
+def _blank(views: Sequence[View]) -> bool:
+    """Whether an image has one value throughout, so that there is nothing to recognise."""
+    return not any(float(np.ptp(view)) > 0 for view in views)

@@ -164,10 +164,10 @@ def _assembled(model: Model, pool: Sequence[CaseViews], aside: Sequence[CaseView
     device = "cpu"
     known, labels = _pictures(pool, categories, plan.bank, settings.seed + 1)
     found, _ = features(model, known, device)
-    svm, near = fit_svm(found, labels, len(categories), plan.kernel), Known.of(found, labels)
+    svm, bank = fit_svm(found, labels, len(categories), plan.kernel), Known.of(found, labels)
     held_out, truth = _pictures(aside, categories, plan.held_out, settings.seed + 2)
     found, logits = features(model, held_out, device)
-    seen = views_of(near, found, logits)
+    seen = views_of(bank.near(found).distances, logits)
     plain = np.arange(len(truth)) % 2 == 0  # every other one is unchanged but for its polarity: what is calibrated for
     images = len({entry.key for entry in aside})
     temperatures, doubts, measures = {}, {}, {"held_out_images": float(images)}
@@ -180,7 +180,7 @@ def _assembled(model: Model, pool: Sequence[CaseViews], aside: Sequence[CaseView
         measures[f"{name}_accuracy"] = float(np.mean([right[plain & (truth == n)].mean() for n in np.unique(truth)]))
         measures[f"{name}_accuracy_on_changed"] = float(np.mean([right[~plain & (truth == n)].mean() for n in np.unique(truth)]))
         measures[f"{name}_calibration_error"] = calibration_error(sure.max(axis=1)[plain], right[plain])
-    return Router(model, svm, near, temperatures, doubts, plan.classifier, measures)
+    return Router(model, svm, bank, temperatures, doubts, plan.classifier, measures)
 
 
 def _pictures(
