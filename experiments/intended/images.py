@@ -101,10 +101,10 @@ def own(kind: str, seen: Callable[[Image], Matrix]) -> list[Shown]:
 
 def foreign(kind: str) -> list[Shown]:
     """Images of every other kind."""
-    return [image for image in _foreign() if not _is_kin(kind, image.source)]
+    return [image for image in _foreign() if not is_kin(kind, image.source)]
 
 
-def _is_kin(kind: str, source: str) -> bool:
+def is_kin(kind: str, source: str) -> bool:
     return source.split(" ")[0] in (kind, *_KIN[kind]) or any(source.split(" ")[0].startswith(kin) for kin in _KIN[kind])
 
 
