@@ -210,7 +210,11 @@ def test_a_server_that_is_killed_in_the_middle_and_started_again(server: S3, buc
         assert len({case.name for case in archive.cases()}) == 70
 
 
-def test_what_comes_damaged_is_named_and_not_imported(bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("by", ["when_supported", "when_required"])  # a checksum of AWS's library, or the object's ETag alone
+def test_what_comes_damaged_is_named_and_not_imported(
+    by: str, bucket: Bucket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_RESPONSE_CHECKSUM_VALIDATION", by)
     content = volume(tmp_path / "scan.nii", 1).read_bytes()
     bucket.put("a/scan.nii", content)
     bucket.put("a/whole.png", picture(tmp_path / "whole.png", 1).read_bytes())
