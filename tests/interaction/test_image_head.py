@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -19,6 +21,7 @@ from tests.interaction.conftest import disc_picture
 from tests.interaction.test_invariance import CHANGES
 
 ALONE = FineTuning(supervised=False)
+HEAD = FineTuning(extension=False)
 BOX = [(4, 92), (4, 92)]
 
 
@@ -72,7 +75,7 @@ def test_where_it_predicts_worse_the_network_stands_bit_for_bit(model):
     rows, columns = np.indices((96, 96))
     disc = np.hypot(rows - 48, columns - 48) < 24
     foreground, background = disc & (rows % 16 == 0), ~disc & (rows % 24 == 0)
-    tuned, alone = session(model, image, BOX), session(model, image, BOX, ALONE)
+    tuned, alone = session(model, image, BOX, HEAD), session(model, image, BOX, ALONE)
     assert np.array_equal(tuned.add_scribbles(foreground, background), alone.add_scribbles(foreground, background))
     assert not tuned.tuned
     assert np.array_equal(tuned.probability, alone.probability)
@@ -86,7 +89,7 @@ def test_where_it_predicts_worse_the_network_stands_bit_for_bit(model):
 def test_strokes_of_one_kind_fit_nothing(model, kinds, acceptance):
     image, truth = vessels()
     given_ = [drawn if kind else None for kind, drawn in zip(kinds, strokes(truth), strict=True)]
-    tuned, alone = session(model, image, BOX, FineTuning(acceptance=acceptance)), session(model, image, BOX, ALONE)
+    tuned, alone = session(model, image, BOX, replace(HEAD, acceptance=acceptance)), session(model, image, BOX, ALONE)
     assert np.array_equal(tuned.add_scribbles(*given_), alone.add_scribbles(*given_))
     assert not tuned.tuned
 
@@ -94,7 +97,7 @@ def test_strokes_of_one_kind_fit_nothing(model, kinds, acceptance):
 def test_corrections_are_no_evidence_against_the_network(model):
     """Drawn where the answer errs, they cannot show how often it does; once the rest is drawn over too, they are fitted to."""
     image, truth = vessels()
-    found, alone = session(model, image, BOX), session(model, image, BOX, ALONE)
+    found, alone = session(model, image, BOX, HEAD), session(model, image, BOX, ALONE)
     foreground, background = strokes(truth)
     for one in (found, alone):
         one.add_scribbles(None, background & (np.arange(96) < 50))

@@ -1,4 +1,5 @@
 """A classifier fitted to one image's strokes, used where it predicts strokes that it has not seen better than the network does.
+Else the network's answer is extended: a classifier of strokes and of that answer together says what looks like either.
 
 Extremely randomised trees (Geurts 2006) on the image at several scales: smoothed, its gradient, and the eigenvalues of its Hessian,
 the features of ilastik (Berg 2019). Like Wang et al. 2018 (arXiv 1710.04043) it tunes the answer to the one image; unlike a tuned
@@ -7,7 +8,7 @@ last block it sees texture and thin lines that the network's features do not hol
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -34,6 +35,9 @@ _SURE = 6.0  # a logit of the network counts as no more
 _MIXED = (0.5, 1.0)  # the trees' part of the mixed logit; the best on unseen strokes is taken
 _MARGIN = 0.05  # of the log loss by which it must be better than the network alone
 _MOST = 250  # places of either kind that the trees are fitted to
+_ALIKE = 0.8  # the trees' part of an answer that is extended
+_WHOLE = 40  # places of one kind of stroke from which on it weighs as much as the network's own answer
+_BESIDE = 0.5  # what the network's background weighs, and again all outside the box, where its object weighs one
 _TREES = {"n_estimators": 24, "max_depth": 12, "min_samples_leaf": 2, "random_state": 0}
 
 
@@ -82,10 +86,31 @@ class ImageHead:
         if min(foreground.sum(), background.sum()) < _LEAST:
             return None
         within = ndimage.binary_dilation(self.maps.box[0])
-        trees = self._trees(_Drawn.of(foreground), _Drawn.of(background), np.flatnonzero(within))
+        trees = self._of_strokes(_Drawn.of(foreground), _Drawn.of(background), np.flatnonzero(within))
         found = logits.copy()
         found[within] = _mixed(logits[within], trees, share)
         return found
+
+    def extended(self, marked: PromptMaps, logits: Floats) -> Floats:
+        """(*grid) ``logits``, the network's own with the strokes in ``marked``, brought nearer to what a place looks like.
+
+        A stroke corrects what it touches and little else, and much of what is still wrong looks like it: the rest of a cavity, the
+        other side of a wall. The trees are fitted to the strokes, to the network's own labels, drawn by how sure it is of them, and
+        to the outside of the box. Places of which it is surer than the trees can be are left as they are.
+        """
+        foreground, background, box = (one[0].ravel() for one in (marked.foreground, marked.background, self.maps.box))
+        flat = np.clip(logits.ravel(), -_SURE, _SURE)
+        labels, free = flat > 0, box & ~foreground & ~background
+        sure = np.abs(np.tanh(flat / 2))
+        on = [_strokes(foreground), _Examples.of(free & labels, 1.0, sure)]
+        off = [_strokes(background), _Examples.of(free & ~labels, _BESIDE, sure), _Examples.of(~box & ~foreground, _BESIDE)]
+        most = _ALIKE * float(logit(1 - _BOUND))
+        at = np.flatnonzero(ndimage.binary_dilation(self.maps.box[0]).ravel() & (np.abs(flat) <= most))
+        if not len(at) or not all(any(len(one.places) for one in kind) for kind in (on, off)):
+            return logits
+        found = logits.ravel().copy()
+        found[at] = flat[at] + _ALIKE * self._trees(on, off, at)
+        return found.reshape(logits.shape)
 
     def _best(self, object_: _Drawn, rest: _Drawn, network: Network) -> float:
         """The trees' share that predicts each half of the strokes best from the other one; 0 for the network alone."""
@@ -97,29 +122,65 @@ class ImageHead:
             at = np.concatenate([one.places for one in held])
             half = self.maps.marked(known[0].mask[None], known[1].mask[None])
             logits = network(half, start).ravel()[at]
-            trees = self._trees(*known, at)
+            trees = self._of_strokes(*known, at)
             losses += [_log_loss(_mixed(logits, trees, share), *held) / 2 for share in (0.0, *_MIXED)]
         best = int(np.argmin(losses))
         return (0.0, *_MIXED)[best] if losses[best] < losses[0] - _MARGIN else 0.0
 
-    def _trees(self, object_: _Drawn, rest: _Drawn, at: npt.NDArray[np.int64]) -> Doubles:
-        """The trees' logits at places of the grid."""
+    def _of_strokes(self, object_: _Drawn, rest: _Drawn, at: Places) -> Doubles:
+        """The logits at places of the grid of trees that are fitted to strokes, and to what lies outside the box."""
+        outside = _Examples.of(~(self.maps.box[0] | object_.all | rest.all).ravel(), _OUTSIDE_SHARE, most=_OUTSIDE)
+        beside = _OUTSIDE_SHARE if len(outside.places) else 0.0
+        on, off = (_Examples(of.places, share, of.weights) for of, share in ((object_, 1.0), (rest, 1 - beside)))
+        return self._trees([on], [off, outside], at)
+
+    def _trees(self, on: Sequence[_Examples], off: Sequence[_Examples], at: Places) -> Doubles:
+        """The logits at places of the grid of trees that are fitted to examples of the object, ``on`` it, and of the rest."""
         from sklearn.ensemble import ExtraTreesClassifier
 
         # The object counts as the brighter one, and places are drawn by their brightness: so a picture's negative and its mirror
         # images are answered like itself.
-        darker = self.features[object_.places, _BRIGHTNESS].mean() < self.features[rest.places, _BRIGHTNESS].mean()
+        brightness = self.features[:, _BRIGHTNESS]
+        darker = _mean(on, brightness) < _mean(off, brightness)
         features = self.negative if darker else self.features
-        outside = np.flatnonzero(~(self.maps.box[0] | object_.all | rest.all))
-        beside = _OUTSIDE_SHARE if len(outside) else 0.0
-        drawn = ((object_.places, object_.weights, _MOST), (rest.places, rest.weights, _MOST), (outside, None, _OUTSIDE))
-        samples = [_sample(places, features[places, _BRIGHTNESS], weights, most) for places, weights, most in drawn]
-        shares = [np.full(len(one), part / max(1, len(one))) for one, part in zip(samples, (1, 1 - beside, beside), strict=True)]
-        places = np.concatenate(samples)
+        places, weights, labels = [], [], []
+        for label, kind in ((True, on), (False, off)):
+            whole = sum(one.share for one in kind if len(one.places))
+            for one in (one for one in kind if len(one.places)):
+                drawn = _sample(one.places, features[one.places, _BRIGHTNESS], one.weights, one.most)
+                places.append(drawn)
+                weights.append(np.full(len(drawn), one.share / whole / len(drawn)))
+                labels.append(np.full(len(drawn), label))
+        chosen = np.concatenate(places)
         trees = ExtraTreesClassifier(**_TREES)
-        trees.fit(features[places], np.arange(len(places)) < len(samples[0]), np.concatenate(shares) * len(places))
+        trees.fit(features[chosen], np.concatenate(labels), np.concatenate(weights) * len(chosen))
         chance = trees.predict_proba(features[at])[:, 1]
         return np.asarray(logit(np.clip(chance, _BOUND, 1 - _BOUND)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Examples:
+    """Places of one kind, of which ``most`` are drawn by their ``weights``, or evenly; together they weigh ``share``."""
+
+    places: Places
+    share: float
+    weights: Doubles | None = None
+    most: int = _MOST
+
+    @classmethod
+    def of(cls, where: Mask, share: float, weights: Floats | None = None, most: int = _MOST) -> _Examples:
+        """The places of the flat grid ``where`` it is so."""
+        places = np.flatnonzero(where)
+        return cls(places, share, None if weights is None else weights[places].astype(np.float64) + 1e-9, most)
+
+
+def _strokes(where: Mask) -> _Examples:
+    return _Examples.of(where, min(1.0, float(where.sum()) / _WHOLE))
+
+
+def _mean(kind: Sequence[_Examples], brightness: Floats) -> float:
+    """Of the first examples that there are: of the strokes, or else of the network's own."""
+    return next(float(brightness[one.places].mean()) for one in kind if len(one.places))
 
 
 @dataclass(frozen=True, eq=False)

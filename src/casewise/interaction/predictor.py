@@ -99,6 +99,10 @@ class Predictor:
             return None
         return head.chosen(maps, evidence, logits, self._one_view.logits) if how.acceptance else head.fitted(maps, logits)
 
+    def extended(self, head: ImageHead, maps: PromptMaps, logits: Floats) -> Floats:
+        """(*grid) ``logits``, the network's own, carried to what looks like the strokes; themselves where that is not wanted."""
+        return head.extended(maps, logits) if self.fine_tuning.heads(maps) and self.fine_tuning.extension else logits
+
     @cached_property
     def _one_view(self) -> Predictor:
         """Eight times as fast, for what is only compared."""

@@ -116,7 +116,7 @@ class InteractiveSegmentation:
 
     @property
     def tuned(self) -> bool:
-        """Whether the current object's mask comes from what was fitted to this image's strokes, and not from the network alone."""
+        """Whether the current object's mask comes from a classifier fitted to its strokes, accepted in the network's place."""
         return self._state.tuned
 
     @property
