@@ -16,7 +16,7 @@ from casewise.archive.ingest.layouts.entry import Entry
 from casewise.archive.ingest.members import expanded, with_voxels
 from casewise.archive.ingest.reading import Examiner, Unit, content_key
 from casewise.archive.pseudonym_key import key_of, subject_under
-from casewise.archive.storage import keep, place
+from casewise.archive.storage import keep, place, recorded
 from casewise.errors import ArchiveError, CasewiseError
 from casewise.formats import Found, Rejected, drawn_in, mask_suffix, read_mask, scan, write, write_mask
 from casewise.hashing import image_key
@@ -73,12 +73,13 @@ class Addition:
         """See :meth:`casewise.archive.Archive.keys_of`."""
         keys: set[str] = set()
         path = image.source if isinstance(image, Image) else Path(image)
+        places = () if path is None else recorded(self._folder, path)  # the copy of an object may have left this machine
         if isinstance(image, Image):
             keys.add(image_key(image))
         if path is not None and path.exists():
             keys |= _content_keys(path)
         with self._catalogue.read() as connection:
-            return set(connection.scalars(sa.select(images.c.key).where(images.c.key.in_(list(keys)))))
+            return set(connection.scalars(sa.select(images.c.key).where(images.c.key.in_(keys) | images.c.path.in_(places))))
 
     def _written(self, image: Image) -> dict[str, object]:
         key = image_key(image)

@@ -17,18 +17,20 @@ from pathlib import Path
 from casewise.archive.failures import disk_sentence
 from casewise.archive.remote import objects
 from casewise.archive.remote.address import Address, is_remote
+from casewise.archive.remote.cache import CopiesError
 from casewise.archive.remote.sentences import ObjectMissingError, RemoteError
 from casewise.archive.remote.setting import Remote, remote_of
 from casewise.archive.suffixes import suffix
 from casewise.archive.voxels import voxel_names
 from casewise.errors import ArchiveError, UnreadableImageError
 from casewise.files import replacing
+from casewise.names import legible
 
 _FOLDER = "files"
 
 
 class AwayError(UnreadableImageError):
-    """Object storage cannot be reached now; the file may be there."""
+    """Object storage cannot be reached now, or no copy be written; the file may be there."""
 
 
 def place(key: str, ending: str) -> str:
@@ -69,7 +71,7 @@ def located(folder: Path, path: str) -> Path:
         return place
     except ObjectMissingError:
         return cache.place(address)
-    except RemoteError as error:
+    except (RemoteError, CopiesError) as error:
         raise AwayError(str(error)) from error
     except ArchiveError as error:
         raise UnreadableImageError(str(error)) from error
@@ -79,8 +81,13 @@ def located_files(folder: Path, path: str, files: Sequence[str]) -> tuple[Path, 
     """The place that a catalogue's path names, and in it the files of a series; none where it is a file itself."""
     if not files:
         return located(folder, path), ()
-    listed = tuple(located(folder, f"{path}/{name}") for name in files)
     here = named(folder, path)
+    if (address := _address(folder, path)) is not None:
+        try:
+            remote_of(folder).cache.hold_folder(address)
+        except ArchiveError as error:
+            raise AwayError(str(error)) from error
+    listed = tuple(located(folder, f"{path}/{name}") for name in files)
     return here, listed if here.is_dir() else ()
 
 
@@ -98,16 +105,33 @@ def origin(folder: Path, file: Path) -> str:
     return str(file) if address is None else str(address)
 
 
+def recorded(folder: Path, file: Path) -> tuple[str, ...]:
+    """The paths by which the archive's catalogue may name the object whose copy a file is, there or not; none for another file."""
+    remote = remote_of(folder)
+    address = remote.cache.address(file)
+    if address is None:
+        return ()
+    own = (address.key.removeprefix(f"{remote.place.key}/"),) if remote.place is not None and address.is_below(remote.place) else ()
+    return str(address), *own
+
+
 def take(folder: Path, key: str, files: Sequence[Path], single: bool) -> str:
     """Copy a content's files into the archive, unless they are there; returns their place.
 
     A single file takes the key as its name; several keep their names in a folder of that name, as their headers may refer to them.
+    Raises UnreadableImageError for a name that an object cannot have, ArchiveError where they cannot be copied.
     """
     target = place(key, _ending(files[0]) if single else "")
     remote = remote_of(folder)
     if remote.place is not None:
-        for file in files:
-            objects.put(file, remote.place / (target if single else f"{target}/{file.name}"))
+        places = [remote.place / (target if single else f"{target}/{file.name}") for file in files]
+        for file, address in zip(files, places, strict=True):
+            if address.below(folder) is None:
+                raise UnreadableImageError(
+                    f"{legible(str(file))} has a name that no object can have; rename it, and import it again."
+                )
+        for file, address in zip(files, places, strict=True):
+            objects.put(file, address)
     elif not (folder / target).exists():
         try:
             (folder / target).parent.mkdir(parents=True, exist_ok=True)

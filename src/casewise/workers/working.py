@@ -15,11 +15,14 @@ from casewise.workers.contract import Do, Item, Lost, Outcome
 
 _TOGETHER = 0.05  # seconds: outcomes that come closer than this go together
 _OURS = "CASEWISE_"  # what variables of casewise begin with
+_OF_A_MACHINE = ("CASEWISE_CACHE", "CASEWISE_CACHE_BYTES")  # where copies of objects lie on its own disk
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a worker shares with its caller: the folder that relative paths start from, and casewise's own variables."""
+    """What a worker shares with its caller: the folder that relative paths start from, and casewise's own variables; but where
+    copies of objects lie, the worker's machine says if it does.
+    """
 
     folder: str
     variables: Mapping[str, str]
@@ -32,7 +35,8 @@ class Surroundings:
     def enter(self) -> None:
         """Raises CasewiseError where the folder is not on this machine."""
         keep_to_one()
-        os.environ.update(self.variables)
+        own = {name: os.environ[name] for name in _OF_A_MACHINE if name in os.environ}
+        os.environ.update({**self.variables, **own})
         try:
             os.chdir(self.folder)
         except OSError as error:

@@ -1,12 +1,13 @@
 """Copies of objects on this machine: ``<folder>/<server>/<bucket>/<key>``, of no more than a number of bytes together.
 
 Any number of processes may use one. A copy is written beside and renamed, so it is whole or not there. One that was given out is
-held open with a shared lock, and is not removed while any process holds it; each holds the last ones that it gave out. Of the
-others, those leave first that were unused for longest.
+held open with a shared lock, and is not removed while any process holds it; each holds the last ones that it gave out. So are
+folders whose copies are used together, however many they are. Of the others, those leave first that were unused for longest.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import threading
@@ -21,19 +22,25 @@ from casewise.archive.remote.address import Address
 from casewise.errors import ArchiveError
 from casewise.files import forget_parts
 
-_KEPT_OPEN = 64
+_KEPT_OPEN = 64  # files, and as many folders
 _TRIM_AFTER = 1 / 16  # of the limit, that came since it was last looked whether there is too much
 _LOCK = ".importing"
 _PART = ".part-"
 _TRIES = 5  # a copy may be removed between its coming and its being held
 _DAY = 86400
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+class CopiesError(ArchiveError):
+    """No copy can be written on this machine now."""
 
 
 @dataclass(eq=False)
 class _Held:
-    """The copies that this process has given out last, each open and locked."""
+    """The copies that this process has given out last, and folders of such, each open and locked."""
 
-    handles: OrderedDict[Path, int] = field(default_factory=OrderedDict)
+    files: OrderedDict[Path, int] = field(default_factory=OrderedDict)
+    folders: OrderedDict[Path, int] = field(default_factory=OrderedDict)
     lock: threading.Lock = field(default_factory=threading.Lock)
     come: dict[Path, float] = field(default_factory=dict)  # bytes since the last trim, by cache
 
@@ -44,7 +51,7 @@ _held = _Held()
 def _start_anew() -> None:
     """In a process that was forked: the parent's copies are the parent's to hold."""
     global _held
-    for handle in _held.handles.values():
+    for handle in (*_held.files.values(), *_held.folders.values()):
         with suppress(OSError):
             os.close(handle)
     _held = _Held()
@@ -80,12 +87,12 @@ class Cache:
         """The copy of an object, made by ``fill`` where it is not there; held so that it can be opened."""
         place = self.place(address)
         for _ in range(_TRIES):
-            if _hold(place):
+            if _hold(place, _held.files):
                 break
             self.add(address, fill)
         else:
             msg = f"The copy of {address} at {place} cannot be opened; see that it may be read, and that the disk has space."
-            raise ArchiveError(msg)
+            raise CopiesError(msg)
         with suppress(OSError):
             os.utime(place, ns=(time.time_ns(), place.stat().st_mtime_ns))
         self._trim_sometimes()
@@ -94,24 +101,35 @@ class Cache:
     def add(self, address: Address, fill: Callable[[Path], object]) -> Path:
         """Make a copy of an object, in place of one that is there; nothing is removed for it."""
         place = self.place(address)
-        try:
+        with self._written():
             place.parent.mkdir(parents=True, exist_ok=True)
-            part = self._folder / f"{_PART}{secrets.token_hex(8)}"  # apart from the copies, whose names are others'
             try:
-                fill(part)
-                size = part.stat().st_size
-                part.replace(place)
-            finally:
-                part.unlink(missing_ok=True)
-        except OSError as error:
-            msg = (
-                f"The copies of objects in {self._folder} cannot be written ({error.strerror or type(error).__name__}); free some "
-                "space, or name another folder in CASEWISE_CACHE."
-            )
-            raise ArchiveError(msg) from error
+                size = self._filled(place, fill)
+            except OSError as error:
+                if error.errno not in _FULL:
+                    raise
+                self.trim(0)  # the disk has less space than the limit
+                size = self._filled(place, fill)
         with _held.lock:
             _held.come[self._folder] = _held.come.get(self._folder, self._limit) + size
         return place
+
+    def _filled(self, place: Path, fill: Callable[[Path], object]) -> int:
+        part = self._folder / f"{_PART}{secrets.token_hex(8)}"  # apart from the copies, whose names are others'
+        try:
+            fill(part)
+            size = part.stat().st_size
+            part.replace(place)
+        finally:
+            part.unlink(missing_ok=True)
+        return size
+
+    def hold_folder(self, address: Address) -> None:
+        """Have the copies of the objects in a folder stay together: they are read as one, and may be more than are held open."""
+        place = self.place(address)
+        with self._written():
+            place.mkdir(parents=True, exist_ok=True)
+        _hold(place, _held.folders)
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
@@ -124,8 +142,9 @@ class Cache:
                 os.close(handle)
             self._trim_sometimes()
 
-    def trim(self) -> None:
+    def trim(self, limit: int | None = None) -> None:
         """Remove copies, the longest unused first, until the rest are within the limit; nothing while something is imported."""
+        most = self._limit if limit is None else limit
         handle = self._lock(shared=False)
         if handle is None:
             return
@@ -134,11 +153,22 @@ class Cache:
             copies = sorted(_copies(self._folder))
             total = sum(size for _, size, _ in copies)
             for _, size, path in copies:
-                if total <= self._limit:
+                if total <= most:
                     break
                 total -= size if _removed(path) else 0
         finally:
             os.close(handle)
+
+    @contextmanager
+    def _written(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            msg = (
+                f"The copies of objects in {self._folder} cannot be written ({error.strerror or type(error).__name__}); free some "
+                "space, or name another folder in CASEWISE_CACHE."
+            )
+            raise CopiesError(msg) from error
 
     def _trim_sometimes(self) -> None:
         with _held.lock:
@@ -166,25 +196,34 @@ class Cache:
 def let_go() -> None:
     """Hold no copy any more."""
     with _held.lock:
-        while _held.handles:
-            os.close(_held.handles.popitem()[1])
+        for held in (_held.files, _held.folders):
+            while held:
+                os.close(held.popitem()[1])
 
 
-def _hold(path: Path) -> bool:
-    """Hold a copy so that nobody removes it; whether it is there."""
+def _hold(path: Path, held: OrderedDict[Path, int]) -> bool:
+    """Hold a copy, or a folder of copies, so that nobody removes it; whether it is there."""
     with _held.lock:
-        if path in _held.handles and path.exists():
-            _held.handles.move_to_end(path)
+        if path in held and _is_open(path, held[path]):
+            held.move_to_end(path)
             return True
         handle = _locked(path, shared=True)
         if handle is None:
             return False
-        if path in _held.handles:  # another copy of it by now
-            os.close(_held.handles.pop(path))
-        _held.handles[path] = handle
-        while len(_held.handles) > _KEPT_OPEN:
-            os.close(_held.handles.popitem(last=False)[1])
+        if path in held:  # another copy of it by now
+            os.close(held.pop(path))
+        held[path] = handle
+        while len(held) > _KEPT_OPEN:
+            os.close(held.popitem(last=False)[1])
         return True
+
+
+def _is_open(path: Path, handle: int) -> bool:
+    """Whether a handle is that of what is there now."""
+    try:
+        return os.path.samestat(os.fstat(handle), path.stat())
+    except OSError:
+        return False
 
 
 def _locked(path: Path, shared: bool) -> int | None:
@@ -196,8 +235,9 @@ def _locked(path: Path, shared: bool) -> int | None:
     try:
         import fcntl
 
-        fcntl.flock(handle, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(handle), os.stat(path)):  # noqa: PTH116 - beside fstat
+        # Who removes a copy holds it for that moment alone, which is worth waiting for.
+        fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if _is_open(path, handle):
             return handle
     except ImportError:
         return handle
@@ -218,13 +258,17 @@ def _copies(folder: Path) -> Iterator[tuple[int, int, Path]]:
 
 
 def _removed(path: Path) -> bool:
-    handle = _locked(path, shared=False)
-    if handle is None:
-        return False
+    handles: list[int] = []
     try:
+        for held in (path.parent, path):
+            handle = _locked(held, shared=False)
+            if handle is None:
+                return False
+            handles.append(handle)
         path.unlink()
     except OSError:
         return False
     finally:
-        os.close(handle)
+        for handle in handles:
+            os.close(handle)
     return True

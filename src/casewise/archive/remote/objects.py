@@ -88,12 +88,6 @@ def put(source: Path, address: Address) -> None:
         raise ObjectError(damaged(address))
 
 
-def remove(address: Address) -> None:
-    """Take an object away, if it is there."""
-    with translated(address, "removed"):
-        _system().call_s3("delete_object", Bucket=address.bucket, Key=address.key)
-
-
 def check(place: Address) -> None:
     """Raise RemoteError or ObjectError where a bucket cannot be listed."""
     with translated(place, "listed"):

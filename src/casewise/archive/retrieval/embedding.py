@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from casewise.archive.catalogue import Catalogue, embeddings, encoders
 from casewise.archive.retrieval.vectors import VectorStore
+from casewise.archive.storage import AwayError
 from casewise.case import Case
 from casewise.encoder import Encoder
 from casewise.errors import ArchiveError, CasewiseError
@@ -76,9 +77,11 @@ class Refused:
 
 
 def readable(case: Case) -> Image | None:
-    """Its image; None where it cannot be read any more."""
+    """Its image; None where it cannot be read any more. Raises AwayError where none can be read now."""
     try:
         return case.image
+    except AwayError:
+        raise
     except (CasewiseError, OSError):
         return None
 

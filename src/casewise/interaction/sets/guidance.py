@@ -187,6 +187,10 @@ def accept(archive: Archive, session: InteractiveSegmentation, structure: str, *
             return archive.add(image.source, masks, origin=origin)
         except ArchiveError:  # it holds several images, of which the archive cannot know which is meant: its voxels are kept
             return archive.add(session.original, masks, origin=origin)
+    if len(known := archive.keys_of(image)) == 1:  # its file may be in object storage, and no copy of it be here now
+        (key,) = known
+        archive.add_masks(key, archive.case(key).image, masks, origin=origin)
+        return key
     return archive.add(session.original, masks, origin=origin)
 
 
