@@ -16,7 +16,10 @@ from tests.s3 import Bucket
 pytest.importorskip("fastapi")
 
 from casewise.server.app import create_app
+from casewise.server.jobs import Jobs
+from casewise.server.settings import Settings
 from casewise.server.store import Store
+from casewise.server.worker import Worker
 from tests.server.people import signed_in
 
 
@@ -50,3 +53,20 @@ def test_pages_and_dicomweb_read_objects(copy: bool, bucket: Bucket, tmp_path: P
             assert whole.content.count(b"DICM") == len(scan.files)
         finally:
             store.close()
+
+
+def test_a_job_analyses_objects(bucket: Bucket, tmp_path: Path) -> None:
+    ct(tmp_path / "all" / "ct", 3)
+    paired(tmp_path / "all" / "films", 1)
+    with Archive.open(tmp_path / "a", create=True, storage=bucket.url("store")) as archive:
+        archive.import_paths([tmp_path / "all"], copy=True)
+        shutil.rmtree(tmp_path / "all")
+        shutil.rmtree(tmp_path / "a" / "cache", ignore_errors=True)
+        keys = [record.key for record in archive.images()]
+        store = Store.open(archive.folder)
+        try:
+            Jobs(store).add("analyse", {"cases": keys, "application": "quality"})
+            assert Worker(archive, store, Settings()).run(once=True) == {"done": 1}
+        finally:
+            store.close()
+        assert all(archive.newest_result(key) is not None for key in keys)
