@@ -131,6 +131,26 @@ def forget_parts(folder: Path, older: float) -> None:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
+def locked(path: Path, shared: bool) -> int | None:
+    """The open file of a lock, made where it is not there; None where it cannot be had: another holds it, or no locks are here.
+
+    shared : others may hold it too, and a lock that another holds alone is waited for. To be closed; the system lets go of it
+    however the process ends.
+    """
+    try:
+        import fcntl
+
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
+    except (ImportError, OSError):
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(handle)
+        return None
+    return handle
+
+
 def _mark(path: Path, named: Path) -> None:
     """Mark what lies at ``path`` and is, or will be, called ``named`` in the same folder."""
     if not _policies:

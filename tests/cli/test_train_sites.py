@@ -13,8 +13,8 @@ from casewise.archive import Archive
 from casewise.case import Case
 from casewise.image import Image
 from casewise.pipeline.sites import first_site
-from casewise.threads import one_thread
 from tests.cli.conftest import Call, disc
+from tests.made_alike import made_alike
 
 
 @pytest.fixture(scope="module")
@@ -53,16 +53,8 @@ def test_a_model_is_taken_from_site_to_site(call: Call, three: Path, tmp_path: P
 def test_workers_measure_what_one_process_does(call: Call, three: Path, tmp_path: Path) -> None:
     words = ("train", "sites", three, "--structure", "disc", "--first", "North", "--size", 32, "--steps", 3, "--json")
     words = (*words, "--device", "cpu")
-    with one_thread():
-        here = call(*words, "--output", tmp_path / "here" / "model")
-        there = call(*words, "--output", tmp_path / "there" / "model", "--workers", 2)
+    here, there = made_alike(call, words, tmp_path)
     assert here.code == there.code == 0, there.err
-    one, other = (cast("dict[str, Any]", made.document) for made in (here, there))
-    for document in (one, other):
-        del document["model"], document["report"]
-    assert one == other
-    weights = [tmp_path / where / "model" / "weights.safetensors" for where in ("here", "there")]
-    assert weights[0].read_bytes() == weights[1].read_bytes()
     assert not list((tmp_path / "there").glob(".*sites*"))
 
 

@@ -21,12 +21,12 @@ from casewise.lesions.batches import LesionBatches, SliceSampling
 from casewise.lesions.prepared import prepared
 from casewise.lesions.sites import LesionLearning, case_of, gathered, vectors_of_examinations
 from casewise.models import Model
-from casewise.threads import one_thread
 from casewise.training import Settings
 from casewise.training.curriculum import ScheduledTraining
 from tests.cli.conftest import Call
 from tests.lesions.conftest import LARGE, SMALL, brain, patient, plan
 from tests.lesions.test_archives import case, volume
+from tests.made_alike import made_alike
 
 QUICK = Settings(steps=2, batch=2, rate=1e-3, augmentation="none", device="cpu")
 PLAN = Plan(further=QUICK, deployed=QUICK)
@@ -202,14 +202,6 @@ def test_workers_register_and_measure_examinations(call: Call, archive: Path, st
     path.write_bytes(path.read_bytes()[:400])
     folder = replace(start, lineage=replace(start.lineage, trained_on=known)).save(tmp_path / "start")
     words = ("train", "sites", copied, "--from", folder, "--deployment", "B", "--steps", 2, "--device", "cpu", "--json")
-    with one_thread():
-        here = call(*words, "--output", tmp_path / "here" / "model")
-        there = call(*words, "--output", tmp_path / "there" / "model", "--workers", 2)
+    here, there = made_alike(call, words, tmp_path)
     assert here.code == there.code == 1, there.err
     assert here.err == there.err
-    one, other = (cast("dict[str, Any]", made.document) for made in (here, there))
-    for document in (one, other):
-        del document["model"], document["report"]
-    assert one == other
-    weights = [tmp_path / where / "model" / "weights.safetensors" for where in ("here", "there")]
-    assert weights[0].read_bytes() == weights[1].read_bytes()

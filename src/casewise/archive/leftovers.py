@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from casewise.files import locked
+
 _LOCK = ".writers"
 _MARKS = (".writing-", ".set-")
 # Where writers put what they write, beside the archive's own folder: each with one level of folders below it.
@@ -20,7 +22,7 @@ def writing(folder: Path) -> Iterator[None]:
 
     The system lets go of it however the process ends. Where there are no locks, the block runs without.
     """
-    handle = _locked(folder, shared=True)
+    handle = locked(folder / _LOCK, shared=True)
     try:
         yield
     finally:
@@ -35,7 +37,7 @@ def clean(folder: Path) -> int:
     found = [path for place in _folders(folder) for path in _marked(place)]
     if not found:
         return 0
-    handle = _locked(folder, shared=False)
+    handle = locked(folder / _LOCK, shared=False)
     if handle is None:
         return 0
     try:
@@ -43,22 +45,6 @@ def clean(folder: Path) -> int:
         return sum(_removed(path) for place in _folders(folder) for path in _marked(place))
     finally:
         os.close(handle)
-
-
-def _locked(folder: Path, shared: bool) -> int | None:
-    """The lock's open file; None where it cannot be had (somebody writes, or there are no locks here)."""
-    try:
-        import fcntl
-
-        handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
-    except (ImportError, OSError):
-        return None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        os.close(handle)
-        return None
-    return handle
 
 
 def _folders(folder: Path) -> Iterator[Path]:

@@ -15,14 +15,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
-
 from casewise.allocation import keep_freed
 from casewise.applications.runner import Runner
 from casewise.archive import Archive
 from casewise.archive.columns import Written
 from casewise.archive.nameless import NamelessArchive, display_name
-from casewise.errors import CasewiseError, UsageError
+from casewise.errors import CasewiseError
+from casewise.pipeline.alone import alone
 from casewise.pipeline.analyzer import Analyzer, Failure
 from casewise.pipeline.call import open_analyzer
 from casewise.pipeline.many import Options, embed_first
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 
 JOB = 0  # in place of the number of a server's job, which counts from 1
 _STEP = "Analysing"
-_LOCK = ".casewise-analysis.lock"
 _BATCH = 200  # results of a transaction, at most
 _SECONDS = 2.0  # and so long a result waits for others, while they come
 
@@ -125,7 +123,7 @@ def analyze_archive(
     Images that fail are named, and tried again by the next call. notify : called with sentences for the user. Raises UsageError
     where another call does the same, and CasewiseError for what stops all images.
     """
-    with _alone(archive.folder):
+    with alone(archive.folder, f"Another call is analysing the images of {archive.folder}; wait for it."):
         keys = archive.keys_without_result()
         found = Analysed(kept=len(archive) - len(keys))
         if found.kept:
@@ -179,25 +177,6 @@ def _recording(archive: Archive, found: Analysed) -> Iterator[Callable[[str, Wri
         yield record
     finally:
         flush()
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Raises UsageError where another call analyses this archive's images, or nothing can be written."""
-    lock = FileLock(folder / _LOCK, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise UsageError(f"Another call is analysing the images of {folder}; wait for it.") from None
-    except OSError as error:
-        raise UsageError(
-            f"No result can be written into {folder} ({error.strerror}); give write permission, or copy it."
-        ) from error
-    try:
-        yield
-    finally:
-        (folder / _LOCK).unlink(missing_ok=True)
-        lock.release()
 
 
 def _images(archive: Archive, analyzer: Analyzer, keys: Sequence[str]) -> Iterator[tuple[Path, LoadedImage | CasewiseError]]:

@@ -13,14 +13,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from filelock import FileLock, Timeout
-
 from casewise.errors import UsageError
 from casewise.files import forget_parts
 from casewise.json_safe import dumps
+from casewise.pipeline.alone import alone
 
 NAME = ".casewise-analysis.jsonl"
-_LOCK = ".casewise-analysis.lock"
 _BATCH = 50  # outcomes that a machine without power may lose
 _OLD = 60.0  # seconds after which the half of a file is nobody's
 
@@ -95,13 +93,9 @@ def journal(folder: Path, call: Mapping[str, object]) -> Iterator[Journal]:
 
     Raises UsageError where another call analyses into this folder.
     """
-    lock = FileLock(folder / _LOCK, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout:
-        raise UsageError(f"Another call is analysing images into {folder}; wait for it, or choose another --output.") from None
+    busy = f"Another call is analysing images into {folder}; wait for it, or choose another --output."
     done = False
-    try:
+    with alone(folder, busy):
         record = Journal(folder, call)
         forget_parts(folder, _OLD)
         try:
@@ -109,9 +103,6 @@ def journal(folder: Path, call: Mapping[str, object]) -> Iterator[Journal]:
             done = True
         finally:
             record.close(done)
-    finally:
-        (folder / _LOCK).unlink(missing_ok=True)
-        lock.release()
 
 
 def stamp_of(path: Path) -> Stamp:

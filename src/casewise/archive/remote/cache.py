@@ -20,7 +20,7 @@ from pathlib import Path
 
 from casewise.archive.remote.address import Address
 from casewise.errors import ArchiveError
-from casewise.files import forget_parts
+from casewise.files import forget_parts, locked
 
 _KEPT_OPEN = 64  # files, and as many folders
 _TRIM_AFTER = 1 / 16  # of the limit, that came since it was last looked whether there is too much
@@ -179,18 +179,10 @@ class Cache:
 
     def _lock(self, shared: bool) -> int | None:
         try:
-            import fcntl
-
             self._folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(self._folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        except (ImportError, OSError):
-            return None
-        try:
-            fcntl.flock(handle, fcntl.LOCK_SH if shared else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            os.close(handle)
             return None
-        return handle
+        return locked(self._folder / _LOCK, shared)
 
 
 def let_go() -> None:
