@@ -101,8 +101,8 @@ def analyze(
     is named and the others are done.
 
     Many images go to several processes by --workers, or to the machines of a Ray cluster by --on, with the same results. A call
-    that was stopped or killed goes on where it was when it is made again. With --all these are the images of an archive, and the
-    results are recorded in it, as on the pages of `casewise serve`.
+    that was stopped or killed goes on where it was when it is made again. With --all these are the images of an archive, with the
+    applications and rules of its applications.toml too, and the results are recorded in it: as `casewise serve` does.
 
     [bold]Examples[/bold]
 

@@ -11,11 +11,12 @@ import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from casewise.allocation import keep_freed
+from casewise.applications.of_archive import declared_files, registry_of
 from casewise.applications.runner import Runner
 from casewise.archive import Archive
 from casewise.archive.columns import Written
@@ -100,10 +101,14 @@ def analyze_all(
 ) -> Analysed:
     """Analyse the images of the archive of ``options`` that have no result yet; see :func:`analyze_archive`.
 
+    The applications are those that the archive's server runs; ``options.declarations`` take the place of CASEWISE_APPLICATIONS.
     runner : of the applications, where the worker is this process and uses all cores.
     """
     options = options.fixed(notify)
     with Archive.open(str(options.archive)) as archive:
+        named = [Path(file) for file in options.declarations] or None
+        registry_of(archive.folder, named)  # a mistake in the files is said before a worker starts
+        options = replace(options, declarations=tuple(declared_files(archive.folder, named)))
         if not isinstance(workers, Here) and archive.keys_without_result():
             embed_first(options, workers, progress)
         make = ArchiveAnalysis(options, runner, progress if runner is not None else silent)

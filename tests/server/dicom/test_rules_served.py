@@ -13,9 +13,9 @@ import pytest
 import sqlalchemy as sa
 
 from casewise import formats
+from casewise.applications.of_archive import registry_of, stamp
 from casewise.archive import Archive
 from casewise.errors import UsageError
-from casewise.server.declarations import registry_of, stamp
 from casewise.server.dicom.facts import priority_of, sender_of
 from casewise.server.jobs import Job, Jobs
 from casewise.server.network_tables import arrivals

@@ -8,9 +8,9 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from casewise.applications.conditions import facts_of_file
+from casewise.applications.of_archive import registry_of
 from casewise.applications.rules import needed, priority_before
 from casewise.errors import CasewiseError
-from casewise.server.declarations import registry_of
 from casewise.server.network_tables import arrivals
 from casewise.server.store import Store
 

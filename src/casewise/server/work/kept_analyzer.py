@@ -10,12 +10,12 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from casewise.applications.of_archive import declared_files, registry_of, stamp
 from casewise.applications.runner import Runner
 from casewise.archive.nameless import NamelessArchive
 from casewise.pipeline.analyzer import Analyzer
 from casewise.pipeline.call import open_analyzer
 from casewise.progress import Progress, silent
-from casewise.server.declarations import declared_files, registry_of, stamp
 
 _IDLE_SECONDS = 60.0  # after the last job; then its memory is given back
 # The same where scanners send: a film that comes after a pause is to be answered within seconds, and a cold start takes them.

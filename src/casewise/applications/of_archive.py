@@ -1,7 +1,10 @@
-"""The applications and rules of a served archive: those of CASEWISE_APPLICATIONS, and of ``applications.toml`` in its folder."""
+"""The applications and rules of an archive's images, for the server and for a call that analyses all of them: those of
+CASEWISE_APPLICATIONS, and of ``applications.toml`` in the archive's folder.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from casewise.applications.registry import Registry, default_registry, named_files
@@ -12,16 +15,19 @@ from casewise.exchange.settings import DicomSettings
 FILE = "applications.toml"
 
 
-def declared_files(folder: Path) -> list[Path]:
-    """``folder`` : the archive's. Its own file comes last, so that its rules win."""
-    named = named_files()
+def declared_files(folder: Path, named: Sequence[Path] | None = None) -> list[Path]:
+    """``folder`` : the archive's. Its own file comes last, so that its rules win. named : in place of CASEWISE_APPLICATIONS."""
+    named = named_files() if named is None else named
     own = folder / FILE
-    return [*named, own] if own.exists() and own.resolve() not in [path.resolve() for path in named] else named
+    return [*named, own] if own.exists() and own.resolve() not in [path.resolve() for path in named] else list(named)
 
 
-def registry_of(folder: Path) -> Registry:
-    """Raises UsageError, one sentence, for a mistake in one of the files, and for a rule that sends to an unknown system."""
-    registry = default_registry(declared_files(folder))
+def registry_of(folder: Path, named: Sequence[Path] | None = None) -> Registry:
+    """Of the files of :func:`declared_files`.
+
+    Raises UsageError, one sentence, for a mistake in one of the files, and for a rule that sends to an unknown system.
+    """
+    registry = default_registry(declared_files(folder, named))
     if not any(rule.send for rule in registry.rules):
         return registry
     settings = DicomSettings.load(folder)
