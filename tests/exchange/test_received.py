@@ -100,8 +100,9 @@ def _bomb() -> bytes:
     """A deflated data set of which a megabyte unfolds to a gigabyte before its first UID."""
     head = file_of(syntax=DeflatedExplicitVRLittleEndian)
     packer = zlib.compressobj(9, wbits=-15)
-    element = b"\x08\0\x01\0UN\0\0" + (1 << 30).to_bytes(4, "little")
-    body = packer.compress(element) + b"".join(packer.compress(bytes(1 << 24)) for _ in range(64)) + packer.flush()
+    body = packer.compress(b"\x08\0\x01\0UN\0\0" + (1 << 30).to_bytes(4, "little")) + packer.flush(zlib.Z_FULL_FLUSH)
+    zeros = packer.compress(bytes(1 << 24)) + packer.flush(zlib.Z_FULL_FLUSH)  # refers to nothing before it: the same each time
+    body += zeros * 64 + packer.flush()
     return head[: len(head) - len(data_set(head))] + body
 
 
