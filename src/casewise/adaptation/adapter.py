@@ -28,6 +28,7 @@ from casewise.result import ModelUse, SimilarCase
 if TYPE_CHECKING:
     from casewise.adaptation.label_fusion import FusedLabels
     from casewise.archive import Archive, Selection
+    from casewise.encoder import Encoder
 
 ADAPT = ("none", "similar", "subset")
 _OTHER_ENCODER = "{model} has no latent space that casewise knows: casewise's own encoder compared the similar cases."
@@ -104,7 +105,18 @@ class Adapter:
         """The model for ``image``; nothing of it reaches the next."""
         mask, notes = self._compared(image)
         fitted = self._fitted(image, step, mask)
-        return replace(fitted, notes=(*fitted.notes, *notes))
+        return replace(fitted, notes=(*fitted.notes, *notes, *self._passed_over()))
+
+    def _passed_over(self) -> tuple[str, ...]:
+        """A sentence where cases could not be compared. Without the reason, which may name a file as its patient."""
+        from casewise.archive.retrieval.embedding import PASSED_OVER
+
+        reasons = self.archive.without_vector(self._encoder) if self.archive is not None else {}
+        return (f"{PASSED_OVER.format(count=len(reasons))}; `casewise similar` says why.",) if reasons else ()
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        return UprightEncoder(encoder_for(self.model, self.device), self.device)
 
     def _fitted(self, image: Image, step: Step, mask: npt.NDArray[np.bool_] | None) -> Adapted:
         if self.adapt == "similar" and self.archive is not None:
@@ -147,9 +159,8 @@ class Adapter:
         """Cases most like the image, for the reader to compare; none without an archive."""
         if self.archive is None or where is None or not self.archive.count(where):
             return ()
-        encoder = UprightEncoder(encoder_for(self.model, self.device), self.device)
         query = compared(self.model, image)
-        return self.archive.similar(query, k=DISPLAYED, encoder=encoder, region=region, where=where, progress=self._progress)
+        return self.archive.similar(query, k=DISPLAYED, encoder=self._encoder, region=region, where=where, progress=self._progress)
 
 
 def _check_region(region: str, model: Model, archive: Archive | None, adapt: str) -> None:

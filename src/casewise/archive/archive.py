@@ -232,8 +232,7 @@ class Archive:
         """Give a vector to each image that has none of this encoder; returns how many were made. Can be stopped and goes on.
 
         Images that cannot be read or encoded any more are left without: they are found by nothing but their content. A large
-        archive's index for the search is made, or grown, with them. again : whether those are tried too that this archive, since it
-        was opened, could not give one.
+        archive's index for the search is made, or grown, with them. again : whether those of ``without_vector`` are tried too.
         """
         missing, made = self.ids_without_vector(encoder), 0
         if not again and missing and (refused := self._refused.of(encoder)):
@@ -246,12 +245,16 @@ class Archive:
         self.index(encoder, made > 0)
         return made
 
+    def without_vector(self, encoder: Encoder) -> dict[str, str]:
+        """Key → reason of the images that could not be given a vector of this encoder since the archive was opened."""
+        return dict(self._refused.of(encoder))
+
     def embed_these(self, encoder: Encoder, ids: Sequence[int]) -> int:
         """As :meth:`embed`, for the images of these ids in the catalogue, read at once, and without the index."""
         numbers = {line.key: line.id for line in self.lines(ids)}
-        part = {case.key: case for case in self.cases(keys=numbers.keys())}
-        vectors, _ = encode(encoder, {key: image for key, case in part.items() if (image := readable(case)) is not None})
-        self._refused.note(encoder, part, vectors)
+        images_by_key, unreadable = readable(self.cases(keys=numbers.keys()))
+        vectors, refused = encode(encoder, images_by_key)
+        self._refused.note(encoder, unreadable | refused, vectors)
         with self._catalogue.write() as connection:
             writer = VectorWriter(self._catalogue, self.folder, encoder)
             return writer.write(connection, {numbers[key]: vector for key, vector in vectors.items()})

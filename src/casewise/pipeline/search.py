@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from casewise.archive import Archive
 from casewise.archive.retrieval.content import common
+from casewise.archive.retrieval.embedding import PASSED_OVER
 from casewise.chest.upright import UprightEncoder
 from casewise.device import resolve_device
 from casewise.errors import UsageError
@@ -75,8 +76,10 @@ def find_similar(
         region=masks[region] if region is not None else None,
         progress=progress,
     )
-    notes = (_ALONE,) if "content" in by and any(case.content is None for case in found) else ()
-    return Search(tuple(found), masks, notes)
+    notes = [_ALONE] if "content" in by and any(case.content is None for case in found) else []
+    if encoder is not None and (reasons := archive.without_vector(encoder)):
+        notes.append(f"{PASSED_OVER.format(count=len(reasons))}; the first: {next(iter(reasons.values()))}")
+    return Search(tuple(found), masks, tuple(notes))
 
 
 def write_sheet(path: Path, archive: Archive, image: Image, search: Search) -> None:

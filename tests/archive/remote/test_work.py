@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import shutil
 import subprocess
@@ -27,23 +28,27 @@ from tests.cli.conftest import disc
 from tests.dicom_studies import ct
 from tests.discs import DISC, segmenter
 from tests.image_trees import MeanEncoder, paired
-from tests.s3 import Bucket
+from tests.s3 import S3, Bucket
 
 
 @pytest.fixture
 def discs(bucket: Bucket, tmp_path: Path) -> Path:
     """An archive of twelve discs from two sites, with masks; the files that it was made of are gone."""
     for number in range(12):
-        array, mask = disc(number, 32)
-        folder = tmp_path / "given" / "NS"[number // 6]
-        write(folder / "images" / f"s{number}.png", Image(array[None], header=Header(spacing_known=False)))
-        write(folder / "disc_masks" / f"s{number}.png", Image(mask[None], header=Header(spacing_known=False)))
+        _case(tmp_path / "given" / "NS"[number // 6], number)
     with Archive.open(tmp_path / "a", create=True, storage=bucket.url("store")) as archive:
         for site in "NS":
             assert archive.import_paths([tmp_path / "given" / site], copy=True, site=site).added == 6
     shutil.rmtree(tmp_path / "given")
     empty(tmp_path / "a")
     return tmp_path / "a"
+
+
+def _case(folder: Path, number: int) -> Path:
+    """A disc's picture in ``folder``, with its mask."""
+    array, mask = disc(number, 32)
+    write(folder / "disc_masks" / f"s{number}.png", Image(mask[None], header=Header(spacing_known=False)))
+    return write(folder / "images" / f"s{number}.png", Image(array[None], header=Header(spacing_known=False)))
 
 
 def empty(folder: Path) -> None:
@@ -129,6 +134,41 @@ def test_storage_that_is_away_ranks_nothing(discs: Path, monkeypatch: pytest.Mon
         monkeypatch.setenv("AWS_PROFILE", "no-such-profile")
         with pytest.raises(UnreadableImageError, match="No credentials"):
             archive.similar(image, k=3, encoder=MeanEncoder())
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+def test_wrong_credentials_rank_nothing(name: str, discs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with Archive.open(discs) as archive:
+        image = archive.cases()[0].image
+        archive.import_paths([_case(tmp_path / "near", 40)], encoder=MeanEncoder())  # it has a vector, and could be found
+        monkeypatch.setenv("CASEWISE_CACHE", str(tmp_path / "no copies"))
+        monkeypatch.setenv(name, "wrong")
+        with pytest.raises(UnreadableImageError, match="refuses the credentials"):
+            archive.similar(image, k=3, encoder=MeanEncoder())
+
+
+def test_images_that_may_not_be_read_are_counted_with_the_reason(
+    server: S3, discs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(40, 48):  # as many as a report displays
+        _case(tmp_path / "near", number)
+    with Archive.open(discs) as archive:
+        count = len(archive)
+        archive.import_paths([tmp_path / "near"])
+    model = segmenter().save(tmp_path / "model")
+    monkeypatch.setenv("CASEWISE_CACHE", str(tmp_path / "no copies"))
+    for name, value in server.variables("READER", "reads").items():
+        monkeypatch.setenv(name, value)
+    new = _case(tmp_path / "new", 48)
+    assert main(["similar", str(discs), str(new), "--device", "cpu"]) == 0
+    said = capfd.readouterr().out
+    assert f"{count} of the archive's images cannot be read or encoded" in said
+    assert "may not be read with these credentials" in said
+    words = ["--model", str(model), "--adapt", "none", "--application", "organs", "--device", "cpu", "--json"]
+    assert main(["analyze", str(new), "--archive", str(discs), "--output", str(tmp_path / "out"), *words]) == 0
+    (result,) = json.loads(capfd.readouterr().out)
+    (note,) = [note for note in result["notes"] if "cannot be read" in note]
+    assert note.startswith(f"{count} of the archive's images") and "s3://" not in note
 
 
 def test_a_full_disk_loses_what_nobody_holds_and_then_is_named(tmp_path: Path) -> None:

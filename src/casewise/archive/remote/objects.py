@@ -54,6 +54,11 @@ def about(address: Address) -> Stored | None:
             head = _system().call_s3("head_object", Bucket=address.bucket, Key=address.key)
     except ObjectMissingError:
         return None
+    except ObjectError:
+        # The answer has no words. One that has says whether it is this object that is refused, or the credentials for all.
+        with translated(address, "read"):
+            _system().call_s3("get_object", Bucket=address.bucket, Key=address.key, Range="bytes=0-0")
+        raise
     encrypted = bool(head.get("SSECustomerAlgorithm")) or "kms" in str(head.get("ServerSideEncryption", ""))
     sha256 = (head.get("Metadata") or {}).get(_SUM)
     return _stored(address, head["ContentLength"], head, sha256, encrypted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from casewise.errors import ArchiveError, CasewiseError
 from casewise.image import Image
 
 Vectors = npt.NDArray[np.float32]
+PASSED_OVER = "{count:,} of the archive's images cannot be read or encoded, and how they look was not compared"
 _FOLDER = "vectors"
 _LAYING = 2  # pictures are encoded as they are displayed; in the first, as they are stored
 
@@ -63,27 +64,32 @@ class VectorWriter:
 
 
 class Refused:
-    """Keys of images that could not be given a vector since an archive was opened, by encoder."""
+    """Images that could not be given a vector since an archive was opened, with the reason, by encoder."""
 
     def __init__(self) -> None:
-        self._keys: defaultdict[str, set[str]] = defaultdict(set)
+        self._reasons: defaultdict[str, dict[str, str]] = defaultdict(dict)
 
-    def note(self, encoder: Encoder, tried: Collection[str], encoded: Collection[str]) -> None:
-        mine = self._keys[vectors_key(encoder)]
-        self._keys[vectors_key(encoder)] = (mine | set(tried)) - set(encoded)
+    def note(self, encoder: Encoder, reasons: Mapping[str, str], encoded: Collection[str]) -> None:
+        mine = self._reasons[vectors_key(encoder)] | dict(reasons)
+        self._reasons[vectors_key(encoder)] = {key: reason for key, reason in mine.items() if key not in encoded}
 
-    def of(self, encoder: Encoder) -> set[str]:
-        return self._keys[vectors_key(encoder)]
+    def of(self, encoder: Encoder) -> dict[str, str]:
+        """Key → reason, in the order in which they were tried."""
+        return self._reasons[vectors_key(encoder)]
 
 
-def readable(case: Case) -> Image | None:
-    """Its image; None where it cannot be read any more. Raises AwayError where none can be read now."""
-    try:
-        return case.image
-    except AwayError:
-        raise
-    except (CasewiseError, OSError):
-        return None
+def readable(cases: Iterable[Case]) -> tuple[dict[str, Image], dict[str, str]]:
+    """Key → image, and key → reason for those that cannot be read any more. Raises AwayError where none can be read now."""
+    images: dict[str, Image] = {}
+    reasons: dict[str, str] = {}
+    for case in cases:
+        try:
+            images[case.key] = case.image
+        except AwayError:
+            raise
+        except (CasewiseError, OSError) as error:
+            reasons[case.key] = str(error)
+    return images, reasons
 
 
 def encode(encoder: Encoder, images_by_key: Mapping[str, Image]) -> tuple[dict[str, Vectors], dict[str, str]]:
