@@ -121,11 +121,49 @@ def test_undone_and_resumed_it_is_the_same(model, tmp_path):
     assert np.array_equal(found.redo(), first)
 
 
-def test_volumes_of_several_planes_are_left_to_the_network(model):
+def volume_session(model: Model, image: Image, how: FineTuning | None = None) -> InteractiveSegmentation:
+    return InteractiveSegmentation(model, image, [(8, 42), (6, 40), (3, 15)], fine_tuning=how, device="cpu")
+
+
+def test_a_stroke_in_one_plane_of_a_volume_is_carried_to_what_looks_like_it_in_others():
+    maps, logits = stripes()
+    planes = 5
+    images, box = (np.repeat(array[..., None], planes, axis=-1) for array in (maps.images, maps.box))
+    volume, deep = PromptMaps.of(images, box), np.repeat(logits[..., None], planes, axis=-1)
+    line = np.zeros((1, *deep.shape), bool)
+    line[0, ..., 1] = STROKE
+    found = ImageHead(volume).extended(volume.marked(np.zeros_like(line), line), deep)
+    following = (COLUMNS > 40) & (COLUMNS < 47) & (ROWS > 14) & (ROWS < 50)
+    assert (found[following, 4] < 0).mean() > 0.75
+    assert (found[maps.box[0] & BRIGHT, 4] > 0).mean() > 0.98
+
+
+def test_in_a_session_on_a_volume_strokes_of_one_kind_are_carried_on(model):
     image, truth = ball_volume()
-    box = [(8, 42), (6, 40), (3, 15)]
+    line = truth & (np.indices(truth.shape)[2] == 9)
+    found, network = volume_session(model, image), volume_session(model, image, NETWORK)
+    assert np.array_equal(found.mask, network.mask)
+    for one in (found, network):
+        one.add_scribbles(line)
+    assert not found.tuned and found.mask[line].all()
+    assert not np.array_equal(found.probability[..., 12], network.probability[..., 12])
+    assert dice(found.mask, truth) >= dice(network.mask, truth) - 0.01
+
+
+@pytest.mark.parametrize("how", [NETWORK, ALONE])
+def test_switched_off_volumes_are_left_to_the_network(model, how):
+    image, truth = ball_volume()
     line = truth & (np.indices(truth.shape)[0] == 25)
-    masks = [
-        InteractiveSegmentation(model, image, box, fine_tuning=how, device="cpu").add_scribbles(line) for how in (None, NETWORK)
-    ]
-    assert np.array_equal(*masks)
+    one, other = volume_session(model, image, how), volume_session(model, image, FineTuning(supervised=False, extension=False))
+    assert np.array_equal(*(each.add_scribbles(line) for each in (one, other)))
+    assert np.array_equal(one.probability, other.probability)
+
+
+def test_a_volume_is_answered_alike_in_a_mirror(model):
+    image, truth = ball_volume()
+    line = truth & (np.indices(truth.shape)[0] == 25)
+    found = volume_session(model, image).add_scribbles(line)
+    mirrored = Image(np.ascontiguousarray(image.array[:, :, ::-1]), image.affine)
+    box = [(8, 42), (46 - 40, 46 - 6), (3, 15)]
+    other = InteractiveSegmentation(model, mirrored, box, device="cpu").add_scribbles(np.ascontiguousarray(line[:, ::-1]))
+    assert dice(found[:, ::-1], other) > 0.97

@@ -40,7 +40,7 @@ class FineTuning:
     trainable : ``head``, a classifier of the image's own features (:mod:`casewise.interaction.image_head`), in pictures and single
     planes; ``last``, the network's last block on features that are computed once; ``all``, the whole network, many times slower.
     supervised : tune after strokes. acceptance : use the head only where it predicts held-back strokes better than the network.
-    extension : where it is not used, carry strokes of one kind to what looks like them and the network is unsure of.
+    extension : where it is not used, and in volumes, carry strokes of one kind to what looks like them and the network is unsure of.
 
     The rest is the source's, for ``last`` and ``all``. unsupervised : tune after the box alone. graph_cut : give the mask its least
     energy by max-flow; without it the network's own labels are learnt from and answered. weigh_strokes : strokes count ``omega``
@@ -85,6 +85,11 @@ class FineTuning:
     def heads(self, maps: PromptMaps) -> bool:
         """Whether a head is fitted to the strokes: in pictures, and in one plane of a volume."""
         return self.trainable == "head" and self.supervised and (maps.box.ndim == 3 or maps.box.shape[-1] == 1)
+
+    @property
+    def extends(self) -> bool:
+        """Whether the network's own answer is extended after strokes: in pictures and in volumes."""
+        return self.trainable == "head" and self.supervised and self.extension
 
 
 def tuned(head: Mapping[str, Tensor], features: Tensor, maps: PromptMaps, logits: Floats, how: FineTuning) -> Floats:

@@ -101,7 +101,7 @@ class Predictor:
 
     def extended(self, head: ImageHead, maps: PromptMaps, logits: Floats) -> Floats:
         """(*grid) ``logits``, the network's own, carried to what looks like the strokes; themselves where that is not wanted."""
-        return head.extended(maps, logits) if self.fine_tuning.heads(maps) and self.fine_tuning.extension else logits
+        return head.extended(maps, logits) if self.fine_tuning.extends else logits
 
     @cached_property
     def _one_view(self) -> Predictor:
