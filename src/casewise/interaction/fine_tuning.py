@@ -40,7 +40,7 @@ class FineTuning:
     trainable : ``head``, a classifier of the image's own features (:mod:`casewise.interaction.image_head`), in pictures and single
     planes; ``last``, the network's last block on features that are computed once; ``all``, the whole network, many times slower.
     supervised : tune after strokes. acceptance : use the head only where it predicts held-back strokes better than the network.
-    extension : where it is not used, and in volumes, carry strokes of one kind to what looks like them and the network is unsure of.
+    extension : where it is not used, and in volumes, carry strokes of one kind on to what looks like them.
 
     The rest is the source's, for ``last`` and ``all``. unsupervised : tune after the box alone. graph_cut : give the mask its least
     energy by max-flow; without it the network's own labels are learnt from and answered. weigh_strokes : strokes count ``omega``
