@@ -9,6 +9,7 @@ from casewise.adaptation import subsets
 from casewise.archive import Archive
 from casewise.errors import CasewiseError
 from casewise.models import Model
+from casewise.models.shipped import default_encoder
 from casewise.threads import one_thread
 from casewise.training import Settings, dice
 from casewise.workers import Processes
@@ -62,6 +63,26 @@ def test_processes_refine_the_same_models(made: subsets.Subsets, archive: Archiv
 def test_subsets_of_another_model_are_refused(made: subsets.Subsets, model: Model) -> None:
     with pytest.raises(CasewiseError, match="another model"):
         subsets.choose(replace(made, parent="0" * 32), model, disc(200, dark=True)[0], "cpu")
+
+
+def test_subsets_whose_vectors_are_of_another_encoder_are_made_again(
+    made: subsets.Subsets, archive: Archive, model: Model, tmp_path: Path
+) -> None:
+    assert made.encoder == model.key and subsets.load(subsets.default_folder(archive, model)).encoder == model.key
+    with pytest.raises(CasewiseError, match="another encoder compared images; make them again with `casewise subsets`"):
+        subsets.choose(replace(made, encoder="0" * 32), model, disc(200, dark=True)[0], "cpu")
+    source = subsets.default_folder(archive, model)
+    for name in ("centroids.npz", "subsets.toml"):
+        (tmp_path / name).write_bytes((source / name).read_bytes())
+    before = "".join(line for line in (tmp_path / "subsets.toml").read_text().splitlines(True) if not line.startswith("encoder"))
+    (tmp_path / "subsets.toml").write_text(before)
+    written_before = subsets.load(tmp_path)  # when casewise did not say whose vectors they are: the model's own, or the former's
+    subsets.check(written_before, model)
+    without = replace(model, spec=replace(model.spec, network={"kind": "efficient_classifier"}))
+    assert not without.has_encoder
+    with pytest.raises(CasewiseError, match="another encoder"):
+        subsets.check(replace(written_before, parent=without.key, encoder=without.key), without)
+    subsets.check(replace(written_before, parent=without.key, encoder=default_encoder("cpu").key), without)
 
 
 def test_missing_subsets_say_how_to_make_them(tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ class Adapter:
         if self.archive is None:
             msg = "Subsets belong to an archive; name one with --archive."
             raise ArchiveError(msg)
-        return subsets.load(subsets.default_folder(self.archive, self.model))
+        return subsets.of(self.archive, self.model)
 
     def _like(self, image: Image, where: Selection | None, region: npt.NDArray[np.bool_] | None) -> Sequence[SimilarCase]:
         """Cases most like the image, for the reader to compare; none without an archive."""

@@ -24,7 +24,7 @@ from casewise.case import Case
 from casewise.errors import ArchiveError, CasewiseError
 from casewise.image import Image
 from casewise.models.model import Model
-from casewise.models.shipped import encoder_for
+from casewise.models.shipped import encoder_for, encoder_key_for
 from casewise.progress import Progress, silent
 from casewise.training.fit import fit
 from casewise.training.settings import Settings
@@ -64,9 +64,13 @@ class Subset:
 
 @dataclass(frozen=True, eq=False)
 class Subsets:
-    """centroids : (n, dimension) float32, unit vectors around ``mean`` (dimension,), in the latent space of ``parent``."""
+    """parent, encoder : keys of the model that was refined, and of what compared the cases.
+
+    centroids : (n, dimension) float32, unit vectors around ``mean`` (dimension,), in the latent space of ``encoder``.
+    """
 
     parent: str
+    encoder: str
     subsets: tuple[Subset, ...]
     centroids: npt.NDArray[np.float32]
     mean: npt.NDArray[np.float32]
@@ -121,7 +125,7 @@ def build(
     for case, cell in zip(cases, clusters.assignment, strict=True):
         parts[cell] = (parts[cell][0], (*parts[cell][1], case.key))
     made = _made(crew, parts, refining, progress)
-    subsets = Subsets(model.key, tuple(made), _unit(np.asarray(clusters.centroids, np.float32)), mean)
+    subsets = Subsets(model.key, encoder_key_for(model), tuple(made), _unit(np.asarray(clusters.centroids, np.float32)), mean)
     _write(subsets, folder)
     return subsets
 
@@ -219,6 +223,26 @@ def default_folder(archive: Archive, model: Model) -> Path:
     return Path(archive.folder) / "subsets" / model.key
 
 
+def of(archive: Archive, model: Model) -> Subsets:
+    """Those that were made for the archive and the model. Raises ArchiveError where there are none, or none that fit it."""
+    subsets = load(default_folder(archive, model))
+    check(subsets, model)
+    return subsets
+
+
+def check(subsets: Subsets, model: Model) -> None:
+    """Raises ArchiveError, one sentence, for subsets of another model, or whose vectors are of another encoder than today's."""
+    if subsets.parent != model.key:
+        msg = f"These subsets were made from another model than {model.name}; make them for it with `casewise subsets`."
+        raise ArchiveError(msg)
+    if subsets.encoder != encoder_key_for(model):
+        msg = (
+            f"The subsets of {model.name} were made when another encoder compared images; make them again with `casewise subsets` "
+            "(models of subsets that come out the same are kept)."
+        )
+        raise ArchiveError(msg)
+
+
 def load(folder: Path) -> Subsets:
     """Raises ArchiveError, one sentence, where no subsets were made or their files are damaged."""
     if not (folder / "subsets.toml").is_file():
@@ -228,7 +252,8 @@ def load(folder: Path) -> Subsets:
         document = tomllib.loads((folder / "subsets.toml").read_text(encoding="utf-8"))
         arrays = np.load(folder / "centroids.npz", allow_pickle=False)
         subsets = tuple(_from_toml(entry, folder) for entry in document["subsets"])
-        return Subsets(document["parent"], subsets, arrays["centroids"], arrays["mean"])
+        encoder = document.get("encoder", document["parent"])  # not written before casewise's own encoder was another one
+        return Subsets(document["parent"], encoder, subsets, arrays["centroids"], arrays["mean"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         msg = f"The subsets in {folder} cannot be read ({error}); delete that folder and make them again."
         raise ArchiveError(msg) from error
@@ -236,9 +261,7 @@ def load(folder: Path) -> Subsets:
 
 def choose(subsets: Subsets, model: Model, image: Image, device: str = "auto") -> tuple[Subset, Model, float]:
     """(subset, its model, cosine) for an image: one encoding and one small file, no training."""
-    if subsets.parent != model.key:
-        msg = f"These subsets were made from another model than {model.name}; make them for it with `casewise subsets`."
-        raise ArchiveError(msg)
+    check(subsets, model)
     subset, score = subsets.choose(encoder_for(model, device).encode([compared(model, image)])[0])
     return subset, Model.load(subset.model) if subset.refined else model, score
 
@@ -288,7 +311,8 @@ def _write(subsets: Subsets, folder: Path) -> None:
     ]
     with tempfile.TemporaryDirectory(dir=folder) as beside:
         np.savez(Path(beside) / "centroids.npz", centroids=subsets.centroids, mean=subsets.mean)
-        (Path(beside) / "subsets.toml").write_text(tomli_w.dumps({"parent": subsets.parent, "subsets": entries}), encoding="utf-8")
+        document = {"parent": subsets.parent, "encoder": subsets.encoder, "subsets": entries}
+        (Path(beside) / "subsets.toml").write_text(tomli_w.dumps(document), encoding="utf-8")
         for name in ("centroids.npz", "subsets.toml"):
             shutil.move(str(Path(beside) / name), folder / name)
 

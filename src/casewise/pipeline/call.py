@@ -197,9 +197,9 @@ def _usual(model: Model | None, archive: Archive | None) -> str:
 
 
 def _check(chosen: Chosen, archive: Archive | None) -> Chosen:
-    """Raises CasewiseError where the subsets that it names were not made."""
+    """Raises CasewiseError where the subsets that it names were not made, or are compared by another encoder than today's."""
     if archive and chosen.model and chosen.adapt == "subset":
-        subsets.load(subsets.default_folder(archive, chosen.model))
+        subsets.of(archive, chosen.model)
     return chosen
 
 

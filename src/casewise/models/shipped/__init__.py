@@ -36,6 +36,13 @@ def encoder_for(model: Model, device: str = "auto") -> ModelEncoder:
     return model.encoder(device) if model.has_encoder else default_encoder(device)
 
 
+def encoder_key_for(model: Model) -> str:
+    """The key of :func:`encoder_for`, without a network being built."""
+    from casewise.models.shipped.waiting import WaitingEncoder
+
+    return model.key if model.has_encoder else WaitingEncoder().key
+
+
 def default_encoder(device: str = "auto") -> ModelEncoder:
-    """The encoder by which images are compared where no model is named: a small autoencoder's middle, 512 numbers an image."""
+    """The encoder by which images are compared where no model is named: 256 numbers an image."""
     return load("encoder").encoder(device)
