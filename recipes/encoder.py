@@ -1,111 +1,129 @@
-"""The shipped encoder: ``python -m recipes.encoder`` trains it and writes ``src/casewise/models/shipped/encoder``.
+"""The shipped encoder: ``python -m recipes.encoder`` fits it and writes ``src/casewise/models/shipped/encoder``.
 
-An autoencoder at 64×64: the augmented image is rebuilt through 512 numbers, which are then what images are compared by. Data:
-only sets that may be used so (see the card); a tenth of the subjects is set aside, and retrieval is measured on them against
-plain thumbnails.
+What the network that was learnt on photographs (``shipped/backbone``) sees of a picture, projected to 256 numbers by which images
+are compared: the principal components of a 4 × 4 grid of its fifth stage, and the directions of its last four stages' means in
+which kinds of images differ most. Both are fitted, in one step, on the images that the router learns from, but for those that are
+for research alone and the films of the two sites on which ``benchmarks/encoders.py`` measures.
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
+import torch
 
-from casewise import formats
 from casewise.case import Case
 from casewise.hashing import file_key
 from casewise.models import Model, Preparation, Spec
-from casewise.training import Settings, fit
-from casewise.training.samples import samples_of
-from experiments import datasets
-from recipes._common import Recipe, progress, report, with_card
+from casewise.models.encoding import ModelEncoder
+from casewise.models.networks.efficient_net import WEIGHTS
+from casewise.models.networks.projected import Projected
+from casewise.models.spec import Lineage
+from experiments.routing import SOURCES, cases, parts
+from recipes._common import Recipe, report, with_card
 from recipes.licences import DATA
 
-SETS = (  # those that may be used so
-    "mednist/*/*.jpeg",
-    "montgomery/images/*.png",
-    "shenzhen/images/*.png",
-    "hippocampus/images/*.nii.gz",
-    "busi/*/*.png",
-    "open-ms/*/*_regtoMNI.nii.gz",
-    "pyradiomics-mr/*_image.nrrd",
-)
-SPEC = Spec("encoding", {"kind": "autoencoder", "channels": [8, 16, 32, 32]}, Preparation(size=(64, 64)))
-_MOST = 400  # files of one folder, so that no set drowns the others
+NUMBERS = 256
+LEFT_OUT = ("acdc", "montgomery", "shenzhen")
+_MOST = 400  # images of a source, so that no set drowns the others
+_SHRINKAGE = 1.0  # of the covariance within kinds, towards the mean of its variances; chosen on held-out images, as all here
+_NEAREST = 10
+Matrix = npt.NDArray[np.float64]
 
 
-def cases() -> list[Case]:
-    found = []
-    for pattern in SETS:
-        folders: dict[Path, list[Path]] = {}
-        for path in datasets.files(pattern):
-            if "GOLD_STANDARD" not in path.name:
-                folders.setdefault(path.parent, []).append(path)
-        for paths in folders.values():
-            found += [_case(path) for path in paths[:_MOST]]
-    return found
-
-
-def _case(path: Path) -> Case:
-    kind = datasets.name_of(path).split("/")
-    category = f"{kind[0]}/{kind[1]}" if kind[0] in ("mednist", "busi") else kind[0]
-    return Case(
-        key=file_key(path),
-        load_image=lambda: formats.read(path),
-        category=category,
-        subject=re.sub(r"_[01]$", "", path.stem),
-        name=str(path),
-    )
-
-
-def precision(vectors: np.ndarray, labels: Sequence[str], queries: Sequence[int], k: int = 10) -> float:
-    """Share of the k most similar that are of the query's category."""
-    centred = vectors - vectors.mean(axis=0)
-    unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
-    hits = []
-    for query in queries:
-        order = np.argsort(-(unit @ unit[query]))
-        hits.append(np.mean([labels[n] == labels[query] for n in [n for n in order if n != query][:k]]))
-    return float(np.mean(hits))
+def parted() -> tuple[list[Case], list[Case]]:
+    """(images to fit on, images held out); the category of one that the router takes for unknown is its source's name."""
+    fitted: list[Case] = []
+    held: list[Case] = []
+    for source in SOURCES:
+        if not source.trained or source.name in LEFT_OUT:
+            continue
+        found = [case if source.category != "unknown" else replace(case, category=source.name) for case in cases(source)]
+        where = parts(source, found)
+        fitted += [case for case in found if where[case.key] == "training"][:_MOST]
+        held += [case for case in found if where[case.key] == "validation"]
+    return fitted, held
 
 
 def main(given: Namespace) -> None:
-    everything = cases()
-    aside = [int(hashlib.blake2b(str(case.subject).encode()).hexdigest(), 16) % 10 == 0 for case in everything]
-    training = [case for case, held in zip(everything, aside, strict=True) if not held]
-    held_out = [case for case, held in zip(everything, aside, strict=True) if held]
-    report(f"{len(training)} images to train on, {len(held_out)} held out: {Counter(c.category for c in held_out)}")
-    start = Model.initial("casewise-encoder", SPEC)
-    settings = Settings(steps=given.steps, batch=16, rate=2e-3, device=given.device)
-    model = fit(start, training, settings=settings, method="initial", progress=progress)
-    labels = [str(case.category) for case in held_out]
-    vectors = model.encoder().encode([case.image for case in held_out])
-    thumbs = np.stack([samples_of(case, SPEC)[0].x.float().numpy()[0, ::4, ::4].ravel() for case in held_out])
-    numbers = list(range(len(held_out)))
-    before = start.encoder().encode([case.image for case in held_out])
-    measures = {
-        "precision_at_10": precision(vectors, labels, numbers),
-        "precision_at_10_of_untrained_network": precision(before, labels, numbers),
-        "precision_at_10_of_thumbnails": precision(thumbs, labels, numbers),
-        "held_out_images": float(len(held_out)),
+    fitted, held = parted()
+    kinds = [str(case.category) for case in fitted]
+    report(f"{len(fitted)} images to fit on: {Counter(kinds)}; {len(held)} held out")
+    across = len(set(kinds)) - 1
+    spec = Spec("encoding", {"kind": "projected", "numbers": [NUMBERS - across, across]}, Preparation(size=(128, 128), channels=3))
+    start = Model.initial("casewise-encoder", spec)
+    grids, means = _features(start, fitted)
+    layers = {"place": components(grids, NUMBERS - across), "kind": discriminants(means, kinds, across)}
+    weights = {
+        f"{name}.{part}": tensor
+        for name, (mean, matrix) in layers.items()
+        for part, tensor in (
+            ("weight", torch.from_numpy(matrix.T.copy()).half()),
+            ("bias", torch.from_numpy(-mean @ matrix).float()),
+        )
     }
+    lineage = Lineage("fitted", file_key(WEIGHTS), "backbone", frozenset(case.key for case in fitted))
+    model = Model(start.name, spec, weights, lineage)
+    vectors = model.encoder("cpu").encode([case.image for case in held])
+    measures = {"precision_at_10": precision(vectors, [str(case.category) for case in held]), "held_out_images": float(len(held))}
     report(str(measures))
-    model = Model(model.name, model.spec, model.weights, replace(model.lineage.measured(**measures), training_data=DATA["encoder"]))
-    with_card("encoder", model.save, given.output)
+    lineage = replace(lineage.measured(**measures), training_data=DATA["encoder"])
+    with_card("encoder", replace(model, lineage=lineage).save, given.output)
 
 
-def options(parser: ArgumentParser) -> None:
-    parser.add_argument("--steps", type=int, default=1500)
-    parser.add_argument("--device", default="auto")
+def _features(model: Model, of: Sequence[Case]) -> tuple[Matrix, Matrix]:
+    """(n, grid) and (n, means) of images; of a volume the mean of its slices'."""
+    encoder, network = model.encoder("cpu"), model.ready("cpu")
+    assert isinstance(encoder, ModelEncoder) and isinstance(network, Projected)
+    rows = []
+    with torch.inference_mode():
+        for number, case in enumerate(of):
+            rows.append([part.mean(dim=0).numpy() for part in network.features(torch.stack(encoder.views(case.image)))])
+            if number % 100 == 0:
+                report(f"{number}/{len(of)}")
+    grids, means = (np.stack(part).astype(np.float64) for part in zip(*rows, strict=True))
+    return grids, means
 
 
-RECIPE = Recipe(__doc__, main, options)
+def components(features: Matrix, count: int) -> tuple[Matrix, Matrix]:
+    """(mean, matrix (features, count)) of the principal components."""
+    mean = features.mean(axis=0)
+    _, _, axes = np.linalg.svd(features - mean, full_matrices=False)
+    return mean, axes[:count].T
+
+
+def discriminants(features: Matrix, kinds: Sequence[str], count: int) -> tuple[Matrix, Matrix]:
+    """(mean, matrix (features, count)): the directions in which kinds' means differ most, features brought to one covariance
+    within kinds. Each kind counts alike, however many images show it (linear discriminant analysis, Fisher 1936; Rao 1948).
+    """
+    mean, deviation, names = features.mean(axis=0), features.std(axis=0) + 1e-6, np.array(kinds)
+    scaled = (features - mean) / deviation
+    own = [scaled[names == kind] for kind in sorted(set(kinds))]
+    within = sum((of - of.mean(axis=0)).T @ (of - of.mean(axis=0)) / len(of) for of in own) / len(own)
+    variances, axes = np.linalg.eigh(within)
+    variances = np.maximum(variances, 0)
+    whitening = (axes * (variances + _SHRINKAGE * variances.mean()) ** -0.5) @ axes.T
+    middles = np.stack([(of @ whitening).mean(axis=0) for of in own])
+    _, _, directions = np.linalg.svd(middles - middles.mean(axis=0), full_matrices=False)
+    return mean, whitening @ directions[:count].T / deviation[:, None]
+
+
+def precision(vectors: npt.NDArray[np.float32], labels: Sequence[str]) -> float:
+    """Share of the ten most similar that are of the image's own kind, as an archive compares."""
+    centred, names = vectors - vectors.mean(axis=0), np.array(labels)
+    unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
+    likeness = unit @ unit.T
+    np.fill_diagonal(likeness, -2)
+    nearest = np.argsort(-likeness, axis=1)[:, :_NEAREST]
+    return float((names[nearest] == names[:, None]).mean())
+
+
+RECIPE = Recipe(__doc__, main)
 
 if __name__ == "__main__":
     RECIPE.run()

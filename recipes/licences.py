@@ -63,7 +63,10 @@ DATA: dict[str, tuple[TrainingData, ...]] = {
     "chest_clavicles": (JSRT, BACKBONE),
     "chest_regions": (JSRT, *_CHEST, MEDNIST, PHOTOGRAPHS, BUSI),
     "chest_sides": (JSRT, *_CHEST, NIH, MEDNIST),
-    "encoder": (MEDNIST, *_CHEST, DECATHLON, BUSI, OPEN_MS, PYRADIOMICS),
+    "encoder": (
+        *(BACKBONE, MEDNIST, NIH, TOTALSEGMENTATOR, OPEN_MS, PYRADIOMICS, PROSTATEX, BUSI, HEAD_CT, HVSMR, TCGA_GLIOMA),
+        *(*_STRUCTURES, *_KINDS),
+    ),
     "heart_chambers": (ACDC,),
     "hippocampus": (DECATHLON,),
     "intended_features": (MEDNIST, *_CHEST, TOTALSEGMENTATOR, OPEN_MS, PYRADIOMICS, ACDC, PROSTATEX, BUSI),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ from torch import nn
 from torch.nn import functional
 
 from casewise.image import Box, Image
+from casewise.models.networks.projected import Projected
 from casewise.models.preparation import Preparation
 
 CELLS = {
@@ -25,6 +27,7 @@ _BATCH = 32
 class ModelEncoder:
     """Implements :class:`casewise.encoder.Encoder` by the encoding part of a network (:meth:`casewise.models.Model.encoder`).
 
+    encoder : gives features in places, which are pooled to a few cells; a :class:`Projected` network gives vectors.
     preparation, key : of the model.
     """
 
@@ -32,9 +35,14 @@ class ModelEncoder:
 
     def __init__(self, encoder: nn.Module, preparation: Preparation, key: str, device: str) -> None:
         self._encoder, self._preparation, self.key, self._device = encoder, preparation, key, device
-        channels = list(encoder.parameters())[-1].shape[0]
         self._cells = CELLS[preparation.spatial_dims]
-        self._dimension = int(channels) * self._cells**preparation.spatial_dims
+        if isinstance(encoder, Projected):
+            self._dimension = encoder.dimension
+            self._grey = replace(preparation, channels=1)
+        else:
+            channels = list(encoder.parameters())[-1].shape[0]
+            self._dimension = int(channels) * self._cells**preparation.spatial_dims
+            self._grey = preparation
 
     @property
     def dimension(self) -> int:
@@ -47,7 +55,7 @@ class ModelEncoder:
         tensors, owners = [], []
         for number, image in enumerate(images):
             region = regions[number] if regions is not None else None
-            for tensor in self._views(image if region is None else crop(image, region)):
+            for tensor in self.views(image if region is None else crop(image, region)):
                 tensors.append(tensor)
                 owners.append(number)
         vectors = np.zeros((len(images), self._dimension), np.float32)
@@ -55,18 +63,25 @@ class ModelEncoder:
         with torch.inference_mode():
             batch = _BATCH if self._preparation.uniform else 1  # at a given spacing each has its own size
             for start in range(0, len(tensors), batch):
-                features = self._encoder(torch.stack(tensors[start : start + batch]).to(self._device))
-                pool = functional.adaptive_avg_pool2d if features.ndim == 4 else functional.adaptive_avg_pool3d
-                pooled = pool(features.float(), self._cells).flatten(1).cpu().numpy()
-                np.add.at(vectors, owners[start : start + batch], pooled)
+                found = self._pooled(self._encoder(torch.stack(tensors[start : start + batch]).to(self._device)).float())
+                np.add.at(vectors, owners[start : start + batch], found.cpu().numpy())
         return (vectors / counts[:, None]).astype(np.float32)
 
-    def _views(self, image: Image) -> list[torch.Tensor]:
-        preparation = self._preparation
+    def _pooled(self, features: torch.Tensor) -> torch.Tensor:
+        """(n, dimension)."""
+        if features.ndim == 2:
+            return features
+        pool = functional.adaptive_avg_pool2d if features.ndim == 4 else functional.adaptive_avg_pool3d
+        return pool(features, self._cells).flatten(1)
+
+    def views(self, image: Image) -> list[torch.Tensor]:
+        """(C, *network) each: what the network sees of ``image``; of a volume a 2D network sees three slices."""
+        preparation = self._grey if image.channels == 1 else self._preparation  # one channel is prepared once, not three times
         parts = preparation.parts(image)
         if len(parts) > len(_SLICES):
             parts = [parts[int(share * len(parts))] for share in _SLICES]
-        return [part.tensor() for part in parts]
+        channels = self._preparation.channels
+        return [tensor.expand(channels, *tensor.shape[1:]) for tensor in (part.tensor() for part in parts)]
 
 
 def crop(image: Image, region: npt.NDArray[np.bool_]) -> Image:

@@ -20,7 +20,7 @@ from casewise.models.prediction import Prediction
 from casewise.models.spec import JOINED, Spec
 from casewise.models.storage import load, save
 from casewise.models.stored import StoredModel
-from casewise.models.tasks import Task, task_of
+from casewise.models.tasks import Projection, Task, task_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,12 +109,15 @@ class Model(StoredModel):
     @property
     def has_encoder(self) -> bool:
         """Whether casewise knows the model's latent space: its own segmenters, classifiers and autoencoders have one."""
-        return self.spec.architecture in ModelEncoder.ARCHITECTURES
+        return isinstance(self.kind, Projection) or self.spec.architecture in ModelEncoder.ARCHITECTURES
 
     def encoder(self, device: str = "auto") -> ModelEncoder:
         """This model's latent space, as an archive asks for it. Raises ModelError for a network that gives none."""
         device = resolve_device(device)
-        encoder = getattr(self.ready(device), "encoder", None) if self.has_encoder else None
+        encoder: object = None
+        if self.has_encoder:
+            network = self.ready(device)
+            encoder = network if isinstance(self.kind, Projection) else getattr(network, "encoder", None)
         if not isinstance(encoder, nn.Module):
             msg = f"Model {self.name} has no encoder that casewise knows; compare images with casewise's own encoder instead."
             raise ModelError(msg)

@@ -162,8 +162,8 @@ class Lineage:
 
     parent, parent_name : key and name of the model it was trained from. trained_on : keys of every case that it or an ancestor
     was trained on. settings : of the training. measures : name → number, as measured when it was made (``before_…`` for the
-    parent's). method : ``initial``, ``continued``, ``similar``, ``subset`` or ``foreign``. training_data : the public data sets
-    that it or an ancestor was trained on, with their licences, as far as they are stated.
+    parent's). method : ``initial``, ``continued``, ``similar``, ``subset``, ``fitted`` or ``foreign``. training_data : the public
+    data sets that it or an ancestor was trained on, with their licences, as far as they are stated.
     """
 
     method: str = "initial"

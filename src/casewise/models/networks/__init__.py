@@ -23,6 +23,7 @@ NETWORKS = (
     "classifier",
     "attended",
     "autoencoder",
+    "projected",
     *INTERACTIVE,
     "head",
     "segment_detector",
@@ -60,6 +61,10 @@ class _Detector(msgspec.Struct):
     film_shift: float = 0.0
     film_from: _Probability = 0.0
     mark_from: _Probability = 0.0
+
+
+class _Projected(msgspec.Struct):
+    numbers: tuple[_Width, _Width]
 
 
 class _Spots(_Plain):
@@ -117,6 +122,12 @@ def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, o
         if (spatial_dims, in_channels) != (2, 1):
             raise ModelError(f"An attended network takes grey pictures; got {spatial_dims} axes and {in_channels} channels.")
         return Attended(outputs)
+    if kind == "projected":
+        from casewise.models.networks.projected import Projected
+
+        if (spatial_dims, in_channels) != (2, 3):
+            raise ModelError(f"A projected network takes pictures in colours; got {spatial_dims} axes and {in_channels} channels.")
+        return Projected(read(settings, _Projected, what, "numbers are two, each 1 or more.").numbers)
     if kind not in NETWORKS:
         msg = f"The network kind {kind!r} is unknown; casewise's own are {', '.join(NETWORKS)}."
         raise ModelError(msg)

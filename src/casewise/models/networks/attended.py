@@ -2,33 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from casewise.models.networks.efficient_net import DEVIATION, MIDDLE, STAGES, EfficientNetLite
+from casewise.models.networks.efficient_net import DEVIATION, MIDDLE, STAGES, OnShared
 
 TAPS = (3, 4, 5, 6)  # stages whose outputs are what is known of a place; the coarser are repeated on the grid of the finest
 CHANNELS = sum(STAGES[stage].channels for stage in TAPS)
-_ENCODER = "encoder."
 _LEAST = 1e-6
 
 
-class Attended(nn.Module):
+class Attended(OnShared):
     """Input (N, 1, rows, columns), 0 to 1; output (N, classes) logits, the mean over the picture and its mirror image.
 
-    The encoder is the one that was learnt on photographs and comes with casewise (``shipped/backbone``). It is not trained and not
-    among the weights (:meth:`state_dict`). ``attention`` gives the log-odds that a place lies in a lesion, learnt from masks;
-    ``head`` weighs the mean and the spread of each channel over the places, each weighted by the square of that probability
-    (attention pooling, Ilse 2018, with an attention that is supervised).
+    ``attention`` gives the log-odds that a place lies in a lesion, learnt from masks; ``head`` weighs the mean and the spread of
+    each channel over the places, each weighted by the square of that probability (attention pooling, Ilse 2018, with an attention
+    that is supervised).
     """
 
     def __init__(self, classes: int) -> None:
         super().__init__()
-        self.encoder = EfficientNetLite(1).pretrained().requires_grad_(False)
         self.attention = nn.Conv2d(CHANNELS, 1, 1)
         self.head = nn.Linear(2 * CHANNELS, classes)
 
@@ -50,12 +44,3 @@ class Attended(nn.Module):
         mean = (places * weights).sum(dim=(2, 3)) / total
         variance = ((places - mean[:, :, None, None]).square() * weights).sum(dim=(2, 3)) / total
         return torch.cat([mean, variance.clamp_min(0).sqrt()], dim=1)
-
-    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """Without the encoder, which comes with casewise."""
-        return {name: value for name, value in super().state_dict(*args, **kwargs).items() if not name.startswith(_ENCODER)}
-
-    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
-        """Of :meth:`state_dict`."""
-        own = {name: value for name, value in super().state_dict().items() if name.startswith(_ENCODER)}
-        return super().load_state_dict({**own, **state_dict}, strict, assign)

@@ -5,8 +5,9 @@ Batch norms are folded into the convolutions before them, so that a few steps on
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -84,6 +85,28 @@ class EfficientNetLite(nn.Module):
         own = self.state_dict()
         self.load_state_dict({name: kept[name] for name in own})
         return self
+
+
+class OnShared(nn.Module):
+    """A network on the shared ``encoder``: the one that was learnt on photographs and comes with casewise (``shipped/backbone``).
+
+    The encoder is not trained, and not among the weights (:meth:`state_dict`).
+    """
+
+    _SHARED = "encoder."
+
+    def __init__(self, channels: int = 1, stages: int = len(STAGES)) -> None:
+        super().__init__()
+        self.encoder = EfficientNetLite(channels, stages).pretrained().requires_grad_(False)
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> Any:
+        """Without the encoder, which comes with casewise."""
+        return {name: value for name, value in super().state_dict(*args, **kwargs).items() if not name.startswith(self._SHARED)}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Of :meth:`state_dict`."""
+        own = {name: value for name, value in super().state_dict().items() if name.startswith(self._SHARED)}
+        return super().load_state_dict({**own, **state_dict}, strict, assign)
 
 
 class Convolution(nn.Conv2d):

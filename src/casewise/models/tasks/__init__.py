@@ -11,6 +11,7 @@ from casewise.models.tasks.inpainting import Inpainting
 from casewise.models.tasks.interactive import Interactive
 from casewise.models.tasks.joined import Joined
 from casewise.models.tasks.lesions import Lesions
+from casewise.models.tasks.projection import Projection
 from casewise.models.tasks.segmentation import Segmentation
 from casewise.models.tasks.small_findings import SmallFindings
 from casewise.models.tasks.task import Batch, Sample, Task
@@ -24,6 +25,7 @@ __all__ = [
     "Interactive",
     "Joined",
     "Lesions",
+    "Projection",
     "Sample",
     "Segmentation",
     "SmallFindings",
@@ -36,6 +38,7 @@ _TASKS: dict[str, type[Task]] = {task.name: task for task in (Segmentation, Clas
 _BY_NETWORK: dict[str, type[Task]] = {
     "segment_detector": SmallFindings,
     "diffuse": DiffuseFindings,
+    "projected": Projection,
     JOINED: Joined,
 } | dict.fromkeys(INTERACTIVE, Interactive)
 
