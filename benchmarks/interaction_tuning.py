@@ -35,8 +35,8 @@ ALONE, UNSUPERVISED, SUPERVISED, UNWEIGHTED = "network alone", "unsupervised", "
 HEAD = "head, where it is accepted"
 METHODS = {
     ALONE: FineTuning(supervised=False),
-    HEAD: FineTuning(extension=False),
-    "head, without acceptance": FineTuning(acceptance=False, extension=False),
+    HEAD: FineTuning(extension=False, supposition=False),
+    "head, without acceptance": FineTuning(acceptance=False, extension=False, supposition=False),
     UNSUPERVISED: replace(SOURCE, unsupervised=True),
     SUPERVISED: replace(SOURCE, supervised=True),
     "both": replace(SOURCE, unsupervised=True, supervised=True),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from casewise.interaction.expected_dice import at_best_threshold
+from casewise.interaction.expected_dice import at_best_threshold, expected_dice
 
 
 def _logit(chance: float) -> float:
@@ -49,3 +50,11 @@ def test_no_other_threshold_has_a_greater_dice_on_average(seed):
     best = max(expected(chances >= chance) for chance in chances.ravel())
     assert expected(found) >= best - 0.01 or chances.max() < 0.1
     assert found[logits > 0].all()
+
+
+def test_the_expected_dice_is_that_of_what_is_more_likely_than_not():
+    logits = np.full((4, 4), _logit(0.25), np.float32)
+    logits[:2] = _logit(0.75)
+    assert expected_dice(logits, np.ones((4, 4), bool)) == pytest.approx(2 * 6 / (8 + 8))
+    assert expected_dice(logits, np.arange(16).reshape(4, 4) < 8) == pytest.approx(2 * 6 / (8 + 6))
+    assert expected_dice(np.full((4, 4), -1.0, np.float32), np.ones((4, 4), bool)) == 0

@@ -14,7 +14,7 @@ from casewise.training.metrics import dice
 from tests.interaction.conftest import ball_volume, disc_picture
 from tests.interaction.test_invariance import CHANGES
 
-NETWORK = FineTuning(extension=False)
+NETWORK = FineTuning(extension=False, supposition=False)
 ALONE = FineTuning(supervised=False)
 SIDE, RIM = 64, 6
 ROWS, COLUMNS = np.indices((SIDE, SIDE))
@@ -93,7 +93,7 @@ def test_strokes_of_both_kinds_at_once_are_not_carried_on(model):
 @pytest.mark.parametrize("how", [NETWORK, ALONE])
 def test_switched_off_it_leaves_no_trace(model, how):
     image, truth = disc_picture()
-    one, other = session(model, image, how), session(model, image, FineTuning(supervised=False, extension=False))
+    one, other = session(model, image, how), session(model, image, FineTuning(supervised=False, extension=False, supposition=False))
     assert np.array_equal(*(each.add_scribbles(truth & (rows_of(truth) == 40)) for each in (one, other)))
     assert np.array_equal(one.probability, other.probability)
 

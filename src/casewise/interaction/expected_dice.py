@@ -26,3 +26,10 @@ def at_best_threshold(logits: Floats, box: Mask) -> Floats:
     threshold = float(np.clip(scores.max() / 2, _LEAST, 0.5))
     moved: Floats = (logits - np.log(threshold / (1 - threshold))).astype(np.float32)
     return moved
+
+
+def expected_dice(logits: Floats, box: Mask) -> float:
+    """Of the places within ``box`` (*grid) with ``logits`` above 0, by the probabilities themselves; 0 where there are none."""
+    chances = expit(logits[box].astype(np.float64))
+    found = chances[chances > 0.5]
+    return float(2 * found.sum() / (chances.sum() + len(found))) if len(found) else 0.0

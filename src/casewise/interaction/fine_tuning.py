@@ -41,6 +41,8 @@ class FineTuning:
     planes; ``last``, the network's last block on features that are computed once; ``all``, the whole network, many times slower.
     supervised : tune after strokes. acceptance : use the head only where it predicts held-back strokes better than the network.
     extension : where it is not used, and in volumes, carry strokes of one kind on to what looks like them.
+    supposition : where the first strokes are background and contradict the answer, and the network is unsure with them, ask it as
+    if the object filled its box, and take that where it is surer then.
 
     The rest is the source's, for ``last`` and ``all``. unsupervised : tune after the box alone. graph_cut : give the mask its least
     energy by max-flow; without it the network's own labels are learnt from and answered. weigh_strokes : strokes count ``omega``
@@ -54,6 +56,7 @@ class FineTuning:
     supervised: bool = True
     acceptance: bool = True
     extension: bool = True
+    supposition: bool = True
     graph_cut: bool = False
     weigh_strokes: bool = True
     weigh_doubt: bool = True

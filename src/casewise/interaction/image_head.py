@@ -39,7 +39,7 @@ _ALIKE = 0.8  # the trees' part of an answer that is extended
 _WHOLE = 40  # places of one kind of stroke from which on it weighs as much as the network's own answer
 _BESIDE = 0.5  # what the network's background weighs, and again all outside the box, where its object weighs one
 _TREES = {"max_depth": 12, "min_samples_leaf": 2, "random_state": 0}
-_FITTED, _EXTENDING = 24, 12  # trees that answer instead of the network, and that extend its answer
+_FITTED, _EXTENDING = 24, 12  # trees, and those that extend a picture's answer, where more are no better
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,7 +110,8 @@ class ImageHead:
         if not len(at) or not all(any(len(one.places) for one in kind) for kind in (on, off)):
             return logits
         found = logits.ravel().copy()
-        found[at] = flat[at] + _ALIKE * self._trees(on, off, at, _EXTENDING)
+        trees = _EXTENDING if self.maps.box.ndim == 3 else _FITTED
+        found[at] = flat[at] + _ALIKE * self._trees(on, off, at, trees)
         return found.reshape(logits.shape)
 
     def _best(self, object_: _Drawn, rest: _Drawn, network: Network) -> float:

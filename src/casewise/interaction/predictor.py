@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from casewise.device import computes_in_bfloat16
 from casewise.errors import ModelError
-from casewise.interaction.expected_dice import at_best_threshold
+from casewise.interaction.expected_dice import at_best_threshold, expected_dice
 from casewise.interaction.fine_tuning import FineTuning, graph_cut_mask, tuned, wholly_tuned
 from casewise.interaction.image_head import ImageHead
 from casewise.interaction.prompt_maps import PromptMaps
@@ -28,6 +28,8 @@ Mask = npt.NDArray[np.bool_]
 _BATCH = 16  # planes of a volume at once
 _SURE = 8.0  # the logit that a graph cut's label is given
 _MIRRORED: tuple[tuple[int, ...], ...] = ((), (1,), (2,), (1, 2))  # axes of (channel, row, column)
+_UNSURE = 0.65  # of the expected Dice, below which a network hardly knows what the object is
+_SURER = 0.03  # of the expected Dice, by which something else must lead to more
 _FEWER = 1.5  # times the network's grid from which on pictures are predicted on one of their sides alone
 
 
@@ -89,6 +91,21 @@ class Predictor:
             mask = graph_cut_mask(maps, expit(logits), self.fine_tuning)
             logits = np.where(mask == (logits > 0), logits, np.where(mask, _SURE, -_SURE)).astype(np.float32)
         return logits
+
+    def surer(self, maps: PromptMaps, former: Floats, supposed: Floats) -> Floats:
+        """(*grid) :meth:`logits` with ``supposed`` in the place of the ``former`` probability where the network is unsure with this
+        and clearly surer with that, by the expected Dice of its answer to the picture as it lies; else with the former one.
+        """
+        sure = self._sureness(maps, former)
+        changes = sure < _UNSURE and self._sureness(maps, supposed) > sure + _SURER
+        return self.logits(maps, supposed if changes else former)
+
+    def _sureness(self, maps: PromptMaps, former: Floats) -> float:
+        return expected_dice(self._one_view.logits(maps, former), maps.box[0])
+
+    def supposes(self, maps: PromptMaps) -> bool:
+        """Whether, of an answer that strokes contradict, something else is supposed: in pictures, and in one plane of a volume."""
+        return self.fine_tuning.heads(maps) and self.fine_tuning.supposition
 
     def fitted(self, head: ImageHead, maps: PromptMaps, evidence: tuple[Mask, Mask], logits: Floats) -> Floats | None:
         """(*grid) logits fitted to this image's strokes; None where ``logits``, the network's own, stand. evidence : the strokes

@@ -17,6 +17,7 @@ from casewise.interaction.image_head import ImageHead
 from casewise.interaction.predictor import Predictor
 from casewise.interaction.prompt_maps import PromptMaps
 from casewise.interaction.strokes import Points, Strokes, holding
+from casewise.interaction.supposition import filling
 
 Floats = npt.NDArray[np.float32]
 Mask = npt.NDArray[np.bool_]
@@ -70,7 +71,7 @@ class State:
         former = state.inside
         wrong = contradicted(former, strokes, box)
         reconsidered = self.given is None and wrong >= _CONTRADICTED
-        logits = predictor.logits(maps, state._former())
+        logits = state._asked(predictor, maps, strokes, wrong)
         if surveys(strokes, wrong):
             state = replace(state, evidence=strokes if self.evidence is None else self.evidence.followed_by(strokes, self.shape))
         fitted = state._fitted(predictor, maps, logits) if self.given is None else None
@@ -81,6 +82,16 @@ class State:
         settled, logits = after._where_touched(former, state.logits, strokes)
         after = replace(after, logits=logits)
         return replace(after, settled=settled) if self.given is None else replace(after, given=settled)
+
+    def _asked(self, predictor: Predictor, maps: PromptMaps, strokes: Strokes, wrong: float) -> Floats:
+        """(*grid) the network's logits with a round's strokes, of which ``wrong`` is the share that contradicts the answer.
+
+        First strokes of the rest alone leave open what the object is; a mask that was given or a hint of other images says it.
+        """
+        former, known = self._former(), bool(self.strokes) or self.head is None or self.given is not None or self.hint is not None
+        if known or len(strokes.foreground) or wrong < _CONTRADICTED or not predictor.supposes(maps):
+            return predictor.logits(maps, former)
+        return predictor.surer(maps, former, filling(maps.box[0], self.logits > 0, self.region.scale))
 
     def _fitted(self, predictor: Predictor, maps: PromptMaps, logits: Floats) -> Floats | None:
         """(*grid) logits fitted to the image's strokes; None where ``logits``, the network's own, stand."""
@@ -97,7 +108,7 @@ class State:
         Strokes of both kinds at once say enough by themselves: on validation the same gained nothing there (48 calls, Dice .744
         and .745), and in 4 % of them made the mask worse by more than 0.02.
         """
-        if self.head is None or (len(strokes.foreground) and len(strokes.background)):
+        if self.head is None or strokes.of_both_kinds:
             return logits
         return predictor.extended(self.head, maps, logits)
 
@@ -242,7 +253,7 @@ def surveys(strokes: Strokes, wrong: float) -> bool:
     classifier fitted to a few of them predicts the others better than the network and is still worse elsewhere. Of strokes that
     were simulated as drawn at once, at most 84 % contradicted the answer after the box (129 on images of validation).
     """
-    return bool(len(strokes.foreground) and len(strokes.background) and wrong < _CORRECTION)
+    return strokes.of_both_kinds and wrong < _CORRECTION
 
 
 def unasked(before: Mask, after: Mask, foreground: Mask, background: Mask) -> Mask:

@@ -42,6 +42,10 @@ class Strokes:
     def __bool__(self) -> bool:
         return bool(len(self.foreground) or len(self.background))
 
+    @property
+    def of_both_kinds(self) -> bool:
+        return bool(len(self.foreground) and len(self.background))
+
     @classmethod
     def nothing(cls, dims: int) -> Strokes:
         return cls(np.zeros((0, dims), np.int64), np.zeros((0, dims), np.int64))
