@@ -12,6 +12,7 @@ from casewise.formats.dicom.region import region_meaning
 from casewise.header import Header
 from casewise.routing.categories import FILE, Category, Table, read, shipped
 from casewise.routing.dicom_prior import prior_of
+from casewise.routing.router import Router
 
 KNEE = """
 [category.knee-mr]
@@ -20,22 +21,37 @@ region = "knee"
 modality = "MR"
 modalities = ["MR"]
 parts = ["KNEE"]
-codes = ["SCT:72696002"]
+code = "SCT:72696002"
 """
 
 
-def test_every_code_of_the_shipped_table_is_one_of_dicoms_regions() -> None:
-    named = {name: [region_meaning(code) for code in entry.codes] for name, entry in shipped().entries.items()}
+def test_every_region_of_the_shipped_table_is_one_of_dicoms() -> None:
+    named = {name: [region_meaning(code) for code in entry.regions] for name, entry in shipped().entries.items()}
     assert all(meaning for meanings in named.values() for meaning in meanings)
     assert named["brain-mr"][0] == codes.cid4.Brain.meaning == "Brain"
     assert named["chest-xray"][0] in ("Chest", "Thorax")
     assert named["fundus-photograph"][0] == "Retina"
 
 
-def test_the_shipped_table_has_a_title_and_a_modality_for_each() -> None:
+@pytest.mark.parametrize("name", Router.load().categories)
+def test_every_category_has_a_name_a_modality_and_a_code_with_its_scheme(name: str) -> None:
+    entry = shipped().entries[name]
+    assert entry.name and entry.region and entry.modality and entry.modalities
+    scheme, _, value = entry.code.partition(":")
+    section = codes.cid8103.TissueSection
+    assert scheme == "SCT" and (region_meaning(entry.code) or value == section.value)
+
+
+def test_a_section_is_of_any_organ() -> None:
+    slides = shipped()["histology"]
+    assert slides.code == f"SCT:{codes.cid8103.TissueSection.value}" and slides.regions == ()
+    of_a_colon = prior_of(Header(modality="SM", region="SCT:71854001", body_part="COLON"), ("abdomen-ct", "histology"))
+    assert of_a_colon.fits == ("histology",)
+
+
+def test_a_title_is_region_modality_and_view() -> None:
     table = shipped()
     assert table["chest-xray"].title == "chest, radiograph, frontal"
-    assert all(entry.name and entry.modality and entry.modalities for entry in table.entries.values())
     assert table["Chest X-ray"] is table["chest-xray"] is table["CHEST_XRAY"]
 
 
@@ -74,6 +90,7 @@ def test_a_table_is_the_same_after_it_was_written_and_read(tmp_path: Path) -> No
         ('[category.a]\nname = "A"\nparts = ["knee"]\n', "knee"),
         ('[category.a]\nname = "A"\nparts = [""]\n', "''"),
         ('[category.a]\nname = "A"\ncodes = ["T-D9200"]\n', "T-D9200"),
+        ('[category.a]\nname = "A"\ncode = "T-D9201"\n', "T-D9201"),
         ('[category.a]\nname = "A"\nmodality_codes = ["MR"]\n', "modality_codes"),
         ("category = 3", "object"),
         ("[category", FILE),

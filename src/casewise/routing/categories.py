@@ -16,6 +16,7 @@ import tomli_w
 
 from casewise.errors import UsageError
 from casewise.files import replacing
+from casewise.formats.dicom.region import region_meaning
 from casewise.formats.dicom.sequence_words import modality_code
 from casewise.names import plain_category
 from casewise.settings_file import read_settings
@@ -50,8 +51,9 @@ _NAMED_PARTS = {  # and of whose parts its body region has the words
 class Category(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """name : what a hospital calls it. region, modality, view : in words, empty where they do not matter.
 
-    modalities : DICOM's codes that fit. parts : words, upper case, that a tag of the body part may contain. codes : of body regions
-    that fit, as ``SCT:12738006``, its own first. Of an empty one every value fits.
+    modalities : DICOM's codes that fit; of none every one fits. code : what the images show, as ``SCT:12738006``: a region of the
+    body, or a kind of specimen. parts : words, upper case, that a tag of the body part may contain. codes : of further regions that
+    fit. Without parts and codes, and without a ``code`` that is a region, every region fits.
     """
 
     name: str
@@ -60,7 +62,14 @@ class Category(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     view: str = ""
     modalities: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
+    code: str = ""
     codes: tuple[str, ...] = ()
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """The codes of the regions that fit, its own first where that is a region; empty where no code of a region is named."""
+        own = (self.code,) if self.code and region_meaning(self.code) else ()
+        return (*own, *self.codes)
 
     @property
     def title(self) -> str:
@@ -136,7 +145,7 @@ def _faults(entry: Category) -> Iterable[tuple[str, str]]:
     for part in entry.parts:
         if not _PART.fullmatch(part):
             yield f"the part {part!r}", "words in capital letters are allowed, such as KNEE"
-    for code in entry.codes:
+    for code in (*([entry.code] if entry.code else []), *entry.codes):
         if not _CODE.fullmatch(code):
             yield f"the code {code!r}", "codes of SNOMED CT are allowed, such as SCT:72696002"
 
@@ -149,7 +158,7 @@ def _by_name(name: str) -> Category:
         name,
         modalities=tuple(modalities),
         parts=tuple(part for entry in like for part in entry.parts),
-        codes=tuple(code for entry in like for code in entry.codes),
+        codes=tuple(code for entry in like for code in entry.regions),
     )
 
 

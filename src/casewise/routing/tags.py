@@ -175,9 +175,9 @@ def _part(header: Header, entries: dict[str, Category]) -> Tag | None:
         return None
 
     def fit(entry: Category) -> bool:
-        if not entry.parts and not entry.codes:
+        if not entry.parts and not entry.regions:
             return True
-        return header.region in entry.codes or any(word in text for text in texts for word in entry.parts)
+        return header.region in entry.regions or any(word in text for text in texts for word in entry.parts)
 
     said = " and ".join(dict.fromkeys(part.said or part.text for part in parts))
     return Tag(parts[0].name, said, _fitting(entries, fit), PART_WRONG)
