@@ -75,9 +75,9 @@ def test_a_single_volume_is_taken_for_what_its_header_says(folder: Path) -> None
     assert application.analyze(named)[-1].label == "lesions on FLAIR"
     assert application.analyze(replace(image, header=Header(), source=Path("p1_t2flair.nii.gz")))[-1].label == "lesions on FLAIR"
     assert application.notes[0] == "Taken for FLAIR by the name of its file."
-    for described in ("", "ep2d_diff_b1000"):
-        assert application.analyze(replace(image, header=Header(sequence=described))) == []
-        assert application.notes == ["The sequence of this image is not known; name it by --sequence, such as FLAIR=FILE."]
+    for described in ("", "ep2d_diff_b1000"):  # nothing was looked for, which must not read as nothing found
+        with pytest.raises(CasewiseError, match=r"takes FLAIR or T1; the sequence .* Name it by --sequence, such as FLAIR=FILE"):
+            application.analyze(replace(image, header=Header(sequence=described)))
 
 
 def test_a_picture_another_model_and_none_of_the_sequences_are_refused(folder: Path, tmp_path: Path) -> None:

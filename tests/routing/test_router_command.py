@@ -80,6 +80,13 @@ def test_route_tells_a_person_what_the_tags_said(capfd: pytest.CaptureFixture[st
     assert "The tags say" not in capfd.readouterr().out
 
 
+def test_a_category_that_is_out_of_the_question_is_not_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    Pillow.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)).save(tmp_path / "noise.png")
+    assert main(["route", str(tmp_path / "noise.png")]) == 0
+    first = capfd.readouterr().out.splitlines()[0]
+    assert "unknown" in first and " 0.0%" not in first
+
+
 def test_route_needs_a_router(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert main(["route", str(packaged("MR_small.dcm")), "--router", str(tmp_path)]) == 2
     assert "holds no router" in capfd.readouterr().err

@@ -105,6 +105,46 @@ def test_a_localizer_is_unknown_whatever_it_looks_like(found: dict[str, float]) 
     assert route.category == UNKNOWN and route.probability == pytest.approx(1)
 
 
+@settings(deadline=None)
+@given(header=HEADERS, found=pixels())
+def test_an_unknown_image_always_has_a_reason(header: Header, found: dict[str, float]) -> None:
+    route = routed(header, found)
+    assert bool(route.reasons) == (route.category == UNKNOWN)
+
+
+def test_what_the_tags_take_from_the_rest_is_named_as_the_reason() -> None:
+    """The pixels look like a brain more than like nothing known; only with what the tags exclude is unknown the likeliest."""
+    found = looking_like("brain-mr", 0.42) | {UNKNOWN: 0.14, "abdomen-ct": 0.23, "chest-ct": 0.16}
+    total = sum(found.values())
+    route = routed(Header(modality="MR"), {name: share / total for name, share in found.items()})
+    assert (route.category, route.looked, route.prior.contradicted) == (UNKNOWN, "brain-mr", False)
+    (reason,) = route.reasons
+    assert "brain-mr" in reason and "does not fit the tags" in reason
+
+
+def test_that_an_image_is_strange_is_said_before_in_which_way() -> None:
+    found = looking_like(UNKNOWN)
+    route = Route.of(found, 1.4, Prior(), "softmax", ["No image is near it."])
+    assert [reason.split()[0] for reason in route.reasons] == ["It", "No"] and "1.4" in route.reasons[0]
+
+
+def test_hounsfield_units_stand_in_for_a_modality_that_nobody_states() -> None:
+    ct = tuple(name for name in NAMES if name.endswith("-ct"))
+    prior = prior_of(Header(), NAMES, hounsfield=True)
+    assert prior.fits == ct
+    route = Route.of(looking_like("brain-mr"), 0.3, prior, "softmax")
+    assert route.category == UNKNOWN and "The values do not fit brain-mr" in route.reasons[0]
+    assert route.prior.sentence.startswith("The values say CT")
+    assert all(name.endswith("-mr") for name in prior_of(Header(modality="MR"), NAMES, hounsfield=True).fits or ())
+
+
+def test_a_ct_volume_without_tags_is_no_mr(shared_data: Path) -> None:
+    image = casewise.read(shared_data / "totalseg-example" / "example_ct_sm.nii.gz")
+    router = Router.load()
+    assert router.route(image, tags=False).category == "brain-mr"  # what its pixels look like; its values are Hounsfield units
+    assert not router.route(image).category.endswith("-mr")
+
+
 @pytest.mark.parametrize("part", ["ABDOMEN", "LSPINE", "KNEE", "SHOULDER"])
 def test_an_mr_of_no_category_does_not_become_a_brain(part: str) -> None:
     route = routed(Header(modality="MR", body_part=part), looking_like("brain-mr"))

@@ -56,9 +56,9 @@ class BrainLesions:
         """Findings as :func:`casewise.lesions.findings.findings_of` gives them.
 
         image : an examination's sequences, as ``header.sequences`` names its channels, or a volume of which the header or the
-        file's name says which sequence it is. Any other volume gets no findings, and a note says how to name it. Raises
-        CasewiseError, one sentence, for a picture, and where the shipped model is asked for what is no brain without its skull or
-        is unlike those that it was trained on.
+        file's name says which sequence it is. Raises CasewiseError, one sentence, for any other volume, which was not looked at and
+        must not be reported as free of lesions; for a picture; and where the shipped model is asked for what is no brain without
+        its skull or is unlike those that it was trained on.
         """
         from casewise.lesions.findings import findings_of
         from casewise.lesions.prediction import predict, sequences_of, settings_of
@@ -68,9 +68,6 @@ class BrainLesions:
             raise CasewiseError(f"{NAME} takes volumes; this image is a picture: give the whole series.")
         wanted = sequences_of(self._model)
         ready = image if image.header.sequences else self._single(image, wanted)
-        if ready is None:
-            self.notes.append(f"The sequence of this image is not known; name it by --sequence, such as {wanted[0]}=FILE.")
-            return []
         arranged = _arranged(ready, wanted)
         self._check(arranged, wanted)
         found = predict(self._model, arranged, self._device)
@@ -106,7 +103,7 @@ class BrainLesions:
 
         return Intended.load(FOLDER / MODEL) if self._folder is None and self._intended_only else None
 
-    def _single(self, image: Image, wanted: tuple[str, ...]) -> Image | None:
+    def _single(self, image: Image, wanted: tuple[str, ...]) -> Image:
         """A volume that is of no examination, normalised as one's sequences are: named by its header, else by its file."""
         from casewise.examination.normalisation import normalised
         from casewise.examination.sequences import of_description
@@ -114,7 +111,11 @@ class BrainLesions:
         described = image.header.sequence or ""
         sequence = of_description(described or (image.source.name if image.source is not None else ""))
         if image.channels != 1 or sequence not in wanted:
-            return None
+            said = f"is {sequence}" if sequence else "is not known"
+            takes = " or ".join(wanted)
+            raise CasewiseError(
+                f"{NAME} takes {takes}; the sequence of this image {said}. Name it by --sequence, such as {wanted[0]}=FILE."
+            )
         if not described:
             self.notes.append(f"Taken for {sequence} by the name of its file.")
         values = normalised(image.array[0].astype(np.float32), str(sequence))

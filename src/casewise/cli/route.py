@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from casewise.routing.route import Route
 
 _SHOWN = 3  # scores in a line that a person reads
+_PRINTED = 0.0005  # what is less reads 0.0%
 _ROUTER = "A router that `casewise train router` made."
 _ARCHIVE = "An archive whose own table of categories counts too, as in analyses with it."
 _CLASSIFIER = "The classifier over the network's features."
@@ -85,8 +86,8 @@ def _folder_of(path: str) -> Path:
 
 
 def _lines(path: Path, found: Route, applications: Sequence[str]) -> list[str]:
-    others = ", ".join(f"{score.category} {score.probability:.1%}" for score in found.scores[1:_SHOWN])
-    lines = [f"{path}: {found.category} {found.probability:.1%}  (then {others})"]
+    others = ", ".join(f"{one.category} {one.probability:.1%}" for one in found.scores[1:_SHOWN] if one.probability >= _PRINTED)
+    lines = [f"{path}: {found.category} {found.probability:.1%}{f'  (then {others})' if others else ''}"]
     if found.prior.fits is not None:
         lines.append(f"  {found.prior.sentence}")
     lines += [f"  unknown because: {reason}" for reason in found.reasons]

@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from casewise.header import Header
 from casewise.routing.categories import Table, shipped
-from casewise.routing.tags import Tag, tags_of
+from casewise.routing.tags import VALUES, Tag, tags_of
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,11 @@ class Prior:
         if not self.tags:
             return None
         return tuple(name for name in self.tags[0].fits if all(name in tag.fits for tag in self.tags))
+
+    @property
+    def said_by(self) -> str:
+        """``tags``; ``values`` where only the pixels' values speak, in a file without tags."""
+        return "values" if self.tags and all(tag.name == VALUES for tag in self.tags) else "tags"
 
     @property
     def stated(self) -> str:
@@ -69,7 +74,7 @@ class Prior:
         return replace(self, contradicted=contradicted, sentence=self._sentence(category, looked, unknown, fits))
 
     def _sentence(self, category: str, looked: str, unknown: str, fits: Sequence[str]) -> str:
-        said = f"The tags say {self.stated}"
+        said = f"The {self.said_by} say {self.stated}"
         if not fits:
             said += ", which is none of the router's categories"
         if looked == unknown:
@@ -83,8 +88,8 @@ class Prior:
         if category == unknown:
             return f"{said}, and the pixels look like {looked}: they contradict each other, so the image is unknown."
         if category == looked:
-            return f"{said} and the pixels show {looked}: the pixels decided, and the tags may be wrong."
-        return f"{said}, and the pixels look like {looked} first and {category} next: the tags decided."
+            return f"{said} and the pixels show {looked}: the pixels decided, and the {self.said_by} may be wrong."
+        return f"{said}, and the pixels look like {looked} first and {category} next: the {self.said_by} decided."
 
     def to_json(self) -> dict[str, object]:
         return {
@@ -97,9 +102,13 @@ class Prior:
         }
 
 
-def prior_of(header: Header, categories: Sequence[str], table: Table | None = None) -> Prior:
-    """What an image's header says about ``categories``, whose tags stand in ``table`` (the shipped one, where none is given)."""
-    return Prior(_tag(header.modality), _tag(header.body_part), tags_of(header, categories, table or shipped()))
+def prior_of(header: Header, categories: Sequence[str], table: Table | None = None, hounsfield: bool = False) -> Prior:
+    """What an image's header says about ``categories``, whose tags stand in ``table`` (the shipped one, where none is given).
+
+    hounsfield : whether its values are Hounsfield units, which stands in for a Modality that nobody states.
+    """
+    tags = tags_of(header, categories, table or shipped(), hounsfield)
+    return Prior(_tag(header.modality), _tag(header.body_part), tags)
 
 
 def _kept(category: str, tags: Sequence[Tag]) -> float:

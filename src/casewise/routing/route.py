@@ -66,7 +66,7 @@ class Route:
         ordered, alone = _sorted(prior.combined(pixels, UNKNOWN)), _sorted(pixels)
         best, looked = ordered[0], alone[0].category
         decided = prior.decided(best.category, looked, UNKNOWN)
-        why = () if best.category != UNKNOWN else (*reasons, *_why(alone, strangeness, decided))
+        why = () if best.category != UNKNOWN else _why(alone, best.probability, strangeness, decided, reasons)
         return cls(best.category, best.probability, ordered, strangeness, decided, classifier, pixels=alone, reasons=why)
 
     @property
@@ -99,16 +99,25 @@ def _sorted(probabilities: Mapping[str, float]) -> tuple[Score, ...]:
     return tuple(Score(name, probabilities[name]) for name in sorted(probabilities, key=lambda name: (-probabilities[name], name)))
 
 
-def _why(pixels: Sequence[Score], strangeness: float, prior: Prior) -> tuple[str, ...]:
-    """Why an image is unknown: by its distance, by categories that are alike likely, or by its tags."""
+def _why(pixels: Sequence[Score], unknown: float, strangeness: float, prior: Prior, reasons: Sequence[str]) -> tuple[str, ...]:
+    """Why an image is unknown, at least one sentence: by its distance, by categories that are alike likely, or by its tags.
+
+    unknown : its probability of being unknown, after the tags. reasons : in which ways it is far from the known images.
+    """
     looked, found = pixels[0].category, []
     if strangeness >= 1:
         found.append(
             f"It is unlike the images that the router learnt from: its strangeness is {strangeness:.1f}, and 1 is the limit."
         )
+        found += reasons
     elif looked == UNKNOWN:
         likely = " and ".join(f"{score.category} ({score.probability:.0%})" for score in pixels[1:3])
         found.append(f"No category is likely enough for how unlike the known images it is: {likely} are the likeliest.")
     if prior.fits is not None and looked != UNKNOWN and looked not in prior.fits:
-        found.append(f"The tags do not fit {looked}, which the pixels look like most.")
+        found.append(f"The {prior.said_by} do not fit {looked}, which the pixels look like most.")
+    if not found:
+        found.append(
+            f"The pixels look like {looked}, by {pixels[0].probability:.0%} only. What else they look like does not fit the "
+            f"{prior.said_by}, which speaks for another kind of image ({unknown:.0%})."
+        )
     return tuple(found)

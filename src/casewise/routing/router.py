@@ -22,7 +22,7 @@ from casewise.routing.nearest import nearest_categories
 from casewise.routing.out_of_distribution import DISAGREEING, Doubt, Known, sentence, strangeness, views_of
 from casewise.routing.route import UNKNOWN, Route
 from casewise.routing.storage import SHIPPED, Parts, load, save
-from casewise.routing.views import View, views
+from casewise.routing.views import View, in_hounsfield_units, views
 from casewise.threads import one_thread
 
 Matrix = npt.NDArray[np.float32]
@@ -111,7 +111,7 @@ class Router:
         classifier : ``softmax`` or ``svm``; the router's own where none is named. tags : whether the DICOM tags are a prior.
         Raises CasewiseError, one sentence, for an image that no picture can be made of.
         """
-        prior = prior_of(image.header, self.categories, self.table) if tags else Prior()
+        prior = prior_of(image.header, self.categories, self.table, in_hounsfield_units(image)) if tags else Prior()
         return self.route_views([views(image, colours=True)], classifier, priors=[prior], device=device)[0]
 
     def route_views(
@@ -181,7 +181,9 @@ class Router:
     def _decided(self, pictures: PictureScores, prior: Prior, classifier: str, blank: bool) -> Route:
         pixels, strange = self._pixels(pictures, classifier, blank)
         why: tuple[str, ...] = ()
-        if not blank and strange >= 1:
+        if blank:
+            why = ("It has one value throughout, so that it shows nothing.",)
+        elif strange >= 1:
             middle = np.median(pictures.steps, axis=0).tolist()
             why = (sentence(middle, float(np.median(pictures.disagreement))),)
         return Route.of(pixels, strange, prior, classifier, why)

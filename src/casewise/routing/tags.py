@@ -6,6 +6,9 @@ is as doubtful as a body part. Where class and Modality contradict each other, b
 that casewise is tested on, class and Modality agree in all 37 series whose class implies a modality (a rate of 8 % would still pass
 for chance): that it is certain is a decision for safety, since what contradicts it becomes *unknown*, not an estimate.
 
+**Values.** A file that is no DICOM has no Modality. Values in Hounsfield units, air at −1000, say CT; a phase image of MR may
+reach as far below zero. No rate is known, and a body part's is taken.
+
 **Body part.** Güld et al. 2002 (Quality of DICOM header information for image categorization, SPIE 4685, doi:10.1117/12.467017)
 found BodyPartExamined wrong in 90 of 580 and in 15.3 % of 562 images of a hospital's routine, since it is copied from the protocol.
 The rate is taken for every statement of a body part: a code, the tag, or words of a description, for which no rates are known.
@@ -32,6 +35,7 @@ from casewise.routing.categories import Category, Table
 
 PART_WRONG = 0.154  # (90 + 86) of 1142 images
 VIEW_WRONG = 0.5
+VALUES = "the values"  # name of what is no tag
 _SILENT = frozenset({"OT", "HC", "DOC"})  # modalities that say nothing of what is seen
 _XRAY = ("CR", "DX", "RG", "RF", "PX")
 _CLASSES: tuple[tuple[str, tuple[str, ...]], ...] = (  # how the keyword of a class begins, and the modalities of its objects
@@ -100,7 +104,7 @@ _EVERYWHERE = ("WHOLEBODY", "GANZKOERPER")
 
 @dataclass(frozen=True)
 class Tag:
-    """name : DICOM's keyword, or ``the description``. value : what it says, with a remark in brackets.
+    """name : DICOM's keyword, ``the description``, or ``the values``. value : what it says, with a remark in brackets.
 
     fits : the categories that it allows. wrong : how often such a tag is wrong; 0 where it is taken as certain.
     """
@@ -122,10 +126,15 @@ class _Part(NamedTuple):
     said: str = ""
 
 
-def tags_of(header: Header, categories: Sequence[str], table: Table) -> tuple[Tag, ...]:
-    """The tags of an image that say something about ``categories``."""
+def tags_of(header: Header, categories: Sequence[str], table: Table, hounsfield: bool = False) -> tuple[Tag, ...]:
+    """The tags of an image that say something about ``categories``. hounsfield : whether its values are Hounsfield units."""
     entries = {name: table[name] for name in categories}
-    found = (_modality(header, entries), _part(header, entries), _view(header, entries), _image_type(header))
+    found = (
+        _modality(header, entries) or _values(hounsfield, entries),
+        _part(header, entries),
+        _view(header, entries),
+        _image_type(header),
+    )
     return tuple(tag for tag in found if tag is not None)
 
 
@@ -153,6 +162,12 @@ def _modality(header: Header, entries: dict[str, Category]) -> Tag | None:
     elif is_capture(header):
         value += " (a secondary capture)"
     return Tag("Modality", value, fits, PART_WRONG if is_capture(header) else 0.0)
+
+
+def _values(hounsfield: bool, entries: dict[str, Category]) -> Tag | None:
+    """Of a file without a Modality, such as NIfTI."""
+    fits = _fitting(entries, lambda entry: not entry.modalities or "CT" in entry.modalities)
+    return Tag(VALUES, "CT (they are Hounsfield units)", fits, PART_WRONG) if hounsfield else None
 
 
 def implied_modalities(header: Header) -> tuple[str, ...]:

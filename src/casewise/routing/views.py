@@ -43,7 +43,7 @@ def views(image: Image, count: int = SLICES, ends: float = _ENDS, *, colours: bo
         if _coloured(picture):
             return [normalised(picture)]
     planes = [part.array[0] for part in Preparation(intensity="none").parts(image)]
-    window = HU_WINDOW if _in_hounsfield_units(image) else None
+    window = HU_WINDOW if in_hounsfield_units(image) else None
     chosen = _spread(planes, count, ends) if image.spatial_dims == 3 else planes
     return [normalised(_reduced(plane), window) for plane in chosen]
 
@@ -68,8 +68,8 @@ def _spread(planes: Sequence[View], count: int, ends: float) -> list[View]:
     return [plane for plane in chosen if float(np.ptp(plane)) > 0] or chosen[:1]
 
 
-def _in_hounsfield_units(image: Image) -> bool:
-    """CT values: nothing else is as far below zero as air is."""
+def in_hounsfield_units(image: Image) -> bool:
+    """Whether an image of CT, or of a modality that nobody states, has CT's values: little else is as far below zero as air is."""
     modality = image.header.modality
     if image.channels != 1 or modality not in (None, "CT"):
         return False
