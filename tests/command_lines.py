@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import typer
@@ -39,9 +40,14 @@ def mentions(text: str) -> list[list[str]]:
     return [shlex.split(match[1]) for match in re.finditer(r"`casewise ([^`]+)`", outside)]
 
 
+@cache
+def _whole() -> Any:
+    return typer.main.get_command(app)
+
+
 def command_of(words: list[str]) -> tuple[Any, list[str]]:
     """The command that ``words`` name and the words after its name; a ValueError where there is none."""
-    command: Any = typer.main.get_command(app)
+    command = _whole()
     words = list(words)
     while hasattr(command, "commands") and words and not words[0].startswith("-"):
         name = words.pop(0)

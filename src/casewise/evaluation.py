@@ -17,7 +17,7 @@ from casewise.errors import CasewiseError, UsageError
 from casewise.models.model import Model
 from casewise.models.tasks import Classification, Segmentation
 from casewise.progress import Progress, silent
-from casewise.statistics import grouped, paired_bootstrap
+from casewise.statistics import auc, grouped, paired_bootstrap
 from casewise.training.from_archive import cases_of_sites
 from casewise.training.metrics import dice
 
@@ -194,10 +194,8 @@ def _class_measures(model: Model, rows: Sequence[Evaluated], site: str | None, s
 
 def _auc(positive: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64], numbers: npt.NDArray[np.int64]) -> float | None:
     """Of the rows of these numbers; None where they are all of one kind."""
-    from sklearn.metrics import roc_auc_score
-
     truth = positive[numbers]
-    return float(roc_auc_score(truth, scores[numbers])) if 0 < truth.sum() < len(truth) else None
+    return auc(scores[numbers], truth) if 0 < truth.sum() < len(truth) else None
 
 
 def _mean(values: npt.NDArray[np.float64], numbers: npt.NDArray[np.int64]) -> float:

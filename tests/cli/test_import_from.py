@@ -189,7 +189,7 @@ def started(archive: Path, filled: Filled, until: Callable[[int], bool]) -> subp
     while not until(len(fetched_files(archive))):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline
-        time.sleep(0.005)
+        time.sleep(0.02)  # seldom enough to leave the processor to the fetch
     return process
 
 

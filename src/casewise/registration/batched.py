@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from casewise.optimizers import Adam
+
 _NOISE = 0.05  # deviations (of 0…1) below this count as noise on an even background, which correlates with nothing
 _SMALLEST = 8
 
@@ -116,7 +118,7 @@ def _descend(
 
 def minimise(loss: Callable[[], Tensor], parameters: Sequence[Tensor], rate: float, steps: int) -> None:
     """Move ``parameters`` in place, by Adam."""
-    optimiser = torch.optim.Adam(parameters, lr=rate)
+    optimiser = Adam(parameters, lr=rate)
     for _ in range(steps):
         optimiser.zero_grad()
         loss().backward()

@@ -17,6 +17,7 @@ from casewise.device import faster, resolve_device
 from casewise.errors import CasewiseError, ModelError, UsageError
 from casewise.models.model import Model
 from casewise.models.spec import Lineage
+from casewise.optimizers import AdamW
 from casewise.training.batches import Batches, CaseBatches, CaseWeights
 from casewise.training.checkpoint import State
 from casewise.training.objectives import Objective, TaskObjective
@@ -90,7 +91,7 @@ class _Loop:
         self.device = resolve_device(settings.device)
         self.network = model.network(self.device)
         self.trained = _trainable(self.network, trainable)
-        self.optimizer = torch.optim.AdamW(self.trained, lr=settings.rate, weight_decay=settings.weight_decay)
+        self.optimizer = AdamW(self.trained, lr=settings.rate, weight_decay=settings.weight_decay)
         key = _key(model, batches, objective, trainable, settings)
         self.state = State.load(checkpoint, key) if checkpoint else State(key)
         self.answer: Tensor | None = None
