@@ -184,9 +184,10 @@ def test_a_killed_call_goes_on_on_postgresql(tmp_path: Path) -> None:
         folder = _archive(tmp_path, url, count)
         script = (
             "import sys; from pathlib import Path\n"
-            "from casewise.archive import Archive; from casewise.pipeline import archived; from casewise.workers import Here\n"
+            "from casewise.archive import Archive; from casewise.pipeline import archived, result_batches\n"
+            "from casewise.workers import Here\n"
             "from tests.workers.test_analyze_archive import Noted\n"
-            "archived._BATCH = 5\n"
+            "result_batches.MOST = 5\n"
             "if __name__ == '__main__':\n"
             "    with Archive.open(sys.argv[1]) as archive:\n"
             "        archived.analyze_archive(archive, Noted(Path(sys.argv[2])), Here())\n"

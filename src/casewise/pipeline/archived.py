@@ -27,6 +27,7 @@ from casewise.pipeline.analyzer import Analyzer, Failure
 from casewise.pipeline.call import open_analyzer
 from casewise.pipeline.many import Options, embed_first
 from casewise.pipeline.recorded import recorded, results_folder, skipped
+from casewise.pipeline.result_batches import ResultBatches
 from casewise.prefetch import LoadedImage, ResultPlace
 from casewise.progress import Progress, silent
 from casewise.result import Result
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
 
 JOB = 0  # in place of the number of a server's job, which counts from 1
 _STEP = "Analysing"
-_BATCH = 200  # results of a transaction, at most
-_SECONDS = 2.0  # and so long a result waits for others, while they come
 
 
 @dataclass(frozen=True)
@@ -135,14 +134,18 @@ def analyze_archive(
             notify(f"{found.kept:,} of {found.kept + len(keys):,} images have a result already, and are left out.")
         chunks = [keys] if isinstance(workers, Here) and keys else chunked(keys, workers.size)
         progress(_STEP, 0, len(keys))
-        with _recording(archive, found) as record, closing(workers.run(chunks, make)) as coming:
+
+        def count(number: int) -> None:
+            found.done += 1
+
+        with ResultBatches(archive) as batches, closing(workers.run(chunks, make)) as coming:
             for number, (key, outcome) in enumerate(coming, 1):
                 if isinstance(outcome, Lost):
                     found.failed.append((key, outcome.reason))
                 elif outcome.document is None:
                     found.failed.append((key, outcome.failure))
                 else:
-                    record(key, outcome.document)
+                    batches.add(outcome.document, key, count)
                 progress(_STEP, number, len(keys))
     return found
 
@@ -158,30 +161,6 @@ def load_case(archive: Archive, key: str, analyzer: Analyzer, results: ResultPla
     seconds = {"read": time.perf_counter() - began}
     route = analyzer.router.route(image, device=analyzer.device) if analyzer.router is not None else None
     return LoadedImage(image.source or Path(key), image, route, seconds, results=results, known={"site": site})
-
-
-@contextmanager
-def _recording(archive: Archive, found: Analysed) -> Iterator[Callable[[str, Written], None]]:
-    """Gives what keeps a result, in batches; those that are there when the block ends, or raises, are recorded too."""
-    waiting: list[tuple[Written, str]] = []
-    since = time.monotonic()
-
-    def flush() -> None:
-        nonlocal since
-        archive.record_results(waiting)
-        found.done += len(waiting)
-        waiting.clear()
-        since = time.monotonic()
-
-    def record(key: str, document: Written) -> None:
-        waiting.append((document, key))
-        if len(waiting) >= _BATCH or time.monotonic() - since >= _SECONDS:
-            flush()
-
-    try:
-        yield record
-    finally:
-        flush()
 
 
 def _images(archive: Archive, analyzer: Analyzer, keys: Sequence[str]) -> Iterator[tuple[Path, LoadedImage | CasewiseError]]:

@@ -128,15 +128,15 @@ def test_verdicts(caller, archive, keys):
 
 def test_long_analysis_gives_way_to_more_urgent_jobs(app, archive, keys, work, monkeypatch):
     jobs, order = app.state.services.jobs, []
-    record = type(archive).record_result
+    record = type(archive).record_results
 
-    def recorded(self, data, image_key=None):
-        order.append("analysed")
-        record(self, data, image_key)
-        if len(order) == 1:  # a person accepts a mask while the analysis runs
+    def recorded(self, rows):
+        if rows and not order:  # a person accepts a mask while the analysis runs
             jobs.add("embed", {}, priority=5)
+        order.extend(["analysed"] * len(rows))
+        return record(self, rows)
 
-    monkeypatch.setattr(type(archive), "record_result", recorded)
+    monkeypatch.setattr(type(archive), "record_results", recorded)
     monkeypatch.setattr(type(archive), "embed", lambda *_, **__: order.append("embedded") or 0)
     number = jobs.add("analyse", {"cases": keys, "application": "quality"})
     assert work() == {"given back": 1, "done": 2}

@@ -79,11 +79,12 @@ class _Analysis:
         self._due = list(self._rows)
         if self._networked:
             self._sequences = sequences_of(self._work, self._due)
-        while self._due:
-            self._work.give_way()
-            with KEPT.analyzer(self._work.archive.folder, options, self._inner, networked=self._networked) as analyzer:
-                for answer in analyzer.loaded(self._images(analyzer)):
-                    self._take(answer)
+        with self._recording:
+            while self._due:
+                self._work.give_way()
+                with KEPT.analyzer(self._work.archive.folder, options, self._inner, networked=self._networked) as analyzer:
+                    for answer in analyzer.loaded(self._images(analyzer)):
+                        self._take(answer)
         return self._done, self._failed
 
     def _images(self, analyzer: Analyzer) -> Iterator[tuple[Path, LoadedImage | CasewiseError]]:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Mapping, Sequence
+from functools import partial
+from types import TracebackType
 from typing import Any
 
 from casewise.applications.decision import Decision, Delivery
 from casewise.exchange.settings import DicomSettings
 from casewise.formats.found import Kind
 from casewise.pipeline.recorded import job_of, recorded, skipped
+from casewise.pipeline.result_batches import ResultBatches
 from casewise.result import Result
 from casewise.server.dicom.delivery import queue
 from casewise.server.work.context import Work
@@ -18,18 +21,29 @@ _PART = "Analysed as a part of its examination"
 
 
 class Recording:
-    """networked : whether the images came by the network; their results go where ``dicom.toml`` says, if no rule says another."""
+    """A context manager: some results wait for others, and are recorded when the block ends, or raises.
+
+    networked : whether the images came by the network; their results go where ``dicom.toml`` says, if no rule says another.
+    """
 
     def __init__(self, work: Work, networked: bool) -> None:
         self._work = work
+        self._batches = ResultBatches(work.archive)
         self._usual = DicomSettings.load(work.archive.folder).results.send if networked else ()
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._work.why == "lost":  # another worker has the job, and knows nothing of what waits
+            self._batches.forget()
+        self._batches.__exit__(kind, error, trace)
 
     def result(self, key: str, result: Result, parts: Collection[str] = ()) -> None:
         """Parts : keys of the other sequences, of an examination's reference."""
         archive = self._work.archive
         document = recorded(result, archive.folder, **self._about(), parts=sorted(parts))
-        number = archive.record_result(document, key)
-        self._send(key, number, document)
+        self._batches.add(document, key, partial(self._send, key, document))
 
     def skipped(self, key: str, decision: Decision) -> None:
         """Say at a case that has no result why."""
@@ -54,9 +68,9 @@ class Recording:
         """Of a case that has one: queue its sending, which a worker that was killed may not have done. Twice does no harm."""
         newest = self._work.archive.newest_result(key)
         if newest is not None and job_of(newest[1]) == self._work.job.id:
-            self._send(key, newest[0], newest[1])
+            self._send(key, newest[1], newest[0])
 
-    def _send(self, key: str, number: int, document: Mapping[str, Any]) -> None:
+    def _send(self, key: str, document: Mapping[str, Any], number: int) -> None:
         deliveries = deliveries_of(document.get("decision"), self._usual)
         if not deliveries or any(record.kind != Kind.DICOM.value for record in self._work.archive.images([key])):
             return
@@ -69,7 +83,7 @@ class Recording:
 
     def _say(self, key: str, document: Mapping[str, object]) -> None:
         if self._work.archive.newest_result(key) is None:
-            self._work.archive.record_result({**document, **self._about()}, key)
+            self._batches.add({**document, **self._about()}, key)
 
     def _about(self) -> dict[str, object]:
         return {"job": self._work.job.id, "created": time.time(), "by": self._work.created_by}
