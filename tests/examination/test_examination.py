@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -230,6 +231,16 @@ def test_of_an_examination_only_the_reference_is_read_where_one_image_is_wanted(
     assert read_image(tmp_path / "a").header.sequence == "T1"
     with pytest.raises(UnreadableImageError, match="a slice is missing"):
         read_image(tmp_path / "c")
+
+
+@pytest.mark.parametrize("read", [read_image, examination], ids=["the reference", "all"])
+def test_where_no_sequence_can_be_read_it_is_said_of_each_why(tmp_path: Path, read: Callable[[Path], object]) -> None:
+    dicom_series(tmp_path / "a", "T1", 1, SeriesDescription="Survey localizer")
+    dicom_series(tmp_path / "b", "T2", 2, skip=4)
+    with pytest.raises(UnreadableImageError, match="no MR sequence that can be read") as raised:
+        read(tmp_path)
+    assert "Survey localizer" in str(raised.value)
+    assert "a slice is missing" in str(raised.value)
 
 
 def test_in_a_folder_of_all_series_the_one_with_a_gap_is_named(tmp_path: Path) -> None:

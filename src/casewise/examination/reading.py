@@ -124,18 +124,20 @@ def read_image(path: Path) -> Image:
         return formats.read(path)
     entries = [(entry, acquisition(entry)) for entry in found[0]]
     _check_one(path, [acquired for _, acquired in entries])
-    series, _ = named(entries)
+    series, left_out = named(entries)
+    reasons = [*(part.reason for part in _refused(*found)), *(part.reason for part in left_out)]
     while series:
         chosen = reference_of([entry.name for entry in series])
         (entry,) = (entry for entry in series if entry.name == chosen)
         try:
             image = formats.read_found(entry.found)
             _check(entry.name, image, entry.found.path)
-        except CasewiseError:
+        except CasewiseError as error:
+            reasons.append(str(error))
             series.remove(entry)
             continue
         return image
-    raise UnreadableImageError(f"{path} holds no MR sequence that can be read; give a single series' folder or a file.")
+    raise _no_sequence(path, reasons)
 
 
 def read_study(folder: Path, found: Sequence[Found], rejected: Sequence[Rejected], progress: Progress = silent) -> Study:
@@ -160,10 +162,14 @@ def read_study(folder: Path, found: Sequence[Found], rejected: Sequence[Rejected
     progress(_READING, len(series), len(series))
     notes = tuple(part.reason for part in left_out)
     if not given:
-        reasons = " ".join(dict.fromkeys((*(part.reason for part in refused), *notes)))
-        raise UnreadableImageError(f"{folder} holds no MR sequence that can be read. {reasons}".strip())
+        raise _no_sequence(folder, [*(part.reason for part in refused), *notes])
     parts = {acquired.body_part for _, acquired in entries if acquired.body_part}
     return Study(tuple(given), tuple(refused), notes, parts.pop() if len(parts) == 1 else "")
+
+
+def _no_sequence(folder: Path, reasons: Sequence[str]) -> UnreadableImageError:
+    said = f"{folder} holds no MR sequence that can be read; give a single series' folder or a file."
+    return UnreadableImageError(" ".join((said, *dict.fromkeys(reasons))))
 
 
 def _refused(found: Sequence[Found], rejected: Sequence[Rejected]) -> list[Refused]:
