@@ -38,8 +38,7 @@ _MOST = 250  # places of either kind that the trees are fitted to
 _ALIKE = 0.8  # the trees' part of an answer that is extended
 _WHOLE = 40  # places of one kind of stroke from which on it weighs as much as the network's own answer
 _BESIDE = 0.5  # what the network's background weighs, and again all outside the box, where its object weighs one
-_TREES = {"max_depth": 12, "min_samples_leaf": 2, "random_state": 0}
-_FITTED, _EXTENDING = 24, 12  # trees, and those that extend a picture's answer, where more are no better
+_TREES = {"n_estimators": 24, "max_depth": 12, "min_samples_leaf": 2, "random_state": 0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,8 +109,7 @@ class ImageHead:
         if not len(at) or not all(any(len(one.places) for one in kind) for kind in (on, off)):
             return logits
         found = logits.ravel().copy()
-        trees = _EXTENDING if self.maps.box.ndim == 3 else _FITTED
-        found[at] = flat[at] + _ALIKE * self._trees(on, off, at, trees)
+        found[at] = flat[at] + _ALIKE * self._trees(on, off, at)
         return found.reshape(logits.shape)
 
     def _best(self, object_: _Drawn, rest: _Drawn, network: Network) -> float:
@@ -134,10 +132,10 @@ class ImageHead:
         outside = _Examples.of(~(self.maps.box[0] | object_.all | rest.all).ravel(), _OUTSIDE_SHARE, most=_OUTSIDE)
         beside = _OUTSIDE_SHARE if len(outside.places) else 0.0
         on, off = (_Examples(of.places, share, of.weights) for of, share in ((object_, 1.0), (rest, 1 - beside)))
-        return self._trees([on], [off, outside], at, _FITTED)
+        return self._trees([on], [off, outside], at)
 
-    def _trees(self, on: Sequence[_Examples], off: Sequence[_Examples], at: Places, count: int) -> Doubles:
-        """The logits at places of the grid of ``count`` trees fitted to examples of the object, ``on`` it, and of the rest."""
+    def _trees(self, on: Sequence[_Examples], off: Sequence[_Examples], at: Places) -> Doubles:
+        """The logits at places of the grid of trees that are fitted to examples of the object, ``on`` it, and of the rest."""
         from sklearn.ensemble import ExtraTreesClassifier
 
         # The object counts as the brighter one, and places are drawn by their brightness: so a picture's negative and its mirror
@@ -154,7 +152,7 @@ class ImageHead:
                 weights.append(np.full(len(drawn), one.share / whole / len(drawn)))
                 labels.append(np.full(len(drawn), label))
         chosen = np.concatenate(places)
-        trees = ExtraTreesClassifier(count, **_TREES)
+        trees = ExtraTreesClassifier(**_TREES)
         trees.fit(features[chosen], np.concatenate(labels), np.concatenate(weights) * len(chosen))
         chance = trees.predict_proba(features[at])[:, 1]
         return np.asarray(logit(np.clip(chance, _BOUND, 1 - _BOUND)))
