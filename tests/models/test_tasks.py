@@ -21,7 +21,7 @@ KINDS = {
     "brain_lesions": "Lesions",
     "breast_ultrasound_class": "Classification",
     "chest_regions": "Segmentation",
-    "encoder": "Encoding",
+    "encoder": "Projection",
     "interactive_2d": "Interactive",
     "irregularities": "SmallFindings",
 }

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from casewise import formats
 from casewise.archive import Archive
 from casewise.image import Image
 from casewise.server.app import create_app
@@ -76,7 +77,7 @@ def test_many_at_once_each_get_an_image_of_their_own(app, archive, tmp_path):
     """All begin at the same moment and are offered the same image: whoever is slower, again and again, gets another."""
     people = 16
     for number in range(200, 200 + 2 * people):
-        archive.add(Image(_pattern(0, number)[None]), category="many")
+        archive.add(Image(_noise(number)), category="many")
     sets = app.state.services.sets
     number = sets.create(SetOrder(name="many", structure="disc", strategy="random", category="many"), "ann")
     together = Barrier(people)
@@ -178,29 +179,21 @@ def test_unlike_without_vectors_says_so_and_has_them_made(caller, app, keys):
     assert app.state.services.jobs.get(found["job"]).kind == "embed"
 
 
+def _noise(number):
+    """(1, 64, 64) uint8, a picture of its own."""
+    return np.random.default_rng(number).integers(0, 256, (1, 64, 64), np.uint8)
+
+
 @pytest.fixture
-def kinds(tmp_path):
-    """An archive of five categories, one of them common and four rare, with vectors; all of it synthetic pictures."""
+def kinds(tmp_path, shared_data):
+    """An archive of five kinds of MedNIST's images, one of them common and four rare, with vectors."""
+    folders = {"AbdomenCT": 24, "BreastMRI": 3, "CXR": 3, "ChestCT": 3, "Hand": 3}
     with Archive.open(tmp_path / "kinds", create=True) as archive:
-        for kind, count in enumerate((24, 3, 3, 3, 3)):
-            for number in range(count):
-                archive.add(Image(_pattern(kind, number)[None]), category=str(kind))
+        for name, count in folders.items():
+            for file in sorted((shared_data / "mednist" / name).glob("*.jpeg"))[5 : 5 + count]:
+                archive.add(formats.read(file), category=name)
         archive.embed(encoder("cpu"))
         yield archive
-
-
-def _pattern(kind, number):
-    """(64, 64) uint8: discs, stripes across, stripes down, a checkerboard or a ramp, each a little different."""
-    rng = np.random.default_rng(100 * kind + number)
-    rows, columns = np.mgrid[:64, :64] + rng.uniform(-3, 3, (2, 1, 1))
-    values = [
-        np.hypot(rows - 32, columns - 32) < rng.uniform(14, 18),
-        np.sin(rows * 0.5) > 0,
-        np.sin(columns * 0.5) > 0,
-        (np.sin(rows * 0.3) > 0) ^ (np.sin(columns * 0.3) > 0),
-        (rows + columns) / 128,
-    ][kind]
-    return np.clip(40 + 170 * values + rng.normal(0, 10, (64, 64)), 0, 255).astype(np.uint8)
 
 
 def _steps_to_all_categories(archive, store, strategy):
@@ -221,10 +214,11 @@ def _steps_to_all_categories(archive, store, strategy):
     raise AssertionError
 
 
+@pytest.mark.shared
 def test_unlike_covers_the_categories_faster_than_random(kinds):
     store = Store.open(kinds.folder)
     unlike = _steps_to_all_categories(kinds, store, "unlike")
     random = [_steps_to_all_categories(kinds, store, "random") for _ in range(5)]
     store.close()
-    assert unlike <= 7
-    assert unlike < np.mean(random), random
+    assert unlike <= 9
+    assert unlike < 0.5 * np.mean(random), random
