@@ -108,7 +108,7 @@ class Model(StoredModel):
 
     @property
     def has_encoder(self) -> bool:
-        """Whether casewise knows the model's latent space: its own segmenters, classifiers and autoencoders have one."""
+        """Whether casewise knows the model's latent space: its own segmenters, classifiers and encoders have one."""
         return isinstance(self.kind, Projection) or self.spec.architecture in ModelEncoder.ARCHITECTURES
 
     def encoder(self, device: str = "auto") -> ModelEncoder:
