@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import random
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -21,6 +22,7 @@ from typing import Any
 
 def train(work: Path, dataset: str, configuration: str, steps: int, residual: bool, published: bool) -> None:
     os.environ |= {"nnUNet_n_proc_DA": "1", "nnUNet_def_n_proc": "1", "nnUNet_compile": "f"}
+    import numpy as np
     import torch
     from nnunetv2.experiment_planning.experiment_planners.default_experiment_planner import ExperimentPlanner
     from nnunetv2.experiment_planning.experiment_planners.residual_unets.residual_encoder_unet_planners import ResEncUNetPlanner
@@ -41,6 +43,9 @@ def train(work: Path, dataset: str, configuration: str, steps: int, residual: bo
     written.write_text(json.dumps(plans))
     preprocess([number], planner.plans_identifier, (configuration,), (1,))
     labels = json.loads((work / "raw" / dataset / "dataset.json").read_text())
+    random.seed(0)  # nnU-Net sets no seed: what a model of few steps learns came out otherwise each time
+    np.random.seed(0)
+    torch.manual_seed(0)
     trainer = nnUNetTrainer(plans | {"continue_training": False}, configuration, "all", labels, device=torch.device("cpu"))
     epochs = steps // 100 if published else 1
     trainer.num_epochs, trainer.num_iterations_per_epoch, trainer.num_val_iterations_per_epoch = epochs, steps // epochs, 1
