@@ -48,3 +48,10 @@ def faster(device: str, allowed: bool = True) -> AbstractContextManager[object]:
     import torch
 
     return torch.autocast(device, torch.bfloat16, enabled=device == "cuda" or (allowed and computes_in_bfloat16()))
+
+
+def exact(device: str) -> AbstractContextManager[object]:
+    """A block inside of :func:`faster` in which torch keeps the precision that the tensors have: for sums of many numbers."""
+    import torch
+
+    return torch.autocast(device, enabled=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -62,6 +63,26 @@ def test_orthanc_answers_and_says_what_it_does_not_like(tmp_path: Path) -> None:
 
 def test_a_system_that_takes_no_association_is_reported(tmp_path: Path) -> None:
     with storescp(tmp_path, "--refuse") as port:
+        assert "refuses the association" in str(refused(Node("STORESCP", "127.0.0.1", port)))
+
+
+def test_a_refusal_that_comes_before_it_is_looked_for_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pynetdicom.transport import AssociationSocket
+
+    class Late(threading.Event):
+        """A thread that waits for the connection goes on only when the answer has come and the connection is closed."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            return super().wait(timeout) and not time.sleep(1)
+
+    opened = AssociationSocket.__init__
+
+    def slow(self: AssociationSocket, *arguments: object, **named: object) -> None:
+        opened(self, *arguments, **named)  # type: ignore[arg-type]
+        self._ready = Late()
+
+    with storescp(tmp_path, "--refuse") as port:
+        monkeypatch.setattr(AssociationSocket, "__init__", slow)
         assert "refuses the association" in str(refused(Node("STORESCP", "127.0.0.1", port)))
 
 

@@ -57,13 +57,14 @@ def associated(
     for TLS files that cannot be used.
     """
     prepared()
-    from pynetdicom import AE
+    from pynetdicom import AE, evt
 
     entity = AE(ae_title=node.own_title or title)
     entity.connection_timeout = CONNECT_SECONDS
     entity.acse_timeout = min(answer_seconds, 30.0)
     entity.dimse_timeout = entity.network_timeout = answer_seconds
     tls = (client_context(node.tls), node.host) if node.tls is not None else None
+    rejections: list[Any] = []
     try:
         association = entity.associate(
             node.host,
@@ -73,12 +74,12 @@ def associated(
             max_pdu=MOST_PDU,
             ext_neg=list(roles),
             tls_args=tls,
-            evt_handlers=list(handlers),
+            evt_handlers=[(evt.EVT_PDU_RECV, _keep_rejection, [rejections]), *handlers],
         )
     except OSError as error:  # a host that nobody knows
         raise AssociationError(_unreachable(node, error.strerror or type(error).__name__), passing=True) from error
     if not association.is_established:
-        raise _refusal(node, association, entity.ae_title)
+        raise _refusal(node, association, entity.ae_title, rejections)
     try:
         yield association
     except BaseException:
@@ -100,11 +101,19 @@ def echo(node: Node, title: str) -> None:
             raise AssociationError(f"{node} answered C-ECHO with status 0x{status.Status:04X}; look at its log.", passing=False)
 
 
-def _refusal(node: Node, association: Any, own: str) -> AssociationError:
+def _keep_rejection(event: Any, rejections: list[Any]) -> None:
+    """Keeps an A-ASSOCIATE-RJ: where it comes quickly, pynetdicom finds the connection closed before it looks at the answer."""
+    from pynetdicom.pdu import A_ASSOCIATE_RJ
+
+    if isinstance(event.pdu, A_ASSOCIATE_RJ):
+        rejections.append(event.pdu)
+
+
+def _refusal(node: Node, association: Any, own: str, rejections: Sequence[Any]) -> AssociationError:
     """Why there is no association."""
-    if association.is_rejected:
-        answer = association.acceptor.primitive
-        reason = _REJECTIONS.get((answer.result_source, answer.diagnostic), "it gives no reason; look at its log")
+    if rejections:
+        answer = rejections[0]
+        reason = _REJECTIONS.get((answer.source, answer.reason_diagnostic), "it gives no reason; look at its log")
         sentence = f"{node} refuses the association: {reason.format(own=own, title=node.ae_title)}."
         return AssociationError(sentence, passing=answer.result == 2)
     problem = _connection_problem(node)

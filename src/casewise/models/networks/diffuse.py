@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from casewise.device import exact
 from casewise.models.networks.efficient_net import STAGES, EfficientNetLite
 
 DEPTH = 5  # stages of the encoder; later ones tell one hospital's films from another's
@@ -69,7 +70,7 @@ class Diffuse(nn.Module):
 
     def answer(self, x: Tensor, places: Places) -> Answer:
         features, weights = self._seen(x, places)
-        with torch.autocast(features.device.type, enabled=False):  # half of the digits are too few for sums of many cues
+        with exact(features.device.type):  # half of the digits are too few for sums of many cues
             bands, cell = _bands_of(features, weights, places)
             return Answer(self.head(_cues(bands))[:, 0], self._evidence(features, bands, cell), weights)
 
