@@ -27,7 +27,7 @@ NAMES = ("chest-regions", "cardiothoracic-ratio", "irregularities", "tuberculosi
 
 
 def declared(name: str, target: str = "Sharing", own: bool = True, **settings: object) -> Declared:
-    return Declared(name, ("*",), ("f",), PythonRun(f"{HERE}:{target}"), "", settings, 20, own=own)
+    return Declared(name, ("*",), ("f",), PythonRun(f"{HERE}:{target}"), "", settings, 120, own=own)
 
 
 def run(path: Path, *applications: Declared, workers: int = 2) -> JobResult:
@@ -113,7 +113,7 @@ def test_every_image_has_its_own_regions_in_the_same_process(picture: Path, tmp_
     ],
 )
 def test_one_that_fails_costs_its_own_answer_alone(picture: Path, outcome: str, words: str, goes_on: bool) -> None:
-    bad = replace(declared("bad", outcome=outcome), seconds=3.0 if outcome == "hangs" else 20.0, memory_mb=900.0)
+    bad = replace(declared("bad", outcome=outcome), seconds=3.0 if outcome == "hangs" else 120.0, memory_mb=900.0)
     ran = run(picture, declared("a"), bad, declared("b"), declared("c"), workers=1)
     assert [type(one) is Done for one in ran.outcomes] == [True, False, True, True]
     (failure,) = ran.failures

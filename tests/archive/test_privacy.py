@@ -106,7 +106,8 @@ def test_a_description_keeps_its_sequence_alone(tmp_path: Path, description: str
         assert case.content["sequence"] == "T2"
     held = everything_in(tmp_path / "archive").lower()
     words = [word for word in re.split(r"[\W_]+", description.lower()) if len(word) > 3]
-    assert not [word for word in words if word != "head" and word.encode() in held]
+    # Digits stand in hashes and times by chance: there they are among others.
+    assert not [word for word in words if word != "head" and re.search(rf"(?<![0-9a-f]){word}(?![0-9a-f])".encode(), held)]
 
 
 def plain(identifier: str) -> str:
