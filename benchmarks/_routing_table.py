@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.tables import spread, table
+from casewise.statistics import interval, paired_p
 
 _CELL, _LEFT, _TOP = 58, 170, 40
 ASKED = {"balanced": 0.99, "unseen": 0.97, "auroc": 0.97, "called": 0.85, "calibration": 0.03, "kept": 0.97, "speed": 100.0}
@@ -16,7 +17,9 @@ FIRM = 20  # patients, or images where nobody knows the patients, from whom a ca
 CLASSIFIERS = ("softmax", "svm")
 
 
-def tables(shipped: dict[str, Any], speed: dict[str, float], splits: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def tables(
+    shipped: dict[str, Any], speed: dict[str, float], splits: Sequence[dict[str, Any]], former: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
     left = {name: [row for run in splits for row in run[name]["sources"]] for name in CLASSIFIERS}
     apart = {
         part: [
@@ -34,7 +37,34 @@ def tables(shipped: dict[str, Any], speed: dict[str, float], splits: Sequence[di
         "categories": table(["category", "images", "softmax AUROC (called unknown)", "SVM"], apart["categories"]),
         "kinds": table(["kind", "images", "softmax AUROC (called unknown)", "SVM"], apart["kinds"]),
         "means": "\n".join(_means(name, left[name], splits) for name in CLASSIFIERS),
+        "compared": _compared(former, splits),
     }
+
+
+def _compared(former: Sequence[dict[str, Any]], present: Sequence[dict[str, Any]]) -> str:
+    """The encoder trained further and as it is, by softmax: on the trainings in whose sight was chosen, and on the others."""
+    lines = []
+    for what, place in (("first two, in whose sight was chosen", slice(0, 2)), ("last two, never looked at", slice(2, 4))):
+        pair = [[run["softmax"] for run in of[place]] for of in (former, present)]
+        for name, of in zip(("trained further", "as it is"), pair, strict=True):
+            rows = _without_sequences([row for run in of for row in run["sources"]])
+            lines.append([name, what, _shares(rows), _apart(of, "categories"), _apart(of, "kinds")])
+        rates = [
+            {(row["category"], row["source"]): row["right"] / row["images"] for run in of for row in run["sources"]} for of in pair
+        ]
+        keys = [key for key in rates[1] if not key[1].startswith("prostatex")]
+        gains = [rates[1][key] - rates[0][key] for key in keys]
+        low, high = interval(gains)
+        p = paired_p([rates[1][key] for key in keys], [rates[0][key] for key in keys])
+        lines.append(["difference", what, f"{np.mean(gains):+.4f} ({low:+.4f} to {high:+.4f}), p {p:.3f}", "", ""])
+    return table(
+        ["encoder", "trainings", "sources left out right", "categories called unknown", "other kinds called unknown"], lines
+    )
+
+
+def _without_sequences(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Without the sequences of one patient's study, which are no sources."""
+    return [row for row in rows if not row["source"].startswith("prostatex")]
 
 
 def _shipped(shipped: dict[str, Any], speed: dict[str, float]) -> str:
@@ -88,7 +118,7 @@ def _sources(found: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def _means(name: str, rows: Sequence[dict[str, Any]], splits: Sequence[dict[str, Any]]) -> str:
-    sources = [row for row in rows if not row["source"].startswith("prostatex")]
+    sources = _without_sequences(rows)
     firm = [row for row in sources if row["patients_left"] >= FIRM]
     of = [run[name] for run in splits]
     called = np.mean([run["known"]["called_unknown"] for run in of])

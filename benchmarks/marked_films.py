@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -54,22 +55,44 @@ def outcomes(rows: Rows) -> list[Outcome]:
 def froc(*networks: Rows) -> Froc:
     """The mean over networks' rows of the same films.
 
-    As :func:`casewise.irregularities.froc.sensitivity`, with one sort for all rates: it is asked thousands of times.
+    As :func:`casewise.irregularities.froc.sensitivity`, with one sort for all rates and draws: it is asked thousands of times.
     """
-    several = [outcomes(rows) for rows in networks]
+    several = [_Sorted.of(outcomes(rows)) for rows in networks]
 
     def value(rate: float | None = None, drawn: np.ndarray | None = None) -> float:
-        found = []
-        for every in several:
-            chosen = every if drawn is None else [every[n] for n in drawn]
-            own = np.concatenate([one.hits for one in chosen])
-            false = np.sort(np.concatenate([one.misses for one in chosen]))[::-1]
-            for one in RATES if rate is None else (rate,):
-                allowed = int(np.floor(one * len(chosen) + 1e-9))
-                found.append((own > (false[allowed] if allowed < len(false) else -0.5)).mean() if len(own) else np.nan)
-        return float(np.mean(found))
+        rates = RATES if rate is None else (rate,)
+        return float(np.mean([one for own in several for one in own.sensitivities(rates, drawn)]))
 
     return value
+
+
+@dataclass(frozen=True, eq=False)
+class _Sorted:
+    """Of all films' marks: probabilities of the hits and (the greatest first) of the misses, and the numbers of their films."""
+
+    films: int
+    hits: np.ndarray
+    hit_films: np.ndarray
+    misses: np.ndarray
+    miss_films: np.ndarray
+
+    @classmethod
+    def of(cls, films: Sequence[Outcome]) -> _Sorted:
+        hits, misses = (np.concatenate([getattr(one, name) for one in films]) for name in ("hits", "misses"))
+        numbers = np.arange(len(films))
+        of_hits, of_misses = (np.repeat(numbers, [len(getattr(one, name)) for one in films]) for name in ("hits", "misses"))
+        order = np.argsort(-misses, kind="stable")
+        return cls(len(films), hits, of_hits, misses[order], of_misses[order])
+
+    def sensitivities(self, rates: Sequence[float], drawn: np.ndarray | None) -> Iterator[float]:
+        """At so many misses a film, of the films with these numbers, each as often as it was drawn; NaN without a nodule."""
+        times = np.ones(self.films, int) if drawn is None else np.bincount(drawn, minlength=self.films)
+        missed, found = np.cumsum(times[self.miss_films]), times[self.hit_films]
+        for rate in rates:
+            allowed = int(np.floor(rate * times.sum() + 1e-9))
+            place = int(np.searchsorted(missed, allowed, side="right"))
+            least = self.misses[place] if place < len(missed) else -0.5
+            yield float(found[self.hits > least].sum() / found.sum()) if found.sum() else np.nan
 
 
 def film_auc(rows: Rows, drawn: np.ndarray | None = None) -> float:

@@ -8,6 +8,7 @@ without them, several at a time, with settings fixed beforehand.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -15,7 +16,6 @@ import time
 from argparse import Namespace
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from functools import cache, partial
 from multiprocessing import get_context
 from typing import Any, NamedTuple
@@ -26,7 +26,6 @@ from benchmarks import driver
 from benchmarks._routing_cases import Entry, entries, training
 from benchmarks._routing_changes import CHANGES, changed
 from benchmarks._routing_table import confusion_picture, tables
-from casewise.routing import training as router_training
 from casewise.routing.calibration import calibration_error
 from casewise.routing.classifiers import CLASSIFIERS
 from casewise.routing.route import UNKNOWN, Route
@@ -34,9 +33,10 @@ from casewise.routing.router import Router
 from casewise.routing.storage import SHIPPED
 from casewise.routing.training import Plan, router_of
 from casewise.statistics import auc, interval
+from casewise.training import Settings
 
-PLAN = Plan(pictures=300, bank=120, held_out=120)
-SETTINGS = replace(router_training.SETTINGS, steps=200, device="cpu")
+SETTINGS = Settings(device="cpu")
+FORMER = driver.RESULTS / "routing_trained_further.json"  # with the encoder's last stages trained further
 
 
 class Split(NamedTuple):
@@ -230,7 +230,7 @@ def without(number: int) -> dict[str, dict[str, Any]]:
     """
     split = SPLITS[number]
     pool, aside = training(found(), split.sources, split.categories, split.kinds)
-    router = router_of(pool, aside, "without", plan=PLAN, settings=SETTINGS)
+    router = router_of(pool, aside, "without", plan=Plan(), settings=SETTINGS)
     away = [entry for entry in found() if entry.key in split.sources]
     known = [
         e
@@ -314,7 +314,8 @@ def units(options: Namespace) -> Iterator[driver.Unit]:
 
 def figures(units: driver.Rows) -> dict[str, Any]:
     splits = [found for name, found in units.items() if name.startswith("without")]
-    return {"steps": SETTINGS.steps, "pictures": PLAN.pictures, **tables(units["shipped"], units["speed"], splits)}
+    former = json.loads(FORMER.read_text(encoding="utf-8"))["rows"]
+    return tables(units["shipped"], units["speed"], splits, list(former.values()))
 
 
 BENCHMARK = driver.Benchmark(

@@ -11,9 +11,10 @@ from collections import Counter
 from dataclasses import replace
 
 from casewise.case import Case
-from casewise.routing.training import SETTINGS, Plan, train_router
+from casewise.routing.training import Plan, train_router
+from casewise.training import Settings
 from experiments.routing import SOURCES, cases, parts
-from recipes._common import Recipe, progress, report, with_card
+from recipes._common import Recipe, report, with_card
 from recipes.licences import DATA
 
 
@@ -37,15 +38,14 @@ def main(options: Namespace) -> None:
         "casewise-router",
         validation=validation,
         plan=Plan(held_out=400),
-        settings=replace(SETTINGS, steps=options.steps, device="cpu"),
-        progress=progress,
+        settings=Settings(device="cpu"),
     )
     report(f"{dict(router.measures)}")
     model = replace(router.model, lineage=replace(router.model.lineage, training_data=DATA["router"]))
     with_card("router", replace(router, model=model).save, options.output)
 
 
-RECIPE = Recipe(__doc__, main, lambda parser: parser.add_argument("--steps", type=int, default=SETTINGS.steps))
+RECIPE = Recipe(__doc__, main)
 
 if __name__ == "__main__":
     RECIPE.run()

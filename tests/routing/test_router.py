@@ -39,15 +39,33 @@ def image(kind: str, seed: int, **header: object) -> Image:
     return Image(picture(kind, seed)[None].astype(np.float32), header=header)
 
 
-@pytest.fixture(scope="module")
-def router() -> Router:
-    cases = [
+def cases() -> list[Case]:
+    return [
         Case.of(image(kind, seed), category=name, subject=f"{name}-{seed}", site="somewhere")
         for kind, name in (("disc", "chest-xray"), ("bars", "head-ct"))
         for seed in range(40)
     ]
+
+
+@pytest.fixture(scope="module")
+def router() -> Router:
+    return train_router(cases(), "tiny", plan=Plan(size=64, bank=80, held_out=40))
+
+
+def test_a_network_of_the_plans_own_is_trained(tmp_path: Path) -> None:
     plan = Plan(size=32, channels=(8, 16), pictures=60, bank=40, held_out=40)
-    return train_router(cases, "tiny", plan=plan, settings=Settings(steps=90, batch=16, rate=5e-3, augmentation="none"))
+    settings = Settings(steps=90, batch=16, rate=5e-3, augmentation="none")
+    seen: list[int] = []
+    made = train_router(cases(), "own", plan=plan, settings=settings, progress=lambda step, steps, loss: seen.append(step))
+    assert seen[-1] == 90 and made.model.spec.network["kind"] == "classifier"
+    again = Router.load(made.save(tmp_path / "kept"))
+    right = [again.route(image("disc", seed)).category == "chest-xray" for seed in range(100, 110)]
+    assert sum(right) >= 8
+
+
+def test_its_network_is_the_shared_encoder_and_a_layer(router: Router) -> None:
+    assert set(router.model.weights) == {"head.weight", "head.bias"}
+    assert router.model.lineage.parent_name == "backbone" and len(router.model.trained_on) >= 60
 
 
 @pytest.mark.parametrize("classifier", ["softmax", "svm"])
@@ -85,8 +103,8 @@ def test_neighbours_of_another_category_make_an_image_stranger(router: Router) -
 def test_an_unsure_image_has_one_route_however_it_is_turned(
     router: Router, classifier: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    shares = np.linspace(0, 1, 12)
-    seen = [picture("disc", seed) * share + picture("bars", seed) * (1 - share) for seed, share in enumerate(shares)]
+    shares = np.linspace(0.6, 0.9, 24)
+    seen = [picture("bars", seed) * share + picture("grain", seed) * (1 - share) for seed, share in enumerate(shares)]
     seen = [one[:39, :39] for one in seen]  # contrast is measured on every other pixel: of 39 these are the same in every pose
     sure = [router.route(Image(one[None].astype(np.float32)), classifier) for one in seen]
     assert {route.poses for route in sure} == {1, 4}

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from casewise.header import Header
 from casewise.image import Image
 from casewise.routing.calibration import calibration_error, fit_temperature, probabilities
-from casewise.routing.classifiers import fit_svm
+from casewise.routing.classifiers import fit_head, fit_svm
 from casewise.routing.degradation import degrade
 from casewise.routing.dicom_prior import prior_of
-from casewise.routing.out_of_distribution import VIEWS, Doubt, Known, Neighbours, odds, sentence, views_of
+from casewise.routing.out_of_distribution import VIEWS, Doubt, Known, Neighbours, odds, sentence, views_of, whitening
 from casewise.routing.outliers import outlier
 from casewise.routing.views import views
 
@@ -82,18 +82,68 @@ def test_colours_count_where_they_are_more_than_a_tint() -> None:
     assert views(Image(coloured.astype(np.uint8)))[0].shape == grey.shape
 
 
-@pytest.mark.parametrize("kernel", ["rbf", "linear"])
-def test_a_support_vector_machine_is_scikit_learns(kernel: str) -> None:
+def three_kinds(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """(3 · count, 5) features of three categories, and their numbers."""
+    labels = np.repeat(np.arange(3), count)
+    noise = np.random.default_rng(0).normal(0, 1, (len(labels), 5))
+    return (noise + labels[:, None] * np.array([2, 0, -1, 0, 1])).astype(np.float32), labels
+
+
+def test_a_support_vector_machine_is_scikit_learns() -> None:
     from sklearn.svm import SVC
 
-    rng = np.random.default_rng(0)
-    labels = np.repeat(np.arange(3), 30)
-    features = (rng.normal(0, 1, (90, 5)) + labels[:, None] * np.array([2, 0, -1, 0, 1])).astype(np.float32)
-    machine = fit_svm(features, labels, 3, kernel)
+    features, labels = three_kinds(30)
+    machine = fit_svm(features, labels, 3, "rbf")
     x = ((features - machine.mean) / machine.scale).astype(np.float16).astype(np.float32)
     for number in range(3):
-        own = SVC(C=10, kernel=kernel, gamma=1 / 5, class_weight="balanced").fit(x, labels == number)
+        own = SVC(C=10, kernel="rbf", gamma=1 / 5, class_weight="balanced").fit(x, labels == number)
         assert machine.scores(features)[:, number] == pytest.approx(own.decision_function(x), abs=0.05)
+
+
+@pytest.mark.parametrize("kind", ["softmax", "svm"])
+def test_linear_classifiers_see_whitened_features(kind: str) -> None:
+    """Features that come turned, stretched and moved are told apart alike, once they are whitened."""
+    features, labels = three_kinds(200)
+    turned, _ = np.linalg.qr(np.random.default_rng(1).normal(0, 1, (5, 5)))
+    mixed = (features @ turned * np.array([1, 2, 0.7, 1, 3]) + 7).astype(np.float32)
+
+    def scores(of: np.ndarray) -> np.ndarray:
+        found = whitening(of, labels, ["here"] * len(of))
+        if kind == "svm":
+            return fit_svm(of, labels, 3, "linear", found).scores(of)
+        weights, biases = fit_head(of, labels, found)
+        return of @ weights.T + biases
+
+    plain, other = scores(features), scores(mixed)
+    assert (plain.argmax(axis=1) == labels).mean() > 0.75
+    assert (plain.argmax(axis=1) == other.argmax(axis=1)).mean() > 0.9
+
+
+def test_what_differs_between_sites_counts_little() -> None:
+    """Two sites of one category lie far apart along the first axis: a new site of the other category may do so too."""
+    rng = np.random.default_rng(0)
+    sites = np.array(["a", "b"] * 150 + ["a"] * 300)
+    labels = np.repeat([0, 1], 300)
+    features = rng.normal(0, 1, (600, 3)) + labels[:, None] * np.array([0, 6, 0]) + (sites == "b")[:, None] * np.array([8, 0, 0])
+    features = features.astype(np.float32)
+    knowing, not_knowing = Known.of(features, labels, sites), Known.of(features, labels, ["all"] * 600)
+    new_site, new_kind = np.array([[8, 6, 0]], np.float32), np.array([[0, 6, 8]], np.float32)
+
+    def ratio(known: Known) -> float:
+        return float(known.near(new_site).distances[0, 0] / known.near(new_kind).distances[0, 0])
+
+    assert ratio(knowing) < 0.3 < ratio(not_knowing)
+    found = whitening(features, labels, ["all"] * 600)
+    unnamed = whitening(features, labels, [str(n) for n in labels])  # one site a category says nothing of how sites differ
+    assert np.allclose(found, unnamed)
+
+
+def test_a_border_of_one_colour_is_cut_off() -> None:
+    colours = np.stack([ramp(), ramp()[::-1], 1 - ramp()])
+    framed = np.stack([np.pad(channel, 9, constant_values=grey) for channel, grey in zip(colours, (0.5, 0.1, 0.6), strict=True)])
+    (plain,), (cut,) = (views(Image(picture.astype(np.float32)), colours=True) for picture in (colours, framed))
+    assert plain.shape == cut.shape == (48, 64, 3)
+    assert np.abs(plain - cut).max() < 0.05
 
 
 def test_the_temperature_brings_confidence_to_accuracy() -> None:
@@ -149,7 +199,7 @@ def test_distances_are_counted_by_how_known_images_vary() -> None:
     rng = np.random.default_rng(0)
     labels = np.repeat([0, 1], 300)
     features = rng.normal(0, 1, (600, 3)) * np.array([5, 1, 1]) + labels[:, None] * np.array([0, 8, 0])
-    known = Known.of(features.astype(np.float32), labels)
+    known = Known.of(features.astype(np.float32), labels, ["here"] * 600)
     wide, narrow, middle = known.near(np.array([[10, 0, 0], [0, 0, 10], [0, 4, 0]], np.float32)).distances[:, 0]
     assert narrow > 3 * wide
     assert middle > wide

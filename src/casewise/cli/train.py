@@ -128,7 +128,6 @@ def router(
     archive: ArchiveArgument,
     output: OutputOption,
     classifier: Annotated[Literal["softmax", "svm"], option("--classifier", help=_CLASSIFIER, default=True)] = "softmax",
-    steps: Annotated[int | None, option("--steps", metavar="N", help="Optimiser steps.", default="600", min=1)] = None,
     site: SitesOption = None,
     as_json: JsonOption = False,
     device: DeviceOption = "auto",
@@ -149,17 +148,15 @@ def router(
     """
     with answering(as_json, KEPT) as answer:
         from casewise.routing import categories
-        from casewise.routing.training import SETTINGS, Plan, train_router
+        from casewise.routing.training import Plan, train_router
 
-        job = Job(archive, output, None, site or [], steps, device, seed)
+        job = Job(archive, output, None, site or [], None, device, seed)
         table = categories.shipped().extended_by(Path(archive))  # a wrong table is named before the training, not after it
         made = train_router(
             job.cases(),
             output.name,
             plan=Plan(classifier=classifier),
-            settings=replace(SETTINGS, seed=seed, device=job.settings().device, steps=steps or SETTINGS.steps),
-            checkpoint=job.checkpoint,
-            progress=answer.steps("Training"),
+            settings=job.settings(),
             reading=lambda done, total: answer.progress("Reading", done, total),
         )
         replace(made, table=table).save(output)

@@ -30,10 +30,11 @@ NEIGHBOUR = 5
 FALSE_UNKNOWN = 0.01  # share of known images that may be called unknown, and beyond which a distance is rare
 VIEWS = ("category", "neighbours", "odds")  # of an image's strangeness, in the order of a matrix's columns
 _AT_MEDIAN = 0.01  # probability of unknown at the median strangeness of known images
-_NEW_SOURCES = 1.35  # times the strangeness at which known images would be unknown: those of new sources lie farther off
+_NEW_SOURCES = 1.85  # times the strangeness at which known images would be unknown: those of new sources lie farther off
 DISAGREEING = 0.5  # added where none of the nearest known images is of the category that the classifier names
-_BESIDE = 0.5  # of a step beyond the first, of the views beside the neighbours
+_BESIDE = (0.5, 2.0)  # of a step beyond the first: of the distance to the category, and of the odds
 _SHRUNK = 0.1  # of the covariance's mean variance, added to each
+_BETWEEN_SITES = 30.0  # what the covariance of one category's sites weighs beside the one within
 _BLOCK = 4096
 
 
@@ -86,14 +87,11 @@ class Known:
     labels: Places
 
     @classmethod
-    def of(cls, features: Matrix, labels: Places) -> Known:
-        """Features (n, features); labels (n,) from 0, each there."""
+    def of(cls, features: Matrix, labels: Places, sites: Sequence[str]) -> Known:
+        """Features (n, features); labels (n,) from 0, each there; the site that each picture is from."""
+        found = whitening(features, labels, sites)
         means = np.stack([features[labels == number].mean(axis=0) for number in range(int(labels.max()) + 1)])
-        covariance = np.cov((features - means[labels]).T.astype(np.float64)).reshape(features.shape[1], -1)
-        variance = max(float(np.trace(covariance)) / len(covariance), 1e-12)
-        whitening = np.linalg.cholesky(np.linalg.inv(covariance + _SHRUNK * variance * np.eye(len(covariance))))
-        kept = (whitening * np.sqrt(variance)).astype(np.float16).astype(np.float32)  # as it will be read back
-        return cls(kept, (means @ kept).astype(np.float32), Neighbours.of(features @ kept), labels)
+        return cls(found, (means @ found).astype(np.float32), Neighbours.of(features @ found), labels)
 
     def near(self, features: Matrix) -> Near:
         """Where pictures of these features (n, features) lie."""
@@ -145,10 +143,39 @@ class Doubt:
         return cls(middle, float(width), first.centres, first.scales)
 
 
+def whitening(features: Matrix, labels: Places, sites: Sequence[str]) -> Matrix:
+    """(features, features): what makes the covariance within categories the identity, and what differs between sites small.
+
+    features : (n, features). labels : (n,) from 0, each there. sites : of each. How the means of several sites lie about that of
+    their category is what a new site may differ by, so that directions in which they lie far apart count little: within-class
+    covariance normalisation (Hatch 2006), as in speaker recognition, where telephones are what sites are here.
+    """
+    count = int(labels.max()) + 1
+    means = np.stack([features[labels == number].mean(axis=0) for number in range(count)])
+    covariance = np.cov((features - means[labels]).T.astype(np.float64)).reshape(features.shape[1], -1)
+    covariance += _BETWEEN_SITES * _between_sites(features.astype(np.float64), labels, np.asarray(sites), count)
+    variance = max(float(np.trace(covariance)) / len(covariance), 1e-12)
+    found = np.linalg.cholesky(np.linalg.inv(covariance + _SHRUNK * variance * np.eye(len(covariance))))
+    return np.asarray(found * np.sqrt(variance)).astype(np.float16).astype(np.float32)  # as it will be read back
+
+
+def _between_sites(features: Array, labels: Places, sites: npt.NDArray[np.str_], count: int) -> Array:
+    """(features, features): the covariance of sites' means about the mean of their category's sites; 0 where each has one site."""
+    apart: list[Array] = []
+    freedom = 0
+    for number in range(count):
+        own, of = features[labels == number], sites[labels == number]
+        means = np.stack([own[of == site].mean(axis=0) for site in np.unique(of)])
+        apart.append(means - means.mean(axis=0))
+        freedom += len(means) - 1
+    scattered = np.concatenate(apart)
+    return np.asarray(scattered.T @ scattered / max(1, freedom))
+
+
 def strangeness(steps: Array) -> Array:
     """(n,) of pictures' ``steps`` (n, views)."""
     category, neighbours, other = steps.T
-    return np.asarray(neighbours + _BESIDE * (np.maximum(0, category - 1) + np.maximum(0, other - 1)))
+    return np.asarray(neighbours + _BESIDE[0] * np.maximum(0, category - 1) + _BESIDE[1] * np.maximum(0, other - 1))
 
 
 def odds(logits: Matrix) -> Array:

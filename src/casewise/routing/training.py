@@ -1,4 +1,8 @@
-"""``train_router``: from cases with categories to a router. The network is trained by :func:`casewise.training.fit` alone."""
+"""``train_router``: from cases with categories to a router.
+
+Its network is the encoder that was learnt on photographs, as it is, with a layer fitted to what it sees: trained further on a few
+sources, the encoder knows no more of others, and what is new lies farther from all that it knows.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +10,21 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from casewise.case import Case
 from casewise.errors import CasewiseError
+from casewise.hashing import file_key
 from casewise.models.model import Model
-from casewise.models.networks.efficient_net import STAGES, EfficientNetLite
+from casewise.models.networks.efficient_net import WEIGHTS
 from casewise.models.preparation import Preparation
-from casewise.models.spec import Spec
+from casewise.models.spec import Lineage, Spec
 from casewise.routing.calibration import calibration_error, fit_temperature, probabilities
-from casewise.routing.classifiers import CLASSIFIERS, check_classifier, fit_svm
+from casewise.routing.classifiers import CLASSIFIERS, check_classifier, fit_head, fit_svm
 from casewise.routing.features import features
 from casewise.routing.image_sampling import CaseViews, case_views, sampled
 from casewise.routing.out_of_distribution import Doubt, Known, views_of
@@ -29,31 +36,37 @@ from casewise.training.settings import Settings
 from casewise.training.split import split
 
 Matrix = npt.NDArray[np.float32]
-SETTINGS = Settings(steps=600, batch=32, rate=6e-4, augmentation="light")
 FROM_NOTHING = Settings(steps=3000, batch=32, rate=2e-3, augmentation="light")  # of SMALL
 
 
 @dataclass(frozen=True)
 class Plan:
-    """size : edge of the network's input. channels : of the levels of a small network that begins with random weights; without
-    them it is EfficientNet-Lite0, which begins with what was learnt on photographs, and whose first ``frozen`` stages stay so.
+    """size : edge of the network's input. channels : of the levels of a small network that begins with random weights and is
+    trained; without them it is the shared encoder, to which a layer is fitted.
 
-    pictures : changed pictures sampled of each category. bank : pictures of each category whose features are kept, half of them
-    unchanged. held_out : pictures of each category that temperatures and thresholds are fitted on. classifier : the default one.
-    kernel : of the support vector machine.
+    bank : pictures of each category that the classifiers are fitted to and whose features are kept, half of them unchanged.
+    held_out : pictures of each category that temperatures and thresholds are fitted on. pictures : of each category that a small
+    network is trained on. classifier : the default one. kernel : of the support vector machine.
     """
 
     size: int = 128
     channels: tuple[int, ...] = ()
-    frozen: int = 5
-    pictures: int = 1000
-    bank: int = 180
+    bank: int = 400
     held_out: int = 200
+    pictures: int = 0
     classifier: str = "softmax"
     kernel: str = "linear"
 
 
-SMALL = Plan(size=64, channels=(24, 48, 96, 128), pictures=1600, bank=400, kernel="rbf")  # the control: it begins from nothing
+SMALL = Plan(size=64, channels=(24, 48, 96, 128), pictures=1600, kernel="rbf")  # the control: it begins from nothing
+
+
+class Pictures(NamedTuple):
+    """views : n pictures. labels : (n,) the numbers of their categories. sites : of each; empty for one that is made up."""
+
+    views: list[View]
+    labels: npt.NDArray[np.int64]
+    sites: list[str]
 
 
 def train_router(
@@ -70,10 +83,11 @@ def train_router(
     """A router of all the categories that ``cases`` have; those of the category ``unknown`` show it what belongs to none.
 
     validation : held-out cases that temperatures and thresholds are fitted on; without any, subjects of ``cases`` are set aside.
-    progress : called with step, steps and loss; reading : with the number of images read and of all.
+    settings : of a small network's training; of the shared encoder's layer, the seed alone. checkpoint, progress : of such a
+    training, the latter called with step, steps and loss; reading : called with the number of images read and of all.
     Raises CasewiseError for fewer than two categories.
     """
-    plan, settings = plan or Plan(), settings or SETTINGS
+    plan, settings = plan or Plan(), settings or Settings()
     check_classifier(plan.classifier)
     training, held_out = (list(cases), list(validation)) if validation is not None else split(cases, seed=settings.seed)
     categories = _categories(training)
@@ -93,9 +107,11 @@ def router_of(
     checkpoint: Path | None = None,
     progress: Progress | None = None,
 ) -> Router:
-    """A router of what is already read: trained on ``pool``, calibrated on ``aside`` (on ``pool`` where that is empty)."""
+    """A router of what is already read: made of ``pool``, calibrated on ``aside`` (on ``pool`` where that is empty)."""
     categories = tuple(sorted({entry.category for entry in pool} - {UNKNOWN}))
-    model = _network(pool, categories, name, plan, settings, checkpoint, progress)
+    model = _start(name, (*categories, UNKNOWN), plan, settings.seed)
+    if plan.channels:
+        model = _trained(model, pool, plan, settings, checkpoint, progress)
     known = [entry for entry in aside if entry.category in categories]
     return _assembled(model, pool, known or pool, plan, settings)
 
@@ -118,55 +134,47 @@ def _read(cases: Sequence[Case], categories: Sequence[str], across: bool, progre
     return read
 
 
-def _network(
-    pool: Sequence[CaseViews],
-    categories: Sequence[str],
-    name: str,
-    plan: Plan,
-    settings: Settings,
-    checkpoint: Path | None,
-    progress: Progress | None,
-) -> Model:
-    classes = (*categories, UNKNOWN)
-    start = _start(name, classes, plan, settings.seed)
-    needed = -(-settings.steps * settings.batch // len(classes))  # no more than the steps take
-    pictures = sampled(pool, classes, min(plan.pictures, needed), settings.seed)
-    stages = range(plan.frozen, len(STAGES))
-    made = fit(
-        start,
-        pictures,
-        trainable="all" if plan.channels else [*(f"encoder.stages.{stage}." for stage in stages), "head."],
-        settings=settings,
-        method="initial",
-        name=name,
-        checkpoint=checkpoint,
-        progress=progress,
-    )
-    keys = frozenset(entry.key for entry in pool)  # the made-up pictures are of nobody
-    # Half precision halves the folder; what follows is fitted on the weights as they are kept.
-    weights = made.weights if plan.channels else {key: weight.half() for key, weight in made.weights.items()}
-    return Model(made.name, made.spec, weights, replace(made.lineage, trained_on=keys))
-
-
 def _start(name: str, classes: tuple[str, ...], plan: Plan, seed: int) -> Model:
     size = (plan.size, plan.size)
     if plan.channels:
         network = {"kind": "classifier", "channels": list(plan.channels), "patch": 2}
         return Model.initial(name, Spec("classification", network, Preparation(size=size), classes=classes), seed)
-    spec = Spec("classification", {"kind": "efficient_classifier"}, Preparation(size=size, channels=3), classes=classes)
-    random = Model.initial(name, spec, seed)
-    learnt = {f"encoder.{key}": weight for key, weight in EfficientNetLite(3).pretrained().state_dict().items()}
-    return replace(random, weights={**random.weights, **learnt})
+    spec = Spec("classification", {"kind": "shared_classifier"}, Preparation(size=size, channels=3), classes=classes)
+    return Model.initial(name, spec, seed)
+
+
+def _trained(
+    start: Model,
+    pool: Sequence[CaseViews],
+    plan: Plan,
+    settings: Settings,
+    checkpoint: Path | None,
+    progress: Progress | None,
+) -> Model:
+    """A small network, which begins from nothing."""
+    needed = -(-settings.steps * settings.batch // len(start.labels))  # no more than the steps take
+    pictures = sampled(pool, start.labels, min(plan.pictures, needed), settings.seed)
+    made = fit(start, pictures, settings=settings, method="initial", name=start.name, checkpoint=checkpoint, progress=progress)
+    return replace(made, lineage=replace(made.lineage, trained_on=_keys(pool)))
+
+
+def _keys(pool: Sequence[CaseViews]) -> frozenset[str]:
+    return frozenset(entry.key for entry in pool)  # the made-up pictures are of nobody
 
 
 def _assembled(model: Model, pool: Sequence[CaseViews], aside: Sequence[CaseViews], plan: Plan, settings: Settings) -> Router:
-    categories = [label for label in model.labels if label != UNKNOWN]
-    device = "cpu"
-    known, labels = _pictures(pool, categories, plan.bank, settings.seed + 1)
-    found, _ = features(model, known, device)
-    svm, bank = fit_svm(found, labels, len(categories), plan.kernel), Known.of(found, labels)
-    held_out, truth = _pictures(aside, categories, plan.held_out, settings.seed + 2)
-    found, logits = features(model, held_out, device)
+    categories, device = [label for label in model.labels if label != UNKNOWN], "cpu"
+    shown = _pictures(pool, model.labels, plan.bank, settings.seed + 1)
+    found, _ = features(model, shown.views, device)
+    of_known = np.flatnonzero(shown.labels < len(categories))
+    labels = shown.labels[of_known]
+    bank = Known.of(found[of_known], labels, [shown.sites[place] for place in of_known])
+    if not plan.channels:
+        model = _with_head(model, *fit_head(found, shown.labels, bank.whitening), pool, plan, settings)
+    svm = fit_svm(found[of_known], labels, len(categories), plan.kernel, bank.whitening)
+    held_out = _pictures(aside, categories, plan.held_out, settings.seed + 2)
+    found, logits = features(model, held_out.views, device)
+    truth = held_out.labels
     seen = views_of(bank.near(found).distances, logits)
     plain = np.arange(len(truth)) % 2 == 0  # every other one is unchanged but for its polarity: what is calibrated for
     images = len({entry.key for entry in aside})
@@ -183,14 +191,26 @@ def _assembled(model: Model, pool: Sequence[CaseViews], aside: Sequence[CaseView
     return Router(model, svm, bank, temperatures, doubts, plan.classifier, measures)
 
 
-def _pictures(
-    pool: Sequence[CaseViews], categories: Sequence[str], count: int, seed: int
-) -> tuple[list[View], npt.NDArray[np.int64]]:
-    """Pictures of each category that ``pool`` has, unchanged and changed ones in turn, and the numbers of their categories."""
-    there = [name for name in categories if any(entry.category == name for entry in pool)]
+def _with_head(start: Model, weights: Matrix, biases: Matrix, pool: Sequence[CaseViews], plan: Plan, settings: Settings) -> Model:
+    head = {"head.weight": torch.from_numpy(weights), "head.bias": torch.from_numpy(biases)}
+    lineage = Lineage("fitted", file_key(WEIGHTS), "backbone", _keys(pool), settings={"pictures": plan.bank, "seed": settings.seed})
+    return Model(start.name, start.spec, head, lineage)
+
+
+def _pictures(pool: Sequence[CaseViews], names: Sequence[str], count: int, seed: int) -> Pictures:
+    """Pictures of each of the categories ``names`` that ``pool`` has and of ``unknown``, unchanged and changed in turn."""
+    there = [name for name in names if name == UNKNOWN or any(entry.category == name for entry in pool)]
     kinds = [sampled(pool, there, count // 2, seed, mild) for mild in (True, False)]
     cases = [case for pair in zip(*kinds, strict=True) for case in pair]
-    pictures = [np.asarray(case.image.array[0], np.float32) for case in cases]
+    pictures = [_plane(case.image.array) for case in cases]
     for number in range(2, len(pictures), 8):  # a quarter of the unchanged ones in the other polarity, which says nothing either
         pictures[number] = 1 - pictures[number]
-    return pictures, np.array([categories.index(str(case.category)) for case in cases], np.int64)
+    sites = {entry.key: entry.site for entry in pool}
+    labels = np.array([names.index(str(case.category)) for case in cases], np.int64)
+    return Pictures(pictures, labels, [sites.get(case.key, "") for case in cases])
+
+
+def _plane(array: npt.NDArray[np.generic]) -> View:
+    """(row, column), or (row, column, 3) of colours, of an image's (channel, row, column)."""
+    values = np.asarray(array, np.float32)
+    return values[0] if len(values) == 1 else np.moveaxis(values, 0, -1)

@@ -101,9 +101,8 @@ def _stretched(plane: View, window: tuple[float, float] | None) -> View:
 def _trimmed(plane: View) -> View:
     bounds = []
     for axis in (0, 1):
-        others = tuple(other for other in range(plane.ndim) if other != axis)
-        lowest, highest = plane.min(axis=others), plane.max(axis=others)
-        filled = np.flatnonzero(highest - lowest > _EMPTY)
+        differing = plane.max(axis=1 - axis) - plane.min(axis=1 - axis)  # of a picture in colours, each channel's own
+        filled = np.flatnonzero((differing if plane.ndim == 2 else differing.max(axis=1)) > _EMPTY)
         bounds.append((int(filled[0]), int(filled[-1]) + 1) if filled.size else (0, plane.shape[axis]))
     if any(upper - lower < min(_LEAST, n) for (lower, upper), n in zip(bounds, plane.shape[:2], strict=True)):
         return plane

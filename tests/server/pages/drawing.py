@@ -47,7 +47,7 @@ def settle(page: Page) -> None:
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
-def until(what: Callable[[], Any], seconds: float = 20) -> Any:
+def until(what: Callable[[], Any], seconds: float = 60) -> Any:
     """Ask until the answer is true; the answer."""
     end = time.monotonic() + seconds
     while True:

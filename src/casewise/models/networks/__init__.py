@@ -20,6 +20,7 @@ NETWORKS = (
     "unet",
     "efficient_unet",
     "efficient_classifier",
+    "shared_classifier",
     "classifier",
     "attended",
     "autoencoder",
@@ -138,8 +139,8 @@ def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, o
         return UNet(spatial_dims, in_channels, outputs, plain.channels, plain.patch)
     if kind == "efficient_unet":
         return _efficient(spatial_dims, in_channels, outputs, plain.channels)
-    if kind == "efficient_classifier":
-        return _efficient_classifier(spatial_dims, in_channels, outputs)
+    if kind in ("efficient_classifier", "shared_classifier"):
+        return _classifier(str(kind), spatial_dims, in_channels, outputs)
     if kind == "classifier":
         from casewise.models.networks.classifier import Classifier
 
@@ -158,12 +159,12 @@ def _efficient(spatial_dims: int, in_channels: int, outputs: int, channels: tupl
     return EfficientUNet(in_channels, outputs, channels)
 
 
-def _efficient_classifier(spatial_dims: int, in_channels: int, outputs: int) -> nn.Module:
-    from casewise.models.networks.efficient_classifier import EfficientClassifier
+def _classifier(kind: str, spatial_dims: int, in_channels: int, outputs: int) -> nn.Module:
+    from casewise.models.networks.efficient_classifier import EfficientClassifier, SharedClassifier
 
     if spatial_dims != 2:
-        raise ModelError(f"An efficient_classifier is for pictures, which have two axes; got {spatial_dims}.")
-    return EfficientClassifier(in_channels, outputs)
+        raise ModelError(f"A network of the kind {kind} is for pictures, which have two axes; got {spatial_dims}.")
+    return (SharedClassifier if kind == "shared_classifier" else EfficientClassifier)(in_channels, outputs)
 
 
 def _interactive(
