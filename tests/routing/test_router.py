@@ -49,7 +49,12 @@ def cases() -> list[Case]:
 
 @pytest.fixture(scope="module")
 def router() -> Router:
-    return train_router(cases(), "tiny", plan=Plan(size=64, bank=80, held_out=40))
+    looked: list[tuple[int, int]] = []
+    made = train_router(
+        cases(), "tiny", plan=Plan(size=64, bank=80, held_out=40), looking=lambda done, total: looked.append((done, total))
+    )
+    assert looked == [(160, 320), (240, 320), (320, 320)]  # of two categories and unknown, and those held out of two
+    return made
 
 
 def test_a_network_of_the_plans_own_is_trained(tmp_path: Path) -> None:

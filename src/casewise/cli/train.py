@@ -158,6 +158,7 @@ def router(
             plan=Plan(classifier=classifier),
             settings=job.settings(),
             reading=lambda done, total: answer.progress("Reading", done, total),
+            looking=lambda done, total: answer.progress("Looking at changed pictures", done, total),
         )
         replace(made, table=table).save(output)
         answer.give(

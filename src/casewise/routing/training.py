@@ -36,6 +36,8 @@ from casewise.training.settings import Settings
 from casewise.training.split import split
 
 Matrix = npt.NDArray[np.float32]
+Counted = Callable[[int, int], None]  # called with how many of how many are done
+_AT_ONCE = 160  # pictures
 FROM_NOTHING = Settings(steps=3000, batch=32, rate=2e-3, augmentation="light")  # of SMALL
 
 
@@ -78,13 +80,15 @@ def train_router(
     settings: Settings | None = None,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
-    reading: Callable[[int, int], None] | None = None,
+    reading: Counted | None = None,
+    looking: Counted | None = None,
 ) -> Router:
     """A router of all the categories that ``cases`` have; those of the category ``unknown`` show it what belongs to none.
 
     validation : held-out cases that temperatures and thresholds are fitted on; without any, subjects of ``cases`` are set aside.
-    settings : of a small network's training; of the shared encoder's layer, the seed alone. checkpoint, progress : of such a
-    training, the latter called with step, steps and loss; reading : called with the number of images read and of all.
+    settings : of a small network's training; of the shared encoder's layer, seed and device alone. checkpoint, progress : of such a
+    training, the latter called with step, steps and loss. reading, looking : called with the number of images read and of all, and
+    with that of pictures whose features are known.
     Raises CasewiseError for fewer than two categories.
     """
     plan, settings = plan or Plan(), settings or Settings()
@@ -94,7 +98,7 @@ def train_router(
     total = len(training) + len(held_out)
     pool = _read(training, categories, True, lambda done: reading(done, total) if reading else None)
     aside = _read(held_out, categories, False, lambda done: reading(len(training) + done, total) if reading else None)
-    return router_of(pool, aside, name, plan=plan, settings=settings, checkpoint=checkpoint, progress=progress)
+    return router_of(pool, aside, name, plan=plan, settings=settings, checkpoint=checkpoint, progress=progress, looking=looking)
 
 
 def router_of(
@@ -106,6 +110,7 @@ def router_of(
     settings: Settings,
     checkpoint: Path | None = None,
     progress: Progress | None = None,
+    looking: Counted | None = None,
 ) -> Router:
     """A router of what is already read: made of ``pool``, calibrated on ``aside`` (on ``pool`` where that is empty)."""
     categories = tuple(sorted({entry.category for entry in pool} - {UNKNOWN}))
@@ -113,7 +118,7 @@ def router_of(
     if plan.channels:
         model = _trained(model, pool, plan, settings, checkpoint, progress)
     known = [entry for entry in aside if entry.category in categories]
-    return _assembled(model, pool, known or pool, plan, settings)
+    return _assembled(model, pool, known or pool, plan, settings, looking)
 
 
 def _categories(cases: Sequence[Case]) -> tuple[str, ...]:
@@ -162,18 +167,27 @@ def _keys(pool: Sequence[CaseViews]) -> frozenset[str]:
     return frozenset(entry.key for entry in pool)  # the made-up pictures are of nobody
 
 
-def _assembled(model: Model, pool: Sequence[CaseViews], aside: Sequence[CaseViews], plan: Plan, settings: Settings) -> Router:
-    categories, device = [label for label in model.labels if label != UNKNOWN], "cpu"
+def _assembled(
+    model: Model,
+    pool: Sequence[CaseViews],
+    aside: Sequence[CaseViews],
+    plan: Plan,
+    settings: Settings,
+    looking: Counted | None,
+) -> Router:
+    categories = [label for label in model.labels if label != UNKNOWN]
     shown = _pictures(pool, model.labels, plan.bank, settings.seed + 1)
-    found, _ = features(model, shown.views, device)
+    held_out = _pictures(aside, categories, plan.held_out, settings.seed + 2)
+    total = len(shown.views) + len(held_out.views)
+    found, _ = _features(model, shown.views, settings.device, lambda n: looking(n, total) if looking else None)
     of_known = np.flatnonzero(shown.labels < len(categories))
     labels = shown.labels[of_known]
     bank = Known.of(found[of_known], labels, [shown.sites[place] for place in of_known])
     if not plan.channels:
         model = _with_head(model, *fit_head(found, shown.labels, bank.whitening), pool, plan, settings)
     svm = fit_svm(found[of_known], labels, len(categories), plan.kernel, bank.whitening)
-    held_out = _pictures(aside, categories, plan.held_out, settings.seed + 2)
-    found, logits = features(model, held_out.views, device)
+    first = len(shown.views)
+    found, logits = _features(model, held_out.views, settings.device, lambda n: looking(first + n, total) if looking else None)
     truth = held_out.labels
     seen = views_of(bank.near(found).distances, logits)
     plain = np.arange(len(truth)) % 2 == 0  # every other one is unchanged but for its polarity: what is calibrated for
@@ -189,6 +203,16 @@ def _assembled(model: Model, pool: Sequence[CaseViews], aside: Sequence[CaseView
         measures[f"{name}_accuracy_on_changed"] = float(np.mean([right[~plain & (truth == n)].mean() for n in np.unique(truth)]))
         measures[f"{name}_calibration_error"] = calibration_error(sure.max(axis=1)[plain], right[plain])
     return Router(model, svm, bank, temperatures, doubts, plan.classifier, measures)
+
+
+def _features(model: Model, views: Sequence[View], device: str, looked: Callable[[int], None]) -> tuple[Matrix, Matrix]:
+    """As :func:`casewise.routing.features.features`, some at a time."""
+    parts = []
+    for start in range(0, len(views), _AT_ONCE):
+        parts.append(features(model, views[start : start + _AT_ONCE], device))
+        looked(min(start + _AT_ONCE, len(views)))
+    found, logits = (np.concatenate(part) for part in zip(*parts, strict=True))
+    return found, logits
 
 
 def _with_head(start: Model, weights: Matrix, biases: Matrix, pool: Sequence[CaseViews], plan: Plan, settings: Settings) -> Model:
