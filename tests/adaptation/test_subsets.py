@@ -78,7 +78,7 @@ def test_subsets_whose_vectors_are_of_another_encoder_are_made_again(
     (tmp_path / "subsets.toml").write_text(before)
     written_before = subsets.load(tmp_path)  # when casewise did not say whose vectors they are: the model's own, or the former's
     subsets.check(written_before, model)
-    without = replace(model, spec=replace(model.spec, network={"kind": "efficient_classifier"}))
+    without = replace(model, spec=replace(model.spec, network={"kind": "shared_classifier"}))
     assert not without.has_encoder
     with pytest.raises(CasewiseError, match="another encoder"):
         subsets.check(replace(written_before, parent=without.key, encoder=without.key), without)

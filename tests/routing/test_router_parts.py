@@ -93,7 +93,7 @@ def test_a_support_vector_machine_is_scikit_learns() -> None:
     from sklearn.svm import SVC
 
     features, labels = three_kinds(30)
-    machine = fit_svm(features, labels, 3, "rbf")
+    machine = fit_svm(features, labels, 3, "rbf", np.eye(5, dtype=np.float32))
     x = ((features - machine.mean) / machine.scale).astype(np.float16).astype(np.float32)
     for number in range(3):
         own = SVC(C=10, kernel="rbf", gamma=1 / 5, class_weight="balanced").fit(x, labels == number)
@@ -102,7 +102,7 @@ def test_a_support_vector_machine_is_scikit_learns() -> None:
 
 @pytest.mark.parametrize("kind", ["softmax", "svm"])
 def test_linear_classifiers_see_whitened_features(kind: str) -> None:
-    """Features that come turned, stretched and moved are told apart alike, once they are whitened."""
+    """Features that come turned, stretched and moved are classified alike, once they are whitened."""
     features, labels = three_kinds(200)
     turned, _ = np.linalg.qr(np.random.default_rng(1).normal(0, 1, (5, 5)))
     mixed = (features @ turned * np.array([1, 2, 0.7, 1, 3]) + 7).astype(np.float32)

@@ -1,7 +1,7 @@
 """The two classifiers over a network's features: softmax, the network's own last layer, and a support vector machine.
 
 Linear ones are fitted to whitened features (:func:`casewise.routing.out_of_distribution.whitening`), in which sites differ little,
-and held near to nothing: the few sites of a training say little of which finer boundary holds at another.
+and strongly regularised: the few sites of a training say little of which finer boundary holds at another.
 
 Both give scores (n, categories) that :func:`casewise.routing.calibration.probabilities` turns into probabilities.
 """
@@ -106,10 +106,11 @@ def fit_head(features: Matrix, labels: npt.NDArray[np.int64], whitening: Matrix)
     return weights.astype(np.float32), (fitted.intercept_ - weights @ mean).astype(np.float32)
 
 
-def fit_svm(
-    features: Matrix, labels: npt.NDArray[np.int64], categories: int, kernel: str = "rbf", whitening: Matrix | None = None
-) -> Svm:
-    """A machine for each of ``categories``; features (n, features), labels (n,) from 0. whitening : of a linear one."""
+def fit_svm(features: Matrix, labels: npt.NDArray[np.int64], categories: int, kernel: str, whitening: Matrix) -> Svm:
+    """A machine for each of ``categories``; features (n, features), labels (n,) from 0.
+
+    kernel : ``linear``, of features that ``whitening`` (features, features) whitens, or ``rbf``, of features as they are.
+    """
     from sklearn.svm import SVC
 
     if kernel not in KERNELS:
@@ -117,12 +118,11 @@ def fit_svm(
         raise UsageError(msg)
     mean, scale = features.mean(axis=0), features.std(axis=0) + 1e-6
     if kernel == "linear":
-        own = np.eye(features.shape[1], dtype=np.float32) if whitening is None else whitening
-        seen = (features - mean) @ own
+        seen = (features - mean) @ whitening
         deviation = float(seen.std())
         found = [SVC(C=_STRENGTH / len(labels), kernel="linear", class_weight="balanced") for _ in range(categories)]
         fitted = [one.fit(seen / deviation, labels == number) for number, one in enumerate(found)]
-        weights = np.stack([one.coef_[0] for one in fitted]) @ own.T / deviation * scale
+        weights = np.stack([one.coef_[0] for one in fitted]) @ whitening.T / deviation * scale
         intercepts = np.array([one.intercept_[0] for one in fitted], np.float32)
         return Svm(mean, scale, 0.0, np.eye(len(scale), dtype=np.float32), weights.astype(np.float32), intercepts)
     x = ((features - mean) / scale).astype(np.float16).astype(np.float32)  # as it will be read back

@@ -20,7 +20,7 @@ from casewise.routing.classifiers import CLASSIFIERS, Svm
 from casewise.routing.out_of_distribution import VIEWS, Doubt, Known, Neighbours
 from casewise.routing.route import UNKNOWN
 
-FORMAT = 2
+FORMAT = 3
 SHIPPED = Path(__file__).parents[1] / "models" / "shipped" / "router"
 _DOUBT = ("middle", "width", "centres", "scales")
 _SETTINGS, _ARRAYS = "router.toml", "router.safetensors"
@@ -101,7 +101,7 @@ def load(folder: Path) -> Parts:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
         raise _damaged(folder, _SETTINGS, error) from error
     if document.get("format") != FORMAT:
-        mend = "train it again with `casewise train router`" if document.get("format") == 1 else "update casewise"
+        mend = "train it again with `casewise train router`" if document.get("format") in (1, 2) else "update casewise"
         msg = f"{folder} is a router of format {document.get('format')!r} and this casewise reads format {FORMAT}; {mend}."
         raise ModelError(msg)
     model = Model.load(folder)

@@ -19,7 +19,6 @@ LESIONS = ("lesion_multitask", "lesion_fusion", "lesion_regression")
 NETWORKS = (
     "unet",
     "efficient_unet",
-    "efficient_classifier",
     "shared_classifier",
     "classifier",
     "attended",
@@ -139,8 +138,8 @@ def build(settings: Mapping[str, object], spatial_dims: int, in_channels: int, o
         return UNet(spatial_dims, in_channels, outputs, plain.channels, plain.patch)
     if kind == "efficient_unet":
         return _efficient(spatial_dims, in_channels, outputs, plain.channels)
-    if kind in ("efficient_classifier", "shared_classifier"):
-        return _classifier(str(kind), spatial_dims, in_channels, outputs)
+    if kind == "shared_classifier":
+        return _shared_classifier(spatial_dims, in_channels, outputs)
     if kind == "classifier":
         from casewise.models.networks.classifier import Classifier
 
@@ -159,12 +158,12 @@ def _efficient(spatial_dims: int, in_channels: int, outputs: int, channels: tupl
     return EfficientUNet(in_channels, outputs, channels)
 
 
-def _classifier(kind: str, spatial_dims: int, in_channels: int, outputs: int) -> nn.Module:
-    from casewise.models.networks.efficient_classifier import EfficientClassifier, SharedClassifier
+def _shared_classifier(spatial_dims: int, in_channels: int, outputs: int) -> nn.Module:
+    from casewise.models.networks.shared_classifier import SharedClassifier
 
     if spatial_dims != 2:
-        raise ModelError(f"A network of the kind {kind} is for pictures, which have two axes; got {spatial_dims}.")
-    return (SharedClassifier if kind == "shared_classifier" else EfficientClassifier)(in_channels, outputs)
+        raise ModelError(f"A shared_classifier is for pictures, which have two axes; got {spatial_dims}.")
+    return SharedClassifier(in_channels, outputs)
 
 
 def _interactive(
