@@ -29,7 +29,7 @@ Matrix = npt.NDArray[np.float32]
 _FEW = 16  # pictures, more than a volume has
 _LEAST_VOTE = 0.02  # of a slice unlike anything known
 _BLANK = 10.0  # strangeness of an image that shows nothing; from 1 on an image is unknown
-_SURE = 0.5  # probability by the pixels alone from which on one look is enough
+_SURE = 0.7  # probability by the pixels alone from which on one look is enough
 _HOPELESS = 2.0  # strangeness from which on an image is unknown in every pose
 _TURNS = (1, 2, 3)  # quarter turns of the further looks
 
