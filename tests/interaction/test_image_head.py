@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from casewise.image import Image
 from casewise.interaction import FineTuning, InteractiveSegmentation
 from casewise.interaction import image_head as own
-from casewise.interaction.image_head import multiscale
+from casewise.interaction.image_head import multiscale, of_negative
 from casewise.interaction.state import surveys
 from casewise.interaction.strokes import Strokes
 from casewise.models import Model
@@ -180,6 +180,12 @@ def test_a_line_has_the_hessian_of_a_line():
     found = multiscale(np.exp(-((rows - 32.0) ** 2) / 2)[None].astype(np.float32))
     largest, smallest = found[3::4, 32, 32], found[4::4, 32, 32]
     assert (smallest < -0.1).all() and np.abs(largest).max() < 1e-2
+
+
+@pytest.mark.parametrize("shape", [(1, 40, 50), (2, 30, 33), (3, 24, 20, 7)])
+def test_what_is_seen_of_a_negative_needs_no_further_filter(shape):
+    images = np.random.default_rng(len(shape)).random(shape, np.float32)
+    assert np.array_equal(of_negative(multiscale(images), len(images)), multiscale(-images))
 
 
 def test_one_plane_of_a_volume_is_fitted_like_a_picture_and_a_volume_is_not(model):

@@ -26,6 +26,7 @@ Places = npt.NDArray[np.int64]  # of the flat grid
 Network = Callable[[PromptMaps, Floats], Floats]  # (maps, the former probability (*grid)) -> logits (*grid)
 
 _LEAST = 4  # places of the grid that the strokes of either kind must mark
+_OF_A_SCALE = 4  # features of one channel at one scale
 _BRIGHTNESS = 1  # of the features: the first channel, hardly smoothed
 _FINEST = 0.7  # places of the grid: the first Gaussian; then 1, 2, 4, …
 _COARSEST = 1 / 16  # of the grid's side: the last one at most
@@ -53,15 +54,16 @@ class ImageHead:
     @cached_property
     def features(self) -> Floats:
         """(places of the grid, F)."""
-        return self._seen(self.maps.images[0])
+        return self._by_place(multiscale(self.maps.images[0]))
 
     @cached_property
     def negative(self) -> Floats:
         """(places of the grid, F) of the negative."""
-        return self._seen(-self.maps.images[0])
+        images = self.maps.images[0]
+        return self._by_place(of_negative(self.features.T.reshape(-1, *images.shape[1:]), len(images)))
 
-    def _seen(self, images: Floats) -> Floats:
-        return multiscale(images).reshape(-1, images[0].size).T
+    def _by_place(self, found: Floats) -> Floats:
+        return found.reshape(len(found), -1).T
 
     def arrays(self) -> list[npt.NDArray[np.generic]]:
         """What it holds in memory, without the maps."""
@@ -249,6 +251,17 @@ def multiscale(images: Floats) -> Floats:
             slope: Floats = np.hypot(down, right)
             found += [blurred, scale * slope, scale * scale * (middle + spread), scale * scale * (middle - spread)]
     return np.stack(found).astype(np.float32)
+
+
+def of_negative(found: Floats, channels: int) -> Floats:
+    """(F, *grid): what :func:`multiscale` gives of −images, from what it gives of images of so many ``channels``, without filtering
+    again: all but the gradient's length changes its sign, and the larger eigenvalue becomes the smaller one.
+    """
+    turned = -found.reshape(channels, -1, *found.shape[1:])
+    slopes, larger, smaller = (slice(first, None, _OF_A_SCALE) for first in (2, 3, 4))
+    turned[:, slopes] *= -1
+    turned[:, larger], turned[:, smaller] = turned[:, smaller].copy(), turned[:, larger].copy()
+    return turned.reshape(found.shape)
 
 
 def _gaussian(image: Floats, scale: float, down: int, right: int) -> Floats:
