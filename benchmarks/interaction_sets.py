@@ -68,14 +68,15 @@ def run(model: Model, tasks: list[Task], others: dict[str, Task], arm: str, seed
                 prepared = prepare(model, task.image, archive, task.structure, box, settings=refinement, device="cpu")
             waited = time.process_time() - began
             hint = prepared.guess is not None
-            session = InteractiveSegmentation(prepared.model, task.image, box, mask=prepared.guess, hint=hint, device="cpu")
+            led = {"mask": prepared.guess, "hint": hint, "initial": model}
+            session = InteractiveSegmentation(prepared.model, task.image, box, **led, device="cpu")
             scores = one(session, task, seed)
             if arm in ARMS[1:3] and session.mask.any():
                 accept(archive, session, task.structure, prepared=prepared)
             elif arm == ARMS[3]:
                 archive.add(task.image, {task.structure: others[task.patient].truth})
             row = {"arm": arm, "structure": task.structure, "seed": seed, "patient": task.patient, "place": place, "dice": scores}
-            row |= {"guessed": hint, "used": bool(prepared.cases), "waited": round(waited, 2)}
+            row |= {"guessed": hint, "used": bool(prepared.cases), "refuted": session.refuted, "waited": round(waited, 2)}
             yield row | {"strokes": len(scores) - 1 if scores[-1] >= ENOUGH else ROUNDS + 1}
 
 

@@ -76,7 +76,7 @@ def segment(
         if box is None and mask is None and prepared.box(image) is None:
             raise UsageError(f"{prepared.reason} Give --box for this image.")
         waited = time.perf_counter() - began
-        session, seconds = _segmented(prepared.model, image, box, mask, strokes, grow, prepared, fine_tuning, device)
+        session, seconds = _segmented(network, image, box, mask, strokes, grow, prepared, fine_tuning, device)
         kept = keep and bool(session.mask.any())
         if kept:
             accept(opened, session, structure, prepared=prepared)
@@ -129,13 +129,16 @@ def _segmented(
     fine_tuning: FineTuning | None,
     device: str,
 ) -> tuple[InteractiveSegmentation, float]:
-    """(session, seconds)."""
+    """(session, seconds). model : before it was refined on the cases of ``prepared``."""
     began = time.perf_counter()
     guess = prepared.guess if prepared is not None and mask is None else None
     if box is None and mask is None and prepared is not None:
         box = prepared.box(image)
     start = mask if mask is not None else guess
-    session = InteractiveSegmentation(model, image, box, mask=start, hint=guess is not None, fine_tuning=fine_tuning, device=device)
+    refined = model if prepared is None else prepared.model
+    session = InteractiveSegmentation(
+        refined, image, box, mask=start, hint=guess is not None, initial=model, fine_tuning=fine_tuning, device=device
+    )
     if strokes is not None:
         session.add_scribbles(*strokes)
     if grow:

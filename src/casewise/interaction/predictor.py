@@ -101,7 +101,7 @@ class Predictor:
         return self.logits(maps, supposed if changes else former)
 
     def _sureness(self, maps: PromptMaps, former: Floats) -> float:
-        return expected_dice(self._one_view.logits(maps, former), maps.box[0])
+        return expected_dice(self.one_view.logits(maps, former), maps.box[0])
 
     def supposes(self, maps: PromptMaps) -> bool:
         """Whether, of an answer that strokes contradict, something else is supposed: in pictures, and in one plane of a volume."""
@@ -114,14 +114,14 @@ class Predictor:
         how = self.fine_tuning
         if not how.heads(maps):
             return None
-        return head.chosen(maps, evidence, logits, self._one_view.logits) if how.acceptance else head.fitted(maps, logits)
+        return head.chosen(maps, evidence, logits, self.one_view.logits) if how.acceptance else head.fitted(maps, logits)
 
     def extended(self, head: ImageHead, maps: PromptMaps, logits: Floats) -> Floats:
         """(*grid) ``logits``, the network's own, carried to what looks like the strokes; themselves where that is not wanted."""
         return head.extended(maps, logits) if self.fine_tuning.extends else logits
 
     @cached_property
-    def _one_view(self) -> Predictor:
+    def one_view(self) -> Predictor:
         """Eight times as fast, for what is only compared."""
         return replace(self, mirrored=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from casewise.interaction.fine_tuning import FineTuning
 from casewise.interaction.growing import grown
 from casewise.interaction.history import Began, Erased, Event, Grew, History, Marked, Standing, Step
 from casewise.interaction.predictor import Predictor
+from casewise.interaction.refutation import unless_refuted
 from casewise.interaction.state import State
 from casewise.interaction.strokes import Given, Points, Strokes, checked_box, points
 from casewise.label_map import LabelMap
@@ -39,7 +41,8 @@ class InteractiveSegmentation:
         the image. A box of one voxel along an axis of a volume is one slice, and :meth:`grow` follows the object from there.
     mask : (*spatial) an existing mask to go on from; without ``box`` the box is drawn around it. hint : the mask is a guess (from
         other images), which leads the first answer instead of being it.
-    model : an interactive model, or the name or None for the one that comes with casewise.
+    model : an interactive model, or the name or None for the one that comes with casewise. initial : the one that it was refined
+        from on masks of other images: the session goes on with that where the strokes refute these masks (:attr:`refuted`).
     Raises UsageError, one sentence, for a box or strokes that cannot be, ModelError for a model of another kind.
     """
 
@@ -51,18 +54,30 @@ class InteractiveSegmentation:
         *,
         mask: Array | None = None,
         hint: bool = False,
+        initial: Model | None = None,
         fine_tuning: FineTuning | None = None,
         device: str = "auto",
     ) -> None:
         self.original, self.image = image, _sole_grey(image)
-        self._predictor = Predictor(interactive_model(model, self.image), resolve_device(device), fine_tuning or FineTuning())
+        self._take(interactive_model(model, self.image), initial, fine_tuning, device)
         self._objects: list[History] = []
         self._current = 0
         self.add_object(box, mask=mask, hint=hint)
 
     @property
     def model(self) -> Model:
+        """The one that it was begun with."""
         return self._predictor.model
+
+    @property
+    def answering(self) -> Model:
+        """The one whose network answers for the current object: :attr:`model`, or the initial one where it is :attr:`refuted`."""
+        return self._answers(self._state).model
+
+    @property
+    def refuted(self) -> bool:
+        """Whether the current object's strokes refuted the masks of other images on which the model was refined."""
+        return self._state.refuted
 
     @property
     def mask(self) -> Mask:
@@ -243,10 +258,13 @@ class InteractiveSegmentation:
         model: Model | str | None,
         image: Image,
         *,
+        initial: Model | None = None,
         fine_tuning: FineTuning | None = None,
         device: str = "auto",
     ) -> InteractiveSegmentation:
         """Go on from a saved session: everything is done again, so masks and undo are as they were.
+
+        model, initial : as it was begun with.
 
         Raises UsageError where the file is of another image or another model, or is damaged.
         """
@@ -256,7 +274,7 @@ class InteractiveSegmentation:
         session = cls.__new__(cls)
         session.original, session.image = image, _sole_grey(image)
         objects, current = load(Path(path), session.image, session._image_key, resolved)
-        session._predictor = Predictor(resolved, resolve_device(device), fine_tuning or FineTuning())
+        session._take(resolved, initial, fine_tuning, device)
         session._objects, session._current = [], 0
         for events in objects:
             session._objects.append(History(Step(events[0], session._next(None, events[0]))))
@@ -302,18 +320,31 @@ class InteractiveSegmentation:
         else:
             self._do(event)
 
+    def _take(self, model: Model, initial: Model | None, fine_tuning: FineTuning | None, device: str) -> None:
+        self._predictor = Predictor(model, resolve_device(device), fine_tuning or FineTuning())
+        other = initial is not None and initial.key != model.key
+        self._initial = replace(self._predictor, model=initial) if initial is not None and other else None
+
+    def _answers(self, state: State | None) -> Predictor:
+        return self._initial if self._initial is not None and state is not None and state.refuted else self._predictor
+
     def _next(self, state: State | None, event: Event) -> State:
+        predictor = self._answers(state)
         if isinstance(event, Began):
-            return State.begun(self.image, event.box, self._predictor, event.mask, event.hint)
+            begun = State.begun(self.image, event.box, predictor, event.mask, event.hint)
+            return begun if state is None else replace(begun, refuted=state.refuted)
         if state is None:
             msg = "A session begins with a box."
             raise UsageError(msg)
         if isinstance(event, Marked):
-            return state.marked(self.image, event.strokes, self._predictor)
+            after = state.marked(self.image, event.strokes, predictor)
+            if self._initial is None or after.refuted:
+                return after
+            return unless_refuted(self.image, after, self._predictor, self._initial)
         if isinstance(event, Erased):
             msg = "What was erased is taken back by doing the rounds again, never by itself."
             raise UsageError(msg)
-        return grown(self.image, state, self._predictor, event.farthest)
+        return replace(grown(self.image, state, predictor, event.farthest), refuted=state.refuted)
 
 
 def interactive_model(model: Model | str | None, image: Image) -> Model:

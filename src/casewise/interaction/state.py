@@ -36,7 +36,8 @@ class State:
     settled : (*box) bool, the mask of a round that changed only what its strokes touch, voxel by voxel; None otherwise.
     hint : (*spatial) bool, a guess that the network is given in every round. head : what is fitted to the region's image; None
     where the answer began from a mask. evidence : the strokes that show how often an answer is wrong (:func:`surveys`). tuned :
-    whether the answer is fitted to this image's strokes.
+    whether the answer is fitted to this image's strokes. refuted : whether the strokes refuted the masks of other images that led
+    the first answers, so that the network answers as it was before these.
     """
 
     region: Region
@@ -50,6 +51,7 @@ class State:
     head: ImageHead | None = None
     evidence: Strokes | None = None
     tuned: bool = False
+    refuted: bool = False
 
     @classmethod
     def begun(cls, image: Image, box: Box, predictor: Predictor, mask: Mask | None = None, hint: bool = False) -> State:
@@ -88,7 +90,7 @@ class State:
 
         First strokes of the rest alone leave open what the object is; a mask that was given or a hint of other images says it.
         """
-        former, known = self._former(), bool(self.strokes) or self.head is None or self.given is not None or self.hint is not None
+        former, known = self.former(), bool(self.strokes) or self.head is None or self.given is not None or self.hint is not None
         if known or len(strokes.foreground) or wrong < _CONTRADICTED or not predictor.supposes(maps):
             return predictor.logits(maps, former)
         return predictor.surer(maps, former, filling(maps.box[0], self.logits > 0, self.region.scale))
@@ -125,7 +127,7 @@ class State:
         mixed = np.where(self.region.sampled(everywhere) >= 0.5, logits, self.logits).astype(np.float32)
         return np.where(kept, former, answered), mixed
 
-    def _former(self) -> Floats:
+    def former(self) -> Floats:
         """(*grid): the answer's probability within the box, as the next answer is given it."""
         return np.where(self.maps.box[0], expit(self.logits), 0).astype(np.float32)
 

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from fastapi import FastAPI
 
 from casewise.archive import Archive
 from casewise.interaction.session import interactive_model
 from casewise.interaction.sets.guidance import Prepared
+from casewise.interaction.simulation.user import Hand, stroke
 from casewise.server import prepared
+from casewise.server.app import create_app
 from casewise.server.jobs import Jobs
 from casewise.server.services import Services
+from casewise.server.settings import Settings
+from casewise.server.store import Store
 from tests.asynchronous import run as run_here
+from tests.server.people import signed_in
 from tests.server.sessions.annotators import Annotator, dice, disc, picture
 
 People = Callable[[str], Annotator]
@@ -106,6 +113,32 @@ def test_cases_whose_masks_do_not_fit_leave_the_beginning_to_the_person(annotato
     assert anna.state["objects"][0]["mask"] is None
     anna.order("box", box=[[25, 75], [15, 65]])
     assert dice(anna.mask, disc()) > 0.85
+
+
+def test_what_was_prepared_is_given_up_where_strokes_refute_it_also_after_a_restart(annotator: People, archive: Archive) -> None:
+    archive.add(picture(1), {"disc": disc()})
+    key = archive.add(picture())
+    initial = interactive_model(None, picture())
+    nothing = {name: torch.zeros_like(tensor) for name, tensor in initial.weights.items() if name.startswith("head.")}
+    deaf = replace(initial, name="deaf", weights={**initial.weights, **nothing, "head.answer.bias": torch.tensor([1.0, -1.0])})
+    wrong = np.roll(disc(), 10, axis=1)
+    prepared.save(archive, key, "disc", initial, Prepared(deaf, wrong, tuple(archive.cases(["disc"])), "1 accepted case began."))
+    anna = annotator("anna")
+    assert anna.open(key, "disc", SHAPE)["reason"] == "1 accepted case began."
+    for _ in range(5):
+        line, on = stroke(disc(), anna.mask, Hand(25, 2), (1.0, 1.0))
+        anna.draw([tuple(place) for place in np.argwhere(line)], "foreground" if on else "background")
+    state = anna.client.get(anna.url).json()
+    assert "contradict the accepted masks of disc" in state["reason"] and dice(anna.mask, disc()) > 0.85
+
+    store = Store.open(archive.folder)
+    again = Annotator(signed_in(create_app(archive, store, Settings()), "annotator", "anna"))
+    back = again.open(key, "disc", SHAPE)
+    assert back["id"] == state["id"] and back["reason"] == state["reason"] and (again.mask == anna.mask).all()
+    again.client.post(f"{again.url}/accept", json={})
+    (origin,) = (label["origin"] for label in archive.labels(key) if label["origin"])
+    assert origin["model"] == initial.key and origin["refined_on"] == []
+    store.close()
 
 
 def test_two_people_on_one_image_are_told_of_each_other(annotator: People, archive: Archive) -> None:

@@ -195,12 +195,12 @@ def accept(archive: Archive, session: InteractiveSegmentation, structure: str, *
 
 
 def origin_of(session: InteractiveSegmentation, refined_on: Sequence[str] = ()) -> dict[str, object]:
-    """How the current object's mask was made, as the archive keeps it. refined_on : keys of the cases that led it."""
+    """How the current object's mask was made, as the archive keeps it. refined_on : keys of the cases that led it, if they did."""
     return {
         "how": "interactive",
-        "model": session.model.key,
-        "model_name": session.model.name,
+        "model": session.answering.key,
+        "model_name": session.answering.name,
         "rounds": session.rounds,
         "box": session.box.to_json(),
-        "refined_on": list(refined_on),
+        "refined_on": [] if session.refuted else list(refined_on),
     }

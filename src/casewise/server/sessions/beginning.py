@@ -87,7 +87,7 @@ class Beginning:
         drawing.reason = f"A guess from {count} is being prepared. {drawing.reason}"
 
     def _from(self, drawing: Drawing, guess: Prepared, box: Box | Sequence[Sequence[int]] | None) -> None:
-        drawing.model = self.networks.known(guess.model)
+        drawing.initial, drawing.model = drawing.model, self.networks.known(guess.model)
         drawing.awaits_guess = False
         drawing.reason, drawing.similar = guess.reason, tuple(case.key for case in guess.cases)
         where = box if box is not None else guess.box(drawing.image)

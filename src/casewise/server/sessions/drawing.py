@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Mask = npt.NDArray[np.bool_]
 Points = npt.NDArray[np.int64]
 _REMEMBERED = 64  # changes whose boxes are kept
+_REFUTED = "The strokes contradict the accepted masks of {structure}, so it goes on without them; look whether these are right."
 
 
 @dataclass(eq=False)
@@ -32,7 +33,8 @@ class Drawing:
     these leaves nothing. part : its mask, None where that is empty. version : counts every change, also an undo. turned :
     voxels that the last one turned. strokes, seconds :
     what the person spent on it. similar : keys of the cases whose masks led the first answer.
-    awaits_guess : whether it begins from a guess that a job prepares, once that is there.
+    awaits_guess : whether it begins from a guess that a job prepares, once that is there. initial : the model that ``model`` was
+    refined from on accepted cases; None where it was not.
     """
 
     structure: str
@@ -46,6 +48,7 @@ class Drawing:
     reason: str = ""
     similar: tuple[str, ...] = ()
     awaits_guess: bool = False
+    initial: Model | None = None
     part: Part | None = None
     version: int = 0
     turned: int = 0
@@ -69,9 +72,11 @@ class Drawing:
 
     @property
     def said(self) -> str:
-        """The ``reason``, and a sentence where the last round's strokes marked voxels as both."""
-        crossed = "" if self.outline is None else self.outline.crossed.sentence
-        return f"{self.reason} {crossed}".strip()
+        """The ``reason``; and a sentence where the strokes refuted it, and where the last round's marked voxels as both."""
+        if self.outline is None:
+            return self.reason
+        refuted = _REFUTED.format(structure=self.structure) if self.outline.refuted else ""
+        return " ".join(part for part in (self.reason, refuted, self.outline.crossed.sentence) if part)
 
     @property
     def can_undo(self) -> bool:
@@ -95,7 +100,8 @@ class Drawing:
                 raise UsageError("The object has begun already; draw a box to begin it anew.")
             self._change(lambda outline: outline.draw_box(box))
             return
-        self._started(InteractiveSegmentation(self.model, self.image, box, mask=mask, hint=hint), by_strokes=False)
+        outline = InteractiveSegmentation(self.model, self.image, box, mask=mask, hint=hint, initial=self.initial)
+        self._started(outline, by_strokes=False)
 
     def add(self, strokes: Strokes, count: int = 1) -> None:
         """A round of strokes; without a box one is drawn around them."""
@@ -104,7 +110,7 @@ class Drawing:
 
         if self.outline is None:
             box = box_from_strokes(self.image, strokes.foreground, strokes.background)
-            outline = InteractiveSegmentation(self.model, self.image, box)
+            outline = InteractiveSegmentation(self.model, self.image, box, initial=self.initial)
             outline.mark(strokes)
             self._started(outline, by_strokes=True)
             self.reason = "The first strokes began; the object is looked for around them."
@@ -152,7 +158,7 @@ class Drawing:
     def resume(self, path: Path) -> None:
         from casewise.interaction import InteractiveSegmentation
 
-        self.outline = InteractiveSegmentation.resume(path, self.model, self.image)
+        self.outline = InteractiveSegmentation.resume(path, self.model, self.image, initial=self.initial)
         self.part = _part(self.outline)
 
     def _started(self, outline: InteractiveSegmentation, *, by_strokes: bool) -> None:

@@ -115,6 +115,7 @@ def filled(session: Session, document: dict[str, Any], place: Path, model_of: An
             seconds=one["seconds"],
             reason=one["reason"],
             similar=tuple(one["similar"]),
+            initial=model_of(one["initial"]) if one.get("initial") else None,
         )
         path = place / f"{number}.npz"
         if one["begun"] and path.exists():
@@ -130,6 +131,7 @@ def _document(session: Session) -> dict[str, Any]:
         {
             "structure": drawing.structure,
             "model": drawing.model.key,
+            "initial": None if drawing.initial is None else drawing.initial.key,
             "begun": drawing.outline is not None,
             "by_strokes": drawing.by_strokes,
             "strokes": drawing.strokes,
