@@ -47,7 +47,7 @@ class Orthanc:
         """What it holds is kept for the next ``start``."""
         if self.process is not None:
             self.process.terminate()
-            self.process.wait(30)
+            self.process.wait(120)
             self.process = None
 
     def get(self, path: str) -> Any:

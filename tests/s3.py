@@ -55,7 +55,7 @@ class S3:
         """As if the power went; what it had acknowledged is there at the next ``start``."""
         if self.process is not None:
             self.process.kill()
-            self.process.wait(30)
+            self.process.wait(120)
             self.process = None
         for port in self.others:
             for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):

@@ -53,7 +53,7 @@ def storescp(folder: Path, *options: str, classes: dict[str, list[str]] | None =
             yield Node("STORESCP", "127.0.0.1", port)
         finally:
             process.terminate()
-            process.wait(30)
+            process.wait(120)
 
 
 def _await(process: subprocess.Popen[bytes], port: int) -> None:

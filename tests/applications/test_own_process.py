@@ -87,7 +87,7 @@ def test_one_that_ended_before_there_was_an_image_costs_nothing(picture: Path) -
         runner.start(1)
         (started,) = runner._own._idle._waiting
         os.kill(started.pid, signal.SIGKILL)
-        started._process.process.wait(20)
+        started._process.process.wait(120)
         (ran,) = runner.run([Job(picture, formats.read(picture), (declared("a"),), picture.parent.parent / "out")])
     assert not ran.failures
 

@@ -63,7 +63,7 @@ def on_terminal(command: Sequence[str]) -> Called:
                 part = b""
             drawn, out = (drawn + part, out) if ready == parent else (drawn, out + part)
             reading -= set() if part else {ready}
-    code = process.wait(timeout=20)
+    code = process.wait(timeout=120)
     process.stdout.close()
     os.close(parent)
     return Called(code, out.decode(), drawn.decode(errors="replace"))

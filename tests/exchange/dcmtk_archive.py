@@ -56,4 +56,4 @@ def dcmtk_archive(folder: Path, files: Sequence[Path], title: str, move_port: in
         yield node
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)

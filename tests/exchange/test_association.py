@@ -38,7 +38,7 @@ def storescp(folder: Path, *options: str) -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(120)
 
 
 def refused(node: Node) -> AssociationError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +20,9 @@ from casewise.exchange.settings import DicomSettings
 from tests.dicom_studies import ct
 from tests.exchange.receiving import receiving, statuses
 from tests.orthanc import Orthanc, free_port, orthanc
+from tests.waiting import until
 
 MISSING = ("1.2.840.10008.5.1.4.1.1.2", "1.2.3.4.5")
-
-
-def until(true: Callable[[], object], seconds: float = 90.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
 
 
 def references(files: list[Path]) -> list[tuple[str, str]]:

@@ -13,8 +13,7 @@ import struct
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -35,13 +34,7 @@ from tests.certificates import Authority
 from tests.dicom_studies import ct, film, study
 from tests.exchange.receiving import data_set, receiving, rejection, statuses, storescu
 from tests.orthanc import orthanc
-
-
-def until(true: Callable[[], object], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
+from tests.waiting import until
 
 
 def held(spool: Spool) -> dict[str, Path]:
@@ -384,7 +377,6 @@ _PROCESS = """
 import sys, time
 from pathlib import Path
 from casewise.exchange.received import Spool
-from casewise.exchange.receiver import Receiver
 from casewise.exchange.receiver import Receiver
 from casewise.exchange.settings import DicomSettings
 receiver = Receiver(DicomSettings(), Spool(Path(sys.argv[1])), int(sys.argv[2]), committed=lambda _: set())

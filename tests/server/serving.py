@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from casewise.server import pages
+from casewise.server import pages, run
 from casewise.server.run import Address, serve
 from tests.server import job_kinds
 
@@ -25,6 +25,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as static:
         (Path(static) / "page.js").touch()
         pages.STATIC = Path(static)
+        run._CLOSE_SECONDS = 3600  # whoever waits for it has waited for nothing
         command = [sys.executable, "-m", job_kinds.__name__, archive, lease, "20"] if float(lease) else []
         dicom_port = int(dicom[0]) if dicom else None
         address = Address(port=int(port))

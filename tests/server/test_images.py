@@ -206,7 +206,7 @@ def test_several_who_ask_at_once_wait_for_one_reading(archive: Archive, monkeypa
 
     def slowly(wanted: str) -> object:
         opened.append(wanted)
-        free.wait(10)
+        free.wait(120)
         return case_of(wanted)
 
     monkeypatch.setattr(archive, "case", slowly)

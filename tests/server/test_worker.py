@@ -23,6 +23,7 @@ from casewise.server.store import jobs as table
 from casewise.server.worker import Worker
 from tests.server import job_kinds
 from tests.server.job_kinds import KINDS
+from tests.waiting import until
 
 LEASE = 1.5
 Start = Callable[..., subprocess.Popen[bytes]]
@@ -49,13 +50,6 @@ def start(archive_folder: Path) -> Iterator[Start]:
     for process in started:
         process.kill()
         process.wait()
-
-
-def until(reached: Callable[[], object], seconds: float = 60.0) -> None:
-    end = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.05)
 
 
 def ended(jobs: Jobs, number: int) -> Job:
@@ -114,7 +108,7 @@ def test_a_job_that_hears_nothing_is_stopped_with_its_process(start: Start, stor
     process = start(grace=0.5)
     until(lambda: job_kinds.notes(notes, number))
     jobs.stop(number)
-    assert process.wait(30) == 1
+    assert process.wait(120) == 1
     assert ended(jobs, number).state == "stopped"
     assert job_kinds.notes(notes, number) == ["began"]
 
@@ -130,7 +124,7 @@ def test_one_that_is_to_end_finishes_the_unit_and_gives_the_job_back(start: Star
     else:
         assert process.stdin is not None
         process.stdin.close()
-    assert process.wait(30) == 0
+    assert process.wait(120) == 0
     job = jobs.get(number)
     assert job is not None and (job.state, job.tries) == ("waiting", 0)
     assert jobs.workers() == []

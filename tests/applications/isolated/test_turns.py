@@ -71,7 +71,7 @@ def test_threads_of_one_process_wait_too_and_stop_with_it() -> None:
         time.sleep(0.5)
         assert said == []
         stopping.set()
-        thread.join(30)
+        thread.join(120)
     assert said == ["was stopped, because casewise was"]
 
 

@@ -120,7 +120,7 @@ def _brain(work: Path, shared: Path) -> dict[str, list[Path]]:
 
 
 TASKS: dict[str, tuple[Any, ...]] = {
-    "hippocampus": (_hippocampus, "2d", 100, "--residual"),
-    "regions": (_regions, "3d_fullres", 80),
-    "brain": (_brain, "3d_fullres", 30),
+    "hippocampus": (_hippocampus, "2d", 50, "--residual"),
+    "regions": (_regions, "3d_fullres", 40),
+    "brain": (_brain, "3d_fullres", 15),
 }

@@ -6,8 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,7 @@ from casewise.server.network_tables import arrivals
 from casewise.server.store import Store
 from tests.programs import missing
 from tests.server import serving
-
-SECONDS = 180.0
+from tests.waiting import SECONDS, until
 
 
 @dataclass(eq=False)
@@ -107,13 +105,6 @@ def served(folder: Path, settings: str = "", *, workers: int = 1, port: int = 0)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def until(reached: Callable[[], object], seconds: float = SECONDS) -> None:
-    end = time.monotonic() + seconds
-    while not reached():
-        assert time.monotonic() < end, "it did not come to pass"
-        time.sleep(0.1)
 
 
 def program(name: str) -> str:

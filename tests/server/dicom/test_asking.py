@@ -12,7 +12,8 @@ from casewise.exchange.wire import prepared
 from casewise.server.dicom.asking import Asking
 from tests.dicom_studies import study
 from tests.orthanc import Orthanc, free_port, orthanc
-from tests.server.dicom.serving import served, until
+from tests.server.dicom.serving import served
+from tests.waiting import until
 
 
 @pytest.fixture(scope="module")

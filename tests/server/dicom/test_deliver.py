@@ -23,7 +23,8 @@ from casewise.server.worker import Worker
 from tests.dicom_studies import errors_in
 from tests.orthanc import orthanc
 from tests.server.dicom.analysed import Clinic, clinic
-from tests.server.dicom.test_outbox_sending import counts, until
+from tests.server.dicom.test_outbox_sending import counts
+from tests.waiting import until
 
 NODES = (
     "[nodes.pacs]\nae_title = 'ORTHANC'\nhost = '127.0.0.1'\nport = {port}\n[web.cloud]\nurl = 'https://pacs.example/dicom-web'\n"

@@ -18,7 +18,8 @@ from casewise.server.dicom.outbox import Sender
 from casewise.server.dicom.outbox_rows import Outbox, Row
 from casewise.server.store import Store
 from tests.orthanc import Orthanc, free_port, orthanc
-from tests.server.dicom.test_outbox_sending import counts, queue, slices, until
+from tests.server.dicom.test_outbox_sending import counts, queue, slices
+from tests.waiting import until
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,7 @@ from casewise.server.store import Store
 from tests import dicom_studies
 from tests.orthanc import free_port, orthanc
 from tests.storescp import storescp
-
-_SOON = 120.0  # seconds, on a busy machine
+from tests.waiting import until
 
 
 def settings(retry: tuple[float, ...] = (0.3,), **peers: Node | WebNode) -> DicomSettings:
@@ -61,13 +60,6 @@ def queue(store: Store, files: Sequence[Path], *targets: str) -> None:
             for target in targets
         ]
     Outbox(store).add(rows)
-
-
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + _SOON
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def counts(store: Store) -> dict[str, int]:
@@ -183,7 +175,7 @@ def test_a_sender_that_is_killed_loses_nothing_and_another_one_goes_on(store: St
             process = subprocess.Popen([sys.executable, "-m", "tests.server.dicom.one_sender", str(store.folder), "1.0"])
             until(lambda: len(pacs.found()) > before)  # noqa: B023
             process.send_signal(signal.SIGKILL)
-            process.wait(30)
+            process.wait(120)
         with sending(store, chosen, lease=1.0):
             until(lambda: counts(store) == {"sent": 60})
         assert len(pacs.found()) == 60

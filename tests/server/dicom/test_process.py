@@ -21,7 +21,8 @@ from casewise.server.dicom.listening import listening_at
 from casewise.server.dicom.process import Once, Part, run
 from casewise.server.run import Address, serve
 from tests.dicom_studies import Series, film, study
-from tests.server.dicom.serving import Serving, served, until
+from tests.server.dicom.serving import Serving, served
+from tests.waiting import until
 
 SETTINGS = """
 [receive]

@@ -12,7 +12,8 @@ import pytest
 from casewise.server.dicom.outbox_rows import Outbox
 from tests.dicom_studies import film, study
 from tests.orthanc import Orthanc, free_port, orthanc
-from tests.server.dicom.serving import Serving, served, until
+from tests.server.dicom.serving import Serving, served
+from tests.waiting import until
 
 RULES = """
 [[rule]]

@@ -21,8 +21,9 @@ from casewise.server.settings import Settings
 from casewise.server.store import Store
 from casewise.server.tokens import issue_token
 from tests.dicom_studies import film, study
-from tests.server.dicom.serving import served, until
+from tests.server.dicom.serving import served
 from tests.server.people import signed_in
+from tests.waiting import until
 
 BOUNDARY = "xyz"
 KIND = {"Content-Type": f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'}

@@ -8,7 +8,7 @@ from pathlib import Path
 from casewise.exchange.received import Instance, Spool
 from casewise.server.dicom.watcher import Watcher
 from tests.dicom_studies import film
-from tests.server.test_worker import until
+from tests.waiting import until
 
 
 def watched(tmp_path: Path, came: list[Instance]) -> Watcher:

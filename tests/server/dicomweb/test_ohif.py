@@ -34,7 +34,7 @@ from tests.server.dicomweb.conftest import Served
 
 ROOT = Path(__file__).parents[3]
 SOFTWARE = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
-PATIENCE = 150.0  # seconds; OHIF paints without a graphics card
+PATIENCE = 450.0  # seconds; OHIF paints without a graphics card
 SCREENSHOTS = os.environ.get("CASEWISE_TEST_SCREENSHOTS")
 Bits = np.ndarray
 

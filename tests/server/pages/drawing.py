@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import subprocess
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,8 @@ import numpy as np
 from PIL import Image as Picture
 from playwright.sync_api import Page
 from scipy import ndimage
+
+from tests.waiting import until
 
 Point = tuple[float, float]
 LARGE = ".pane[data-place=large]"
@@ -45,17 +45,6 @@ def open_image(page: Page, key: str, structure: str = "spot", **query: str) -> N
 def settle(page: Page) -> None:
     """Two frames have been painted since."""
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-
-
-def until(what: Callable[[], Any], seconds: float = 60) -> Any:
-    """Ask until the answer is true; the answer."""
-    end = time.monotonic() + seconds
-    while True:
-        found = what()
-        if found or time.monotonic() > end:
-            assert found
-            return found
-        time.sleep(0.05)
 
 
 def canvas(page: Page, selector: str) -> np.ndarray:

@@ -18,7 +18,8 @@ from casewise.formats import read
 from casewise.server.jobs import Jobs
 from casewise.server.store import Store
 from tests.server.pages.clinic import MARKUP, Clinic, ball, claimed
-from tests.server.pages.drawing import LARGE, Served, settle, until
+from tests.server.pages.drawing import LARGE, Served, settle
+from tests.waiting import until
 
 NewPage = Callable[..., Page]
 

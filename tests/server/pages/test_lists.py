@@ -10,7 +10,8 @@ from playwright.sync_api import Page, expect
 from casewise.server.jobs import Jobs
 from casewise.server.store import Store
 from tests.server.pages.clinic import MARKUP, Clinic, claimed
-from tests.server.pages.drawing import Served, until
+from tests.server.pages.drawing import Served
+from tests.waiting import until
 
 NewPage = Callable[..., Page]
 

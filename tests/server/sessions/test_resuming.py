@@ -39,7 +39,7 @@ def test_a_server_that_is_killed_goes_on_with_the_identical_mask(archive: Archiv
         anna.order("erase", voxels=[[(2 * 36 + 2) * 12 + 5, 1]])
         before = [anna.mask.copy()]
         os.kill(server.child.pid, signal.SIGKILL)
-        server.child.wait(30)
+        server.child.wait(120)
     with serving(archive.folder) as server, server.client() as client:
         again = Annotator(client)
         state = again.open(key, "box", image.spatial_shape)

@@ -61,7 +61,7 @@ class Driven:
     def close(self) -> None:
         assert self._process.stdin is not None
         self._process.stdin.close()
-        self._process.wait(10)
+        self._process.wait(120)
 
 
 class PythonClient(Driven):
