@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -55,13 +55,14 @@ def outcomes(rows: Rows) -> list[Outcome]:
 def froc(*networks: Rows) -> Froc:
     """The mean over networks' rows of the same films.
 
-    As :func:`casewise.irregularities.froc.sensitivity`, with one sort for all rates and draws: it is asked thousands of times.
+    As :func:`casewise.irregularities.froc.sensitivity`, with one sort for all rates and draws, and each draw looked at once: it is
+    asked thousands of times, for each rate and each pair of networks about the same draws.
     """
     several = [_Sorted.of(outcomes(rows)) for rows in networks]
 
     def value(rate: float | None = None, drawn: np.ndarray | None = None) -> float:
         rates = RATES if rate is None else (rate,)
-        return float(np.mean([one for own in several for one in own.sensitivities(rates, drawn)]))
+        return float(np.mean([own.sensitivity(one, drawn) for own in several for one in rates]))
 
     return value
 
@@ -75,6 +76,7 @@ class _Sorted:
     hit_films: np.ndarray
     misses: np.ndarray
     miss_films: np.ndarray
+    known: dict[tuple[float, bytes], float] = field(default_factory=dict)
 
     @classmethod
     def of(cls, films: Sequence[Outcome]) -> _Sorted:
@@ -84,8 +86,15 @@ class _Sorted:
         order = np.argsort(-misses, kind="stable")
         return cls(len(films), hits, of_hits, misses[order], of_misses[order])
 
-    def sensitivities(self, rates: Sequence[float], drawn: np.ndarray | None) -> Iterator[float]:
+    def sensitivity(self, rate: float, drawn: np.ndarray | None) -> float:
         """At so many misses a film, of the films with these numbers, each as often as it was drawn; NaN without a nodule."""
+        draw = b"" if drawn is None else drawn.tobytes()
+        if (rate, draw) not in self.known:
+            rates = RATES if rate in RATES else (rate,)
+            self.known.update({(one, draw): value for one, value in zip(rates, self._sensitivities(rates, drawn), strict=True)})
+        return self.known[rate, draw]
+
+    def _sensitivities(self, rates: Sequence[float], drawn: np.ndarray | None) -> Iterator[float]:
         times = np.ones(self.films, int) if drawn is None else np.bincount(drawn, minlength=self.films)
         missed, found = np.cumsum(times[self.miss_films]), times[self.hit_films]
         for rate in rates:
@@ -126,7 +135,8 @@ def differences(
 
     def cell(one: str, two: str, rate: float | None) -> str:
         def difference(drawn: np.ndarray | None) -> float:
-            return float(np.nan_to_num(value[one](rate, drawn) - value[two](rate, drawn)))
+            apart = value[one](rate, drawn) - value[two](rate, drawn)
+            return 0.0 if np.isnan(apart) else apart
 
         low, high, p = paired_bootstrap(difference, films)
         return f"{difference(None):+.3f} ({low:+.3f} to {high:+.3f}), p {p:.3f}"
