@@ -91,7 +91,15 @@ def _command(pictures: Sequence[Path], output: Path, *words: str) -> list[str]:
 
 def _started(command: Sequence[str], output: Path, lines: int) -> subprocess.Popen[str]:
     """A call that has recorded so many images."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        # A shell starts what it puts in the background with Ctrl-C ignored, and these tests with it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     until = time.monotonic() + 90
     while len(_recorded(output)) < lines and time.monotonic() < until and process.poll() is None:
         time.sleep(0.01)
