@@ -125,7 +125,7 @@ def test_everything_ends_when_casewise_is_gone(tmp_path: Path) -> None:
     while not (tmp_path / "beat.txt").exists():
         time.sleep(0.01)
     os.close(confined._lifeline)  # as the kernel does it for a process that was killed
-    confined.process.wait(120)
+    confined.process.wait(10)
     size = (tmp_path / "beat.txt").stat().st_size
     time.sleep(0.3)
     assert (tmp_path / "beat.txt").stat().st_size == size

@@ -15,6 +15,8 @@ from casewise.server import pages, run
 from casewise.server.run import Address, serve
 from tests.server import job_kinds
 
+CLOSE_SECONDS = 240  # so long that a busy machine is not taken for a server that waits for the end of it
+
 
 def ready(url: str, link: str | None, node: str | None) -> None:
     print(json.dumps({"url": url, "link": link, "dicom": node}), flush=True)
@@ -25,7 +27,7 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as static:
         (Path(static) / "page.js").touch()
         pages.STATIC = Path(static)
-        run._CLOSE_SECONDS = 3600  # whoever waits for it has waited for nothing
+        run._CLOSE_SECONDS = CLOSE_SECONDS
         command = [sys.executable, "-m", job_kinds.__name__, archive, lease, "20"] if float(lease) else []
         dicom_port = int(dicom[0]) if dicom else None
         address = Address(port=int(port))

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -64,9 +65,11 @@ def test_the_page_the_link_and_the_end(folder: Path, started: Callable[..., tupl
         with browser.stream("GET", "/api/v1/events") as stream:
             lines = stream.iter_lines()
             assert next(lines) == "retry: 2000"
+            began = time.monotonic()
             process.send_signal(signal.SIGTERM)
             assert [line for line in lines if line] == []  # the stream ends of itself, without an error
-        assert process.wait(SECONDS) == 0  # nobody waited for the end of the grace, which is longer here
+        assert process.wait(SECONDS) == 0
+        assert time.monotonic() - began < serving.CLOSE_SECONDS / 2  # nobody waited for the end of the grace
     store = Store.open(folder)
     assert Jobs(store).workers() == []
     store.close()

@@ -17,11 +17,10 @@ import pytest
 
 from casewise.errors import CasewiseError, UsageError
 from casewise.workers import Here, Lost, Processes, Workers, chosen, chunked
-from tests.waiting import SECONDS
 from tests.workers.labour import BAD, ENDLESS, MISTAKE, POISON, Squares
 
 
-def _gone(pids: list[int], seconds: float = SECONDS) -> bool:
+def _gone(pids: list[int], seconds: float = 10.0) -> bool:
     until = time.monotonic() + seconds
     while time.monotonic() < until:
         if not any(_lives(pid) for pid in pids):
@@ -116,6 +115,8 @@ def test_a_call_that_is_given_up_ends_its_workers(workers: Workers, tmp_path: Pa
     squares = Squares(tmp_path, seconds=0.2)
     with closing(workers.run(chunked(range(1000), 2), squares)) as coming:
         assert len(list(itertools.islice(coming, 2))) == 2
+        began = time.monotonic()
+    assert time.monotonic() - began < 10
     assert _gone(squares.noted("workers"))
     assert len(squares.noted("done")) < 100
 

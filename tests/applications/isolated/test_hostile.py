@@ -40,7 +40,7 @@ def victim(tmp_path: Path) -> Path:
     return path
 
 
-def script(source: str, name: str = "hostile", seconds: float = 60, memory_mb: float = 4000, **words: str) -> Declared:
+def script(source: str, name: str = "hostile", seconds: float = 20, memory_mb: float = 4000, **words: str) -> Declared:
     argv = (sys.executable, "-c", HEAD + source, "{in}", "{out}", *words.values())
     return Declared(name, ("*",), ("f",), CommandRun(argv), "", {}, seconds, memory_mb=memory_mb)
 

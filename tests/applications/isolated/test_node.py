@@ -45,7 +45,6 @@ from tests.formats.report_making import (
 )
 from tests.orthanc import free_port
 from tests.programs import missing
-from tests.waiting import SECONDS
 
 SCRIPT = Path(__file__).with_name("dicom_node.py")
 LESION, NODE_SECONDS = Code("52988006", "SCT", "Lesion"), 60.0
@@ -221,7 +220,9 @@ def test_only_other_images_are_no_answer(runner: Runner, chest: Series, tmp_path
 
 def test_a_node_that_never_answers(runner: Runner, chest: Series, tmp_path: Path) -> None:
     with running(tmp_path / "node") as node:
+        began = time.monotonic()
         said = reason(run(runner, chest.folder, node.declared(seconds=10), tmp_path / "kept"))
+        assert time.monotonic() - began < 30
         assert node.sent
     assert said == "cad sent no result of this image within 8 s."
 
@@ -236,10 +237,10 @@ def test_what_comes_late_is_waited_for_where_it_is_declared(runner: Runner, ches
     sc = capture(tmp_path / "c.dcm", chest.files[0], np.zeros((4, 4, 3), np.uint8))
     sr = nodule(chest, tmp_path / "a.dcm")
     with running(tmp_path / "node", batch(sc), batch(sr, after=3)) as node:
-        declared = node.declared(seconds=3600, quiet_seconds=0.5, results=("sr", "capture"))
+        declared = node.declared(seconds=240, quiet_seconds=0.5, results=("sr", "capture"))
         began = time.monotonic()
         ran = done(run(runner, chest.folder, declared, tmp_path / "kept"))
-        assert time.monotonic() - began < SECONDS  # once one of each is there, and not after the hour
+        assert time.monotonic() - began < 120  # at once, when one of each is there
     assert [finding.label for finding in ran.findings] == ["nodule"]
 
 

@@ -38,11 +38,11 @@ def dicom(tmp_path: Path) -> Path:
     return path
 
 
-def declared(run: Run, name: str = "outside", seconds: float = 60, **settings: object) -> Declared:
+def declared(run: Run, name: str = "outside", seconds: float = 20, **settings: object) -> Declared:
     return Declared(name, ("*",), ("f",), run, "", settings, seconds)
 
 
-def script(source: str, name: str = "outside", seconds: float = 60, **settings: object) -> Declared:
+def script(source: str, name: str = "outside", seconds: float = 20, **settings: object) -> Declared:
     """A program: Python source, which gets its in and out folders as ``inside`` and ``out``."""
     head = "import os, sys, json, time, subprocess; from pathlib import Path; inside, out = map(Path, sys.argv[1:3])\n"
     return declared(CommandRun((sys.executable, "-c", head + source, "{in}", "{out}")), name, seconds, **settings)

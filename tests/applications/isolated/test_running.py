@@ -27,7 +27,7 @@ from tests.applications.isolated.behaviours import confined
 HERE = "tests.applications.isolated.behaviours"
 
 
-def python(target: str, name: str = "", seconds: float = 60, memory_mb: float = 4000, **settings: object) -> Declared:
+def python(target: str, name: str = "", seconds: float = 20, memory_mb: float = 4000, **settings: object) -> Declared:
     name = name or target.lower().replace("_", "-")
     return Declared(name, ("*",), ("f",), PythonRun(f"{HERE}:{target}"), "", settings, seconds, memory_mb=memory_mb)
 
@@ -134,9 +134,10 @@ def test_an_image_without_applications_passes(runner: Runner, picture: Path) -> 
 
 
 def test_one_that_sleeps_for_ever_is_stopped_with_its_children(runner: Runner, picture: Path) -> None:
-    tag = f"sleeper-{uuid.uuid4().hex}"  # other tests' sleepers may be alive
+    began, tag = time.monotonic(), f"sleeper-{uuid.uuid4().hex}"  # other tests' sleepers may be alive
     ran = one(runner, picture, python("Sleeps", seconds=1.0, tag=tag), GOOD)
     assert "stopped after 1 s" in reason(ran, "sleeps")
+    assert time.monotonic() - began < 15
     assert [finding.application for finding in ran.findings] == ["bright"]
     sleepers = [pid for pid in marked(of="") if tag.encode() in Path(f"/proc/{pid}/cmdline").read_bytes()]
     assert sleepers == []
