@@ -12,10 +12,10 @@ import torch
 from casewise.archive import Archive
 from casewise.errors import UsageError
 from casewise.image import Image
-from casewise.interaction import InteractiveSegmentation
+from casewise.interaction import InteractiveSegmentation, refutation
 from casewise.interaction.sets.guidance import Prepared, accept
 from casewise.interaction.simulation.user import Hand, stroke
-from casewise.models import Model
+from casewise.models import Model, shipped
 from casewise.training.metrics import dice
 
 BOX = [(22, 68), (22, 68)]
@@ -25,14 +25,18 @@ ROUNDS = 5
 @pytest.fixture(scope="module")
 def deaf(model) -> Model:
     """As a network is that was refined on masks of another structure: no stroke changes its answer, here that there is nothing."""
-    weights = {name: torch.zeros_like(tensor) if "head" in name else tensor for name, tensor in model.weights.items()}
-    return replace(model, name="deaf", weights=weights | {"head.answer.bias": torch.tensor([1.0, -1.0])})
+    return answering_nothing(model)
 
 
 @pytest.fixture(scope="module")
 def listening(model) -> Model:
     """A refined network that goes by strokes as the initial one does."""
     return Model.initial("listening", model.spec, seed=1)
+
+
+def answering_nothing(model: Model) -> Model:
+    weights = {name: torch.zeros_like(tensor) if "head" in name else tensor for name, tensor in model.weights.items()}
+    return replace(model, name="deaf", weights=weights | {"head.answer.bias": torch.tensor([1.0, -1.0])})
 
 
 def begun(model: Model, initial: Model | None, image: Image, guess: np.ndarray) -> InteractiveSegmentation:
@@ -88,6 +92,52 @@ def test_a_network_that_follows_strokes_is_kept(listening, model, disc, moved):
             break
         session.add_scribbles(made[0] if made[1] else None, None if made[1] else made[0])
     assert not session.refuted and session.answering is listening
+
+
+def test_a_network_that_strokes_led_far_is_kept_however_few_it_foresaw(monkeypatch):
+    """The right masks of a difficult structure, without an edge: the other network, here one that answers nothing, is no help."""
+    able = shipped.load("interactive_2d")
+    none = answering_nothing(able)
+    foresees = {able.key: 0.0, none.key: 1.0}
+    monkeypatch.setattr(refutation, "foreseen", lambda begun, rounds, predictor: foresees[predictor.model.key])
+    noise = Image(np.random.default_rng(0).normal(0, 0.2, (1, 90, 90)).astype(np.float32))
+    away = np.hypot(*(np.mgrid[:90, :90] - 45))
+    session = InteractiveSegmentation(able, noise, [(5, 85), (5, 85)], mask=away < 8, hint=True, initial=none, device="cpu")
+    corrected(session, away < 25, ROUNDS)
+    assert not session.refuted and session.answering is able
+
+    monkeypatch.setattr(refutation, "_ALIKE", 0.4)  # what was kept by that alone
+    again = InteractiveSegmentation(able, noise, [(5, 85), (5, 85)], mask=away < 8, hint=True, initial=none, device="cpu")
+    corrected(again, away < 25, ROUNDS)
+    assert again.refuted
+
+
+@pytest.mark.parametrize("back", [1, 2], ids=["that round", "that round and the one before"])
+def test_who_takes_a_refutation_back_keeps_the_masks(deaf, model, disc, tmp_path: Path, back: int):
+    image, truth = disc
+    session = begun(deaf, model, image, beside(truth))
+    corrected(session, truth, ROUNDS)
+    for _ in range(back):
+        session.undo()
+    masks = [session.add_scribbles(foreground=[[45, column]]) for column in range(40, 40 + ROUNDS + back)]
+    assert session.rounds == 2 * ROUNDS and not session.refuted and session.answering is deaf
+
+    again = InteractiveSegmentation.resume(session.save(tmp_path / "session.npz"), deaf, image, initial=model, device="cpu")
+    assert not again.refuted and (again.mask == masks[-1]).all()
+    for one in (session, again):
+        one.erase([[45, 40 + ROUNDS]])
+        one.draw_box([(20, 70), (20, 70)])
+        corrected(one, truth, ROUNDS)
+        assert not one.refuted
+
+
+def test_an_undo_before_the_refutation_trusts_nothing(deaf, model, disc):
+    image, truth = disc
+    session = begun(deaf, model, image, beside(truth))
+    corrected(session, truth, ROUNDS - 1)
+    session.undo()
+    corrected(session, truth, 2)
+    assert session.refuted
 
 
 def test_undo_and_a_new_box(deaf, model, disc):

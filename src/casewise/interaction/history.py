@@ -24,9 +24,10 @@ class Began:
 
 @dataclass(frozen=True, eq=False)
 class Marked:
-    """A round of strokes."""
+    """A round of strokes. ``trusting``: the first after a person took back that strokes refute the masks of other images."""
 
     strokes: Strokes
+    trusting: bool = False
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,11 @@ class History:
     def undone(self) -> int:
         """How many events can be done again."""
         return len(self._undone)
+
+    @property
+    def farthest(self) -> Standing:
+        """What counted before all that can be done again was taken back."""
+        return self._undone[0][1] if self._undone else self.standing
 
     def done(self, step: Step) -> None:
         before = () if isinstance(step.event, Began) else self.standing

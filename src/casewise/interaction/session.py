@@ -76,7 +76,10 @@ class InteractiveSegmentation:
 
     @property
     def refuted(self) -> bool:
-        """Whether the current object's strokes refuted the masks of other images on which the model was refined."""
+        """Whether the current object's strokes refuted the masks of other images on which the model was refined.
+
+        Where these are right, :meth:`undo` the round that did so and go on: they then stay, whatever the strokes say.
+        """
         return self._state.refuted
 
     @property
@@ -171,7 +174,7 @@ class InteractiveSegmentation:
     def mark(self, strokes: Strokes) -> Mask:
         """The same with strokes that have been checked."""
         if strokes:
-            self._do(Marked(strokes))
+            self._do(Marked(strokes, self._refutation_taken_back()))
         return self.mask
 
     def undo(self) -> Mask:
@@ -328,15 +331,22 @@ class InteractiveSegmentation:
     def _answers(self, state: State | None) -> Predictor:
         return self._initial if self._initial is not None and state is not None and state.refuted else self._predictor
 
+    def _refutation_taken_back(self) -> bool:
+        """Whether, of what can be done again, a round refuted the masks of other images."""
+        if self._initial is None or self._state.refuted or not self._history.undone:
+            return False
+        return self._after(self._history.farthest).refuted
+
     def _next(self, state: State | None, event: Event) -> State:
         predictor = self._answers(state)
         if isinstance(event, Began):
             begun = State.begun(self.image, event.box, predictor, event.mask, event.hint)
-            return begun if state is None else replace(begun, refuted=state.refuted)
+            return begun if state is None else replace(begun, refuted=state.refuted, trusted=state.trusted)
         if state is None:
             msg = "A session begins with a box."
             raise UsageError(msg)
         if isinstance(event, Marked):
+            state = replace(state, trusted=True) if event.trusting else state
             after = state.marked(self.image, event.strokes, predictor)
             if self._initial is None or after.refuted:
                 return after
@@ -344,7 +354,8 @@ class InteractiveSegmentation:
         if isinstance(event, Erased):
             msg = "What was erased is taken back by doing the rounds again, never by itself."
             raise UsageError(msg)
-        return replace(grown(self.image, state, predictor, event.farthest), refuted=state.refuted)
+        after = grown(self.image, state, predictor, event.farthest)
+        return replace(after, refuted=state.refuted, trusted=state.trusted)
 
 
 def interactive_model(model: Model | str | None, image: Image) -> Model:
@@ -363,7 +374,7 @@ def _without(event: Event, erased: Points, shape: tuple[int, ...]) -> Event | No
     if not isinstance(event, Marked):
         return event
     left = event.strokes.without(erased, shape)
-    return event if left is event.strokes else Marked(left) if left else None
+    return event if left is event.strokes else replace(event, strokes=left) if left else None
 
 
 def _shipped(image: Image) -> str:

@@ -74,7 +74,8 @@ def _record(event: Event, arrays: dict[str, np.ndarray]) -> dict[str, Any]:
     if isinstance(event, Marked):
         arrays[f"{name}f"], arrays[f"{name}b"] = event.strokes.foreground, event.strokes.background
         crossed = [event.strokes.crossed.decided, event.strokes.crossed.undecided]
-        return {"kind": "marked", "arrays": name} | ({"crossed": crossed} if event.strokes.crossed else {})
+        record = {"kind": "marked", "arrays": name} | ({"crossed": crossed} if event.strokes.crossed else {})
+        return record | ({"trusting": True} if event.trusting else {})
     if event.mask is None:
         return {"kind": "began", "box": event.box.to_json()}
     arrays[f"{name}m"] = np.packbits(event.mask)
@@ -88,7 +89,8 @@ def _event(record: dict[str, Any], file: Any, image: Image) -> Event:
         return Erased(points(image, file[f"{record['arrays']}e"], "eraser"))
     if record["kind"] == "marked":
         strokes = Strokes.given(image, file[f"{record['arrays']}f"], file[f"{record['arrays']}b"])
-        return Marked(replace(strokes, crossed=Crossed(*map(int, record.get("crossed", (0, 0))))))
+        crossed = Crossed(*map(int, record.get("crossed", (0, 0))))
+        return Marked(replace(strokes, crossed=crossed), trusting=bool(record.get("trusting", False)))
     box = Box(tuple(low for low, _ in record["box"]), tuple(high for _, high in record["box"]))
     if "mask" not in record:
         return Began(box)

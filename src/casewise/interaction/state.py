@@ -37,7 +37,8 @@ class State:
     hint : (*spatial) bool, a guess that the network is given in every round. head : what is fitted to the region's image; None
     where the answer began from a mask. evidence : the strokes that show how often an answer is wrong (:func:`surveys`). tuned :
     whether the answer is fitted to this image's strokes. refuted : whether the strokes refuted the masks of other images that led
-    the first answers, so that the network answers as it was before these.
+    the first answers, so that the network answers as it was before these. trusted : whether a person took that back, so that these
+    masks stay.
     """
 
     region: Region
@@ -52,6 +53,7 @@ class State:
     evidence: Strokes | None = None
     tuned: bool = False
     refuted: bool = False
+    trusted: bool = False
 
     @classmethod
     def begun(cls, image: Image, box: Box, predictor: Predictor, mask: Mask | None = None, hint: bool = False) -> State:

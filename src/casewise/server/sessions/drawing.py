@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 Mask = npt.NDArray[np.bool_]
 Points = npt.NDArray[np.int64]
 _REMEMBERED = 64  # changes whose boxes are kept
-_REFUTED = "The strokes contradict the accepted masks of {structure}, so it goes on without them; look whether these are right."
+_REFUTED = (
+    "The strokes contradict the accepted masks of {structure}, so it goes on without them; look whether these are right. "
+    "If they are, undo as far as the mask before, and go on from that."
+)
 
 
 @dataclass(eq=False)
