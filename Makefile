@@ -39,11 +39,11 @@ ohif: $(OHIF)/index.html ## Fetch OHIF's viewer from npm (50 MB), which the serv
 
 peers: $(PEERS) ## Fetch nnU-Net, which some tests compare with, and a server of object storage
 
-# A worker more than there are cores: a third of the time a test waits for a server, a browser or a clock. One thread of arithmetic for
+# Two workers more than there are cores: a third of the time a test waits for a server, a browser or a clock. One thread of arithmetic for
 # each, so that they do not fight for the cores. Bytecode is kept even where the environment says otherwise: hundreds of processes that
 # the tests start would each compile all that they import.
 test: $(READY) $(PAGE) $(PEERS) ## Run the tests
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 PYTEST_XDIST_AUTO_NUM_WORKERS=$$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') \
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 PYTEST_XDIST_AUTO_NUM_WORKERS=$$($(BIN)/python -c 'import os; print(os.cpu_count() + 2)') \
 	  $(BIN)/python -m pytest -n auto --maxprocesses 5 --dist worksteal $(TEST_ARGS)
 
 lint: $(READY) $(PAGE_READY) ## Check style, types, and which package uses which

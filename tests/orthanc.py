@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.programs import missing
+from tests.waiting import SECONDS
 
 _DICOMWEB = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
 
@@ -51,17 +52,17 @@ class Orthanc:
             self.process = None
 
     def get(self, path: str) -> Any:
-        with urllib.request.urlopen(self.http + path, timeout=30) as answer:
+        with urllib.request.urlopen(self.http + path, timeout=SECONDS) as answer:
             content = answer.read()
         return json.loads(content) if answer.headers.get_content_type() == "application/json" else content
 
     def post(self, path: str, body: object) -> Any:
         data = body if isinstance(body, bytes) else json.dumps(body).encode()
-        with urllib.request.urlopen(urllib.request.Request(self.http + path, data=data), timeout=60) as answer:
+        with urllib.request.urlopen(urllib.request.Request(self.http + path, data=data), timeout=SECONDS) as answer:
             return json.loads(answer.read() or b"null")
 
     def delete(self, path: str) -> None:
-        urllib.request.urlopen(urllib.request.Request(self.http + path, method="DELETE"), timeout=30).close()
+        urllib.request.urlopen(urllib.request.Request(self.http + path, method="DELETE"), timeout=SECONDS).close()
 
     def add(self, *files: Path) -> list[str]:
         """Upload files; Orthanc's identifiers of the instances."""

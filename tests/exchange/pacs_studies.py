@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.dicom_studies import Series, ct, film, study
 from tests.orthanc import Orthanc
 from tests.programs import missing
+from tests.waiting import SECONDS
 
 TITLE = "CASEWISE"
 
@@ -43,4 +44,4 @@ def compress(path: Path) -> None:
     """JPEG lossless, in the file's place."""
     if shutil.which("dcmcjpeg") is None:
         missing("dcmcjpeg (Debian's dcmtk)")
-    subprocess.run(["dcmcjpeg", "+e1", "+un", str(path), str(path)], check=True, timeout=60)
+    subprocess.run(["dcmcjpeg", "+e1", "+un", str(path), str(path)], check=True, timeout=SECONDS)

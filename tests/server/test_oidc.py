@@ -21,6 +21,7 @@ from casewise.server.settings import Oidc, Settings
 from casewise.server.store import Store
 from tests.server.people import HERE, nobody
 from tests.server.provider import CLIENT, SECRET, Provider, running
+from tests.waiting import SECONDS
 
 ROLES = {"doctors": "annotator", "it": "admin", "students": "reader"}
 
@@ -53,7 +54,7 @@ def there(browser: TestClient, next: str = "/") -> str:
     """To the provider and as far as its answer: the address that it sends the browser back to."""
     away = browser.get("/login/oidc", params={"next": next})
     assert away.status_code == 303, away.text
-    return httpx.get(away.headers["location"]).headers["location"]
+    return httpx.get(away.headers["location"], timeout=SECONDS).headers["location"]
 
 
 def refused(browser: TestClient, back: str) -> str:

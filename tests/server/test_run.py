@@ -56,9 +56,9 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 def test_the_page_the_link_and_the_end(folder: Path, started: Callable[..., tuple[subprocess.Popen[str], dict[str, str]]]) -> None:
     process, printed = started()
-    assert httpx.get(f"{printed['url']}/healthz", timeout=60).json() == {"status": "alive"}
-    assert httpx.get(f"{printed['url']}/readyz", timeout=60).status_code == 200
-    with httpx.Client(base_url=printed["url"], headers={"Origin": printed["url"], "X-Casewise": "1"}, timeout=60) as browser:
+    assert httpx.get(f"{printed['url']}/healthz", timeout=SECONDS).json() == {"status": "alive"}
+    assert httpx.get(f"{printed['url']}/readyz", timeout=SECONDS).status_code == 200
+    with httpx.Client(base_url=printed["url"], headers={"Origin": printed["url"], "X-Casewise": "1"}, timeout=SECONDS) as browser:
         assert browser.get("/api/v1/jobs").status_code == 401
         browser.get(printed["link"])
         until(lambda: browser.get("/api/v1/jobs").json()["workers"])

@@ -29,6 +29,7 @@ from casewise.server.network_tables import arrivals
 from casewise.server.settings import Settings
 from casewise.server.store import Store
 from tests.server.people import signed_in
+from tests.waiting import SECONDS
 
 CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance, status_code_conformance]
 EXAMPLES = {"admin": 4, "annotator": 6, "reader": 1, None: 1}
@@ -48,7 +49,7 @@ class Served:
     def session(self, role: str) -> str:
         """An open session of the person of this role."""
         order = {"case": self.known["case"][0], "structure": "spot", "begin": "mask"}
-        answer = httpx.post(f"{self.url}/api/v1/sessions", json=order, headers=self.tokens[role], timeout=60)
+        answer = httpx.post(f"{self.url}/api/v1/sessions", json=order, headers=self.tokens[role], timeout=SECONDS)
         return answer.raise_for_status().json()["id"]
 
 
@@ -155,7 +156,7 @@ def _ask(served: Served, operation: Any, role: str | None, problems: list[str]) 
             for name in values:
                 if name in served.known and data.draw(st.booleans(), label=name):
                     values[name] = data.draw(st.sampled_from(served.known[name]))
-        answer = case.call(base_url=served.url, headers=served.tokens[role], timeout=30)
+        answer = case.call(base_url=served.url, headers=served.tokens[role], timeout=SECONDS)
         try:
             case.validate_response(answer, checks=CHECKS)
         except FailureGroup as group:

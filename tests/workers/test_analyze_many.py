@@ -27,6 +27,7 @@ from casewise.pipeline.journal import NAME, Journal, journal, stamp_of
 from casewise.pipeline.many import Options, analyze_many, usual_limit
 from casewise.workers import Here, Lost, Make, Processes, Workers
 from casewise.workers.contract import Item, Outcome
+from tests.waiting import SECONDS
 from tests.workers.labour import HangsWith
 
 _QUALITY = Options(application="quality", device="cpu")
@@ -196,7 +197,7 @@ def test_ctrl_c_ends_everything_and_says_how_to_go_on(
     family = _family(process)
     began = time.monotonic()
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to the workers too
-    _, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=SECONDS)
     assert process.returncode == 130, err
     assert time.monotonic() - began < 15
     assert f"stay in {output}; run the same command again" in err and "Traceback" not in err

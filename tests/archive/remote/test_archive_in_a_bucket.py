@@ -24,6 +24,7 @@ from tests.dicom_studies import ct
 from tests.image_trees import MeanEncoder, paired, picture, volume
 from tests.s3 import Bucket
 from tests.unsteady import unsteady
+from tests.waiting import SECONDS
 
 
 @pytest.fixture
@@ -162,10 +163,10 @@ for number in range(5):
     cache.get(Address("bucket", f"other/{{number}}"), lambda part: part.write_bytes(bytes(50)))
     let_go()
 """
-    subprocess.run([sys.executable, "-c", fill], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", fill], check=True, timeout=SECONDS)
     assert used.read_bytes() == bytes(90)
     let_go()
-    subprocess.run([sys.executable, "-c", fill.replace("other", "more")], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", fill.replace("other", "more")], check=True, timeout=SECONDS)
     assert not used.exists()
 
 

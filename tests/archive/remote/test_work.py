@@ -29,6 +29,7 @@ from tests.dicom_studies import ct
 from tests.discs import DISC, segmenter
 from tests.image_trees import MeanEncoder, paired
 from tests.s3 import S3, Bucket
+from tests.waiting import SECONDS
 
 
 @pytest.fixture
@@ -195,5 +196,7 @@ print(*(os.environ[name] for name in ("CASEWISE_CACHE", "CASEWISE_CACHE_BYTES", 
 """
     environment = {**os.environ, "CASEWISE_CACHE": "own", "CASEWISE_DEBUG": "0"}
     environment.pop("CASEWISE_CACHE_BYTES", None)
-    done = subprocess.run([sys.executable, "-c", enter], env=environment, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", enter], env=environment, capture_output=True, text=True, check=True, timeout=SECONDS
+    )
     assert done.stdout.split() == ["own", "7", "1"]

@@ -54,7 +54,7 @@ class Serving:
     def answers(self) -> bool:
         """Whether it answers a C-ECHO."""
         command = [program("echoscu"), "-aec", self.title, "127.0.0.1", str(self.port)]
-        return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
+        return subprocess.run(command, capture_output=True, timeout=SECONDS, check=False).returncode == 0
 
     def storescu(self, *files: Path, title: str = "MODALITY") -> subprocess.Popen[bytes]:
         """A storescu that sends files, in their order, by one association."""

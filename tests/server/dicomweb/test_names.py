@@ -13,6 +13,7 @@ from pydicom.sequence import Sequence
 
 from tests.dicom_studies import PATIENT, film, oblique_mr
 from tests.server.dicomweb.conftest import Served
+from tests.waiting import SECONDS
 
 SECRETS = ("Müller", "HOSP-4711", "19570321", "ACC0001", "Doe^Jo", "Sister", "Ward 9", "in private", "Ann")
 
@@ -50,13 +51,15 @@ def test_neither_json_nor_files_name_anybody(serve: Callable[..., Served], tmp_p
     root = f"{served.url}/dicomweb/studies"
     paths = ["?includefield=all", f"/{study}/series?includefield=all", f"/{study}/series/{series}/metadata", f"/{study}/metadata"]
     for path in paths:
-        text = httpx.get(root + path, headers=served.token).text
+        text = httpx.get(root + path, headers=served.token, timeout=SECONDS).text
         assert "0020000D" in text
         assert not [secret for secret in SECRETS if secret in text], path
-    file = httpx.get(f"{root}/{study}/series/{series}", headers=served.token).content
+    file = httpx.get(f"{root}/{study}/series/{series}", headers=served.token, timeout=SECONDS).content
     assert not [secret for secret in SECRETS if secret.encode() in file]
     uid = pydicom.dcmread(files[0]).SOPInstanceUID
-    one = httpx.get(f"{root}/{study}/series/{series}/instances/{uid}", headers={**served.token, "accept": "application/dicom"})
+    one = httpx.get(
+        f"{root}/{study}/series/{series}/instances/{uid}", headers={**served.token, "accept": "application/dicom"}, timeout=SECONDS
+    )
     data, before = pydicom.dcmread(io.BytesIO(one.content)), pydicom.dcmread(files[0])
     assert (str(data.PatientName), data.PatientID, data.PatientBirthDate) == (pseudonym, pseudonym, "")
     assert data.SeriesDescription == "t2"  # the words of the archive's vocabulary

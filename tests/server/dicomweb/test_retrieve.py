@@ -18,6 +18,7 @@ from casewise.formats.dicom.frames import native_frame
 from casewise.formats.dicom.stored import Stored, stored
 from tests.dicom_studies import ct, film
 from tests.server.dicomweb.conftest import Served
+from tests.waiting import SECONDS
 
 STORED = "multipart/related; type=application/octet-stream; transfer-syntax=*"
 
@@ -58,18 +59,18 @@ def test_every_transfer_syntax(serve: Callable[..., Served], tmp_path: Path, sha
         assert answer["00280010"]["Value"] == [header.Rows]
         assert answer["00083002"]["Value"] == [syntax]
         url = f"{served.url}/dicomweb/studies/{where[0]}/series/{where[1]}/instances/{where[2]}"
-        as_stored = httpx.get(f"{url}/frames/1", headers={**served.token, "accept": STORED})
+        as_stored = httpx.get(f"{url}/frames/1", headers={**served.token, "accept": STORED}, timeout=SECONDS)
         assert as_stored.status_code == 200, file.name
         sent = str(syntax) if syntax.is_encapsulated else str(ExplicitVRLittleEndian)
         assert f"transfer-syntax={sent}\r\n".encode() in as_stored.content
-        whole = httpx.get(url, headers={**served.token, "accept": "application/dicom; transfer-syntax=*"})
+        whole = httpx.get(url, headers={**served.token, "accept": "application/dicom; transfer-syntax=*"}, timeout=SECONDS)
         assert pydicom.dcmread(_in_memory(whole.content)).SOPInstanceUID == where[2]
         if not native:
             continue
         numbers = list(range(1, count + 1))
         assert served.client.retrieve_instance_frames(*where, numbers) == native, file.name
         if syntax.is_encapsulated:
-            plain = httpx.get(url, headers={**served.token, "accept": "application/dicom"})
+            plain = httpx.get(url, headers={**served.token, "accept": "application/dicom"}, timeout=SECONDS)
             decoded = pydicom.dcmread(_in_memory(plain.content))
             assert decoded.file_meta.TransferSyntaxUID == ExplicitVRLittleEndian
             assert decoded.PixelData.rstrip(b"\0") == b"".join(native).rstrip(b"\0"), file.name
@@ -107,7 +108,7 @@ def test_headers_of_300_slices_are_read_once(serve: Callable[..., Served], tmp_p
     served.app.state.dicomweb.instances.update(60)
     url = f"{served.url}/dicomweb/studies/{made.study_uid}/series/{made.series_uid}/metadata"
     for _ in range(2):
-        answer = httpx.get(url, headers=served.token, timeout=60)
+        answer = httpx.get(url, headers=served.token, timeout=SECONDS)
         assert len(answer.json()) == 300
     assert len(opened) == len(set(opened)) == 300
 
@@ -117,11 +118,11 @@ def test_a_frame_is_sent_once_while_it_does_not_change(serve: Callable[..., Serv
     served = serve(tmp_path / "files")
     uid = pydicom.dcmread(made.files[0]).SOPInstanceUID
     url = f"{served.url}/dicomweb/studies/{made.study_uid}/series/{made.series_uid}/instances/{uid}/frames/1"
-    first = httpx.get(url, headers=served.token)
+    first = httpx.get(url, headers=served.token, timeout=SECONDS)
     assert first.headers["cache-control"] == "private, no-cache"
-    again = httpx.get(url, headers={**served.token, "if-none-match": first.headers["etag"]})
+    again = httpx.get(url, headers={**served.token, "if-none-match": first.headers["etag"]}, timeout=SECONDS)
     assert (again.status_code, again.content) == (304, b"")
-    other = httpx.get(url, headers={**served.token, "if-none-match": first.headers["etag"], "accept": STORED})
+    other = httpx.get(url, headers={**served.token, "if-none-match": first.headers["etag"], "accept": STORED}, timeout=SECONDS)
     assert other.status_code == 200
 
 
@@ -131,10 +132,10 @@ def test_what_the_client_cannot_take_is_refused(serve: Callable[..., Served], tm
     uid = pydicom.dcmread(made.files[0]).SOPInstanceUID
     url = f"{served.url}/dicomweb/studies/{made.study_uid}/series/{made.series_uid}/instances/{uid}"
     for path, accept in (("/frames/1", "image/png"), ("", "text/html"), ("/frames/1", "multipart/related; type=image/jpeg")):
-        answer = httpx.get(url + path, headers={**served.token, "accept": accept})
+        answer = httpx.get(url + path, headers={**served.token, "accept": accept}, timeout=SECONDS)
         assert answer.status_code == 406
         assert "Accepted must be" in answer.json()["detail"]
-    assert httpx.get(f"{url}/frames/2", headers=served.token).status_code == 404
+    assert httpx.get(f"{url}/frames/2", headers=served.token, timeout=SECONDS).status_code == 404
 
 
 def test_files_that_have_gone_are_left_out(serve: Callable[..., Served], tmp_path: Path) -> None:
@@ -145,7 +146,7 @@ def test_files_that_have_gone_are_left_out(serve: Callable[..., Served], tmp_pat
     made.files[0].unlink()
     assert len(served.client.retrieve_series_metadata(made.study_uid, made.series_uid)) == 3
     url = f"{served.url}/dicomweb/studies/{made.study_uid}/series/{made.series_uid}/instances/{lost}"
-    answer = httpx.get(f"{url}/frames/1", headers=served.token)
+    answer = httpx.get(f"{url}/frames/1", headers=served.token, timeout=SECONDS)
     assert answer.status_code == 404
     assert str(tmp_path) not in answer.text
     shutil.rmtree(tmp_path / "files")

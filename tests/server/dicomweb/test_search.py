@@ -11,6 +11,7 @@ import pytest
 
 from tests.dicom_studies import PATIENT, ct, film, oblique_mr, study
 from tests.server.dicomweb.conftest import Served
+from tests.waiting import SECONDS
 
 
 def values(answer: list[dict[str, Any]], tag: str) -> list[Any]:
@@ -100,7 +101,7 @@ def test_images_that_come_later_are_found(serve: Callable[..., Served], tmp_path
 )
 def test_what_is_no_uid_or_number_is_refused_with_a_sentence(serve: Callable[..., Served], path: str) -> None:
     served = serve()
-    answer = httpx.get(f"{served.url}/dicomweb/{path}", headers=served.token)
+    answer = httpx.get(f"{served.url}/dicomweb/{path}", headers=served.token, timeout=SECONDS)
     assert answer.status_code in (400, 404, 422), answer.text
     assert answer.json()["detail"]
 
@@ -113,4 +114,4 @@ def test_what_is_not_there_is_not_found(serve: Callable[..., Served], tmp_path: 
         "1.2.3/series",
         f"{made.study_uid}/series/{made.series_uid}/instances/9.9",
     ):
-        assert httpx.get(f"{served.url}/dicomweb/studies/{path}", headers=served.token).status_code == 404
+        assert httpx.get(f"{served.url}/dicomweb/studies/{path}", headers=served.token, timeout=SECONDS).status_code == 404

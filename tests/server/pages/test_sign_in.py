@@ -14,6 +14,7 @@ from playwright.sync_api import Page, expect
 from casewise.server.store import Store
 from casewise.server.users import save
 from tests.server.pages.drawing import Served
+from tests.waiting import SECONDS
 
 PASSWORD = "correct horse battery"
 FORM = """<!doctype html><form method="post" action="{url}{path}"><button>go</button></form>
@@ -80,7 +81,7 @@ def test_another_page_of_this_machine_cannot_act(served: Served, new_page: Calla
     page.reload()
     page.wait_for_selector("nav.links a")  # still signed in
     cookies = {cookie["name"]: cookie["value"] for cookie in page.context.cookies()}
-    assert httpx.get(f"{served.url}/api/v1/tokens", cookies=cookies).json() == []
+    assert httpx.get(f"{served.url}/api/v1/tokens", cookies=cookies, timeout=SECONDS).json() == []
 
 
 def test_a_person_changes_their_password_in_the_browser(

@@ -26,6 +26,7 @@ from casewise.server.compat.nninteractive.leases import ALIVE_SECONDS, Leases
 from casewise.server.store import Store
 from casewise.server.store import sessions as sessions_table
 from tests.server.compat.nninteractive.conftest import Connect, serving
+from tests.waiting import SECONDS
 
 SHAPE = (14, 60, 52)  # slices of thick voxels, as napari gives them
 SPACING = (4.0, 1.0, 1.0)
@@ -312,10 +313,10 @@ def test_a_session_that_cannot_be_freed_keeps_its_place_and_is_tried_again(
 
     monkeypatch.setattr(sessions, "close", fails_once)
     token = next(reversed(leases._held))
-    first = httpx.post(f"{address}/release", headers={"X-Lease-Token": token})
+    first = httpx.post(f"{address}/release", headers={"X-Lease-Token": token}, timeout=SECONDS)
     assert first.status_code == 500
     assert len(leases) == held + 1
-    assert httpx.post(f"{address}/release", headers={"X-Lease-Token": token}).status_code == 200
+    assert httpx.post(f"{address}/release", headers={"X-Lease-Token": token}, timeout=SECONDS).status_code == 200
     assert len(leases) == held
     assert not sessions._held
 
