@@ -4,10 +4,6 @@ Masks of another structure that were accepted under this one's name lead the net
 strokes: each is obeyed where it was drawn, and the next answer is as before. So every few rounds the refined network and the one it
 was refined from are asked what each round says, given the others (leave-one-out). Strokes lie where the refined one was wrong, so
 that it foresees few of them in any case; the other one foresees most only where these masks show something else.
-
-Few strokes foreseen do not part the two cases by themselves: the right masks of a difficult structure leave as few. But their
-network is led far from its first answer, and the other one then often knows less. So the masks are only given up where nothing of
-that kind is lost: where the strokes hardly move the answer, or where both networks answer much the same.
 """
 
 from __future__ import annotations
@@ -21,11 +17,9 @@ from casewise.image import Image
 from casewise.interaction.predictor import Predictor
 from casewise.interaction.state import State, marked
 from casewise.interaction.strokes import Strokes
-from casewise.training.metrics import dice
 
 _ROUNDS = 5  # after as many it is asked, and after each further as many
 _MORE = 0.6  # by as much of the strokes, three of five, the network as it was must foresee more
-_ALIKE = 0.65  # Dice of two answers that count as much the same
 
 
 def unless_refuted(image: Image, state: State, refined: Predictor, initial: Predictor) -> State:
@@ -42,14 +36,7 @@ def unless_refuted(image: Image, state: State, refined: Predictor, initial: Pred
     again = replace(State.begun(image, box, initial), refuted=True)
     for strokes in state.strokes:
         again = again.marked(image, strokes, initial)
-    return again if _stuck(led, state, refined.one_view) or dice(again.inside, state.inside) >= _ALIKE else state
-
-
-def _stuck(led: State, state: State, refined: Predictor) -> bool:
-    """Whether all the strokes hardly changed the mask, or hardly change what the network answers. led : the state before them."""
-    network = replace(refined, best=False)
-    bare, marked = (network.logits(maps, led.former()) > 0 for maps in (led.maps, state.maps))
-    return max(dice(state.inside, led.inside), dice(bare, marked)) >= _ALIKE
+    return again
 
 
 def foreseen(begun: State, rounds: Sequence[Strokes], predictor: Predictor) -> float:
