@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+import struct
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydicom import dcmread
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.sequence import Sequence
 from pydicom.uid import (
@@ -169,6 +171,22 @@ def errors_in(path: Path) -> list[str]:
     reported = subprocess.run(["dciodvfy", str(path)], capture_output=True, timeout=120, check=False)
     lines = (reported.stdout + reported.stderr).decode("utf-8", "replace").splitlines()
     return [line for line in lines if line.startswith("Error")]
+
+
+def with_element(path: Path, tag: int, vr: str, value: bytes) -> Path:
+    """Put an element into a file, in the place of one of that tag: what pydicom does not write (group lengths, damaged values).
+
+    vr : a representation whose length has two bytes.
+    """
+    header, data = dcmread(path), path.read_bytes()
+    following = next(one for one in sorted(header.keys()) if one >= tag)
+    raw = header.get_item(following)
+    value_at = raw.value_tell if raw.is_raw else raw.file_tell
+    start = value_at - (12 if raw.VR in ("OB", "OW", "SQ", "UN", "UT") else 8)
+    end = value_at + raw.length if following == tag else start
+    element = struct.pack("<HH2sH", tag >> 16, tag & 0xFFFF, vr.encode(), len(value)) + value
+    path.write_bytes(data[:start] + element + data[end:])
+    return path
 
 
 def _turned() -> tuple[np.ndarray, np.ndarray]:

@@ -21,7 +21,7 @@ from casewise.formats.dicom.report_content import Code
 from casewise.formats.dicom.write_segmentation import write_segmentation
 from casewise.image import Box
 from casewise.reporting.dicom_objects import About, write_objects
-from tests.dicom_studies import Series, ct, errors_in, film, oblique_mr
+from tests.dicom_studies import Series, ct, errors_in, film, oblique_mr, with_element
 from tests.formats.report_making import ABSENT as NOT_THERE
 from tests.formats.report_making import Code as Concept
 from tests.formats.report_making import group, region, report
@@ -313,3 +313,17 @@ def test_copies_without_the_patient_s_name_are_sound(tmp_path: Path, kind: str) 
     assert "Müller".encode() not in content
     assert dcmread(copy).SOPInstanceUID == private.SOPInstanceUID
     np.testing.assert_array_equal(dcmread(copy).pixel_array, private.pixel_array)
+
+
+def test_a_sent_copy_of_an_old_file_has_neither_group_lengths_nor_unknown_elements_of_the_patient(tmp_path: Path) -> None:
+    source = film(tmp_path / "i", rows=60, columns=50).files[0]
+    for tag in (0x00080000, 0x00100000, 0x00200000):
+        with_element(source, tag, "UL", bytes((99, 0, 0, 0)))
+    with_element(source, 0x00100015, "LO", b"HOSP-4711 ")
+    copy = anonymised(source, tmp_path / "copy.dcm")
+    assert errors_in(copy) == []
+    assert b"HOSP-4711" not in copy.read_bytes()
+    found, before = dcmread(copy), dcmread(source)
+    assert not {0x00080000, 0x00100000, 0x00200000, 0x00100015} & set(found.keys())
+    assert found.SOPInstanceUID == before.SOPInstanceUID
+    np.testing.assert_array_equal(found.pixel_array, before.pixel_array)

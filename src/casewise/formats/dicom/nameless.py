@@ -80,7 +80,7 @@ def without_names(dataset: Any, pseudonym: str, descriptions: bool = False) -> N
     _clean(dataset)
     for keyword in () if descriptions else _DESCRIPTIONS:
         if keyword in dataset:
-            setattr(dataset, keyword, description_words(text(dataset, keyword))[0])
+            _keep_known_words(dataset, keyword)
     dataset.PatientName = dataset.PatientID = pseudonym
 
 
@@ -99,41 +99,60 @@ def _clean(dataset: Any) -> None:
 
     of_visits, of_body = ({tag_for_keyword(keyword) for keyword in keywords} for keywords in (_OF_VISITS, _OF_BODY))
     for tag in list(dataset.keys()):
-        if tag.is_private:
+        if tag.is_private or tag.element == 0:  # the length of a group is wrong once the group is changed
             del dataset[tag]
             continue
-        vr = _representation(dataset.get_item(tag), tag)
+        known = _in_dictionary(tag)
+        representations = {known, str(dataset.get_item(tag).VR)}
         identifying = int(tag) in of_visits or (tag.group == 0x0010 and int(tag) not in of_body)
-        if identifying and vr == "SQ":
-            del dataset[tag]
-        elif identifying or vr == "PN":
-            _empty(dataset, tag)
-        elif vr == "SQ":
+        if identifying or "PN" in representations:
+            # No viewer expects an element that the dictionary does not know, and how it is empty nobody can say.
+            if "SQ" in representations or known is None:
+                del dataset[tag]
+            else:
+                _replace(dataset, tag, "")
+        elif "SQ" in representations:
             for item in _items(dataset, tag):
                 _clean(item)
 
 
-def _empty(dataset: Any, tag: Any) -> None:
+def _keep_known_words(dataset: Any, keyword: str) -> None:
+    from pydicom.datadict import tag_for_keyword
+
+    try:
+        words = description_words(text(dataset, keyword))[0]
+    except Exception:  # whatever pydicom raises for a value that is not as its representation says
+        words = ""
+    _replace(dataset, tag_for_keyword(keyword), words)
+
+
+def _replace(dataset: Any, tag: Any, value: str) -> None:
+    """Give an element that the dictionary knows a value, whatever representation it has in the file."""
     from pydicom.datadict import dictionary_VR
     from pydicom.dataelem import DataElement
 
-    dataset[tag] = DataElement(tag, dictionary_VR(tag), "")
+    dataset[tag] = DataElement(tag, dictionary_VR(tag), value)
 
 
 def _items(dataset: Any, tag: Any) -> Iterator[Any]:
-    """The items of a sequence; one that pydicom cannot read is removed."""
+    """The items of a sequence; one that pydicom cannot read, or whose value is no sequence, is removed."""
+    from pydicom.sequence import Sequence
+
     try:
         value = dataset[tag].value
     except Exception:
+        value = None
+    if isinstance(value, Sequence):
+        yield from value
+    else:
         del dataset[tag]
-        return
-    yield from value or ()
 
 
-def _representation(raw: Any, tag: Any) -> str:
+def _in_dictionary(tag: Any) -> str | None:
+    """The representation that DICOM's dictionary has for a tag; None for a tag that it does not have."""
     from pydicom.datadict import dictionary_VR
 
     try:
         return str(dictionary_VR(tag))
     except KeyError:
-        return str(raw.VR)
+        return None

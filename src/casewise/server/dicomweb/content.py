@@ -15,6 +15,7 @@ from casewise.formats.dicom.frames import count_of_frames, media_type, native_fr
 from casewise.formats.dicom.json_model import little
 from casewise.formats.dicom.rewritten import as_stored, decoded, rewritten, syntax_sent
 from casewise.formats.dicom.stored import Stored, stored
+from casewise.formats.guard import one_sentence
 from casewise.server.dicom.instances import Instance
 from casewise.server.dicomweb.accept import OCTETS, Chosen, Offer, choose_instance
 from casewise.server.dicomweb.headers import address, gone
@@ -86,7 +87,9 @@ def frame_parts(instance: Instance, numbers: Sequence[int], chosen: Chosen) -> I
 def value_parts(holdings: Holdings, instance: Instance, tag: str) -> Iterator[Part]:
     """A value of the data set itself, by 8 hexadecimal digits; of pixels all frames, decoded."""
     with _problems(instance), stored(instance.path) as opened:
-        holdings.hiding.hide(opened.header, holdings.subject(instance), made=instance.made)
+        subject = holdings.subject(instance)
+        with one_sentence(instance.path, "a DICOM file", quote=False):
+            holdings.hiding.hide(opened.header, subject, made=instance.made)
         if tag in _PIXELS:
             pieces: Iterator[bytes] = (native_frame(opened, number) for number in range(count_of_frames(opened)))
         else:

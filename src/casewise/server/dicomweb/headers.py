@@ -12,6 +12,7 @@ import msgspec
 from casewise.errors import UnreadableImageError
 from casewise.formats.dicom.json_model import Json, json_model
 from casewise.formats.dicom.stored import Stored, stored
+from casewise.formats.guard import one_sentence
 from casewise.server.dicom.instances import Instance
 from casewise.server.dicomweb.hiding import Hiding
 from casewise.server.problems import NotThereError
@@ -64,7 +65,8 @@ class Headers:
 
     def _read(self, instance: Instance, subject: str | None) -> Json:
         try:
-            with stored(instance.path) as opened:
+            # A header that nothing can be made of counts as a file that cannot be read: it ends no search among others.
+            with stored(instance.path) as opened, one_sentence(instance.path, "a DICOM file", quote=False):
                 return self._json(opened, instance, subject)
         except UnreadableImageError as error:
             raise NotThereError(gone(instance)) from error
