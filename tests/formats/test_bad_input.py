@@ -15,6 +15,7 @@ from PIL import Image as Pillow
 from casewise.archive import Archive
 from casewise.errors import UnreadableImageError
 from casewise.formats import Found, Rejected, read, scan
+from tests.dicom_studies import film, with_element
 from tests.formats.fuzzing import damaged, failures_of
 from tests.formats.fuzzing_samples import samples_in
 
@@ -141,3 +142,15 @@ def test_an_import_of_damaged_files_ends_with_all_others(tmp_path: Path) -> None
     named = {Path(refused.path).name for refused in (*report.failed, *report.skipped)}
     assert {path.name for path in (tmp_path / "in").iterdir()} <= held | named
     assert all(refused.reason and "\n" not in refused.reason for refused in report.failed)
+
+
+@pytest.mark.parametrize(("tag", "vr"), [(0x0020000E, "US"), (0x0020000E, "FD"), (0x00080016, "US"), (0x00280010, "??")])
+def test_a_damaged_element_that_a_refusal_looks_at_ends_no_import(tmp_path: Path, tag: int, vr: str) -> None:
+    """The series, the class or the number of rows."""
+    good = film(tmp_path / "good", rows=40, columns=30)
+    bad = film(tmp_path / "bad", rows=40, columns=31)
+    with_element(bad.files[0], tag, vr, b"abc")
+    with Archive.open(tmp_path / "A", create=True) as archive:
+        report = archive.import_paths([tmp_path])
+        assert [Path(record.path) for record in archive.images()] == good.files
+    assert [Path(refused.path) for refused in report.failed] == bad.files

@@ -45,8 +45,7 @@ def headers(files: Iterable[Path]) -> tuple[list[Slice], dict[Rejected, str]]:
                 check_decodable(file, dataset)
                 slices += found
         except UnreadableImageError as error:
-            series = text(dataset, "SeriesInstanceUID") if dataset is not None else ""
-            rejected[Rejected(file, str(error), _is_image(dataset))] = series
+            rejected[Rejected(file, str(error), _is_image(dataset))] = _series_of(dataset)
     return slices, rejected
 
 
@@ -61,11 +60,22 @@ def image_dataset(path: Path, pixels: bool = True) -> Any:
     return dataset
 
 
+def _series_of(dataset: Any) -> str:
+    """The series of a refused file; "" where that cannot be determined."""
+    try:
+        return "" if dataset is None else text(dataset, "SeriesInstanceUID")
+    except Exception:  # whatever pydicom raises for the damaged element that the file is refused for
+        return ""
+
+
 def _is_image(dataset: Any) -> bool:
     """Whether a refused file was meant to be an image: not if it is of another class (a report, a plan, an index)."""
     if dataset is None:
         return True
-    return bool(whole(dataset, "Rows")) or class_name(dataset) == "of no known class" or "Image" in class_name(dataset)
+    try:
+        return bool(whole(dataset, "Rows")) or class_name(dataset) == "of no known class" or "Image" in class_name(dataset)
+    except Exception:  # its class is as damaged as what it is refused for
+        return True
 
 
 def _mask(file: Path) -> Rejected:
