@@ -56,6 +56,39 @@ def test_attributes_that_must_match(serve: Callable[..., Served], tmp_path: Path
     assert client.search_for_series(new.study_uid, search_filters={"Modality": "MR"}) == []
 
 
+def test_a_star_alone_matches_studies_without_the_attribute(serve: Callable[..., Served], tmp_path: Path) -> None:
+    bare = film(tmp_path / "files" / "a", rows=40, columns=30, AccessionNumber=None, StudyDescription="")
+    said = film(tmp_path / "files" / "b", rows=40, columns=31, AccessionNumber="A7")
+    client = serve(tmp_path / "files", show_names=True).client
+
+    def found(**wanted: str) -> set[str]:
+        return set(values(client.search_for_studies(search_filters=wanted), "0020000D"))
+
+    both = {bare.study_uid, said.study_uid}
+    assert found(AccessionNumber="*") == found(StudyDescription="**") == both
+    assert found(StudyInstanceUID="*") == found(StudyDate="*") == found(ModalitiesInStudy="*") == both
+    assert found(AccessionNumber="A*") == found(AccessionNumber="?*") == {said.study_uid}
+    assert found(AccessionNumber="*", StudyInstanceUID=bare.study_uid) == {bare.study_uid}
+    assert client.search_for_series(bare.study_uid, search_filters={"BodyPartExamined": "*", "ProtocolName": "*"})
+    assert all("00080070" in one for one in client.search_for_studies(search_filters={"Manufacturer": "*"}))  # asked for, so given
+
+
+def test_a_name_is_found_by_each_of_its_groups(serve: Callable[..., Served], tmp_path: Path) -> None:
+    whole = "Yamada^Tarou=山田^太郎=やまだ^たろう"
+    three = film(tmp_path / "files" / "a", rows=40, columns=30, PatientName=whole)
+    two = film(tmp_path / "files" / "b", rows=40, columns=31, PatientName="=山田^花子")
+    client = serve(tmp_path / "files", show_names=True).client
+
+    def found(name: str) -> set[str]:
+        return set(values(client.search_for_studies(search_filters={"PatientName": name}), "0020000D"))
+
+    for name in (*whole.split("="), whole, "yamada^tarou", "Yamada*=山田*", "*たろう", "山田^太?"):
+        assert found(name) == {three.study_uid}, name
+    assert found("=山田^花子") == found("*花子") == {two.study_uid}
+    assert found("山田*") == {three.study_uid, two.study_uid}
+    assert found("Yamada") == found("太郎") == found("山田^太郎=Yamada^Tarou") == set()
+
+
 def test_pages_of_answers_are_apart_and_whole(serve: Callable[..., Served], tmp_path: Path) -> None:
     made = {film(tmp_path / "files" / str(number), rows=40, columns=30 + number).study_uid for number in range(7)}
     client = serve(tmp_path / "files").client

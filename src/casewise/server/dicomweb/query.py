@@ -14,13 +14,14 @@ MOST = 1000  # of one answer
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _PLAIN = ("limit", "offset", "includefield", "fuzzymatching", "_")
 _UIDS = ("0020000D", "0020000E", "00080018")
+_NAME = ("Alphabetic", "Ideographic", "Phonetic")
 _LONGEST, _MOST_FIELDS = 1024, 100
 
 
 @dataclass(frozen=True)
 class Query:
-    """matches : tag → value, with wildcards, ranges of dates and lists of UIDs as PS3.4 has them. fields : tags wanted; None:
-    all.
+    """matches : tag → value, with wildcards, ranges of dates and lists of UIDs as PS3.4 has them; none that any study matches
+    (empty, or ``*`` alone). fields : tags wanted; None: all.
     """
 
     matches: Mapping[str, str]
@@ -45,8 +46,9 @@ class Query:
                 fields |= {_tag(field) for field in value.split(",") if field and field != "all"}
             elif name not in _PLAIN:
                 matches[_tag(name)] = value
-        wanted = None if everything else frozenset(fields)
-        return cls({tag: value for tag, value in matches.items() if value}, wanted, min(numbers["limit"], MOST), numbers["offset"])
+        wanted = None if everything else frozenset(fields | matches.keys())
+        conditions = {tag: value for tag, value in matches.items() if value.strip("*")}
+        return cls(conditions, wanted, min(numbers["limit"], MOST), numbers["offset"])
 
     def uids(self, tag: str) -> list[str] | None:
         """The UIDs that an attribute must be one of; None where any will do."""
@@ -60,13 +62,13 @@ class Query:
         """Of an answer's attributes the usual ones and those that were asked for or matched."""
         if self.fields is None:
             return model
-        wanted = {*usual, *self.fields, *self.matches}
+        wanted = {*usual, *self.fields}
         return {tag: entry for tag, entry in model.items() if tag in wanted}
 
 
 def _matches(model: Json, tag: str, value: str) -> bool:
     entry = model.get(tag, {})
-    said = [_text(one) for one in entry.get("Value", ())]
+    said = [text for one in entry.get("Value", ()) for text in _texts(one)]
     if tag in _UIDS or entry.get("vr") == "UI":
         return any(one in re.split(r"[,\\]", value) for one in said)
     if entry.get("vr") in ("DA", "TM", "DT") and "-" in value:
@@ -78,8 +80,12 @@ def _matches(model: Json, tag: str, value: str) -> bool:
     return any(fnmatch.fnmatchcase(one, part.replace("[", "[[]")) for one in said for part in wanted)
 
 
-def _text(value: object) -> str:
-    return "=".join(str(part) for part in value.values()) if isinstance(value, dict) else "" if value is None else str(value)
+def _texts(value: object) -> list[str]:
+    """A value as what a query may be for: of a person's name any of its component groups, or all of them."""
+    if isinstance(value, dict):
+        groups = [str(value.get(group, "")) for group in _NAME]
+        return [*filter(None, groups), "=".join(groups).rstrip("=")]
+    return ["" if value is None else str(value)]
 
 
 def _tag(name: str) -> str:
