@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
+import sys
 import tempfile
 import unicodedata
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from casewise.archive.ingest.layouts import bids
+from casewise.archive.ingest.layouts.entry import Entry
 from casewise.archive.ingest.layouts.matching import Match, pair
 from casewise.archive.ingest.layouts.tree import File, Folder
 from casewise.archive.ingest.planning import Plan, plan
@@ -160,3 +168,108 @@ def test_a_row_lands_on_the_image_of_its_path_or_on_none(
         assert unicodedata.normalize("NFC", image) == unicodedata.normalize("NFC", right)
     if there and written in ("{}", ".\\{}"):
         assert len(landed) >= 1
+
+
+# Paths of several layouts, those of BIDS among them, whose names agree in some parts.
+PLACES = ["", "sub-1/anat/", "sub-1/ses-1/anat/", "sub-2/anat/", "derivatives/sub-1/", "derivatives/x/", "images/", "masks/"]
+BEFORE = ["", "sub-1_", "sub-2_", "sub-1_ses-1_", "sub-1_ses-2_", "sub-1_run-1_", "sub-1_ses-1_run-2_"]
+AFTER = ["T1w", "FLAIR", "a", "label-x_mask", "mask", "a_seg", "T1w_mask", "b_left_lung_mask"]
+mixed = st.sets(
+    st.tuples(st.sampled_from(PLACES), st.sampled_from(BEFORE), st.sampled_from(AFTER), st.sampled_from([".nii.gz", ".png"])),
+    min_size=2,
+    max_size=20,
+).map(lambda parts: ["dataset_description.json", *sorted("".join(one) for one in parts)])
+
+
+@settings(max_examples=300, deadline=None)
+@given(paths=mixed, drawn=st.data())
+def test_what_is_left_out_of_a_plan_is_left_out_of_every_entry_and_nothing_else(paths: list[str], drawn: st.DataObject) -> None:
+    whole = plan([tree(paths)])
+    for _ in range(3):
+        gone = {Path("/study") / path for path in drawn.draw(st.lists(st.sampled_from(paths), max_size=4))}
+        wanted = copy.deepcopy(whole)
+        wanted.labels -= gone
+        wanted.orphans = {path: why for path, why in wanted.orphans.items() if path not in gone}
+        wanted.entries = {
+            path: replace(entry, labels=tuple(label for label in entry.labels if label.path not in gone))
+            for path, entry in wanted.entries.items()
+            if path not in gone
+        }
+        whole.leave(gone)
+        assert whole == wanted
+        for path in map(Path("/study").joinpath, paths):
+            held = [label for entry in whole.entries.values() for label in entry.labels if label.path == path]
+            assert whole.as_label(path) == held
+
+
+@settings(max_examples=300, deadline=None)
+@given(paths=mixed)
+def test_a_mask_of_bids_has_only_images_that_agree_with_every_part_of_its_name(paths: list[str]) -> None:
+    apart = bids._ABOUT_THE_MASK
+    given = [one for one in bids.entries(tree(paths)) if isinstance(one, Entry)]
+    pairs = [(label.path, one.path) for one in given for label in one.labels]
+    names = [Path("/study") / path for path in paths[1:]]
+    for mask in names:
+        said, ending = bids._read_name(mask.name)
+        if ending not in bids._MASKS:
+            continue
+        wanted = {key: value for key, value in said.items() if key not in apart}
+        fitting = set()
+        for image in names:
+            own, of_image = bids._read_name(image.name)
+            agrees = own.get("ses") == said.get("ses") and all(own.get(key) == value for key, value in wanted.items())
+            if of_image not in bids._MASKS and "sub" in own and "derivatives" not in image.parts and agrees:
+                fitting.add(image)
+        taken = {image for path, image in pairs if path == mask}
+        assert taken <= fitting
+        if len(fitting) == 1 and bids._agrees(mask, said, Path("/study")) and "T1w_mask" not in mask.name:
+            assert taken == fitting
+
+
+def steps(work: Callable[[], Any]) -> int:
+    """How many functions are called, which is the same on every machine."""
+    count = 0
+
+    def note(frame: Any, event: str, argument: Any) -> None:
+        nonlocal count
+        count += event in ("call", "c_call")
+
+    sys.setprofile(note)
+    try:
+        work()
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+def left(whole: Plan, folder: Folder) -> None:
+    """What an import asks of a plan: nothing is left out at most folders, and at the end each label is asked for."""
+    for _ in folder.walk():
+        whole.leave(frozenset())
+    for path in sorted(whole.labels):
+        whole.as_label(path)
+        whole.leave([path])
+
+
+SEQUENCES = ("t1", "t2", "flair", "seg")
+LARGE: dict[str, Callable[[int], list[str]]] = {
+    "folders of subjects": lambda n: [f"B_{k:04}/B_{k:04}_{one}.nii.gz" for k in range(n) for one in SEQUENCES],
+    "BIDS": lambda n: [
+        "dataset_description.json",
+        *(f"sub-{k:04}/anat/sub-{k:04}_T1w.nii.gz" for k in range(n)),
+        *(f"derivatives/sub-{k:04}/sub-{k:04}_label-lesion_mask.nii.gz" for k in range(n)),
+    ],
+    "nnU-Net": lambda n: [f"imagesTr/c_{k:04}_0000.nii.gz" for k in range(n)] + [f"labelsTr/c_{k:04}.nii.gz" for k in range(n)],
+    "folders side by side": lambda n: [f"{one}/i{k:04}.png" for k in range(n) for one in ("images", "masks", "lung_masks")],
+    "masks without images": lambda n: [f"images/i{k:04}.png" for k in range(n)] + [f"masks/z{k:04}.png" for k in range(n)],
+}
+
+
+@pytest.mark.parametrize("make", LARGE.values(), ids=LARGE.keys())
+def test_an_image_costs_no_more_steps_in_a_larger_data_set(make: Callable[[int], list[str]]) -> None:
+    few, many = tree(make(60)), tree(make(240))
+    plan([few])  # what is kept of words is there from now on
+    plan([many])
+    asked = [plan([few]), plan([many])]
+    assert steps(lambda: plan([tree(make(240))])) < 5 * steps(lambda: plan([tree(make(60))]))
+    assert steps(lambda: left(asked[1], many)) < 5 * steps(lambda: left(asked[0], few))

@@ -117,7 +117,7 @@ class Finder:
                 self._recall(path)
 
     def _is_alone(self, path: Path) -> bool:
-        return any(label.alone for entry in self._plan.entries.values() for label in entry.labels if label.path == path)
+        return any(label.alone for label in self._plan.as_label(path))
 
     def _folder(self, folder: Folder, every: Sequence[Path]) -> Iterator[Unit | Settled]:
         absent = self._bring([*every, *(label.path for path in every for label in self._labels_of(path))])

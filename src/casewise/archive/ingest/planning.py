@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
@@ -46,14 +47,29 @@ class Plan:
     manifest: Path | None = None
 
     def leave(self, paths: Collection[Path]) -> None:
-        """Forget what names say of files that turned out to say it themselves."""
-        self.labels -= set(paths)
-        for path in paths:
+        """Forget what names say of files that turned out to say it themselves, or cannot be had."""
+        gone = frozenset(paths)
+        for path in gone:
+            self.labels.discard(path)
             self.orphans.pop(path, None)
             self.entries.pop(path, None)
-        for path, entry in self.entries.items():
-            if any(label.path in paths for label in entry.labels):
-                self.entries[path] = replace(entry, labels=tuple(label for label in entry.labels if label.path not in paths))
+        for image in {image for path in gone for image in self._labelled.get(path, ())} & self.entries.keys():
+            entry = self.entries[image]
+            self.entries[image] = replace(entry, labels=tuple(label for label in entry.labels if label.path not in gone))
+
+    def as_label(self, path: Path) -> list[LabelSource]:
+        """A file as a label of each image that it may belong to."""
+        entries = [self.entries[image] for image in self._labelled.get(path, ()) if image in self.entries]
+        return [label for entry in entries for label in entry.labels if label.path == path]
+
+    @cached_property
+    def _labelled(self) -> dict[Path, list[Path]]:
+        """Label → the images that have it. Once the plan is made labels are taken from entries, but none come to them."""
+        found: dict[Path, list[Path]] = {}
+        for image, entry in self.entries.items():
+            for path in {label.path for label in entry.labels}:
+                found.setdefault(path, []).append(image)
+        return found
 
     def of(self, files: Iterable[Path]) -> tuple[Entry, Entry]:
         """What is known, and what names alone let one guess, of the image that these files make."""
@@ -112,11 +128,15 @@ def _add(whole: Plan, item: Entry | Orphan | TableNote | FolderNote, claimed: se
     elif isinstance(item, FolderNote):
         whole.notes.setdefault(item.path, item.reason)
     else:
-        taken = claimed | whole.explicit
-        item = replace(item, labels=tuple(label for label in item.labels if label.path not in taken or label.path == item.path))
+        free = [label for label in item.labels if label.path == item.path or not _is_taken(whole, label.path, claimed)]
+        item = replace(item, labels=tuple(free))
         whole.labels.update(label.path for label in item.labels if label.path != item.path)
         known = whole.entries.get(item.path)
         whole.entries[item.path] = known.merged(item) if known else item
+
+
+def _is_taken(whole: Plan, label: Path, claimed: set[Path]) -> bool:
+    return label in claimed or label in whole.explicit
 
 
 def _tell_apart(whole: Plan, image: Path, sure: set[Path]) -> None:

@@ -19,6 +19,8 @@ _ENTITY = re.compile(r"(?P<key>[a-zA-Z0-9]+)-(?P<value>[^\W_][^_]*)")
 _MASKS = frozenset({"mask", "dseg", "probseg", "seg", "roi", "lesion"})
 # What a mask's name says of the mask alone.
 _ABOUT_THE_MASK = frozenset({"label", "desc", "space", "res", "den", "hemi", "seg", "atlas", "rater", "from", "to", "mode"})
+# Images of one subject and session, each with the parts of its name; those of the session whoever they are of under None.
+_Groups = Mapping[tuple[str | None, str | None], list[tuple[Path, Mapping[str, str]]]]
 _MODALITIES = {"anat": "MR", "func": "MR", "dwi": "MR", "fmap": "MR", "perf": "MR", "pet": "PT", "ct": "CT"}
 
 
@@ -46,8 +48,9 @@ def entries(folder: Folder) -> Iterator[Entry | Orphan | TableNote]:
             elif entities.get("sub") and "derivatives" not in path.relative_to(folder.path).parts:
                 images[path] = entities
     labels: dict[Path, list[LabelSource]] = defaultdict(list)
+    groups = _grouped(images)
     for path, entities, ending in masks:
-        fitting = _images_of(path, entities, images, folder.path)
+        fitting = _images_of(path, entities, groups, folder.path)
         if isinstance(fitting, str):
             yield Orphan(path, fitting)
             continue
@@ -75,17 +78,22 @@ def _people(folder: Folder) -> tuple[dict[str, dict[str, str]], TableNote]:
     return known, TableNote(path, len(table.rows), len(known), None, (*table.refused, *contradicted.values()))
 
 
-def _images_of(mask: Path, entities: Mapping[str, str], images: Mapping[Path, Mapping[str, str]], top: Path) -> list[Path] | str:
+def _grouped(images: Mapping[Path, Mapping[str, str]]) -> _Groups:
+    groups = defaultdict(list)
+    for path, own in images.items():
+        for subject in (own["sub"], None):
+            groups[subject, own.get("ses")].append((path, own))
+    return groups
+
+
+def _images_of(mask: Path, entities: Mapping[str, str], groups: _Groups, top: Path) -> list[Path] | str:
     """The images that a mask's name may mean; several only where they are sequences of one run. Else the reason."""
     who = f"sub-{entities.get('sub', '')}"
     if not _agrees(mask, entities, top):
         return f"Its name says {who}, its folder another subject; move it, or name its image in a manifest."
     wanted = {key: value for key, value in entities.items() if key not in _ABOUT_THE_MASK}
-    same = [
-        path
-        for path, own in images.items()
-        if own.get("ses") == entities.get("ses") and all(own.get(key) == value for key, value in wanted.items())
-    ]
+    group = groups.get((entities.get("sub"), entities.get("ses")), ())
+    same = [path for path, own in group if all(own.get(key) == value for key, value in wanted.items())]
     if not same:
         return f"It is a mask of {who}, of whom no image of its name's parts is there."
     sequence = next((SEQUENCES[part] for part in nfc(stem(mask.name)).lower().split("_") if part in SEQUENCES), None)

@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 from casewise.archive.ingest.layouts.tree import PICTURES, stem
@@ -109,6 +110,14 @@ class _Names:
             return False
         self.by_examination[""] = list(images)
         return True
+
+    @cached_property
+    def loosely(self) -> dict[str, list[str]]:
+        """An image of each whole name, by what is left of the name without case, zeros and separators."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for text, images in self.by_stem.items():
+            found[_loosely(text)].append(images[0])
+        return found
 
     def examination(self, name: str) -> tuple[str, ...]:
         return tuple(self.by_examination.get("" if name == self.folder else name, ()))
@@ -383,9 +392,8 @@ def _unknown(mask: str, candidates: Collection[_Candidate], names: _Names) -> st
 def _alike(mask: str, names: _Names) -> Iterator[str]:
     """Images whose names differ from the mask's in case, zeros or separators alone: what a person may have meant."""
     wanted = _loosely(without_roles(nfc(stem(mask))))
-    for text, images in names.by_stem.items():
-        if wanted and _loosely(text) == wanted:
-            yield images[0]
+    if wanted:
+        yield from names.loosely.get(wanted, ())
 
 
 def _loosely(text: str) -> str:

@@ -129,10 +129,11 @@ def _in_place(below: Folder, images: list[Path], named: str | None) -> _Found:
     for path in images:
         by_name[path.name].append(path)
     once = [name for name, paths in by_name.items() if len(paths) == 1]
+    more = {name: paths for name, paths in by_name.items() if len(paths) > 1}
     matches = pair(below.images, once, in_mask_folder=True)
     found: _Found = {}
     for mask, match in matches.items():
-        several = [paths for name, paths in by_name.items() if len(paths) > 1 and nfc(stem(name)) in _names_of(mask)]
+        several = [paths for name, paths in more.items() if nfc(stem(name)) in _names_of(mask)]
         if several:
             found[mask] = f"{len(several[0])} images beside its folder have its name; name its image in a manifest."
         elif isinstance(match, Match):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -59,22 +59,39 @@ class Folder:
             for name, file in folder.files.items():
                 yield folder.path / name, file
 
+    @cached_property
+    def _folders_by_text(self) -> dict[str, list[str]]:
+        return _by_text(self.folders)
+
+    @cached_property
+    def _files_by_text(self) -> dict[str, list[str]]:
+        return _by_text(self.files)
+
     def find(self, relative: str) -> Path | None:
         """The file at a relative path written with slashes; None if it is not in the tree. Names agree as NFC text."""
         here = self
         *parts, name = [part for part in relative.replace("\\", "/").split("/") if part not in ("", ".")] or [""]
         for part in parts:
-            below = _named(part, here.folders)
+            below = _named(part, here.folders, here._folders_by_text)
             if below is None:
                 return None
             here = here.folders[below]
-        found = _named(name, here.files)
+        found = _named(name, here.files, here._files_by_text)
         return here.path / found if found is not None else None
 
 
-def _named(wanted: str, names: Iterable[str]) -> str | None:
+def _by_text(names: Iterable[str]) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for name in names:
+        found.setdefault(nfc(name), []).append(name)
+    return found
+
+
+def _named(wanted: str, names: Collection[str], by_text: Mapping[str, Sequence[str]]) -> str | None:
     """The one of ``names`` that is this text; None where there is none or are two that differ in their bytes alone."""
-    same = [name for name in names if name == wanted] or [name for name in names if nfc(name) == nfc(wanted)]
+    if wanted in names:
+        return wanted
+    same = by_text.get(nfc(wanted), ())
     return same[0] if len(same) == 1 else None
 
 
