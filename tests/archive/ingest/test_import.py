@@ -140,6 +140,17 @@ def test_what_is_not_there_is_named(tmp_path: Path) -> None:
     assert [refused.path for refused in report.failed] == [str(tmp_path / "nothing")]
 
 
+def test_folders_within_others_are_gone_through_once(tmp_path: Path) -> None:
+    places = ["a", "a/b", "a/b/c", "a-b", "a.b", "b", "b/a", "ab"]
+    for number, place in enumerate(places):
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+        picture(tmp_path / place / f"x{number}.png", number + 1)
+    for given in (["a", "a/b", "a-b", "a.b", "b", "b/a", "ab"], ["b/a", "a/b/c", "ab", "a", "b", "a.b", "a-b", "a/b/x2.png"]):
+        with Archive.open(tmp_path / f"A{len(given)}", create=True) as archive:
+            report = archive.import_paths([tmp_path / place for place in given])
+            assert (report.added, report.known, report.failed) == (len(places), 0, [])
+
+
 def test_the_archives_own_folder_is_not_imported(tmp_path: Path) -> None:
     picture(tmp_path / "a1.png", 1)
     with Archive.open(tmp_path / "archive", create=True) as archive:

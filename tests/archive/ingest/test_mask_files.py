@@ -128,6 +128,19 @@ def test_a_segmentation_is_a_mask_of_its_series_wherever_it_lies(tmp_path: Path)
     assert later.failed == []
 
 
+def test_a_segmentation_that_names_no_series_is_a_mask_of_those_in_its_folder(tmp_path: Path) -> None:
+    data = tmp_path / "d"
+    images = {name: dicom(data / name, f"1.2.3.{number}") for number, name in enumerate(("with", "without"), start=40)}
+    path = casewise.write_segmentation(data / "with" / "IM9", two(images["with"]), images["with"])
+    dataset = dcmread(path)
+    del dataset.ReferencedSeriesSequence
+    dataset.save_as(path)
+    cases, report = imported(data, tmp_path / "a")
+    expected = {name: int(mask.sum()) for name, mask in two(images["with"]).items()}
+    assert {name: masks_of(case) for name, case in cases.items()} == {"with": expected, "without": {}}
+    assert report.failed == []
+
+
 def test_a_segmentation_added_later_is_taken_for_a_known_series(tmp_path: Path) -> None:
     data = tmp_path / "d"
     image = dicom(data / "s", "1.2.3.40")

@@ -204,7 +204,8 @@ class Import:
         trees: list[Folder] = []
         single: dict[Path, Folder] = {}
         for path in sorted(set(paths)):
-            if any(path.is_relative_to(tree.path) for tree in trees):
+            # In this order what lies below a folder follows it, before all else.
+            if trees and path.is_relative_to(trees[-1].path):
                 continue
             if path.is_dir():
                 trees.append(walk(path, self._folder, self._unreadable, self._no_file))

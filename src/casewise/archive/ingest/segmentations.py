@@ -48,19 +48,19 @@ class Segmentations:
         """Those that name this series as the one that they were drawn on; and those in its folder that name none."""
         if not series:
             return []
-        beside = [path for path in self._of_series.get("", ()) if path.parent == folder]
-        return [LabelSource(path) for path in (*self._of_series.get(series, ()), *beside)]
+        return [LabelSource(path) for path in (*self._of_series.get(series, ()), *self._of_series.get(folder, ()))]
 
     @cached_property
-    def _of_series(self) -> dict[str, list[Path]]:
-        found: dict[str, list[Path]] = {}
+    def _of_series(self) -> dict[str | Path, list[Path]]:
+        """By the series that they name; those that name none by their folder."""
+        found: dict[str | Path, list[Path]] = {}
         for path in self.paths:
             try:
                 named = segmentation_of(path).series
             except CasewiseError:
                 continue
-            for series in named or ("",):
-                found.setdefault(series, []).append(path)
+            for key in named or (path.parent,):
+                found.setdefault(key, []).append(path)
         return found
 
 
