@@ -7,11 +7,12 @@ import re
 import pytest
 import sqlalchemy as sa
 from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from casewise.errors import UsageError
 from casewise.server import store as tables
 from casewise.server import users
-from casewise.server.access import LOCAL
+from casewise.server.access import LOCAL, Person
 from casewise.server.logins import LINK_SECONDS, one_time_link
 from casewise.server.store import Store
 from casewise.server.tokens import issue_token, person_of_token, revoke
@@ -144,9 +145,9 @@ def test_expired_and_revoked_tokens_are_refused(app: FastAPI, people: Store) -> 
     answer = program.get("/api/v1/me")
     assert answer.status_code == 401 and "expired" in answer.json()["detail"]
     value, token = issue_token(people, "rita", "reader", 1.0)
-    assert not revoke(people, token.id, "ben")
+    assert not revoke(people, token.id, Person("ben", "annotator", "cookie"))
     assert person_of_token(people, value) is not None
-    assert revoke(people, token.id, "rita")
+    assert revoke(people, token.id, Person("rita", "reader", "cookie"))
     assert person_of_token(people, value) is None
 
 
@@ -155,6 +156,54 @@ def test_a_token_has_at_most_the_role_of_its_user(people: Store) -> None:
         issue_token(people, "ben", "admin", 1.0)
     with pytest.raises(UsageError, match="hours"):
         issue_token(people, "ben", "reader", 24 * 400)
+
+
+@pytest.mark.parametrize("user", ["anna", LOCAL])
+def test_a_token_hands_on_no_more_than_it_has(app: FastAPI, request: pytest.FixtureRequest, user: str) -> None:
+    if user != LOCAL:
+        request.getfixturevalue("people")
+    reader = signed_in(app, "reader", user)
+    for role in ("annotator", "admin"):
+        refused = reader.post("/api/v1/tokens", json={"role": role, "hours": 8000})
+        assert (refused.status_code, "at most reader" in refused.json()["detail"]) == (400, True)
+    own = reader.get("/api/v1/tokens").json()
+    made = reader.post("/api/v1/tokens", json={"role": "reader", "hours": 8000}).json()
+    assert [made["expires"]] == [token["expires"] for token in own]
+    made_by_made = nobody(app)
+    made_by_made.headers["Authorization"] = f"Bearer {made['token']}"
+    assert made_by_made.get("/api/v1/me").json()["role"] == "reader"
+    assert made_by_made.post("/api/v1/tokens", json={"role": "admin"}).status_code == 400
+    longer = in_browser(app, "admin", user).post("/api/v1/tokens", json={"role": "admin", "hours": 8000})
+    assert longer.status_code == 201 and longer.json()["expires"] > made["expires"] + 3600  # a password, or the link, vouches
+
+
+def test_the_token_of_a_desktop_client_stays_an_annotators(app: FastAPI, people: Store) -> None:
+    given = nobody(app).post("/auth/token", data={"username": "anna", "password": PASSWORD}).json()
+    slicer = nobody(app)
+    slicer.headers["Authorization"] = f"Bearer {given['access_token']}"
+    assert slicer.post("/api/v1/tokens", json={"role": "admin"}).status_code == 400
+    made = slicer.post("/api/v1/tokens", json={"role": "annotator", "hours": 8000}).json()
+    assert [token["expires"] for token in slicer.get("/api/v1/tokens").json()] == [made["expires"]] * 2
+
+
+def test_a_token_sees_and_ends_those_alone_that_are_no_more_than_it(app: FastAPI, people: Store) -> None:
+    page, reader, annotator = in_browser(app, user="ben"), signed_in(app, "reader", "ben"), signed_in(app, "annotator", "ben")
+    long = page.post("/api/v1/tokens", json={"role": "reader", "hours": 8000}).json()
+    high = page.post("/api/v1/tokens", json={"role": "annotator", "hours": 0.5}).json()
+    low = page.post("/api/v1/tokens", json={"role": "reader", "hours": 0.5}).json()
+
+    def ends(client: TestClient, token: dict[str, object]) -> bool:
+        seen = token["id"] in [one["id"] for one in client.get("/api/v1/tokens").json()]
+        status = client.delete(f"/api/v1/tokens/{token['id']}").status_code
+        assert status == (204 if seen else 404)
+        return seen
+
+    assert not ends(reader, long) and not ends(reader, high) and not ends(annotator, long)
+    assert ends(reader, low) and ends(annotator, high) and ends(page, long)
+    other = signed_in(app, "annotator", "ben")
+    assert [len(one.get("/api/v1/tokens").json()) for one in (reader, other, page)] == [1, 3, 3]
+    admin = signed_in(app, "admin", "anna")
+    assert len(admin.get("/api/v1/tokens").json()) == 4
 
 
 def test_no_secret_is_stored_as_it_is(app: FastAPI, people: Store) -> None:

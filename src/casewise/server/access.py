@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from fastapi import Depends, HTTPException, Request
@@ -13,11 +13,14 @@ LOCAL = "local"  # the name of whoever uses a server on their own machine that h
 
 @dataclass(frozen=True)
 class Person:
-    """name : as in the audit log. role : reader, annotator or admin. how : cookie, token or local (no sign-in needed)."""
+    """name : as in the audit log. role : reader, annotator or admin, of a token at most the token's own. how : cookie, token or
+    local (no sign-in needed). until : when the token that asks ends, in seconds since 1970; None where no token asks.
+    """
 
     name: str
     role: str
     how: str
+    until: float | None = field(default=None, compare=False)
 
     def may(self, role: str) -> bool:
         return ROLES.index(self.role) >= ROLES.index(role)

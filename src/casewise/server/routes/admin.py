@@ -16,7 +16,7 @@ from fastapi.responses import StreamingResponse
 
 import casewise
 from casewise.server import audit, users
-from casewise.server.access import Admin, Person, Reader
+from casewise.server.access import Admin, Reader
 from casewise.server.schemas.admin import (
     AuditCheck,
     AuditLine,
@@ -51,21 +51,24 @@ def save_user(name: Annotated[str, Path(max_length=64)], order: UserOrder, perso
 
 @router.get("/tokens")
 def list_tokens(person: Reader, shared: Shared) -> list[TokenLine]:
-    """One's own tokens; an admin sees all."""
-    return [TokenLine.model_validate(asdict(token)) for token in tokens_of(shared.store, _only(person))]
+    """One's own tokens; an admin sees all. A token sees those alone whose role and end are at most its own."""
+    return [TokenLine.model_validate(asdict(token)) for token in tokens_of(shared.store, person)]
 
 
 @router.post("/tokens", status_code=201)
 def make_token(order: TokenOrder, person: Reader, shared: Shared) -> NewToken:
-    """A token of one's own for a program, with at most one's own role. Its value is in this answer alone."""
-    value, token = issue_token(shared.store, person.name, order.role, order.hours, order.note)
+    """A token of one's own for a program, with at most one's own role. Its value is in this answer alone.
+
+    A token that asks for another hands on at most its own role, until its own end at the latest.
+    """
+    value, token = issue_token(shared.store, person.name, order.role, order.hours, order.note, asking=person)
     return NewToken.model_validate({**asdict(token), "token": value})
 
 
 @router.delete("/tokens/{id}", status_code=204)
 def revoke_token(id: Annotated[str, Path(max_length=64)], person: Reader, shared: Shared) -> None:
-    """End a token at once: one's own, or any as an admin."""
-    if not revoke(shared.store, id, _only(person)):
+    """End a token at once: one of those that one sees."""
+    if not revoke(shared.store, id, person):
         raise HTTPException(404, "There is no such token.")
 
 
@@ -113,10 +116,6 @@ def server(request: Request, person: Admin, shared: Shared) -> ServerState:
         queue=shared.jobs.counts(),
         workers=list(shared.jobs.workers()),
     )
-
-
-def _only(person: Person) -> str | None:
-    return None if person.may("admin") else person.name
 
 
 def _as_csv(found: Iterator[audit.Entry]) -> Iterator[str]:

@@ -50,7 +50,7 @@ class UserOrder(Given):
 
 
 class TokenOrder(Given):
-    """A bearer token for a program. ``role`` : at most the person's own."""
+    """A bearer token for a program. ``role`` : at most one's own. ``hours`` : less where the token that asks ends before."""
 
     role: Role = "annotator"
     note: str = Field(default="", max_length=200)
