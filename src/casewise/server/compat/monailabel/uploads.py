@@ -1,6 +1,7 @@
 """Images that clients keep here for a while, under a session's id: Slicer's own volumes, which the archive does not hold.
 
-In ``ARCHIVE/server/uploads/ID/``, so that a client's session outlives a restart of the server.
+In ``ARCHIVE/server/uploads/ID/``, so that a client's session outlives a restart of the server. Uploads that wait for their import
+lie in the same folder (see ``casewise.server.spool``), under ids of another form, and are none of ours.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _ABOUT, _FILES = "about.json", "files"
 EXPIRY = 12 * 3600  # seconds without a call; Slicer cannot begin a session anew after its own has gone
 _LONGEST = 7 * 24 * 3600
+_UNFINISHED = 24 * 3600  # seconds after which what nothing is written about was given up, and is not being unpacked
 _MOST_FILES = 20_000
 
 
@@ -37,6 +39,10 @@ class Upload:
     create_ts: int
     last_access_ts: int
     expiry: int
+
+    @property
+    def expired(self) -> bool:
+        return self.last_access_ts + self.expiry <= time.time()
 
     def to_json(self) -> dict[str, object]:
         """As clients get it; where its files lie is the server's own business."""
@@ -97,13 +103,14 @@ class Uploads:
         return read(files[0] if len(files) == 1 else files[0].parent)
 
     def _load(self, name: str) -> Upload | None:
-        if _ID.fullmatch(name) is None:
-            return None
+        upload = self._written(name) if _ID.fullmatch(name) else None
+        return None if upload is None or upload.expired else upload
+
+    def _written(self, name: str) -> Upload | None:
         try:
-            upload = Upload(**json.loads((self._folder / name / _ABOUT).read_text(encoding="utf-8")))
+            return Upload(**json.loads((self._folder / name / _ABOUT).read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError):
             return None
-        return upload if upload.last_access_ts + upload.expiry > time.time() else None
 
     def _write(self, upload: Upload) -> None:
         from casewise.files import replacing
@@ -113,11 +120,18 @@ class Uploads:
 
     def _sweep(self) -> None:
         """Remove what has expired."""
-        if self._folder.is_dir():
-            for place in self._folder.iterdir():
-                old = time.time() - place.stat().st_mtime > 60  # not what is being made just now
-                if old and self._load(place.name) is None:
-                    shutil.rmtree(place, ignore_errors=True)
+        for place in self._folder.iterdir() if self._folder.is_dir() else ():
+            if _ID.fullmatch(place.name) and self._over(place):
+                shutil.rmtree(place, ignore_errors=True)
+
+    def _over(self, place: Path) -> bool:
+        upload = self._written(place.name)
+        if upload is not None:
+            return upload.expired
+        try:
+            return time.time() - place.stat().st_mtime > _UNFINISHED
+        except FileNotFoundError:  # removed by another call just now
+            return False
 
     def _unpacked(self, archive: Path) -> list[Path]:
         """The files of a zip, each under its bare name; the zip is removed."""
