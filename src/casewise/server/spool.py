@@ -68,6 +68,10 @@ class Spool:
             target = place / f"{len(self.names)}-{last}"
         return target.open("xb")
 
+    def placed(self) -> tuple[str, ...]:
+        """The names of its files as they lie in its folder, with the folders that they were sent in."""
+        return tuple(path.relative_to(self.folder).as_posix() for path in sorted(self.folder.rglob("*")) if path.is_file())
+
     def remove(self) -> None:
         shutil.rmtree(self.folder, ignore_errors=True)
 

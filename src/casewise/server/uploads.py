@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from casewise.archive import Archive
 from casewise.names import legible
 from casewise.progress import Progress, silent
 from casewise.server.jobs import OPEN, Jobs
 from casewise.server.spool import Spool, remove_old
+from casewise.server.unnamed import Unnamed
 
 SITE = "upload"  # of images of which nothing else is said: the names of folders may be those of people
 _AT_ONCE_BYTES, _AT_ONCE_FILES = 64 << 20, 200  # what is taken in while the sender waits
@@ -17,16 +17,21 @@ _AT_ONCE_BYTES, _AT_ONCE_FILES = 64 << 20, 200  # what is taken in while the sen
 
 @dataclass(frozen=True)
 class Taken:
-    """What became of an upload. keys : of its images. failed : (file's name as it was sent, reason)."""
+    """What became of an upload. keys : of its images. failed : (file's name as it was sent, reason). names : of all its files."""
 
     added: int
     known: int
     keys: list[str]
     failed: list[tuple[str, str]]
+    names: tuple[str, ...]
 
     def to_json(self) -> dict[str, object]:
         """For a job, which others see too: without the names of files that may be those of patients."""
-        failed = [{"path": _harmless(name, number), "reason": why} for number, (name, why) in enumerate(self.failed, start=1)]
+        unnamed = Unnamed(self.names)
+        failed = [
+            {"path": unnamed.called(name, number), "reason": unnamed.sentence(why, name, number)}
+            for number, (name, why) in enumerate(self.failed, start=1)
+        ]
         return {"added": self.added, "known": self.known, "keys": self.keys, "failed": failed}
 
 
@@ -41,12 +46,13 @@ def take_in(
     """Copy the images of an upload into the archive, and remove the upload. Tables and masks among the files are used as
     ``casewise import`` uses them.
     """
+    names = spool.placed()
     report = archive.import_paths([spool.folder], site=site or SITE, copy=True, progress=progress)
     if category is not None:
         archive.categorise(report.keys, category)
     failed = [(_sent(one.path, spool), spool.as_sent(one.reason)) for one in report.failed]
     spool.remove()
-    return Taken(report.added, report.known, report.keys, failed)
+    return Taken(report.added, report.known, report.keys, failed, names)
 
 
 def analysed(jobs: Jobs, keys: list[str], person: str | None) -> int:
@@ -63,8 +69,3 @@ def clean(archive: Archive, jobs: Jobs) -> None:
 
 def _sent(path: str, spool: Spool) -> str:
     return legible(spool.as_sent(path))
-
-
-def _harmless(name: str, number: int) -> str:
-    suffixes = "".join(PurePosixPath(name).suffixes[-2:])
-    return f"file {number}{f' ({suffixes})' if len(suffixes) <= 12 and suffixes.isascii() else ''}"

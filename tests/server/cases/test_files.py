@@ -152,6 +152,40 @@ def test_large_upload_is_taken_in_by_a_job(caller, app, archive, work, nifti, mo
     assert jobs.get(result["analyse"]).payload["cases"] == result["keys"]
 
 
+def _of_job(app, archive, number):
+    """The document of a job of an upload, once it is done."""
+    shared = app.state.services
+    Worker(archive, shared.store, shared.settings, kinds={"import": KINDS["import"]}).run(once=True)
+    return shared.jobs.get(number).result
+
+
+def test_a_job_names_no_file_also_where_it_says_why_it_failed(caller, app, archive, nifti, tmp_path, monkeypatch):
+    monkeypatch.setattr(uploads, "_AT_ONCE_BYTES", 100)
+    header = b"ObjectType = Image\nNDims = 2\nDimSize = 4 4\nElementType = MET_UCHAR\nElementDataFile = Mueller-Hans.raw\n"
+    mask = write(tmp_path / "mask.nii.gz", Image((_volume() > 500).astype(np.uint8)[None], OBLIQUE))
+    files = {
+        "Mueller^Hans/Mueller_Hans.png": b"\x89PNG\r\n\x1a\nbroken",
+        "Müller Hans 2.nii.gz": b"\x1f\x8b broken",
+        "Mueller_Hans3.dcm": b"\0" * 128 + b"DICM" + b"\1\2",
+        "Hans.Mueller.dcm": b"nothing",
+        "Hans.Mueller": b"nothing",
+        "Mueller-Hans/scan.mhd": header,
+        "a/Mueller 1.nii.gz": _bytes(nifti),
+        "a/Mueller 1_seg.nii.gz": _bytes(mask),
+        "a/Mueller 1_mask.nii.gz": _bytes(mask)[:-40],
+        "a/table.csv": b"file,sex\nMueller 1.nii.gz,F\nMueller 1.nii.gz,M\nO'Brien.nii.gz,M\n",
+    }
+    made = _send(caller(), files).json()
+    result = _of_job(app, archive, made["job"])
+    assert len(result["failed"]) >= 7
+    told = str(caller("reader").get(f"/api/v1/jobs/{made['job']}").json())
+    for part in ("Mueller", "Müller", "Hans", "Brien", str(archive.folder)):
+        assert part.casefold() not in told.casefold(), result["failed"]
+    own = [one for one in result["failed"] if one["path"] in one["reason"]]
+    assert {one["path"].partition(" (")[2] for one in own} >= {".png)", ".nii.gz)"}
+    assert any("damaged" in one["reason"] or "cut short" in one["reason"] for one in own)
+
+
 def test_mask_comes_back_on_the_images_own_grid(caller, archive, nifti, tmp_path):
     mask = _volume() > 500
     key = archive.add(nifti, {"lesion core": mask, "left@ann": ~mask})
