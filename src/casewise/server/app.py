@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -23,6 +24,7 @@ from casewise.server.events import Events
 from casewise.server.images import ImageCache
 from casewise.server.jobs import Jobs
 from casewise.server.metrics import CountRequests, Metrics
+from casewise.server.nameless import without_places
 from casewise.server.pace import Pace
 from casewise.server.problems import explain_problems
 from casewise.server.routes import (
@@ -75,7 +77,7 @@ def create_app(archive: Archive, store: Store, settings: Settings | None = None,
     app = FastAPI(title="casewise", docs_url=None, redoc_url=None, openapi_url=None, lifespan=_lifespan, responses=_PROBLEMS)
     app.state.services = shared
     app.state.dicomweb = Holdings(archive, store, settings)
-    explain_problems(app)
+    explain_problems(app, partial(without_places, archive, store, show_names=settings.show_names))
     sessions.add_handlers(app)
     for subject in _SUBJECTS:
         app.include_router(subject.router, prefix="/api/v1")

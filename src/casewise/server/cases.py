@@ -19,6 +19,7 @@ from casewise.image import Image
 from casewise.json_safe import plain
 from casewise.names import legible
 from casewise.server.geometry import planes, window
+from casewise.server.nameless import without_places
 from casewise.server.problems import NotThereError
 from casewise.server.schemas.cases import CaseDetail, CaseLine, CasePage, FindingLine, Label
 from casewise.server.settings import Settings
@@ -105,12 +106,15 @@ class Cases:
             raise UsageError(f"There is no person called {name[:40]!r} here; assign the case to one of the server's users.")
 
     def without_places(self, sentence: str, row: Row | None) -> str:
-        """An error's sentence with the image's displayed name in place of its file's, whose folders and name may name a patient."""
-        if row is None:
-            return sentence
-        for place in (str(named(self.archive.folder, row.path)), row.path, row.name, base_name(row.name)):
-            sentence = sentence.replace(place, self.name(row))
-        return sentence
+        """An error's sentence with the image's displayed name in place of its file's, whose folders and name may name a patient;
+        other images of the archive likewise.
+        """
+        if row is not None:
+            place = str(named(self.archive.folder, row.path))
+            files = self.archive.images([row.key])[0].files if row.kind == Kind.DICOM.value else ()
+            for own in (*(f"{place}/{name}" for name in files), place, row.path, row.name, base_name(row.name)):
+                sentence = sentence.replace(own, self.name(row))
+        return without_places(self.archive, self.store, sentence, self.settings.show_names)
 
     def _line(self, row: Row) -> dict[str, Any]:
         study_date = row.content.get("study_date")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
@@ -20,16 +23,16 @@ class ConflictError(CasewiseError):
     """What a call asks for goes against what is there: 409."""
 
 
-def explain_problems(app: FastAPI) -> None:
-    """Have ``app`` answer every error with a sentence."""
-    app.add_exception_handler(CasewiseError, _refused)
+def explain_problems(app: FastAPI, without_places: Callable[[str], str]) -> None:
+    """Have ``app`` answer every error with a sentence. without_places : a sentence without the places of the archive's files."""
+
+    async def refused(request: Request, error: Exception) -> JSONResponse:
+        status = 404 if isinstance(error, NotThereError) else 409 if isinstance(error, ConflictError) else 400
+        return JSONResponse({"detail": await run_in_threadpool(without_places, str(error))}, status)
+
+    app.add_exception_handler(CasewiseError, refused)
     app.add_exception_handler(RequestValidationError, _not_valid)
     app.add_exception_handler(Exception, _unexpected)
-
-
-async def _refused(request: Request, error: Exception) -> JSONResponse:
-    status = 404 if isinstance(error, NotThereError) else 409 if isinstance(error, ConflictError) else 400
-    return JSONResponse({"detail": str(error)}, status)
 
 
 async def _not_valid(request: Request, error: Exception) -> JSONResponse:

@@ -25,6 +25,7 @@ from casewise.archive import Archive
 from casewise.errors import CasewiseError
 from casewise.json_safe import plain
 from casewise.server.jobs import LEASE_SECONDS, Job, Jobs
+from casewise.server.nameless import without_places
 from casewise.server.processes import follow_parent_process, log_to_stderr, where
 from casewise.server.settings import Settings
 from casewise.server.store import Store
@@ -111,7 +112,8 @@ class Worker:
         except Stopped:
             return self._stopped(work)
         except CasewiseError as error:
-            kept, state = self._tell(jobs.fail, job, str(error)), "failed"
+            sentence = without_places(self.archive, self.store, str(error), self.settings.show_names)
+            kept, state = self._tell(jobs.fail, job, sentence), "failed"
         except Exception as error:
             _log.error("%s", where(error))  # without its text, which may hold a name
             kept, state = self._tell(jobs.retry, job, f"{unexpected(error)} The worker's log has more."), "put back"

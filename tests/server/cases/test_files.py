@@ -11,7 +11,7 @@ import pytest
 import SimpleITK
 from scipy.spatial.transform import Rotation
 
-from casewise.demo.dicom import write_dicom
+from casewise.demo.dicom import write_dicom, write_series
 from casewise.formats import read, write
 from casewise.header import Header
 from casewise.image import Image
@@ -221,6 +221,44 @@ def test_image_whose_file_has_gone(caller, archive, keys, tmp_path):
         answer = caller().get(f"/api/v1/cases/{keys[0]}{path}")
         assert answer.status_code == 404, path
         assert "Jane" not in answer.text and "film-0.png" in answer.text
+
+
+def test_no_answer_and_no_job_names_a_file_that_cannot_be_read(caller, app, archive, keys, work, tmp_path):
+    given = tmp_path / "given" / "Jane Doe"
+    header = Header(modality="MR", sequence="T1", body_part="BRAIN", scanner="X")
+    broken = [*given.glob("*.*")]
+    for name in ("all", "one"):
+        volume = Image(np.stack([picture(len(name) + place) for place in range(40, 43)], -1)[None].astype(np.int16), AFFINE, header)
+        slices = [
+            path.rename(path.with_name(f"DOE_{path.name}")) for path in sorted(write_series(given / name, volume, name).iterdir())
+        ]
+        broken += slices[:1] if name == "one" else slices
+    series = archive.import_paths([given / "all", given / "one"]).keys
+    mask = write(given / "Doe_seg.nii.gz", Image((_volume(9, (12, 14, 6)) > 500).astype(np.uint8)[None], AFFINE))
+    archive.add(given / "brain.nii.gz", {"core": mask})
+    for file in [*broken, mask]:
+        file.write_bytes(file.read_bytes()[:60])
+    told = []
+    for key in [keys[0], keys[3], keys[4], *series]:
+        for path in ("", "/voxels", "/thumbnail", "/nifti", "/similar", "/masks/disc", "/masks/core", "/agreement?structure=disc"):
+            told.append(caller("reader", "rita").get(f"/api/v1/cases/{key}{path}"))
+        told.append(caller().post("/api/v1/sessions", json={"case": key, "structure": "disc"}))
+        told.append(caller().post(f"/infer/casewise-clicks?image={key}", data={"params": '{"foreground": [[1, 1]]}'}))
+        told.append(caller().get(f"/datastore/image?image={key}"))
+    assert sum(answer.status_code >= 400 for answer in told) >= 30 and all(answer.status_code < 500 for answer in told)
+    jobs = app.state.services.jobs
+    train = {"name": "discs", "task": "segmenter", "structures": ["disc"], "steps": 2}
+    orders = [("analyse", {"cases": [key]}) for key in [keys[0], keys[4], *series]] + [("train", train)]
+    orders += [("prepare", {"case": keys[4], "structure": "disc"}), ("analyse", {"cases": keys})]
+    orders.append(("segment", {"model": "casewise-hippocampus", "images": "all", "tag": "t"}))
+    numbers = [jobs.add(kind, payload) for kind, payload in orders]
+    work()
+    told += [caller("reader", "rita").get(f"/api/v1/jobs/{number}") for number in numbers]
+    failed = [answer.json() for answer in told[-len(numbers) :]]
+    assert all(job["error"] or job["result"] for job in failed)
+    for answer in told:
+        for part in ("Jane", "JANE", "Doe", "DOE", str(tmp_path)):
+            assert part not in answer.text, (str(answer.url), answer.text)
 
 
 def test_read_back_what_was_sent(caller, archive, nifti):

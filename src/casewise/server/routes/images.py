@@ -20,6 +20,7 @@ from casewise.json_safe import dumps, plain
 from casewise.server.access import Reader
 from casewise.server.geometry import planes
 from casewise.server.masks import Part
+from casewise.server.problems import NotThereError
 from casewise.server.schemas.cases import Plane
 from casewise.server.schemas.common import MaskPatch, Problem
 from casewise.server.services import Services, services
@@ -97,7 +98,7 @@ def thumbnail_of(
     try:
         made = thumbnail(shared.archive.folder, shared.images, case.key, mask)
     except (UnreadableImageError, OSError) as error:
-        raise HTTPException(404, _gone(error)) from error
+        raise _gone(error) from error
     return Response(made, media_type="image/png", headers=headers)
 
 
@@ -110,7 +111,7 @@ def mask(key: str, name: str, person: Reader, shared: Shared) -> MaskPatch:
     try:
         found = case.load_masks[name]()
     except (UnreadableImageError, OSError) as error:
-        raise HTTPException(404, _gone(error)) from error
+        raise _gone(error) from error
     nothing = Box((0,) * found.ndim, (1,) * found.ndim)
     return (Part.of(found) or Part(nothing, found[nothing.slices])).patch()
 
@@ -148,7 +149,7 @@ def _image(shared: Services, case: Case) -> Image:
     try:
         return shared.images.get(case.key)
     except (UnreadableImageError, OSError) as error:
-        raise HTTPException(404, _gone(error)) from error
+        raise _gone(error) from error
 
 
 def _mask_of(shared: Services, case: Case, name: str) -> tuple[str, Callable[[], npt.NDArray[np.bool_]]] | None:
@@ -161,8 +162,8 @@ def _mask_of(shared: Services, case: Case, name: str) -> tuple[str, Callable[[],
     return hashlib.sha256(dumps([plain(found), times]).encode()).hexdigest()[:16], case.load_masks[name]
 
 
-def _gone(error: Exception) -> str:
-    return str(error) if isinstance(error, UnreadableImageError) else "The image's file cannot be read."
+def _gone(error: Exception) -> NotThereError:
+    return NotThereError(str(error) if isinstance(error, UnreadableImageError) else "The image's file cannot be read.")
 
 
 def _plane(image: Image, name: str) -> Plane:

@@ -97,7 +97,7 @@ class _Analysis:
                 try:
                     yield from self._together(analyzer, found)
                 except CasewiseError as error:
-                    self._alone[found.reference] = _ALONE.format(error)
+                    self._alone[found.reference] = _ALONE.format(self._cases.without_places(str(error), None))
                 continue
             self._due.remove(key)
             try:

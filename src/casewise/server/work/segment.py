@@ -12,6 +12,7 @@ from casewise.label_map import LabelMap
 from casewise.server.compat.monailabel import offers
 from casewise.server.compat.monailabel.drafts import Drafts
 from casewise.server.compat.monailabel.segmenting import segment
+from casewise.server.nameless import without_places
 from casewise.server.work.context import Work
 
 _TOGETHER = 1000  # images whose keys are read at once
@@ -37,8 +38,12 @@ def run(work: Work) -> dict[str, object]:
             case = work.archive.case(key)
             image = case.image
             found = segment(offer, image)
-        except (CasewiseError, OSError) as error:
-            refused.append({"case": key, "reason": str(error)})
+        except CasewiseError as error:
+            reason = without_places(work.archive, work.store, str(error), work.settings.show_names)
+            refused.append({"case": key, "reason": reason})
+            continue
+        except OSError:
+            refused.append({"case": key, "reason": "The image's file cannot be read."})
             continue
         masks = {name: mask for name, mask in found.items() if mask.any()}
         if masks:
