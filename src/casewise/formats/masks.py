@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,8 @@ def read_mask(
 
     A mask whose axes are merely permuted or flipped is turned exactly. One without a place in space is taken by its shape; a
     picture's mask may be coarser or finer by a whole factor (then the nearest pixel counts). A segmentation may cover a part of its
-    image. Whatever else differs is an UnreadableImageError: nothing is resampled.
+    image, and a DICOM Segmentation marks no other planes than those it was drawn on, where it names them. Whatever else differs is
+    an UnreadableImageError: nothing is resampled.
     """
     path = Path(path)
     if is_segmentation_file(path):
@@ -94,9 +95,10 @@ def read_mask(
 def read_label_map(path: str | os.PathLike[str], like: Image) -> LabelMap:
     """All structures of a mask's file, on the grid of ``like``: by their own names, else ``label_n``, or ``mask`` of a single one.
 
-    As :func:`read_mask` reads each. Raises UnreadableImageError where the file does not say which structures it holds.
+    As :func:`read_mask` reads each; segments that were drawn on other planes than the image's are left out. Raises
+    UnreadableImageError where the file does not say which structures it holds.
     """
-    drawn = drawn_in(path).structures
+    drawn = drawn_on(path, like)
     masks = {}
     for number, one in enumerate(drawn, start=1):
         name = one.name or ("mask" if len(drawn) == 1 else f"label_{one.value if one.value is not None else number}")
@@ -125,6 +127,16 @@ def drawn_in(path: str | os.PathLike[str], member: str | None = None) -> Content
     return Contents(
         structures, picture, replace(grid, array=_hollow(grid)), _doubt(numbers, found, picture), found.above is not None
     )
+
+
+def drawn_on(path: str | os.PathLike[str], like: Image) -> tuple[Drawn, ...]:
+    """The structures in a mask's file without the segments that were drawn on other planes than the image's."""
+    path = Path(path)
+    drawn = drawn_in(path).structures
+    if not is_segmentation_file(path):
+        return drawn
+    own = segment_masks(path, like)
+    return tuple(one for number, one in zip(segmentation_of(path).segments, drawn, strict=True) if number in own)
 
 
 def fitted_factor(contents: Contents, like: Image) -> int | None:
@@ -181,13 +193,21 @@ def _hollow(grid: Image) -> npt.NDArray[np.uint8]:
 
 def _of_dicom(path: Path, like: Image, member: str | None, value: int | None) -> Mask:
     masks = segment_masks(path, like)
+    segments = segmentation_of(path).segments
     if member is not None:
-        value = _segment(path, member, segmentation_of(path).segments)
-    if value is not None:
-        if value not in masks:
-            raise UnreadableImageError(f"{path} has no segment {value}; it has {listed([str(number) for number in masks])}.")
+        value = _segment(path, member, segments)
+    if value is None:
+        return np.asarray(np.logical_or.reduce([np.zeros(like.spatial_shape, bool), *masks.values()]))
+    if value in masks:
         return masks[value]
-    return np.asarray(np.logical_or.reduce(list(masks.values())))
+    if value in segments:
+        msg = f"{path}: its segment {value} was drawn on other planes than its image's; on these it has {_numbered(masks)}."
+        raise UnreadableImageError(msg)
+    raise UnreadableImageError(f"{path} has no segment {value}; it has {_numbered(segments)}.")
+
+
+def _numbered(segments: Iterable[int]) -> str:
+    return listed([str(number) for number in segments])
 
 
 def _of_slicer(path: Path, like: Image, member: str | None, value: int | None) -> Mask:

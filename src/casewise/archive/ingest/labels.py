@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from casewise.archive.ingest.layouts.entry import LabelSource
 from casewise.archive.storage import origin, take
 from casewise.errors import CasewiseError
 from casewise.formats import drawn_in, read_mask
+from casewise.formats.dicom.segmentation import segment_masks
+from casewise.formats.dicom.segmentation_header import is_segmentation_file, segmentation_of
 from casewise.formats.masks import PICTURES, Contents, Drawn, fitted_factor
 from casewise.hashing import file_key
 from casewise.image import Image
@@ -58,10 +60,8 @@ class LabelReader:
         contents, key = self._contents(source.path, source.member)
         if contents.doubt is not None:
             raise CasewiseError(f"{source.path} {contents.doubt}.")
+        contents, empty = _of_image(source, contents, image)
         named = _structures(source, contents)
-        empty = not contents.structures
-        if not _same_grid(contents, image):
-            empty = not read_mask(source.path, image, member=source.member).any()
         path = str(source.path) if self._archive is None else origin(self._archive, source.path)
         if self._copy_to is not None:
             path = take(self._copy_to, key, [source.path], True)
@@ -72,6 +72,18 @@ class LabelReader:
 
 def _contents(path: Path, member: str | None) -> tuple[Contents, str]:
     return drawn_in(path, member), file_key(path)
+
+
+def _of_image(source: LabelSource, contents: Contents, image: Image) -> tuple[Contents, bool]:
+    """The contents without segments that were drawn on other planes than the image's, and whether they mark nothing on it."""
+    if is_segmentation_file(source.path):
+        masks = segment_masks(source.path, image)
+        numbers = segmentation_of(source.path).segments
+        own = tuple(one for number, one in zip(numbers, contents.structures, strict=True) if number in masks)
+        return replace(contents, structures=own), not any(mask.any() for mask in masks.values())
+    if _same_grid(contents, image):
+        return contents, not contents.structures
+    return contents, not read_mask(source.path, image, member=source.member).any()
 
 
 def _note(source: LabelSource, contents: Contents, image: Image, empty: bool) -> str:
