@@ -99,7 +99,7 @@ export const api = {
   mask: (key: string, name: string, signal?: AbortSignal) => get<T.MaskPatch>(address(["cases", key, "masks", name]), signal),
 
   openSession: (order: T.SessionOrder) => post<T.SessionState>(address(["sessions"]), order),
-  session: (id: string) => get<T.SessionState>(address(["sessions", id])),
+  session: (id: string, number: number) => get<T.SessionState>(address(["sessions", id], { number })),
   strokes: (id: string, order: T.StrokesOrder) => post<T.Answer>(address(["sessions", id, "strokes"]), order),
   erase: (id: string, order: T.EraseOrder) => post<T.Answer>(address(["sessions", id, "erase"]), order),
   box: (id: string, order: T.BoxOrder) => post<T.Answer>(address(["sessions", id, "box"]), order),

@@ -209,6 +209,7 @@ export interface ObjectState {
   number: number;
   structure: string;
   round: number;
+  version: number;
   strokes: number;
   seconds: number;
   box: BoxPairs | null;
@@ -240,30 +241,27 @@ export interface StaleRound {
   session: SessionState;
 }
 
-export interface StrokesOrder {
+export interface OfObject {
+  number?: number | null;
   after: number;
+  seconds?: number;
+}
+
+export interface StrokesOrder extends OfObject {
   foreground?: Runs;
   background?: Runs;
   count?: number;
-  seconds?: number;
 }
 
-export interface EraseOrder {
-  after: number;
+export interface EraseOrder extends OfObject {
   voxels: Runs;
-  seconds?: number;
 }
 
-export interface BoxOrder {
-  after: number;
+export interface BoxOrder extends OfObject {
   box: BoxPairs;
-  seconds?: number;
 }
 
-export interface Step {
-  after: number;
-  seconds?: number;
-}
+export type Step = OfObject;
 
 export interface ObjectOrder {
   structure?: string | null;
@@ -280,6 +278,8 @@ export interface Answer {
 }
 
 export interface AcceptOrder {
+  number?: number | null;
+  seen?: number[] | null;
   seconds?: number;
   force?: boolean;
 }

@@ -71,8 +71,8 @@ class Annotator:
         self.round = found["object"]["round"]
         return found
 
-    def draw(self, places: list[tuple[int, ...]], kind: str = "foreground") -> dict[str, Any]:
-        return self.order("strokes", **{kind: runs(np.array(places), self.shape)})
+    def draw(self, places: list[tuple[int, ...]], kind: str = "foreground", **more: Any) -> dict[str, Any]:
+        return self.order("strokes", **{kind: runs(np.array(places), self.shape)}, **more)
 
     def stored(self) -> np.ndarray:
         """(*spatial) bool: the whole mask as the server has it."""

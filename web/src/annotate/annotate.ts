@@ -239,14 +239,9 @@ export class Annotate {
   /** Keep what is outlined, and go on to the next image. */
   private async keep(empty: boolean): Promise<void> {
     const { stop } = this;
-    const state = this.work.state;
-    if (stop === null || state === null) return;
+    if (stop === null || this.work.state === null) return;
     await this.leave(async () => {
-      const seconds = this.clock.take();
-      const accepted = await api.accept(state.id, { seconds, force: empty }).catch((error: unknown) => {
-        this.clock.give(seconds);
-        throw error;
-      });
+      const accepted = await this.work.accept(empty);
       await this.onward(stop, await afterwards(stop, accepted.next), "Accepted.");
     });
   }

@@ -21,16 +21,18 @@ export function enqueue(waiting: Order[], order: Order): void {
   else waiting.push(order);
 }
 
-export function send(session: string, order: Order, after: number, seconds: number): Promise<Answer> {
+/** An order for an object as it is seen here: another window of the person may be at work on another one of the same session. */
+export function send(session: string, order: Order, { number, round: after }: ObjectState, seconds: number): Promise<Answer> {
+  const known = { number, after, seconds };
   switch (order.kind) {
     case "strokes":
-      return api.strokes(session, { after, foreground: order.foreground, background: order.background, count: order.count, seconds });
+      return api.strokes(session, { ...known, foreground: order.foreground, background: order.background, count: order.count });
     case "erase":
-      return api.erase(session, { after, voxels: order.voxels, seconds });
+      return api.erase(session, { ...known, voxels: order.voxels });
     case "box":
-      return api.box(session, { after, box: order.box, seconds });
+      return api.box(session, { ...known, box: order.box });
     default:
-      return api[order.kind](session, { after, seconds });
+      return api[order.kind](session, known);
   }
 }
 

@@ -1,7 +1,7 @@
 // A session with the server: one order at a time, what is drawn meanwhile waits and is sent next, nothing drawn is lost.
 
 import { api, ApiError, ConnectionError } from "../api.ts";
-import type { Answer, ObjectState, SessionOrder, SessionState, StaleRound } from "../types.ts";
+import type { Accepted, Answer, ObjectState, SessionOrder, SessionState, StaleRound } from "../types.ts";
 import { Mask, unpacked } from "../viewer/masks.ts";
 import type { Marks, Outlined } from "../viewer/scene.ts";
 import { without } from "../viewer/strokes.ts";
@@ -42,6 +42,11 @@ export class Work {
 
   get current(): ObjectState | null {
     return this.state?.objects[this.state.current] ?? null;
+  }
+
+  /** Of all objects: which masks are seen here. */
+  private get versions(): number[] {
+    return this.state?.objects.map((object) => object.version) ?? [];
   }
 
   get isIdle(): boolean {
@@ -97,6 +102,20 @@ export class Work {
     await this.take(await api.object(this.state.id, { number }));
   }
 
+  /** Keep what is outlined as it is seen here; where another window has changed it, that is shown, and nothing is kept. */
+  async accept(force: boolean): Promise<Accepted> {
+    const { state } = this;
+    if (state === null) throw new Error("The session has not begun yet; wait until it has.");
+    const seconds = this.clock.take();
+    try {
+      return await api.accept(state.id, { number: state.current, seen: this.versions, seconds, force });
+    } catch (error) {
+      this.clock.give(seconds);
+      if (error instanceof ApiError && error.status === 409) await this.takeStale(error, state.current);
+      throw error;
+    }
+  }
+
   private async run(): Promise<void> {
     if (this.sent !== null || this.state === null) return;
     while (!this.ended && this.waiting.length > 0) {
@@ -118,9 +137,10 @@ export class Work {
     if (state === null || before === null) return true;
     const seconds = this.clock.take();
     try {
-      const answer = await send(state.id, order, before.round, seconds);
+      const answer = await send(state.id, order, before, seconds);
       this.setOffline(false);
-      await this.apply(answer);
+      const isWhole = await this.apply(answer, before);
+      if (!isWhole) await this.look();
       this.events.answered(answer, order);
       return true;
     } catch (error) {
@@ -136,9 +156,14 @@ export class Work {
 
   private async refused(error: unknown, order: Order, before: ObjectState, tries: number): Promise<boolean> {
     if (error instanceof ApiError && error.status === 409) {
-      const stale = error.body as StaleRound | null;
-      await this.take(stale?.session ?? (await api.session(this.state?.id ?? "")));
+      await this.takeStale(error, before.number);
       const now = this.current;
+      if (now?.structure !== before.structure) {
+        // What was drawn is for a structure that the session does not have any more, and for no other.
+        this.waiting.length = 0;
+        this.events.problem(error);
+        return true;
+      }
       if (tries > 0 && now !== null && wasDone(order, before, now)) return true;
       if (order.kind === "undo" || order.kind === "redo" || order.kind === "grow" || tries > 3) return true;
       return this.once(order, tries + 1);
@@ -150,6 +175,19 @@ export class Work {
     }
     this.events.problem(error);
     return true;
+  }
+
+  /** Take the masks as the server has them now. Where it does not answer, they are taken later: their versions are others. */
+  private async look(): Promise<void> {
+    if (this.state === null) return;
+    const now = await api.session(this.state.id, this.state.current).catch(() => null);
+    if (now !== null) await this.take(now);
+  }
+
+  /** The session as a refusal tells it. */
+  private async takeStale(error: ApiError, number: number): Promise<void> {
+    const stale = error.body as StaleRound | null;
+    await this.take(stale?.session ?? (await api.session(this.state?.id ?? "", number)));
   }
 
   /** The session as the server has it. */
@@ -167,15 +205,19 @@ export class Work {
     this.draw();
   }
 
-  private async apply(answer: Answer): Promise<void> {
-    const { object, patch } = answer;
+  /** Whether the answer brings the mask from the one before to that of now: not where another window has drawn too. */
+  private async apply(answer: Answer, before: ObjectState): Promise<boolean> {
+    const { patch } = answer;
+    const isWhole = answer.object.version <= before.version + 1;
+    const object = isWhole ? answer.object : { ...answer.object, version: before.version };
     const bytes = patch === null ? null : await unpacked(patch);
     const known = this.objects[object.number];
-    if (this.state === null || known === undefined) return;
+    if (this.state === null || known === undefined) return true;
     if (patch !== null && bytes !== null) known.mask.put(patch.box, bytes, false);
     [known.box, known.marks] = [object.box, marksOf(object)];
     this.state.objects[object.number] = object;
     this.state.reason = answer.reason;
+    return isWhole;
   }
 
   /** Show the server's masks with what was drawn since. */
@@ -222,10 +264,11 @@ export class Work {
   private async ask(): Promise<void> {
     if (this.ended || this.state === null) return;
     try {
-      const before = this.current;
-      const state = await api.session(this.state.id);
-      // Only where nothing is under way: an answer is newer than this one.
-      if (this.isIdle && !this.ended && (state.objects[state.current]?.round !== before?.round || state.reason !== this.state.reason)) await this.take(state);
+      const [before, seen] = [this.state, this.versions.join()];
+      const state = await api.session(before.id, before.current);
+      const isOther = state.objects.map((object) => object.version).join() !== seen || state.reason !== before.reason;
+      // Only where nothing is under way and nothing was done meanwhile: an answer is newer than this one.
+      if (this.isIdle && !this.ended && this.state === before && this.versions.join() === seen && isOther) await this.take(state);
     } catch (error) {
       if (error instanceof ApiError && error.status === 401) this.events.problem(error);
     }

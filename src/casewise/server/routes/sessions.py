@@ -24,6 +24,7 @@ from casewise.server.schemas.sessions import (
     EraseOrder,
     ObjectOrder,
     ObjectState,
+    OfObject,
     SessionOrder,
     SessionState,
     StaleRound,
@@ -31,7 +32,7 @@ from casewise.server.schemas.sessions import (
     StrokesOrder,
 )
 from casewise.server.services import Services, services
-from casewise.server.sessions import Answered, Drawing, Session, StaleRoundError
+from casewise.server.sessions import Answered, Drawing, Known, Session, StaleRoundError
 
 router = APIRouter(tags=["sessions"], responses={400: {"model": Problem}, 404: {"model": Problem}})
 Shared = Annotated[Services, Depends(services)]
@@ -48,24 +49,24 @@ async def begin_session(request: Request, order: SessionOrder, person: Annotator
         )
     except ArchiveError as error:
         raise HTTPException(404, str(error)) from error
-    return await run_in_threadpool(state_of, session)
+    return await run_in_threadpool(state_of, session, session.number_of(order.structure))
 
 
 @router.get("/sessions/{identity}")
-async def session(identity: str, person: Annotator, shared: Shared) -> SessionState:
-    """A session as it stands. Asking says that the person is still there; a guess that has been prepared since begins."""
+async def session(identity: str, person: Annotator, shared: Shared, number: int | None = None) -> SessionState:
+    """A session as it stands. Asking says that the person is still there; a guess that has been prepared since begins.
+
+    number : of the object that is told as the current one.
+    """
     found = await shared.sessions.arrived(identity, person.name)
-    return await run_in_threadpool(state_of, found)
+    return await run_in_threadpool(state_of, found, _there(found, number))
 
 
 @router.get("/sessions/{identity}/mask")
 async def session_mask(identity: str, person: Annotator, shared: Shared, number: int | None = None) -> MaskPatch:
     """The whole mask of an object, the current one unless another is named."""
     found = await shared.sessions.get(identity, person.name)
-    at = found.current if number is None else number
-    if not 0 <= at < len(found.drawings):
-        raise HTTPException(404, f"The session has the objects 0 to {len(found.drawings) - 1}; got {at}.")
-    return await run_in_threadpool(_mask, found.drawings[at])
+    return await run_in_threadpool(_mask, found.drawings[_there(found, number)])
 
 
 @router.post("/sessions/{identity}/strokes", responses=_STALE)
@@ -73,9 +74,7 @@ async def add_strokes(identity: str, order: StrokesOrder, person: Annotator, sha
     """Mark voxels as the object or as the rest. Strokes that wait for a running round are answered by one round."""
     foreground, background = await _places(shared, identity, person.name, order.foreground, order.background)
     return await _said(
-        await shared.sessions.strokes(
-            identity, person.name, foreground, background, after=order.after, count=order.count, seconds=order.seconds
-        )
+        await shared.sessions.strokes(identity, person.name, foreground, background, count=order.count, **_known(order))
     )
 
 
@@ -83,31 +82,31 @@ async def add_strokes(identity: str, order: StrokesOrder, person: Annotator, sha
 async def erase_strokes(identity: str, order: EraseOrder, person: Annotator, shared: Shared) -> Answer:
     """Take back what earlier strokes marked at these voxels."""
     (voxels,) = await _places(shared, identity, person.name, order.voxels)
-    return await _said(await shared.sessions.erase(identity, person.name, voxels, after=order.after, seconds=order.seconds))
+    return await _said(await shared.sessions.erase(identity, person.name, voxels, **_known(order)))
 
 
 @router.post("/sessions/{identity}/box", responses=_STALE)
 async def draw_box(identity: str, order: BoxOrder, person: Annotator, shared: Shared) -> Answer:
-    """Draw the current object's box."""
-    return await _said(await shared.sessions.box(identity, person.name, order.box, after=order.after, seconds=order.seconds))
+    """Draw an object's box."""
+    return await _said(await shared.sessions.box(identity, person.name, order.box, **_known(order)))
 
 
 @router.post("/sessions/{identity}/undo", responses=_STALE)
 async def undo(identity: str, order: Step, person: Annotator, shared: Shared) -> Answer:
-    """Take back the current object's last round."""
-    return await _said(await shared.sessions.undo(identity, person.name, after=order.after, seconds=order.seconds))
+    """Take back an object's last round."""
+    return await _said(await shared.sessions.undo(identity, person.name, **_known(order)))
 
 
 @router.post("/sessions/{identity}/redo", responses=_STALE)
 async def redo(identity: str, order: Step, person: Annotator, shared: Shared) -> Answer:
     """Do again what was taken back last."""
-    return await _said(await shared.sessions.redo(identity, person.name, after=order.after, seconds=order.seconds))
+    return await _said(await shared.sessions.redo(identity, person.name, **_known(order)))
 
 
 @router.post("/sessions/{identity}/grow", responses=_STALE)
 async def grow(identity: str, order: Step, person: Annotator, shared: Shared) -> Answer:
-    """Follow the current object from its one slice through the volume."""
-    return await _said(await shared.sessions.grow(identity, person.name, after=order.after, seconds=order.seconds))
+    """Follow an object from its one slice through the volume."""
+    return await _said(await shared.sessions.grow(identity, person.name, **_known(order)))
 
 
 @router.post("/sessions/{identity}/objects")
@@ -119,13 +118,16 @@ async def objects(identity: str, order: ObjectOrder, person: Annotator, shared: 
         found = await shared.sessions.add_object(identity, person.name, order.structure)
     else:
         found = await shared.sessions.select(identity, person.name, order.number or 0)
-    return await run_in_threadpool(state_of, found)
+    chosen = order.number if order.structure is None else found.number_of(order.structure)
+    return await run_in_threadpool(state_of, found, chosen)
 
 
-@router.post("/sessions/{identity}/accept")
+@router.post("/sessions/{identity}/accept", responses=_STALE)
 async def accept_session(request: Request, identity: str, order: AcceptOrder, person: Annotator, shared: Shared) -> Accepted:
     """Keep the masks in the archive, with the strokes and seconds that they cost."""
-    kept = await shared.sessions.accept(identity, person.name, seconds=order.seconds, force=order.force)
+    kept = await shared.sessions.accept(
+        identity, person.name, number=order.number, seen=order.seen, seconds=order.seconds, force=order.force
+    )
     about(request, f"{kept.key} {', '.join(kept.labels)}")
     following = None
     if kept.set_id is not None:
@@ -139,16 +141,17 @@ async def close_session(identity: str, person: Annotator, shared: Shared) -> Non
     await shared.sessions.close(identity, person.name)
 
 
-def state_of(session: Session) -> SessionState:
-    """A session with all its masks, as the page gets it."""
-    drawing = session.drawing
+def state_of(session: Session, number: int | None = None) -> SessionState:
+    """A session with all its masks, as the page gets it. number : of the object that the asker works on; else the current one."""
+    current = session.current if number is None else number
+    drawing = session.drawings[current]
     return SessionState(
         id=session.id,
         case=session.case_key or "",
         set=session.set_id,
         user=session.user,
         model=drawing.model.name,
-        current=session.current,
+        current=current,
         reason=drawing.said,
         similar=list(drawing.similar),
         objects=[_object(one, number, None if one.outline is None else _mask(one)) for number, one in enumerate(session.drawings)],
@@ -170,6 +173,7 @@ def _object(drawing: Drawing, number: int, mask: MaskPatch | None) -> ObjectStat
         number=number,
         structure=drawing.structure,
         round=drawing.round,
+        version=drawing.version,
         strokes=drawing.strokes,
         seconds=round(drawing.seconds, 1),
         box=None if outline is None else [(low, high) for low, high in outline.box.to_json()],
@@ -192,6 +196,18 @@ def _mask(drawing: Drawing) -> MaskPatch:
         dims = drawing.image.spatial_dims
         part = Part(Box((0,) * dims, (1,) * dims), np.zeros((1,) * dims, bool))
     return part.patch()
+
+
+def _there(session: Session, number: int | None) -> int:
+    """The object that is asked for, the current one unless another is named."""
+    at = session.current if number is None else number
+    if not 0 <= at < len(session.drawings):
+        raise HTTPException(404, f"The session has the objects 0 to {len(session.drawings) - 1}; got {at}.")
+    return at
+
+
+def _known(order: OfObject) -> Known:
+    return {"number": order.number, "after": order.after, "seconds": order.seconds}
 
 
 async def _said(answered: Answered) -> Answer:
@@ -217,5 +233,5 @@ async def _places(shared: Services, identity: str, user: str, *given: Runs) -> S
 async def _stale(request: Request, error: Exception) -> JSONResponse:
     if not isinstance(error, StaleRoundError):
         raise error
-    state = await run_in_threadpool(state_of, error.session)
+    state = await run_in_threadpool(state_of, error.session, error.number)
     return JSONResponse({"detail": str(error), "session": state.model_dump(mode="json")}, status_code=409)

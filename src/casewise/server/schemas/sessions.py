@@ -26,12 +26,14 @@ class SessionOrder(Given):
 
 class ObjectState(BaseModel):
     """One structure of a session. ``mask`` : whole; None in the answer to an order, whose ``patch`` says
-    what changed. ``seconds`` : of work so far. foreground, background : the strokes that count.
+    what changed. ``version`` : counts every change of the mask, also an undo. ``seconds`` : of work so far. foreground,
+    background : the strokes that count.
     """
 
     number: int
     structure: str
     round: int
+    version: int
     strokes: int
     seconds: float
     box: BoxPairs | None
@@ -47,7 +49,9 @@ class ObjectState(BaseModel):
 
 
 class SessionState(BaseModel):
-    """A session as it stands. ``reason`` : one sentence on where the first mask came from. ``similar`` : keys of those cases."""
+    """A session as it stands. ``current`` : the object that the asker named, else the one chosen last; ``model``, ``reason`` and
+    ``similar`` are about it. ``reason`` : one sentence on where the first mask came from. ``similar`` : keys of those cases.
+    """
 
     id: str
     case: str
@@ -61,43 +65,46 @@ class SessionState(BaseModel):
 
 
 class StaleRound(BaseModel):
-    """The order was made on another round than the current one: the session as it stands. Nothing was done."""
+    """The order named an object that the session does not have, or was made on another mask than that of now: the session as it
+    stands. Nothing was done.
+    """
 
     detail: str
     session: SessionState
 
 
-class StrokesOrder(Given):
-    """Strokes of the current object. ``after`` : the round that the person saw; another one is refused with 409."""
+class OfObject(Given):
+    """An order for an object. ``number`` : which one; without it the order is for the one that was chosen last, be it from another
+    window. ``after`` : the round of it that the person saw. Where there is no such object, or another round, 409 refuses it.
+    """
 
+    number: int | None = Field(default=None, ge=0)
     after: int = Field(ge=0)
-    foreground: Runs = Field(default=[])
-    background: Runs = Field(default=[])
-    count: int = Field(default=1, ge=1, le=100, description="How many strokes these are.")
     seconds: float = Field(default=0, ge=0, le=3600, description="Seconds of work since the last order.")
 
 
-class EraseOrder(Given):
+class StrokesOrder(OfObject):
+    """Strokes of an object."""
+
+    foreground: Runs = Field(default=[])
+    background: Runs = Field(default=[])
+    count: int = Field(default=1, ge=1, le=100, description="How many strokes these are.")
+
+
+class EraseOrder(OfObject):
     """Take back what earlier strokes marked at these voxels; the rounds are done again without it."""
 
-    after: int = Field(ge=0)
     voxels: Runs
-    seconds: float = Field(default=0, ge=0, le=3600)
 
 
-class BoxOrder(Given):
-    """The current object's box, drawn (again); an object that has begun begins anew, which can be undone."""
+class BoxOrder(OfObject):
+    """An object's box, drawn (again); an object that has begun begins anew, which can be undone."""
 
-    after: int = Field(ge=0)
     box: BoxPairs
-    seconds: float = Field(default=0, ge=0, le=3600)
 
 
-class Step(Given):
+class Step(OfObject):
     """Undo, redo, grow."""
-
-    after: int = Field(ge=0)
-    seconds: float = Field(default=0, ge=0, le=3600)
 
 
 class ObjectOrder(Given):
@@ -121,8 +128,13 @@ class Answer(BaseModel):
 
 
 class AcceptOrder(Given):
-    """Keep the masks of all objects that have one. ``force`` : also an empty mask (the structure is not there)."""
+    """Keep the masks of all objects that have one. ``number`` : of the object that the seconds were spent on. ``seen`` : the
+    versions of all objects, by number, that the person saw; where any is another now, 409 refuses it. ``force`` : also an empty
+    mask (the structure is not there).
+    """
 
+    number: int | None = Field(default=None, ge=0)
+    seen: list[int] | None = Field(default=None, max_length=1000)
     seconds: float = Field(default=0, ge=0, le=3600)
     force: bool = False
 

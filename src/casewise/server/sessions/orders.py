@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypedDict
 
 import numpy as np
 import numpy.typing as npt
@@ -19,18 +20,30 @@ from casewise.server.sessions.session import Answered, Session
 Points = npt.NDArray[np.int64]
 
 
+class Known(TypedDict, total=False):
+    """What an order may say of the object that it is for.
+
+    number : the object's, from 0; without one it is the current object. after : the round that the person saw. seconds : of work
+    since the last order.
+    """
+
+    number: int | None
+    after: int | None
+    seconds: float
+
+
 @dataclass(eq=False)
 class Order:
     """One thing to do. number : of the object. version : the one that the asker knows. answer : set when it is done.
 
-    action : what is done to the drawing; None for strokes, which may be merged. strokes, count : of these.
+    action : what is done; returns the drawing that it was about. None for strokes, which may be merged. strokes, count : of these.
     """
 
     number: int
     version: int
     seconds: float
     answer: asyncio.Future[Answered]
-    action: Callable[[Session], object] | None = None
+    action: Callable[[Session], Drawing] | None = None
     strokes: Strokes | None = None
     count: int = 1
 
@@ -53,8 +66,7 @@ def perform(session: Session, orders: Sequence[Order]) -> list[Answered]:
     if first.strokes is None:
         if first.action is None:
             raise UsageError("The order asks for nothing.")
-        first.action(session)
-        drawing = session.drawing
+        drawing = first.action(session)
     else:
         drawing = session.drawings[first.number]
         merged = first.strokes

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
-from typing import TypeVar
+from typing import TypeVar, Unpack
 from weakref import WeakValueDictionary
 
 import numpy as np
@@ -30,9 +30,10 @@ from casewise.server.memory import keep_freed
 from casewise.server.networks import Networks
 from casewise.server.sessions.accepting import Acceptance, Noted, accept
 from casewise.server.sessions.beginning import Beginning, checked_begin
-from casewise.server.sessions.orders import Order, next_orders, perform
+from casewise.server.sessions.drawing import Drawing
+from casewise.server.sessions.orders import Known, Order, next_orders, perform
 from casewise.server.sessions.saved import Saved, filled
-from casewise.server.sessions.session import LEASE, Answered, Session, StaleRoundError, UnknownSessionError, held_bytes
+from casewise.server.sessions.session import LEASE, Answered, Session, UnknownSessionError, held_bytes
 from casewise.server.settings import Settings
 from casewise.server.store import Store
 
@@ -47,8 +48,8 @@ class Sessions:
     """The sessions of one server. Methods are awaited on its event loop; the work is done in a pool of threads.
 
     ``user`` is the person's name, and a session is found by its own person alone. Raised are :class:`UnknownSessionError` (a
-    LookupError) where there is none, :class:`StaleRoundError` where ``after`` is not the current round, and UsageError, one
-    sentence, for what cannot be.
+    LookupError) where there is none, :class:`StaleRoundError` where an order is for an object that is not there or for another
+    round than its own, and UsageError, one sentence, for what cannot be.
     """
 
     def __init__(self, archive: Archive, store: Store, settings: Settings, images: ImageCache, jobs: Jobs) -> None:
@@ -98,9 +99,9 @@ class Sessions:
                 session.set_id = session.set_id if set_id is None else set_id
                 number = session.number_of(structure)
                 if number is not None:
-                    await self._do(session, session.current, 0, partial(Session.select, number=number))
+                    await self.select(session.id, user, number)
                     if box is not None:
-                        await self.box(session.id, user, box)
+                        await self.box(session.id, user, box, number=number)
                 else:
                     await self._begun(session, user, structure, box, begin, model)
                 return session
@@ -138,6 +139,7 @@ class Sessions:
         foreground: Points,
         background: Points,
         *,
+        number: int | None = None,
         after: int | None = None,
         count: int = 1,
         seconds: float = 0,
@@ -147,31 +149,30 @@ class Sessions:
 
         session = await self.get(identity, user)
         given = await asyncio.to_thread(Strokes.given, session.image, foreground, background)
-        self._check(session, after)
-        number, version = session.current, session.drawing.version
-        return await self._ordered(session, number, version, seconds, strokes=given, count=count)
+        at = session.meant(number, after)
+        return await self._ordered(session, at, session.drawings[at].version, seconds, strokes=given, count=count)
 
-    async def box(self, identity: str, user: str, box: Drawn, *, after: int | None = None, seconds: float = 0) -> Answered:
-        """Draw the current object's box; an object that has begun begins anew, which can be undone."""
-        return await self._step(identity, user, after, seconds, lambda session: session.drawing.begin(box))
+    async def box(self, identity: str, user: str, box: Drawn, **known: Unpack[Known]) -> Answered:
+        """Draw the object's box; an object that has begun begins anew, which can be undone."""
+        return await self._step(identity, user, lambda drawing: drawing.begin(box), **known)
 
     async def begin(self, identity: str, user: str, mask: Mask, *, hint: bool = False, seconds: float = 0) -> Answered:
         """Begin the current object from a mask (*spatial) that a client has; as a ``hint`` it only leads the first answer."""
-        return await self._step(identity, user, None, seconds, lambda session: session.drawing.begin(None, mask, hint))
+        return await self._step(identity, user, lambda drawing: drawing.begin(None, mask, hint), seconds=seconds)
 
-    async def erase(self, identity: str, user: str, voxels: Points, *, after: int | None = None, seconds: float = 0) -> Answered:
+    async def erase(self, identity: str, user: str, voxels: Points, **known: Unpack[Known]) -> Answered:
         """Take back what strokes marked at voxels (n, axes); the rounds are done again without it."""
-        return await self._step(identity, user, after, seconds, lambda session: session.drawing.erase(voxels))
+        return await self._step(identity, user, lambda drawing: drawing.erase(voxels), **known)
 
-    async def undo(self, identity: str, user: str, *, after: int | None = None, seconds: float = 0) -> Answered:
-        return await self._step(identity, user, after, seconds, lambda session: session.drawing.undo())
+    async def undo(self, identity: str, user: str, **known: Unpack[Known]) -> Answered:
+        return await self._step(identity, user, Drawing.undo, **known)
 
-    async def redo(self, identity: str, user: str, *, after: int | None = None, seconds: float = 0) -> Answered:
-        return await self._step(identity, user, after, seconds, lambda session: session.drawing.redo())
+    async def redo(self, identity: str, user: str, **known: Unpack[Known]) -> Answered:
+        return await self._step(identity, user, Drawing.redo, **known)
 
-    async def grow(self, identity: str, user: str, *, after: int | None = None, seconds: float = 0) -> Answered:
-        """Follow the current object from its one slice through the volume."""
-        return await self._step(identity, user, after, seconds, lambda session: session.drawing.grow())
+    async def grow(self, identity: str, user: str, **known: Unpack[Known]) -> Answered:
+        """Follow the object from its one slice through the volume."""
+        return await self._step(identity, user, Drawing.grow, **known)
 
     async def add_object(
         self, identity: str, user: str, structure: str, *, box: Drawn | None = None, begin: str = "empty", model: str | None = None
@@ -203,17 +204,33 @@ class Sessions:
                 await self._do(session, number, drawing.version, partial(self._arrived, number))
         return session
 
-    async def accept(self, identity: str, user: str, *, seconds: float = 0, force: bool = False) -> Acceptance:
-        """Keep the masks of all objects that have one in the archive, with what they cost. ``force`` : also empty masks."""
+    async def accept(
+        self,
+        identity: str,
+        user: str,
+        *,
+        number: int | None = None,
+        seen: Sequence[int] | None = None,
+        seconds: float = 0,
+        force: bool = False,
+    ) -> Acceptance:
+        """Keep the masks of all objects that have one in the archive, with what they cost.
+
+        number : of the object that the seconds were spent on. seen : the versions of all objects that the person saw, by number;
+        where any is another now, nothing is kept. force : also empty masks.
+        """
         session = await self.get(identity, user)
-        session.drawing.seconds += seconds
+        at = session.meant(number, None)
         kept: list[Acceptance] = []
-        await self._do(
-            session,
-            session.current,
-            session.drawing.version,
-            lambda s: kept.append(accept(self.archive, s, force, self.on_accept)),
-        )
+
+        def action(of: Session) -> Drawing:
+            if seen is not None:
+                of.check_seen(at, seen)
+            of.drawings[at].seconds += seconds
+            kept.append(accept(self.archive, of, force, self.on_accept))
+            return of.drawings[at]
+
+        await self._do(session, at, session.drawings[at].version, action)
         return kept[0]
 
     async def close(self, identity: str, user: str) -> None:
@@ -231,13 +248,14 @@ class Sessions:
         """Wait for the running rounds; what was done is on disk."""
         self._pool.shutdown()
 
-    def _arrived(self, number: int, session: Session) -> None:
+    def _arrived(self, number: int, session: Session) -> Drawing:
         self._beginning.arrived(session.drawings[number], session.case_key)
+        return session.drawings[number]
 
     async def _begun(self, session: Session, user: str, structure: str, box: Drawn | None, begin: str, model: str | None) -> None:
         started = checked_begin(begin)
 
-        def action(of: Session) -> None:
+        def action(of: Session) -> Drawing:
             key = of.case_key
             made = self._beginning.drawing(of.image, key, user, structure, box, started, model)
             others = [] if key is None else self.saved.others(user, key, structure, time.time() - LEASE)
@@ -246,28 +264,22 @@ class Sessions:
                 made.reason += f" {' and '.join(others)} {verb} it here too; each mask is kept."
             of.drawings.append(made)
             of.current = len(of.drawings) - 1
+            return made
 
         await self._do(session, len(session.drawings), 0, action)
 
-    async def _step(
-        self, identity: str, user: str, after: int | None, seconds: float, action: Callable[[Session], object]
-    ) -> Answered:
+    async def _step(self, identity: str, user: str, action: Callable[[Drawing], object], **known: Unpack[Known]) -> Answered:
         session = await self.get(identity, user)
-        self._check(session, after)
-        number = session.current
+        at = session.meant(known.get("number"), known.get("after"))
 
-        def done(of: Session) -> None:
-            of.select(number)
-            action(of)
+        def done(of: Session) -> Drawing:
+            action(of.drawings[at])
+            return of.drawings[at]
 
-        return await self._ordered(session, number, session.drawing.version, seconds, action=done)
+        return await self._ordered(session, at, session.drawings[at].version, known.get("seconds", 0), action=done)
 
-    async def _do(self, session: Session, number: int, version: int, action: Callable[[Session], object]) -> Answered:
+    async def _do(self, session: Session, number: int, version: int, action: Callable[[Session], Drawing]) -> Answered:
         return await self._ordered(session, number, version, 0, action=action)
-
-    def _check(self, session: Session, after: int | None) -> None:
-        if after is not None and after != session.round:
-            raise StaleRoundError(session, session.current, after)
 
     async def _ordered(
         self,
@@ -276,7 +288,7 @@ class Sessions:
         version: int,
         seconds: float,
         *,
-        action: Callable[[Session], object] | None = None,
+        action: Callable[[Session], Drawing] | None = None,
         strokes: object = None,
         count: int = 1,
     ) -> Answered:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -66,10 +66,30 @@ class Session:
     def number_of(self, structure: str) -> int | None:
         return next((n for n, drawing in enumerate(self.drawings) if drawing.structure == structure), None)
 
-    def select(self, number: int) -> None:
+    def select(self, number: int) -> Drawing:
         if not 0 <= number < len(self.drawings):
             raise UsageError(f"The session has the objects 0 to {len(self.drawings) - 1}; got {number}.")
         self.current = number
+        return self.drawing
+
+    def meant(self, number: int | None, after: int | None) -> int:
+        """The object that an order is for: the one that it names, else the current one.
+
+        Raises StaleRoundError where there is none such, or where it is at another round than ``after``.
+        """
+        at = self.current if number is None else number
+        if not 0 <= at < len(self.drawings):
+            raise StaleRoundError(self, None, f"The session has the objects 0 to {len(self.drawings) - 1}; the order names {at}.")
+        drawing = self.drawings[at]
+        if after is not None and after != drawing.round:
+            changed = f"The mask of {drawing.structure} has changed since"
+            raise StaleRoundError(self, at, f"{changed}: this was drawn on round {after}, and it is at round {drawing.round}.")
+        return at
+
+    def check_seen(self, number: int, seen: Sequence[int]) -> None:
+        """Raise StaleRoundError unless ``seen`` are the versions of all objects, by number. number : of the asker's object."""
+        if list(seen) != [drawing.version for drawing in self.drawings]:
+            raise StaleRoundError(self, number, "The masks have changed since they were seen here; look at them, and accept again.")
 
     @property
     def busy(self) -> bool:
@@ -113,12 +133,11 @@ def held_bytes(sessions: Iterable[Session]) -> int:
 
 
 class StaleRoundError(Exception):
-    """The asker saw another round than the current one. ``session``: as it stands."""
+    """The asker saw another state than the session's. ``number`` : of the object that was meant; None where there is none such."""
 
-    def __init__(self, session: Session, number: int, seen: int) -> None:
+    def __init__(self, session: Session, number: int | None, reason: str) -> None:
         self.session, self.number = session, number
-        now = session.drawings[number].round if number < len(session.drawings) else 0
-        super().__init__(f"The mask has changed since: this was drawn on round {seen}, and the object is at round {now}.")
+        super().__init__(reason)
 
 
 class UnknownSessionError(NotThereError, LookupError):
