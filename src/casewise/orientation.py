@@ -107,6 +107,11 @@ def volume_rows_first(image: Image) -> bool:
     return image.spatial_dims == 3 and image.header.format in _ROWS_FIRST
 
 
+def volume_column_first(image: Image) -> bool:
+    """Whether a volume's file counts along a row first, as ITK writes NIfTI, NRRD and MetaImage; of an array nobody knows."""
+    return image.spatial_dims == 3 and image.header.format in _COLUMN_FIRST
+
+
 def size_stated(image: Image) -> bool:
     """Whether the file states how large its pixels are: 1 mm in a default geometry is what ITK and nibabel write unasked."""
     unasked = column_first(image) and set(image.spacing) == {1.0} and _is_default(affine_of_file(image))

@@ -6,6 +6,7 @@ from itertools import permutations, product
 from pathlib import Path
 
 import h5py
+import nibabel as nib
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from casewise.errors import CasewiseError, UnreadableImageError
 from casewise.formats import mask_suffix, read, read_mask, write, write_mask
 from casewise.header import Header
 from casewise.image import Image
-from tests.formats.synthetic import Plan, enhanced, series
+from tests.formats.synthetic import Plan, enhanced, instance, pixels, placed, series
 
 RNG = np.random.default_rng(5)
 VOLUME = RNG.integers(-500, 500, (1, 4, 5, 6)).astype(np.int16)
@@ -157,6 +158,73 @@ def test_masks_without_a_place_go_by_shape(tmp_path: Path) -> None:
     other = Image(VOLUME[:, :-1], header=Header(spacing_known=False))
     with pytest.raises(UnreadableImageError, match=r"has the shape \(4, 5, 6\), its image \(3, 5, 6\)"):
         read_mask(tmp_path / "a.h5", other, member="label")
+
+
+def nowhere(path: Path, labels: np.ndarray, unit: str = "mm") -> Path:
+    """A file of voxels without a word on where they lie, as converters leave it."""
+    sizes = " ".join(map(str, labels.shape))
+    bare = {
+        ".nrrd": f"NRRD0004\ntype: uint8\ndimension: 3\nsizes: {sizes}\nencoding: raw\n\n",
+        ".mha": f"NDims = 3\nDimSize = {sizes}\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n",
+    }
+    if path.suffix in bare:
+        path.write_bytes(bare[path.suffix].encode() + labels.tobytes(order="F"))
+        return path
+    file = nib.Nifti1Image(labels, None)
+    file.header.set_zooms((1, 1, 2))
+    file.header.set_xyzt_units(unit)
+    nib.save(file, path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["m.nii.gz", "m.nrrd", "m.mha"])
+@pytest.mark.parametrize("size", [(8, 8), (7, 9)])
+def test_a_volume_mask_without_a_place_never_comes_onto_a_dicom_volume(tmp_path: Path, name: str, size: tuple[int, int]) -> None:
+    """Whether columns or rows come first, and from which end the slices, a shape does not say."""
+    (tmp_path / "s").mkdir()
+    for index in range(3):
+        instance(tmp_path / "s" / str(index), pixels(index, *size), InstanceNumber=index, **placed(Plan(), index))
+    image = read(tmp_path / "s")
+    labels = np.zeros(image.spatial_shape, np.uint8)
+    labels[2:4, 4:7, 0] = 1
+    for unit, array in product(("mm", "unknown"), (labels, labels.transpose(1, 0, 2))):
+        path = nowhere(tmp_path / name, array, unit)
+        assert not read(path).header.placed
+        with pytest.raises(UnreadableImageError, match=rf"{name} does not say where its voxels lie, .* save the mask"):
+            read_mask(path, image)
+
+
+def test_volumes_of_one_kind_of_file_need_no_place(tmp_path: Path) -> None:
+    labels = np.zeros((8, 8, 3), np.uint8)
+    labels[2:4, 4:7, 0] = 1
+    for suffix in (".nii.gz", ".nrrd", ".mha"):
+        image = read(nowhere(tmp_path / f"i{suffix}", labels + 7))
+        np.testing.assert_array_equal(read_mask(nowhere(tmp_path / f"m{suffix}", labels), image), labels > 0)
+    # One of the two may have lost its place.
+    image = read(write(tmp_path / "i.nii.gz", Image(labels[None], affine_of((0, 1, 2), (1, 1, 1)))))
+    np.testing.assert_array_equal(read_mask(nowhere(tmp_path / "m.nii.gz", labels), image), labels > 0)
+
+
+def test_a_volume_mask_in_another_kind_of_file_is_turned_by_its_shape_alone(tmp_path: Path) -> None:
+    """HDF5 counts rows first, NIfTI columns."""
+    for size in ((8, 8, 3), (7, 9, 3)):
+        labels = np.zeros(size, np.uint8)
+        labels[2:4, 4:7, 0] = 1
+        with h5py.File(tmp_path / "a.h5", "w") as file:
+            file["image"] = np.moveaxis(labels + 7, -1, 0)
+        image = read(tmp_path / "a.h5")
+        assert image.spatial_shape == size
+        path = nowhere(tmp_path / "m.nii.gz", labels.transpose(1, 0, 2))
+        if size[0] == size[1]:
+            with pytest.raises(UnreadableImageError, match=r"both are square.*rows or columns come first"):
+                read_mask(path, image)
+        else:
+            np.testing.assert_array_equal(read_mask(path, image), labels > 0)
+            path = write(tmp_path / "m.nii.gz", Image(labels.transpose(1, 0, 2)[None], affine_of((0, 1, 2), (1, 1, 1))))
+            with pytest.raises(UnreadableImageError, match="only one says where its axes run"):
+                read_mask(path, image)
+        # What casewise writes for the image is of the array as it was.
+        np.testing.assert_array_equal(read_mask(write_mask(tmp_path / "own.nii.gz", labels, image), image), labels > 0)
 
 
 def test_a_coarser_or_finer_picture_mask_fits_by_a_whole_factor(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.errors import UnreadableImageError
+from casewise.formats.found import Kind
 from casewise.image import Image
-from casewise.orientation import column_first, directions_of
+from casewise.orientation import column_first, directions_of, volume_column_first, volume_rows_first
 
 Mask = npt.NDArray[np.bool_]
 _TOLERANCE = 0.1
@@ -19,8 +20,9 @@ _TOLERANCE = 0.1
 def on_grid(path: Path, chosen: Mask, mask: Image, like: Image, cut_out: bool = False) -> Mask:
     """(*spatial) on the grid of ``like``, of a mask (*spatial) on that of ``mask``.
 
-    By where voxels lie, where both say so: axes may be permuted and flipped. Else by the shape; a picture's mask may then be
-    coarser or finer by a whole factor. cut_out : the mask may cover a part of the image only, and is empty elsewhere.
+    By where voxels lie, where both say so: axes may be permuted and flipped. Else by the shape, but never onto a DICOM volume that
+    lies in space: its slices' order is ours, not the file's. A picture's mask may then be coarser or finer by a whole factor.
+    cut_out : the mask may cover a part of the image only, and is empty elsewhere.
 
     Raises UnreadableImageError for whatever else differs.
     """
@@ -36,8 +38,9 @@ def on_grid(path: Path, chosen: Mask, mask: Image, like: Image, cut_out: bool = 
             "resample the mask to the image's grid."
         )
         raise UnreadableImageError(msg)
+    _check_order_is_known(path, mask, like)
     chosen, _ = _with_axes(chosen, mask.affine, like.spatial_dims)
-    if chosen.ndim == 2 and like.spatial_dims == 2:
+    if chosen.ndim == like.spatial_dims:
         chosen = _rows_first(path, chosen, mask, like)
     if chosen.shape == like.spatial_shape:
         return chosen
@@ -46,6 +49,16 @@ def on_grid(path: Path, chosen: Mask, mask: Image, like: Image, cut_out: bool = 
         return _by_factor(chosen, like.spatial_shape, factor)
     msg = f"{path} has the shape {chosen.shape}, its image {like.spatial_shape}; a mask has the shape of its image."
     raise UnreadableImageError(msg)
+
+
+def _check_order_is_known(path: Path, mask: Image, like: Image) -> None:
+    """A series of DICOM has its slices in no order but that of their places, so that a mask without one may be upside down."""
+    if mask.spatial_dims == 3 and like.spatial_dims == 3 and like.header.format == Kind.DICOM.value and is_placed(like):
+        msg = (
+            f"{path} does not say where its voxels lie, and its image is a DICOM volume: neither which axis counts the rows nor in "
+            "which order the slices come is known; save the mask with the affine of its volume, or as a DICOM Segmentation."
+        )
+        raise UnreadableImageError(msg)
 
 
 def is_placed(image: Image) -> bool:
@@ -69,22 +82,35 @@ def _rows_first(path: Path, chosen: Mask, mask: Image, like: Image) -> Mask:
 
     Libraries that save an array do not all keep to that, so the shapes decide; square ones do not.
     """
-    if _column_first(mask) == _column_first(like):
+    if _same_order(mask, like):
         return chosen
-    fits, turned_fits = (_fits(shape, like.spatial_shape) for shape in (chosen.shape, chosen.shape[::-1]))
+    turned = chosen.swapaxes(0, 1)
+    fits, turned_fits = (_fits(shape, like.spatial_shape) for shape in (chosen.shape, turned.shape))
     if fits and turned_fits:
         msg = (
             f"{path} is a {mask.header.format} file and its image a {like.header.format} file: both are square, so "
             "that it is not clear whether rows or columns come first; save the mask in the image's kind of file."
         )
         raise UnreadableImageError(msg)
-    if turned_fits and any(directions_of(one) is not None for one in (mask, like)):
+    if turned_fits and any(_says_directions(one) for one in (mask, like)):
         msg = (
             f"{path} would have to be transposed onto its image, of which only one says where its axes run to in the patient; save "
             "the mask in the image's kind of file."
         )
         raise UnreadableImageError(msg)
-    return np.ascontiguousarray(chosen.T) if turned_fits else chosen
+    return np.ascontiguousarray(turned) if turned_fits else chosen
+
+
+def _same_order(mask: Image, like: Image) -> bool:
+    """Whether both count rows first, or both columns. A file without a voxel size is of an array as it was."""
+    if like.spatial_dims == 2:
+        return _column_first(mask) == _column_first(like)
+    pairs = ((mask, like), (like, mask))
+    return not any(volume_rows_first(one) and volume_column_first(other) and other.header.spacing_known for one, other in pairs)
+
+
+def _says_directions(image: Image) -> bool:
+    return is_placed(image) if image.spatial_dims == 3 else directions_of(image) is not None
 
 
 def _column_first(image: Image) -> bool:

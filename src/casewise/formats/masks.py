@@ -72,10 +72,10 @@ def read_mask(
         ``segment=n`` or a segment's name, ``value`` its number or label.
     above : where a single structure begins, if it is to be another number than what the file's levels say.
 
-    A mask whose axes are merely permuted or flipped is turned exactly. One without a place in space is taken by its shape; a
-    picture's mask may be coarser or finer by a whole factor (then the nearest pixel counts). A segmentation may cover a part of its
-    image, and a DICOM Segmentation marks no other planes than those it was drawn on, where it names them. Whatever else differs is
-    an UnreadableImageError: nothing is resampled.
+    A mask whose axes are merely permuted or flipped is turned exactly. One without a place in space is taken by its shape, except
+    onto a DICOM volume; a picture's mask may be coarser or finer by a whole factor (then the nearest pixel counts). A segmentation
+    may cover a part of its image, and a DICOM Segmentation marks no other planes than those it was drawn on, where it names them.
+    Whatever else differs is an UnreadableImageError: nothing is resampled.
     """
     path = Path(path)
     if is_segmentation_file(path):

@@ -17,8 +17,9 @@ from casewise.case import Case
 from casewise.cli.import_ import noted
 from casewise.errors import CasewiseError
 from tests.formats.dicom.test_write_segmentation import PATIENT
-from tests.formats.synthetic import Plan, series
+from tests.formats.synthetic import Plan, instance, pixels, placed, series
 from tests.formats.test_mask_pictures import DISC, SHAPE, labels, palette, saved
+from tests.formats.test_masks import nowhere
 from tests.formats.test_segmentations import two
 
 RNG = np.random.default_rng(4)
@@ -150,6 +151,23 @@ def test_a_segmentation_added_later_is_taken_for_a_known_series(tmp_path: Path) 
     cases, report = imported(data, tmp_path / "a")
     assert masks_of(cases["s"]) == {name: int(mask.sum()) for name, mask in two(image).items()}
     assert (report.added, report.labels, report.failed) == (0, 2, [])
+
+
+def test_a_volume_that_lies_nowhere_is_no_mask_of_a_series(tmp_path: Path) -> None:
+    """Its slices are square: rows and columns would have been exchanged."""
+    (tmp_path / "d" / "p1").mkdir(parents=True)
+    for index in range(3):
+        instance(tmp_path / "d" / "p1" / str(index), pixels(index, 8, 8), InstanceNumber=index, **placed(Plan(), index))
+    labels = np.zeros((8, 8, 3), np.uint8)
+    labels[2:4, 4:7, 0] = 1
+    nowhere(tmp_path / "d" / "p1" / "mask.nii.gz", labels)
+    cases, report = imported(tmp_path / "d", tmp_path / "a")
+    assert ["does not say where its voxels lie" in one.reason for one in report.failed] == [True]
+    assert [masks_of(case) for case in cases.values()] == [{}]
+    image = formats.read(tmp_path / "d" / "p1")
+    formats.write_mask(tmp_path / "d" / "p1" / "mask.nii.gz", labels, image)
+    cases, report = imported(tmp_path / "d", tmp_path / "b")
+    assert report.failed == [] and [masks_of(case) for case in cases.values()] == [{"label_1": 6}]
 
 
 def test_two_segments_of_one_name_are_two_structures(tmp_path: Path) -> None:

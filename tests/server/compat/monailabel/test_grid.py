@@ -12,6 +12,8 @@ from casewise.formats import read
 from casewise.header import Header
 from casewise.image import Box, Image
 from casewise.server.compat.monailabel.grid import ClientGrid
+from casewise.server.compat.monailabel.label_files import read_labels
+from tests.formats.test_masks import nowhere
 from tests.server.compat.monailabel import scenes
 
 
@@ -76,3 +78,17 @@ def test_a_loop_and_a_colour_picture_are_served_as_grey_volumes() -> None:
     assert shown.array.shape == (1, 5, 4, 1)
     assert shown.array.dtype == np.uint8
     assert set(np.unique(shown.array)) == {120}
+
+
+def test_a_label_that_says_nothing_of_where_it_lies_is_none_of_a_series(tmp_path: Path) -> None:
+    """Its axes may be the series' own or those that clients see: on square slices both would fit."""
+    series = scenes.series(tmp_path, False)
+    image = read(series.path)
+    side = min(image.spatial_shape[:2])
+    grid = ClientGrid.of(image)
+    with pytest.raises(UsageError, match=r"^m.nii.gz does not say where its voxels lie, .* save the mask with the affine"):
+        read_labels(nowhere(tmp_path / "m.nii.gz", series.ball.astype(np.uint8)), image, grid)
+    square = Image(image.array[:, :side, :side], image.affine, image.header)
+    label = nowhere(tmp_path / "m.nii.gz", series.ball[:side, :side].astype(np.uint8))
+    with pytest.raises(UsageError, match="does not say where its voxels lie"):
+        read_labels(label, square, ClientGrid.of(square))

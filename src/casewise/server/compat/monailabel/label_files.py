@@ -25,7 +25,7 @@ def read_labels(path: Path, image: Image, grid: ClientGrid) -> Labels:
     """(i, j, k) whole numbers of a label file, on the grid of ``image``'s copy.
 
     A ``.bin`` file is raw uint8, i fastest. Others are placed by what they say of where they lie, and turned exactly; a file that
-    says nothing is taken by its shape. Raises UnreadableImageError or UsageError, one sentence, for whatever else differs.
+    says nothing is taken by its shape, except for a DICOM volume. Raises UsageError, one sentence, for whatever else differs.
     """
     if path.suffix == ".bin":
         raw = np.frombuffer(path.read_bytes(), np.uint8)
