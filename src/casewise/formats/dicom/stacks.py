@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -22,6 +23,9 @@ _SAME_PLACE = 0.01
 _ECHO_TIME = TRAITS.index("EchoTime")
 # Images that differ in these are never of one volume, even if their slices lie at different places.
 _KINDS = tuple(TRAITS.index(trait) for trait in ("ReferencedSegmentNumber", "b value", "component", "EchoNumbers"))
+_TIMES = ("TriggerTime", "NominalCardiacTriggerDelayTime", "AcquisitionTime", "SeriesTime", "ContentTime")
+_OF_IMAGES = tuple(trait for trait in TRAITS if trait not in _TIMES)
+_MOSTLY = 0.75
 _SAME_PLACES = "several of its slices lie at the same place, and nothing in their headers tells which belong together"
 _NUMBERS_TWICE = "its slices bear the same numbers twice, in turn, as those of two examinations between each other do"
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -240,23 +244,48 @@ def _same_pixels(one: Slice, other: Slice) -> bool:
 def _parts(group: list[Slice]) -> tuple[list[list[Slice]], list[tuple[Path, Slice]], str]:
     """The group as it is if each position is there once; else split by the traits that give the fewest such parts.
 
+    Parts are images where they cover the same places. A time is often of a single slice: parts by it that cover different places
+    are pieces of images, or mix them, and the slices' numbers tell more. Other traits may tell images of different places apart.
+
     Second come copies, each with its original; third the doubt, if nothing tells which slices belong together.
     """
     if _places_differ(group):
         return [group], [], _doubt_of_numbers(group)
-    best: list[list[Slice]] | None = None
-    varied = [k for k in range(len(TRAITS)) if len({s.traits[k] for s in group}) > 1]
+    places = _same_places(group)
+    most = max(len(place) for place in places)
     for size in (1, 2):
-        for chosen in combinations(varied, size):
-            split: dict[tuple[str, ...], list[Slice]] = defaultdict(list)
-            for s in group:
-                split[tuple(s.traits[k] for k in chosen)].append(s)
-            parts = list(split.values())
-            if all(_places_differ(part) for part in parts) and (best is None or len(parts) < len(best)):
-                best = parts
-        if best is not None and len(best) <= max(2, len(group) // 2 + 1):
-            return best, [], ""
-    return (best, [], "") if best else _by_turn(group)
+        images = [parts for parts in _splits(group, TRAITS, size) if len(parts) == most or _cover(parts, len(places))]
+        if images:
+            return min(images, key=len), [], ""
+    if not _complete(places, most):
+        for size in (1, 2):
+            images = [parts for parts in _splits(group, _OF_IMAGES, size) if len(parts) <= len(group) // 2 + 1]
+            if images:
+                return min(images, key=len), [], ""
+    return _by_turn(group)
+
+
+def _splits(group: list[Slice], traits: Iterable[str], size: int) -> Iterator[list[list[Slice]]]:
+    """The ways to split the group by ``size`` traits after which no part has two slices at one place."""
+    varied = [k for k in map(TRAITS.index, traits) if len({s.traits[k] for s in group}) > 1]
+    for chosen in combinations(varied, size):
+        split: dict[tuple[str, ...], list[Slice]] = defaultdict(list)
+        for s in group:
+            split[tuple(s.traits[k] for k in chosen)].append(s)
+        if all(_places_differ(part) for part in split.values()):
+            yield list(split.values())
+
+
+def _cover(parts: list[list[Slice]], places: int) -> bool:
+    """Whether each part covers all places, or all but one: a slice may be missing."""
+    return places > 2 and all(len(part) >= places - 1 for part in parts)
+
+
+def _complete(places: list[list[Slice]], most: int) -> bool:
+    """Whether about as many slices lie at each place as at any other, as of images of the same places; those of ranges that merely
+    overlap do not.
+    """
+    return sum(len(place) for place in places) > _MOSTLY * most * len(places)
 
 
 def _by_turn(group: list[Slice]) -> tuple[list[list[Slice]], list[tuple[Path, Slice]], str]:
@@ -279,7 +308,14 @@ def _are_in_order(turns: list[list[Slice]]) -> bool:
     by_image = all(max(s.order for s in one) < min(s.order for s in next_) for one, next_ in pairwise(turns))
     places = [sorted(s.order for s in same) for same in _same_places([s for turn in turns for s in turn])]
     by_place = all(len(place) == len(turns) and place[-1] - place[0] == len(turns) - 1 for place in places)
-    return by_image or by_place
+    # Where some places were taken more often than others, a slice of the next image may stand in for a missing one: out of line.
+    return by_place or (by_image and (len({len(one) for one in turns}) == 1 or _in_one_direction(turns)))
+
+
+def _in_one_direction(turns: list[list[Slice]]) -> bool:
+    """Whether the numbers go along the places in all turns, or against them in all."""
+    steps = [step for one in turns for step in np.diff([s.order for s in sorted(one, key=_along)])]
+    return all(step > 0 for step in steps) or all(step < 0 for step in steps)
 
 
 def _without_twins(group: list[Slice]) -> tuple[list[Slice], list[tuple[Path, Slice]]]:
