@@ -170,3 +170,61 @@ def _in_memory(content: bytes) -> object:
     import io
 
     return io.BytesIO(content)
+
+
+def test_what_cannot_be_read_of_a_study_is_left_out_and_said(serve: Callable[..., Served], tmp_path: Path) -> None:
+    """The others come whole, as 206 Partial Content: also where the first file is the damaged one."""
+    made = ct(tmp_path / "files", 4)
+    for show in (True, False):
+        served = serve(tmp_path / "files", show_names=show)
+        url = f"{served.url}/dicomweb/studies/{made.study_uid}"
+        every = {"accept": "multipart/related; type=application/dicom; transfer-syntax=*", **served.token}
+        whole = httpx.get(url, headers=every, timeout=SECONDS)
+        assert (whole.status_code, len(_parts(whole))) == (200, 4)
+        uids = [one.SOPInstanceUID for one in _parts(whole)]
+        for damaged in (0, 3):
+            file = next(file for file in made.files if pydicom.dcmread(file).SOPInstanceUID == uids[damaged])
+            content = file.read_bytes()
+            file.write_bytes(content[:200])
+            part = httpx.get(url, headers=every, timeout=SECONDS)
+            left = [uid for uid in uids if uid != uids[damaged]]
+            assert (part.status_code, [one.SOPInstanceUID for one in _parts(part)]) == (206, left)
+            file.write_bytes(content)
+        file.unlink()
+        assert httpx.get(f"{url}/series/{made.series_uid}", headers=every, timeout=SECONDS).status_code == 206
+        file.write_bytes(content)
+    for file in made.files:
+        file.write_bytes(file.read_bytes()[:200])
+    none = httpx.get(url, headers=every, timeout=SECONDS)
+    assert none.status_code == 406 and "The instance's file" in none.json()["detail"]
+
+
+@pytest.mark.parametrize("show_names", [True, False])
+def test_a_damaged_photometric_interpretation_is_told(serve: Callable[..., Served], tmp_path: Path, show_names: bool) -> None:
+    made = ct(tmp_path / "files", 2)
+    served = serve(tmp_path / "files", show_names=show_names)
+    where = made.study_uid, made.series_uid
+    assert len(served.client.retrieve_series_metadata(*where)) == 2
+    file = made.files[0]
+    uid = pydicom.dcmread(file).SOPInstanceUID
+    content = file.read_bytes()
+    place = content.index(b"\x28\x00\x04\x00CS")
+    file.write_bytes(content[: place + 4] + b"ZZ" + content[place + 6 :])
+    url = f"{served.url}/dicomweb/studies/{where[0]}/series/{where[1]}/instances/{uid}"
+    for path in ("/frames/1", "/bulkdata/7FE00010", "/bulkdata/00280004"):
+        answer = httpx.get(url + path, headers=served.token, timeout=SECONDS)
+        assert 400 <= answer.status_code < 500, path
+        assert str(tmp_path) not in answer.text
+    assert "damaged" in httpx.get(f"{url}/frames/1", headers=served.token, timeout=SECONDS).json()["detail"]
+    every = {"accept": "multipart/related; type=application/dicom; transfer-syntax=*", **served.token}
+    answer = httpx.get(f"{served.url}/dicomweb/studies/{where[0]}", headers=every, timeout=SECONDS)
+    # Whole files go out as they are: the client may make something of it.
+    assert (answer.status_code, answer.content.count(b"Content-Location")) == (200, 2)
+
+
+def _parts(answer: httpx.Response) -> list[pydicom.Dataset]:
+    """The files of a multipart answer that has come whole."""
+    boundary = answer.headers["content-type"].split("boundary=")[1].encode()
+    first, *parts, end = answer.content.split(b"--" + boundary)
+    assert (first, end) == (b"", b"--\r\n")
+    return [pydicom.dcmread(_in_memory(part.split(b"\r\n\r\n", 1)[1])) for part in parts]

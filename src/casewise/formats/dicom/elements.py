@@ -53,10 +53,10 @@ def spoken(dataset: Any, keyword: str) -> str:
 
 
 def whole(dataset: Any, keyword: str) -> int | None:
-    """An integer element; None where it is absent or no number."""
+    """An integer element; None where it is absent, damaged or no number."""
     try:
         return int(dataset.get(keyword))
-    except (TypeError, ValueError, OverflowError):
+    except (TypeError, ValueError, OverflowError, NotImplementedError):
         return None
 
 

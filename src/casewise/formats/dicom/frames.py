@@ -9,7 +9,7 @@ import numpy as np
 from casewise.errors import UnreadableImageError
 from casewise.formats.dicom.elements import whole
 from casewise.formats.dicom.json_model import little
-from casewise.formats.dicom.pixels import samples
+from casewise.formats.dicom.pixels import photometric_of, samples
 from casewise.formats.dicom.stored import EXPLICIT, Pixels, Stored
 from casewise.formats.guard import check_claim, one_sentence
 from casewise.image import Array
@@ -79,7 +79,7 @@ def _cut(stored: Stored, pixels: Pixels, number: int) -> bytes:
     bits = {"FloatPixelData": 32, "DoubleFloatPixelData": 64}.get(pixels.keyword) or whole(header, "BitsAllocated") or 0
     check_claim(stored.path, (count_of_frames(stored), *shape), bits / 8 / 2, 1 << 62)
     length = math.prod(shape) * bits
-    if header.get("PhotometricInterpretation") == "YBR_FULL_422":
+    if photometric_of(stored.path, header) == "YBR_FULL_422":
         length = length * 2 // 3
     first = length * number
     begin, end = first // 8, -(-(first + length) // 8)

@@ -30,7 +30,7 @@ def check_decodable(path: Path, dataset: Any) -> None:
     if syntax is None:
         msg = f"{path} does not say how it is encoded: it has no transfer syntax; export it as a DICOM Part 10 file."
         raise UnreadableImageError(msg)
-    photometric = dataset.get("PhotometricInterpretation")
+    photometric = photometric_of(path, dataset)
     if photometric not in _READ:
         displayed = photometric if photometric in _KNOWN else "of no known name"
         msg = f"{path} has the photometric interpretation {displayed}; read are {', '.join(_READ)}."
@@ -42,6 +42,15 @@ def check_decodable(path: Path, dataset: Any) -> None:
             raise UnreadableImageError(f"{path} has a damaged transfer syntax; export it again.") from error
         name = "" if syntax.name == syntax else f" ({syntax.name})"
         msg = f"{path} is encoded with transfer syntax {syntax}{name}, which is not read; export it uncompressed."
+        raise UnreadableImageError(msg) from error
+
+
+def photometric_of(path: Path, dataset: Any) -> Any:
+    """As pydicom has it; None where it is absent. Raises UnreadableImageError where pydicom can make nothing of it."""
+    try:
+        return dataset.get("PhotometricInterpretation")
+    except Exception as error:  # whatever pydicom raises for a damaged element
+        msg = f"{path} has a damaged photometric interpretation; read are {', '.join(_READ)}. Export it again."
         raise UnreadableImageError(msg) from error
 
 

@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from casewise.errors import UnreadableImageError
+from casewise.formats.dicom.elements import whole
 from casewise.formats.dicom.frames import count_of_frames, native_frame
+from casewise.formats.dicom.pixels import photometric_of
 from casewise.formats.dicom.stored import DEFLATED, EXPLICIT, Stored, unread
 from casewise.formats.guard import one_sentence
 
@@ -51,7 +53,7 @@ def decoded(stored: Stored, change: Callable[[Any, Any], None] | None = None) ->
         raise UnreadableImageError(f"{stored.path} has no compressed pixels.")
     first = native_frame(stored, 0)
     header = copy.deepcopy(stored.header)  # the frames are decoded by the other one
-    if header.get("PhotometricInterpretation", "").startswith("YBR"):
+    if str(photometric_of(stored.path, header)).startswith("YBR"):
         header.PhotometricInterpretation = "RGB"
     for keyword in ("ExtendedOffsetTable", "ExtendedOffsetTableLengths"):
         if keyword in header:
@@ -61,7 +63,7 @@ def decoded(stored: Stored, change: Callable[[Any, Any], None] | None = None) ->
         raise UnreadableImageError(f"{stored.path} is larger than 4 GiB when it is decoded; ask for it as it is stored.")
     header.file_meta.TransferSyntaxUID = EXPLICIT
     yield _head(stored, header, change, explicit=True)
-    word = b"OB" if (header.get("BitsAllocated") or 8) <= 8 else b"OW"
+    word = b"OB" if (whole(header, "BitsAllocated") or 8) <= 8 else b"OW"
     yield b"\xe0\x7f\x10\x00" + word + b"\0\0" + (length + length % 2).to_bytes(4, "little") + first
     for number in range(1, count):
         yield native_frame(stored, number)

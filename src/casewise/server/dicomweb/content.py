@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 from fastapi import HTTPException
 
 from casewise.errors import UnreadableImageError
 from casewise.formats.dicom.frames import count_of_frames, media_type, native_frame, stored_frame
 from casewise.formats.dicom.json_model import little
+from casewise.formats.dicom.pixels import check_decodable
 from casewise.formats.dicom.rewritten import as_stored, decoded, rewritten, syntax_sent
 from casewise.formats.dicom.stored import Stored, stored
 from casewise.formats.guard import one_sentence
@@ -58,14 +60,49 @@ def _facts(path: Path, changed: int, size: int) -> Facts:
         return Facts(count_of_frames(opened), kind, syntax, syntax_sent(opened), native)
 
 
+def sendable(holdings: Holdings, found: Sequence[Instance], accepted: Sequence[Offer]) -> list[Instance]:
+    """Those of several whose files can be sent, by their headers: once the answer has begun, none can be left out.
+
+    Raises the first one's problem where there is none.
+    """
+    problems: list[Exception] = []
+    sent = []
+    for instance in found:
+        try:
+            _check(holdings, instance, accepted)
+            sent.append(instance)
+        except (NotThereError, HTTPException) as problem:
+            problems.append(problem)
+    if not sent:
+        raise problems[0]
+    return sent
+
+
+def _check(holdings: Holdings, instance: Instance, accepted: Sequence[Offer]) -> None:
+    facts = facts_of(instance)
+    chosen = choose_instance(accepted, facts.sent, facts.native)
+    change = _change(holdings, instance)
+    if chosen.stored and change is None:
+        return
+    with _problems(instance), stored(instance.path) as opened:
+        if chosen.stored:
+            next(rewritten(opened, change))
+        else:
+            check_decodable(opened.path, opened.header)
+
+
+def _change(holdings: Holdings, instance: Instance) -> Callable[[Any, Any], None] | None:
+    """How names are hidden in a file; None where they are not."""
+    hiding = holdings.hiding
+    return partial(hiding.hide_in_file, subject=holdings.subject(instance), made=instance.made) if hiding.names else None
+
+
 def file_parts(holdings: Holdings, found: Sequence[Instance], accepted: Sequence[Offer]) -> Iterator[Part]:
     """Whole files, without names where these are hidden."""
-    hiding = holdings.hiding
     for instance in found:
         facts = facts_of(instance)
         chosen = choose_instance(accepted, facts.sent, facts.native)
-        subject = holdings.subject(instance)
-        change = partial(hiding.hide_in_file, subject=subject, made=instance.made) if hiding.names else None
+        change = _change(holdings, instance)
         with _problems(instance), stored(instance.path) as opened:
             if not chosen.stored:
                 pieces = decoded(opened, change)
@@ -98,7 +135,8 @@ def value_parts(holdings: Holdings, instance: Instance, tag: str) -> Iterator[Pa
 
 
 def _value(opened: Stored, tag: str) -> bytes:
-    element = opened.header.get(int(tag, 16), None)
+    with one_sentence(opened.path, "a DICOM file", quote=False):
+        element = opened.header.get(int(tag, 16), None)
     if element is None or not isinstance(element.value, bytes):
         raise NotThereError(f"The instance has no binary value {tag}.")
     return little(element.value, _WORD.get(str(element.VR), 1), ">" if opened.big else "<")

@@ -20,15 +20,15 @@ class Part:
     pieces: Iterable[bytes]
 
 
-def answer(parts: Iterator[Part], chosen: Chosen, headers: dict[str, str]) -> StreamingResponse:
+def answer(parts: Iterator[Part], chosen: Chosen, headers: dict[str, str], status: int = 200) -> StreamingResponse:
     """An answer of several parts, or of the first alone where no multipart message was chosen. Its first piece is made before it
     begins, so that what cannot be read is answered by an error.
     """
     if chosen.multipart:
         boundary = f"casewise-{secrets.token_hex(16)}"
         media = f'multipart/related; type="{chosen.kind}"; boundary={boundary}'
-        return StreamingResponse(_begun(_message(parts, boundary)), headers=headers, media_type=media)
-    return StreamingResponse(_begun(_alone(parts)), headers=headers, media_type=described(chosen))
+        return StreamingResponse(_begun(_message(parts, boundary)), status, headers, media)
+    return StreamingResponse(_begun(_alone(parts)), status, headers, described(chosen))
 
 
 def described(chosen: Chosen) -> str:

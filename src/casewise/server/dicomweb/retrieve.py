@@ -16,7 +16,7 @@ from casewise.formats.dicom.stored import EXPLICIT
 from casewise.server.access import Reader
 from casewise.server.dicom.instances import Instance
 from casewise.server.dicomweb.accept import OCTETS, choose_frames, choose_instance, offers
-from casewise.server.dicomweb.content import facts_of, file_parts, frame_parts, value_parts
+from casewise.server.dicomweb.content import facts_of, file_parts, frame_parts, sendable, value_parts
 from casewise.server.dicomweb.headers import gone
 from casewise.server.dicomweb.holdings import Held, Holdings
 from casewise.server.dicomweb.parts import answer
@@ -149,12 +149,15 @@ def _list(head: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _files(held: Holdings, found: list[Instance], accept: str | None, headers: dict[str, str]) -> Response:
+    """Of several, those that can be sent: with a 206 where these are not all (PS3.18, 10.4.3)."""
     accepted = offers(accept)
-    facts = facts_of(found[0])
+    sent = sendable(held, found, accepted) if len(found) > 1 else found
+    facts = facts_of(sent[0])
     chosen = choose_instance(accepted, facts.sent, facts.native)
     if not chosen.multipart and len(found) > 1:
         raise HTTPException(406, "Several instances are sent as multipart/related alone.")
-    return answer(file_parts(held, found, accepted), chosen, {"Vary": "Accept", **headers})
+    status = 200 if len(sent) == len(found) else 206
+    return answer(file_parts(held, sent, accepted), chosen, {"Vary": "Accept", **headers}, status)
 
 
 def _numbers(text: str) -> list[int]:
