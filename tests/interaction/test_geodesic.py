@@ -34,7 +34,14 @@ def exact(image: np.ndarray, seeds: np.ndarray, spacing: tuple[float, ...], spat
 
 
 @pytest.mark.parametrize(
-    ("shape", "spacing"), [((1, 17, 23), (1.0, 1.0)), ((2, 14, 11), (1.0, 2.5)), ((1, 9, 8, 7), (0.5, 0.5, 4.0))]
+    ("shape", "spacing"),
+    [
+        ((1, 17, 23), (1.0, 1.0)),
+        ((2, 14, 11), (1.0, 2.5)),
+        ((1, 9, 8, 7), (0.5, 0.5, 4.0)),
+        ((1, 1, 9), (1.0, 1.0)),
+        ((1, 5, 1, 2), (1.0, 1.0, 2.0)),
+    ],
 )
 def test_distance_is_the_shortest_path(shape, spacing):
     rng = np.random.default_rng(len(shape))

@@ -37,6 +37,12 @@ def vessels() -> tuple[Image, np.ndarray]:
     return Image(picture.astype(np.float32)[None]), truth
 
 
+@given(st.lists(st.sampled_from([0.0, -0.0, 1.0, -1.0]) | st.floats(-(2.0**100), 2.0**100, width=32), max_size=40))
+def test_places_are_ordered_as_numpy_orders_them(values):
+    brightness = np.array(values, np.float32)
+    assert own._ascending(brightness).tolist() == np.argsort(brightness, kind="stable").tolist()
+
+
 def strokes(truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(object, rest): along parts of two lines, and two upright lines between."""
     rows, columns = np.indices(truth.shape)

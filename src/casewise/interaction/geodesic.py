@@ -8,13 +8,15 @@ installation against the user's torch; whole planes at once, in NumPy, are fast 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from itertools import product
+from types import EllipsisType
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.stride_tricks import as_strided
 
 Floats = npt.NDArray[np.float32]
+Index = tuple[slice | int | EllipsisType, ...]
 FAR = np.float32(1e6)
 SPATIAL = 0.005  # what one voxel's step costs on even ground; the image's whole range costs 1
 
@@ -46,50 +48,79 @@ def geodesic(
 def _swept(distance: Floats, images: Floats, lengths: list[float], spatial: float, sweeps: int) -> None:
     """``distance`` (N, *spatial) lowered in place."""
     dims = distance.ndim - 1
-    plans = []
+    costs = []
     for axis in range(dims):
-        others = [length for other, length in enumerate(lengths) if other != axis]
-        shifts = list(product((-1, 0, 1), repeat=dims - 1))
-        steps = [_length(lengths[axis], shift, others) * spatial for shift in shifts]
         # Planes first and together in memory: a sweep touches one at a time.
         planes = np.ascontiguousarray(np.moveaxis(images, axis + 2, 0))
-        costs = [_costs(planes, shift, step) for shift, step in zip(shifts, steps, strict=True)]
-        plans.append((axis, shifts, costs))
+        others = [length for other, length in enumerate(lengths) if other != axis]
+        costs.append(_costs(planes, lengths[axis], others, spatial))
     for _ in range(sweeps):
-        for axis, shifts, costs in plans:
-            planes = np.ascontiguousarray(np.moveaxis(distance, axis + 1, 0))
-            for place in range(1, len(planes)):
-                _lower(planes[place], planes[place - 1], shifts, [cost[place - 1] for cost in costs], forward=True)
-            for place in range(len(planes) - 2, -1, -1):
-                _lower(planes[place], planes[place + 1], shifts, [cost[place] for cost in costs], forward=False)
-            distance[...] = np.moveaxis(planes, 0, axis + 1)
+        for axis in range(dims):
+            along = np.moveaxis(distance, axis + 1, 0)
+            along[...] = _to_and_fro(along, costs[axis])
 
 
-def _length(across: float, shift: tuple[int, ...], others: list[float]) -> float:
-    return float(np.sqrt(across**2 + sum((s * other) ** 2 for s, other in zip(shift, others, strict=True))))
+def _to_and_fro(planes: Floats, costs: Floats) -> Floats:
+    """Distances (P, N, *part), each plane lowered from the one before it, and then from the one behind."""
+    part = planes.shape[2:]
+    padded = np.full((*planes.shape[:2], *(n + 2 for n in part)), FAR, np.float32)  # nothing is reached from beyond the rim
+    found = padded[_within(part)]
+    found[...] = planes
+    sources = _shifted(padded, part)
+    reached = np.empty((3 ** len(part), *planes.shape[1:]), np.float32)
+    by_shift = reached.reshape(sources.shape[1:])
+    for offset, steps in ((-1, _forward(costs, part)), (1, _backward(costs, part))):
+        places = range(1, len(planes)) if offset < 0 else range(len(planes) - 2, -1, -1)
+        for place in places:
+            np.add(sources[place + offset], steps[place + min(offset, 0)], out=by_shift)
+            np.minimum(found[place], np.minimum.reduce(reached, axis=0), out=found[place])
+    return found
 
 
-def _costs(planes: Floats, shift: tuple[int, ...], step: float) -> Floats:
-    """(planes − 1, N, *part): the cost from a voxel of plane p, ``shift`` away, to the one of plane p + 1."""
-    here, there = _windows(planes.shape[3:], shift)
-    change = planes[(slice(1, None), slice(None), slice(None), *here)] - planes[(slice(None, -1), slice(None), slice(None), *there)]
-    if change.shape[2] == 1:
-        return np.asarray(np.abs(change[:, :, 0]) + np.float32(step))
-    return np.asarray(np.sqrt(np.mean(change**2, axis=2)) + np.float32(step))
+def _costs(planes: Floats, across: float, others: Sequence[float], spatial: float) -> Floats:
+    """(P − 1, 3, …, N, *part + 2) of images (P, N, C, *part): the cost from a voxel of plane p that lies shifted within it by −1,
+    0 or 1 along each axis to the one of plane p + 1, with a rim around; 0 where there is no such voxel.
+    """
+    count, batch, _, *part = planes.shape
+    found = np.zeros((count - 1, *[3] * len(part), batch, *(n + 2 for n in part)), np.float32)
+    inner = found[_within(part)]
+    for shift in product((-1, 0, 1), repeat=len(part)):
+        length = float(np.sqrt(across**2 + sum((s * other) ** 2 for s, other in zip(shift, others, strict=True))))
+        here = tuple(slice(max(0, -s), n - max(0, s)) for n, s in zip(part, shift, strict=True))
+        there = tuple(slice(max(0, s), n - max(0, -s)) for n, s in zip(part, shift, strict=True))
+        change = planes[1:][_last(here)] - planes[:-1][_last(there)]
+        size = np.abs(change[:, :, 0]) if change.shape[2] == 1 else np.sqrt(np.mean(change**2, axis=2))
+        of_shift: Index = (slice(None), *(s + 1 for s in shift), slice(None), *here)
+        inner[of_shift] = size + np.float32(length * spatial)
+    return found
 
 
-def _lower(target: Floats, source: Floats, shifts: list[tuple[int, ...]], costs: list[Floats], *, forward: bool) -> None:
-    for shift, cost in zip(shifts, costs, strict=True):
-        here, there = _windows(target.shape[1:], shift)
-        # Costs are of steps from the plane before to the one behind; the way back is the same step with its ends exchanged.
-        reached, origin = (here, there) if forward else (there, here)
-        view = target[(slice(None), *reached)]
-        np.minimum(view, source[(slice(None), *origin)] + cost, out=view)
+def _within(part: Sequence[int]) -> Index:
+    """Without the rim."""
+    return _last([slice(1, -1)] * len(part))
 
 
-@lru_cache(maxsize=4096)
-def _windows(shape: tuple[int, ...], shift: tuple[int, ...]) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
-    """Where the voxels lie that have a neighbour ``shift`` away within the plane, and where those neighbours lie."""
-    here = tuple(slice(max(0, -s), n - max(0, s)) for n, s in zip(shape, shift, strict=True))
-    there = tuple(slice(max(0, s), n - max(0, -s)) for n, s in zip(shape, shift, strict=True))
-    return here, there
+def _last(slices: Sequence[slice]) -> Index:
+    return (..., *slices)
+
+
+def _shifted(padded: Floats, part: Sequence[int]) -> Floats:
+    """(P, 3, …, N, *part) of ``padded`` (P, N, *part + 2), a view: at each place what lies −1, 0 or 1 from it along each axis."""
+    along = padded.strides[2:]
+    shape = (len(padded), *[3] * len(part), padded.shape[1], *part)
+    return as_strided(padded, shape, (padded.strides[0], *along, padded.strides[1], *along), writeable=False)
+
+
+def _forward(costs: Floats, part: Sequence[int]) -> Floats:
+    """What a step from each place of :func:`_shifted` costs, to the next plane."""
+    return costs[_within(part)]
+
+
+def _backward(costs: Floats, part: Sequence[int]) -> Floats:
+    """The same to the plane before, a view: the same steps with their ends exchanged, so that shift s at place x is −s at x + s."""
+    opposite: Index = (slice(None), *[slice(2, None)] * len(part))
+    last = costs[opposite]
+    shifts, along = costs.strides[1 : 1 + len(part)], costs.strides[2 + len(part) :]
+    between = [step - shift for shift, step in zip(shifts, along, strict=True)]
+    shape = (len(costs), *[3] * len(part), costs.shape[1 + len(part)], *part)
+    return as_strided(last, shape, (costs.strides[0], *between, costs.strides[1 + len(part)], *along), writeable=False)
