@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -59,6 +60,21 @@ def test_cases_that_the_model_was_trained_on_are_left_out_unless_asked_for(
     assert sum(row["trained_on"] for row in document["cases"]) == 8
     everything = call("evaluate", trained, archive, "--trained-on", "--json").document
     assert everything["left_out"] == 0 and everything["measures"][0]["n"] == 16
+
+
+def test_a_training_case_that_was_overwritten_counts_as_no_case(call: Call, pictures: Path, model: Path, tmp_path: Path) -> None:
+    copied = Path(shutil.copytree(pictures, tmp_path / "pictures"))
+    assert call("import", tmp_path / "archive", copied, "--manifest", copied / "labels.csv").code == 0
+    with Archive.open(tmp_path / "archive") as opened:
+        known = {case.name: case.key for case in opened.cases()}
+    source = Model.load(model)
+    trained = Model("trained", source.spec, source.weights, Lineage(trained_on=frozenset(known.values()))).save(
+        tmp_path / "trained"
+    )
+    shutil.copyfile(copied / "p01.png", copied / "p00.png")
+    done = call("evaluate", trained, tmp_path / "archive", "--trained-on", "--json")
+    assert "p00.png was changed after it was imported; import it again" in done.err
+    assert len(done.document["cases"]) == 15 and all(row["trained_on"] for row in done.document["cases"])
 
 
 def test_a_classifier_gets_the_area_under_its_curve() -> None:

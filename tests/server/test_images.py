@@ -126,6 +126,19 @@ def test_a_file_that_has_gone_is_told_without_its_path(archive: Archive, reader:
         assert reader.get(f"/api/v1/cases/{key}/{what}").status_code == 404
 
 
+def test_an_image_that_was_overwritten_is_never_displayed_as_the_old_one(
+    archive: Archive, app: FastAPI, reader: TestClient, tmp_path: Path
+) -> None:
+    path = write(tmp_path / "in" / "a.nii.gz", volume())
+    archive.import_paths([tmp_path / "in"])
+    (key,) = (record.key for record in archive.images())
+    write(path, volume(np.uint8))
+    for what in ("voxels", "thumbnail", "nifti"):
+        answer = reader.get(f"/api/v1/cases/{key}/{what}")
+        assert answer.status_code == 404
+        assert "was changed after it was imported; import it again" in answer.json()["detail"]
+
+
 def test_a_thumbnail_lies_as_the_page_displays_it(archive: Archive, reader: TestClient) -> None:
     """Left on the right, head up, voxels in their proportions."""
     array = np.zeros((40, 60, 30), np.int16)

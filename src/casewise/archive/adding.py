@@ -11,10 +11,11 @@ import numpy as np
 import sqlalchemy as sa
 
 from casewise.archive.catalogue import Catalogue, images, labels
+from casewise.archive.contents import content_key, mask_key, with_voxels
 from casewise.archive.facts import header_content, header_facts
 from casewise.archive.ingest.layouts.entry import Entry
-from casewise.archive.ingest.members import expanded, with_voxels
-from casewise.archive.ingest.reading import Examiner, Unit, content_key
+from casewise.archive.ingest.members import expanded
+from casewise.archive.ingest.reading import Examiner, Unit
 from casewise.archive.pseudonym_key import key_of, subject_under
 from casewise.archive.storage import keep, place, recorded
 from casewise.errors import ArchiveError, CasewiseError
@@ -115,7 +116,7 @@ class Addition:
                 raise ArchiveError(f"{path} {contents.doubt}.")
             read_mask(path, image)
             above = contents.structures[0].above if contents.soft else 0
-            return {**about, "path": str(path), "origin": {**origin, "above": above}}
+            return {**about, "path": str(path), "origin": {**origin, "above": above, "key": mask_key(path)}}
         held = np.asarray(mask).astype(bool)
         if held.shape != image.spatial_shape:
             msg = f"The mask {name!r} has the shape {held.shape}, its image {image.spatial_shape}; a mask lies on its image's grid."

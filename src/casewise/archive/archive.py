@@ -22,6 +22,7 @@ from casewise.archive.ingest.report import ImportReport
 from casewise.archive.leftovers import writing
 from casewise.archive.loading import Line, Record, Stored, case_of, record_of
 from casewise.archive.named import named
+from casewise.archive.originals import Originals
 from casewise.archive.retrieval.content import Field
 from casewise.archive.retrieval.embedding import Refused, Vectors, VectorWriter, encode, readable, store_of, vectors_key
 from casewise.archive.retrieval.image_columns import ImageColumns, Snapshot
@@ -51,8 +52,8 @@ class Archive:
     """
 
     def __init__(self, folder: Path, catalogue: Catalogue) -> None:
-        self.folder = folder
-        self._catalogue = catalogue
+        self.folder, self._catalogue = folder, catalogue
+        self._originals = Originals(folder, catalogue)
         self._columns, self._spaces, self._refused = ImageColumns(catalogue), Spaces(folder), Refused()
 
     @classmethod
@@ -193,7 +194,7 @@ class Archive:
                 held = held.where(labels.c.image_id.in_(sa.select(images.c.id).where(*conditions)))
             for label in connection.execute(held):
                 labelled.setdefault(label.image_id, []).append(label)
-        return [case_of(Stored(self.folder, row), labelled.get(row.id, [])) for row in rows]
+        return [case_of(Stored(self.folder, row, self._originals), labelled.get(row.id, [])) for row in rows]
 
     def count(self, where: Selection = EVERYTHING) -> int:
         """How many images are selected."""
@@ -203,8 +204,7 @@ class Archive:
         """The case of a key. Raises ArchiveError for one that is not in the archive."""
         found = self.cases(keys={key})
         if not found:
-            msg = f"The archive has no image of the key {key}; import it first."
-            raise ArchiveError(msg)
+            raise ArchiveError(f"The archive has no image of the key {key}; import it first.")
         return found[0]
 
     def found(self, key: str) -> Found:
@@ -213,7 +213,7 @@ class Archive:
             row = connection.execute(sa.select(images).where(images.c.key == key)).one_or_none()
         if row is None:
             raise ArchiveError(f"The archive has no image of the key {key}; import it first.")
-        return Stored(self.folder, row).found
+        return Stored(self.folder, row, self._originals).found
 
     def labels(self, key: str) -> list[dict[str, object]]:
         """All labels of an image: ``name``, ``kind`` (mask, boxes, scribble), ``path``, ``member``, ``value``, ``boxes``,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -12,9 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from casewise.archive.storage import located, located_files, origin
+from casewise.archive.originals import Originals
+from casewise.archive.storage import located, located_files
 from casewise.case import Case, MaskLoaders
-from casewise.errors import UnreadableImageError
 from casewise.formats import Found, Kind, read_found, read_mask
 from casewise.image import Box, Image
 
@@ -60,35 +60,25 @@ class Stored:
 
     folder: Path
     row: sa.Row[Any]
+    originals: Originals
 
     @property
     def found(self) -> Found:
-        """Where the image lies. Raises UnreadableImageError where its file has gone."""
+        """Where the image lies. Raises UnreadableImageError where its file has gone or holds something else."""
         path, listed = located_files(self.folder, self.row.path, self.row.files)
-        check_there(self.folder, path, listed)
-        return Found(path, self.row.member, listed or (path,), Kind(self.row.kind))
+        found = Found(path, self.row.member, listed or (path,), Kind(self.row.kind))
+        self.originals.check_image(found, self.row)
+        return found
 
     def load(self) -> Image:
-        """Read the image. Raises UnreadableImageError where its file has gone or changed into something else."""
+        """Read the image. Raises UnreadableImageError where its file has gone or holds something else."""
         return read_found(self.found)
 
 
-def check_there(folder: Path, path: Path, files: Iterable[Path] = ()) -> None:
-    """Raise UnreadableImageError, one sentence, where a file that was imported is there no more. folder : the archive's."""
-    for one in (path, *files):
-        try:
-            there = one.exists()
-        except OSError:
-            there = False
-        if not there:
-            msg = f"{origin(folder, one)} was moved or deleted after it was imported; put it back, or import it from its new place."
-            raise UnreadableImageError(msg)
-
-
 def load_mask(stored: Stored, label: sa.Row[Any]) -> npt.NDArray[np.bool_]:
-    """(*spatial) bool on the image's grid."""
+    """(*spatial) bool on the image's grid. Raises UnreadableImageError where its file has gone or holds something else."""
     path = located(stored.folder, label.path)
-    check_there(stored.folder, path)
+    stored.originals.check_mask(path, label)
     image = stored.load()
     if label.value is None:
         return read_mask(path, image, member=label.member, above=label.origin.get("above", 0))

@@ -38,6 +38,11 @@ def place(key: str, ending: str) -> str:
     return f"{_FOLDER}/{key[:2]}/{key}{ending}"
 
 
+def is_own(path: str) -> bool:
+    """Whether a catalogue's path is that of a file that was written into the archive, under its content's key."""
+    return path.startswith(f"{_FOLDER}/")
+
+
 def named(folder: Path, path: str) -> Path:
     """The file that a catalogue's path names, or the place of its copy, there or not; a relative one lies in the archive, and never
     leads out of it.
@@ -169,7 +174,7 @@ def _address(folder: Path, path: str) -> Address | None:
     """The object that a catalogue's path names; None for a file of this machine."""
     if is_remote(path):
         return Address.parse(path)
-    if not path.startswith(f"{_FOLDER}/") or (home := remote_of(folder).place) is None or (folder / path).exists():
+    if not is_own(path) or (home := remote_of(folder).place) is None or (folder / path).exists():
         return None
     return home / path
 

@@ -153,6 +153,18 @@ def test_files_that_have_gone_are_left_out(serve: Callable[..., Served], tmp_pat
     assert served.client.search_for_studies() == []
 
 
+def test_a_file_that_was_overwritten_is_not_sent_as_the_instance_that_it_was(serve: Callable[..., Served], tmp_path: Path) -> None:
+    made = ct(tmp_path / "files", 4)
+    served = serve(tmp_path / "files")
+    assert len(served.client.retrieve_series_metadata(made.study_uid, made.series_uid)) == 4
+    lost = pydicom.dcmread(made.files[0]).SOPInstanceUID
+    url = f"{served.url}/dicomweb/studies/{made.study_uid}/series/{made.series_uid}/instances/{lost}"
+    parts = ("", "/frames/1", "/bulkdata/7FE00010", "/metadata")
+    assert {httpx.get(f"{url}{part}", headers=served.token, timeout=SECONDS).status_code for part in parts} == {200}
+    shutil.copyfile(ct(tmp_path / "other", 4).files[0], made.files[0])
+    assert {httpx.get(f"{url}{part}", headers=served.token, timeout=SECONDS).status_code for part in parts} == {404}
+
+
 def _with_own_uids(file: Path, target: Path) -> None:
     """A copy of a file with UIDs that no other has; not of those that name none, or one that pydicom does not know."""
     data = pydicom.dcmread(file, force=True)

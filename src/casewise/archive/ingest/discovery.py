@@ -9,10 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from casewise.archive.contents import whole_file, with_voxels
 from casewise.archive.ingest.layouts.entry import LabelSource
 from casewise.archive.ingest.layouts.hdf5 import images_and_labels
 from casewise.archive.ingest.layouts.tree import File, Folder
-from casewise.archive.ingest.members import expanded, with_voxels
+from casewise.archive.ingest.members import expanded
 from casewise.archive.ingest.planning import Plan
 from casewise.archive.ingest.reading import Outcome, Unit
 from casewise.archive.ingest.report import ImportReport, Refused
@@ -237,11 +238,15 @@ class Finder:
         return row is not None and row.state in ("label", "failed") and set(keys) <= set(row.images)
 
     def _row(self, path: Path) -> sa.Row[Any] | None:
-        """The catalogue's row of this file, if the file is as it was."""
-        row, file = self._earlier.get(str(path)), self._stats.get(path)
-        if row is None or file is None or (row.size, row.mtime_ns) != (file.size, file.mtime_ns):
+        """The catalogue's row of this file, if the file is as it was, and for a label the voxels that it names."""
+        row = self._earlier.get(str(path))
+        if row is None or not self._is_as_it_was(path):
             return None
-        return row
+        return row if row.state != "label" or all(map(self._is_as_it_was, whole_file(path))) else None
+
+    def _is_as_it_was(self, path: Path) -> bool:
+        row, file = self._earlier.get(str(path)), self._stats.get(path)
+        return row is not None and file is not None and (row.size, row.mtime_ns) == (file.size, file.mtime_ns)
 
     def _recall(self, path: Path) -> None:
         """Report of an unchanged file what was found before."""

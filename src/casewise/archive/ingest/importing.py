@@ -18,6 +18,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from casewise.archive.catalogue import Catalogue, files, images
+from casewise.archive.contents import whole_file
 from casewise.archive.holdings import count_masks
 from casewise.archive.ingest.discovery import Finder, Settled
 from casewise.archive.ingest.layouts.entry import Entry
@@ -210,9 +211,8 @@ class Import:
             if path.is_dir():
                 trees.append(walk(path, self._folder, self._unreadable, self._no_file))
             elif path.is_file():
-                about = path.stat()
                 folder = single.setdefault(path.parent, Folder(path.parent, partial=True))
-                folder.files[path.name] = File(about.st_size, about.st_mtime_ns)
+                folder.files |= {one.name: _about(one) for one in whole_file(path)}
             elif path.exists():
                 self.report.failed.append(Refused(str(path), _NO_FILE))
             else:
@@ -232,9 +232,10 @@ class Import:
         for path in [path for entry in explicit for path in (entry.path, *(label.path for label in entry.labels))]:
             if path in stats or not path.is_file():
                 continue
-            about = path.stat()
-            stats[path] = File(about.st_size, about.st_mtime_ns)
-            folders.setdefault(path.parent, Folder(path.parent, partial=True)).files[path.name] = stats[path]
+            every = {one: _about(one) for one in whole_file(path)}
+            stats |= every
+            folder = folders.setdefault(path.parent, Folder(path.parent, partial=True))
+            folder.files |= {one.name: file for one, file in every.items()}
         return list(folders.values())
 
     def _present(self, explicit: Sequence[Entry], stats: dict[Path, File]) -> tuple[list[Entry], dict[Path, str]]:
@@ -276,11 +277,10 @@ class Import:
     def _changed(self, manifest: Path, stats: dict[Path, File], earlier: dict[str, sa.Row[tuple[object, ...]]]) -> bool:
         """Whether the manifest is another than in the last import with it: then every row of it is read again."""
         path = _absolute(manifest)
-        about = path.stat()
-        stats[path] = File(about.st_size, about.st_mtime_ns)
+        stats[path] = _about(path)
         with self._catalogue.read() as connection:
             row = connection.execute(sa.select(files).where(files.c.path == str(path))).first()
-        return row is None or row.state != "manifest" or (row.size, row.mtime_ns) != (about.st_size, about.st_mtime_ns)
+        return row is None or row.state != "manifest" or File(row.size, row.mtime_ns) != stats[path]
 
 
 def _together(due: Iterator[Unit | Settled], stats: Mapping[Path, File]) -> Iterator[list[Unit | Settled]]:
@@ -327,6 +327,11 @@ def _result(item: Future[Outcome] | Settled) -> Outcome | Settled:
 def _is_full(batch: Batch) -> bool:
     pixels = sum(one.image.array.nbytes for item in batch.outcomes for one in item.images if one.image is not None)
     return len(batch) >= _BATCH or pixels >= _BATCH_BYTES
+
+
+def _about(path: Path) -> File:
+    about = path.stat()
+    return File(about.st_size, about.st_mtime_ns)
 
 
 def _absolute(path: str | os.PathLike[str]) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from casewise.archive.contents import mask_key, whole_file
 from casewise.archive.ingest.layouts.entry import LabelSource
 from casewise.archive.storage import origin, take
 from casewise.errors import CasewiseError
@@ -15,7 +16,6 @@ from casewise.formats import drawn_in, read_mask
 from casewise.formats.dicom.segmentation import segment_masks
 from casewise.formats.dicom.segmentation_header import is_segmentation_file, segmentation_of
 from casewise.formats.masks import PICTURES, Contents, Drawn, fitted_factor
-from casewise.hashing import file_key
 from casewise.image import Image
 from casewise.names import same_structure
 
@@ -47,31 +47,35 @@ class Labels:
 
 class LabelReader:
     """Reads label files; the last few are cached, since a mask may be that of several images. ``copy_to``, ``archive``: as for
-    images.
+    images. ``key``: of the content of a label file.
     """
 
     def __init__(self, copy_to: Path | None, archive: Path | None = None) -> None:
         self._copy_to = copy_to
         self._archive = archive
-        self._contents = lru_cache(maxsize=64)(_contents)
+        self._contents = lru_cache(maxsize=64)(drawn_in)
+        self.key = lru_cache(maxsize=64)(mask_key)
+
+    def place(self, source: LabelSource) -> str:
+        """How the catalogue names a label file that is not copied."""
+        return str(source.path) if self._archive is None else origin(self._archive, source.path)
 
     def labels(self, source: LabelSource, image: Image) -> Labels:
         """The structures of ``source`` on the grid of ``image``. Raises CasewiseError where it lies on another or is no mask."""
-        contents, key = self._contents(source.path, source.member)
+        contents, key = self._contents(source.path, source.member), self.key(source.path)
         if contents.doubt is not None:
             raise CasewiseError(f"{source.path} {contents.doubt}.")
         contents, empty = _of_image(source, contents, image)
         named = _structures(source, contents)
-        path = str(source.path) if self._archive is None else origin(self._archive, source.path)
+        path = self.place(source)
         if self._copy_to is not None:
-            path = take(self._copy_to, key, [source.path], True)
+            every = whole_file(source.path)
+            path = take(self._copy_to, key, every, len(every) == 1)
+            # A header and its voxels: the header is what is read.
+            path = path if len(every) == 1 else f"{path}/{source.path.name}"
         given = str(source.path)
         rows = [LabelRow(name, source.kind, path, member, value, above, key, given) for name, member, value, above in named]
         return Labels(rows, _note(source, contents, image, empty))
-
-
-def _contents(path: Path, member: str | None) -> tuple[Contents, str]:
-    return drawn_in(path, member), file_key(path)
 
 
 def _of_image(source: LabelSource, contents: Contents, image: Image) -> tuple[Contents, bool]:

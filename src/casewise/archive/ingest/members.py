@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from casewise.archive.voxels import voxel_names
 from casewise.errors import UnreadableImageError
 from casewise.formats import Found, Kind
 from casewise.formats.hdf5 import data_sets_of
 from casewise.formats.nifti import volumes
-from casewise.formats.regular_files import is_plain_file
 from casewise.formats.tiff_directories import full_pages
 
 MOST = 64
@@ -30,14 +28,6 @@ def expanded(found: Found) -> list[Found]:
         msg = f"{found.path} holds {count} {kind}s; up to {MOST} are taken as images, so split it or import the ones that matter."
         raise UnreadableImageError(msg)
     return [replace(found, member=f"{kind}={number}") for number in range(count)] if count > 1 else [found]
-
-
-def with_voxels(found: Found) -> Found:
-    """With the file of voxels that a header names (``.hdr`` and ``.img``, ``.mhd`` and ``.raw``): both are the image's content."""
-    if len(found.files) > 1:
-        return found
-    names = [found.path.parent / name for name in voxel_names(found.path)]
-    return replace(found, files=(found.path, *(name for name in names if is_plain_file(name))))
 
 
 def _volumes(found: Found) -> int:

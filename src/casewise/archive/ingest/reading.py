@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from casewise.archive.contents import content_key
 from casewise.archive.facts import header_content, header_facts
 from casewise.archive.ingest.labels import LabelReader, LabelRow
 from casewise.archive.ingest.layouts.entry import Entry, LabelSource
@@ -16,7 +17,6 @@ from casewise.archive.storage import origin, take
 from casewise.archive.suffixes import suffix
 from casewise.errors import ArchiveError, CasewiseError
 from casewise.formats import Found, Kind, read_found
-from casewise.hashing import combined_key, file_key
 from casewise.image import Image
 
 
@@ -41,7 +41,11 @@ class Unit:
 
 @dataclass
 class Examined:
-    """What came of one image. ``row``: for the catalogue, None where its content is there already and was not read again."""
+    """What came of one image.
+
+    row : for the catalogue, None where its content is there already and was not read again. looked_at : the label files that were
+    compared with it, as the catalogue names them, and the keys of their contents.
+    """
 
     key: str
     found: Found
@@ -49,6 +53,7 @@ class Examined:
     image: Image | None = None
     labels: list[LabelRow] = field(default_factory=list)
     boxes: dict[str, list[list[list[int]]]] = field(default_factory=dict)
+    looked_at: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -63,13 +68,6 @@ class Outcome:
     tried: dict[Path, str | None] = field(default_factory=dict)
     notes: dict[Path, str] = field(default_factory=dict)
     tried_on: list[str] = field(default_factory=list)
-
-
-def content_key(found: Found, several: bool) -> str:
-    """The identity of an image by its files' bytes (one key for a series), and by its member where several share a file."""
-    keys = [file_key(path) for path in found.files]
-    key = keys[0] if len(keys) == 1 else combined_key(keys)
-    return combined_key([key, f"member {found.member}"]) if several else key
 
 
 def place_of(path: Path, archive: Path | None) -> str:
@@ -166,6 +164,8 @@ class Examiner:
         return row
 
     def _label(self, source: LabelSource, unit: Unit, image: Image, examined: Examined, outcome: Outcome) -> None:
+        with suppress(OSError):  # reading it says why
+            examined.looked_at[self._labels.place(source)] = self._labels.key(source.path)
         try:
             read = self._labels.labels(_of_same_page(source, unit, examined.found), image)
         except ArchiveError:

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import sqlalchemy as sa
 
 from casewise.archive.catalogue import Catalogue, files, images, labels
+from casewise.archive.contents import whole_file
 from casewise.archive.ingest.layouts.tree import File
 from casewise.archive.ingest.reading import Examined, Outcome, place_of, series_files
 from casewise.archive.retrieval.embedding import VectorWriter
@@ -72,11 +73,12 @@ class Recorder:
             now = self._rows(connection, examined)
             written.added = now.keys() - before.keys()
             written.known = sum(len(outcome.images) for outcome in batch.outcomes) - len(written.added)
+            held = _held_now(batch)
             for outcome in batch.outcomes:
                 for one in outcome.images:
                     if one.key in before:
-                        self._refresh(connection, before[one.key], one, outcome.unit.known.explicit)
-            self._retire(connection, batch)
+                        self._refresh(connection, before[one.key], one, outcome.unit.known.explicit, held)
+            self._retire(connection, batch, held)
             everything = [one for outcome in batch.outcomes for one in outcome.images]
             self._label(connection, [(now[one.key].id, one) for one in everything if one.key in now], written)
             for outcome in batch.outcomes:
@@ -91,19 +93,21 @@ class Recorder:
         wanted = sa.select(images).where(images.c.key.in_(list(keys)))
         return {row.key: row for row in connection.execute(wanted)}
 
-    def _refresh(self, connection: sa.Connection, row: sa.Row[Any], one: Examined, explicit: bool) -> None:
-        """A content that was known: found again where its old place is empty, and described anew by a manifest."""
+    def _refresh(
+        self, connection: sa.Connection, row: sa.Row[Any], one: Examined, explicit: bool, held: Mapping[str, set[str]]
+    ) -> None:
+        """A content that was known: found again where its old place is empty or holds another, and described anew by a manifest."""
         if one.row is None:
             given = {
                 "path": place_of(one.found.path, self._home),
                 "member": one.found.member,
                 "name": origin(self._home, one.found.path),
             }
-            given["files"] = series_files(one.found)  # type: ignore[assignment]
+            given |= {"files": series_files(one.found), "copied": False}  # type: ignore[dict-item]
         else:
             given = {name: one.row[name] for name in ("path", "member", "name", "files", "copied")}  # type: ignore[misc]
         changed: dict[str, object] = {}
-        if not is_there(self._folder, row.path):
+        if not is_there(self._folder, row.path) or self._is_replaced(row, held):
             changed |= given
         if explicit and one.row is not None:
             changed |= {name: one.row[name] for name in _FACTS if one.row[name] is not None}
@@ -111,33 +115,33 @@ class Recorder:
         if changed:
             connection.execute(sa.update(images).where(images.c.id == row.id).values(**changed))
 
-    def _retire(self, connection: sa.Connection, batch: Batch) -> None:
+    def _retire(self, connection: sa.Connection, batch: Batch, held: Mapping[str, set[str]]) -> None:
         """Images of files that now hold something else: repointed to another file of the same content, or dropped."""
-        fresh: dict[str, set[str]] = {}
-        for outcome in batch.outcomes:
-            for file in outcome.unit.files:
-                fresh[str(file)] = {one.key for one in outcome.images}
-            fresh |= {str(path): set() for path in outcome.tried}
-        fresh |= {str(path): set() for path, _, _ in batch.settled}
         # A mask that is no certain image's is nobody's label any more.
         refused = [origin(self._home, path) for path, state, _ in batch.settled if state == "failed"]
         if refused:
             connection.execute(sa.delete(labels).where(labels.c.path.in_(refused)))
-        earlier = connection.execute(sa.select(files).where(files.c.path.in_(list(fresh)), files.c.state == "image"))
-        for row in earlier.all():
-            for key in set(row.images) - fresh[row.path]:
-                self._drop(connection, key, row.path)
+        earlier = connection.execute(sa.select(files).where(files.c.path.in_(list(held)), files.c.state == "image"))
+        keys = {key for row in earlier.all() for key in set(row.images) - held[row.path]}
+        # An image that was added by itself, or in an archive that has moved since, has no such row.
+        places = {place_of(found.path, self._home) for outcome in batch.outcomes for found in outcome.unit.images}
+        there = sa.select(images).where(images.c.key.in_(keys) | images.c.path.in_(places))
+        for image in connection.execute(there).all():
+            if self._is_replaced(image, held):
+                self._drop(connection, image, held)
 
-    def _drop(self, connection: sa.Connection, key: str, path: str) -> None:
-        image = connection.execute(sa.select(images).where(images.c.key == key)).first()
-        if image is None or image.copied:
-            return
+    def _is_replaced(self, image: sa.Row[Any], held: Mapping[str, set[str]]) -> bool:
+        """Whether a file that an image is read from holds something else now."""
+        if image.copied:
+            return False
         place = named(self._home, image.path)
-        if path not in (str(place), *(str(place / name) for name in image.files)):
-            return
-        holders = sa.select(files).where(files.c.path != path, files.c.state == "image")
-        others = connection.execute(holders.where(sa.cast(files.c.images, sa.String).contains(key))).all()
-        other = next((row for row in others if key in row.images and not image.files and Path(row.path).exists()), None)
+        own = [str(place / name) for name in image.files] or [str(place)]
+        return any(path in held and image.key not in held[path] for path in own)
+
+    def _drop(self, connection: sa.Connection, image: sa.Row[Any], held: Mapping[str, set[str]]) -> None:
+        holders = sa.select(files).where(files.c.state == "image", sa.cast(files.c.images, sa.String).contains(image.key))
+        others = [] if image.files else [row for row in connection.execute(holders).all() if image.key in row.images]
+        other = next((row for row in others if row.path not in held and _is_as_it_was(row)), None)
         if other is not None:
             where = origin(self._home, Path(other.path))
             connection.execute(sa.update(images).where(images.c.id == image.id).values(path=where, name=where))
@@ -147,13 +151,13 @@ class Recorder:
     def _label(self, connection: sa.Connection, examined: Sequence[tuple[int, Examined]], written: Written) -> None:
         """Add labels, or replace those of the same file; a structure that another file has given the image is not given again."""
         there: dict[int, list[sa.Row[Any]]] = {}
-        ids = [number for number, one in examined if one.labels or one.boxes]
+        ids = [number for number, one in examined if one.labels or one.boxes or one.looked_at]
         for earlier in connection.execute(sa.select(labels).where(labels.c.image_id.in_(ids))):
             there.setdefault(earlier.image_id, []).append(earlier)
         for number, one in examined:
             kept = there.setdefault(number, [])
             rows = _label_rows(one)
-            for gone in [old for old in kept if self._is_outdated(old, rows)]:
+            for gone in [old for old in kept if self._is_outdated(old, rows, one.looked_at)]:
                 connection.execute(sa.delete(labels).where(labels.c.id == gone.id))
                 kept.remove(gone)
             for row, source in rows:
@@ -173,10 +177,13 @@ class Recorder:
                 kept.append(inserted.one())
                 written.labels += 1
 
-    def _is_outdated(self, old: sa.Row[Any], rows: Sequence[tuple[Mapping[str, Any], Path]]) -> bool:
+    def _is_outdated(self, old: sa.Row[Any], rows: Sequence[tuple[Mapping[str, Any], Path]], looked_at: Mapping[str, str]) -> bool:
         """Whether a label is of a file that now says something else, or of one that is gone and another takes its place."""
         if old.path is None or any(_same_label(old, row) for row, _ in rows):
             return False
+        known = old.origin.get("key")
+        if known is not None and looked_at.get(old.path, known) != known:
+            return True  # what was drawn in it is not there any more, or no longer lies on this image
         if any(old.path == row["path"] and old.kind == row["kind"] and old.member == row["member"] for row, _ in rows):
             return True
         rival = any(_is_rival(old, row) for row, _ in rows)
@@ -207,6 +214,9 @@ class Recorder:
                 if str(path) not in rows or rows[str(path)]["state"] != "image":
                     row = rows.get(str(path)) or self._earlier(path, earlier.get(str(path)))
                     rows[str(path)] = self._tried(path, row, reason, outcome.notes.get(path), outcome.tried_on)
+                    # The voxels that a header names: whether the mask has changed is seen by theirs too.
+                    beside = [one for one in whole_file(path)[1:] if one in self._stats]
+                    rows |= {str(one): {**rows[str(path)], **self._of_file(one), "reason": None} for one in beside}
         for path, state, reason in batch.settled:
             rows[str(path)] = self._file_row(path, state, reason, [])
         return list(rows.values())
@@ -229,16 +239,37 @@ class Recorder:
         return self._file_row(path, "label", noted, tried_on)
 
     def _file_row(self, path: Path, state: str, reason: str | None, keys: Sequence[str]) -> dict[str, object]:
-        file = self._stats[path]
         return {
-            "path": str(path),
-            "size": file.size,
-            "mtime_ns": file.mtime_ns,
+            **self._of_file(path),
             "key": keys[0] if keys and state == "image" else None,
             "state": state,
             "reason": reason,
             "images": list(keys),
         }
+
+    def _of_file(self, path: Path) -> dict[str, object]:
+        file = self._stats[path]
+        return {"path": str(path), "size": file.size, "mtime_ns": file.mtime_ns}
+
+
+def _held_now(batch: Batch) -> dict[str, set[str]]:
+    """File → the keys of the images that were found in it just now."""
+    held: dict[str, set[str]] = {}
+    for outcome in batch.outcomes:
+        for file in outcome.unit.files:
+            held.setdefault(str(file), set()).update(one.key for one in outcome.images)
+    for path in [*(path for outcome in batch.outcomes for path in outcome.tried), *(path for path, _, _ in batch.settled)]:
+        held.setdefault(str(path), set())
+    return held
+
+
+def _is_as_it_was(row: sa.Row[Any]) -> bool:
+    """Whether a file is there and unchanged since it was last imported."""
+    try:
+        about = Path(row.path).stat()
+    except OSError:
+        return False
+    return (about.st_size, about.st_mtime_ns) == (row.size, row.mtime_ns)
 
 
 def _label_rows(one: Examined) -> list[tuple[dict[str, object], Path]]:

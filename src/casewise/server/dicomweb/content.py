@@ -31,10 +31,11 @@ _WORD = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8}
 
 @dataclass(frozen=True)
 class Facts:
-    """How a file is stored. kind, syntax : of a frame as it is stored. sent : the syntax in which the file is sent as it is stored.
+    """How a file is stored. sop_uid : of the instance in it. kind, syntax : of a frame as it is stored. sent : the syntax in which the file is sent as it is stored.
     native : whether its pixels are not compressed.
     """
 
+    sop_uid: str
     frames: int
     kind: str
     syntax: str
@@ -43,13 +44,16 @@ class Facts:
 
 
 def facts_of(instance: Instance) -> Facts:
-    """Raises NotThereError where the file has gone or cannot be read."""
+    """Raises NotThereError where the file has gone or is another instance by now, and HTTPException where it cannot be read."""
     try:
         stat = instance.path.stat()
     except OSError as error:
         raise NotThereError(gone(instance)) from error
     with _problems(instance):
-        return _facts(instance.path, stat.st_mtime_ns, stat.st_size)
+        facts = _facts(instance.path, stat.st_mtime_ns, stat.st_size)
+    if facts.sop_uid != instance.sop_uid:
+        raise NotThereError(gone(instance))
+    return facts
 
 
 @lru_cache(4096)
@@ -57,7 +61,7 @@ def _facts(path: Path, changed: int, size: int) -> Facts:
     with stored(path) as opened:
         kind, syntax = media_type(opened)
         native = opened.pixels is None or not opened.pixels.fragments
-        return Facts(count_of_frames(opened), kind, syntax, syntax_sent(opened), native)
+        return Facts(_sop_uid(opened), count_of_frames(opened), kind, syntax, syntax_sent(opened), native)
 
 
 def sendable(holdings: Holdings, found: Sequence[Instance], accepted: Sequence[Offer]) -> list[Instance]:
@@ -103,7 +107,7 @@ def file_parts(holdings: Holdings, found: Sequence[Instance], accepted: Sequence
         facts = facts_of(instance)
         chosen = choose_instance(accepted, facts.sent, facts.native)
         change = _change(holdings, instance)
-        with _problems(instance), stored(instance.path) as opened:
+        with _opened(instance) as opened:
             if not chosen.stored:
                 pieces = decoded(opened, change)
             else:
@@ -113,7 +117,7 @@ def file_parts(holdings: Holdings, found: Sequence[Instance], accepted: Sequence
 
 def frame_parts(instance: Instance, numbers: Sequence[int], chosen: Chosen) -> Iterator[Part]:
     """Frames, from 1, as they are stored or decoded."""
-    with _problems(instance), stored(instance.path) as opened:
+    with _opened(instance) as opened:
         native = opened.pixels is None or not opened.pixels.fragments
         frame = stored_frame if chosen.stored and not native else native_frame
         for number in numbers:
@@ -123,7 +127,7 @@ def frame_parts(instance: Instance, numbers: Sequence[int], chosen: Chosen) -> I
 
 def value_parts(holdings: Holdings, instance: Instance, tag: str) -> Iterator[Part]:
     """A value of the data set itself, by 8 hexadecimal digits; of pixels all frames, decoded."""
-    with _problems(instance), stored(instance.path) as opened:
+    with _opened(instance) as opened:
         subject = holdings.subject(instance)
         with one_sentence(instance.path, "a DICOM file", quote=False):
             holdings.hiding.hide(opened.header, subject, made=instance.made)
@@ -145,6 +149,19 @@ def _value(opened: Stored, tag: str) -> bytes:
 def _explained(instance: Instance, pieces: Iterator[bytes]) -> Iterator[bytes]:
     with _problems(instance):
         yield from pieces
+
+
+@contextmanager
+def _opened(instance: Instance) -> Iterator[Stored]:
+    """Its file. Raises NotThereError where that has gone or is another instance by now."""
+    with _problems(instance), stored(instance.path) as opened:
+        if _sop_uid(opened) != instance.sop_uid:
+            raise NotThereError(gone(instance))
+        yield opened
+
+
+def _sop_uid(opened: Stored) -> str:
+    return str(opened.header.get("SOPInstanceUID", ""))
 
 
 @contextmanager
