@@ -115,6 +115,14 @@ def test_a_wrong_manifest_is_refused_as_a_whole(table: str | None, reported: str
     assert "labels.csv" in done.sentence
 
 
+def test_a_row_whose_mask_fits_another_rows_image_alone_ends_with_1(call: Call, model: Path, tmp_path: Path) -> None:
+    for name, size in (("a", 64), ("b", 48), ("mask", 64)):
+        Pillow.fromarray(np.tile(np.arange(size, dtype=np.uint8) // 32 * 255, (size, 1))).save(tmp_path / f"{name}.png")
+    (tmp_path / "m.csv").write_text("image,mask:disc\na.png,mask.png\nb.png,mask.png\n")
+    done = call("import", tmp_path / "new", tmp_path / "a.png", "--manifest", tmp_path / "m.csv", "--model", model)
+    assert done.code == 1 and str(tmp_path / "b.png") in done.sentence and "without its mask" in done.sentence
+
+
 @pytest.mark.parametrize("words", [("similar", "{archive}", "{picture}"), ("train", "classifier", "{archive}", "-o", "{new}")])
 def test_an_archive_that_is_missing_or_newer_is_refused(
     words: tuple[str, ...], call: Call, archive: Path, picture: Path, tmp_path: Path

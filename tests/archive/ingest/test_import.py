@@ -222,6 +222,27 @@ def test_manifest_is_believed_before_names(tmp_path: Path) -> None:
     assert boxes == [[[[1, 4], [2, 9]], [[5, 6], [7, 8]]]]
 
 
+def test_each_row_whose_mask_lies_on_another_grid_is_named(tmp_path: Path) -> None:
+    shapes = {"a": (6, 7, 5), "b": (9, 9, 9), "c": (9, 9, 9)}
+    for seed, (name, shape) in enumerate(shapes.items()):
+        volume(tmp_path / "d" / f"{name}.nii.gz", seed, shape)
+    shared, lone = mask(tmp_path / "e" / "shared.nii.gz"), mask(tmp_path / "e" / "lone.nii.gz")
+    rows = "d/a.nii.gz,e/shared.nii.gz\nd/b.nii.gz,e/shared.nii.gz\nd/c.nii.gz,e/lone.nii.gz\n"
+    (tmp_path / "m.csv").write_text(f"image,mask:liver\n{rows}")
+    with Archive.open(tmp_path / "archive", create=True) as archive:
+        for _ in range(2):
+            report = archive.import_paths([], manifest=tmp_path / "m.csv")
+            failed = {Path(one.path).name: one.reason for one in report.failed}
+            assert set(failed) == {"b.nii.gz", "c.nii.gz"} and len(report.failed) == 2
+            assert f"It is imported, but without its mask: {shared} lies on another grid" in failed["b.nii.gz"]
+            assert str(lone) in failed["c.nii.gz"]
+            assert report.masks == {"liver": 1} and len(report.keys) == 3
+        mask(lone, shape=(9, 9, 9))
+        report = archive.import_paths([], manifest=tmp_path / "m.csv")
+        assert [Path(one.path).name for one in report.failed] == ["b.nii.gz"]
+        assert report.masks == {"liver": 2}
+
+
 def test_a_file_once_imported_as_an_image_becomes_the_mask_that_a_manifest_says_it_is(tmp_path: Path) -> None:
     picture(tmp_path / "a.png", 1)
     mask(tmp_path / "strange.png", (255,), (16, 16))

@@ -64,6 +64,8 @@ class Finder:
         self.keys: set[str] = set()
         # Labels that were tried in this import: None where one fits an image, else the reason why not.
         self._tried: dict[Path, str | None] = {}
+        # Labels that an image lacks although a manifest names them for it, which is said of the image.
+        self._missed: set[Path] = set()
         self._bring = bring
         self._segmentations = Segmentations(stats, self._state, bring)
 
@@ -88,6 +90,7 @@ class Finder:
 
     def attempted(self, outcome: Outcome) -> None:
         """Note what became of the labels of an examined unit."""
+        self._missed |= outcome.missing.keys()
         for path, reason in outcome.tried.items():
             row = self._row(path)
             fits = reason is None or self._tried.get(path, "") is None or (row is not None and row.state == "label")
@@ -98,6 +101,8 @@ class Finder:
     def left_over(self) -> Iterator[Settled]:
         """After all is read: report the labels that fit no image, and yield those whose images could not be read."""
         for path in sorted(self._plan.labels):
+            if path in self._missed:
+                continue
             if path in self._tried:
                 reason = self._tried[path]
                 if reason is not None:
@@ -262,6 +267,7 @@ class Finder:
         if row.reason and row.state == "label":
             self._report.notes.append(Refused(str(path), row.reason))
         elif row.reason:
+            self._missed |= {label.path for label in self._labels_of(path) if label.explicit and str(label.path) in row.reason}
             refused = [Refused(str(path), reason) for reason in row.reason.split("\n")]
             (self._report.skipped if row.state == "skipped" else self._report.failed).extend(refused)
 

@@ -171,7 +171,7 @@ def _entry(path: Path, line: int, row: Mapping[str, str], decimal_comma: bool) -
             msg = f"Line {line} of {path.name} has {title} {row[title]!r}; allowed are {allowed}, or nothing."
             raise ArchiveError(msg)
     labels = tuple(
-        LabelSource(_located(path, value), _named(title), split=_named(title) is None)
+        LabelSource(_located(path, value), _named(title), split=_named(title) is None, explicit=True)
         for title, value in row.items()
         if value and title.partition(":")[0] == "mask"
     )

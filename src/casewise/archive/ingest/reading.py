@@ -69,6 +69,12 @@ class Outcome:
     notes: dict[Path, str] = field(default_factory=dict)
     tried_on: list[str] = field(default_factory=list)
 
+    @property
+    def missing(self) -> dict[Path, str]:
+        """Label file → reason, of those that a person named as this unit's and that did not fit."""
+        tried = {label.path: self.tried.get(label.path) for label in self.unit.labels if label.explicit}
+        return {path: reason for path, reason in tried.items() if reason is not None}
+
 
 def place_of(path: Path, archive: Path | None) -> str:
     """How the catalogue names a file that is not copied: an object by its address, a file in the archive relative to its folder."""
@@ -124,6 +130,8 @@ class Examiner:
             else:
                 outcome.images.append(examined)
                 outcome.tried_on.append(examined.key)
+        # That it fits the image of another row does not help this one.
+        outcome.failed += [f"It is imported, but without its mask: {reason}" for reason in outcome.missing.values()]
         return outcome
 
     def _image(self, unit: Unit, found: Found, outcome: Outcome, examined: Examined, is_known: bool) -> Examined:

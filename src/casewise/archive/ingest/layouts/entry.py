@@ -19,6 +19,7 @@ class LabelSource:
     role : the word for mask in the name of its file or folder, by which two masks of no other name are distinguished.
     alone : it belongs to the one DICOM series of its folder; where there are several, to none.
     of_member : the data set of its file that it labels; None for all.
+    explicit : named by a person (in a manifest) as this image's, so where it does not fit, the image's row is said to lack it.
     """
 
     path: Path
@@ -31,6 +32,7 @@ class LabelSource:
     role: str = ""
     alone: bool = False
     of_member: str | None = None
+    explicit: bool = False
 
 
 @dataclass(frozen=True)
