@@ -178,6 +178,17 @@ def test_rows_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     assert "finding" in str(report.tables[0].reason)
 
 
+def test_rows_of_several_tables_that_contradict_each_other_are_counted_by_table(tmp_path: Path) -> None:
+    for seed, name in enumerate("abc"):
+        picture(tmp_path / "d" / f"{name}.png", seed)
+    (tmp_path / "d" / "one.csv").write_text("image,sex\na,M\nb,M\nb,M\nc,M\n")
+    (tmp_path / "d" / "two.csv").write_text("image,sex\na,F\nb,F\nc,M\n")
+    _, report = imported(tmp_path / "d", tmp_path / "archive")
+    assert {Path(table.path).name: (table.used, table.rows) for table in report.tables} == {"one.csv": (1, 4), "two.csv": (1, 3)}
+    said = {(Path(one.path).name, one.reason.partition(" about ")[2][0]) for one in report.failed}
+    assert said == {("one.csv", "a"), ("one.csv", "b"), ("two.csv", "a"), ("two.csv", "b")}
+
+
 def test_rows_that_do_not_fit_the_header_are_refused(tmp_path: Path) -> None:
     for seed, name in enumerate("ab"):
         picture(tmp_path / "d" / f"{name}.png", seed)

@@ -9,7 +9,7 @@ which they differ is left out.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -81,9 +81,9 @@ def entries(folder: Folder, masks: Container[Path] = (), manifest: Path | None =
             yield _merged(several)
             continue
         lines = " and ".join(f"line {line} of {legible(path.name)}" for path, line, _ in rows[:_MOST_NAMED])
-        path = rows[-1][0]
         reason = f"{lines} contradict each other about {legible(image.name)} ({contradiction})"
-        notes[path] = replace(notes[path], joined=notes[path].joined - len(rows), refused=(*notes[path].refused, reason))
+        for path, count in Counter(path for path, _, _ in rows).items():
+            notes[path] = replace(notes[path], joined=notes[path].joined - count, refused=(*notes[path].refused, reason))
     for path, note in notes.items():
         titles = ", ".join(sorted(differing[path])[:_MOST_NAMED])
         yield (
