@@ -80,7 +80,9 @@ def test_axes_of_length_one_at_the_end_are_dropped(tmp_path: Path) -> None:
 def test_one_volume_of_several_is_chosen(tmp_path: Path, suffix: str) -> None:
     array = np.random.default_rng(0).integers(0, 99, (3, 4, 5, 6)).astype(np.int16)
     path = saved(tmp_path / f"a{suffix}", array)
-    with pytest.raises(UnreadableImageError, match=r'holds 6 volumes; choose one by member="volume=0" to member="volume=5"'):
+    with pytest.raises(
+        UnreadableImageError, match=r'holds 6 volumes: save .* import the file.* member="volume=0" to member="volume=5"'
+    ):
         read(path)
     for volume in range(6):
         np.testing.assert_array_equal(read(path, f"volume={volume}").array[0], array[..., volume])

@@ -188,7 +188,9 @@ class Catalogue:
         """Raise ArchiveError unless the tables are there and of a version that this casewise knows."""
         with self.read() as connection:
             if not sa.inspect(connection).has_table("meta"):
-                msg = "The archive's catalogue holds no tables; make it again with Archive.open(location, create=True)."
+                msg = (
+                    "The archive's catalogue holds no tables; restore the archive from a copy, or import its images into a new one."
+                )
                 raise ArchiveError(msg)
             version = connection.scalar(sa.select(meta.c.value).where(meta.c.name == "schema"))
         check_version(version)

@@ -21,6 +21,7 @@ from casewise.image import Array, Image
 
 _SLACK = 1 << 20
 _LARGE_READ = 1 << 16
+MOST_IMAGES = 64  # volumes or pages of one file that an import takes: a series over time is not so many cases
 
 
 @contextmanager
@@ -128,6 +129,16 @@ def _native(path: Path, array: Array) -> Array:
 
 def _times(shape: Sequence[int]) -> str:
     return "×".join(str(int(n)) for n in shape)
+
+
+def one_of_several(path: Path, several: str, members: str, *, imported: bool = True) -> UnreadableImageError:
+    """That a file holds several images, and how one is had: by the commands and the server, which take files alone, and in Python.
+
+    several : how many of what. members : what ``read`` takes. imported : whether an import takes each.
+    """
+    each = ", or import the file, which takes each" if imported else ""
+    msg = f"{path} holds {several}: save the one that is meant as a file of its own{each}; in Python, name it by {members}."
+    return UnreadableImageError(msg)
 
 
 def numbered(path: Path, member: str | None, word: str, count: int) -> int | None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from casewise.errors import UnreadableImageError
 from casewise.formats.found import Kind
-from casewise.formats.guard import check_claim, finished
+from casewise.formats.guard import check_claim, finished, one_of_several
 from casewise.formats.regular_files import open_regular
 from casewise.image import Image
 
@@ -71,7 +71,7 @@ def data_sets(path: Path, file: Any) -> list[str]:
         for name in group:
             looked += 1
             if looked > _MOST:
-                raise UnreadableImageError(f"{path} holds more than {_MOST:,} groups and data sets; give one by member=NAME.")
+                raise one_of_several(path, f"more than {_MOST:,} groups and data sets", "member=NAME", imported=False)
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
                 continue
             item = group[name]
@@ -81,9 +81,7 @@ def data_sets(path: Path, file: Any) -> list[str]:
             elif isinstance(item, h5py.Group) and (address := h5py.h5o.get_info(item.id).addr) not in seen:
                 seen.add(address)
                 if depth >= _DEEPEST:
-                    raise UnreadableImageError(
-                        f"{path} nests its groups more than {_DEEPEST} deep; give a data set by member=NAME."
-                    )
+                    raise one_of_several(path, f"groups more than {_DEEPEST} deep", "member=NAME", imported=False)
                 waiting.append((item, f"{prefix}{name}/", depth + 1))
     return sorted(names)
 
@@ -95,8 +93,9 @@ def _chosen(path: Path, names: list[str], member: str | None) -> str:
         return _DEFAULT
     if len(names) == 1:
         return names[0]
-    msg = f"{path} has no data set called {_DEFAULT}; choose one by member=NAME among: {_listed(names)}."
-    raise UnreadableImageError(msg)
+    if not names:
+        raise UnreadableImageError(f"{path} holds no data set of two or three axes, which an image is; export the image again.")
+    raise one_of_several(path, f"{len(names)} data sets, and none called {_DEFAULT}", f"member=NAME among: {_listed(names)}")
 
 
 def _named(path: Path, file: Any, name: str) -> Any:

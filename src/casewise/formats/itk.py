@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from casewise.errors import UnreadableImageError
 from casewise.formats.found import Kind
-from casewise.formats.guard import check_claim, finished, numbered
+from casewise.formats.guard import check_claim, finished, numbered, one_of_several
 from casewise.formats.metaimage import meta_header
 from casewise.formats.nrrd import nrrd_header
 from casewise.formats.single_axis import without_single_axis
@@ -121,8 +121,8 @@ def _chosen(path: Path, array: Array, header: VoxelHeader, member: str | None) -
     volume = numbered(path, member, "volume", array.shape[0])
     if volume is None:
         count = array.shape[0]
-        msg = f'{path} holds {count} volumes; choose one by member="volume=0" to member="volume={count - 1}".'
-        raise UnreadableImageError(msg)
+        members = f'member="volume=0" to member="volume={count - 1}"'
+        raise one_of_several(path, f"{count} volumes", members, imported=False)
     return array[volume : volume + 1]
 
 

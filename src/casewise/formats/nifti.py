@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from casewise.errors import UnreadableImageError
 from casewise.formats.found import Kind
-from casewise.formats.guard import BoundedFile, check_claim, finished, numbered
+from casewise.formats.guard import MOST_IMAGES, BoundedFile, check_claim, finished, numbered, one_of_several
 from casewise.formats.inflating import Inflated, Packing
 from casewise.formats.nifti_geometry import geometry
 from casewise.formats.regular_files import open_beside
@@ -104,8 +104,8 @@ def _volume(path: Path, shape: tuple[int, ...], member: str | None) -> int:
     count = _count(shape)
     volume = numbered(path, member, "volume", count)
     if volume is None and count > 1:
-        msg = f'{path} holds {count} volumes; choose one by member="volume=0" to member="volume={count - 1}".'
-        raise UnreadableImageError(msg)
+        members = f'member="volume=0" to member="volume={count - 1}"'
+        raise one_of_several(path, f"{count} volumes", members, imported=count <= MOST_IMAGES)
     return volume or 0
 
 

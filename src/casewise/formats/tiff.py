@@ -10,7 +10,7 @@ import numpy as np
 
 from casewise.errors import UnreadableImageError
 from casewise.formats.found import Kind
-from casewise.formats.guard import BoundedFile, check_claim, numbered
+from casewise.formats.guard import MOST_IMAGES, BoundedFile, check_claim, numbered, one_of_several
 from casewise.formats.pictures import PACKED, picture_image, pillow_array, stored_array, stored_image, upright, without_alpha
 from casewise.formats.tiff_directories import full_pages
 from casewise.formats.tiff_segments import check_segments
@@ -44,7 +44,8 @@ def read_tiff(path: Path, member: str | None, as_stored: bool = False) -> Image:
             raise UnreadableImageError(f"{path} is an ImageJ stack without a page for each slice; save it as NIfTI or NRRD.")
         number = numbered(path, member, "page", count)
         if number is None and count > 1:
-            raise UnreadableImageError(f'{path} holds {count} pages; choose one by member="page=0" to member="page={count - 1}".')
+            members = f'member="page=0" to member="page={count - 1}"'
+            raise one_of_several(path, f"{count} pages", members, imported=count <= MOST_IMAGES)
         page: Any = tiff.pages[pages[number or 0]]
         header: dict[str, object] = {"format": Kind.TIFF.value, "spacing_known": False}
         array = _page(path, file, page, pages[number or 0], header, as_stored)

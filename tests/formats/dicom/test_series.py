@@ -100,7 +100,7 @@ def test_b_values_in_one_series_are_kept_apart(tmp_path: Path) -> None:
     assert [result.member for result in results] == ["1.2.3.4#1", "1.2.3.4#2", "1.2.3.4#3"]
     assert [len(result.files) for result in results] == [SLICES] * 3
     assert read(tmp_path, "1.2.3.4#2").header.sequence_name == "ep_b400"
-    with pytest.raises(UnreadableImageError, match=r"3 DICOM images; choose one by member=NAME.*1\.2\.3\.4#1"):
+    with pytest.raises(UnreadableImageError, match=r"3 DICOM images: put the files .* member=NAME: .*1\.2\.3\.4#1"):
         read(tmp_path)
 
 

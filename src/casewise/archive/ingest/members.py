@@ -6,17 +6,16 @@ from dataclasses import replace
 
 from casewise.errors import UnreadableImageError
 from casewise.formats import Found, Kind
+from casewise.formats.guard import MOST_IMAGES
 from casewise.formats.hdf5 import data_sets_of
 from casewise.formats.nifti import volumes
 from casewise.formats.tiff_directories import full_pages
-
-MOST = 64
 
 
 def expanded(found: Found) -> list[Found]:
     """One Found for each image in the file; the file itself where it holds one, or where only reading it can say what is wrong.
 
-    Raises UnreadableImageError for more than 64: a series over time is not so many cases.
+    Raises UnreadableImageError for more than MOST_IMAGES.
     """
     if found.member is not None:
         return [found]
@@ -24,8 +23,9 @@ def expanded(found: Found) -> list[Found]:
         names = _data_sets(found)
         return [replace(found, member=name) for name in names] if len(names) > 1 else [found]
     kind, count = ("volume", _volumes(found)) if found.kind is Kind.NIFTI else ("page", _pages(found))
-    if count > MOST:
-        msg = f"{found.path} holds {count} {kind}s; up to {MOST} are taken as images, so split it or import the ones that matter."
+    if count > MOST_IMAGES:
+        most = f"up to {MOST_IMAGES} are taken as images"
+        msg = f"{found.path} holds {count} {kind}s; {most}, so save the ones that matter as files of their own."
         raise UnreadableImageError(msg)
     return [replace(found, member=f"{kind}={number}") for number in range(count)] if count > 1 else [found]
 

@@ -17,7 +17,7 @@ from casewise.formats.dicom.pixels import check_decodable, check_series, decoded
 from casewise.formats.dicom.slices import Slice, mosaic_in, slices_of
 from casewise.formats.dicom.stacks import Stack, affine_of, aligned, is_sheared, stacks_of
 from casewise.formats.found import Found, Kind, Rejected
-from casewise.formats.guard import check_claim, finished, numbered, one_sentence
+from casewise.formats.guard import check_claim, finished, numbered, one_of_several, one_sentence
 from casewise.image import Array, Image
 
 
@@ -40,11 +40,8 @@ def read_file(path: Path, member: str | None) -> Image:
     stacks = stacks_of(slices)
     number = numbered(path, member, "stack", len(stacks))
     if number is None and len(stacks) > 1:
-        msg = (
-            f"{path} holds {len(stacks)} stacks of slices; choose one by "
-            f'member="stack=0" to member="stack={len(stacks) - 1}", or a single frame by member="frame=0".'
-        )
-        raise UnreadableImageError(msg)
+        members = f'member="stack=0" to member="stack={len(stacks) - 1}", or a single frame by member="frame=0"'
+        raise one_of_several(path, f"{len(stacks)} stacks of slices", members)
     chosen = stacks[number or 0]
     _check_sure(path, chosen)
     frames = _frames(path, dataset, slices)
@@ -74,8 +71,10 @@ def read_folder(path: Path, member: str | None) -> Image:
         raise UnreadableImageError(_nothing(path, list(rejected)))
     if member is None and len(stacks) > 1:
         names = "; ".join(_described(stack) for stack in stacks[:8]) + (f"; and {len(stacks) - 8} more" if len(stacks) > 8 else "")
-        msg = f"{path} holds {len(stacks)} DICOM images{_of_whom(stacks)}; choose one by member=NAME, or give its file: {names}."
-        raise UnreadableImageError(msg)
+        raise UnreadableImageError(
+            f"{path} holds {len(stacks)} DICOM images{_of_whom(stacks)}: put the files of the one that is meant into a folder of "
+            f"its own, or import the folder, which takes each; in Python, name it by member=NAME: {names}."
+        )
     chosen = stacks[0] if member is None else next((stack for stack in stacks if stack.member == member), None)
     if chosen is None:
         names = ", ".join(stack.member for stack in stacks[:8])
