@@ -290,6 +290,19 @@ def test_labels_in_an_hdf5_file_go_with_the_image_of_their_name(tmp_path: Path) 
     assert len(report.failed) == 1 and "label_3" in report.failed[0].reason
 
 
+@pytest.mark.parametrize("second", ["sub-01", "sub-02"])
+def test_a_bids_mask_that_names_no_subject_is_of_one_alone(tmp_path: Path, second: str) -> None:
+    data = tmp_path / "bids"
+    volume(data / "sub-01" / "anat" / "sub-01_T1w.nii.gz", 1)
+    volume(data / second / "anat" / f"{second}_T2w.nii.gz", 2)
+    mask(data / "derivatives" / "x" / "label-lesion_mask.nii.gz", (1,))
+    named, report = imported(data, tmp_path / "archive")
+    one_person = second == "sub-01"
+    assert list(named.values()) == [{"lesion"} if one_person else set()] * 2
+    assert left_out(report) == (set() if one_person else {"label-lesion_mask.nii.gz"})
+    assert one_person or "says no subject" in report.left_out[0].reason
+
+
 def test_bids_masks_go_by_every_part_of_the_name(tmp_path: Path) -> None:
     data = tmp_path / "bids"
     for number, run in enumerate((1, 2)):

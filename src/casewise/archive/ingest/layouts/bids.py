@@ -98,6 +98,8 @@ def _images_of(mask: Path, entities: Mapping[str, str], groups: _Groups, top: Pa
         return f"It is a mask of {who}, of whom no image of its name's parts is there."
     sequence = next((SEQUENCES[part] for part in nfc(stem(mask.name)).lower().split("_") if part in SEQUENCES), None)
     named = [path for path in same if sequence is None or SEQUENCES.get(_read_name(path.name)[1].lower()) == sequence]
+    if len({_read_name(path.name)[0]["sub"] for path in named}) > 1:
+        return "Its name says no subject, and it may be of images of several; name its image in a manifest."
     endings = [_read_name(path.name)[1] for path in named]
     if len(set(endings)) < len(endings):
         return f"It may be of any of {len(named)} images of {who}, as its name says no run; name its image in a manifest."
