@@ -21,17 +21,15 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 
+from casewise.archive.ingest.layouts.image_names import HOLE, ImageNames, loosely
 from casewise.archive.ingest.layouts.tree import PICTURES, stem
 from casewise.archive.ingest.layouts.vocabulary import QUALIFIERS, is_side, is_structure, says_acquisition
 from casewise.archive.suffixes import suffix
 from casewise.archive.words import (
     FILLER,
-    IMAGE_WORDS,
     MASK_WORDS,
-    SEQUENCES,
     camel_words,
     in_word,
     is_role,
@@ -42,7 +40,6 @@ from casewise.archive.words import (
 from casewise.names import legible, nfc, same_structure
 
 JOINTS = "_-. "
-_HOLE = "\0"  # stands for a word for mask or image in a name
 
 
 @dataclass(frozen=True)
@@ -71,83 +68,10 @@ def pair(masks: Sequence[str], images: Sequence[str], folder: str = "", *, in_ma
     folder : the name of the folder that images and masks lie in. in_mask_folder : the masks' folder says that they are masks, so
     that their own names need not.
     """
-    names = _Names(images, nfc(folder))
+    names = ImageNames(images, nfc(folder))
     found = {mask: list(_candidates(mask, names, in_mask_folder)) for mask in masks}
     shared = _Shared(found)
     return {mask: _decided(mask, found[mask], shared, names) for mask in masks}
-
-
-class _Names:
-    """The images of a folder by whole name, by name with a hole for the word for image, and by examination."""
-
-    def __init__(self, images: Sequence[str], folder: str) -> None:
-        self.folder = folder
-        self.by_stem: dict[str, list[str]] = defaultdict(list)
-        self.by_template: dict[str, list[str]] = defaultdict(list)
-        self.by_examination: dict[str, list[str]] = defaultdict(list)
-        for name in images:
-            text = nfc(stem(name))
-            self.by_stem[text].append(name)
-            for start, end in spans(text):
-                word = text[start:end].lower()
-                if word in IMAGE_WORDS:
-                    self.by_template[text[:start] + _HOLE + text[end:]].append(name)
-                elif (bare := word.rstrip("0123456789")) != word and bare in IMAGE_WORDS:
-                    self.by_template[text[:start] + _HOLE + text[start + len(bare) :]].append(name)
-            examination = _examination(text)
-            if examination is not None:
-                self.by_examination["" if examination == folder else examination].append(name)
-        self.words = {text[start:end] for text in self.by_stem for start, end in spans(text)}
-        if not self._is_one_subject(images):
-            self.by_examination.pop("", None)
-
-    def _is_one_subject(self, images: Sequence[str]) -> bool:
-        """Whether all images are sequences of one subject, so that ``gt`` is of them; sets them so where their names are long."""
-        if len(self.by_examination.get("", ())) == len(images):
-            return bool(images)
-        first = [SEQUENCES.get((camel_words(text) or [""])[0]) for text in self.by_stem]
-        if None in first or len(set(first)) < len(images):
-            return False
-        self.by_examination[""] = list(images)
-        return True
-
-    @cached_property
-    def loosely(self) -> dict[str, list[str]]:
-        """An image of each whole name, by what is left of the name without case, zeros and separators."""
-        found: dict[str, list[str]] = defaultdict(list)
-        for text, images in self.by_stem.items():
-            found[_loosely(text)].append(images[0])
-        return found
-
-    def examination(self, name: str) -> tuple[str, ...]:
-        return tuple(self.by_examination.get("" if name == self.folder else name, ()))
-
-
-def _examination(text: str) -> str | None:
-    """What is left of an image's name without what says how it was taken; None where it says nothing of that: ``p1_T1`` → p1."""
-    places = spans(text)
-    acquired = False
-    while places and (_is_acquired(text, places[-1]) or (not acquired and _is_image(text, places[-1], len(places)))):
-        acquired = acquired or _says(text, places[-1]) or len(places) == 1
-        places.pop()
-    while places and _says(text, places[0]):
-        acquired = True
-        places.pop(0)
-    if not acquired:
-        return None
-    return text[places[0][0] : places[-1][1]] if places else ""
-
-
-def _says(text: str, place: tuple[int, int]) -> bool:
-    return says_acquisition(text[slice(*place)].lower())
-
-
-def _is_acquired(text: str, place: tuple[int, int]) -> bool:
-    return _says(text, place) or text[slice(*place)].lower() in QUALIFIERS
-
-
-def _is_image(text: str, place: tuple[int, int], count: int) -> bool:
-    return count == 1 and text[slice(*place)].lower() in IMAGE_WORDS
 
 
 def _runs(text: str) -> Iterator[tuple[int, int]]:
@@ -175,13 +99,13 @@ def _runs(text: str) -> Iterator[tuple[int, int]]:
         number = last + 1
 
 
-def _candidates(mask: str, names: _Names, in_mask_folder: bool) -> Iterator[_Candidate]:
+def _candidates(mask: str, names: ImageNames, in_mask_folder: bool) -> Iterator[_Candidate]:
     text = nfc(stem(mask))
     if in_mask_folder:
         yield from _with_base(text, "", names, mask)
     for start, end in _runs(text):
         role = text[start:end]
-        template = names.by_template.get(text[:start] + _HOLE + text[end:])
+        template = names.by_template.get(text[:start] + HOLE + text[end:])
         if template:
             yield _Candidate(0, _of_kind(mask, template), None, role)
         before, after = _cut_end(text[:start]), _cut_start(text[end:])
@@ -210,7 +134,7 @@ def _cut_start(text: str) -> str | None:
     return text if text[0].isdecimal() or text[0].isupper() else None
 
 
-def _with_base(base: str, role: str, names: _Names, mask: str) -> Iterator[_Candidate]:
+def _with_base(base: str, role: str, names: ImageNames, mask: str) -> Iterator[_Candidate]:
     """A name that has its word for mask at one end, or none: ``base`` is the rest of it."""
     if base in names.by_stem:
         yield _Candidate(0, _of_kind(mask, names.by_stem[base]), None, role)
@@ -225,14 +149,14 @@ def _with_base(base: str, role: str, names: _Names, mask: str) -> Iterator[_Cand
         yield _Candidate(4, found, base, role, one_name=False)
 
 
-def _going_on(first: str, rest: str, role: str, names: _Names, mask: str) -> Iterator[_Candidate]:
+def _going_on(first: str, rest: str, role: str, names: ImageNames, mask: str) -> Iterator[_Candidate]:
     if first in names.by_stem:
         yield _Candidate(1, _of_kind(mask, names.by_stem[first]), rest, role)
     if found := names.examination(first):
         yield _Candidate(3, found, rest, role, one_name=False)
 
 
-def _around(text: str, run: tuple[int, int], before: str, after: str, names: _Names, mask: str) -> Iterator[_Candidate]:
+def _around(text: str, run: tuple[int, int], before: str, after: str, names: ImageNames, mask: str) -> Iterator[_Candidate]:
     """A name with its word for mask in the middle."""
     role = text[slice(*run)]
     joints = {text[: run[0]][len(before) :], text[run[1] :][: len(text[run[1] :]) - len(after)]}
@@ -263,21 +187,28 @@ class _Shared:
     """Which rests of names several masks have: for two images, or beside a mask without rest."""
 
     def __init__(self, found: Mapping[str, Sequence[_Candidate]]) -> None:
-        self.images_with: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+        self._with: dict[str, tuple[set[str], set[tuple[str, ...]]]] = defaultdict(lambda: (set(), set()))  # masks, their images
         self.rests_of: dict[tuple[str, ...], set[str]] = defaultdict(set)
         self.plain: set[tuple[tuple[str, ...], str]] = set()
         self.own: set[tuple[str, str]] = set()  # images that a mask of their whole name is there for, with its word for mask
-        for candidates in found.values():
+        for mask, candidates in found.items():
             for one in candidates:
                 if one.rest is None:
                     self.plain.add((one.images, one.role.lower()))
                     self.own.update((image, one.role.lower()) for image in one.images if one.rank == 0)
                 elif one.rank in (1, 3):
-                    self.images_with[same_structure(one.rest)].add(one.images)
+                    masks, images = self._with[same_structure(one.rest)]
+                    masks.add(mask)
+                    images.add(one.images)
                     self.rests_of[one.images].add(one.rest)
 
+    def is_twice(self, rest: str) -> bool:
+        """Whether two masks have it, for two images: one mask that fits two is no evidence."""
+        masks, images = self._with[same_structure(rest)]
+        return len(masks) > 1 and len(images) > 1
 
-def _decided(mask: str, candidates: Collection[_Candidate], shared: _Shared, names: _Names) -> Match | str:
+
+def _decided(mask: str, candidates: Collection[_Candidate], shared: _Shared, names: ImageNames) -> Match | str:
     believed = [(one, rest) for one in candidates for rest in [_structure(one, shared, names)] if rest is not None]
     if not believed:
         return _unknown(mask, candidates, names)
@@ -302,7 +233,7 @@ def _decided(mask: str, candidates: Collection[_Candidate], shared: _Shared, nam
     return Match(one.images, rest or None, one.role)
 
 
-def _structure(one: _Candidate, shared: _Shared, names: _Names) -> str | None:
+def _structure(one: _Candidate, shared: _Shared, names: ImageNames) -> str | None:
     """The structure that a candidate's rest names, empty where it has none; None where the rest is not to be believed."""
     if one.rest is None:
         return ""
@@ -320,7 +251,7 @@ def _structure(one: _Candidate, shared: _Shared, names: _Names) -> str | None:
     if is_structure(bare):
         return structure_name(bare)
     words = camel_words(bare)
-    twice = len(shared.images_with[same_structure(rest)]) > 1
+    twice = shared.is_twice(rest)
     if is_side(bare):
         both = sum(is_side(other) for other in shared.rests_of[one.images]) > 1
         return structure_name(bare) if twice or both else None
@@ -335,7 +266,7 @@ def _whole_name(rest: str) -> bool:
     return len(without_roles(rest)) < 3
 
 
-def _of_subject(one: _Candidate, bare: str, names: _Names) -> str | None:
+def _of_subject(one: _Candidate, bare: str, names: ImageNames) -> str | None:
     """The structure of a mask in a subject's folder: what its name says beyond the images' names."""
     own = [bare[start:end] for start, end in spans(bare) if not _is_of_images(bare[start:end], names)]
     said = [word for start, end in spans(bare) if (word := bare[start:end]) not in own and not says_acquisition(word.lower())]
@@ -358,7 +289,7 @@ def _named_by(said: Sequence[str], image: str) -> bool:
     return beside == list(said)
 
 
-def _is_of_images(word: str, names: _Names) -> bool:
+def _is_of_images(word: str, names: ImageNames) -> bool:
     """Whether the images' names hold the word: letter for letter, but for what says how an image was taken (``flair``)."""
     taken = says_acquisition(word.lower()) and any(word.lower() == own.lower() for own in names.words)
     return word in names.words or taken
@@ -377,7 +308,7 @@ def _has_plain(one: _Candidate, shared: _Shared) -> bool:
     return (one.images, one.role.lower()) in shared.plain
 
 
-def _unknown(mask: str, candidates: Collection[_Candidate], names: _Names) -> str:
+def _unknown(mask: str, candidates: Collection[_Candidate], names: ImageNames) -> str:
     for one in sorted(candidates, key=lambda one: one.rank):
         if one.rest:
             return (
@@ -389,12 +320,8 @@ def _unknown(mask: str, candidates: Collection[_Candidate], names: _Names) -> st
     return f"{says}{hint}; add the image, or name it in a manifest."
 
 
-def _alike(mask: str, names: _Names) -> Iterator[str]:
+def _alike(mask: str, names: ImageNames) -> Iterator[str]:
     """Images whose names differ from the mask's in case, zeros or separators alone: what a person may have meant."""
-    wanted = _loosely(without_roles(nfc(stem(mask))))
+    wanted = loosely(without_roles(nfc(stem(mask))))
     if wanted:
-        yield from names.loosely.get(wanted, ())
-
-
-def _loosely(text: str) -> str:
-    return "_".join(word.lstrip("0") or "0" for word in camel_words(text))
+        yield from names.by_loose_name.get(wanted, ())
