@@ -163,6 +163,9 @@ def test_a_file_that_was_overwritten_is_not_sent_as_the_instance_that_it_was(ser
     assert {httpx.get(f"{url}{part}", headers=served.token, timeout=SECONDS).status_code for part in parts} == {200}
     shutil.copyfile(ct(tmp_path / "other", 4).files[0], made.files[0])
     assert {httpx.get(f"{url}{part}", headers=served.token, timeout=SECONDS).status_code for part in parts} == {404}
+    every = {"accept": "multipart/related; type=application/dicom; transfer-syntax=*", **served.token}
+    rest = httpx.get(f"{served.url}/dicomweb/studies/{made.study_uid}", headers=every, timeout=SECONDS)
+    assert rest.status_code == 206 and lost not in {one.SOPInstanceUID for one in _parts(rest)} and len(_parts(rest)) == 3
 
 
 def _with_own_uids(file: Path, target: Path) -> None:

@@ -31,8 +31,8 @@ _WORD = {"OW": 2, "OL": 4, "OF": 4, "OD": 8, "OV": 8}
 
 @dataclass(frozen=True)
 class Facts:
-    """How a file is stored. sop_uid : of the instance in it. kind, syntax : of a frame as it is stored. sent : the syntax in which the file is sent as it is stored.
-    native : whether its pixels are not compressed.
+    """How a file is stored. sop_uid : of the instance in it. kind, syntax : of a frame as it is stored. sent : the syntax in which
+    the file is sent as it is stored. native : whether its pixels are not compressed.
     """
 
     sop_uid: str
