@@ -219,3 +219,12 @@ def test_true_masks_of_the_other_radiographs(site: str, shared_data: Path) -> No
         sizes = np.bincount(pieces.ravel())[1:]
         masks = {f"lung_{n}": pieces == piece + 1 for n, piece in enumerate(np.argsort(-sizes)[: min(2, count)])}
         check(segments(masks, pieces.shape, least_overlap=25, margin=5), masks)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 60), (3, 2, 90)])
+def test_an_image_of_few_voxels_an_edge_is_cut_too(shape: tuple[int, ...]) -> None:
+    cut = segments({"region": np.ones(shape, bool)}, shape)
+    covered = np.zeros(shape, bool)
+    for segment in cut:
+        covered[segment.box.slices] = True
+    assert covered.all()

@@ -286,7 +286,9 @@ def _checked_masks(regions: Mapping[str, Mask], grid: tuple[int, ...]) -> dict[s
 
 
 def _limits(longest: int | Sequence[int] | None, grid: tuple[int, ...]) -> tuple[int, ...]:
-    limits = grid if longest is None else (longest,) * len(grid) if isinstance(longest, int) else tuple(longest)
+    if longest is None:
+        return grid
+    limits = (longest,) * len(grid) if isinstance(longest, int) else tuple(longest)
     if len(limits) != len(grid) or min(limits) < 4:
         msg = f"The longest edge of a segment is a number of voxels from 4 on, or one for each of {len(grid)} axes; not {longest}."
         raise CasewiseError(msg)

@@ -11,6 +11,7 @@ from skimage.transform import resize
 
 from casewise import formats
 from casewise.chest import Regions, regions
+from casewise.chest.cardiothoracic_ratio import cardiothoracic
 from casewise.chest.region import (
     HEART,
     LEFT_CLAVICLE,
@@ -140,6 +141,27 @@ def test_a_white_lung_is_said_to_be_missing(shared_data: Path) -> None:
     assert "sides_unknown" in mirrored.flags, "its heart is white too, and a mirrored film is never named as if it were none"
     assert mirrored.found.keys() <= {*UNSIDED.values(), "heart", "heart_lung_overlap"}
     assert len([name for name in mirrored.found if name.startswith("clavicle")]) <= 1, "no clavicle without its lung"
+
+
+@pytest.mark.parametrize(
+    ("name", "half"),
+    [
+        ("montgomery/images/MCUCXR_0003_0.png", np.s_[:, :256]),
+        ("shenzhen/images/CHNCXR_0050_0.png", np.s_[:, 256:]),
+        ("shenzhen/images/CHNCXR_0132_0.png", np.s_[:, :256]),
+    ],
+)
+def test_half_a_film_gives_its_lung_and_says_that_the_other_is_missing(
+    name: str, half: tuple[slice, slice], shared_data: Path
+) -> None:
+    image = film(shared_data, name)
+    cut = Image(np.ascontiguousarray(image.array[0][half])[None], header=image.header)
+    found = regions(cut)
+    assert any(flag.startswith(("left_lung", "right_lung", "lung_side")) and flag.endswith("_missing") for flag in found.flags)
+    (lung,) = [mask for place, mask in found.by_place.items() if place in (RIGHT_LUNG, LEFT_LUNG)]
+    assert dice(lung, true_lungs(shared_data, name)[half]) > 0.85
+    with pytest.raises(CasewiseError, match="needs both lungs and the heart"):
+        cardiothoracic(found)
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,8 @@ from scipy import ndimage
 from casewise.chest.cardiothoracic_ratio import cardiothoracic, drawing, measured
 from casewise.chest.clavicles import cut, surroundings
 from casewise.chest.region import HEART, LEFT_LUNG, LEFT_LUNG_FULL, NAMES, OVERLAP, RIGHT_LUNG, UNSIDED, Region, Regions
+from casewise.chest.region_checks import Outline
+from casewise.chest.region_evidence import numbers_of
 from casewise.chest.region_masks import cleaned, filled_outline, full_lungs, hidden_lung, on_grid
 from casewise.chest.region_pose import Pose, is_side_view, pose_of
 from casewise.errors import CasewiseError
@@ -191,3 +193,22 @@ def test_a_ratio_needs_all_three() -> None:
     only = Regions({RIGHT_LUNG: Region(RIGHT_LUNG, mask, Box((0, 0), (4, 4)), 1.0)})
     with pytest.raises(CasewiseError, match="left lung and heart"):
         cardiothoracic(only)
+
+
+def test_lungs_that_do_not_lie_side_by_side_have_no_ratio() -> None:
+    """As a network outlines them in half a film: the right lung begins where the left one ends, or beyond."""
+    right, left, heart = (np.zeros((20, 30), bool) for _ in range(3))
+    left[5:15, 8:12], heart[8:12, 10:20] = True, True
+    for first in (12, 20):
+        right[:], right[5:15, first : first + 4] = False, True
+        with pytest.raises(CasewiseError, match="side by side"):
+            measured(right, left, heart)
+
+
+def test_lungs_of_one_row_say_nothing_of_the_sides() -> None:
+    chances = np.full((4, 5, 30), 0.01, np.float32)
+    chances[0] = 0.97
+    for number, columns in enumerate((np.s_[2:8], np.s_[20:28], np.s_[10:18]), start=1):
+        chances[number, 2, columns] = 2.0
+    with np.errstate(all="raise"):
+        assert numbers_of(Outline(Pose(), chances / chances.sum(axis=0))) is None

@@ -71,7 +71,10 @@ def cardiothoracic(regions: Regions) -> Cardiothoracic:
 
 
 def measured(right_lung: Mask, left_lung: Mask, heart: Mask) -> Cardiothoracic:
-    """The same of masks (row, column) of an upright picture, none of them empty."""
+    """The same of masks (row, column) of an upright picture, none of them empty.
+
+    Raises CasewiseError where the lungs share no row, or do not lie side by side in any, as in half a film.
+    """
     both = np.asarray(right_lung.any(axis=1) & left_lung.any(axis=1))
     if not both.any():
         msg = "The lungs' outlines share no row, so the thorax cannot be measured across; look at the masks."
@@ -81,6 +84,9 @@ def measured(right_lung: Mask, left_lung: Mask, heart: Mask) -> Cardiothoracic:
     outer = np.flatnonzero(both)
     starts, ends = _first(right_lung)[outer], _last(left_lung)[outer] + 1
     widest = int(np.argmax(ends - starts))
+    if ends[widest] <= starts[widest]:
+        msg = "The lungs' outlines do not lie side by side, so the thorax cannot be measured across; look at the masks."
+        raise CasewiseError(msg)
     rows = np.flatnonzero(heart.any(axis=1))
     first, last = _first(heart)[rows], _last(heart)[rows] + 1
     rightmost, leftmost = int(np.argmin(first)), int(np.argmax(last))

@@ -61,7 +61,10 @@ def differences(model: Model, plane: Plane, pose: Pose, device: str) -> tuple[Ve
 
 
 def numbers_of(outline: Outline) -> Vector | None:
-    """Certainties, where the heart lies, how the lungs differ, and how sharp the network's answer is; None without a region."""
+    """Certainties, where the heart lies, how the lungs differ, and how sharp the network's answer is.
+
+    None where a region is missing or the lungs are not side by side.
+    """
     right, left, heart = (outline.masks[name] for name in (RIGHT_LUNG, LEFT_LUNG, HEART))
     if not (right.any() and left.any() and heart.any()):
         return None
@@ -72,6 +75,8 @@ def numbers_of(outline: Outline) -> Vector | None:
     width = lines.thorax.length
     rows_right, rows_left = (np.flatnonzero(mask.any(axis=1)) for mask in (right, left))
     height = max(rows_right[-1], rows_left[-1]) - min(rows_right[0], rows_left[0])
+    if height == 0:  # a single row of pixels
+        return None
     chances = outline.chances
     return np.array(
         [
