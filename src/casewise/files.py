@@ -2,7 +2,7 @@
 
 A file that a command writes is marked with the hash of its content: in the extended attribute ``user.casewise`` where the file
 system has such attributes, else in a hidden file of its folder. A file without a mark is the user's, and so is one whose content is
-another by now (a mask that somebody corrected).
+another by now (a mask that somebody corrected). The mark names the command too, which may remove what an earlier call of it left.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ LEDGER = ".casewise-written"  # a line a file: its mark, a blank, its name
 _ATTRIBUTE = "user.casewise"
 _PART = ".part-"  # what the names of files begin with that are being written
 _FOLDER = "folder"  # the mark of a folder, whose files are one result
+_OF = "/"  # between a mark and the command that made it
+_NAMED = 3  # files in a sentence
 
 
 @contextmanager
@@ -69,19 +71,23 @@ def output(path: Path, what: str = "", *, suffix: str = "") -> Iterator[Path]:
 
 @dataclass
 class _Policy:
-    """force : whatever is there is replaced, but never an input. inputs : files that the call reads."""
+    """force : whatever is there is replaced, but never an input. inputs : files that the call reads. command : that is running."""
 
     force: bool
     inputs: frozenset[Path] = field(default_factory=frozenset)
+    command: str = ""
 
 
 _policies: list[_Policy] = []  # of the command that is running; empty in a program that uses casewise as a library
 
 
 @contextmanager
-def protecting(inputs: Iterable[Path | None], force: bool = False) -> Iterator[None]:
-    """While a command's body runs, :func:`claim` refuses its ``inputs`` and, without ``force``, what casewise did not write."""
-    _policies.append(_Policy(force, frozenset(path.resolve() for path in inputs if path is not None)))
+def protecting(inputs: Iterable[Path | None], force: bool = False, command: str = "") -> Iterator[None]:
+    """While a command's body runs, :func:`claim` refuses its ``inputs`` and, without ``force``, what casewise did not write.
+
+    command : a word that stands in the marks of what it writes.
+    """
+    _policies.append(_Policy(force, frozenset(path.resolve() for path in inputs if path is not None), command))
     try:
         yield
     finally:
@@ -103,9 +109,53 @@ def claim(path: Path) -> None:
     raise UsageError(msg)
 
 
-def wrote(path: Path) -> None:
-    """Mark ``path`` (a file, or a folder of one result) as casewise's own, where a command wrote it."""
-    _mark(path, path)
+def is_left_over(path: Path) -> bool:
+    """Whether an earlier call of this command wrote the file, and nobody changed it since; never an input of this call."""
+    if not _policies or path.is_dir():
+        return False
+    policy = _policies[-1]
+    return path.resolve() not in policy.inputs and _command_of(path) == policy.command and _is_own(path)
+
+
+def remove_left_over(paths: Iterable[Path]) -> list[Path]:
+    """Remove what earlier calls of this command left and this one did not write again (:func:`is_left_over`).
+
+    The others that are there are a person's or another command's: they stay, and are given back to be named.
+    """
+    kept = []
+    for path in paths:
+        if not os.path.lexists(path):
+            continue
+        if not is_left_over(path):
+            kept.append(path)
+            continue
+        try:
+            path.unlink()
+        except OSError:
+            kept.append(path)
+    return kept
+
+
+def kept_beside(paths: Iterable[Path]) -> str:
+    """The sentence that names files that lie beside a result and are not of it; empty where there are none."""
+    names = [path.name for path in paths]
+    if not names:
+        return ""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"Kept, but not of this result: {', '.join(names[:_NAMED])}{more} (made or changed by somebody, or of another command)."
+
+
+def wrote(path: Path, named: Path | None = None) -> None:
+    """Mark ``path`` (a file, or a folder of one result) as casewise's own, where a command wrote it.
+
+    named : what it will be called in its folder, where it has not got its name yet.
+    """
+    _mark(path, named or path)
+
+
+def holds_marked(folder: Path) -> bool:
+    """Whether each file of a folder of one result is marked, as this version does; earlier ones marked the folder alone."""
+    return bool(_policies) and bool(_command_of(folder))
 
 
 def own_folder(path: Path) -> None:
@@ -155,7 +205,8 @@ def _mark(path: Path, named: Path) -> None:
     """Mark what lies at ``path`` and is, or will be, called ``named`` in the same folder."""
     if not _policies:
         return
-    mark = (_FOLDER if path.is_dir() else _key(path)).encode()
+    command = _policies[-1].command
+    mark = f"{_FOLDER if path.is_dir() else _key(path)}{_OF if command else ''}{command}".encode()
     try:
         os.setxattr(path, _ATTRIBUTE, mark, follow_symlinks=False)
     except (OSError, AttributeError):  # no such attributes on this file system, or in this operating system
@@ -169,10 +220,14 @@ def _mark(path: Path, named: Path) -> None:
 def _is_own(path: Path) -> bool:
     if path.is_symlink():
         return False
-    mark = _mark_of(path)
+    mark = (_mark_of(path) or "").partition(_OF)[0]
     if path.is_dir():
         return mark == _FOLDER
-    return mark is not None and path.is_file() and mark == _key(path)
+    return bool(mark) and path.is_file() and mark == _key(path)
+
+
+def _command_of(path: Path) -> str:
+    return (_mark_of(path) or "").partition(_OF)[2]
 
 
 def _key(path: Path) -> str:

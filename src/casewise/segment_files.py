@@ -13,6 +13,11 @@ from casewise import formats
 from casewise.image import Array, Box, Image
 
 
+def segment_path(folder: Path, stem: str, image: Image) -> Path:
+    """Where the segment of that stem is written, in the image's own kind of file."""
+    return folder / f"{stem}{formats.mask_suffix(image)}"
+
+
 def write_segment(folder: Path, stem: str, pixels: npt.NDArray[np.floating], box: Box, image: Image) -> Path:
     """Write the pixels (C, *segment.shape) of a segment of ``box``, at their place in the patient.
 
@@ -25,7 +30,7 @@ def write_segment(folder: Path, stem: str, pixels: npt.NDArray[np.floating], box
     affine = place.affine * steps
     affine[:3, 3] += place.affine[:3, :3] @ ((steps[:3] - 1) / 2)
     written = replace(place, array=of_kind(pixels, image.array.dtype), affine=affine)
-    return formats.write(folder / f"{stem}{formats.mask_suffix(image)}", written)
+    return formats.write(segment_path(folder, stem, image), written)
 
 
 def on_grid(pixels: npt.NDArray[np.floating], shape: tuple[int, ...]) -> npt.NDArray[np.floating]:

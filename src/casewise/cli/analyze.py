@@ -130,7 +130,7 @@ def analyze(
     kept = f"The reports that are finished stay in {archive if every else output}; run the same command again to go on."
     with (
         answering(as_json, kept) as answer,
-        protecting([*images, *(path for _, path in named)], force),
+        protecting([*images, *(path for _, path in named)], force, "analyze"),
         _started(0 if application == "organs" else sys.maxsize if every else len(inputs)) if here else nullcontext() as runner,
     ):
         from casewise.pipeline.many import Options, analyze_many, usual_limit

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from casewise.cli.common import answering
+from casewise.cli.common import answering, say
 from casewise.cli.options import DeviceOption, ForceOption, ImagesArgument, JsonOption, SeedOption, option
 from casewise.errors import CasewiseError
-from casewise.files import protecting
+from casewise.files import claim, kept_beside, protecting, remove_left_over
 
 if TYPE_CHECKING:
     from casewise.chest import Regions
@@ -37,7 +37,7 @@ def regions(
 
     Read on in docs/how-to/regions.md.
     """
-    with answering(as_json) as answer, protecting(images, force):
+    with answering(as_json) as answer, protecting(images, force, "regions"):
         import casewise
         from casewise.chest import regions as outline
         from casewise.device import resolve_device
@@ -58,6 +58,8 @@ def regions(
                 answer.failed(path, error)
             else:
                 segmentation, without = segmentation_of(output / f"{name}{SUFFIX}", found.masks, image)
+                if kept := kept_beside(remove_left_over(_others(output, name, {*files.values(), segmentation}))):
+                    say(f"{path}: {kept}")
                 documents.append({**_document(path, found, files), "segmentation": segmentation})
                 lines += _lines(path, found, files)
                 lines += [f"  DICOM segmentation: {segmentation}"] if segmentation else [f"  note: {without}"] if without else []
@@ -69,7 +71,20 @@ def _written(found: Regions, image: Image, output: Path, name: str) -> dict[str,
     from casewise.formats import mask_suffix, write_mask
 
     suffix = mask_suffix(image)
-    return {region: write_mask(output / f"{name}-{region}{suffix}", mask, image) for region, mask in found.masks.items()}
+    files = {region: output / f"{name}-{region}{suffix}" for region in found.masks}
+    for file in files.values():
+        claim(file)  # all of them, before the first is replaced
+    return {region: write_mask(files[region], mask, image) for region, mask in found.masks.items()}
+
+
+def _others(output: Path, name: str, written: set[Path | None]) -> list[Path]:
+    """Every file that the regions of another image of this name may have, less those that were ``written``."""
+    from casewise.chest.region import NAMES, UNSIDED
+    from casewise.formats.dicom.write_segmentation import SUFFIX
+    from casewise.formats.writing import MASK_SUFFIXES
+
+    masks = [output / f"{name}-{region}{suffix}" for region in (*NAMES, *UNSIDED.values()) for suffix in MASK_SUFFIXES]
+    return [path for path in (*masks, output / f"{name}{SUFFIX}") if path not in written]
 
 
 def _document(path: Path, found: Regions, files: dict[str, Path]) -> dict[str, object]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from casewise.cli.common import answering, plural, say
 from casewise.cli.options import DeviceOption, ForceOption, ImageArgument, JsonOption, SeedOption, flag, option
 from casewise.errors import UsageError
-from casewise.files import claim, protecting
+from casewise.files import claim, kept_beside, protecting, remove_left_over
 
 if TYPE_CHECKING:
     from casewise.image import Image
@@ -70,7 +70,7 @@ def segment(
 
     Read on in docs/how-to/interaction.md.
     """
-    with answering(as_json) as answer, protecting([image, scribbles, from_mask], force):
+    with answering(as_json) as answer, protecting([image, scribbles, from_mask], force, "segment"):
         import casewise
         from casewise.formats.dicom.write_segmentation import SUFFIX, segmentation_of
         from casewise.interaction import FineTuning
@@ -104,6 +104,7 @@ def segment(
             _say_cut(pairs, query)
         written = casewise.formats.write_mask(output, session.mask, query)
         segmentation, without = segmentation_of(beside, {structure or stem: session.mask}, query, by_hand=True)
+        kept = kept_beside(remove_left_over([beside])) if segmentation is None else ""
         document = {"mask": written, "rounds": session.rounds, "seconds": round(done.seconds, 3), "accepted": done.accepted}
         document["tuned"] = session.tuned
         document |= {"prepared_seconds": round(waited, 3)} if waited is not None else {}
@@ -113,7 +114,7 @@ def segment(
         line = f"{written}: {plural(voxels, 'voxel')} after {plural(session.rounds, 'round')} of strokes, {done.seconds:.1f} s"
         line += f" ({waited:.1f} s of them to learn from the archive)" if waited is not None else ""
         tuned = "The answer is fitted to this image's strokes." if session.tuned else ""
-        answer.give(document, line, *(one for one in (tuned, session.crossed.sentence, done.reason, without) if one))
+        answer.give(document, line, *(one for one in (tuned, session.crossed.sentence, done.reason, without, kept) if one))
 
 
 def parse_box(text: str) -> Pairs:

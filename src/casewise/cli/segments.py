@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from casewise.cli.common import answering, plural
+from casewise.cli.common import answering, plural, say
 from casewise.cli.options import DeviceOption, ForceOption, ImageArgument, JsonOption, SeedOption, option
 from casewise.errors import UsageError
-from casewise.files import protecting
+from casewise.files import kept_beside, protecting
 
 _REGION = "A region's name and its mask file on the image's grid; may be given several times."
 _LONGEST = "Most voxels of a segment on any axis."
@@ -46,14 +46,16 @@ def segments(
     Read on in docs/how-to/segments.md.
     """
     named = [_named(text) for text in masks or ()]
-    with answering(as_json) as answer, protecting([path, *(file for _, file in named)], force):
+    with answering(as_json) as answer, protecting([path, *(file for _, file in named)], force, "segments"):
         import casewise
-        from casewise.pipeline.segments import cut, write_segments
+        from casewise.pipeline.segments import cut, remove_others, write_segments
 
         image = casewise.read(path)
         regions = {name: casewise.formats.read_mask(file, image) for name, file in named} or None
         found = cut(image, regions, parts=parts, longest=longest, device=device)
         pictures = write_segments(output, found, image, outside=outside, seed=seed) if output else {}
+        if output and (kept := kept_beside(remove_others(output, pictures.values()))):
+            say(kept)
         lines = [f"{path}: {plural(len(found), 'segment')}"]
         documents = []
         for number, segment in enumerate(found):

@@ -24,6 +24,7 @@ from casewise.png import packing
 
 _VOLUMES = (".nii.gz", ".nii", ".nrrd", ".mha")
 _PICTURES = (".png", ".tif", ".tiff")
+MASK_SUFFIXES = (".png", ".tif", ".nrrd", ".mha", ".nii.gz")  # of which :func:`mask_suffix` gives one
 _GZIP_LEVEL = 1  # as nibabel
 _AT_ONCE = 1 << 20  # bytes
 

@@ -90,7 +90,7 @@ def analyze(
         seed=seed,
         progress=progress,
     )
-    with protecting([*images, *(file for _, file in named)]), opening as analyzer:
+    with protecting([*images, *(file for _, file in named)], command="analyze"), opening as analyzer:
         return analyzer.one(source)
 
 

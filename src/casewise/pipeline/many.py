@@ -99,7 +99,7 @@ class Analysis:
             if runner is None:
                 self._check()
                 keep_freed()
-                stack.enter_context(protecting(self.inputs, self.force))
+                stack.enter_context(protecting(self.inputs, self.force, "analyze"))
                 runner = stack.enter_context(Runner(1))
             opening = open_analyzer(**vars(self.options), output=self.output, runner=runner, progress=self.progress)
             analyzer = stack.enter_context(opening)

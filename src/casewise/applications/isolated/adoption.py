@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from casewise.applications.isolated.answers import checked, clean, parse
 from casewise.applications.isolated.directory import Directory, copied, listed
-from casewise.applications.outcome import ApplicationError, Done, Failure, Job
-from casewise.files import own_folder
+from casewise.applications.outcome import ApplicationError, Done, Failure, Job, refused
+from casewise.errors import UsageError
+from casewise.files import claim, holds_marked, own_folder, wrote
 
 IN_ITS_PLACE = "put something else in the place of {}, which is not followed"
 # Whatever a worker answers with must end its own part alone.
@@ -46,10 +48,21 @@ def adopted(answer: dict[str, object], name: str, job: Job, out: Directory, bega
     kept: list[Path] = []
     if left.files:
         own_folder(job.folder)
+        if holds_marked(job.folder):
+            _claim(place.joinpath(*one) for one in left.files)
         with Directory.open(job.folder) as folder, folder.ensured(name) as target:
             kept = copied(left.files, out, target)
     others = [f"It wrote {left.others} links or other things than files, which were left behind."] if left.others else []
     return Done(name, tuple(findings), since(began), tuple(kept), (*(clean(note) for note in notes), *others))
+
+
+def _claim(paths: Iterable[Path]) -> None:
+    """Raises ApplicationError, a clause, where a person's file lies in the place of one."""
+    for path in paths:
+        try:
+            claim(path)
+        except UsageError as error:
+            raise refused(f"has an answer whose files cannot be kept: {error}") from error
 
 
 def failure_of(error: BaseException, name: str, job: Job, began: float, stderr_tail: str) -> Failure:
@@ -81,6 +94,7 @@ def _kept(log: str, folder: Path, name: str) -> Path | None:
         path.unlink(missing_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
             file.write(log.encode("utf-8", errors="backslashreplace"))
+        wrote(path)
     except OSError:
         return None
     return path

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import TracebackType
 
 from casewise.applications.outcome import ApplicationError
+from casewise.files import wrote
 
 DEEPEST, MOST_FILES, MOST_BYTES = 32, 10_000, 16 << 30
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -187,6 +188,7 @@ def _copy(here: Directory, there: Directory, name: str, most: int) -> int:
                 while left > 0 and (piece := reader.read(min(_PIECE, left))):
                     writer.write(piece)
                     left -= len(piece)
+            wrote(there.path / beside, there.path / name)  # before it has its name, as every file of a command
             os.rename(beside, name, src_dir_fd=there.handle, dst_dir_fd=there.handle)
         except BaseException:
             with suppress(OSError):
