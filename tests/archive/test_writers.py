@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from casewise.archive import Archive, Selection
+from casewise.archive.label_rows import Held
 from casewise.image import Image
+from casewise.server.label_names import names_for
 from tests.image_trees import MeanEncoder, picture
 from tests.postgresql import postgresql_server
 
@@ -88,3 +90,46 @@ def _check_searches(archive: Archive, query: Image, count: int) -> None:
     found = archive.similar(query, k=2, by=("content",))
     assert [(case.key, case.content) for case in found] == [(old, 0.5), (new, 0.5)] and len(archive) == count + 2
     assert archive.similar(query, k=1, by=("content",), where=Selection(among=frozenset({old})))[0].content == pytest.approx(0.5)
+
+
+def _accept(archive: Path, keys: list[str], person: int, start: object) -> None:
+    with Archive.open(archive) as opened:
+        for key in keys:
+            image, mask = opened.case(key).image, np.eye(16, k=person, dtype=bool)
+            start.wait(60)  # type: ignore[attr-defined]
+            opened.add_masks(key, image, {"disc": mask}, origin={"user": f"p{person}"}, names=names_for(f"p{person}"))
+
+
+def test_everybodys_mask_is_kept_where_several_accept_at_once(folder: Path, tmp_path: Path) -> None:
+    people, start = 4, _FORK.Barrier(4)
+    with Archive.open(folder) as archive:
+        keys = [archive.add(picture(tmp_path / f"{number}.png", number)) for number in range(5)]
+        processes = [_FORK.Process(target=_accept, args=(folder, keys, person, start)) for person in range(people)]
+        for process in processes:
+            process.start()
+        for process in processes:
+            process.join()
+        assert [process.exitcode for process in processes] == [0] * people
+        for key in keys:
+            held = {str(label["origin"]["user"]): str(label["name"]) for label in archive.labels(key)}  # type: ignore[index]
+            assert held.keys() == {f"p{person}" for person in range(people)}
+            assert sorted(name == "disc" for name in held.values()) == [False] * (people - 1) + [True]
+            masks = archive.case(key).load_masks
+            for person in range(people):
+                assert np.array_equal(masks[held[f"p{person}"]](), np.eye(16, k=person, dtype=bool))
+
+
+def test_what_a_naming_raises_keeps_nothing(folder: Path, tmp_path: Path) -> None:
+    with Archive.open(folder) as archive:
+        key = archive.add(picture(tmp_path / "one.png", 1), {"disc": np.eye(16, dtype=bool)})
+        image, seen = archive.case(key).image, []
+
+        def names(name: str, held: Held) -> list[str]:
+            seen.append(list(held))
+            if name == "b":
+                raise LookupError(name)
+            return [name]
+
+        with pytest.raises(LookupError):
+            archive.add_masks(key, image, {"a": np.eye(16, dtype=bool), "b": np.eye(16, dtype=bool)}, names=names)
+        assert seen == [["disc"], ["disc"]] and list(archive.case(key).load_masks) == ["disc"]

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from casewise.archive.catalogue import Catalogue, images, labels
+from casewise.archive.catalogue import Catalogue, images
 from casewise.archive.contents import content_key, mask_key, with_voxels
 from casewise.archive.facts import header_content, header_facts
 from casewise.archive.ingest.layouts.entry import Entry
 from casewise.archive.ingest.members import expanded
 from casewise.archive.ingest.reading import Examiner, Unit
+from casewise.archive.label_rows import Made, Masks, Naming, Origin, replace_masks, write_masks
 from casewise.archive.pseudonym_key import key_of, subject_under
 from casewise.archive.storage import keep, place, recorded
 from casewise.errors import ArchiveError, CasewiseError
@@ -57,18 +58,15 @@ class Addition:
             there = connection.execute(sa.select(images).where(images.c.key == key)).one()
             changed: dict[str, Any] = {**given, "content": {**there.content, **content}}
             connection.execute(sa.update(images).where(images.c.id == there.id).values(**changed))
-            _replace_masks(connection, there.id, rows)
+            replace_masks(connection, there.id, rows)
         return key
 
-    def add_masks(self, key: str, image: Image, masks: Mapping[str, Array], origin: Mapping[str, object] | None = None) -> None:
+    def add_masks(self, key: str, image: Image, masks: Masks, origin: Origin, names: Naming | None) -> list[str]:
         """See :meth:`casewise.archive.Archive.add_masks`."""
-        rows = [self._label(key, name, mask, image, origin) for name, mask in masks.items()]
+        made = {name: mask if isinstance(mask, Made) else Made(mask, origin) for name, mask in masks.items()}
+        rows = [self._label(key, name, one.mask, image, one.origin) for name, one in made.items()]
         with self._catalogue.write() as connection:
-            there = connection.execute(sa.select(images.c.id).where(images.c.key == key)).one_or_none()
-            if there is None:
-                msg = f"The archive has no image of the key {key}; import it first."
-                raise ArchiveError(msg)
-            _replace_masks(connection, there.id, rows)
+            return write_masks(connection, key, rows, names)
 
     def keys_of(self, image: Image | str | os.PathLike[str]) -> set[str]:
         """See :meth:`casewise.archive.Archive.keys_of`."""
@@ -126,13 +124,6 @@ class Addition:
         target = place(mark, mask_suffix(image) if image.spatial_dims == 2 else ".nii.gz")
         _into_archive(lambda: keep(self._folder, target, lambda path: write_mask(path, held, image)))
         return {**about, "path": target, "origin": {**origin, "key": mark}}
-
-
-def _replace_masks(connection: sa.Connection, image_id: int, rows: list[dict[str, object]]) -> None:
-    for label in rows:
-        same = (labels.c.image_id == image_id, labels.c.kind == "mask", labels.c.name == label["name"])
-        connection.execute(sa.delete(labels).where(*same))
-        connection.execute(sa.insert(labels).values(image_id=image_id, **label))
 
 
 def _into_archive(action: Callable[[], object]) -> None:

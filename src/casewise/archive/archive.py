@@ -15,10 +15,11 @@ import sqlalchemy as sa
 
 from casewise.archive import opening, pseudonym_key, recorded
 from casewise.archive.adding import Addition
-from casewise.archive.catalogue import Catalogue, embeddings, encoders, images, labels, models
+from casewise.archive.catalogue import Catalogue, embeddings, encoders, images, models
 from casewise.archive.holdings import Holdings, categories, holdings, mask_names, masked, structures
 from casewise.archive.ingest.importing import Import
 from casewise.archive.ingest.report import ImportReport
+from casewise.archive.label_rows import Masks, Naming, Origin, labels_of, masks_and_boxes
 from casewise.archive.leftovers import writing
 from casewise.archive.loading import Line, Record, Stored, case_of, record_of
 from casewise.archive.named import named
@@ -136,13 +137,17 @@ class Archive:
         with writing(self.folder):
             return addition.add(image, masks or {}, facts, content or {}, origin)
 
-    def add_masks(self, key: str, image: Image, masks: Mapping[str, Array], *, origin: Mapping[str, object] | None = None) -> None:
+    def add_masks(
+        self, key: str, image: Image, masks: Masks, *, origin: Origin | None = None, names: Naming | None = None
+    ) -> list[str]:
         """Keep masks (*spatial) of an image that is here, as :meth:`add` does, without reading the image again.
 
-        image : the one of ``key``, as it was read. Raises ArchiveError for a key that is not in the archive, and for another grid.
+        image : the one of ``key``, as it was read. origin : of masks that bring none as ``Made``. names : says under which names
+        each is kept, given its own and the image's masks (name → label); nobody else writes from then on, and if it raises, nothing
+        is kept. Returns the names. Raises ArchiveError for a key that is not in the archive, and for another grid.
         """
         with writing(self.folder):
-            Addition(self._catalogue, self.folder).add_masks(key, image, masks, origin)
+            return Addition(self._catalogue, self.folder).add_masks(key, image, masks, origin or {}, names)
 
     def categorise(self, keys: Collection[str], category: str) -> None:
         """Say of which category images are; keys that are not here are passed over."""
@@ -183,17 +188,12 @@ class Archive:
             wanted, category_known=wanted.category_known or category is True, site=wanted.site if site is None else site
         )
         query = sa.select(images).order_by(images.c.id)
-        held = sa.select(labels).where(labels.c.kind.in_(["mask", "boxes"])).order_by(labels.c.id)
         with self._catalogue.read() as connection:
             conditions = wanted.conditions(connection)
             if wanted.among is not None and len(wanted.among) <= _FEW:
                 conditions.append(images.c.key.in_(sorted(wanted.among)))
             rows = [row for row in connection.execute(query.where(*conditions)) if wanted.has(row.key)]
-            labelled: dict[int, list[sa.Row[Any]]] = {}
-            if conditions:
-                held = held.where(labels.c.image_id.in_(sa.select(images.c.id).where(*conditions)))
-            for label in connection.execute(held):
-                labelled.setdefault(label.image_id, []).append(label)
+            labelled = masks_and_boxes(connection, conditions)
         return [case_of(Stored(self.folder, row, self._originals), labelled.get(row.id, [])) for row in rows]
 
     def count(self, where: Selection = EVERYTHING) -> int:
@@ -219,10 +219,8 @@ class Archive:
         """All labels of an image: ``name``, ``kind`` (mask, boxes, scribble), ``path``, ``member``, ``value``, ``boxes``,
         ``origin``.
         """
-        columns = [column for column in labels.c if column.name not in ("id", "image_id")]
-        query = sa.select(*columns).join(images, images.c.id == labels.c.image_id).where(images.c.key == key).order_by(labels.c.id)
         with self._catalogue.read() as connection:
-            return [dict(row._mapping) for row in connection.execute(query)]
+            return labels_of(connection, key)
 
     def keys_of(self, image: Image | str | os.PathLike[str]) -> set[str]:
         """The keys under which the archive knows an image, by its pixels or by its file's content; empty if it does not."""

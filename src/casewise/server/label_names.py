@@ -1,30 +1,51 @@
-"""Under which name one person's mask of a structure stands, where several people outline it in one image: ``structure@user``."""
+"""Under which name one person's mask of a structure stands, where several people outline it in one image: ``structure@user``.
+
+A person's own masks of a structure are ``structure`` where its origin names them, and ``structure@user``. They have both where an
+admin chose theirs to count. What they accept is then kept under both, so that neither is an earlier state of the other.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from casewise.archive import Archive
+from casewise.archive.label_rows import Held, Naming, masks_in
 
 _BY = "@"
 
 
-def label_name(archive: Archive, key: str, structure: str, user: str) -> str:
-    """``structure``, or ``structure@user`` where the image has a mask of that name that is not this person's."""
-    held = {str(label["name"]): label["origin"] for label in archive.labels(key) if label["kind"] == "mask"}
-    origin = held.get(structure)
-    theirs = origin is not None and not (isinstance(origin, dict) and origin.get("user") == user)
-    return f"{structure}{_BY}{user}" if theirs else structure
+def names_for(user: str) -> Naming:
+    """For :meth:`Archive.add_masks`: the names of what ``user`` accepts. Another person's mask is never replaced."""
+
+    def names(structure: str, held: Held) -> list[str]:
+        return _own(held, structure, user) or [f"{structure}{_BY}{user}" if structure in held else structure]
+
+    return names
 
 
-def seen_by(names: Iterable[str], user: str) -> dict[str, str]:
-    """Structure → the name of its mask that ``user`` works on, of an image's masks: their own where there are several."""
+def seen_by(archive: Archive, key: str, user: str) -> dict[str, str]:
+    """Structure → the name of its mask that ``user`` works on: their own that was written last, else the image's."""
+    held = masks_in(archive.labels(key))
+    return {structure: (_own(held, structure, user) or [structure])[-1] for structure in structures_seen(held, user)}
+
+
+def structures_seen(names: Iterable[str], user: str) -> list[str]:
+    """The structures of which ``user`` sees a mask, among the names of an image's masks."""
     names = list(names)
-    plain = {name: name for name in names if _BY not in name}
-    own = {name.rpartition(_BY)[0]: name for name in names if _BY in name and name.rpartition(_BY)[2] == user}
-    return {**plain, **own}
+    own = [name.rpartition(_BY)[0] for name in names if name.rpartition(_BY)[2] == user and _BY in name]
+    return list(dict.fromkeys([*structures(names), *own]))
 
 
 def structures(names: Iterable[str]) -> list[str]:
     """The structures among the names of masks."""
     return [name for name in names if _BY not in name]
+
+
+def _own(held: Held, structure: str, user: str) -> list[str]:
+    """The names of a person's masks of a structure, the one that was written last at the end."""
+    theirs = f"{structure}{_BY}{user}"
+    return [name for name, label in held.items() if name == theirs or (name == structure and _user(label["origin"]) == user)]
+
+
+def _user(origin: object) -> object:
+    return origin.get("user") if isinstance(origin, dict) else None

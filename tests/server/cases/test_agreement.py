@@ -6,6 +6,9 @@ import numpy as np
 
 from casewise.formats import write
 from casewise.image import Image
+from casewise.server.compat.monailabel.masks import masks_of
+from casewise.server.label_names import names_for
+from casewise.server.sessions.beginning import own_mask
 from casewise.server.vectors import encoder
 from tests.server.cases.conftest import picture
 
@@ -81,3 +84,73 @@ def test_new_image_is_left_out_until_it_has_a_vector(caller, app, archive, keys,
     answer = caller("reader").get(f"/api/v1/cases/{keys[0]}/similar?k=2")
     assert new not in {one["key"] for one in answer.json()} and "1 image has" in answer.headers["x-casewise-note"]
     assert [job.kind for job in app.state.services.jobs.list()] == ["embed"]
+
+
+def _accepted(archive, key, user, rows):
+    """What a person accepts: the first ``rows`` rows."""
+    mask = np.arange(48)[:, None] < np.full((1, 48), rows)
+    archive.add_masks(
+        key, archive.case(key).image, {"disc": mask}, origin={"how": "interactive", "user": user}, names=names_for(user)
+    )
+
+
+def _rows(archive, key):
+    """Name → how many rows the mask has."""
+    return {name: int(load().any(axis=1).sum()) for name, load in archive.case(key).load_masks.items()}
+
+
+def _own(archive, key, user):
+    """(rows of the mask that the person begins from on the page, of the one that their MONAI Label client gets)"""
+    sent = masks_of(archive, key, archive.case(key).image, user)
+    return own_mask(archive, key, user, "disc").any(axis=1).sum(), sent["disc"].any(axis=1).sum()
+
+
+def test_whoevers_mask_was_chosen_goes_on_from_the_newest_and_keeps_it(caller, archive, keys):
+    key, client = keys[2], caller("admin", "root")
+    _accepted(archive, key, "ann", 2)
+    _accepted(archive, key, "ben", 4)
+    for rows, user in ((4, "ben"), (2, "ann")):
+        assert _own(archive, key, user) == (rows, rows)
+    client.put(f"/api/v1/cases/{key}/final", json={"structure": "disc", "name": "disc@ben"})
+    assert _rows(archive, key) == {"disc@ben": 4, "disc": 4, "disc@ann": 2}
+    _accepted(archive, key, "ben", 5)
+    assert _own(archive, key, "ben") == (5, 5) and _own(archive, key, "ann") == (2, 2)
+    assert _rows(archive, key) == {"disc": 5, "disc@ben": 5, "disc@ann": 2}, "no earlier state of his mask is left"
+    client.put(f"/api/v1/cases/{key}/final", json={"structure": "disc", "name": "disc@ann"})
+    assert _rows(archive, key) == {"disc": 2, "disc@ben": 5, "disc@ann": 2}
+    assert _own(archive, key, "ben") == (5, 5)
+    assert all("chosen_by" not in label["origin"] for label in archive.labels(key) if label["name"] == "disc@ben")
+
+
+def test_an_earlier_state_of_the_mask_that_counts_takes_the_place_of_none(caller, archive, keys):
+    """As archives hold it in which a person corrected a mask after it was chosen, before both names were written."""
+    key, client, image = keys[2], caller("admin", "root"), archive.case(keys[2]).image
+    for name, rows in (("disc@ben", 4), ("disc@ann", 2), ("disc", 5)):
+        mask = np.arange(48)[:, None] < np.full((1, 48), rows)
+        archive.add_masks(key, image, {name: mask}, origin={"user": name.rpartition("@")[2] if "@" in name else "ben"})
+    assert _own(archive, key, "ben") == (5, 5)
+    client.put(f"/api/v1/cases/{key}/final", json={"structure": "disc", "name": "disc@ben"})
+    assert _rows(archive, key) == {"disc": 4, "disc@ben": 5, "disc@ann": 2}
+    assert _own(archive, key, "ben") == (5, 5), "the mask that he drew last"
+    client.put(f"/api/v1/cases/{key}/final", json={"structure": "disc", "name": "disc@ann"})
+    assert _rows(archive, key) == {"disc": 2, "disc@ben": 5, "disc@ann": 2}
+
+
+def test_what_is_accepted_while_another_mask_is_chosen_is_kept(caller, archive, keys, monkeypatch):
+    key, client = keys[2], caller("admin", "root")
+    _accepted(archive, key, "ann", 2)
+    _accepted(archive, key, "ben", 4)
+    writing, accepts = archive.add_masks, iter([3, 6])
+
+    def meanwhile(*given, **more):
+        """Ann accepts between what ``choose`` reads and what it writes, twice."""
+        rows = next(accepts, None)
+        if rows is not None:
+            mask = np.arange(48)[:, None] < np.full((1, 48), rows)
+            writing(key, given[1], {"disc": mask}, origin={"user": "ann"}, names=names_for("ann"))
+        return writing(*given, **more)
+
+    monkeypatch.setattr(archive, "add_masks", meanwhile)
+    chosen = client.put(f"/api/v1/cases/{key}/final", json={"structure": "disc", "name": "disc@ben"})
+    assert chosen.status_code == 200 and next(accepts, None) is None
+    assert _rows(archive, key) == {"disc": 4, "disc@ben": 4, "disc@ann": 6}

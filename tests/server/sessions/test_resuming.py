@@ -160,6 +160,23 @@ def test_an_image_that_a_client_sent_is_kept_and_taken_in_when_accepted(archive:
     run_here(run())
 
 
+def test_an_image_that_a_client_sent_keeps_the_masks_that_the_archive_has_of_it(archive: Archive, app: FastAPI) -> None:
+    sessions: Sessions = app.state.services.sessions
+    bens = np.zeros((96, 96), bool)
+    bens[:9] = True
+    key = archive.add(picture(), {"disc": bens}, origin={"user": "ben"})
+
+    async def run() -> np.ndarray:
+        session = await sessions.open_image(picture(), "anna", "disc")
+        await sessions.strokes(session.id, "anna", np.array([[50, 40]]), NOTHING)
+        assert (await sessions.accept(session.id, "anna")).key == key
+        return session.drawing.mask
+
+    annas = run_here(run())
+    masks = archive.case(key).load_masks
+    assert (masks["disc"]() == bens).all() and (masks["disc@anna"]() == annas).all()
+
+
 def test_an_empty_mask_is_accepted_only_where_it_is_meant(archive: Archive, annotator: Callable[[str], Annotator]) -> None:
     anna = annotator("anna")
     key = archive.add(picture())

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from casewise.archive import Archive
 from casewise.errors import UsageError
-from casewise.server.label_names import label_name
+from casewise.server.label_names import names_for
 from casewise.server.sessions.drawing import Drawing
 from casewise.server.sessions.session import Session
 
@@ -37,10 +37,9 @@ def accept(archive: Archive, session: Session, force: bool, noted: Noted | None 
         raise UsageError(msg)
     names = []
     for drawing in chosen:
-        name = _name(archive, session, drawing.structure)
-        session.case_key = _kept(archive, session, drawing, name)
+        session.case_key = session.case_key or archive.add(session.image)
+        names += _kept(archive, session.case_key, session, drawing)
         drawing.accepted = True
-        names.append(name)
         if noted is not None:
             noted(
                 session.case_key,
@@ -53,11 +52,8 @@ def accept(archive: Archive, session: Session, force: bool, noted: Noted | None 
     return Acceptance(str(session.case_key), tuple(names), session.set_id)
 
 
-def _name(archive: Archive, session: Session, structure: str) -> str:
-    return structure if session.case_key is None else label_name(archive, session.case_key, structure, session.user)
-
-
-def _kept(archive: Archive, session: Session, drawing: Drawing, name: str) -> str:
+def _kept(archive: Archive, key: str, session: Session, drawing: Drawing) -> list[str]:
+    """The names under which an object's mask is kept."""
     from casewise.interaction.sets.guidance import origin_of
 
     if drawing.outline is None:
@@ -68,8 +64,4 @@ def _kept(archive: Archive, session: Session, drawing: Drawing, name: str) -> st
         "strokes": drawing.strokes,
         "seconds": round(drawing.seconds, 1),
     }
-    mask = {name: drawing.mask}
-    if session.case_key is None:
-        return archive.add(session.image, mask, origin=origin)
-    archive.add_masks(session.case_key, session.image, mask, origin=origin)
-    return session.case_key
+    return archive.add_masks(key, session.image, {drawing.structure: drawing.mask}, origin=origin, names=names_for(session.user))

@@ -12,6 +12,7 @@ from casewise.errors import UsageError
 from casewise.image import Box, Image
 from casewise.server import prepared
 from casewise.server.jobs import Jobs
+from casewise.server.label_names import seen_by
 from casewise.server.masks import Mask
 from casewise.server.networks import Networks
 from casewise.server.sessions.drawing import Drawing
@@ -97,11 +98,9 @@ class Beginning:
 
 def own_mask(archive: Archive, key: str, user: str, structure: str) -> Mask | None:
     """(*spatial) bool: the person's own mask of a structure, else the image's; None where there is neither."""
+    name = seen_by(archive, key, user).get(structure, structure)
     loaders = archive.case(key).load_masks
-    for name in (f"{structure}@{user}", structure):
-        if name in loaders:
-            return loaders[name]()
-    return None
+    return loaders[name]() if name in loaders else None
 
 
 def checked_begin(begin: str) -> Begin:

@@ -20,7 +20,7 @@ from casewise.server.compat.monailabel.grid import ClientGrid
 from casewise.server.compat.monailabel.info import statistics
 from casewise.server.compat.monailabel.masks import masks_of
 from casewise.server.compat.monailabel.volumes import volume_bytes
-from casewise.server.label_names import seen_by
+from casewise.server.label_names import structures_seen
 from casewise.server.services import Services
 
 router = APIRouter(prefix="/datastore")
@@ -150,17 +150,17 @@ def _objects(shared: Services, desk: Desk, person: Person) -> dict[str, Any]:
     drafts = desk.drafts.all()
     found = {}
     for key, masks in shared.archive.mask_names().items():
-        names = seen_by(masks, person.name)
+        names = structures_seen(masks, person.name)
         found[key] = {
             "image": {"ext": _EXTENSION, "info": {"name": key[:8] + _EXTENSION}},
-            "labels": _described(list(names), drafts.get(key, {}), key),
+            "labels": _described(names, drafts.get(key, {}), key),
         }
     return found
 
 
 def _labels(shared: Services, desk: Desk, key: str, person: Person) -> dict[str, Any]:
-    names = seen_by(shared.archive.case(key).load_masks, person.name)
-    found = _described(list(names), desk.drafts.all().get(key, {}), key)
+    names = structures_seen(shared.archive.case(key).load_masks, person.name)
+    found = _described(names, desk.drafts.all().get(key, {}), key)
     if FINAL in found:
         found[FINAL]["info"] |= desk.drafts.noted(key, FINAL)
     return found

@@ -11,15 +11,14 @@ from casewise.archive import Archive
 from casewise.image import Image
 from casewise.label_map import LabelMap
 from casewise.server.access import Person
-from casewise.server.label_names import label_name, seen_by
+from casewise.server.label_names import names_for, seen_by
 
 HOW = "interactive"  # a person made it
 
 
 def masks_of(archive: Archive, key: str, image: Image, person: str) -> LabelMap:
     """The archive's masks of an image, as this person sees them, on its own grid; overlapping ones stay whole."""
-    case = archive.case(key)
-    names = seen_by(case.load_masks, person)
+    names, case = seen_by(archive, key, person), archive.case(key)  # in this order: a mask that was accepted meanwhile is there
     return LabelMap.like({structure: case.load_masks[name]() for structure, name in names.items()}, image)
 
 
@@ -33,5 +32,4 @@ def accept(
 ) -> None:
     """Keep masks (*spatial) of one person; beside another's mask of the same structure, not in its place."""
     about = {"how": HOW, "client": "monailabel", "user": person.name, **origin}
-    named = {label_name(archive, key, structure, person.name): mask for structure, mask in masks.items()}
-    archive.add_masks(key, image, named, origin=about)
+    archive.add_masks(key, image, masks, origin=about, names=names_for(person.name))
