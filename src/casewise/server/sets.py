@@ -61,7 +61,7 @@ class Sets:
             keys = wanted
         if not keys:
             raise UsageError("No image of the archive is of this category and site; a set needs at least one.")
-        done = set(worklist.keys(Filters(structure=order.structure)))
+        done = self._masked(order.structure)
         now = time.time()
         try:
             with self.store.write() as connection:
@@ -75,6 +75,7 @@ class Sets:
                 connection.execute(sa.insert(set_images), rows)
         except sa.exc.IntegrityError:
             raise ConflictError(f"There is a set called {order.name!r} already; choose another name.") from None
+        self._catch_up_accepted(number, self._masked(order.structure) - done)
         return number
 
     def lines(self) -> list[SetLine]:
@@ -162,9 +163,31 @@ class Sets:
             uncertain = set(connection.scalars(strategy))
         prepared.forget(self.cases.archive.folder, key, structure)
         for number in numbers:
-            self.jobs.add("score", {"set": number, "title": "Look for doubtful masks"}, unique_key=f"score:{number}", priority=-5)
+            self._catch_up_doubt(number)
             if number in uncertain:
                 self._catch_up_uncertainty(number)
+
+    def chosen(self, key: str, structure: str) -> None:
+        """Another mask of the structure counts for the image: how doubtful it is, is to be found anew."""
+        of_structure = sa.select(sets.c.id).where(sets.c.structure == structure)
+        held = (set_images.c.image_key == key, set_images.c.set_id.in_(of_structure))
+        with self.store.write() as connection:
+            connection.execute(sa.update(set_images).where(*held).values(doubt=None))
+            numbers = list(connection.scalars(sa.select(set_images.c.set_id).where(*held)))
+        for number in numbers:
+            self._catch_up_doubt(number)
+
+    def _masked(self, structure: str) -> set[str]:
+        """Keys of the images that have a mask of the structure."""
+        return set(self.cases.worklist.keys(Filters(structure=structure)))
+
+    def _catch_up_accepted(self, number: int, keys: Collection[str]) -> None:
+        """Count images whose masks were accepted while the set was made: their people could not tell a set that was not there."""
+        of_set, every = (set_images.c.set_id == number, set_images.c.state == "waiting"), sorted(keys)
+        for first in range(0, len(every), _AT_ONCE):
+            some = set_images.c.image_key.in_(every[first : first + _AT_ONCE])
+            with self.store.write() as connection:
+                connection.execute(sa.update(set_images).where(*of_set, some).values(state="accepted", user=None, taken=None))
 
     def _taken(self, row: Any, person: str) -> Choice | None:
         for _ in range(_TRIES):
@@ -245,6 +268,9 @@ class Sets:
         if without == "vectors":
             return self.jobs.add("embed", {"title": "Compare images"}, unique_key="embed", priority=1)
         return self._catch_up_uncertainty(row.id)
+
+    def _catch_up_doubt(self, number: int) -> None:
+        self.jobs.add("score", {"set": number, "title": "Look for doubtful masks"}, unique_key=f"score:{number}", priority=-5)
 
     def _catch_up_uncertainty(self, number: int) -> int:
         return self.jobs.add(

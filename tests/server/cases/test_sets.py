@@ -46,6 +46,24 @@ def test_new_set_counts_masks_that_are_there(caller, keys):
     assert [line["name"] for line in caller("reader").get("/api/v1/sets").json()] == ["discs"]
 
 
+def test_new_set_counts_a_mask_that_is_accepted_while_it_is_made(caller, app, archive, keys, monkeypatch):
+    shared = app.state.services
+    looking, looked = shared.cases.worklist.keys, []
+
+    def meanwhile(filters):
+        """Ann accepts after the first look at which images have a mask: no set is there yet that could note it."""
+        found = looking(filters)
+        if filters.structure == "disc" and not looked:
+            looked.append(found)
+            archive.add_masks(keys[2], archive.case(keys[2]).image, {"disc": np.eye(48, dtype=bool)}, origin={"user": "ann"})
+            shared.sets.accepted(keys[2], "disc", "ann", strokes=1, seconds=1.0)
+        return found
+
+    monkeypatch.setattr(type(shared.cases.worklist), "keys", lambda _, filters: meanwhile(filters))
+    made = _make(caller(), category="film")
+    assert looked == [keys[:2]] and made["counts"] == {"accepted": 3} and made["next"] is None
+
+
 def test_what_no_set_can_be(caller, keys):
     client = caller()
     assert client.post("/api/v1/sets", json={"name": "x", "structure": "disc", "cases": ["nothing"]}).status_code == 400

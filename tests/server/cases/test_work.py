@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from casewise.formats import write
 from casewise.image import Image
-from casewise.interaction.sets import guidance
+from casewise.interaction.sets import guidance, leave_one_out
 from casewise.models import Model, shipped
 from casewise.server import prepared
 from casewise.server.store import set_images
@@ -82,6 +82,33 @@ def test_wrong_mask_is_the_most_doubtful(caller, app, archive, store, keys, work
     assert len(doubts) == 5 and max(doubts, key=doubts.get) == keys[0]
     assert all(0 <= doubt <= 1 for doubt in doubts.values())
     assert caller().get(f"/api/v1/sets/{number}").json()["images"][0]["key"] == keys[0]
+
+
+def test_doubt_is_never_that_of_an_earlier_mask(caller, app, archive, store, keys, work, tmp_path, monkeypatch):
+    _films(archive, tmp_path, 3)
+    number = _set(caller(), category="film")["id"]
+    shared, comparing, accepts = app.state.services, leave_one_out.leave_one_out, iter([keys[0]])
+
+    def meanwhile(case, *others):
+        """While the first mask is compared, its person accepts a better one."""
+        found = comparing(case, *others)
+        for key in accepts:
+            shared.sets.accepted(key, "disc", "ann", strokes=2, seconds=3.0, set_id=number)
+        return found
+
+    monkeypatch.setattr(leave_one_out, "leave_one_out", meanwhile)
+    job = shared.jobs.add("score", {"set": number})
+    work()
+    assert shared.jobs.get(job).result == {"set": number, "scored": 4}
+    work()
+    doubts = {key: row.doubt for key, row in _states(store).items() if row.state == "accepted"}
+    assert len(doubts) == 5 and None not in doubts.values()
+    archive.add_masks(keys[1], archive.case(keys[1]).image, {"disc@ben": disc(5)}, origin={"user": "ben"})
+    order = {"structure": "disc", "name": "disc@ben"}
+    assert caller("admin", "root").put(f"/api/v1/cases/{keys[1]}/final", json=order).status_code == 200
+    assert _states(store)[keys[1]].doubt is None
+    work()
+    assert _states(store)[keys[1]].doubt not in (None, doubts[keys[1]])
 
 
 def test_uncertainty_is_measured_for_images_that_wait(caller, app, archive, store, keys, work):

@@ -86,6 +86,7 @@ def choose_final(key: str, order: FinalOrder, person: Admin, shared: Shared) -> 
     """Choose which of several people's masks of a structure counts; the one that did before stays under its person's name."""
     row = shared.cases.row(key)
     agreement.choose(shared.archive, row.key, image_of(shared, row), order.structure, order.name, person.name)
+    shared.sets.chosen(row.key, order.structure)
     return agreement.agreement(shared.archive, row.key, order.structure)
 
 

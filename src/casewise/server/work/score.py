@@ -28,6 +28,5 @@ def run(work: Work) -> dict[str, object]:
             found = leave_one_out(held[row.image_key], others, cases.row.structure)
         except CasewiseError:  # its file or that of another has gone: nothing is known of it
             continue
-        cases.keep(work.store, row.image_key, doubt=round(1 - found.agreement, 4), measured=there)
-        scored += 1
+        scored += cases.keep(work.store, row, doubt=round(1 - found.agreement, 4), measured=there)
     return {"set": cases.row.id, "scored": scored}

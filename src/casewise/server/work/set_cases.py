@@ -75,8 +75,11 @@ class SetCases:
         held = self.held(keys)
         return [held[other] for other in keys if other in held]
 
-    def keep(self, store: Store, key: str, **values: object) -> None:
-        """Write what was found of one of the set's images."""
-        one = (set_images.c.set_id == self.row.id, set_images.c.image_key == key)
+    def keep(self, store: Store, row: Any, **values: object) -> bool:
+        """Write what was found of one of the set's images, and whether: not where another mask of it has been accepted since
+        ``row`` was read, as nothing was found of that one.
+        """
+        one = (set_images.c.set_id == self.row.id, set_images.c.image_key == row.image_key)
         with store.write() as connection:
-            connection.execute(sa.update(set_images).where(*one).values(**values))
+            unchanged = set_images.c.ended.is_not_distinct_from(row.ended)
+            return connection.execute(sa.update(set_images).where(*one, unchanged).values(**values)).rowcount == 1

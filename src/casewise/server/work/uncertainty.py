@@ -32,6 +32,5 @@ def run(work: Work) -> dict[str, object]:
             continue
         found = fused.prediction is not None and bool(fused.prediction.mask.any())
         uncertainty = round(1 - fused.agreement, 4) if found else 1.0
-        cases.keep(work.store, key, uncertainty=uncertainty, measured=cases.count)
-        measured += 1
+        measured += cases.keep(work.store, waiting[key], uncertainty=uncertainty, measured=cases.count)
     return {"set": cases.row.id, "measured": measured}
