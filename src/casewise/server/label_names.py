@@ -10,8 +10,19 @@ from collections.abc import Iterable
 
 from casewise.archive import Archive
 from casewise.archive.label_rows import Held, Naming, masks_in
+from casewise.errors import UsageError
 
 _BY = "@"
+
+
+def check_structure(name: str) -> None:
+    """Raises UsageError for a name under which a mask would be taken for another person's."""
+    if _BY in name:
+        msg = (
+            f"A structure's name has no {_BY}: what follows it says whose mask it is, and casewise writes that itself. "
+            f"Name the structure alone; got {name[:100]!r}."
+        )
+        raise UsageError(msg)
 
 
 def names_for(user: str) -> Naming:
@@ -27,6 +38,12 @@ def seen_by(archive: Archive, key: str, user: str) -> dict[str, str]:
     """Structure → the name of its mask that ``user`` works on: their own that was written last, else the image's."""
     held = masks_in(archive.labels(key))
     return {structure: (_own(held, structure, user) or [structure])[-1] for structure in structures_seen(held, user)}
+
+
+def seen_of_others(archive: Archive, key: str, user: str) -> list[str]:
+    """The structures of which ``user`` has no mask of their own, and sees the image's."""
+    held = masks_in(archive.labels(key))
+    return [structure for structure in structures(held) if not _own(held, structure, user)]
 
 
 def structures_seen(names: Iterable[str], user: str) -> list[str]:

@@ -18,6 +18,7 @@ from casewise.errors import UsageError
 from casewise.server import prepared, strategies
 from casewise.server.cases import Cases
 from casewise.server.jobs import Jobs
+from casewise.server.label_names import check_structure
 from casewise.server.problems import ConflictError, NotThereError
 from casewise.server.schemas.sessions import NextImage
 from casewise.server.schemas.sets import SetChange, SetDetail, SetImage, SetImageChange, SetLine, SetOrder
@@ -48,8 +49,10 @@ class Sets:
     def create(self, order: SetOrder, person: str) -> int:
         """Make a set and return its number; images that have the structure's mask already count as accepted.
 
-        Raises UsageError for a set without images or with unknown ones, ConflictError for a name that another set has.
+        Raises UsageError for a set without images or with unknown ones, and for a structure's name that cannot be, ConflictError
+        for a name that another set has.
         """
+        check_structure(order.structure)
         worklist = self.cases.worklist
         keys = worklist.keys(Filters(category=order.category, site=order.site))
         if order.cases is not None:

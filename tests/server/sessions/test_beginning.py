@@ -164,6 +164,18 @@ def test_one_person_who_opens_an_image_twice_at_once_has_one_session(app: FastAP
     assert sorted(held.structures) == ["disc", "rest"]
 
 
+def test_no_structure_is_called_as_another_persons_mask(annotator: People, archive: Archive) -> None:
+    key = archive.add(picture())
+    anna = annotator("anna")
+    for more in ({"structure": "disc@ben"}, {"structure": "@"}):
+        refused = anna.client.post("/api/v1/sessions", json={"case": key, **more})
+        assert refused.status_code == 400 and "has no @" in refused.json()["detail"]
+        assert anna.client.post("/api/v1/sets", json={"name": "x", **more}).status_code == 400
+    anna.open(key, "disc", SHAPE)
+    assert anna.client.post(f"{anna.url}/objects", json={"structure": "disc@ben"}).status_code == 400
+    assert [one["structure"] for one in anna.client.get(anna.url).json()["objects"]] == ["disc"]
+
+
 def test_an_unknown_model_or_beginning_is_refused(annotator: People, archive: Archive) -> None:
     key = archive.add(picture())
     anna = annotator("anna")

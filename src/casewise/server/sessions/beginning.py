@@ -12,7 +12,7 @@ from casewise.errors import UsageError
 from casewise.image import Box, Image
 from casewise.server import prepared
 from casewise.server.jobs import Jobs
-from casewise.server.label_names import seen_by
+from casewise.server.label_names import check_structure, seen_by
 from casewise.server.masks import Mask
 from casewise.server.networks import Networks
 from casewise.server.sessions.drawing import Drawing
@@ -44,6 +44,7 @@ class Beginning:
         model: str | None,
     ) -> Drawing:
         """An object that has begun as asked, as far as it can. Raises UsageError, ModelError."""
+        check_structure(structure)
         made = Drawing(structure, self.networks.chosen(image, model), image, reason=_EMPTY.format(structure=structure))
         if begin == "mask":
             self._mask(made, key, user, box)

@@ -441,6 +441,30 @@ def test_another_persons_mask_stays(monailabel_client: PythonClient, served: Ser
     assert np.array_equal(mask_in(monailabel_client("download_label", key, "final"), tmp_path).astype(bool), outward(scene.ball))
 
 
+def test_masks_of_others_that_a_client_sends_back_stay_theirs(
+    monailabel_client: PythonClient, served: Served, scene: scenes.Scene, tmp_path: Path
+) -> None:
+    """Slicer submits whatever the image shows, also structures that the person never touched."""
+    key, labels = key_of(served), np.zeros(scenes.SHAPE, np.uint8)
+    labels[scene.ball], labels[1:4, 1:4, 1:4] = 1, 2
+    served.archive.add_masks(key, served.archive.case(key).image, {"ball": labels == 1}, origin={"user": "bob"})
+    names = {"label_info": [{"name": "ball", "idx": 1}, {"name": "cyst", "idx": 2}]}
+
+    def saved() -> dict[str, int]:
+        label = str(write(tmp_path / "label.nii.gz", Image(labels[None], scene.image.affine)))
+        monailabel_client("save_label", key, label, "", dict(names))
+        return {name: int(load().sum()) for name, load in served.archive.case(key).load_masks.items()}
+
+    ball = int((labels == 1).sum())
+    assert saved() == {"ball": ball, "cyst": 27}
+    labels[tuple(np.argwhere(labels == 1)[0])] = 0
+    assert saved() == {"ball": ball, "cyst": 27, "ball@local": ball - 1}
+    names["label_info"][1]["name"] = "ball@bob"
+    label = str(write(tmp_path / "label.nii.gz", Image(labels[None], scene.image.affine)))
+    assert "A structure's name has no @" in monailabel_client.refused("save_label", key, label, "", names)
+    assert sorted(served.archive.case(key).load_masks) == ["ball", "ball@local", "cyst"]
+
+
 def test_images_are_described_and_stay(http: httpx.Client, served: Served, scene: scenes.Scene) -> None:
     key = key_of(served)
     assert http.put(f"/datastore/image/info?image={key}", data={"info": '{"comment": "x"}'}).json() is None

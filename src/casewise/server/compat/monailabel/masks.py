@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
 
 from casewise.archive import Archive
+from casewise.errors import UnreadableImageError
 from casewise.image import Image
 from casewise.label_map import LabelMap
 from casewise.server.access import Person
-from casewise.server.label_names import names_for, seen_by
+from casewise.server.label_names import check_structure, names_for, seen_by, seen_of_others
 
 HOW = "interactive"  # a person made it
 
@@ -29,7 +30,23 @@ def accept(
     masks: Mapping[str, npt.NDArray[np.bool_]],
     person: Person,
     origin: Mapping[str, object],
-) -> None:
-    """Keep masks (*spatial) of one person; beside another's mask of the same structure, not in its place."""
+) -> list[str]:
+    """Keep masks (*spatial) of one person; beside another's mask of the same structure, not in its place. Returns the structures.
+
+    Clients send whatever an image shows. A mask that is another's to the voxel is not kept as this person's: they left it alone.
+    Raises UsageError for a structure's name that would make a mask another person's; none is kept then.
+    """
+    for structure in masks:
+        check_structure(structure)
     about = {"how": HOW, "client": "monailabel", "user": person.name, **origin}
-    archive.add_masks(key, image, masks, origin=about, names=names_for(person.name))
+    others, held = seen_of_others(archive, key, person.name), archive.case(key).load_masks
+    drawn = {one: mask for one, mask in masks.items() if one not in others or not _same(mask, held[one])}
+    archive.add_masks(key, image, drawn, origin=about, names=names_for(person.name))
+    return list(drawn)
+
+
+def _same(mask: npt.NDArray[np.bool_], load: Callable[[], npt.NDArray[np.bool_]]) -> bool:
+    try:
+        return np.array_equal(mask, load())
+    except (UnreadableImageError, OSError):  # its file has gone
+        return False

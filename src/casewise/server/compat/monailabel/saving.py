@@ -79,10 +79,9 @@ def _saved(
         raise UsageError("Nothing is drawn in the label, so there is nothing to keep; draw a structure first.")
     own = {name: grid.inward(mask) for name, mask in masks.items()}
     if tag == FINAL:
-        accept(shared.archive, key, voxels, own, person, _origin(params))
-    else:
-        pairs = [{"name": name, "idx": number} for number, name in enumerate(own, start=1)]
-        desk.drafts.save(key, tag, LabelMap.like(own, voxels), {"label_info": pairs, "user": person.name, **_origin(params)})
+        return accept(shared.archive, key, voxels, own, person, _origin(params))
+    pairs = [{"name": name, "idx": number} for number, name in enumerate(own, start=1)]
+    desk.drafts.save(key, tag, LabelMap.like(own, voxels), {"label_info": pairs, "user": person.name, **_origin(params)})
     return list(own)
 
 
