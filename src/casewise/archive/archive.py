@@ -255,7 +255,7 @@ class Archive:
         self._refused.note(encoder, unreadable | refused, vectors)
         with self._catalogue.write() as connection:
             writer = VectorWriter(self._catalogue, self.folder, encoder)
-            return writer.write(connection, {numbers[key]: vector for key, vector in vectors.items()})
+            return writer.write_of(connection, numbers, vectors)
 
     def index(self, encoder: Encoder, grown: bool) -> None:
         """Make a large archive's index for the search, or let it grow. grown : whether there are new vectors."""

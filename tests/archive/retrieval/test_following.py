@@ -75,6 +75,29 @@ def test_removed_images_do_not_hide_one_that_takes_the_last_number(tmp_path: Pat
         assert _keys(archive) == {case.key for case in other.cases()}
 
 
+def test_images_that_go_while_they_are_encoded_get_no_vector_and_give_none_to_others(tmp_path: Path) -> None:
+    data = paired(tmp_path / "films", 3)
+    with Archive.open(tmp_path / "archive", create=True) as archive, Archive.open(tmp_path / "archive") as other:
+        other.import_paths([data])
+        last = archive.images()[-1].key
+
+        class Meanwhile(MeanEncoder):
+            def encode(self, *given, **more):
+                """The last image's file is no image any more, and another image is imported: SQLite gives it the same number."""
+                (data / "images" / "p002_0.png").write_bytes(b"no picture")
+                other.import_paths([data])
+                other.import_paths([picture(tmp_path / "another.png", 77)])
+                return super().encode(*given, **more)
+
+        assert archive.embed(Meanwhile()) == 2
+        keys = [record.key for record in archive.images()]
+        assert last not in keys and len(keys) == 3
+        assert archive.embed(MeanEncoder()) == 1
+        known, rows, base = archive.vectors(MeanEncoder())
+        images = [archive.case(key).image for key in known]
+        np.testing.assert_allclose(base[rows], MeanEncoder().encode(images))
+
+
 @pytest.fixture
 def indexed_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(index_files, "CELLS_FROM", 300)

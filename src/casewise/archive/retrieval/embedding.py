@@ -12,6 +12,7 @@ import numpy.typing as npt
 import sqlalchemy as sa
 
 from casewise.archive.catalogue import Catalogue, embeddings, encoders
+from casewise.archive.catalogue import images as table
 from casewise.archive.retrieval.vectors import VectorStore
 from casewise.archive.storage import AwayError
 from casewise.case import Case
@@ -45,6 +46,14 @@ class VectorWriter:
     @cached_property
     def _store(self) -> VectorStore:
         return store_of(self._folder, self._encoder)  # only now: asking an encoder for its dimension may load it
+
+    def write_of(self, connection: sa.Connection, numbers: Mapping[str, int], vectors: Mapping[str, Vectors]) -> int:
+        """As :meth:`write`, key → vector, for images that had these ``numbers`` when they were read. One may have gone since,
+        and its number be another's: SQLite gives it again.
+        """
+        query = sa.select(table.c.id, table.c.key).where(table.c.id.in_([numbers[key] for key in vectors]))
+        here = {(row.key, row.id) for row in connection.execute(query)}
+        return self.write(connection, {numbers[key]: vector for key, vector in vectors.items() if (key, numbers[key]) in here})
 
     def write(self, connection: sa.Connection, vectors: Mapping[int, Vectors]) -> int:
         """Image id → vector (dimension,); images that have one keep it. Returns how many are new."""
