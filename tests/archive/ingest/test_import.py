@@ -73,6 +73,28 @@ def test_a_changed_file_is_read_again_and_its_old_content_forgotten(tmp_path: Pa
     assert new.shape == (20, 20)
 
 
+def test_masks_made_here_that_go_with_a_changed_file_are_named_and_can_be_had_again(tmp_path: Path) -> None:
+    data, before = paired(tmp_path / "chest", 2), tmp_path / "before.png"
+    film = data / "images" / "p000_0.png"
+    with Archive.open(tmp_path / "archive", create=True) as archive:
+        archive.import_paths([data])
+        case = archive.cases()[0]
+        drawn = np.eye(16, dtype=bool)
+        archive.add_masks(str(case.key), case.image, {"heart": drawn, "heart@ben": ~drawn}, origin={"how": "interactive"})
+        places = {str(label["name"]): str(label["path"]) for label in archive.labels(str(case.key))}
+        shutil.copy(film, before)
+        picture(film, 500)
+        picture(data / "images" / "p001_0.png", 501)
+        (note,) = archive.import_paths([data]).notes
+        assert note.path == str(film) and f"here: heart ({places['heart']}), heart@ben ({places['heart@ben']})." in note.reason
+        assert "lung" not in note.reason and not archive.import_paths([data]).notes
+        manifest = tmp_path / "manifest.csv"
+        manifest.write_text(f"image,mask:heart\n{before},{archive.folder / places['heart']}\n")
+        archive.import_paths([before], manifest=manifest)
+        again = archive.case(str(case.key))
+        assert np.array_equal(again.load_masks["heart"](), drawn)
+
+
 def test_a_changed_file_whose_old_content_lies_elsewhere_too_keeps_it(tmp_path: Path) -> None:
     path = picture(tmp_path / "d" / "a1.png", 1)
     shutil.copy(path, tmp_path / "d" / "b1.png")

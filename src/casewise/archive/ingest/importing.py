@@ -193,6 +193,7 @@ class Import:
         self.report.labels += written.labels
         self.report.vectors += written.vectors
         self.report.failed += [Refused(str(path), reason) for path, reason in written.refused.items()]
+        self.report.notes += [Refused(str(path), legible(reason)) for path, reason in written.notes.items()]
         for item in batch.outcomes:
             self.report.failed += [Refused(str(item.unit.images[0].path), reason) for reason in item.failed]
 

@@ -22,6 +22,11 @@ from casewise.names import legible, same_structure
 
 _FACTS = ("category", "site", "subject", "modality", "sequence", "age", "sex")
 
+_WITH_MASKS = (
+    "It no longer holds the image that it held, which was removed with the masks that were made of it here: {}. Their files stay "
+    "in the archive's folder; put the former image back at another place, and import it with its masks by a manifest."
+)
+
 
 @dataclass
 class Batch:
@@ -38,7 +43,7 @@ class Batch:
 @dataclass
 class Written:
     """What a batch changed. ``added``: keys of new images. ``known``: how many of its images were there. ``refused``: label files
-    of structures that their images have from another file.
+    of structures that their images have from another file. notes: files with whose former image masks went that were made here.
     """
 
     added: set[str] = field(default_factory=set)
@@ -46,6 +51,7 @@ class Written:
     labels: int = 0
     vectors: int = 0
     refused: dict[Path, str] = field(default_factory=dict)
+    notes: dict[Path, str] = field(default_factory=dict)
 
 
 class Recorder:
@@ -78,7 +84,7 @@ class Recorder:
                 for one in outcome.images:
                     if one.key in before:
                         self._refresh(connection, before[one.key], one, outcome.unit.known.explicit, held)
-            self._retire(connection, batch, held)
+            self._retire(connection, batch, held, written)
             everything = [one for outcome in batch.outcomes for one in outcome.images]
             self._label(connection, [(now[one.key].id, one) for one in everything if one.key in now], written)
             for outcome in batch.outcomes:
@@ -115,7 +121,7 @@ class Recorder:
         if changed:
             connection.execute(sa.update(images).where(images.c.id == row.id).values(**changed))
 
-    def _retire(self, connection: sa.Connection, batch: Batch, held: Mapping[str, set[str]]) -> None:
+    def _retire(self, connection: sa.Connection, batch: Batch, held: Mapping[str, set[str]], written: Written) -> None:
         """Images of files that now hold something else: repointed to another file of the same content, or dropped."""
         # A mask that is no certain image's is nobody's label any more.
         refused = [origin(self._home, path) for path, state, _ in batch.settled if state == "failed"]
@@ -128,17 +134,19 @@ class Recorder:
         there = sa.select(images).where(images.c.key.in_(keys) | images.c.path.in_(places))
         for image in connection.execute(there).all():
             if self._is_replaced(image, held):
-                self._drop(connection, image, held)
+                self._drop(connection, image, held, written)
 
     def _is_replaced(self, image: sa.Row[Any], held: Mapping[str, set[str]]) -> bool:
         """Whether a file that an image is read from holds something else now."""
         if image.copied:
             return False
-        place = named(self._home, image.path)
-        own = [str(place / name) for name in image.files] or [str(place)]
-        return any(path in held and image.key not in held[path] for path in own)
+        return any(path in held and image.key not in held[path] for path in self._paths(image))
 
-    def _drop(self, connection: sa.Connection, image: sa.Row[Any], held: Mapping[str, set[str]]) -> None:
+    def _paths(self, image: sa.Row[Any]) -> list[str]:
+        place = named(self._home, image.path)
+        return [str(place / name) for name in image.files] or [str(place)]
+
+    def _drop(self, connection: sa.Connection, image: sa.Row[Any], held: Mapping[str, set[str]], written: Written) -> None:
         holders = sa.select(files).where(files.c.state == "image", sa.cast(files.c.images, sa.String).contains(image.key))
         others = [] if image.files else [row for row in connection.execute(holders).all() if image.key in row.images]
         other = next((row for row in others if row.path not in held and _is_as_it_was(row)), None)
@@ -146,6 +154,11 @@ class Recorder:
             where = origin(self._home, Path(other.path))
             connection.execute(sa.update(images).where(images.c.id == image.id).values(path=where, name=where))
         else:
+            made = sa.select(labels).where(labels.c.image_id == image.id, labels.c.kind == "mask").order_by(labels.c.id)
+            lost = [f"{row.name} ({row.path})" for row in connection.execute(made) if row.origin.get("how") != "imported"]
+            if lost:
+                path = next(path for path in self._paths(image) if path in held)
+                written.notes[Path(path)] = _WITH_MASKS.format(", ".join(lost))
             connection.execute(sa.delete(images).where(images.c.id == image.id))
 
     def _label(self, connection: sa.Connection, examined: Sequence[tuple[int, Examined]], written: Written) -> None:

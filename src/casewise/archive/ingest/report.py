@@ -39,7 +39,7 @@ class ImportReport:
     left_out : the masks among those that failed, as their image is not there or not certain. tables : what came of each table.
     not_in_manifest : images found that the manifest, where there is one, does not name; they are imported.
     notes : what a person should know: masks that are empty or were fitted to their images, folders of whose names nothing was
-    taken.
+    taken, masks made here that went with the image of a file that holds another one now.
     Of the images of this import, new and known: keys; masks, how many have one of each structure; sites, images of each;
     subjects, how many.
     """
