@@ -13,7 +13,8 @@ class Header:
 
     format : kind of file: DICOM, NIfTI, NRRD, MetaImage, PNG, JPEG, TIFF, BMP, HDF5.
     spacing_known : False for a PNG: its affine counts pixels, not mm.
-    orientation_known : False where a file does not say how its axes lie in the patient; left out, it is as ``spacing_known``.
+    orientation_known : False where a file does not say how its axes lie in the patient, as a NIfTI without sform and qform or an
+        NRRD or MetaImage of voxel sizes alone; left out, it is as ``spacing_known``.
     spacing_at : where a radiograph's pixel size holds: ``patient``, ``detector`` or ``film``.
     directions : where the rows and the columns of a DICOM picture run to in the patient: L, R, A, P, H or F.
     rows_first : of a picture in a NIfTI, NRRD or MetaImage file: its first axis counts rows.

@@ -23,6 +23,7 @@ _OPPOSITE = {"L": "R", "R": "L", "H": "F", "F": "H", "A": "P", "P": "A"}
 _TOWARDS = (("L", "R"), ("P", "A"), ("F", "H"))  # of negative and positive RAS coordinates
 _COLUMN_FIRST = frozenset({"NIfTI", "NRRD", "MetaImage"})
 _ROWS_FIRST = ("DICOM", "HDF5")  # of volumes
+_OF_ITK = ("NRRD", "MetaImage")
 _SAME = 1e-6
 
 
@@ -110,6 +111,20 @@ def volume_rows_first(image: Image) -> bool:
 def volume_column_first(image: Image) -> bool:
     """Whether a volume's file counts along a row first, as ITK writes NIfTI, NRRD and MetaImage; of an array nobody knows."""
     return image.spatial_dims == 3 and image.header.format in _COLUMN_FIRST
+
+
+def in_own_space(image: Image) -> bool:
+    """Whether an image that does not say how it lies in the patient has places in a space of its file, which has no such name.
+
+    NRRD and MetaImage files may state an origin, and directions, without a word on the patient. Of other files the affine is then
+    made of the voxel size alone.
+    """
+    return image.header.format in _OF_ITK and image.header.spacing_known and not image.header.orientation_known
+
+
+def has_places(image: Image) -> bool:
+    """Whether the affine says where voxels lie: in the patient, or in a space of the file's own."""
+    return image.header.placed or in_own_space(image)
 
 
 def size_stated(image: Image) -> bool:

@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 import SimpleITK
 
-from casewise.errors import UnreadableImageError
+from casewise.errors import CasewiseError, UnreadableImageError
 from casewise.formats import read
+from casewise.orientation import directions_of
+from casewise.reporting.planes import planes as report_planes
+from casewise.server.geometry import planes as server_planes
+from tests.formats.test_masks import nowhere
 
 ARRAY = np.arange(2 * 3 * 4, dtype=np.int16).reshape(2, 3, 4)
 
@@ -36,6 +40,76 @@ def test_index_order_and_places_are_the_files_own(tmp_path: Path, suffix: str, c
         x, y, z = peer.TransformIndexToPhysicalPoint(index)
         np.testing.assert_allclose((image.affine @ [*index, 1])[:3], (-x, -y, z), atol=1e-9)
     assert image.header.spacing_known is True
+
+
+KNOWN = {
+    ".nrrd": [
+        *(f"space: {space}\nspace directions: (0,2,0) (1,0,0) (0,0,3)\n" for space in ("RAS", "las", "left-posterior-superior")),
+        "space: right-anterior-superior\nspace directions: (1,0,0) (0,2,0) (0,0,3)\nspace origin: (1,2,3)\n",
+    ],
+    ".mha": [
+        *(f"ElementSpacing = 1 2 3\n{name} = 0 1 0 1 0 0 0 0 1\n" for name in ("TransformMatrix", "Rotation", "Orientation")),
+        "ElementSpacing = 1 2 3\nAnatomicalOrientation = RAI\n",
+    ],
+}
+UNKNOWN = {
+    ".nrrd": [
+        "spacings: 1 2 3\n",
+        "spacings: 1 2 3\naxis mins: 5 6 7\nkinds: space space space\n",
+        *(
+            f"{space}\nspace directions: (0,2,0) (1,0,0) (0,0,-3)\nspace origin: (1,2,3)\n"
+            for space in ("space dimension: 3", "space: scanner-xyz", "space: 3D-right-handed", "space: 3D-left-handed")
+        ),
+    ],
+    ".mha": [
+        "ElementSpacing = 1 2 3\n",
+        "ElementSize = 1 2 3\nOffset = 5 6 7\n",
+        *(f"ElementSpacing = 1 2 3\nAnatomicalOrientation = {letters}\n" for letters in ("???", "RPI", "LPS")),
+    ],
+}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "said", "known"),
+    [(suffix, said, known) for known, files in ((True, KNOWN), (False, UNKNOWN)) for suffix in files for said in files[suffix]],
+)
+def test_only_a_header_that_names_the_patients_axes_says_how_they_run(tmp_path: Path, suffix: str, said: str, known: bool) -> None:
+    """ITK takes the others for LPS, Slicer an NRRD file for RAS. A volume of one plane is no different."""
+    for array in (ARRAY, ARRAY[:1]):
+        path = nowhere(tmp_path / f"a{suffix}", array.T.astype(np.uint8), said=said)
+        image = read(path)
+        assert (image.header.spacing_known, image.header.orientation_known) == (True, known)
+        assert sorted(image.spacing) == sorted((1, 2, 3)[: image.spatial_dims])
+    image, peer = read(nowhere(path, ARRAY.T.astype(np.uint8), said=said)), SimpleITK.ReadImage(str(path))
+    there = np.array([peer.TransformIndexToPhysicalPoint(index) for index in np.ndindex(4, 3, 2)])
+    np.testing.assert_allclose(there * (-1, -1, 1), [(image.affine @ [*index, 1])[:3] for index in np.ndindex(4, 3, 2)], atol=1e-9)
+    if known:
+        assert image.reorient("RAS").spatial_shape in ((4, 3, 2), (3, 4, 2))
+    else:
+        with pytest.raises(CasewiseError, match="does not say where its axes run to in the patient"):
+            image.reorient("RAS")
+    letters = {plane.letters is not None for plane in server_planes(image)} | {
+        plane.edges[0] != "" for plane in report_planes(image)
+    }
+    assert letters == {known}, "a page and a report name sides"
+
+
+def test_a_volume_over_time_in_a_space_that_itk_does_not_turn(tmp_path: Path) -> None:
+    """Of the patient's axes and time ITK reads LPS alone as it is: another would come out mirrored."""
+    for space, known in (("LPST", True), ("RAST", False), ("left-anterior-superior-time", False), ("scanner-xyz-time", False)):
+        said = f"space: {space}\nspace directions: (1,0,0,0) (0,2,0,0) (0,0,3,0) (0,0,0,1)\n"
+        head = f"NRRD0005\ntype: uint8\ndimension: 4\nsizes: 4 3 1 2\nencoding: raw\n{said}\n"
+        (tmp_path / "a.nrrd").write_bytes(head.encode() + bytes(24))
+        assert read(tmp_path / "a.nrrd", "volume=1").header.orientation_known is known
+
+
+def test_a_picture_in_a_space_without_a_name_states_no_sides(tmp_path: Path) -> None:
+    """Two axes in a space of three, which would be a coronal plane in LPS."""
+    for space, known in (("space: LPS", True), ("space: scanner-xyz", False), ("space dimension: 3", False)):
+        said = f"{space}\nspace directions: (1,0,0) (0,0,-1)\nspace origin: (1,2,3)\n"
+        head = f"NRRD0005\ntype: uint8\ndimension: 2\nsizes: 4 3\nencoding: raw\n{said}\n"
+        (tmp_path / "a.nrrd").write_bytes(head.encode() + bytes(12))
+        assert (directions_of(read(tmp_path / "a.nrrd")) is not None) is known
 
 
 def test_two_axes(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import h5py
 import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image as Pillow
@@ -18,6 +19,7 @@ from casewise.errors import CasewiseError, UnreadableImageError
 from casewise.formats import mask_suffix, read, read_mask, write, write_mask
 from casewise.header import Header
 from casewise.image import Image
+from tests.formats.slicer_files import segment, slicer
 from tests.formats.synthetic import Plan, enhanced, instance, pixels, placed, series
 
 RNG = np.random.default_rng(5)
@@ -73,6 +75,19 @@ def test_an_unknown_spacing_stays_unknown(tmp_path: Path, suffix: str) -> None:
     image = Image(VOLUME, header=Header(spacing_known=False))
     assert read(write(tmp_path / f"a{suffix}", image)).header.spacing_known is False
     assert read(write(tmp_path / f"b{suffix}", Image(VOLUME))).header.spacing_known is True
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
+def test_what_is_known_of_a_grid_stays_so(tmp_path: Path, suffix: str) -> None:
+    """Of an image that does not say how it lies in the patient, and of its mask, which has its geometry."""
+    affine = affine_of((0, 1, 2), (1, -1, 1))
+    for spacing, orientation in product((True, False), repeat=2):
+        image = Image(VOLUME, affine, Header(spacing_known=spacing, orientation_known=orientation))
+        mask = write_mask(tmp_path / f"m{suffix}", LABELS, image)
+        for back in (read(write(tmp_path / f"a{suffix}", image)), read(mask)):
+            assert (back.header.spacing_known, back.header.orientation_known) == (spacing, orientation)
+            np.testing.assert_allclose(back.affine, affine, atol=2e-5)
+        np.testing.assert_array_equal(read_mask(mask, image), LABELS > 0)
 
 
 @pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha", ".png", ".tif"])
@@ -160,14 +175,15 @@ def test_masks_without_a_place_go_by_shape(tmp_path: Path) -> None:
         read_mask(tmp_path / "a.h5", other, member="label")
 
 
-def nowhere(path: Path, labels: np.ndarray, unit: str = "mm") -> Path:
-    """A file of voxels without a word on where they lie, as converters leave it."""
+def nowhere(path: Path, labels: np.ndarray, unit: str = "mm", said: str = "") -> Path:
+    """A file of voxels without a word on where they lie, as converters leave it. said : further lines of a header that is text."""
     sizes = " ".join(map(str, labels.shape))
     bare = {
-        ".nrrd": f"NRRD0004\ntype: uint8\ndimension: 3\nsizes: {sizes}\nencoding: raw\n\n",
-        ".mha": f"NDims = 3\nDimSize = {sizes}\nElementType = MET_UCHAR\nElementDataFile = LOCAL\n",
+        ".nrrd": f"NRRD0004\ntype: uint8\ndimension: 3\nsizes: {sizes}\nencoding: raw\n{said}\n",
+        ".mha": f"NDims = 3\nDimSize = {sizes}\n{said}ElementType = MET_UCHAR\nElementDataFile = LOCAL\n",
     }
     if path.suffix in bare:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(bare[path.suffix].encode() + labels.tobytes(order="F"))
         return path
     file = nib.Nifti1Image(labels, None)
@@ -203,6 +219,81 @@ def test_volumes_of_one_kind_of_file_need_no_place(tmp_path: Path) -> None:
     # One of the two may have lost its place.
     image = read(write(tmp_path / "i.nii.gz", Image(labels[None], affine_of((0, 1, 2), (1, 1, 1)))))
     np.testing.assert_array_equal(read_mask(nowhere(tmp_path / "m.nii.gz", labels), image), labels > 0)
+
+
+SIZES = {".nrrd": "spacings: 1 1.5 2\n", ".mha": "ElementSpacing = 1 1.5 2\n"}
+OWN = {".nrrd": f"{SIZES['.nrrd']}axis mins: 4.5 4.25 4\n", ".mha": f"{SIZES['.mha']}Offset = 5 5 5\n"}
+LPS = np.array([[-1, 0, 0, -5], [0, -1.5, 0, -5], [0, 0, 2, 5], [0, 0, 0, 1.0]])  # how ITK reads OWN
+IN_PART = np.zeros((8, 8, 3), np.uint8)
+IN_PART[2:4, 4:7, 0] = 1
+
+
+@pytest.mark.parametrize("own", [".nrrd", ".mha"])
+def test_a_mask_of_a_volume_in_a_space_of_its_own(tmp_path: Path, own: str) -> None:
+    """Where its file says no more than its image's; in ITK's reading of the space (LPS) and in Slicer's and nibabel's (RAS)."""
+    image = read(nowhere(tmp_path / f"i{own}", IN_PART + 7, said=OWN[own]))
+    np.testing.assert_allclose(image.affine, LPS)
+    assert image.header.spacing_known and not image.header.orientation_known
+    of_itk = SimpleITK.ReadImage(str(tmp_path / f"i{own}")) > 7
+    for suffix in (".nrrd", ".mha", ".nii.gz"):
+        SimpleITK.WriteImage(of_itk, str(tmp_path / f"itk{suffix}"))
+        given = [tmp_path / f"itk{suffix}", write_mask(tmp_path / f"m{suffix}", IN_PART, image)]
+        given.append(write(tmp_path / f"ras{suffix}", Image(IN_PART[None], np.diag([-1.0, -1, 1, 1]) @ LPS)))
+        for path in [*given, *([nowhere(tmp_path / f"own{suffix}", IN_PART, said=OWN[suffix])] if suffix in OWN else [])]:
+            np.testing.assert_array_equal(read_mask(path, image), IN_PART > 0, err_msg=path.name)
+
+
+@pytest.mark.parametrize("own", [".nrrd", ".mha"])
+def test_a_mask_is_never_turned_by_a_guess(tmp_path: Path, own: str) -> None:
+    """A mask that lies in the patient fits, turned, where ITK supposes its image; the image does not say that it lies so."""
+    image = read(nowhere(tmp_path / f"i{own}", IN_PART + 7, said=OWN[own]))
+    for axis in range(3):
+        change = np.diag([-1.0 if axis == number else 1.0 for number in range(4)])
+        change[axis, 3] = IN_PART.shape[axis] - 1
+        turned = Image(np.flip(IN_PART, axis)[None], LPS @ change)
+        for path in (write(tmp_path / "m.nii.gz", turned), write(tmp_path / "m.nrrd", turned)):
+            with pytest.raises(UnreadableImageError, match=r"another grid .* only one says how its axes run in the patient"):
+                read_mask(path, image)
+            np.testing.assert_array_equal(read_mask(path, Image(image.array, LPS)), IN_PART > 0)
+        mask = nowhere(tmp_path / f"m{own}", np.ascontiguousarray(IN_PART), said=OWN[own])
+        with pytest.raises(UnreadableImageError, match="only one says how its axes run in the patient"):
+            read_mask(mask, turned)
+    elsewhere = nowhere(tmp_path / f"m{own}", IN_PART, said=SIZES[own])
+    with pytest.raises(UnreadableImageError, match="neither says how its axes run in the patient"):
+        read_mask(elsewhere, image)
+
+
+@pytest.mark.parametrize("own", [".nrrd", ".mha"])
+def test_a_mask_in_a_space_of_its_own_never_comes_onto_a_dicom_volume(tmp_path: Path, own: str) -> None:
+    """Not even at the place where ITK supposes it: rows or columns may come first, and nothing says so."""
+    (tmp_path / "s").mkdir()
+    plan = Plan(spacing=(1.5, 1.0), origin=(5.0, 5.0, 5.0), gap=2.0)
+    for index in range(3):
+        instance(tmp_path / "s" / str(index), pixels(index, 8, 8), InstanceNumber=index, **placed(plan, index))
+    image = read(tmp_path / "s")
+    path = nowhere(tmp_path / f"m{own}", IN_PART, said=OWN[own])
+    assert set(map(tuple, image.affine.T.round(6))) == set(map(tuple, read(path).affine.T.round(6)))
+    with pytest.raises(UnreadableImageError, match=r"does not say where its voxels lie, .* save the mask"):
+        read_mask(path, image)
+
+
+def test_a_segmentation_of_slicer_on_a_volume_in_a_space_of_its_own(tmp_path: Path) -> None:
+    """Of a part of it: Slicer takes such a space for RAS, other programs for LPS. None is turned."""
+    image = read(nowhere(tmp_path / "scan.nrrd", IN_PART, said=SIZES[".nrrd"]))
+    part, first = IN_PART[None, 1:, 2:], np.eye(4)
+    first[:3, 3] = (1, 2, 0)
+    for affine in (image.affine, np.diag([-1.0, -1, 1, 1]) @ image.affine):
+        path = slicer(tmp_path / "scan.seg.nrrd", part, affine @ first, segment(0, "x", 1))
+        np.testing.assert_array_equal(read_mask(path, image), IN_PART > 0)
+    first[0] = (-1, 0, 0, 7)
+    path = slicer(tmp_path / "scan.seg.nrrd", part[:, ::-1], image.affine @ first, segment(0, "x", 1))
+    placed_image = Image(image.array, image.affine)
+    np.testing.assert_array_equal(read_mask(path, placed_image), IN_PART > 0)
+    lost = tmp_path / "lost.seg.nrrd"
+    lost.write_bytes(path.read_bytes().replace(b"space: left-posterior-superior", b"space dimension: 3"))
+    for mask, of in ((path, image), (lost, placed_image)):
+        with pytest.raises(UnreadableImageError, match="only one says how its axes run in the patient"):
+            read_mask(mask, of)
 
 
 def test_a_volume_mask_in_another_kind_of_file_is_turned_by_its_shape_alone(tmp_path: Path) -> None:

@@ -144,3 +144,5 @@ def test_slices_of_unknown_orientation_are_displayed_as_stored():
     assert plane.edges == ("", "", "", "")
     (plane,) = planes(Image(array[None], header=Header(orientation_known=False, format="NIfTI")))
     np.testing.assert_array_equal(plane.at(3).cut(array), array[:, ::-1, 3].T)
+    (plane,) = planes(Image(array[None], header=Header(orientation_known=False, format="NRRD")))
+    np.testing.assert_array_equal(plane.at(3).cut(array), array[:, :, 3].T)

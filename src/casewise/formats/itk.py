@@ -1,4 +1,8 @@
-"""NRRD and MetaImage by SimpleITK, in their own index order (i, j, k) with an affine to RAS mm."""
+"""NRRD and MetaImage by SimpleITK, in their own index order (i, j, k) with an affine to RAS mm.
+
+A header may leave open how the axes lie in the patient: voxel sizes alone, or directions in a space that is not the patient's.
+ITK reads such a file as LPS, 3D Slicer an NRRD file as RAS. The affine is ITK's, and ``orientation_known`` is False.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +20,10 @@ from casewise.formats.metaimage import meta_header
 from casewise.formats.nrrd import nrrd_header
 from casewise.formats.single_axis import without_single_axis
 from casewise.formats.voxel_files import VoxelHeader, voxels
+from casewise.header import Header
 from casewise.image import Array, Image
 
-SPACING_KEY = "casewise_spacing_known"
+SPACING_KEY, ORIENTATION_KEY = "casewise_spacing_known", "casewise_orientation_known"
 _IO = {Kind.NRRD: "NrrdImageIO", Kind.META: "MetaImageIO", Kind.PNG: "PNGImageIO"}
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
@@ -39,15 +44,16 @@ def read_itk(path: Path, kind: Kind, member: str | None) -> Image:
     loop = header.over_time and len(header.axes) == 2
     array = _loop(path, array, member) if loop else _chosen(path, array, header, member)
     array, affine, single = without_single_axis(array, _affine(path, image))
-    known = header.spacing_stated and image_says_known(image)
+    known = header.spacing_stated and _noted(image, SPACING_KEY) != "no"
     about: dict[str, object] = {
         "format": kind.value,
         "spacing_known": known,
+        "orientation_known": _orientation_known(image, header, known),
         "photometric": "RGB" if array.shape[0] == 3 else "MONOCHROME2",
     }
     if loop and array.ndim == 4:
         note = "the third axis counts frames over time, not places in the patient"
-        about |= {"spacing_known": False, "third_axis": "time", "axes_note": note}
+        about |= {"spacing_known": False, "orientation_known": False, "third_axis": "time", "axes_note": note}
         about |= {"spacing_at": "patient"} if known else {}
     if array.ndim == 3:
         about["single_axis"] = single
@@ -59,18 +65,27 @@ def voxel_file(path: Path, kind: Kind) -> str | None:
     return (nrrd_header(path) if kind is Kind.NRRD else meta_header(path)).data
 
 
-def read_layers(path: Path) -> tuple[Array, npt.NDArray[np.float64]]:
-    """(layer, i, j, k) of an NRRD file that may hold several values a voxel, and the affine of (i, j, k) to RAS mm."""
+def read_layers(path: Path) -> Image:
+    """(layer, i, j, k) of an NRRD file that may hold several values a voxel."""
     header = nrrd_header(path)
     if len(header.axes) != 3:
         raise UnreadableImageError(f"{path} has {len(header.axes)} axes in space; 3 are read.")
     check_claim(path, header.sizes, header.dtype.itemsize, 1 << 62)
-    return voxels(path, header), _affine(path, _information(path, Kind.NRRD, header))
+    about = Header(Kind.NRRD.value, header.spacing_stated, header.spacing_stated and header.orientation_stated)
+    return Image(voxels(path, header), _affine(path, _information(path, Kind.NRRD, header)), about, path)
 
 
-def image_says_known(image: Any) -> bool:
-    """Whether the file's voxel size is real; casewise notes it where it wrote a picture that has none."""
-    return not (image.HasMetaDataKey(SPACING_KEY) and image.GetMetaData(SPACING_KEY) == "no")
+def _orientation_known(image: Any, header: VoxelHeader, spacing_known: bool) -> bool:
+    """By casewise's own note where it wrote the file, else by the header. A file of two axes lies in a plane of its own."""
+    noted = _noted(image, ORIENTATION_KEY)
+    if noted is not None:
+        return noted == "yes"
+    return spacing_known and (header.orientation_stated or len(header.axes) == 2)
+
+
+def _noted(image: Any, key: str) -> str | None:
+    """What casewise noted in a file of its own: ``no`` of a voxel size or an orientation that is not real."""
+    return str(image.GetMetaData(key)) if image.HasMetaDataKey(key) else None
 
 
 def picture_array(path: Path) -> Array:

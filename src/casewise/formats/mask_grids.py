@@ -11,34 +11,29 @@ import numpy.typing as npt
 from casewise.errors import UnreadableImageError
 from casewise.formats.found import Kind
 from casewise.image import Image
-from casewise.orientation import column_first, directions_of, volume_column_first, volume_rows_first
+from casewise.orientation import column_first, directions_of, has_places, in_own_space, volume_column_first, volume_rows_first
 
 Mask = npt.NDArray[np.bool_]
+Affine = npt.NDArray[np.float64]
 _TOLERANCE = 0.1
+_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def on_grid(path: Path, chosen: Mask, mask: Image, like: Image, cut_out: bool = False) -> Mask:
     """(*spatial) on the grid of ``like``, of a mask (*spatial) on that of ``mask``.
 
-    By where voxels lie, where both say so: axes may be permuted and flipped. Else by the shape, but never onto a DICOM volume that
-    lies in space: its slices' order is ours, not the file's. A picture's mask may then be coarser or finer by a whole factor.
+    By where voxels lie in the patient, where both say so: axes may be permuted and flipped. An NRRD or MetaImage file that has
+    places, but not the patient's, is compared by them and never turned (:func:`_as_stored`). Else by the shape. A picture's mask
+    may then be coarser or finer by a whole factor. Without a place in the patient no mask comes onto a DICOM volume that lies in
+    space: its slices' order is ours, not the file's.
     cut_out : the mask may cover a part of the image only, and is empty elsewhere.
 
     Raises UnreadableImageError for whatever else differs.
     """
-    if is_placed(mask) and is_placed(like):
-        chosen, affine = _with_axes(chosen, mask.affine, like.spatial_dims)
-        if chosen.ndim == like.spatial_dims:
-            turned = _turned(path, chosen, affine, like, cut_out)
-            if turned is not None:
-                return turned
-        msg = (
-            f"{path} lies on another grid than its image: {chosen.shape} against {like.spatial_shape} voxels, of "
-            f"{_steps(mask)} against {_steps(like)} mm, the first at {_point(mask.affine)} against {_point(like.affine)} mm; "
-            "resample the mask to the image's grid."
-        )
-        raise UnreadableImageError(msg)
-    _check_order_is_known(path, mask, like)
+    if not is_placed(mask):
+        _check_order_is_known(path, mask, like)
+    if comparable(mask, like):
+        return _by_place(path, chosen, mask, like, cut_out)
     chosen, _ = _with_axes(chosen, mask.affine, like.spatial_dims)
     if chosen.ndim == like.spatial_dims:
         chosen = _rows_first(path, chosen, mask, like)
@@ -49,6 +44,39 @@ def on_grid(path: Path, chosen: Mask, mask: Image, like: Image, cut_out: bool = 
         return _by_factor(chosen, like.spatial_shape, factor)
     msg = f"{path} has the shape {chosen.shape}, its image {like.spatial_shape}; a mask has the shape of its image."
     raise UnreadableImageError(msg)
+
+
+def _by_place(path: Path, chosen: Mask, mask: Image, like: Image, cut_out: bool) -> Mask:
+    chosen, affine = _with_axes(chosen, mask.affine, like.spatial_dims)
+    placed = is_placed(mask) and is_placed(like)
+    if chosen.ndim == like.spatial_dims:
+        read_as = [affine] if placed else _as_stored(affine, mask, like)
+        for one in read_as:
+            turned = _turned(path, chosen, one, like, cut_out)
+            if turned is not None:
+                return turned
+    remedy = "resample the mask to the image's grid"
+    if not placed:
+        whose = "neither says" if in_own_space(mask) and in_own_space(like) else "only one says"
+        remedy = f"{whose} how its axes run in the patient, so that nothing is turned; save the mask with its image's own geometry"
+    msg = (
+        f"{path} lies on another grid than its image: {chosen.shape} against {like.spatial_shape} voxels, of "
+        f"{_steps(mask)} against {_steps(like)} mm, the first at {_point(mask.affine)} against {_point(like.affine)} mm; {remedy}."
+    )
+    raise UnreadableImageError(msg)
+
+
+def _as_stored(affine: Affine, mask: Image, like: Image) -> list[Affine]:
+    """Of the affines that the mask may mean, where it or its image is in a space of its own, those that turn nothing.
+
+    What draws a mask on an image whose space has no name takes it for one that has: ITK for LPS, 3D Slicer and nibabel for RAS.
+    Each writes the affine of its reading, of voxels in the image's order. To turn the mask would be to trust a reading.
+    """
+    axes = like.spatial_dims
+    order = np.eye(axes) if _same_order(mask, like) else np.eye(axes)[[1, 0, *range(2, axes)]]
+    both = in_own_space(mask) and in_own_space(like)
+    readings = [affine] if both else [affine, _LPS_TO_RAS @ affine]
+    return [one for one in readings if (np.rint(np.linalg.solve(one, like.affine)[:axes, :axes]) == order).all()]
 
 
 def _check_order_is_known(path: Path, mask: Image, like: Image) -> None:
@@ -62,8 +90,13 @@ def _check_order_is_known(path: Path, mask: Image, like: Image) -> None:
 
 
 def is_placed(image: Image) -> bool:
-    """Whether voxels can be matched by where they lie in space."""
+    """Whether voxels can be matched by where they lie in the patient."""
     return image.header.placed
+
+
+def comparable(mask: Image, like: Image) -> bool:
+    """Whether a mask's places are compared with its image's, not only the shapes."""
+    return has_places(mask) and has_places(like)
 
 
 def whole_factor(shape: tuple[int, ...], wanted: tuple[int, ...]) -> int | None:

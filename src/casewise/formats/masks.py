@@ -18,7 +18,7 @@ from casewise.formats.dicom.segmentation import segment_masks
 from casewise.formats.dicom.segmentation_header import is_segmentation_file, segmentation_of
 from casewise.formats.found import Kind
 from casewise.formats.guard import one_sentence
-from casewise.formats.mask_grids import is_placed, laid, on_grid, whole_factor
+from casewise.formats.mask_grids import comparable, laid, on_grid, whole_factor
 from casewise.formats.mask_levels import labels_of, levels
 from casewise.formats.mask_pictures import doubt, picture_labels
 from casewise.formats.reading import kind_of, listed, read
@@ -72,10 +72,11 @@ def read_mask(
         ``segment=n`` or a segment's name, ``value`` its number or label.
     above : where a single structure begins, if it is to be another number than what the file's levels say.
 
-    A mask whose axes are merely permuted or flipped is turned exactly. One without a place in space is taken by its shape, except
-    onto a DICOM volume; a picture's mask may be coarser or finer by a whole factor (then the nearest pixel counts). A segmentation
-    may cover a part of its image, and a DICOM Segmentation marks no other planes than those it was drawn on, where it names them.
-    Whatever else differs is an UnreadableImageError: nothing is resampled.
+    A mask whose axes are merely permuted or flipped is turned exactly, where mask and image both say how they lie in the patient.
+    One without a place in space is taken by its shape, except onto a DICOM volume; a picture's mask may be coarser or finer by a
+    whole factor (then the nearest pixel counts). A segmentation may cover a part of its image, and a DICOM Segmentation marks no
+    other planes than those it was drawn on, where it names them. Whatever else differs is an UnreadableImageError: nothing is
+    resampled.
     """
     path = Path(path)
     if is_segmentation_file(path):
@@ -141,7 +142,7 @@ def drawn_on(path: str | os.PathLike[str], like: Image) -> tuple[Drawn, ...]:
 
 def fitted_factor(contents: Contents, like: Image) -> int | None:
     """The whole factor by which a picture's mask was made coarser or finer to fit its image; None where it was not."""
-    if contents.grid is None or (is_placed(contents.grid) and is_placed(like)):
+    if contents.grid is None or comparable(contents.grid, like):
         return None
     shape = contents.grid.spatial_shape
     return (
@@ -222,11 +223,12 @@ def _of_slicer(path: Path, like: Image, member: str | None, value: int | None) -
         if len(chosen) != 1:
             msg = f'{path} has {len(chosen)} segments of the value {value}; choose one by its name, or member="segment=n".'
             raise UnreadableImageError(msg)
-    mask: Mask = np.zeros(read_in.layers.shape[1:], bool)
+    layers = read_in.image.array
+    mask: Mask = np.zeros(layers.shape[1:], bool)
     for segment in chosen:
-        mask |= read_in.layers[segment.layer] == segment.value
-    if is_placed(like):
-        return on_grid(path, mask, Image(read_in.layers[:1], read_in.affine), like, cut_out=True)
+        mask |= layers[segment.layer] == segment.value
+    if comparable(read_in.image, like):
+        return on_grid(path, mask, read_in.image, like, cut_out=True)
     if read_in.offset is None or like.spatial_dims != 2 or mask.shape[-1] != 1:
         raise UnreadableImageError(f"{path} lies in space, but its image does not say where it lies; give one of its own grid.")
     # Of a picture, Slicer's first axis runs along its rows.

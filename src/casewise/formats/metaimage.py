@@ -1,4 +1,8 @@
-"""The header of a MetaImage (.mha, .mhd; https://itk.org/Wiki/MetaIO), parsed whole: no library follows its pointers."""
+"""The header of a MetaImage (.mha, .mhd; https://itk.org/Wiki/MetaIO), parsed whole: no library follows its pointers.
+
+The format's description gives a default for the voxel size (1) and none for the directions of the axes. That MetaIO takes the
+identity where a header has none is no statement about the patient: so begin the headers of raw bytes, of which nobody knows.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +32,14 @@ _TYPES = {
     "MET_FLOAT": "f4",
     "MET_DOUBLE": "f8",
 }
+_DIRECTIONS = ("TransformMatrix", "Rotation", "Orientation")
+# Letters from which to which the axes run, of the identity in ITK's words. MetaIO ignores the letters, so that others are no
+# statement about the affine that it reads.
+_IDENTITY = "RAI"
 # What says where the voxels lie in space, as SimpleITK is given it. One of each group may be there: MetaIO would take the last.
 _PLACES = (
     ("Offset", "Position", "Origin"),
-    ("TransformMatrix", "Rotation", "Orientation"),
+    _DIRECTIONS,
     ("CenterOfRotation",),
     ("ElementSpacing",),
     ("ElementSize",),
@@ -76,6 +84,7 @@ def meta_header(path: Path) -> VoxelHeader:
         data=data,
         start=shift or (start if data is None else 0),
         spacing_stated="ElementSpacing" in fields or "ElementSize" in fields,
+        orientation_stated=_orientation_stated(fields),
         pairs=pairs,
     )
 
@@ -121,6 +130,11 @@ def _dtype(path: Path, fields: dict[str, str]) -> np.dtype[np.generic]:
     if len(orders) > 1:
         raise UnreadableImageError(f"{path} has an ambiguous header: it says two orders of its bytes.")
     return np.dtype((">" if orders == {True} else "<") + code)
+
+
+def _orientation_stated(fields: dict[str, str]) -> bool:
+    stated = fields.get("AnatomicalOrientation", "").upper().startswith(_IDENTITY)
+    return stated or any(name in fields for name in _DIRECTIONS)
 
 
 def _encoding(fields: dict[str, str]) -> str:

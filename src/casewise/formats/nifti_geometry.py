@@ -13,10 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.errors import UnreadableImageError
+from casewise.header import Header
 
 Matrix = npt.NDArray[np.float64]
 
-UNKNOWN_SPACING, ROWS_FIRST = b"spacing unknown", b"rows first"  # what casewise writes into descrip of its own files
+# What casewise writes into descrip of its own files. Of the orientation it says what does not go with the spacing.
+_UNKNOWN_SPACING, _ROWS_FIRST = b"spacing unknown", b"rows first"
+_UNKNOWN_ORIENTATION, _KNOWN_ORIENTATION = b"orientation unknown", b"orientation known"
 _TO_MM = {1: 1000.0, 2: 1.0, 3: 0.001}
 _LONGEST = 1.01  # squared length of a quaternion's three stored parts: above it, it is not rounding
 
@@ -27,17 +30,27 @@ def geometry(path: Path, header: Any) -> tuple[Matrix, dict[str, object]]:
     """
     unit = int(header["xyzt_units"]) & 7
     scale = _TO_MM.get(unit, 1.0)
-    known = UNKNOWN_SPACING not in header["descrip"].item()
-    about: dict[str, object] = {"rows_first": True} if ROWS_FIRST in header["descrip"].item() else {}
+    noted = header["descrip"].item()
+    known = _UNKNOWN_SPACING not in noted
+    about: dict[str, object] = {"rows_first": True} if _ROWS_FIRST in noted else {}
     affine = _stated(path, header)
     if affine is not None:
         affine[:3] *= scale
         if not _is_grid(affine):
             msg = f"{path} has an affine (sform or qform) that does not describe a grid; correct it and save the file again."
             raise UnreadableImageError(msg)
-        return affine, {"spacing_known": known, **about}
+        oriented = (known or _KNOWN_ORIENTATION in noted) and _UNKNOWN_ORIENTATION not in noted
+        return affine, {"spacing_known": known, "orientation_known": oriented, **about}
     sizes = _voxel_size(path, header, "neither an affine nor a voxel size that can be")
     return np.diag([*(scale * sizes), 1.0]), {"spacing_known": known and unit in _TO_MM, "orientation_known": False, **about}
+
+
+def notes(header: Header) -> bytes:
+    """What goes into descrip of a file that casewise writes, for what its affine cannot say."""
+    noted = [] if header.spacing_known else [_UNKNOWN_SPACING]
+    if header.orientation_known != header.spacing_known:
+        noted.append(_KNOWN_ORIENTATION if header.orientation_known else _UNKNOWN_ORIENTATION)
+    return b"; ".join([*noted, _ROWS_FIRST] if header.rows_first else noted)
 
 
 def _stated(path: Path, header: Any) -> Matrix | None:

@@ -54,6 +54,10 @@ _GEOMETRY = {
 _OTHER = {"type", "dimension", "sizes", "encoding", "endian", "datafile", "lineskip", "byteskip", "content", "number", "min", "max"}
 _OTHER |= {"oldmin", "oldmax", "blocksize", "thicknesses", "labels", "units", "measurementframe", "sampleunits"}
 _DOMAINS = ("domain", "space", "???", "none")
+# Spaces whose axes are the patient's, as far as ITK turns them to LPS: it does not turn those of three axes and time. In all
+# others (scanner-xyz, 3D-right-handed, a number of dimensions alone) directions say nothing of the patient; nor do spacings.
+_PATIENT = {"right-anterior-superior", "ras", "left-anterior-superior", "las", "left-posterior-superior", "lps"}
+_PATIENT |= {"left-posterior-superior-time", "lpst"}
 
 
 def nrrd_header(path: Path) -> VoxelHeader:
@@ -92,6 +96,7 @@ def nrrd_header(path: Path) -> VoxelHeader:
         skip_lines=count(path, "line skip", fields.get("lineskip", "0"), 0, 1 << 20),
         skip=count(path, "byte skip", fields.get("byteskip", "0"), -1),
         spacing_stated="spacings" in fields or "spacedirections" in fields,
+        orientation_stated="spacedirections" in fields and fields.get("space", "").lower() in _PATIENT,
         pairs=pairs,
     )
 

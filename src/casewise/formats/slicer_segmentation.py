@@ -10,14 +10,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from casewise.errors import UnreadableImageError
 from casewise.formats.itk import read_layers
 from casewise.formats.nrrd import nrrd_header
+from casewise.image import Image
 
 _KEY = re.compile(r"Segment(\d+)_(ID|Name|Layer|LabelValue)")
 _MEANING = re.compile(r"TerminologyEntry:[^~]*~[^~]*~[^\^]*\^[^\^]*\^([^~]+)")
@@ -35,11 +32,10 @@ class Segment:
 
 @dataclass(frozen=True, eq=False)
 class SlicerSegmentation:
-    """layers : (layer, i, j, k). affine : of the stored part, to RAS mm. offset : of its first voxel in the image, if stated."""
+    """image : (layer, i, j, k), the stored part. offset : of its first voxel in the image, if stated."""
 
     segments: tuple[Segment, ...]
-    layers: npt.NDArray[Any]
-    affine: npt.NDArray[np.float64]
+    image: Image
     offset: tuple[int, int, int] | None
 
 
@@ -51,16 +47,16 @@ def is_slicer_segmentation(path: Path) -> bool:
 def read_slicer_segmentation(path: Path) -> SlicerSegmentation:
     """The segments of a file and where they lie. Raises UnreadableImageError for a segment of a layer that is not there."""
     pairs = nrrd_header(path).pairs
-    layers, affine = read_layers(path)
-    if layers.dtype.kind not in "iu":
+    image = read_layers(path)
+    if image.array.dtype.kind not in "iu":
         raise UnreadableImageError(
             f"{path} is a segmentation of values that are not whole numbers, such as fractions; save it binary."
         )
     offset = [
         int(word) for word in pairs.get("Segmentation_ReferenceImageExtentOffset", "").split() if word.lstrip("-").isdecimal()
     ]
-    segments = _segments(path, pairs, len(layers))
-    return SlicerSegmentation(segments, layers, affine, (offset[0], offset[1], offset[2]) if len(offset) == 3 else None)
+    segments = _segments(path, pairs, image.channels)
+    return SlicerSegmentation(segments, image, (offset[0], offset[1], offset[2]) if len(offset) == 3 else None)
 
 
 def _segments(path: Path, pairs: Mapping[str, str], layers: int) -> tuple[Segment, ...]:

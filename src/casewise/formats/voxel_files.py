@@ -30,7 +30,8 @@ class VoxelHeader:
     encoding : a ``Packing``, ``text`` or ``hex``. data : the name of the file beside it that holds the voxels, None for its own.
     start : where they begin; -1: they are the last of the file. skip_lines, skip : lines, then (unpacked) bytes to pass over.
     geometry : the same header without a word of where the voxels are, for SimpleITK. over_time : whether the values of a voxel
-    follow in time. spacing_stated : whether it gives a voxel size. pairs : other keys and what they say.
+    follow in time. spacing_stated : whether it gives a voxel size. orientation_stated : whether it says how its axes lie in the
+    patient. pairs : other keys and what they say.
     """
 
     sizes: tuple[int, ...]
@@ -44,6 +45,7 @@ class VoxelHeader:
     skip_lines: int = 0
     skip: int = 0
     spacing_stated: bool = False
+    orientation_stated: bool = False
     pairs: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -12,8 +12,8 @@ import numpy as np
 
 from casewise.errors import CasewiseError
 from casewise.files import output
-from casewise.formats.itk import SPACING_KEY
-from casewise.formats.nifti_geometry import ROWS_FIRST, UNKNOWN_SPACING
+from casewise.formats.itk import ORIENTATION_KEY, SPACING_KEY
+from casewise.formats.nifti_geometry import notes
 from casewise.formats.single_axis import with_single_axis
 from casewise.formats.sniffing import suffix_of
 from casewise.header import Header
@@ -76,7 +76,12 @@ def write_mask(path: str | os.PathLike[str], mask: Array | LabelMap, like: Image
     if mask.dtype == bool and suffix_of(path) in _PICTURES:
         labels *= np.uint8(255)
     rows_first = like.spatial_dims == 2 and not column_first(like)
-    header = Header(spacing_known=like.header.spacing_known, single_axis=like.header.single_axis, rows_first=rows_first)
+    header = Header(
+        spacing_known=like.header.spacing_known,
+        orientation_known=like.header.orientation_known,
+        single_axis=like.header.single_axis,
+        rows_first=rows_first,
+    )
     return write(path, Image(labels[None], like.affine, header))
 
 
@@ -107,10 +112,7 @@ def _write_nifti(path: Path, image: Image) -> None:
     if np.abs(nifti.get_qform() - image.affine).max() > 1e-3:
         nifti.header["qform_code"] = 0
     nifti.header.set_xyzt_units("mm")
-    stated = [UNKNOWN_SPACING] if not image.header.spacing_known else []
-    stated += [ROWS_FIRST] if image.header.rows_first else []
-    if stated:
-        nifti.header["descrip"] = b"; ".join(stated)
+    nifti.header["descrip"] = notes(image.header)
     if path.suffix != ".gz":
         nifti.to_filename(path)
         return
@@ -142,6 +144,8 @@ def _write_itk(path: Path, image: Image) -> None:
     written.SetDirection((affine[:-1, :-1] / spacing).ravel().tolist())
     if not image.header.spacing_known:
         written.SetMetaData(SPACING_KEY, "no")
+    if image.header.orientation_known != image.header.spacing_known:
+        written.SetMetaData(ORIENTATION_KEY, "yes" if image.header.orientation_known else "no")
     SimpleITK.WriteImage(written, str(path), useCompression=True)
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from casewise.image import Array, Box, Image
-from casewise.orientation import displayed, volume_rows_first
+from casewise.orientation import displayed, in_own_space, volume_rows_first
 
 Spread = tuple[npt.NDArray[np.int64], ...]
 
@@ -131,11 +131,14 @@ def strip(plane: Plane, held: Spread, count: int) -> tuple[int, ...]:
 
 
 def _stored(image: Image) -> Plane:
-    """Cuts along the last axis: rows first where the file's kind stores them so, else as (i, j, k) with j upwards."""
+    """Cuts along the last axis: rows first where the file's kind stores them so, else as (i, j, k) with j upwards.
+
+    In a space of an NRRD or MetaImage file's own j runs down, as in a slice of DICOM that was converted.
+    """
     rows_first = volume_rows_first(image)
     axes = (0, 1) if rows_first else (1, 0)
     spacing = image.spacing
-    flipped = (not rows_first, False)
+    flipped = (not rows_first and not in_own_space(image), False)
     return Plane("slice", axes, flipped, 2, image.spatial_shape[2] // 2, (spacing[axes[0]], spacing[axes[1]]))
 
 

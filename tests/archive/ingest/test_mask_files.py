@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import SimpleITK
 from PIL import Image as Pillow
 from pydicom import dcmread
 
@@ -19,7 +20,7 @@ from casewise.errors import CasewiseError
 from tests.formats.dicom.test_write_segmentation import PATIENT
 from tests.formats.synthetic import Plan, instance, pixels, placed, series
 from tests.formats.test_mask_pictures import DISC, SHAPE, labels, palette, saved
-from tests.formats.test_masks import nowhere
+from tests.formats.test_masks import IN_PART, OWN, SIZES, nowhere
 from tests.formats.test_segmentations import two
 
 RNG = np.random.default_rng(4)
@@ -168,6 +169,29 @@ def test_a_volume_that_lies_nowhere_is_no_mask_of_a_series(tmp_path: Path) -> No
     formats.write_mask(tmp_path / "d" / "p1" / "mask.nii.gz", labels, image)
     cases, report = imported(tmp_path / "d", tmp_path / "b")
     assert report.failed == [] and [masks_of(case) for case in cases.values()] == [{"label_1": 6}]
+
+
+@pytest.mark.parametrize("suffix", [".nrrd", ".mha"])
+def test_a_volume_in_a_space_of_its_own_has_masks_on_its_grid_alone(tmp_path: Path, suffix: str) -> None:
+    """One that another program wrote of it, one in the same words; not one of the same shape elsewhere."""
+    for name in ("one", "two", "three"):
+        nowhere(
+            tmp_path / "d" / name / f"{name}{suffix}", IN_PART + RNG.integers(7, 200, IN_PART.shape, np.uint8), said=OWN[suffix]
+        )
+    of_itk = SimpleITK.ReadImage(str(tmp_path / "d" / "one" / f"one{suffix}"))
+    mask = SimpleITK.GetImageFromArray(IN_PART.T)
+    mask.CopyInformation(of_itk)
+    SimpleITK.WriteImage(mask, str(tmp_path / "d" / "one" / f"one_mask{suffix}"))
+    nowhere(tmp_path / "d" / "two" / f"two_mask{suffix}", IN_PART, said=OWN[suffix])
+    nowhere(tmp_path / "d" / "three" / f"three_mask{suffix}", IN_PART, said=SIZES[suffix])
+    cases, report = imported(tmp_path / "d", tmp_path / "a")
+    assert {Path(name).stem: masks_of(case) for name, case in cases.items()} == {
+        "one": {"label_1": 6},
+        "two": {"label_1": 6},
+        "three": {},
+    }
+    assert ["neither says how its axes run in the patient" in one.reason for one in report.failed] == [True]
+    assert not any(case.image.header.orientation_known for case in cases.values())
 
 
 def test_two_segments_of_one_name_are_two_structures(tmp_path: Path) -> None:

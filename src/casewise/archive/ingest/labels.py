@@ -18,6 +18,7 @@ from casewise.formats.dicom.segmentation_header import is_segmentation_file, seg
 from casewise.formats.masks import PICTURES, Contents, Drawn, fitted_factor
 from casewise.image import Image
 from casewise.names import same_structure
+from casewise.orientation import has_places
 
 
 @dataclass(frozen=True)
@@ -110,9 +111,9 @@ def _same_grid(contents: Contents, image: Image) -> bool:
         return False
     if grid.header.format != image.header.format and not (contents.picture and image.header.format in PICTURES):
         return False
-    placed = image.header.placed
-    own = grid.header.placed
-    return placed == own and (not placed or bool(np.allclose(grid.affine, image.affine, atol=1e-3)))
+    if grid.header.placed != image.header.placed or has_places(grid) != has_places(image):
+        return False
+    return not has_places(image) or bool(np.allclose(grid.affine, image.affine, atol=1e-3))
 
 
 _Row = tuple[str, str | None, list[int] | None, float]

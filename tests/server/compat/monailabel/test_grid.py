@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from casewise.errors import UsageError
-from casewise.formats import read
+from casewise.formats import read, write
 from casewise.header import Header
 from casewise.image import Box, Image
 from casewise.server.compat.monailabel.grid import ClientGrid
 from casewise.server.compat.monailabel.label_files import read_labels
-from tests.formats.test_masks import nowhere
+from tests.formats.test_masks import IN_PART, OWN, SIZES, nowhere
 from tests.server.compat.monailabel import scenes
 
 
@@ -92,3 +92,19 @@ def test_a_label_that_says_nothing_of_where_it_lies_is_none_of_a_series(tmp_path
     label = nowhere(tmp_path / "m.nii.gz", series.ball[:side, :side].astype(np.uint8))
     with pytest.raises(UsageError, match="does not say where its voxels lie"):
         read_labels(label, square, ClientGrid.of(square))
+
+
+def test_labels_of_a_volume_in_a_space_of_its_own(tmp_path: Path) -> None:
+    """A client draws on a copy in LPS and may turn its label; a label that does not say how it lies is not turned."""
+    image = read(nowhere(tmp_path / "i.nrrd", IN_PART + 7, said=OWN[".nrrd"]))
+    grid = ClientGrid.of(image)
+    assert np.allclose(grid.affine, image.affine) and not image.header.orientation_known
+    turned = Image(IN_PART[None, ::-1], grid.affine @ [[-1, 0, 0, 7], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]])
+    for path in (
+        write(tmp_path / "m.nrrd", Image(IN_PART[None], grid.affine)),
+        write(tmp_path / "m.nii.gz", turned),
+        nowhere(tmp_path / "o.nrrd", IN_PART, said=OWN[".nrrd"]),
+    ):
+        assert np.array_equal(read_labels(path, image, grid), IN_PART)
+    with pytest.raises(UsageError, match=r"^m.nrrd lies on another grid .* only one says how its axes run"):
+        read_labels(nowhere(tmp_path / "m.nrrd", IN_PART, said=SIZES[".nrrd"]), image, grid)

@@ -17,7 +17,7 @@ from casewise.errors import UsageError
 from casewise.header import Header
 from casewise.image import Box, Image
 from casewise.intensity import grey
-from casewise.orientation import column_first
+from casewise.orientation import column_first, has_places
 
 Kind = TypeVar("Kind", bound=np.generic)
 _COLUMN_FIRST = ("NIfTI", "NRRD", "MetaImage")  # their first axis is i already; the other formats count rows first
@@ -97,7 +97,7 @@ def _order(image: Image) -> tuple[int, ...]:
 
 def _affine(image: Image, order: tuple[int, ...]) -> npt.NDArray[np.float64]:
     """Of the axes in ``order``, before any flip."""
-    if image.header.placed:
+    if has_places(image):
         columns = [image.affine[:, axis] for axis in order]
         return np.stack([*columns, *(image.affine[:, 2] for _ in range(3 - len(columns))), image.affine[:, 3]], axis=1)
     sizes = [image.spacing[axis] if image.header.spacing_known else 1.0 for axis in order]

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from casewise.errors import UnreadableImageError, UsageError
 from casewise.image import Image
+from casewise.orientation import has_places
 from casewise.server.compat.monailabel.forms import SentFile
 from casewise.server.compat.monailabel.grid import ClientGrid
 
@@ -122,11 +123,11 @@ def _placed(path: Path, labels: Image, image: Image, grid: ClientGrid) -> Labels
         raise UnreadableImageError(f"{path} holds labels from {numbers.min()} to {numbers.max()}; allowed are 0 to 65535.")
     numbers = numbers.astype(np.uint16)
     volume = numbers if numbers.ndim == 3 else numbers[..., None]
-    same = volume.shape == grid.shape and labels.header.placed and np.abs(labels.affine - grid.affine).max() < _SAME_MM
+    same = volume.shape == grid.shape and has_places(labels) and np.abs(labels.affine - grid.affine).max() < _SAME_MM
     if same:
         return np.asarray(volume)
     # A label that says where it lies is compared with the copy that clients are given, which always does; any other by its shape.
-    like = grid.image(image) if labels.header.placed else image
+    like = grid.image(image) if has_places(labels) else image
     found = np.zeros(grid.shape, np.uint16)
     for value in np.unique(numbers[numbers > 0]):
         mask = on_grid(path, np.asarray(numbers == value), labels, like)
