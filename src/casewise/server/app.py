@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 
 from casewise.archive import Archive
 from casewise.exchange.node import Node
-from casewise.server import ohif, pages
+from casewise.server import ohif, pages, uploads
 from casewise.server.access import Reader
 from casewise.server.compat import monailabel, nninteractive
 from casewise.server.dicom.measures import NetworkMeasures
@@ -27,6 +27,7 @@ from casewise.server.metrics import CountRequests, Metrics
 from casewise.server.nameless import without_places
 from casewise.server.pace import Pace
 from casewise.server.problems import explain_problems
+from casewise.server.repeating import repeated
 from casewise.server.routes import (
     admin,
     auth,
@@ -51,6 +52,7 @@ from casewise.server.settings import Settings
 from casewise.server.store import Store
 
 _SUBJECTS = (cases, files, images, sessions, jobs, sets, results, models, dicom, admin, auth)
+_CLEAN_SECONDS = 3600.0
 _WARM_SECONDS = 1.0  # the first page is answered before networks are loaded, which takes the interpreter for seconds
 _PROBLEMS: dict[int | str, dict[str, object]] = {"4XX": {"model": Problem, "description": "One sentence says why."}}
 
@@ -99,15 +101,19 @@ def create_app(archive: Archive, store: Store, settings: Settings | None = None,
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    kept: Sessions = app.state.services.sessions
+    shared: Services = app.state.services
+    kept = shared.sessions
+    await asyncio.to_thread(kept.saved.remove_unreachable)  # such as those of nnInteractive's leases, which end with their server
+    clean = partial(asyncio.to_thread, uploads.clean, shared.archive, shared.jobs)
     warm = threading.Timer(_WARM_SECONDS, kept.warm)
     warm.daemon = True
     warm.start()
-    yield
+    async with repeated(clean, _CLEAN_SECONDS, "Uploads that broke off could not be removed; it is tried again."):
+        yield
     warm.cancel()
     await asyncio.to_thread(warm.join)  # a thread that loads a network while the interpreter ends aborts the process
     kept.close_all()
-    app.state.services.events.close()
+    shared.events.close()
 
 
 def _description(request: Request, person: Reader) -> JSONResponse:

@@ -84,8 +84,15 @@ def remove_old(archive: Path, kept: Collection[str]) -> None:
     """Remove what uploads that broke off left behind, a day after; ``kept``: of jobs that wait."""
     place = archive / _FOLDER
     for folder in place.iterdir() if place.is_dir() else ():
-        if _ID.fullmatch(folder.name) and folder.name not in kept and time.time() - folder.stat().st_mtime > _OLD_SECONDS:
+        if _ID.fullmatch(folder.name) and folder.name not in kept and _is_old(folder):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_old(folder: Path) -> bool:
+    try:
+        return time.time() - folder.stat().st_mtime > _OLD_SECONDS
+    except FileNotFoundError:  # taken in just now
+        return False
 
 
 def _parts(name: str) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fastapi import FastAPI
+from fastapi.testclient import TestClient
 
 from benchmarks._serving import serving
 from casewise.archive import Archive
@@ -175,6 +176,55 @@ def test_an_image_that_a_client_sent_keeps_the_masks_that_the_archive_has_of_it(
     annas = run_here(run())
     masks = archive.case(key).load_masks
     assert (masks["disc"]() == bens).all() and (masks["disc@anna"]() == annas).all()
+
+
+def test_a_damaged_session_can_be_closed(archive: Archive, app: FastAPI, annotator: Callable[[str], Annotator]) -> None:
+    anna = annotator("anna")
+    anna.open(archive.add(picture()), "disc", (96, 96))
+    anna.draw([(50, 40)])
+    sessions: Sessions = app.state.services.sessions
+    place = sessions.saved.place(anna.state["id"])
+    (place / "0.npz").write_bytes(b"PK nothing")
+    sessions._held.clear()
+    assert annotator("ben").client.delete(anna.url).status_code == 404 and place.exists()
+    assert anna.client.delete(anna.url).status_code == 204 and not place.exists()
+    assert anna.client.delete(anna.url).status_code == 404
+
+
+def test_a_sent_image_is_not_kept_where_its_session_cannot_begin(
+    archive: Archive, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions: Sessions = app.state.services.sessions
+
+    def full(*given: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    async def run() -> None:
+        monkeypatch.setattr("casewise.server.sessions.saved._document", full)
+        with pytest.raises(OSError, match="No space"):
+            await sessions.open_image(volume(), "anna", "box")
+        assert not list((archive.folder / "server" / "sessions").iterdir()) and not len(sessions)
+
+    run_here(run())
+
+
+def test_what_nobody_can_go_on_with_is_removed_when_a_server_starts(archive: Archive, app: FastAPI) -> None:
+    sessions: Sessions = app.state.services.sessions
+    key = archive.add(picture())
+
+    async def begin() -> list[str]:
+        unnamed = await sessions.open_image(volume(), "anna", "box")
+        named = await sessions.open_image(volume(), "anna", "box", sent="a name")
+        drawn = await sessions.open(key, "anna", "disc", begin="empty")
+        return [unnamed.id, named.id, drawn.id]
+
+    unnamed, *kept = run_here(begin())
+    folder = archive.folder / "server" / "sessions"
+    (folder / ("0" * 32)).mkdir()  # of a server that was killed before it wrote the session down
+    (folder / ("0" * 32) / "image.npz").touch()
+    with TestClient(app):
+        assert {place.name for place in folder.iterdir() if any(place.iterdir())} == {kept[0]}
+        assert sessions.saved.row(unnamed) is None and all(sessions.saved.row(one) is not None for one in kept)
 
 
 def test_an_empty_mask_is_accepted_only_where_it_is_meant(archive: Archive, annotator: Callable[[str], Annotator]) -> None:

@@ -90,7 +90,7 @@ class Sessions:
             known = await asyncio.to_thread(self.saved.of, user, case_key)
             for row in known:
                 if all(one["accepted"] for one in row.data["objects"]):
-                    await self._drop(row.id)
+                    await self.drop(row.id)
                     continue
                 try:
                     session = await self.get(row.id, user)
@@ -110,13 +110,19 @@ class Sessions:
             self._hold(session)
             return session
 
-    async def open_image(
-        self, image: Image, user: str, structure: str, *, box: Drawn | None = None, model: str | None = None
-    ) -> Session:
-        """Begin a session on an image that a client sent; it is kept beside the archive, and taken in when it is accepted."""
-        session = await asyncio.to_thread(self._new, user, image, None, None, model)
-        await asyncio.to_thread(self.saved.write_image, session)
-        await self._begun(session, user, structure, box, "empty", model)
+    async def open_image(self, image: Image, user: str, structure: str, *, sent: str | None = None) -> Session:
+        """Begin a session on an image that a client sent; it is kept beside the archive, and taken in when it is accepted.
+
+        sent : what the client calls it in later calls, also of another server on this archive.
+        """
+        session = await asyncio.to_thread(self._new, user, image, None, None, None)
+        session.sent = sent
+        try:
+            await asyncio.to_thread(self.saved.write_image, session)
+            await self._begun(session, user, structure, None, "empty", None)
+        except Exception:  # nobody learns of it, and nobody could end it
+            await self.drop(session.id)
+            raise
         self._hold(session)
         return session
 
@@ -127,7 +133,7 @@ class Sessions:
             async with self._opening.setdefault((user, identity), asyncio.Lock()):
                 session = self._held.get(identity) or await self._resumed(identity, user)
         if session.user != user or session.closed:
-            raise UnknownSessionError(f"There is no session {identity[:40]!r} of {user}; begin one on an image.")
+            raise UnknownSessionError.of(identity, user)
         self._held.move_to_end(identity)
         session.seen = time.time()
         return session
@@ -234,9 +240,20 @@ class Sessions:
         return kept[0]
 
     async def close(self, identity: str, user: str) -> None:
-        """End a session; what was not accepted is gone."""
-        await self.get(identity, user)
-        await self._drop(identity)
+        """End a session, also one whose files are damaged; what was not accepted is gone."""
+        row = await asyncio.to_thread(self.saved.row, identity)
+        if row is None or row.user != user:
+            raise UnknownSessionError.of(identity, user)
+        await self.drop(identity)
+
+    async def drop(self, identity: str) -> None:
+        """As :meth:`close`, whoever's it is."""
+        session = self._held.pop(identity, None)
+        if session is not None:
+            session.closed = True
+            if session.task is not None and not session.task.done():
+                await asyncio.wait([session.task])
+        await asyncio.to_thread(self.saved.remove, identity)
 
     def warm(self) -> None:
         """Load what a first round needs; called from a thread while the first pages are answered."""
@@ -344,7 +361,7 @@ class Sessions:
     async def _resumed(self, identity: str, user: str) -> Session:
         row = await asyncio.to_thread(self.saved.row, identity)
         if row is None or row.user != user:
-            raise UnknownSessionError(f"There is no session {identity[:40]!r} of {user}; begin one on an image.")
+            raise UnknownSessionError.of(identity, user)
         key = row.image_key or None
         read = partial(self.images.get, key) if key is not None else partial(self.saved.image, identity)
         image = await asyncio.to_thread(read)
@@ -352,6 +369,7 @@ class Sessions:
         session = Session(
             identity, user, image, key, model, row.data["set"], created=row.created, seen=row.seen, acted=row.data["acted"]
         )
+        session.sent = row.data.get("sent")
         await self._run(partial(filled, session, row.data, self.saved.place(identity), self.networks.of_key))
         if identity not in self._held:
             self._hold(session)
@@ -368,14 +386,6 @@ class Sessions:
             too_much = len(self._held) > self.settings.sessions or held_bytes(self._held.values()) > self.settings.session_bytes
             if old is not session and not old.busy and (too_much or now - old.acted > _IDLE):
                 del self._held[old.id]
-
-    async def _drop(self, identity: str) -> None:
-        session = self._held.pop(identity, None)
-        if session is not None:
-            session.closed = True
-            if session.task is not None and not session.task.done():
-                await asyncio.wait([session.task])
-        await asyncio.to_thread(self.saved.remove, identity)
 
 
 def _one_thread() -> None:

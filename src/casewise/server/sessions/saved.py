@@ -10,12 +10,15 @@ import json
 import re
 import shutil
 import time
+import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
+from casewise.errors import UnreadableImageError
 from casewise.files import replacing
 from casewise.header import Header
 from casewise.image import Image
@@ -58,10 +61,14 @@ class Saved:
             np.savez(file, array=session.image.array, affine=session.image.affine, header=header)
 
     def image(self, identity: str) -> Image:
-        """The image that :meth:`write_image` kept. Raises OSError, ValueError or KeyError where it is gone or damaged."""
-        with np.load(self.place(identity) / _IMAGE, allow_pickle=False) as file:
-            header = Header.from_json(json.loads(bytes(file["header"]).decode()))
-            return Image(file["array"], file["affine"], header)
+        """The image that :meth:`write_image` kept. Raises UnreadableImageError where it is gone or damaged."""
+        try:
+            with np.load(self.place(identity) / _IMAGE, allow_pickle=False) as file:
+                header = Header.from_json(json.loads(bytes(file["header"]).decode()))
+                return Image(file["array"], file["affine"], header)
+        except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            msg = "The image of this session is gone or damaged, so the session cannot go on; send the image again."
+            raise UnreadableImageError(msg) from error
 
     def row(self, identity: str) -> sa.Row[Any] | None:
         if not _ID.fullmatch(identity):
@@ -82,13 +89,24 @@ class Saved:
             rows = list(connection.execute(query))
         return sorted({row.user for row in rows if any(one["structure"] == structure for one in row.data["objects"])})
 
-    def remove_sent(self, structure: str) -> None:
-        """Remove what is left of sessions that were about ``structure`` alone, on images that clients sent."""
+    def sent(self) -> list[sa.Row[Any]]:
+        """Sessions on images that clients sent, which the archive does not hold."""
         with self._store.read() as connection:
-            rows = list(connection.execute(sa.select(table).where(table.c.image_key == "")))
-        for row in rows:
-            if all(one["structure"] == structure for one in row.data["objects"]):
+            return list(connection.execute(sa.select(table).where(table.c.image_key == "")))
+
+    def remove_unreachable(self) -> None:
+        """Remove what nobody can go on with once its server has ended: sessions on images that clients sent and call by no name,
+        and files whose session was never written. For a server that begins.
+        """
+        for row in self.sent():
+            if row.data.get("sent") is None:
                 self.remove(row.id)
+        with self._store.read() as connection:
+            known = set(connection.scalars(sa.select(table.c.id)))
+        folder = self._folder / FOLDER
+        for place in folder.iterdir() if folder.is_dir() else ():
+            if _ID.fullmatch(place.name) and place.name not in known:
+                shutil.rmtree(place, ignore_errors=True)
 
     def seen(self, session: Session) -> None:
         with self._store.write() as connection:
@@ -144,4 +162,5 @@ def _document(session: Session) -> dict[str, Any]:
         for drawing in session.drawings
     ]
     acted = session.acted or time.time()
-    return {"objects": objects, "current": session.current, "set": session.set_id, "model": session.model.key, "acted": acted}
+    about = {"set": session.set_id, "model": session.model.key, "acted": acted, "sent": session.sent}
+    return {"objects": objects, "current": session.current, **about}

@@ -28,9 +28,10 @@ LEASE = 60.0  # seconds without a sign of life after which nobody counts as work
 class Session:
     """One person's work on one image.
 
-    case_key : the image's key in the archive; None of an image that a client sent, until it is accepted. model : the one that
-    structures begin with. seen : when the person was last heard of, noted : when that was last written down, acted : when they last
-    did something, in seconds since 1970. bytes : that its rounds take in memory, about.
+    case_key : the image's key in the archive; None of an image that a client sent, until it is accepted. sent : what its client
+    calls such an image in later calls; None where it names none. model : the one that structures begin with. seen : when the person
+    was last heard of, noted : when that was last written down, acted : when they last did something, in seconds since 1970.
+    bytes : that its rounds take in memory, about.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Session:
     task: asyncio.Task[None] | None = None
     bytes: int = 0
     closed: bool = False
+    sent: str | None = None
 
     @property
     def drawing(self) -> Drawing:
@@ -142,3 +144,7 @@ class StaleRoundError(Exception):
 
 class UnknownSessionError(NotThereError, LookupError):
     """There is no such session of this person."""
+
+    @classmethod
+    def of(cls, identity: str, user: str) -> UnknownSessionError:
+        return cls(f"There is no session {identity[:40]!r} of {user}; begin one on an image.")

@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import Depends, Request
+from fastapi import Depends, FastAPI, Request
 
 from casewise.server.compat.monailabel.copies import Copies
 from casewise.server.compat.monailabel.drafts import Drafts
@@ -14,7 +14,7 @@ from casewise.server.compat.monailabel.given import Given
 from casewise.server.compat.monailabel.rounds import Rounds
 from casewise.server.compat.monailabel.tickets import Tickets
 from casewise.server.compat.monailabel.uploads import Uploads
-from casewise.server.services import Shared, services
+from casewise.server.services import Services, Shared
 
 _lock = threading.Lock()
 
@@ -34,18 +34,23 @@ class Desk:
     tickets: Tickets
 
 
-def _desk(request: Request) -> Desk:
+def desk_of(app: FastAPI) -> Desk:
+    """The one desk of an application."""
     with _lock:
-        found: Desk | None = getattr(request.app.state, "monailabel", None)
+        found: Desk | None = getattr(app.state, "monailabel", None)
         if found is None:
-            shared = services(request)
+            shared: Services = app.state.services
             uploads = Uploads(shared.archive.folder, shared.settings.upload_bytes)
-            found = request.app.state.monailabel = Desk(
+            found = app.state.monailabel = Desk(
                 Copies(), Drafts(shared.store), Given(), Rounds(shared.sessions), uploads, Tickets()
             )
         return found
 
 
+def _desk(request: Request) -> Desk:
+    return desk_of(request.app)
+
+
 OurDesk = Annotated[Desk, Depends(_desk)]
 
-__all__ = ["Desk", "OurDesk", "Shared"]
+__all__ = ["Desk", "OurDesk", "Shared", "desk_of"]

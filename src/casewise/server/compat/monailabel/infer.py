@@ -25,7 +25,7 @@ from casewise.server.compat.monailabel.grid import ClientGrid
 from casewise.server.compat.monailabel.label_files import read_sent
 from casewise.server.compat.monailabel.marking import clicks, scribbles
 from casewise.server.compat.monailabel.offers import Offer
-from casewise.server.compat.monailabel.own_images import subject_of_session
+from casewise.server.compat.monailabel.own_images import check_kept, subject_of_session
 from casewise.server.compat.monailabel.rounds import Marks, client_of
 from casewise.server.compat.monailabel.segmenting import segment
 from casewise.server.compat.monailabel.volumes import SUFFIXES, volume_bytes
@@ -59,6 +59,8 @@ async def infer(
     voxels = await run_in_threadpool(subject.load)
     grid = subject.grid(voxels)
     masks, about = await _masks(shared, desk, offer, given, subject, voxels, grid, client_of(person, given.params))
+    if session_id:
+        await check_kept(desk, session_id, person)
     return await run_in_threadpool(_reply, masks, about, voxels, grid, given.params, output)
 
 

@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from casewise.errors import UnreadableImageError, UsageError
 from casewise.server.access import Annotator, Person, Reader
-from casewise.server.compat.monailabel.desk import Desk, OurDesk
+from casewise.server.compat.monailabel.desk import Desk, OurDesk, desk_of
 from casewise.server.compat.monailabel.forms import SentFile, sent
 from casewise.server.compat.monailabel.found import Subject
 from casewise.server.compat.monailabel.uploads import Upload
+from casewise.server.repeating import repeated
 
-router = APIRouter(prefix="/session")
+_TIDY_SECONDS = 600.0
+_UNTIDY = "Clients' images that have expired could not be removed; it is tried again."
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    desk = desk_of(app)
+    await run_in_threadpool(desk.uploads.sweep, 0)  # what a killed server was taking in, nobody will finish
+    async with repeated(partial(_tidy, desk), _TIDY_SECONDS, _UNTIDY):
+        yield
+
+
+router = APIRouter(prefix="/session", lifespan=_lifespan)
 
 
 @router.put("/")
 async def create(request: Request, person: Annotator, desk: OurDesk, expiry: int = 0, uncompress: bool = False) -> dict[str, Any]:
     """Keep an image of one file, or of the files of one series, for ``expiry`` seconds after its last use."""
     files = (await sent(request)).files.get("files", [])
+    await _tidy(desk)
     upload = await run_in_threadpool(_created, desk, person, files, expiry, uncompress)
     return {"session_id": upload.name, "session_info": upload.to_json()}
 
@@ -40,10 +57,11 @@ def get(session_id: str, person: Reader, desk: OurDesk, image: bool = False, upd
 
 
 @router.delete("/{session_id}")
-def remove(session_id: str, person: Annotator, desk: OurDesk) -> dict[str, Any]:
-    """Remove a session and its image."""
-    upload = upload_of(desk, session_id, person)
-    desk.uploads.remove(upload)
+async def remove(session_id: str, person: Annotator, desk: OurDesk) -> dict[str, Any]:
+    """Remove a session and its image, with all that was made of it."""
+    upload = await run_in_threadpool(upload_of, desk, session_id, person)
+    await run_in_threadpool(desk.uploads.remove, upload)
+    await _tidy(desk)
     return upload.to_json()
 
 
@@ -59,6 +77,24 @@ def subject_of_session(desk: Desk, session_id: str, person: Person) -> Subject:
     """A client's own image, whose voxels it counts as its file does."""
     upload = upload_of(desk, session_id, person)
     return Subject(upload.name, None, lambda: desk.uploads.read(upload), own_file=True)
+
+
+async def check_kept(desk: Desk, session_id: str, person: Person) -> None:
+    """After an answer on a session's image: what was made of it must not stay where the session was removed meanwhile.
+
+    Raises HTTPException as :func:`upload_of`.
+    """
+    try:
+        await run_in_threadpool(upload_of, desk, session_id, person)
+    except HTTPException:
+        await _tidy(desk)
+        raise
+
+
+async def _tidy(desk: Desk) -> None:
+    """Remove the images that have expired, and of those that are gone the interactive sessions, which keep copies."""
+    await run_in_threadpool(desk.uploads.sweep)
+    await desk.rounds.end(desk.uploads.over)
 
 
 def _created(desk: Desk, person: Person, files: list[SentFile], expiry: int, unpack: bool) -> Upload:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from casewise.errors import UsageError
+from casewise.errors import CasewiseError, UsageError
 from casewise.image import Box, Image
 from casewise.interaction.crossing import Crossed
 from casewise.server.access import Person
@@ -89,6 +89,19 @@ class Rounds:
             await self._end(who, subject, session)
             return {drawing.structure: (drawing.strokes, round(drawing.seconds, 1)) for drawing in session.drawings}
 
+    async def end(self, over: Callable[[str, float], bool]) -> None:
+        """End the sessions on clients' own images for which ``over`` is true, given what the image is called and when it was last
+        used; their copies of the images go with them.
+        """
+
+        def ended() -> list[tuple[str, str, str]]:
+            known = [(row, row.data.get("sent")) for row in self.sessions.saved.sent()]
+            return [(row.user, sent, row.id) for row, sent in known if sent is not None and over(sent, row.seen)]
+
+        for who, sent, identity in await asyncio.to_thread(ended):
+            self._forget(who, sent, identity)
+            await self.sessions.drop(identity)
+
     def _lock(self, who: str, subject: Subject) -> asyncio.Lock:
         return self._locks.setdefault((who, subject.identity), asyncio.Lock())
 
@@ -108,13 +121,27 @@ class Rounds:
         return session
 
     async def _own(self, subject: Subject, image: Image, who: str, marks: Marks) -> Session:
-        known = self._ids.get((who, subject.identity))
-        if known is not None:
-            try:
-                return await self.sessions.add_object(known, who, marks.structure)
-            except LookupError:
-                pass
-        return await self.sessions.open_image(image, who, marks.structure)
+        known = await self._known(subject, who)
+        if known is None:
+            return await self.sessions.open_image(image, who, marks.structure, sent=subject.identity)
+        return await self.sessions.add_object(known, who, marks.structure)
+
+    async def _known(self, subject: Subject, who: str) -> str | None:
+        """The session that there is on a client's own image, maybe of an earlier server; one that cannot be read is removed."""
+        known = self._ids.get((who, subject.identity)) or await asyncio.to_thread(self._saved, subject, who)
+        if known is None:
+            return None
+        try:
+            return (await self.sessions.get(known, who)).id
+        except LookupError:  # it has ended
+            return None
+        except CasewiseError:
+            await self.sessions.drop(known)
+            return None
+
+    def _saved(self, subject: Subject, who: str) -> str | None:
+        rows = self.sessions.saved.sent()
+        return next((row.id for row in rows if row.user == who and row.data.get("sent") == subject.identity), None)
 
     def _moved(self, session: Session, marks: Marks) -> bool:
         """Whether the region of interest is another than the session's."""
@@ -122,11 +149,14 @@ class Rounds:
         return marks.box is not None and known is not None and known != marks.box
 
     async def _end(self, who: str, subject: Subject, session: Session) -> None:
-        for key in [key for key in self._boxes if key[0] == session.id]:
-            del self._boxes[key]
-        self._ids.pop((who, subject.identity), None)
-        self._called.pop(session.id, None)
+        self._forget(who, subject.identity, session.id)
         await self.sessions.close(session.id, who)
+
+    def _forget(self, who: str, subject: str, identity: str) -> None:
+        for key in [key for key in self._boxes if key[0] == identity]:
+            del self._boxes[key]
+        self._ids.pop((who, subject), None)
+        self._called.pop(identity, None)
 
     def _worked(self, session: Session) -> float:
         """Seconds of work since the last call: pauses do not count."""

@@ -19,6 +19,7 @@ from pathlib import Path
 from casewise.errors import UsageError
 from casewise.image import Image
 from casewise.server.compat.monailabel.forms import bare_name
+from casewise.server.problems import NotThereError
 
 _FOLDER = Path("server") / "uploads"
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -60,7 +61,6 @@ class Uploads:
 
         Raises UsageError or UnreadableImageError, one sentence, for what is no image.
         """
-        self._sweep()
         name = str(uuid.uuid4())
         place = self._folder / name
         (place / _FILES).mkdir(parents=True)
@@ -86,14 +86,35 @@ class Uploads:
             return None
         if touch:
             upload = replace(upload, last_access_ts=int(time.time()))
-            self._write(upload)
+            try:
+                self._write(upload)
+            except FileNotFoundError:  # removed by another call just now
+                return None
         return upload
 
     def remove(self, upload: Upload) -> None:
         shutil.rmtree(self._folder / upload.name, ignore_errors=True)
 
+    def over(self, name: str, seen: float) -> bool:
+        """Whether what was made of a client's image has no image any more. name : of an upload; an image that comes with each call
+        bears another, and counts as an upload that was last used at ``seen``.
+        """
+        if _ID.fullmatch(name) is None:
+            return seen + EXPIRY <= time.time()
+        return not (self._folder / name).is_dir()
+
+    def sweep(self, unfinished: float = _UNFINISHED) -> None:
+        """Remove what has expired. unfinished : seconds after which what nothing is written about is removed too."""
+        for place in self._folder.iterdir() if self._folder.is_dir() else ():
+            if _ID.fullmatch(place.name) and self._over(place, unfinished):
+                shutil.rmtree(place, ignore_errors=True)
+
     def files(self, upload: Upload) -> list[Path]:
-        return sorted((self._folder / upload.name / _FILES).iterdir())
+        """Raises NotThereError where another call has removed them meanwhile."""
+        try:
+            return sorted((self._folder / upload.name / _FILES).iterdir())
+        except FileNotFoundError as error:
+            raise NotThereError("This session has ended meanwhile; load the image again to begin another.") from error
 
     def read(self, upload: Upload) -> Image:
         """Its image. Raises UnreadableImageError, one sentence, that names no folder."""
@@ -118,18 +139,12 @@ class Uploads:
         with replacing(self._folder / upload.name / _ABOUT) as beside:
             beside.write_text(json.dumps(asdict(upload)), encoding="utf-8")
 
-    def _sweep(self) -> None:
-        """Remove what has expired."""
-        for place in self._folder.iterdir() if self._folder.is_dir() else ():
-            if _ID.fullmatch(place.name) and self._over(place):
-                shutil.rmtree(place, ignore_errors=True)
-
-    def _over(self, place: Path) -> bool:
+    def _over(self, place: Path, unfinished: float) -> bool:
         upload = self._written(place.name)
         if upload is not None:
             return upload.expired
         try:
-            return time.time() - place.stat().st_mtime > _UNFINISHED
+            return time.time() - place.stat().st_mtime > unfinished
         except FileNotFoundError:  # removed by another call just now
             return False
 

@@ -16,7 +16,7 @@ from casewise.server.access import Annotator
 from casewise.server.compat.nninteractive.arrays import CONTENT_TYPE, pack, unpack
 from casewise.server.compat.nninteractive.capabilities import capabilities
 from casewise.server.compat.nninteractive.leases import FullError, Lease, LeaseEndedError, Leases
-from casewise.server.compat.nninteractive.outline import STRUCTURE, Outline
+from casewise.server.compat.nninteractive.outline import Outline
 from casewise.server.compat.nninteractive.prompts import Prompt, of_box, of_lasso, of_places
 from casewise.server.compat.nninteractive.space import Space
 from casewise.server.masks import Part
@@ -34,8 +34,6 @@ Shared = Annotated[Services, Depends(services)]
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     shared: Services = app.state.services
-    # Leases end with their server, and without a lease nobody reaches its session any more.
-    await asyncio.to_thread(shared.sessions.saved.remove_sent, STRUCTURE)
     leases = app.state.nninteractive = Leases(shared.settings.sessions)
     sweeping = asyncio.create_task(leases.keep_sweeping())
     try:
