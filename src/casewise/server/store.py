@@ -142,7 +142,7 @@ sessions = sa.Table(
     sa.Column("seen", sa.Float, nullable=False),
 )
 
-# Which series a DICOM image of the archive is; uid: empty where its file cannot be read.
+# Which series a DICOM image of the archive is, as its file says; uid: never empty since a file that cannot be read is tried again.
 series = sa.Table(
     "server_series",
     metadata,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from casewise.archive.catalogue import images
 from casewise.archive.storage import located_files
-from casewise.errors import CasewiseError
 from casewise.server.joined import joined
 from casewise.server.services import Services
 from casewise.server.store import series
@@ -38,30 +38,43 @@ def _known(shared: Services, uid: str) -> list[str]:
 
 
 def _read_new(shared: Services) -> None:
-    new = sa.select(images.c.key, images.c.path, images.c.files).where(images.c.kind == "DICOM")
-    new = new.where(images.c.key.not_in(sa.select(series.c.image_key))).limit(_AT_ONCE)
-    engine = joined(shared.archive, shared.store)
+    """Read the headers that were not read yet, and remember what they say. A file that cannot be read now (its drive is away, it is
+    being copied) may be there at the next call, so nothing is remembered of it.
+    """
+    of_dicom = sa.select(images.c.key, images.c.path, images.c.files).where(images.c.kind == "DICOM")
+    read = sa.select(series.c.image_key).where(series.c.uid != "")  # earlier versions remembered "" of what they could not read
+    new = of_dicom.where(images.c.key.not_in(read)).order_by(images.c.key).limit(_AT_ONCE)
+    engine, last = joined(shared.archive, shared.store), ""
     try:
         while True:
             with engine.connect() as connection:
-                rows = connection.execute(new).all()
+                rows = connection.execute(new.where(images.c.key > last)).all()
             if not rows:
                 return
-            found = [{"image_key": row.key, "uid": _uid(shared.archive.folder, row.path, row.files)} for row in rows]
-            with shared.store.write() as connection:
-                connection.execute(sa.insert(series), found)
+            last = rows[-1].key
+            _remember(shared, {row.key: _uid(shared.archive.folder, row.path, row.files) for row in rows})
     finally:
         if engine is not shared.store.engine:
             engine.dispose()
 
 
-def _uid(folder: Path, path: str, files: list[str]) -> str:
-    """The series' UID; empty where its file has gone or cannot be read."""
+def _remember(shared: Services, uids: Mapping[str, str | None]) -> None:
+    found = [{"image_key": key, "uid": uid} for key, uid in uids.items() if uid]
+    if not found:
+        return
+    with shared.store.write() as connection:
+        connection.execute(sa.delete(series).where(series.c.image_key.in_([row["image_key"] for row in found])))
+        connection.execute(sa.insert(series), found)
+
+
+def _uid(folder: Path, path: str, files: list[str]) -> str | None:
+    """The series' UID; None where its file has gone or cannot be read."""
     from casewise.formats.dicom.file import dataset_of
 
     try:
         place, listed = located_files(folder, path, files[:1])
         dataset = dataset_of(listed[0] if listed else place, pixels=False)
-    except (CasewiseError, OSError):
-        return ""
-    return str(dataset.get("SeriesInstanceUID", ""))
+        # A file that is cut off may end within the UID, without an error. Every image has rows, whose tag comes after it.
+        return str(dataset.get("SeriesInstanceUID", "")) if "Rows" in dataset else None
+    except Exception:  # whatever pydicom raises for a file that is damaged or only half there
+        return None
