@@ -146,20 +146,29 @@ class Sets:
         return self._next_image(choice, row.structure, job)
 
     def accepted(
-        self, key: str, structure: str, person: str, *, strokes: int | None, seconds: float | None, set_id: int | None = None
+        self,
+        key: str,
+        structure: str,
+        person: str,
+        *,
+        strokes: int | None,
+        seconds: float | None,
+        set_id: int | None = None,
+        counted: tuple[int, float] | None = None,
     ) -> None:
-        """Note that ``person`` accepted a mask, and what it took (None where it was drawn elsewhere).
+        """Note that ``person`` accepted a mask, and what it took in all (None where it was drawn elsewhere).
 
-        Every set of the structure that holds the image counts it.
+        Every set of the structure that holds the image counts it. counted : what an earlier acceptance of the same work noted.
         """
         now = time.time()
-        effort = {"image_key": key, "structure": structure, "set_id": set_id, "user": person, "strokes": strokes}
+        more = _more(strokes, seconds, counted)
+        effort = {"image_key": key, "structure": structure, "set_id": set_id, "user": person}
         done = {"state": "accepted", "user": person, "strokes": strokes, "seconds": seconds, "ended": now, "taken": None}
         of_structure = sa.select(sets.c.id).where(sets.c.structure == structure)
         held = (set_images.c.image_key == key, set_images.c.set_id.in_(of_structure))
         with self.store.write() as connection:
-            if strokes is not None:
-                connection.execute(sa.insert(efforts).values(**effort, seconds=seconds, ended=now))
+            if more is not None:
+                connection.execute(sa.insert(efforts).values(**effort, strokes=more[0], seconds=more[1], ended=now))
             connection.execute(sa.update(set_images).where(*held).values(**done, doubt=None))
             numbers = list(connection.scalars(sa.select(set_images.c.set_id).where(*held)))
             strategy = sa.select(sets.c.id).where(sets.c.id.in_(numbers), sets.c.strategy == "uncertainty")
@@ -313,6 +322,15 @@ def _free(person: str, kept_too: bool) -> sa.ColumnElement[bool]:
     own = sa.or_(sa.literal(kept_too), set_images.c.user.is_(None), set_images.c.user == person, gone)
     waits = sa.and_(set_images.c.state == "waiting", own)
     return sa.and_(idle, sa.or_(waits, sa.and_(set_images.c.state == "open", gone)))
+
+
+def _more(strokes: int | None, seconds: float | None, counted: tuple[int, float] | None) -> tuple[int, float] | None:
+    """The strokes and seconds that were not counted yet; None where there are none."""
+    if strokes is None:
+        return None
+    before = counted or (0, 0.0)
+    more = strokes - before[0], round(max((seconds or 0.0) - before[1], 0.0), 1)
+    return more if counted is None or any(more) else None
 
 
 def _row(connection: sa.Connection, number: int) -> Any:

@@ -6,9 +6,13 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
+from fastapi import FastAPI
 
 from casewise.archive import Archive
 from casewise.server.masks import runs
+from casewise.server.schemas.sets import SetOrder
+from casewise.server.store import efforts
 from tests.server.sessions.annotators import CENTRE, Annotator, dice, disc, picture, volume
 
 People = Callable[[str], Annotator]
@@ -125,6 +129,34 @@ def test_an_accepted_mask_is_in_the_archive_with_what_it_cost(anna: Annotator, a
     assert (archive.case(answer["key"]).load_masks["disc"]() == anna.mask).all()
     (label,) = archive.labels(answer["key"])
     assert label["origin"]["user"] == "anna" and label["origin"]["strokes"] == 1 and label["origin"]["seconds"] == 5
+
+
+def test_what_a_mask_cost_counts_once_however_often_it_is_accepted(anna: Annotator, archive: Archive, app: FastAPI) -> None:
+    shared, key = app.state.services, anna.state["case"]
+    number = shared.sets.create(SetOrder(name="discs", structure="disc", cases=[key]), "anna")
+
+    def accepted(**body: object) -> tuple[dict[str, tuple[int, float]], list[int], list[float]]:
+        """Structure → strokes and seconds in all; and those that the set's page displays."""
+        assert anna.client.post(f"{anna.url}/accept", json=body).status_code == 200
+        total = sa.select(efforts.c.structure, sa.func.sum(efforts.c.strokes), sa.func.sum(efforts.c.seconds))
+        with shared.store.read() as connection:
+            rows = connection.execute(total.group_by(efforts.c.structure)).all()
+        line = anna.client.get(f"/api/v1/sets/{number}").json()
+        return {name: (int(strokes), round(seconds, 1)) for name, strokes, seconds in rows}, line["strokes"], line["seconds"]
+
+    anna.draw([(50, 40)], seconds=2.5)
+    first = {"disc": (1, 3.5)}, [1], [3.5]
+    assert accepted(seconds=1) == first and accepted() == first
+    anna.draw([(80, 80)], seconds=4)
+    second = {"disc": (2, 7.5)}, [2], [7.5]
+    assert accepted() == second
+    shared.sessions._held.clear()  # as after a restart
+    assert accepted() == second
+    anna.take(anna.client.post(f"{anna.url}/objects", json={"structure": "rest"}).json()["objects"][1])
+    anna.draw([(80, 20)], seconds=1)
+    assert accepted() == ({"disc": (2, 7.5), "rest": (1, 1.0)}, [2], [7.5])
+    (label,) = (label for label in archive.labels(key) if label["name"] == "disc")
+    assert (label["origin"]["strokes"], label["origin"]["seconds"]) == (2, 7.5)
 
 
 def test_a_second_persons_mask_stands_beside_the_first(annotator: People, archive: Archive) -> None:

@@ -13,10 +13,18 @@ from casewise.server.sessions.session import Session
 
 
 class Noted(Protocol):
-    """Records what each accepted mask cost."""
+    """Records what each accepted mask cost; ``counted``: what of it (strokes, seconds) was recorded before."""
 
     def __call__(
-        self, key: str, structure: str, person: str, *, strokes: int, seconds: float, set_id: int | None = None
+        self,
+        key: str,
+        structure: str,
+        person: str,
+        *,
+        strokes: int,
+        seconds: float,
+        set_id: int | None = None,
+        counted: tuple[int, float] | None = None,
     ) -> None: ...
 
 
@@ -48,7 +56,9 @@ def accept(archive: Archive, session: Session, force: bool, noted: Noted | None 
                 strokes=drawing.strokes,
                 seconds=round(drawing.seconds, 1),
                 set_id=session.set_id,
+                counted=drawing.counted,
             )
+            drawing.counted = (drawing.strokes, round(drawing.seconds, 1))
     return Acceptance(str(session.case_key), tuple(names), session.set_id)
 
 

@@ -34,8 +34,8 @@ class Drawing:
 
     outline : None before the first box, stroke or mask. by_strokes : whether its box was drawn around the first strokes; undoing
     these leaves nothing. part : its mask, None where that is empty. version : counts every change, also an undo. turned :
-    voxels that the last one turned. strokes, seconds :
-    what the person spent on it. similar : keys of the cases whose masks led the first answer.
+    voxels that the last one turned. strokes, seconds : what the person spent on it, counted : how much of this was recorded when
+    it was accepted last; None before. similar : keys of the cases whose masks led the first answer.
     awaits_guess : whether it begins from a guess that a job prepares, once that is there. initial : the model that ``model`` was
     refined from on accepted cases; None where it was not.
     """
@@ -47,6 +47,7 @@ class Drawing:
     by_strokes: bool = False
     strokes: int = 0
     seconds: float = 0.0
+    counted: tuple[int, float] | None = None
     accepted: bool = False
     reason: str = ""
     similar: tuple[str, ...] = ()
