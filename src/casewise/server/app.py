@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 
 from casewise.archive import Archive
 from casewise.exchange.node import Node
-from casewise.server import ohif, pages, uploads
+from casewise.server import exports, ohif, pages, uploads
 from casewise.server.access import Reader
 from casewise.server.compat import monailabel, nninteractive
 from casewise.server.dicom.measures import NetworkMeasures
@@ -50,9 +50,11 @@ from casewise.server.services import Services
 from casewise.server.sessions import Sessions
 from casewise.server.settings import Settings
 from casewise.server.store import Store
+from casewise.server.temporary import remove_left
 
 _SUBJECTS = (cases, files, images, sessions, jobs, sets, results, models, dicom, admin, auth)
-_CLEAN_SECONDS = 3600.0
+_CLEAN_SECONDS = 600.0
+_UNCLEAN = "What broken uploads and killed processes left could not be removed; it is tried again."
 _WARM_SECONDS = 1.0  # the first page is answered before networks are loaded, which takes the interpreter for seconds
 _PROBLEMS: dict[int | str, dict[str, object]] = {"4XX": {"model": Problem, "description": "One sentence says why."}}
 
@@ -104,16 +106,21 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     shared: Services = app.state.services
     kept = shared.sessions
     await asyncio.to_thread(kept.saved.remove_unreachable)  # such as those of nnInteractive's leases, which end with their server
-    clean = partial(asyncio.to_thread, uploads.clean, shared.archive, shared.jobs)
     warm = threading.Timer(_WARM_SECONDS, kept.warm)
     warm.daemon = True
     warm.start()
-    async with repeated(clean, _CLEAN_SECONDS, "Uploads that broke off could not be removed; it is tried again."):
+    async with repeated(partial(asyncio.to_thread, _clean, shared), _CLEAN_SECONDS, _UNCLEAN):
         yield
     warm.cancel()
     await asyncio.to_thread(warm.join)  # a thread that loads a network while the interpreter ends aborts the process
     kept.close_all()
     shared.events.close()
+
+
+def _clean(shared: Services) -> None:
+    uploads.clean(shared.archive, shared.jobs)
+    exports.remove_halves(shared.archive.folder)
+    remove_left()
 
 
 def _description(request: Request, person: Reader) -> JSONResponse:

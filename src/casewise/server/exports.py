@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from casewise.files import forget_parts
 from casewise.server.jobs import Jobs
 from casewise.server.problems import NotThereError
 
 _FOLDER = Path("server") / "exports"
 _NAME = re.compile(r"[0-9]+\.zip")
+_OLD_SECONDS = 24 * 3600.0
 
 
 def place(archive: Path, job: int) -> Path:
@@ -34,3 +36,8 @@ def remove_others(archive: Path, jobs: Jobs, number: int, job: int) -> None:
         known = jobs.get(other)
         if other != job and (known is None or known.payload.get("set") == number):
             path.unlink(missing_ok=True)
+
+
+def remove_halves(archive: Path) -> None:
+    """Remove what killed workers left half-written, a day after."""
+    forget_parts(archive / _FOLDER, _OLD_SECONDS)

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -28,6 +25,7 @@ from casewise.server.routes.cases import image_of
 from casewise.server.schemas.cases import Uploaded
 from casewise.server.services import Services, Shared
 from casewise.server.spool import Spool
+from casewise.server.temporary import temporary_folder
 
 router = APIRouter(tags=["files"])
 _Text = Annotated[str | None, Query(max_length=200)]
@@ -131,11 +129,11 @@ def _mask(shared: Services, key: str, name: str) -> Mask:
 
 def _sent(write: Callable[[Path], object], suffix: str, kind: str, name: str) -> FileResponse:
     """A file that is written for this answer, and removed once it is sent."""
-    folder = Path(tempfile.mkdtemp(prefix="casewise-"))
-    remove = partial(shutil.rmtree, folder, ignore_errors=True)
+    folder = temporary_folder()
+    path = Path(folder.name) / f"download{suffix}"
     try:
-        write(folder / f"download{suffix}")
+        write(path)
     except BaseException:
-        remove()
+        folder.cleanup()
         raise
-    return FileResponse(folder / f"download{suffix}", media_type=kind, filename=name, background=BackgroundTask(remove))
+    return FileResponse(path, media_type=kind, filename=name, background=BackgroundTask(folder.cleanup))

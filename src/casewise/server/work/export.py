@@ -6,7 +6,6 @@ Every file is a NIfTI on the image's own grid. A colour picture is a file a chan
 from __future__ import annotations
 
 import json
-import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from casewise.errors import CasewiseError, UsageError
 from casewise.files import replacing
 from casewise.image import Image
 from casewise.server import exports
+from casewise.server.temporary import temporary_folder
 from casewise.server.work.context import Work
 from casewise.server.work.set_cases import SetCases
 
@@ -47,7 +47,7 @@ def run(work: Work) -> dict[str, object]:
 
 def _packed(work: Work, cases: SetCases, accepted: Sequence[Case], failed: list[dict[str, str]], target: Path) -> None:
     channels: set[int] = set()
-    with tempfile.TemporaryDirectory(prefix="casewise-") as scratch, zipfile.ZipFile(target, "w") as packed:
+    with temporary_folder() as scratch, zipfile.ZipFile(target, "w") as packed:
         for number, case in enumerate(accepted):
             work.progress("Exporting", number, len(accepted))
             try:

@@ -7,11 +7,11 @@ import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from casewise.image import Image
 from casewise.server.compat.monailabel.grid import ClientGrid
 from casewise.server.compat.monailabel.volumes import write_volume
+from casewise.server.temporary import temporary_folder
 
 SUFFIX = ".nrrd"
 _BYTES = 1 << 30
@@ -30,7 +30,7 @@ class Copies:
     """The copies on disk, in a folder that goes with the server; those not asked for longest are removed beyond ``limit`` bytes."""
 
     def __init__(self, limit: int = _BYTES) -> None:
-        self._folder = TemporaryDirectory(prefix="casewise-copies-")
+        self._folder = temporary_folder()
         self._limit = limit
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, Copy] = OrderedDict()

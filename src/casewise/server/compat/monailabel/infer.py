@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from casewise.server.compat.monailabel.rounds import Marks, client_of
 from casewise.server.compat.monailabel.segmenting import segment
 from casewise.server.compat.monailabel.volumes import SUFFIXES, volume_bytes
 from casewise.server.services import Services
+from casewise.server.temporary import temporary_folder
 
 router = APIRouter(prefix="/infer")
 _OUTPUTS = ("", "all", "image", "json", "dicom_seg")
@@ -74,7 +74,7 @@ def _subject(shared: Services, desk: Desk, given: Sent, image: str, session_id: 
 
 
 def _subject_of_file(shared: Services, file: SentFile) -> Subject:
-    with TemporaryDirectory(prefix="casewise-") as folder:
+    with temporary_folder() as folder:
         image = read_sent(file, Path(folder))
         known = sorted(shared.archive.keys_of(image))
     key = known[0] if known else None
@@ -98,7 +98,7 @@ def _marks(offer: Offer, given: Sent, image: Image, grid: ClientGrid) -> Marks:
     if offer.type != "scribbles":
         return clicks(given.params, image, grid)
     file = given.file("label")
-    with TemporaryDirectory(prefix="casewise-") as folder:
+    with temporary_folder() as folder:
         return scribbles(None if file is None else file.save_in(Path(folder)), given.params, image, grid)
 
 
@@ -142,6 +142,6 @@ def _dicom_seg(masks: Mapping[str, Mask], image: Image) -> Response:
 
     if image.header.format != "DICOM" or image.source is None:
         raise UsageError("A DICOM segmentation is made of a DICOM series, which this image is not; ask for another output.")
-    with TemporaryDirectory(prefix="casewise-") as folder:
+    with temporary_folder() as folder:
         path = write_segmentation(Path(folder) / "mask.dcm", LabelMap.like(masks, image), image)
         return attachment("mask.dcm", path.read_bytes(), "application/dicom")

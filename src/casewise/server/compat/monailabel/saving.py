@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from fastapi import APIRouter, HTTPException, Request
@@ -22,6 +21,7 @@ from casewise.server.compat.monailabel.label_files import read_masks, read_sent
 from casewise.server.compat.monailabel.masks import accept
 from casewise.server.compat.monailabel.rounds import client_of
 from casewise.server.services import Services
+from casewise.server.temporary import temporary_folder
 
 router = APIRouter(prefix="/datastore")
 _ENDINGS = (".nii.gz", ".nii", ".nrrd", ".mha", ".dcm", ".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp", ".h5")
@@ -57,7 +57,7 @@ async def save_label(
 
 def _added(shared: Services, file: SentFile, wanted: str) -> str:
     name = bare_name(wanted or _without_ending(file.name))
-    with TemporaryDirectory(prefix="casewise-") as folder:
+    with temporary_folder() as folder:
         image = read_sent(file, Path(folder))
         known = shared.archive.keys_of(image)
         key = sorted(known)[0] if known else image_key(image)
@@ -73,7 +73,7 @@ def _saved(
     """The structures that were saved."""
     voxels, key = subject.load(), str(subject.key)
     grid = subject.grid(voxels)
-    with TemporaryDirectory(prefix="casewise-") as folder:
+    with temporary_folder() as folder:
         masks = read_masks(file.save_in(Path(folder)), voxels, grid, params.get("label_info"))
     if not masks:
         raise UsageError("Nothing is drawn in the label, so there is nothing to keep; draw a structure first.")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
 
 from casewise.errors import UsageError
+from casewise.server.temporary import temporary_folder
 
 SUFFIXES = (".nrrd", ".nii.gz", ".nii", ".mha")
 _LEVEL = 1  # of compression: a mask shrinks well at once, and a person waits
@@ -31,7 +31,7 @@ def volume_bytes(array: npt.NDArray[np.generic], affine: npt.NDArray[np.float64]
     """The file of (i, j, k) with this suffix. Raises UsageError for a suffix that is not written."""
     if suffix not in SUFFIXES:
         raise UsageError(f"result_extension is one of {', '.join(SUFFIXES)}; got {suffix[:20]!r}.")
-    with TemporaryDirectory(prefix="casewise-") as folder:
+    with temporary_folder() as folder:
         path = Path(folder) / f"volume{suffix}"
         write_volume(path, array, affine, compress)
         return path.read_bytes()
