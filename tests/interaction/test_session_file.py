@@ -63,6 +63,19 @@ def test_damaged_files_are_refused(model, disc, saved, damage, tmp_path):
         InteractiveSegmentation.resume(path, model, disc[0], device="cpu")
 
 
+def test_a_file_with_a_damaged_byte_is_refused_or_the_same(model, disc, saved, tmp_path):
+    """Also where the bytes cannot be unpacked any more, of which every library says something else."""
+    session, path = saved
+    content = path.read_bytes()
+    for place in range(0, len(content), 29):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        try:
+            resumed = InteractiveSegmentation.resume(path, model, disc[0], device="cpu")
+        except UsageError:
+            continue
+        assert np.array_equal(resumed.labels, session.labels)
+
+
 def test_a_place_that_cannot_be_written_is_named(model, disc, tmp_path):
     session = InteractiveSegmentation(model, disc[0], [(22, 68), (22, 68)], device="cpu")
     with pytest.raises(UsageError, match="cannot be written"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -49,7 +48,9 @@ def load(path: Path, image: Image, key: str, model: Model) -> tuple[list[list[Ev
                 raise UsageError(msg)
             objects = [[_event(record, file, image) for record in one] for one in document["objects"]]
             origin, maker, current = document["image"], document["model"], int(document["current"])
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except UsageError:
+        raise
+    except Exception as error:  # whatever zipfile, zlib, numpy and json raise for a damaged file
         msg = f"{path} cannot be read as a saved session ({type(error).__name__}); begin anew with the box."
         raise UsageError(msg) from error
     if origin != key:

@@ -11,7 +11,6 @@ import json
 import re
 import shutil
 import time
-import zipfile
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,7 +65,7 @@ def load(archive: Archive, key: str, structure: str, initial: Model) -> Prepared
             keys, reason = [str(one) for one in document["cases"]], str(document["reason"])
             name = str(document["model"])
         model = initial if name == initial.key else load_model(archive.folder, name)
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, ModelError):
+    except Exception:  # whatever zipfile, zlib, numpy and json raise for a damaged file
         return None
     return Prepared(model, guess, tuple(archive.cases(keys=keys)), reason)
 
@@ -118,7 +117,7 @@ def _model_of(path: Path) -> str | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             return str(json.loads(bytes(file["about"]).decode())["model"])
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+    except Exception:  # as above
         return None
 
 

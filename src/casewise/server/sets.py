@@ -131,6 +131,11 @@ class Sets:
             if connection.execute(sa.update(set_images).where(*one).values(**values)).rowcount == 0:
                 raise NotThereError(f"The set has no image {key[:40]!r}.")
 
+    def check(self, number: int) -> None:
+        """Raises NotThereError for an unknown set."""
+        with self.store.read() as connection:
+            _row(connection, number)
+
     def next(self, number: int, person: str) -> NextImage | None:
         """Give ``person`` the next image of a set: the one that is theirs, the one that was kept for them, or a new one; None where
         none waits. Raises NotThereError for an unknown set.

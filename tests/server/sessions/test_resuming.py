@@ -178,6 +178,23 @@ def test_an_image_that_a_client_sent_keeps_the_masks_that_the_archive_has_of_it(
     assert (masks["disc"]() == bens).all() and (masks["disc@anna"]() == annas).all()
 
 
+def test_a_folder_that_cannot_be_made_is_told(archive: Archive, app: FastAPI, annotator: Callable[[str], Annotator]) -> None:
+    anna = annotator("anna")
+    anna.open(archive.add(picture()), "disc", (96, 96))
+    sessions: Sessions = app.state.services.sessions
+    place = sessions.saved.place(anna.state["id"])
+    place.rmdir()
+    place.touch()
+    order = {"after": 0, "foreground": [[50 * 96 + 40, 1]]}
+    refused = anna.client.post(f"{anna.url}/strokes", json=order)
+    assert refused.status_code == 400 and "File exists" in refused.json()["detail"]
+    place.unlink()
+    anna.take(anna.client.get(anna.url).json()["objects"][0])  # what was drawn is there, and is saved with the next round
+    anna.draw([(60, 45)])
+    sessions._held.clear()
+    assert (anna.stored() == anna.mask).all() and anna.mask[50, 40]
+
+
 def test_a_damaged_session_can_be_closed(archive: Archive, app: FastAPI, annotator: Callable[[str], Annotator]) -> None:
     anna = annotator("anna")
     anna.open(archive.add(picture()), "disc", (96, 96))

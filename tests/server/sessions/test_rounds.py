@@ -159,6 +159,14 @@ def test_what_a_mask_cost_counts_once_however_often_it_is_accepted(anna: Annotat
     assert (label["origin"]["strokes"], label["origin"]["seconds"]) == (2, 7.5)
 
 
+@pytest.mark.parametrize("number", [0, -1, 7, 2**31, 2**70])
+def test_a_set_that_there_is_not_is_refused_before_anything_is_drawn(anna: Annotator, number: int) -> None:
+    order = {"case": anna.state["case"], "structure": "disc", "begin": "empty", "set": number}
+    refused = anna.client.post("/api/v1/sessions", json=order)
+    assert (refused.status_code, "set" in refused.json()["detail"]) == (404 if number == 7 else 422, True)
+    assert anna.client.get(anna.url).json()["set"] is None
+
+
 def test_a_second_persons_mask_stands_beside_the_first(annotator: People, archive: Archive) -> None:
     key = archive.add(picture())
     masks = {}

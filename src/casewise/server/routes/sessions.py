@@ -43,6 +43,8 @@ _STALE: dict[int | str, dict[str, Any]] = {409: {"model": StaleRound}}
 async def begin_session(request: Request, order: SessionOrder, person: Annotator, shared: Shared) -> SessionState:
     """Begin a session on an image, or go on with the one that this person has on it."""
     about(request, f"{order.case} {order.structure}")
+    if order.set is not None:  # else it would be missed once the mask has been kept
+        await run_in_threadpool(shared.sets.check, order.set)
     try:
         session = await shared.sessions.open(
             order.case, person.name, order.structure, set_id=order.set, box=order.box, begin=order.begin, model=order.model

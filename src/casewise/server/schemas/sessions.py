@@ -18,7 +18,7 @@ class SessionOrder(Given):
 
     case: str
     structure: str = Field(min_length=1, max_length=100)
-    set: int | None = None
+    set: int | None = Field(None, ge=1, le=2**31 - 1)
     box: BoxPairs | None = None
     begin: Literal["guess", "mask", "empty"] = "guess"
     model: str | None = None

@@ -10,15 +10,14 @@ import json
 import re
 import shutil
 import time
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
-from casewise.errors import UnreadableImageError
+from casewise.archive.failures import disk_sentence
+from casewise.errors import ArchiveError, UnreadableImageError
 from casewise.files import replacing
 from casewise.header import Header
 from casewise.image import Image
@@ -39,9 +38,8 @@ class Saved:
         self._store, self._folder = store, folder
 
     def write(self, session: Session, number: int | None = None) -> None:
-        """Write a session; ``number``: of the object that alone has changed."""
-        place = self.place(session.id)
-        place.mkdir(parents=True, exist_ok=True)
+        """Write a session; ``number``: of the object that alone has changed. Raises UsageError, ArchiveError where it cannot be."""
+        place = self._made(session)
         for at, drawing in enumerate(session.drawings):
             if number in (None, at):
                 drawing.save(place / f"{at}.npz")
@@ -53,12 +51,14 @@ class Saved:
                 connection.execute(sa.insert(table).values(**own, **values))
 
     def write_image(self, session: Session) -> None:
-        """Keep an image that the archive does not hold."""
-        place = self.place(session.id)
-        place.mkdir(parents=True, exist_ok=True)
+        """Keep an image that the archive does not hold. Raises ArchiveError where it cannot be."""
+        place = self._made(session)
         header = np.frombuffer(json.dumps(session.image.header.to_json()).encode(), np.uint8)
-        with replacing(place / _IMAGE) as beside, beside.open("wb") as file:
-            np.savez(file, array=session.image.array, affine=session.image.affine, header=header)
+        try:
+            with replacing(place / _IMAGE) as beside, beside.open("wb") as file:
+                np.savez(file, array=session.image.array, affine=session.image.affine, header=header)
+        except OSError as error:
+            raise ArchiveError(disk_sentence(error)) from error
 
     def image(self, identity: str) -> Image:
         """The image that :meth:`write_image` kept. Raises UnreadableImageError where it is gone or damaged."""
@@ -66,7 +66,7 @@ class Saved:
             with np.load(self.place(identity) / _IMAGE, allow_pickle=False) as file:
                 header = Header.from_json(json.loads(bytes(file["header"]).decode()))
                 return Image(file["array"], file["affine"], header)
-        except (OSError, ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        except Exception as error:  # whatever zipfile, zlib, numpy and json raise for a damaged file
             msg = "The image of this session is gone or damaged, so the session cannot go on; send the image again."
             raise UnreadableImageError(msg) from error
 
@@ -119,6 +119,14 @@ class Saved:
 
     def place(self, identity: str) -> Path:
         return self._folder / FOLDER / identity
+
+    def _made(self, session: Session) -> Path:
+        place = self.place(session.id)
+        try:
+            place.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ArchiveError(disk_sentence(error)) from error
+        return place
 
 
 def filled(session: Session, document: dict[str, Any], place: Path, model_of: Any) -> Session:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import signal
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -179,6 +181,18 @@ def test_a_damaged_copy_lets_the_client_begin_anew(app: FastAPI, slicer: TestCli
     answer = clicked(slicer, [FIRST, SECOND], session=session)
     assert answer.status_code == 200 and rows(folder) == 1
     assert left(folder).count("image.npz") == 1 and not copy.exists()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_damaged_zip_is_the_senders_fault(app: FastAPI, slicer: TestClient, volume: bytes, method: int) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", method) as archive:
+        archive.writestr("scan.nii.gz", volume)
+    whole = packed.getvalue()
+    for place in (*range(0, 120, 7), *range(len(whole) - 120, len(whole), 7)):
+        data = whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :]
+        answer = slicer.put("/session/", files={"files": ("a.zip", data)}, params={"uncompress": True})
+        assert answer.status_code in (200, 400), (place, answer.text)
 
 
 def test_uploads_that_broke_off_are_removed_when_a_server_starts(app: FastAPI, slicer: TestClient, volume: bytes) -> None:

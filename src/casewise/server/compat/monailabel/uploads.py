@@ -157,7 +157,9 @@ class Uploads:
                     msg = f"The zip holds more than {_MOST_FILES} files or {self._most >> 20} MiB; send a smaller one."
                     raise UsageError(msg)
                 written = [self._extract(packed, member, archive.parent, number) for number, member in enumerate(members)]
-        except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        except Exception as error:  # whatever zipfile and the libraries that unpack raise for a damaged file
+            if isinstance(error, UsageError) or (isinstance(error, OSError) and error.errno is not None):  # the disk's
+                raise
             raise UsageError(f"{archive.name} cannot be unpacked as a zip: {error}.") from error
         archive.unlink()
         return written
