@@ -82,7 +82,7 @@ def note_image(person: Annotator, shared: Shared, desk: OurDesk, image: str = ""
 def remove_image(person: Annotator, shared: Shared, id: str = "") -> None:
     """Refused: an archive gives up no image at the word of a client."""
     found_key(shared, id)
-    raise HTTPException(403, "An image is not removed over this protocol; take its file away and import its folder again.")
+    raise HTTPException(403, "An archive keeps its images; exclude this one in its set, so that it is not given out again.")
 
 
 @router.get("/label")
