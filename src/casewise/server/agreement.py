@@ -5,6 +5,7 @@ A mask is kept under the structure's name, or under ``structure@user`` where ano
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from itertools import combinations
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 from casewise.archive import Archive
 from casewise.archive.label_rows import Held, Made, Naming, masks_in
 from casewise.errors import UnreadableImageError
+from casewise.hashing import combined_key
 from casewise.image import Image
 from casewise.label_map import Mask
 from casewise.server.problems import ConflictError, NotThereError
@@ -24,7 +26,10 @@ _TRIES = 5
 
 
 def agreement(archive: Archive, key: str, structure: str) -> Agreement:
-    """Of the image ``key``, which the archive has. Raises NotThereError where it has no mask of the structure."""
+    """Of the image ``key``, which the archive has: each two people's masks, of each person the one that was written last.
+
+    Raises NotThereError where it has no mask of the structure.
+    """
     held = _held(archive, key, structure)
     masks = {name: _mask(archive, key, name) for name in held}
     lines = [
@@ -34,22 +39,29 @@ def agreement(archive: Archive, key: str, structure: str) -> Agreement:
             voxels=int(np.count_nonzero(masks[name])),
             final=name == structure,
             chosen_by=_text(_origin(label).get("chosen_by")),
+            version=_version(label),
         )
         for name, label in held.items()
     ]
-    pairs = [Pair(first=a, second=b, dice=_dice(masks[a], masks[b])) for a, b in combinations(masks, 2)]
+    # Whose mask was chosen has it under two names; what is imported and nobody's is compared like another person's.
+    newest = {_user(name, label) or name: name for name, label in held.items()}
+    compared = [name for name in masks if name in newest.values()]
+    pairs = [Pair(first=a, second=b, dice=_dice(masks[a], masks[b])) for a, b in combinations(compared, 2)]
     return Agreement(structure=structure, masks=lines, pairs=pairs)
 
 
-def choose(archive: Archive, key: str, image: Image, structure: str, name: str, person: str) -> None:
+def choose(archive: Archive, key: str, image: Image, structure: str, name: str, person: str, seen: str | None = None) -> None:
     """Let the mask ``name`` count as the structure's. The one that did so before stays under its person's name.
 
-    Raises NotThereError for a mask that is not one of the structure's, ConflictError where people go on accepting others meanwhile.
+    seen : the version of the mask that the person has looked at. Raises NotThereError for a mask that is not one of the
+    structure's, ConflictError where it is another version by now, or people go on accepting others meanwhile.
     """
     for _ in range(_TRIES):
         held = _held(archive, key, structure)
         if name not in held:
             raise NotThereError(f"The image has no mask {name[:100]!r} of {structure[:100]}; it has {', '.join(held)}.")
+        if seen is not None and seen != _version(held[name]):
+            raise ConflictError(f"The mask {name[:100]!r} has been changed since you looked at it; look at it again, then choose.")
         if name == structure:
             return
         made = _chosen(archive, key, structure, name, held, person)
@@ -116,6 +128,11 @@ def _origin(label: Mapping[str, Any]) -> dict[str, Any]:
 
 def _user(name: str, label: Mapping[str, Any]) -> str | None:
     return _text(_origin(label).get("user")) or (name.partition("@")[2] or None)
+
+
+def _version(label: Mapping[str, Any]) -> str:
+    """Another one each time that the mask is written."""
+    return combined_key([json.dumps([label["path"], label["member"], label["value"], label["origin"]], sort_keys=True)])
 
 
 def _dice(first: Mask, second: Mask) -> float:

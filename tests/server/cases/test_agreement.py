@@ -36,12 +36,31 @@ def test_agreement_and_the_final_mask(caller, archive, keys):
     chosen = client.put(f"/api/v1/cases/{keys[2]}/final", json=order).json()
     final = next(one for one in chosen["masks"] if one["final"])
     assert (final["user"], final["chosen_by"]) == ("ben", "root")
+    assert [one["name"] for one in chosen["masks"] if one["user"] == "ben"] == ["disc@ben", "disc"]
+    assert [{pair["first"], pair["second"]} for pair in chosen["pairs"]] == [{"disc", "disc@ann"}], (
+        "nobody is compared with himself"
+    )
     masks = archive.case(keys[2]).load_masks
     np.testing.assert_array_equal(masks["disc"](), ben)
     np.testing.assert_array_equal(masks["disc@ann"](), ann), "nobody's work is lost"
     client.put(f"/api/v1/cases/{keys[2]}/final", json={"structure": "disc", "name": "disc@ann"})
     np.testing.assert_array_equal(archive.case(keys[2]).load_masks["disc"](), ann)
     assert sorted(archive.case(keys[2]).load_masks) == ["disc", "disc@ann", "disc@ben"]
+
+
+def test_a_mask_that_has_changed_since_it_was_looked_at_is_not_chosen(caller, archive, keys):
+    _three_masks(archive, keys[2])
+    client, url = caller("admin", "root"), f"/api/v1/cases/{keys[2]}"
+    seen = {one["name"]: one["version"] for one in client.get(f"{url}/agreement?structure=disc").json()["masks"]}
+    _accepted(archive, keys[2], "ben", 7)
+    order = {"structure": "disc", "name": "disc@ben", "seen": seen["disc@ben"]}
+    refused = client.put(f"{url}/final", json=order)
+    assert refused.status_code == 409 and "look at it again" in refused.json()["detail"]
+    assert {one["name"]: one["final"] for one in client.get(f"{url}/agreement?structure=disc").json()["masks"]}["disc"]
+    assert archive.case(keys[2]).load_masks["disc"]()[10, 10], "ann's"
+    seen = {one["name"]: one["version"] for one in client.get(f"{url}/agreement?structure=disc").json()["masks"]}
+    assert client.put(f"{url}/final", json={**order, "seen": seen["disc@ben"]}).status_code == 200
+    assert _rows(archive, keys[2])["disc"] == 7
 
 
 def test_mask_that_was_imported_is_kept_too(caller, archive, keys):

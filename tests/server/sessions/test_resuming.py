@@ -195,6 +195,24 @@ def test_a_folder_that_cannot_be_made_is_told(archive: Archive, app: FastAPI, an
     assert (anna.stored() == anna.mask).all() and anna.mask[50, 40]
 
 
+def test_a_session_of_which_a_file_is_gone_is_told_and_begun_anew(
+    archive: Archive, app: FastAPI, annotator: Callable[[str], Annotator]
+) -> None:
+    anna, key = annotator("anna"), archive.add(picture())
+    anna.open(key, "disc", (96, 96))
+    anna.draw([(50, 40)])
+    sessions: Sessions = app.state.services.sessions
+    place = sessions.saved.place(anna.state["id"])
+    (place / "0.npz").unlink()
+    sessions._held.clear()
+    refused = anna.client.get(anna.url)
+    assert refused.status_code == 400 and "What was saved of disc" in refused.json()["detail"]
+    assert str(place) not in refused.text
+    former = anna.state["id"]
+    anna.open(key, "disc", (96, 96))
+    assert anna.state["id"] != former and not anna.mask.any()
+
+
 def test_a_damaged_session_can_be_closed(archive: Archive, app: FastAPI, annotator: Callable[[str], Annotator]) -> None:
     anna = annotator("anna")
     anna.open(archive.add(picture()), "disc", (96, 96))

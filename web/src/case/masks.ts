@@ -9,7 +9,7 @@ import type { CaseDetail, Label } from "../types.ts";
 import { Mask, unpacked } from "../viewer/masks.ts";
 
 interface Agreement {
-  masks: { name: string; user: string | null; final: boolean; chosen_by: string | null }[];
+  masks: { name: string; user: string | null; final: boolean; chosen_by: string | null; version: string }[];
   pairs: { first: string; second: string; dice: number }[];
 }
 
@@ -82,7 +82,7 @@ function agreement(frame: Frame, image: CaseDetail, structure: Structure): HTMLE
       line,
       h("p", { class: "number" }, `Agreement of ${readable(structure.name)}: ${pairs.join("; ") || "one mask alone"}.`),
       final && h("p", {}, `The mask of ${final.user ?? final.name} counts${final.chosen_by ? `, chosen by ${final.chosen_by}` : ""}.`),
-      may(frame.me, "admin") && h("div", { class: "file-links" }, ...found.masks.filter((one) => !one.final).map((one) => h("button", { type: "button", class: "button small", onclick: () => void choose(one.name) }, `Let the mask of ${one.user ?? one.name} count`))),
+      may(frame.me, "admin") && h("div", { class: "file-links" }, ...found.masks.filter((one) => !one.final).map((one) => h("button", { type: "button", class: "button small", onclick: () => void choose(one.name, one.version) }, `Let the mask of ${one.user ?? one.name} count`))),
     );
   };
   const ask = (call: Promise<Response>): Promise<void> =>
@@ -93,8 +93,8 @@ function agreement(frame: Frame, image: CaseDetail, structure: Structure): HTMLE
         put(line);
         frame.fail(error);
       });
-  const choose = (name: string): Promise<void> =>
-    ask(request(address(["cases", image.key, "final"]), { method: "PUT", body: JSON.stringify({ structure: structure.name, name }), headers: { "Content-Type": "application/json" } }));
+  const choose = (name: string, seen: string): Promise<void> =>
+    ask(request(address(["cases", image.key, "final"]), { method: "PUT", body: JSON.stringify({ structure: structure.name, name, seen }), headers: { "Content-Type": "application/json" } }));
   void ask(request(address(["cases", image.key, "agreement"], { structure: structure.name })));
   return line;
 }

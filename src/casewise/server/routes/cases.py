@@ -85,7 +85,7 @@ def read_agreement(
 def choose_final(key: str, order: FinalOrder, person: Admin, shared: Shared) -> Agreement:
     """Choose which of several people's masks of a structure counts; the one that did before stays under its person's name."""
     row = shared.cases.row(key)
-    agreement.choose(shared.archive, row.key, image_of(shared, row), order.structure, order.name, person.name)
+    agreement.choose(shared.archive, row.key, image_of(shared, row), order.structure, order.name, person.name, order.seen)
     shared.sets.chosen(row.key, order.structure)
     return agreement.agreement(shared.archive, row.key, order.structure)
 

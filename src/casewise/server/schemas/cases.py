@@ -149,7 +149,8 @@ class RegionQuery(BaseModel):
 
 class MaskBy(BaseModel):
     """One of several masks of a structure. ``name`` : its label. ``user`` : whose it is, None where nobody is named. ``final`` :
-    the one that counts, as training and export take it. ``chosen_by`` : the admin who chose it.
+    the one that counts, as training and export take it. ``chosen_by`` : the admin who chose it. ``version`` : another one each time
+    that the mask is written.
     """
 
     name: str
@@ -157,10 +158,11 @@ class MaskBy(BaseModel):
     voxels: int
     final: bool
     chosen_by: str | None
+    version: str
 
 
 class Pair(BaseModel):
-    """How far two masks agree: 1 the same, 0 without a common voxel."""
+    """How far two people's masks agree: 1 the same, 0 without a common voxel."""
 
     first: str
     second: str
@@ -168,7 +170,7 @@ class Pair(BaseModel):
 
 
 class Agreement(BaseModel):
-    """All masks of a structure of one image, and how far each two agree."""
+    """All masks of a structure of one image, and how far each two people's agree, of each person the one that was written last."""
 
     structure: str
     masks: list[MaskBy]
@@ -176,7 +178,10 @@ class Agreement(BaseModel):
 
 
 class FinalOrder(Given):
-    """Which of several people's masks counts; ``name`` : its label, as ``structure@user``."""
+    """Which of several people's masks counts; ``name`` : its label, as ``structure@user``. ``seen`` : the version of it that the
+    person has looked at; the order is refused where it is another one by now.
+    """
 
     structure: str = Field(min_length=1, max_length=100)
     name: str = Field(min_length=1, max_length=200)
+    seen: str | None = Field(default=None, max_length=100)

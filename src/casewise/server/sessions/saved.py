@@ -17,7 +17,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from casewise.archive.failures import disk_sentence
-from casewise.errors import ArchiveError, UnreadableImageError
+from casewise.errors import ArchiveError, UnreadableImageError, UsageError
 from casewise.files import replacing
 from casewise.header import Header
 from casewise.image import Image
@@ -145,12 +145,20 @@ def filled(session: Session, document: dict[str, Any], place: Path, model_of: An
             initial=model_of(one["initial"]) if one.get("initial") else None,
         )
         path = place / f"{number}.npz"
-        if one["begun"] and path.exists():
-            drawing.resume(path)
+        if one["begun"]:
+            _resume(drawing, path)
         drawing.accepted, drawing.version = one["accepted"], one["version"]
         session.drawings.append(drawing)
     session.current = document["current"]
     return session
+
+
+def _resume(drawing: Drawing, path: Path) -> None:
+    """A file that is gone is as bad as a damaged one: the object would count as not begun. Raises UsageError."""
+    try:
+        drawing.resume(path)
+    except UsageError as error:
+        raise UsageError(str(error).replace(str(path), f"What was saved of {drawing.structure}")) from error
 
 
 def _document(session: Session) -> dict[str, Any]:
