@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 from PIL import Image as Picture
-from playwright.sync_api import Page, Route, sync_playwright
+from playwright.sync_api import Page, Playwright, Route
 from skimage.draw import polygon2mask
 from skimage.measure import label
 
@@ -152,14 +152,13 @@ def opened(served: Served, made: Series, kinds: list[str], page: Page) -> Viewer
 
 
 @pytest.fixture
-def page(ohif: None) -> Iterator[Page]:
+def page(ohif: None, playwright: Playwright) -> Iterator[Page]:
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if path is None:
         missing("Chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(SOFTWARE))
-        yield browser.new_page(viewport={"width": 1100, "height": 700})
-        browser.close()
+    browser = playwright.chromium.launch(executable_path=path, args=list(SOFTWARE))
+    yield browser.new_page(viewport={"width": 1100, "height": 700})
+    browser.close()
 
 
 def largest(bits: Bits) -> Bits:
