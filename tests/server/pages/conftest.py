@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect
 
 from casewise.archive import Archive
 from casewise.server.pages import STATIC
@@ -28,6 +28,8 @@ ARGUMENTS = (
     "--disable-sync",
     "--no-first-run",
 )
+
+expect.set_options(timeout=60_000)  # where all cores are busy, a page may need longer than the five seconds it has by default
 
 
 @dataclass
