@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,7 @@ from casewise.hashing import combined_key, file_key
 
 def content_key(found: Found, several: bool) -> str:
     """The identity of an image by its files' bytes (one key for a series), and by its member where several share a file."""
-    keys = [file_key(path) for path in found.files]
-    key = keys[0] if len(keys) == 1 else combined_key(keys)
+    key = _key_of(found.files)
     return combined_key([key, f"member {found.member}"]) if several else key
 
 
@@ -31,5 +31,9 @@ def whole_file(path: Path) -> tuple[Path, ...]:
 
 def mask_key(path: Path) -> str:
     """The identity of a mask's file."""
-    keys = [file_key(one) for one in whole_file(path)]
+    return _key_of(whole_file(path))
+
+
+def _key_of(files: Sequence[Path]) -> str:
+    keys = [file_key(path) for path in files]
     return keys[0] if len(keys) == 1 else combined_key(keys)

@@ -54,7 +54,7 @@ def masks_in(rows: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
 def write_masks(connection: sa.Connection, key: str, rows: Sequence[Mapping[str, object]], names: Naming | None) -> list[str]:
     """Write labels of an image in place of those of the same name; returns their names.
 
-    names : gives those under which each is kept, told its own and the image's masks as they are until the transaction ends.
+    names : from a mask's own name, and the image's masks as they are until the transaction ends, those under which it is kept.
     Raises ArchiveError for a key that is not in the archive.
     """
     there = connection.execute(sa.select(images.c.id).where(images.c.key == key)).one_or_none()

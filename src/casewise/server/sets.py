@@ -199,7 +199,7 @@ class Sets:
         return set(self.cases.worklist.keys(Filters(structure=structure)))
 
     def _catch_up_accepted(self, number: int, keys: Collection[str]) -> None:
-        """Count images whose masks were accepted while the set was made: their people could not tell a set that was not there."""
+        """Count images whose masks were accepted while the set was made, and so before it could be notified of them."""
         of_set, every = (set_images.c.set_id == number, set_images.c.state == "waiting"), sorted(keys)
         for first in range(0, len(every), _AT_ONCE):
             some = set_images.c.image_key.in_(every[first : first + _AT_ONCE])

@@ -245,7 +245,7 @@ def _parts(group: list[Slice]) -> tuple[list[list[Slice]], list[tuple[Path, Slic
     """The group as it is if each position is there once; else split by the traits that give the fewest such parts.
 
     Parts are images where they cover the same places. A time is often of a single slice: parts by it that cover different places
-    are pieces of images, or mix them, and the slices' numbers tell more. Other traits may tell images of different places apart.
+    are pieces of images, or mix them; the slices' numbers are surer. By other traits images of different places may be separated.
 
     Second come copies, each with its original; third the doubt, if nothing tells which slices belong together.
     """

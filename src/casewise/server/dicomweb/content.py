@@ -88,7 +88,7 @@ def _check(holdings: Holdings, instance: Instance, accepted: Sequence[Offer]) ->
     change = _change(holdings, instance)
     if chosen.stored and change is None:
         return
-    with _problems(instance), stored(instance.path) as opened:
+    with _opened(instance) as opened:
         if chosen.stored:
             next(rewritten(opened, change))
         else:
