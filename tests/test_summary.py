@@ -55,6 +55,7 @@ def test_nothing_is_ever_found_to_be_absent_where_nobody_looked(category: str | 
         assert summary.headline + "." == NO_ONE_LOOKS
         assert not summary.not_found
         assert summary.not_looked_for == QUESTIONS.get(category or "", ())
+        assert "else" not in summary.not_looked_for_sentence, "nothing was looked for beside which there were something else"
 
 
 def test_an_application_that_failed_looked_for_nothing() -> None:

@@ -71,9 +71,9 @@ class Summary:
     @property
     def not_looked_for_sentence(self) -> str:
         if not self.not_looked_for:
-            return "No application here reads this image for anything else."
+            return "No application here reads this image for anything else." if self.looked_for else NO_ONE_LOOKS
         named = ", ".join(self.not_looked_for)
-        return f"{named[:1].upper()}{named[1:]}, and whatever is not named here: no application here reads these."
+        return f"{named[:1].upper()}{named[1:]}, and whatever is not named here: no application here has read the image for these."
 
 
 def summarise(

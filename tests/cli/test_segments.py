@@ -77,3 +77,13 @@ def test_a_radiograph_gives_two_segments_a_lung_and_one_for_the_heart(shared_dat
     assert names.count("left_lung") >= 2 and names.count("right_lung") >= 2 and names.count("heart") == 1
     sizes = {path.name: formats.read(path).spatial_shape for path in (tmp_path / "out").iterdir()}
     assert sorted(sizes.values()) == sorted(tuple(upper - lower for lower, upper in entry["box"]) for entry in reported)
+
+
+def test_two_regions_of_one_name_are_refused(volume: tuple[Path, Path], tmp_path: Path, call: Call) -> None:
+    image, mask = volume
+    other = tmp_path / "other.nii.gz"
+    other.write_bytes(mask.read_bytes())
+    done = call("segments", image, "--region", f"a={mask}", "--region", f"a={other}", "--output", tmp_path / "out")
+    assert done.code == 2
+    assert f"Two regions are both named a: {mask} and {other}." in " ".join(done.err.split())
+    assert not (tmp_path / "out").exists()

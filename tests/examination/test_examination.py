@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from casewise import formats
 from casewise.errors import CasewiseError, UnreadableImageError, UsageError
@@ -164,6 +165,22 @@ def test_what_cannot_be_registered_is_left_out(files: tuple[tuple[str, Path], ..
     done = examination(Source((files[0], bad)), bias=False)
     assert done.names == ("FLAIR",)
     assert done.refused[0].reason.startswith("T2 could not be registered to FLAIR")
+
+
+def test_what_follows_a_sequence_that_was_left_out_is_left_out_too(files: tuple[tuple[str, Path], ...], tmp_path: Path) -> None:
+    """A diffusion image that fits its ADC map well, which lies nowhere."""
+    rough = ndimage.gaussian_filter(np.random.default_rng(1).normal(size=(48, 48, 40)), 0.7)
+    rough = (rough - rough.min()) / np.ptp(rough)
+    elsewhere = head("T1").affine
+    adc = written(tmp_path, "ADC", Image((500 + 2500 * rough).astype(np.float32)[None], elsewhere))
+    diffusion = written(tmp_path, "DWI", Image((400 - 300 * rough).astype(np.float32)[None], elsewhere))
+    for order in ((adc, diffusion), (diffusion, adc)):
+        done = examination(Source((files[0], *order)), bias=False)
+        assert done.names == ("FLAIR",)
+        assert len(done.image.array) == 1
+        reasons = {entry.name: entry.reason for entry in done.refused}
+        assert reasons["ADC"].startswith("ADC could not be registered to FLAIR")
+        assert reasons["DWI"] == "DWI was registered to ADC, which was left out, so that its own place is not known."
 
 
 def test_a_study_goes_from_its_folder_onto_one_grid(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def segments(
 
     Read on in docs/how-to/segments.md.
     """
-    named = [_named(text) for text in masks or ()]
+    named = _each_once([_named(text) for text in masks or ()])
     with answering(as_json) as answer, protecting([path, *(file for _, file in named)], force, "segments"):
         import casewise
         from casewise.pipeline.segments import cut, remove_others, write_segments
@@ -63,6 +63,15 @@ def segments(
             size = " × ".join(map(str, segment.box.shape))
             lines.append(f"  {segment.region:<12} {segment.box.to_json()}  {size}  {pictures.get(number, '')}".rstrip())
         answer.give(documents, *lines)
+
+
+def _each_once(named: list[tuple[str, Path]]) -> list[tuple[str, Path]]:
+    """The regions as they are given; UsageError where two have one name."""
+    for number, (name, file) in enumerate(named):
+        if first := next((other for same, other in named[:number] if same == name), None):
+            msg = f"Two regions are both named {name}: {first} and {file}. Give each a name of its own."
+            raise UsageError(msg)
+    return named
 
 
 def _named(text: str) -> tuple[str, Path]:

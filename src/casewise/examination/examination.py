@@ -226,6 +226,7 @@ def of_study(
             continue
         arrays.append(array)
         channels.append(Channel(entry, target, registration, transform, covered))
+    channels, arrays = _without_a_place(channels, arrays, refused)
     names = tuple(channel.name for channel in channels)
     image = Image(np.stack(arrays), grid.affine, replace(grid.header, sequences=names, reference=chosen), grid.source)
     usual = expected([entry.name for entry in study.given], study.body_part)
@@ -323,6 +324,21 @@ def _joined(own: Any, above: Any) -> Any:
     import SimpleITK
 
     return SimpleITK.CompositeTransform([own, above])
+
+
+def _without_a_place(channels: list[Channel], arrays: list[Floats], refused: list[Refused]) -> tuple[list[Channel], list[Floats]]:
+    """The channels whose places are known, and their arrays: what was registered to a sequence that itself did not fit goes."""
+    gone = {entry.name for entry in refused}
+    kept = []
+    for number, channel in enumerate(channels):
+        if channel.registered_to not in gone:
+            kept.append(number)
+            continue
+        reason = (
+            f"{channel.name} was registered to {channel.registered_to}, which was left out, so that its own place is not known."
+        )
+        refused.append(Refused(channel.name, channel.given.path, reason))
+    return [channels[number] for number in kept], [arrays[number] for number in kept]
 
 
 def _doubt(name: str, target: str | None, registration: Registration | None, covered: float) -> str:
