@@ -81,10 +81,27 @@ def check_new_folder(folder: Path) -> None:
     if folder.exists():
         msg = f"{folder} exists and is not overwritten; choose another --output."
         raise UsageError(msg)
-    above = next(parent for parent in folder.absolute().parents if parent.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        msg = f"{folder} cannot be made, because {above} cannot be written to; choose another --output."
+    check_output_folder(folder)
+
+
+def check_output_file(file: Path) -> None:
+    """Refuse, before any work, a file for output that is a folder, or whose folder cannot be made or written to."""
+    if file.is_dir():
+        msg = f"{file} is a folder, and the output is one file; add the file's name."
         raise UsageError(msg)
+    check_output_folder(file.parent)
+
+
+def check_output_folder(folder: Path) -> None:
+    """Refuse, before any work, a folder for output that cannot be made or written to."""
+    whole = folder.absolute()
+    nearest = next(place for place in (whole, *whole.parents) if os.path.lexists(place))
+    if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
+        return
+    where = "it" if nearest == whole else nearest
+    reason = "cannot be written to" if nearest.is_dir() else "is not a folder"
+    msg = f"Nothing can be written into {folder}, because {where} {reason}; choose another folder for the output."
+    raise UsageError(msg)
 
 
 def forget_stdout() -> None:
