@@ -47,10 +47,11 @@ class Answer:
 
 
 @contextlib.contextmanager
-def answering(as_json: bool, kept: str = "") -> Iterator[Answer]:
+def answering(as_json: bool, kept: str | Callable[[], str] = "") -> Iterator[Answer]:
     """Run a command's body: it fills the ``Answer``, which is printed on stdout when the body is through.
 
-    Whatever else the body or a library prints goes to stderr. ``kept`` says what Ctrl-C leaves and how to go on.
+    Whatever else the body or a library prints goes to stderr. ``kept`` says what Ctrl-C leaves and how to go on; it is called
+    when that happens, where it depends on how far the work is.
     An error leaves stdout empty.
     """
     stdout = sys.stdout
@@ -60,7 +61,7 @@ def answering(as_json: bool, kept: str = "") -> Iterator[Answer]:
             yield answer
     except KeyboardInterrupt:
         if kept:
-            raise StoppedError(kept) from None
+            raise StoppedError(kept if isinstance(kept, str) else kept()) from None
         raise
     try:
         if as_json:
