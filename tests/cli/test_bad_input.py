@@ -225,3 +225,68 @@ def test_a_full_disk_is_named(command: str, pictures: Path, model: Path, picture
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1, done.stderr
     assert any(word in lines[0].lower() for word in ("disk", "space", "too large")), lines[0]
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Path:
+    """A file that is named as a picture and is none: what looks at the image before the output names it."""
+    path = tmp_path / "damaged.png"
+    path.write_bytes(b"no picture")
+    return path
+
+
+def with_output(command: str, image: Path, archive: Path, folder: Path) -> list[object]:
+    """The words of a command that writes into ``folder``."""
+    return {
+        "regions": ["regions", image, "--output", folder],
+        "segments": ["segments", image, "--output", folder],
+        "segment": ["segment", image, "--box", "2:9,2:9", "--output", folder / "mask.png"],
+        "similar": ["similar", archive, image, "--sheet", folder / "sheet.png"],
+    }[command]
+
+
+WRITERS = ["regions", "segments", "segment", "similar"]
+
+
+@pytest.mark.parametrize("below", [".", "new/deeper"])
+@pytest.mark.parametrize("command", WRITERS)
+def test_an_output_below_a_file_is_refused_before_the_image_is_read(
+    command: str, below: str, call: Call, archive: Path, damaged: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("mine")
+    done = call(*with_output(command, damaged, archive, file / below), "--json")
+    assert (done.code, done.out) == (2, "")
+    assert str(file) in done.sentence and "is not a folder" in done.sentence and damaged.name not in done.sentence
+    assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("command", WRITERS)
+def test_an_output_that_may_not_be_written_is_refused_before_the_image_is_read(
+    command: str, archive: Path, damaged: Path, tmp_path: Path
+) -> None:
+    locked = tmp_path / "locked"
+    locked.mkdir()
+    locked.chmod(0o555)
+    done = subprocess.run(
+        [sys.executable, "-m", "casewise", *map(str, with_output(command, damaged, archive, locked / "new")), "--json"],
+        capture_output=True,
+        text=True,
+        preexec_fn=without_override,
+    )
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+    assert f"{locked} cannot be written to" in done.stderr and damaged.name not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "words", [("segment", "{image}", "--box", "2:9,2:9", "--output"), ("similar", "{archive}", "{image}", "--sheet")]
+)
+def test_a_folder_in_place_of_an_output_file_is_refused_before_the_image_is_read(
+    words: tuple[str, ...], call: Call, archive: Path, damaged: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "there"
+    folder.mkdir()
+    done = call(*(word.format(image=damaged, archive=archive) for word in words), folder, "--force", "--json")
+    assert (done.code, done.out) == (2, "")
+    assert f"{folder} is a folder" in done.sentence and damaged.name not in done.sentence

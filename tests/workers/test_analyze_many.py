@@ -201,7 +201,26 @@ def test_ctrl_c_ends_everything_and_says_how_to_go_on(
     assert process.returncode == 130, err
     assert time.monotonic() - began < 15
     assert f"stay in {output}; run the same command again" in err and "Traceback" not in err
+    done = re.search(rf"Images done: (\d+) of {MANY}\.", err)
+    lines = len((output / NAME).read_text().splitlines()) - 1  # with that of an image that failed
+    assert done and lines - 1 <= int(done[1]) <= lines  # the last may have been recorded and not yet counted
     assert _ended(family)
+
+
+@pytest.mark.parametrize("workers", [(), ("--workers", "2")], ids=["here", "workers"])
+def test_ctrl_c_before_an_image_is_done_promises_no_results(tmp_path: Path, workers: tuple[str, ...]) -> None:
+    large = tmp_path / "large.png"  # takes seconds
+    Pillow.fromarray(np.tile(np.arange(9000, dtype=np.uint16).astype(np.uint8), (9000, 1))).save(large)
+    output = tmp_path / "out"
+    process = _started(_command([large], output, *workers), output, 0)
+    until = time.monotonic() + 90
+    while not output.exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=SECONDS)
+    assert (process.returncode, out) == (130, ""), err
+    assert err.strip().splitlines()[-1] == "Stopped. No image was finished by this call; run the same command again."
+    assert not list(output.glob("*.html"))
 
 
 def test_a_list_names_images_beside_those_of_the_command(pictures: list[Path], tmp_path: Path, capfd) -> None:  # type: ignore[no-untyped-def]

@@ -30,6 +30,7 @@ from casewise.files import protecting
 if TYPE_CHECKING:
     from casewise.applications.runner import Runner
     from casewise.pipeline.many import Options
+    from casewise.progress import Progress
     from casewise.workers import Workers
 
 _IMAGES = "Image files, or folders that hold a DICOM series or an MR examination of several."
@@ -127,9 +128,9 @@ def analyze(
     named = named_files(sequences or ())
     images = [*(images or []), *(_listed(listed) if listed is not None else [])]
     inputs = sources(images, named, reference, register) if not every else ()
-    kept = f"The reports that are finished stay in {archive if every else output}; run the same command again to go on."
+    counted = _Counted(archive if every else output)
     with (
-        answering(as_json, kept) as answer,
+        answering(as_json, counted.kept) as answer,
         protecting([*images, *(path for _, path in named)], force, "analyze"),
         _started(0 if application == "organs" else sys.maxsize if every else len(inputs)) if here else nullcontext() as runner,
     ):
@@ -138,9 +139,10 @@ def analyze(
 
         options = Options(model, archive, adapt, region, application, tuple(files or ()), site, device, seed)
         with chosen(workers, on, gpus=1 if device == "cuda" else 0, limit=timeout or usual_limit(options)) as crew:
+            progress = counted.beside(answer.progress)
             if every:
-                return _whole(answer, options, crew, runner)
-            outcomes = analyze_many(inputs, options, output, crew, force=force, runner=runner, progress=answer.progress, notify=say)
+                return _whole(answer, options, crew, runner, progress)
+            outcomes = analyze_many(inputs, options, output, crew, force=force, runner=runner, progress=progress, notify=say)
         for outcome in outcomes:
             if "failure" in outcome:
                 answer.failed(outcome["image"], outcome["failure"])
@@ -149,6 +151,31 @@ def analyze(
         done = [outcome for outcome in outcomes if "failure" not in outcome]
         documents = [json.loads(Path(one["document"]).read_text(encoding="utf-8")) for one in done] if as_json else None
         answer.give(documents, *(f"{one['image']}: {one['headline']}. {one['model']}.\n  {one['report']}" for one in done))
+
+
+class _Counted:
+    """How many images are done, for the sentence at Ctrl-C. place : where their results are."""
+
+    def __init__(self, place: object) -> None:
+        self._place = place
+        self._done, self._total = 0, 0
+
+    def beside(self, progress: Progress) -> Progress:
+        """``progress``, which is listened to."""
+        from casewise.pipeline.many import STEP
+
+        def report(step: str, done: int, total: int | None = None, note: str = "", /) -> None:
+            if step == STEP:
+                self._done, self._total = done, total or 0
+            progress(step, done, total, note)
+
+        return report
+
+    def kept(self) -> str:
+        if not self._done:
+            return "No image was finished by this call; run the same command again."
+        done = f"Images done: {self._done:,} of {self._total:,}."
+        return f"{done} The results stay in {self._place}; run the same command again to go on."
 
 
 def _check_all(archive: str | None, others: Sequence[object], output: Path, force: bool) -> None:
@@ -160,11 +187,11 @@ def _check_all(archive: str | None, others: Sequence[object], output: Path, forc
         )
 
 
-def _whole(answer: Answer, options: Options, workers: Workers, runner: Runner | None) -> None:
+def _whole(answer: Answer, options: Options, workers: Workers, runner: Runner | None, progress: Progress) -> None:
     """The images of an archive, with the results recorded in it."""
     from casewise.pipeline.archived import analyze_all
 
-    found = analyze_all(options, workers, runner=runner, progress=answer.progress, notify=say)
+    found = analyze_all(options, workers, runner=runner, progress=progress, notify=say)
     for key, reason in found.failed:
         answer.failed(key, reason)
     document = {"analysed": found.done, "kept": found.kept, "failed": [{"key": key, "reason": why} for key, why in found.failed]}

@@ -47,10 +47,11 @@ class Answer:
 
 
 @contextlib.contextmanager
-def answering(as_json: bool, kept: str = "") -> Iterator[Answer]:
+def answering(as_json: bool, kept: str | Callable[[], str] = "") -> Iterator[Answer]:
     """Run a command's body: it fills the ``Answer``, which is printed on stdout when the body is through.
 
-    Whatever else the body or a library prints goes to stderr. ``kept`` says what Ctrl-C leaves and how to go on.
+    Whatever else the body or a library prints goes to stderr. ``kept`` says what Ctrl-C leaves and how to go on; it is called
+    when that happens, where it depends on how far the work is.
     An error leaves stdout empty.
     """
     stdout = sys.stdout
@@ -60,7 +61,7 @@ def answering(as_json: bool, kept: str = "") -> Iterator[Answer]:
             yield answer
     except KeyboardInterrupt:
         if kept:
-            raise StoppedError(kept) from None
+            raise StoppedError(kept if isinstance(kept, str) else kept()) from None
         raise
     try:
         if as_json:
@@ -81,10 +82,27 @@ def check_new_folder(folder: Path) -> None:
     if folder.exists():
         msg = f"{folder} exists and is not overwritten; choose another --output."
         raise UsageError(msg)
-    above = next(parent for parent in folder.absolute().parents if parent.exists())
-    if not above.is_dir() or not os.access(above, os.W_OK):
-        msg = f"{folder} cannot be made, because {above} cannot be written to; choose another --output."
+    check_output_folder(folder)
+
+
+def check_output_file(file: Path) -> None:
+    """Refuse, before any work, a file for output that is a folder, or whose folder cannot be made or written to."""
+    if file.is_dir():
+        msg = f"{file} is a folder, and the output is one file; add the file's name."
         raise UsageError(msg)
+    check_output_folder(file.parent)
+
+
+def check_output_folder(folder: Path) -> None:
+    """Refuse, before any work, a folder for output that cannot be made or written to."""
+    whole = folder.absolute()
+    nearest = next(place for place in (whole, *whole.parents) if os.path.lexists(place))
+    if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
+        return
+    where = "it" if nearest == whole else nearest
+    reason = "cannot be written to" if nearest.is_dir() else "is not a folder"
+    msg = f"Nothing can be written into {folder}, because {where} {reason}; choose another folder for the output."
+    raise UsageError(msg)
 
 
 def forget_stdout() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from casewise.cli.common import answering, say
+from casewise.cli.common import answering, check_output_folder, say
 from casewise.cli.options import DeviceOption, ForceOption, ImagesArgument, JsonOption, SeedOption, option
 from casewise.errors import CasewiseError
 from casewise.files import claim, kept_beside, protecting, remove_left_over
@@ -44,6 +44,7 @@ def regions(
         from casewise.formats.dicom.write_segmentation import SUFFIX, segmentation_of
         from casewise.pipeline.writing import FileNames
 
+        check_output_folder(output)
         where = resolve_device(device)
         documents: list[dict[str, object]] = []
         lines: list[str] = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from casewise.cli.common import answering, plural, say
+from casewise.cli.common import answering, check_output_file, plural, say
 from casewise.cli.options import DeviceOption, ForceOption, ImageArgument, JsonOption, SeedOption, flag, option
 from casewise.errors import UsageError
 from casewise.files import claim, kept_beside, protecting, remove_left_over
@@ -81,8 +81,9 @@ def segment(
         pairs = parse_box(box) if box is not None else None
         stem = file_stem(output.name)
         beside = output.parent / f"{stem}{SUFFIX}"
+        check_output_file(output)  # before the work, not after it
         for path in (output, beside):
-            claim(path)  # before the work, not after it
+            claim(path)
         query = casewise.read(image)
         done = segment_one(
             query,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal
 
-from casewise.cli.common import answering, plural, say
+from casewise.cli.common import answering, check_output_folder, plural, say
 from casewise.cli.options import DeviceOption, ForceOption, ImageArgument, JsonOption, SeedOption, option
 from casewise.errors import UsageError
 from casewise.files import kept_beside, protecting
@@ -50,6 +50,8 @@ def segments(
         import casewise
         from casewise.pipeline.segments import cut, remove_others, write_segments
 
+        if output:
+            check_output_folder(output)
         image = casewise.read(path)
         regions = {name: casewise.formats.read_mask(file, image) for name, file in named} or None
         found = cut(image, regions, parts=parts, longest=longest, device=device)

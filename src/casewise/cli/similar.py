@@ -6,7 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from casewise.cli.common import answering
+from casewise.cli.common import answering, check_output_file
 from casewise.cli.options import (
     ArchiveArgument,
     DeviceOption,
@@ -72,6 +72,7 @@ def similar(
         from casewise.pipeline.search import find_similar, write_sheet
 
         if sheet is not None:
+            check_output_file(sheet)
             claim(sheet)
         query = read_image(image)
         with Archive.open(archive) as opened:

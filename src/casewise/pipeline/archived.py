@@ -25,7 +25,7 @@ from casewise.errors import CasewiseError
 from casewise.pipeline.alone import alone
 from casewise.pipeline.analyzer import Analyzer, Failure
 from casewise.pipeline.call import open_analyzer
-from casewise.pipeline.many import Options, embed_first
+from casewise.pipeline.many import STEP, Options, embed_first
 from casewise.pipeline.recorded import recorded, results_folder, skipped
 from casewise.pipeline.result_batches import ResultBatches
 from casewise.prefetch import LoadedImage, ResultPlace
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from casewise.workers.contract import Do
 
 JOB = 0  # in place of the number of a server's job, which counts from 1
-_STEP = "Analysing"
 
 
 @dataclass(frozen=True)
@@ -133,7 +132,7 @@ def analyze_archive(
         if found.kept:
             notify(f"{found.kept:,} of {found.kept + len(keys):,} images have a result already, and are left out.")
         chunks = [keys] if isinstance(workers, Here) and keys else chunked(keys, workers.size)
-        progress(_STEP, 0, len(keys))
+        progress(STEP, 0, len(keys))
 
         def count(number: int) -> None:
             found.done += 1
@@ -146,7 +145,7 @@ def analyze_archive(
                     found.failed.append((key, outcome.failure))
                 else:
                     batches.add(outcome.document, key, count)
-                progress(_STEP, number, len(keys))
+                progress(STEP, number, len(keys))
     return found
 
 

@@ -33,7 +33,7 @@ from casewise.workers import Here, Lost, Workers, chunked
 if TYPE_CHECKING:
     from casewise.workers.contract import Do
 
-_STEP = "Analysing"
+STEP = "Analysing"  # whose progress counts images that are done
 _LIMIT, _REFINED_LIMIT = 3600.0, 6 * 3600.0  # seconds that an image may take in a worker: far more than any that was seen to end
 
 Piece = tuple[Path | Source, str | None]  # an image, and the stem of its results' files; None: the analyzer's choice
@@ -155,12 +155,12 @@ def analyze_many(
         left = [piece for piece in pieces if piece not in done]
         if left and not isinstance(workers, Here):
             embed_first(options, workers, progress)
-        progress(_STEP, len(done), len(pieces))
+        progress(STEP, len(done), len(pieces))
         with closing(workers.run(_chunks(left, workers), make)) as coming:
             for piece, found in coming:
                 done[piece] = _failed(piece, found) if isinstance(found, Lost) else found
                 record.record(*_identity(piece), done[piece])
-                progress(_STEP, len(done), len(pieces), _paths(piece[0])[0].name)
+                progress(STEP, len(done), len(pieces), _paths(piece[0])[0].name)
         outcomes = [done[piece] for piece in pieces]
         if len(sources) > 1:
             failures = [(one["image"], one["failure"]) for one in outcomes if "failure" in one]
