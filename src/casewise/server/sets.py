@@ -34,6 +34,10 @@ _AT_ONCE = 500
 _LISTED = 1000  # images of a set that its page lists
 
 
+class BusySetError(UsageError):
+    """An image waits, but others were faster each time: asking again gives one."""
+
+
 @dataclass(frozen=True, eq=False)
 class Sets:
     """The sets of one archive."""
@@ -138,7 +142,7 @@ class Sets:
 
     def next(self, number: int, person: str) -> NextImage | None:
         """Give ``person`` the next image of a set: the one that is theirs, the one that was kept for them, or a new one; None where
-        none waits. Raises NotThereError for an unknown set.
+        none waits. Raises NotThereError for an unknown set, BusySetError where others were faster each time.
         """
         with self.store.read() as connection:
             row = _row(connection, number)
@@ -213,7 +217,7 @@ class Sets:
                 choice, kept_too = self._choice(row, person, kept_too=True), True
             if choice is None or self._take(row.id, choice, person, "open", kept_too):
                 return choice
-        raise UsageError("Others take the images of this set faster than they can be given out; try again.")
+        raise BusySetError("Others take the images of this set faster than they can be given out; try again.")
 
     def _mine(self, row: Any, person: str) -> Choice | None:
         """The image that the person has open, or that is kept for them."""
