@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import sqlalchemy as sa
@@ -226,6 +230,44 @@ def test_an_admin_always_remains(store: Store) -> None:
         with pytest.raises(UsageError, match="last admin"):
             users.save(store, "anna", **change)
     assert users.find(store, "anna").role == "admin"
+
+
+def both_before_either_commits(store: Store, first: Callable[[], object], second: Callable[[], object]) -> list[bool]:
+    """Whether each of two changes succeeded. The one that would commit first waits for the other to have done its change too, or
+    until it is clear that the other waits for its turn.
+    """
+    together = threading.Barrier(2, timeout=2)
+
+    def held(_connection: sa.Connection) -> None:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            together.wait()
+
+    sa.event.listen(store.engine, "commit", held)
+    try:
+        with ThreadPoolExecutor(2) as threads:
+            return [one.exception() is None for one in [threads.submit(first), threads.submit(second)]]
+    finally:
+        sa.event.remove(store.engine, "commit", held)
+
+
+def test_of_two_admins_who_are_disabled_at_once_one_remains(store: Store) -> None:
+    for name in ("anna", "ben"):
+        users.save(store, name, "admin", password=PASSWORD)
+    done = both_before_either_commits(
+        store,
+        lambda: users.save(store, "anna", "admin", disabled=True),
+        lambda: users.save(store, "ben", "reader"),
+    )
+    assert sorted(done) == [False, True]
+    assert [one.role for one in users.everyone(store) if not one.disabled].count("admin") == 1
+
+
+def test_a_user_who_signs_in_twice_at_once_for_the_first_time_is_added_once(store: Store) -> None:
+    def sign_in() -> users.User:
+        return users.from_provider(store, "anna", "subject-1", "admin")
+
+    assert both_before_either_commits(store, sign_in, sign_in) == [True, True]
+    assert [one.name for one in users.everyone(store)] == ["anna"]
 
 
 @pytest.mark.parametrize("name", ["", "local", "Anna", "a b", "../etc", "<b>", "a" * 65, "é", "a@b", "a\n"])

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 
 from casewise.errors import UsageError
 from casewise.server import prepared, strategies
+from casewise.server.access import Person
 from casewise.server.cases import Cases
 from casewise.server.jobs import Jobs
 from casewise.server.label_names import check_structure
@@ -32,6 +33,10 @@ _TRIES = 200  # times that another may be faster, who takes one image and has on
 _NAMED = 3  # unknown keys that an error names
 _AT_ONCE = 500
 _LISTED = 1000  # images of a set that its page lists
+
+
+class BusySetError(UsageError):
+    """An image waits, but others were faster each time: asking again gives one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,16 +125,22 @@ class Sets:
         except sa.exc.IntegrityError:
             raise ConflictError(f"There is a set called {change.name!r} already; choose another name.") from None
 
-    def change_image(self, number: int, key: str, change: SetImageChange, person: str) -> None:
-        """Skip, exclude or put back an image. Raises NotThereError for one that is not in the set."""
+    def change_image(self, number: int, key: str, change: SetImageChange, person: Person) -> None:
+        """Skip, exclude or put back an image. Raises NotThereError for one that is not in the set, ConflictError for one that
+        another person has accepted or has open, which an admin alone may change.
+        """
         one = (set_images.c.set_id == number, set_images.c.image_key == key)
         ended = None if change.state == "waiting" else time.time()
-        user = None if change.state == "waiting" else person
+        user = None if change.state == "waiting" else person.name
         values = {"state": change.state, "user": user, "taken": None, "ended": ended, "doubt": None}
+        may = sa.true() if person.may("admin") else sa.not_(_of_another(person.name))
         with self.store.write() as connection:
             _row(connection, number)
-            if connection.execute(sa.update(set_images).where(*one).values(**values)).rowcount == 0:
+            if connection.execute(sa.update(set_images).where(*one, may).values(**values)).rowcount == 1:
+                return
+            if connection.execute(sa.select(set_images.c.image_key).where(*one)).first() is None:
                 raise NotThereError(f"The set has no image {key[:40]!r}.")
+            raise ConflictError("Another person has accepted this image or has it open; ask them or an admin to change it.")
 
     def check(self, number: int) -> None:
         """Raises NotThereError for an unknown set."""
@@ -138,7 +149,7 @@ class Sets:
 
     def next(self, number: int, person: str) -> NextImage | None:
         """Give ``person`` the next image of a set: the one that is theirs, the one that was kept for them, or a new one; None where
-        none waits. Raises NotThereError for an unknown set.
+        none waits. Raises NotThereError for an unknown set, BusySetError where others were faster each time.
         """
         with self.store.read() as connection:
             row = _row(connection, number)
@@ -213,7 +224,7 @@ class Sets:
                 choice, kept_too = self._choice(row, person, kept_too=True), True
             if choice is None or self._take(row.id, choice, person, "open", kept_too):
                 return choice
-        raise UsageError("Others take the images of this set faster than they can be given out; try again.")
+        raise BusySetError("Others take the images of this set faster than they can be given out; try again.")
 
     def _mine(self, row: Any, person: str) -> Choice | None:
         """The image that the person has open, or that is kept for them."""
@@ -327,6 +338,15 @@ def _free(person: str, kept_too: bool) -> sa.ColumnElement[bool]:
     own = sa.or_(sa.literal(kept_too), set_images.c.user.is_(None), set_images.c.user == person, gone)
     waits = sa.and_(set_images.c.state == "waiting", own)
     return sa.and_(idle, sa.or_(waits, sa.and_(set_images.c.state == "open", gone)))
+
+
+def _of_another(person: str) -> sa.ColumnElement[bool]:
+    """Whether somebody else than ``person`` has accepted an image, or has it open and is still there."""
+    since = time.time() - LEASE
+    theirs = (sessions.c.image_key == set_images.c.image_key, sessions.c.user == set_images.c.user, sessions.c.seen >= since)
+    there = sa.or_(sa.func.coalesce(set_images.c.taken, 0.0) >= since, sa.exists().where(*theirs))
+    busy = sa.or_(set_images.c.state == "accepted", sa.and_(set_images.c.state == "open", there))
+    return sa.and_(set_images.c.user.is_not(None), set_images.c.user != person, busy)
 
 
 def _more(strokes: int | None, seconds: float | None, counted: tuple[int, float] | None) -> tuple[int, float] | None:

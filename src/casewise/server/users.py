@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
@@ -18,6 +20,7 @@ from casewise.server.access import LOCAL, ROLES
 from casewise.server.store import Store
 
 SHORTEST, LONGEST = 12, 200  # characters of a password
+_CHANGING = 0x75736572  # the number of the lock under which users are changed; any that nobody else uses
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _ONE_AT_A_TIME = threading.Semaphore(2)  # each hash takes 64 MiB
 _HASHER = PasswordHasher()  # argon2id
@@ -66,7 +69,7 @@ def save(store: Store, name: str, role: str, *, password: str | None = None, dis
     if password is not None:
         values["password"] = hash_password(password)
     users = tables.users
-    with store.write() as connection:
+    with _changing(store) as connection:
         former = connection.execute(sa.select(users).where(users.c.name == name)).first()
         if former is None and password is None:
             msg = f"{name} is new; a new user needs a password of {SHORTEST} to {LONGEST} characters."
@@ -93,7 +96,7 @@ def from_provider(store: Store, name: str, subject: str, role: str) -> User:
     """
     check_name(name)
     users = tables.users
-    with store.write() as connection:
+    with _changing(store) as connection:
         known = connection.execute(sa.select(users).where(users.c.subject == subject)).first()
         taken = connection.execute(sa.select(users).where(users.c.name == name)).first()
         if known is None and taken is not None:
@@ -151,6 +154,17 @@ def check_name(name: str) -> None:
 def _of_nobody() -> str:
     """A hash that no password has, so that an unknown name costs what a known one does."""
     return _HASHER.hash("\0nobody")
+
+
+@contextmanager
+def _changing(store: Store) -> Iterator[sa.Connection]:
+    """A transaction in which this process alone changes users: of two on PostgreSQL, each would count the admin that the other
+    takes away, or add the user that the other adds. SQLite has one writer anyway.
+    """
+    with store.write() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_CHANGING)))
+        yield connection
 
 
 def _keep_an_admin(connection: sa.Connection) -> None:

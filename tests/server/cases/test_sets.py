@@ -154,6 +154,42 @@ def test_skip_exclude_and_put_back(caller, keys):
     assert client.put(f"/api/v1/sets/{number}/images/{keys[2]}", json={"state": "accepted"}).status_code == 422
 
 
+@pytest.mark.parametrize("state", ["waiting", "skipped", "excluded"])
+def test_what_another_has_open_or_accepted_only_an_admin_changes(caller, app, keys, state):
+    ann, ben, ada = caller(name="ann"), caller(name="ben"), caller("admin", "ada")
+    number = _make(ann)["id"]
+    address = f"/api/v1/sets/{number}/images/{_next(ann, number)['key']}"
+
+    def now():
+        return next(one for one in ann.get(f"/api/v1/sets/{number}").json()["images"] if one["key"] == keys[2])
+
+    for before in ("open", "accepted"):
+        if before == "accepted":
+            app.state.services.sets.accepted(keys[2], "disc", "ann", strokes=1, seconds=1.0, set_id=number)
+        refused = ben.put(address, json={"state": state})
+        assert refused.status_code == 409 and "ask them or an admin" in refused.json()["detail"]
+        assert (now()["state"], now()["user"]) == (before, "ann")
+    assert ada.put(address, json={"state": state}).status_code == 200
+    assert now()["state"] == state
+    assert ben.put(f"/api/v1/sets/{number}/images/{keys[0]}", json={"state": state}).status_code == 200, (
+        "nobody's since it was there"
+    )
+    assert ann.put(address, json={"state": "skipped"}).status_code == 200
+
+
+def test_what_another_has_left_open_is_changed_unless_their_session_goes_on(caller, store, keys):
+    ann, ben = caller(name="ann"), caller(name="ben")
+    number = _make(ann)["id"]
+    address = f"/api/v1/sets/{number}/images/{_next(ann, number)['key']}"
+    opened = ann.post("/api/v1/sessions", json={"case": keys[2], "structure": "disc", "begin": "empty", "set": number})
+    assert opened.status_code == 201, opened.text
+    with store.write() as connection:
+        connection.execute(sa.update(set_images).values(taken=set_images.c.taken - LEASE - 1))
+    assert ben.put(address, json={"state": "skipped"}).status_code == 409
+    assert ann.delete(f"/api/v1/sessions/{opened.json()['id']}").status_code == 204
+    assert ben.put(address, json={"state": "skipped"}).status_code == 200
+
+
 def test_most_doubtful_masks_come_first(caller, store, keys):
     number = _make(caller())["id"]
     with store.write() as connection:

@@ -197,3 +197,23 @@ def test_a_volume_from_one_stroke_in_one_slice(annotator: People, archive: Archi
     truth = np.zeros(image.spatial_shape, bool)
     truth[12:28, 10:26, 3:9] = True
     assert dice(one.mask, truth) > 0.8
+
+
+def test_what_is_accepted_is_answered_where_others_take_the_next_images_of_the_set(
+    annotator: People, archive: Archive, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (archive.add(picture(seed)) for seed in range(2))
+    sets = app.state.services.sets
+    number = sets.create(SetOrder(name="discs", structure="disc", strategy="first"), "anna")
+    assert sets.next(number, "anna").key == first
+    anna = annotator("anna")
+    anna.open(first, "disc", (96, 96), set=number)
+    anna.draw([(48, 48), (49, 48), (50, 48)])
+    with monkeypatch.context() as hurried:
+        hurried.setattr("casewise.server.sets._TRIES", 0)
+        answer = anna.client.post(f"{anna.url}/accept", json={})
+        assert anna.client.post(f"/api/v1/sets/{number}/next").status_code == 400
+    assert (answer.status_code, answer.json()["next"]) == (200, None)
+    assert archive.case(first).load_masks["disc"]().any()
+    assert sets.line(number).counts == {"accepted": 1, "waiting": 1}
+    assert sets.next(number, "anna").key == second

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from casewise.server.schemas.sessions import (
 )
 from casewise.server.services import Services, services
 from casewise.server.sessions import Answered, Drawing, Known, Session, StaleRoundError
+from casewise.server.sets import BusySetError
 
 router = APIRouter(tags=["sessions"], responses={400: {"model": Problem}, 404: {"model": Problem}})
 Shared = Annotated[Services, Depends(services)]
@@ -133,7 +135,9 @@ async def accept_session(request: Request, identity: str, order: AcceptOrder, pe
     about(request, f"{kept.key} {', '.join(kept.labels)}")
     following = None
     if kept.set_id is not None:
-        following = await run_in_threadpool(shared.sets.next, kept.set_id, person.name)
+        # The masks are kept: an error would have the page say that they are not.
+        with suppress(BusySetError):
+            following = await run_in_threadpool(shared.sets.next, kept.set_id, person.name)
     return Accepted(key=kept.key, structures=list(kept.labels), next=following)
 
 

@@ -55,8 +55,8 @@ def next_image(number: Number, person: Annotator, shared: Shared) -> NextImage |
 
 @router.put("/sets/{number}/images/{key}")
 def change_image(number: Number, key: str, change: SetImageChange, person: Annotator, shared: Shared) -> SetDetail:
-    """Skip, exclude or put back an image."""
-    shared.sets.change_image(number, key, change, person.name)
+    """Skip, exclude or put back an image. One that another person has accepted or has open is an admin's to change: 409."""
+    shared.sets.change_image(number, key, change, person)
     return shared.sets.detail(number, person.name)
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import numpy as np
+import pytest
 
+from casewise.label_map import LabelMap
+from casewise.server.compat.monailabel.drafts import Drafts
 from casewise.server.store import efforts
 from casewise.server.work import KINDS, Work
 from tests.server.compat.monailabel import scenes
@@ -46,6 +50,44 @@ def test_a_model_over_many_images_leaves_drafts_that_can_be_scored(
         "hippocampus": 1.0
     }
     assert not job.counts().get("waiting")
+
+
+def cut_short(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def overwritten(path: Path) -> None:
+    path.write_bytes(b"x" * path.stat().st_size)
+
+
+def without_names(path: Path) -> None:
+    np.savez(path, labels=np.ones((3, 3, 3), np.uint16))
+
+
+@pytest.mark.parametrize("damage", [cut_short, emptied, overwritten, without_names, Path.unlink])
+def test_a_draft_that_cannot_be_read_counts_as_none(
+    served: Served, tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], None]
+) -> None:
+    drafts, keys = Drafts(served.store), []
+    for kind in ("RAS", "LAS"):
+        scene = scenes.volume(tmp_path, kind)
+        served.archive.import_paths([scene.path])
+        case = served.archive.case(served.archive.named(scene.path.name)[0].key)
+        served.archive.add_masks(case.key, case.image, {"ball": scene.ball})
+        drafts.save(case.key, "mine", LabelMap.like({"ball": scene.ball}, case.image), {})
+        keys.append(case.key)
+    damage(served.archive.folder / "server" / "drafts" / "mine" / f"{keys[0]}.npz")
+    first, second = (httpx.get(f"{served.url}/datastore/label?label={key}&tag=mine", timeout=120) for key in keys)
+    assert (first.status_code, second.status_code) == (404, 200)
+    assert first.json() == {"detail": "The image has no label of the tag 'mine'."}
+    assert f"The file of the draft 'mine' of {keys[0]} " in caplog.text and keys[1] not in caplog.text
+    jobs = served.app.state.services.jobs
+    jobs.add("score drafts", {"tag": "mine", "title": "Score"})
+    assert work_off(served, "score drafts") == {"images": 2, "unreadable": 1, "dice": {"ball": 1.0}}
 
 
 def test_a_training_gives_a_model_that_is_offered(client: PythonClient, served: Served, tmp_path: Path) -> None:

@@ -6,7 +6,10 @@ from them, so that no model is trained on a draft.
 
 from __future__ import annotations
 
+import logging
 import re
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import sqlalchemy as sa
 
-from casewise.errors import UsageError
+from casewise.errors import CasewiseError, UsageError
 from casewise.files import replacing
 from casewise.json_safe import plain
 from casewise.label_map import LabelMap
@@ -23,6 +26,12 @@ from casewise.server.store import Store
 from casewise.server.store import client_notes as table
 
 FINAL, ORIGINAL = "final", "original"
+_log = logging.getLogger(__name__)
+# What NumPy raises for a file that is gone, cut short or overwritten, and what masks do that are none.
+_DAMAGED = (
+    *(FileNotFoundError, EOFError, KeyError, ValueError, TypeError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error, CasewiseError),
+)
 _FOLDER = Path("server") / "drafts"
 _TAG = re.compile(r"[A-Za-z0-9_-]{1,40}")
 
@@ -33,6 +42,12 @@ def checked_tag(tag: str) -> str:
     if _TAG.fullmatch(tag) is None:
         raise UsageError(f"A tag has up to 40 letters, digits, - and _; got {tag[:50]!r}.")
     return tag
+
+
+def _read(path: Path) -> LabelMap:
+    with np.load(path, allow_pickle=False) as file:
+        labels: npt.NDArray[np.uint16] = file["labels"]
+        return LabelMap.from_labels(labels, [str(name) for name in file["names"]], file["affine"])
 
 
 class Drafts:
@@ -51,13 +66,18 @@ class Drafts:
         self.note(key, tag, note, path=str(path.relative_to(self._store.folder)), anew=True)
 
     def load(self, key: str, tag: str) -> LabelMap | None:
-        """The masks of a tag, on the image's own grid; None where there are none."""
+        """The masks of a tag, on the image's own grid; None where there are none, and where their file is damaged or gone, which
+        the log says.
+        """
         row = self._row(key, tag)
         if row is None or row.path is None:
             return None
-        with np.load(self._store.folder / row.path, allow_pickle=False) as file:
-            labels: npt.NDArray[np.uint16] = file["labels"]
-            return LabelMap.from_labels(labels, [str(name) for name in file["names"]], file["affine"])
+        try:
+            return _read(self._store.folder / row.path)
+        except _DAMAGED as error:
+            why = "has gone" if isinstance(error, FileNotFoundError) else "is damaged"
+            _log.warning("The file of the draft %r of %s %s; remove the draft, or have it made again.", tag, key, why)
+            return None
 
     def remove(self, key: str, tag: str) -> None:
         row = self._row(key, tag)
