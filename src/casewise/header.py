@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
+COLUMN_FIRST = frozenset({"NIfTI", "NRRD", "MetaImage"})  # formats whose files count along a row first
+
 
 @dataclass(frozen=True)
 class Header:
@@ -90,6 +92,20 @@ class Header:
     def placed(self) -> bool:
         """Whether the affine says where the voxels lie in the patient."""
         return self.spacing_known and self.orientation_known
+
+    @property
+    def column_first(self) -> bool:
+        """Of a picture: whether its first axis counts along a row of it, and is not of a picture file's grid."""
+        return self.format in COLUMN_FIRST and not self.rows_first
+
+    def of_masks(self, spatial_dims: int) -> Header:
+        """What masks on this image's grid, of so many axes in space, know of it beside the affine."""
+        return Header(
+            spacing_known=self.spacing_known,
+            orientation_known=self.orientation_known,
+            single_axis=self.single_axis,
+            rows_first=spatial_dims == 2 and not self.column_first,
+        )
 
     def without_grid(self) -> Header:
         """For the image on another grid: without what holds for its own axes alone."""

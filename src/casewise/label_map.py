@@ -23,7 +23,8 @@ from casewise.grid import (
     reorienting,
     spacing,
 )
-from casewise.image import Box
+from casewise.header import Header
+from casewise.image import Box, Image
 
 Mask = npt.NDArray[np.bool_]
 _NAMED = 8  # structures in a repr
@@ -74,11 +75,13 @@ class LabelMap(Mapping[str, Mask]):
         ``Image.array``'s.
     affine : (4, 4), as of :class:`casewise.image.Image`: voxel indices to RAS in mm.
     shape : of the grid, where there may be no structure; without either, the map is empty and of no grid.
+    header : what is known of the grid beside the affine: whether this says the voxels' size, and how the axes lie in the patient.
     """
 
     masks: Mapping[str, Mask] = field(default_factory=dict)
     affine: Affine = field(default_factory=lambda: np.eye(4))
     shape: tuple[int, ...] | None = None
+    header: Header = field(default_factory=Header)
 
     def __post_init__(self) -> None:
         masks: Mapping[str, Mask] = self.masks
@@ -116,7 +119,7 @@ class LabelMap(Mapping[str, Mask]):
     def like(cls, masks: Mapping[str, npt.NDArray[np.generic]], grid: Grid) -> LabelMap:
         """Masks (*spatial) on the grid of an image or of another label map. CasewiseError for another shape."""
         drawn = {name: np.greater(mask, mask.dtype.type(0)) for name, mask in masks.items()}  # a plain 0 would be a wide number
-        return cls(drawn, grid.affine, grid.spatial_shape)
+        return cls(drawn, grid.affine, grid.spatial_shape, _header(grid))
 
     def __getitem__(self, name: str) -> Mask:
         return self.masks[name]
@@ -174,8 +177,8 @@ class LabelMap(Mapping[str, Mask]):
             return other
         if isinstance(self.masks, Numbered):
             more = {**self.masks.others, **{name: np.asarray(mask) > 0 for name, mask in other.items()}}
-            return LabelMap(replace(self.masks, others=more), self.affine, self.shape)
-        return LabelMap({**self, **other}, self.affine, self.shape or None)
+            return replace(self, masks=replace(self.masks, others=more))
+        return replace(self, masks={**self, **other}, shape=self.shape or None)
 
     def check_grid(self, grid: Grid) -> None:
         """Raises CasewiseError where the masks do not lie on the grid of an image or of another label map."""
@@ -194,20 +197,35 @@ class LabelMap(Mapping[str, Mask]):
     def crop(self, box: Box) -> LabelMap:
         """The part inside ``box``; every voxel keeps its place in the patient."""
         slices = checked_crop(self, box.lower, box.upper)
-        return LabelMap({n: mask[slices] for n, mask in self.items()}, cropped_affine(self.affine, box.lower), box.shape)
+        masks = {name: mask[slices] for name, mask in self.items()}
+        return LabelMap(masks, cropped_affine(self.affine, box.lower), box.shape, self.header)
 
     def reorient(self, axes: str) -> LabelMap:
-        """The same voxels, the spatial axes permuted and flipped to run to ``axes``: ``RAS``; two letters of a picture."""
+        """The same voxels, the spatial axes permuted and flipped to run to ``axes``: ``RAS``; two letters of a picture.
+
+        Raises CasewiseError where it is not known how the axes lie in the patient.
+        """
+        if not self.header.orientation_known:
+            msg = "The label map cannot be reoriented: its image does not say where its axes run to in the patient."
+            raise CasewiseError(msg)
         turn, affine = reorienting(self, axes)
         order = np.argsort(turn[:, 0])
         shape = tuple(self.spatial_shape[axis] for axis in order)
-        return LabelMap({name: reoriented(mask, turn) for name, mask in self.items()}, affine, shape)
+        return LabelMap({name: reoriented(mask, turn) for name, mask in self.items()}, affine, shape, self.header.without_grid())
 
     def resample_like(self, other: Grid) -> LabelMap:
         """On the grid of another image or label map, by the nearest voxel; empty outside."""
         resampled = Resampling(self, other)
-        return LabelMap({name: resampled(mask, order=0) for name, mask in self.items()}, other.affine, other.spatial_shape)
+        masks = {name: resampled(mask, order=0) for name, mask in self.items()}
+        return LabelMap(masks, other.affine, other.spatial_shape, _header(other))
 
     def __repr__(self) -> str:
         names = ", ".join(self.names[:_NAMED]) + (f" and {len(self) - _NAMED} more" if len(self) > _NAMED else "")
-        return f"LabelMap({described(self)}: {names or 'no structure'})"
+        return f"LabelMap({described(self, self.header.placed)}: {names or 'no structure'})"
+
+
+def _header(grid: Grid) -> Header:
+    """What is known of the grid of an image or of another label map."""
+    if isinstance(grid, LabelMap):
+        return grid.header
+    return grid.header.of_masks(grid.spatial_dims) if isinstance(grid, Image) else Header()

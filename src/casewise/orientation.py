@@ -14,6 +14,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from casewise.header import COLUMN_FIRST
 from casewise.image import Image
 
 Kind = TypeVar("Kind", bound=np.generic)
@@ -21,7 +22,6 @@ Directions = tuple[str, str]
 FRONTAL, AXIAL, SAGITTAL = ("L", "F"), ("L", "P"), ("P", "F")
 _OPPOSITE = {"L": "R", "R": "L", "H": "F", "F": "H", "A": "P", "P": "A"}
 _TOWARDS = (("L", "R"), ("P", "A"), ("F", "H"))  # of negative and positive RAS coordinates
-_COLUMN_FIRST = frozenset({"NIfTI", "NRRD", "MetaImage"})
 _ROWS_FIRST = ("DICOM", "HDF5")  # of volumes
 _OF_ITK = ("NRRD", "MetaImage")
 _SAME = 1e-6
@@ -99,8 +99,7 @@ def stated(image: Image) -> Turn | None:
 
 def column_first(image: Image) -> bool:
     """Whether a picture's first axis counts along a row of it, as ITK writes NIfTI, NRRD and MetaImage."""
-    own = image.header.rows_first  # of a picture file's grid, written by casewise
-    return image.spatial_dims == 2 and image.header.format in _COLUMN_FIRST and not own
+    return image.spatial_dims == 2 and image.header.column_first
 
 
 def volume_rows_first(image: Image) -> bool:
@@ -110,7 +109,7 @@ def volume_rows_first(image: Image) -> bool:
 
 def volume_column_first(image: Image) -> bool:
     """Whether a volume's file counts along a row first, as ITK writes NIfTI, NRRD and MetaImage; of an array nobody knows."""
-    return image.spatial_dims == 3 and image.header.format in _COLUMN_FIRST
+    return image.spatial_dims == 3 and image.header.format in COLUMN_FIRST
 
 
 def in_own_space(image: Image) -> bool:

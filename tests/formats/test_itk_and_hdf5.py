@@ -94,13 +94,72 @@ def test_only_a_header_that_names_the_patients_axes_says_how_they_run(tmp_path: 
     assert letters == {known}, "a page and a report name sides"
 
 
-def test_a_volume_over_time_in_a_space_that_itk_does_not_turn(tmp_path: Path) -> None:
-    """Of the patient's axes and time ITK reads LPS alone as it is: another would come out mirrored."""
-    for space, known in (("LPST", True), ("RAST", False), ("left-anterior-superior-time", False), ("scanner-xyz-time", False)):
-        said = f"space: {space}\nspace directions: (1,0,0,0) (0,2,0,0) (0,0,3,0) (0,0,0,1)\n"
-        head = f"NRRD0005\ntype: uint8\ndimension: 4\nsizes: 4 3 1 2\nencoding: raw\n{said}\n"
-        (tmp_path / "a.nrrd").write_bytes(head.encode() + bytes(24))
-        assert read(tmp_path / "a.nrrd", "volume=1").header.orientation_known is known
+TIMES = {"RAST": (1, 1), "right-anterior-superior-time": (1, 1), "LAST": (-1, 1), "left-anterior-superior-time": (-1, 1)}
+TIMES |= {"LPST": (-1, -1), "Left-Posterior-Superior-Time": (-1, -1)}
+
+
+@pytest.mark.parametrize("kinds", ["", "kinds: domain domain domain time\n", "kinds: space space space space\n"])
+@pytest.mark.parametrize("space", TIMES)
+def test_a_volume_over_time_lies_where_its_space_says(tmp_path: Path, space: str, kinds: str) -> None:
+    """ITK turns the patient's axes to LPS where there is no time among them, and no others: these came mirrored or unknown."""
+    array = np.arange(2 * 3 * 4 * 2, dtype=np.uint8).reshape(2, 3, 4, 2)
+    for last in ("(0,0,0,5)", "none"):
+        said = f"space: {space}\n{kinds}space directions: (1,0,0,0) (0,2,0,0) (0,0,3,0) {last}\nspace origin: (10,20,30,0)\n"
+        said += 'space units: "mm" "mm" "mm" "s"\n'
+        if last == "none" and "time" not in kinds:
+            continue  # nothing says what the fourth axis is
+        head = f"NRRD0005\ntype: uint8\ndimension: 4\nsizes: 2 3 4 2\nencoding: raw\n{said}\n"
+        (tmp_path / "a.nrrd").write_bytes(head.encode() + array.tobytes(order="F"))
+        image = read(tmp_path / "a.nrrd", "volume=1")
+        right, forward = TIMES[space]
+        expected = [[right, 0, 0, 10 * right], [0, 2 * forward, 0, 20 * forward], [0, 0, 3, 30], [0, 0, 0, 1]]
+        np.testing.assert_array_equal(image.affine, expected)
+        np.testing.assert_array_equal(image.array[0], array[..., 1])
+        assert (image.header.spacing_known, image.header.orientation_known) == (True, True)
+
+
+def test_time_that_comes_first_and_spaces_with_time_that_are_not_the_patients(tmp_path: Path) -> None:
+    array = np.arange(2 * 3 * 4 * 2, dtype=np.uint8).reshape(2, 3, 4, 2)
+    for space, known in (("RAST", True), ("scanner-xyz-time", False), ("3D-right-handed-time", False)):
+        said = f"space: {space}\nspace directions: (0,0,0,5) (1,0,0,0) (0,2,0,0) (0,0,3,0)\n"
+        head = f"NRRD0005\ntype: uint8\ndimension: 4\nsizes: 2 3 4 2\nencoding: raw\n{said}\n"
+        (tmp_path / "a.nrrd").write_bytes(head.encode() + array.tobytes(order="F"))
+        image = read(tmp_path / "a.nrrd", "volume=1")
+        assert image.header.orientation_known is known
+        np.testing.assert_array_equal(image.array[0], array[1])
+
+
+@pytest.mark.parametrize(
+    ("directions", "sentence"),
+    [
+        ("(1,0,0,0) (0,2,0,0) (0,0,3,1) none", "runs through space and time at once"),
+        ("(1,0,0) (0,2,0) (0,0,3) none", "space directions in a space with time is of 4 numbers"),
+        ("(1,0,0,0) (0,2,0,0) (0,0,x,0) none", "space directions in a space with time is of 4 numbers"),
+    ],
+)
+def test_axes_that_no_space_with_time_has_are_refused(tmp_path: Path, directions: str, sentence: str) -> None:
+    head = f"NRRD0005\ntype: uint8\ndimension: 4\nsizes: 4 3 1 2\nencoding: raw\nspace: RAST\nspace directions: {directions}\n\n"
+    (tmp_path / "a.nrrd").write_bytes(head.encode() + bytes(24))
+    with pytest.raises(UnreadableImageError, match=sentence):
+        read(tmp_path / "a.nrrd", "volume=1")
+
+
+@pytest.mark.parametrize(
+    ("sizes", "spacings", "known"),
+    [
+        ("4 3 2", "nan nan nan", False),
+        ("4 3 2", "0.5 0.5 nan", False),
+        ("4 3 2", "NaN 1 1", False),
+        ("4 3 1", "0.5 0.5 nan", True),
+        ("4 3 2", "0.5 0.5 2", True),
+    ],
+)
+def test_a_spacing_that_is_not_known_is_not_stated(tmp_path: Path, sizes: str, spacings: str, known: bool) -> None:
+    """Teem's word for it is nan, for which ITK takes 1 mm; of one plane alone no thickness is needed."""
+    head = f"NRRD0005\ntype: uint8\ndimension: 3\nsizes: {sizes}\nencoding: raw\nspacings: {spacings}\n\n"
+    (tmp_path / "a.nrrd").write_bytes(head.encode() + bytes(24 if sizes[-1] == "2" else 12))
+    header = read(tmp_path / "a.nrrd").header
+    assert (header.spacing_known, header.orientation_known) == (known, False)
 
 
 def test_a_picture_in_a_space_without_a_name_states_no_sides(tmp_path: Path) -> None:

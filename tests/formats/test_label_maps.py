@@ -11,7 +11,8 @@ import pytest
 import casewise
 from casewise.errors import CasewiseError
 from casewise.formats import read, read_label_map, write, write_mask
-from casewise.image import Image
+from casewise.header import Header
+from casewise.image import Box, Image
 from casewise.label_map import LabelMap
 from tests.formats.test_segmentations import series
 
@@ -65,3 +66,35 @@ def test_a_segmentation_object_takes_label_maps_and_keeps_names(tmp_path: Path) 
     np.testing.assert_array_equal(found["lesion"], two)
     with pytest.raises(CasewiseError, match="not on the image's grid"):
         casewise.write_segmentation(tmp_path / "other.dcm", LabelMap({"liver": one}), image)
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".mha"])
+@pytest.mark.parametrize(("spacing", "orientation"), [(True, False), (False, False), (True, True)])
+def test_a_label_map_says_no_more_of_its_grid_than_the_image(tmp_path: Path, suffix: str, spacing: bool, orientation: bool) -> None:
+    """Written without the image beside it: whole, cropped, joined with others and on the image's grid."""
+    header = Header(spacing_known=spacing, orientation_known=orientation)
+    image = Image(np.zeros((1, 4, 5, 6), np.uint8), AFFINE, header)
+    whole = LabelMap.like({"heart": apart()["heart"]}, image)
+    elsewhere = LabelMap({"heart": apart()["heart"]}, AFFINE)
+    made = (whole, whole.crop(Box((0, 0, 0), (4, 3, 4))), whole | {"lung": apart()["lung"]}, elsewhere.resample_like(whole))
+    for number, label_map in enumerate(made):
+        found = read(write(tmp_path / f"{number}{suffix}", label_map)).header
+        assert (found.spacing_known, found.orientation_known) == (spacing, orientation)
+    assert ("unknown size" in repr(whole)) is not (spacing and orientation)
+    if orientation:
+        assert whole.reorient("RAS").header.orientation_known
+    else:
+        with pytest.raises(CasewiseError, match="does not say where its axes run to in the patient"):
+            whole.reorient("RAS")
+
+
+def test_a_label_map_of_a_picture_lies_in_its_file_as_the_picture_does(tmp_path: Path) -> None:
+    pixels = np.zeros((1, 6, 1, 4), np.uint8)
+    nib.save(nib.Nifti1Image(pixels[0], np.diag([2.0, 3, 4, 1])), tmp_path / "plane.nii.gz")
+    image = read(tmp_path / "plane.nii.gz")
+    drawn = np.zeros(image.spatial_shape, bool)
+    drawn[1, 2] = True
+    written = write(tmp_path / "m.nii.gz", LabelMap.like({"heart": drawn}, image))
+    assert nib.load(written).shape == (6, 1, 4)
+    np.testing.assert_allclose(nib.load(written).affine, np.diag([2.0, 3, 4, 1]))
+    np.testing.assert_array_equal(read(written).array[0], drawn)

@@ -93,7 +93,13 @@ def fuse_labels(
     agreement, average = _agreement(chances, labels), _correlation_within(chances, correlation)
     planes = [part.restore(plane) for part, plane in zip(parts, chances.unbind(-1) if sliced else [chances], strict=True)]
     answer = model.spec.preparation.assemble(planes, image)
-    prediction = Prediction(model.labels, probabilities=answer, affine=image.affine, regions=model.spec.regions)
+    prediction = Prediction(
+        model.labels,
+        probabilities=answer,
+        affine=image.affine,
+        regions=model.spec.regions,
+        header=image.header.of_masks(image.spatial_dims),
+    )
     present = bool(chances[1:].sum(dim=0).max() > _PRESENT)
     used, reason = _accepted(len(used_cases), agreement, average, present, settings)
     return FusedLabels(used, reason, prediction, tuple(used_cases), agreement, average, settings.weight)

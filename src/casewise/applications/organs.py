@@ -80,7 +80,10 @@ def structure_findings(
         )
         raise CasewiseError(msg)
     return _structure_findings(
-        Prediction(labels, probabilities, affine=image.affine, regions=regions), image, application, masks or {}
+        Prediction(labels, probabilities, affine=image.affine, regions=regions, header=image.header.of_masks(image.spatial_dims)),
+        image,
+        application,
+        masks or {},
     )
 
 

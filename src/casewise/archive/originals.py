@@ -17,6 +17,7 @@ import sqlalchemy as sa
 from casewise.archive.catalogue import Catalogue, files
 from casewise.archive.contents import content_key, mask_key, whole_file, with_voxels
 from casewise.archive.storage import is_own, origin
+from casewise.archive.unchanged import is_unchanged
 from casewise.errors import UnreadableImageError
 from casewise.formats import Found
 from casewise.hashing import file_key
@@ -97,8 +98,7 @@ class Originals:
 
 def _is_as_imported(look: _Look, rows: Mapping[str, sa.Row[Any]]) -> bool:
     path, size, mtime_ns = look
-    row = rows.get(path)
-    return row is not None and (row.size, row.mtime_ns) == (size, mtime_ns)
+    return is_unchanged(rows.get(path), size, mtime_ns)
 
 
 def _is_image(rows: Mapping[str, sa.Row[Any]], key: str) -> bool:

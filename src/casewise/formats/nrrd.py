@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 from casewise.errors import UnreadableImageError
 from casewise.formats.guard import BoundedFile
 from casewise.formats.inflating import Packing
+from casewise.formats.nrrd_time import without_time
 from casewise.formats.regular_files import named_beside
 from casewise.formats.voxel_files import HEADER_LIMIT, VoxelHeader, count, counts, plain_line, words
 
@@ -54,10 +56,9 @@ _GEOMETRY = {
 _OTHER = {"type", "dimension", "sizes", "encoding", "endian", "datafile", "lineskip", "byteskip", "content", "number", "min", "max"}
 _OTHER |= {"oldmin", "oldmax", "blocksize", "thicknesses", "labels", "units", "measurementframe", "sampleunits"}
 _DOMAINS = ("domain", "space", "???", "none")
-# Spaces whose axes are the patient's, as far as ITK turns them to LPS: it does not turn those of three axes and time. In all
-# others (scanner-xyz, 3D-right-handed, a number of dimensions alone) directions say nothing of the patient; nor do spacings.
+# Spaces whose axes are the patient's. In all others (scanner-xyz, 3D-right-handed, a number of dimensions alone) directions say
+# nothing of the patient; nor do spacings.
 _PATIENT = {"right-anterior-superior", "ras", "left-anterior-superior", "las", "left-posterior-superior", "lps"}
-_PATIENT |= {"left-posterior-superior-time", "lpst"}
 
 
 def nrrd_header(path: Path) -> VoxelHeader:
@@ -67,6 +68,7 @@ def nrrd_header(path: Path) -> VoxelHeader:
     missing = [name for name in ("type", "dimension", "sizes", "encoding") if name not in fields]
     if missing:
         raise UnreadableImageError(f"{path} has a damaged header: it does not say {', '.join(missing)}.")
+    without_time(path, fields)
     _place_in_space(fields)
     axes = count(path, "dimension", fields["dimension"], 1, 16)
     sizes = counts(path, "sizes", fields["sizes"])
@@ -95,7 +97,7 @@ def nrrd_header(path: Path) -> VoxelHeader:
         start=start if data is None and start is not None else 0,
         skip_lines=count(path, "line skip", fields.get("lineskip", "0"), 0, 1 << 20),
         skip=count(path, "byte skip", fields.get("byteskip", "0"), -1),
-        spacing_stated="spacings" in fields or "spacedirections" in fields,
+        spacing_stated="spacedirections" in fields or _states_spacings(path, fields, sizes, values_axis),
         orientation_stated="spacedirections" in fields and fields.get("space", "").lower() in _PATIENT,
         pairs=pairs,
     )
@@ -195,6 +197,21 @@ def _geometry(path: Path, fields: dict[str, str], pairs: dict[str, str]) -> byte
     lines += [f"{name}: {plain_line(path, name, fields[key])}" for key, name in _GEOMETRY.items() if key in fields]
     lines += [f"{key}:={plain_line(path, key, value)}" for key, value in pairs.items() if _is_own(key)]
     return "\n".join([*lines, "", ""]).encode("ascii")
+
+
+def _states_spacings(path: Path, fields: dict[str, str], sizes: tuple[int, ...], values_axis: int | None) -> bool:
+    """Whether each of the axes in space that has more than one voxel has a size: ``nan`` says that it is unknown."""
+    if "spacings" not in fields:
+        return False
+    try:
+        spacings = [float(word) for word in fields["spacings"].split()]
+    except ValueError:
+        spacings = []
+    if len(spacings) != len(sizes):
+        msg = f"{path} has a damaged header: spacings is {fields['spacings'][:60]!r}; expected {len(sizes)} numbers, one an axis."
+        raise UnreadableImageError(msg)
+    in_space = [axis for axis in range(len(sizes)) if axis != values_axis][:3]
+    return all(math.isfinite(spacings[axis]) for axis in in_space if sizes[axis] > 1)
 
 
 def _is_own(key: str) -> bool:

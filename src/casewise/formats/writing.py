@@ -16,10 +16,8 @@ from casewise.formats.itk import ORIENTATION_KEY, SPACING_KEY
 from casewise.formats.nifti_geometry import notes
 from casewise.formats.single_axis import with_single_axis
 from casewise.formats.sniffing import suffix_of
-from casewise.header import Header
 from casewise.image import Array, Image
 from casewise.label_map import LabelMap
-from casewise.orientation import column_first
 from casewise.png import packing
 
 _VOLUMES = (".nii.gz", ".nii", ".nrrd", ".mha")
@@ -39,7 +37,7 @@ def write(path: str | os.PathLike[str], image: Image | LabelMap) -> Path:
     """
     path = Path(path)
     if isinstance(image, LabelMap):
-        image = Image(image.labels(overlap=False)[None], image.affine)
+        image = Image(image.labels(overlap=False)[None], image.affine, image.header)
     suffix = suffix_of(path)
     if suffix not in _VOLUMES + _PICTURES:
         allowed = ", ".join(_VOLUMES + _PICTURES)
@@ -75,14 +73,7 @@ def write_mask(path: str | os.PathLike[str], mask: Array | LabelMap, like: Image
     labels = mask.astype(np.uint8)
     if mask.dtype == bool and suffix_of(path) in _PICTURES:
         labels *= np.uint8(255)
-    rows_first = like.spatial_dims == 2 and not column_first(like)
-    header = Header(
-        spacing_known=like.header.spacing_known,
-        orientation_known=like.header.orientation_known,
-        single_axis=like.header.single_axis,
-        rows_first=rows_first,
-    )
-    return write(path, Image(labels[None], like.affine, header))
+    return write(path, Image(labels[None], like.affine, like.header.of_masks(like.spatial_dims)))
 
 
 def mask_suffix(image: Image) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
+from casewise.header import Header
 from casewise.label_map import LabelMap, Numbered
 from casewise.models.regions import Regions, masks_of
 
@@ -22,6 +23,7 @@ class Prediction:
     winners, certainty : (*spatial) uint8, 0 background and n the n-th structure, and (*spatial) float32, its probability, from a
         segmenter of so many structures that all their probabilities would not fit into memory.
     regions : of structures that overlap, which of the probabilities' kinds make up each (:mod:`casewise.models.regions`).
+    header : of the structures' masks, as of :class:`casewise.label_map.LabelMap`.
     """
 
     labels: tuple[str, ...]
@@ -31,6 +33,7 @@ class Prediction:
     regions: Regions = ()
     winners: npt.NDArray[np.uint8] | None = None
     certainty: npt.NDArray[np.float32] | None = None
+    header: Header = field(default_factory=Header)
 
     @property
     def outlines(self) -> bool:
@@ -53,8 +56,8 @@ class Prediction:
             return LabelMap()
         mask = self.mask
         if self.winners is not None:
-            return LabelMap(Numbered(mask, self.labels), self.affine, mask.shape)
-        return LabelMap(masks_of(mask, self.labels, self.regions), self.affine, mask.shape)
+            return LabelMap(Numbered(mask, self.labels), self.affine, mask.shape, self.header)
+        return LabelMap(masks_of(mask, self.labels, self.regions), self.affine, mask.shape, self.header)
 
     def chance(self, structure: int, mask: npt.NDArray[np.bool_]) -> float:
         """The mean probability of a structure (its number, from 0) over the voxels of its mask (*spatial)."""

@@ -11,7 +11,8 @@ import httpx
 import numpy as np
 import pydicom
 import pytest
-from pydicom.uid import ExplicitVRLittleEndian, generate_uid
+from pydicom.encaps import encapsulate, generate_frames
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless, generate_uid
 
 import casewise
 from casewise.formats.dicom.frames import native_frame
@@ -212,6 +213,54 @@ def test_what_cannot_be_read_of_a_study_is_left_out_and_said(serve: Callable[...
         file.write_bytes(file.read_bytes()[:200])
     none = httpx.get(url, headers=every, timeout=SECONDS)
     assert none.status_code == 406 and "The instance's file" in none.json()["detail"]
+
+
+def _compressed(file: Path) -> str:
+    """Packs a file's pixels by RLE, as three equal frames. Gives its UID."""
+    data = pydicom.dcmread(file)
+    data.NumberOfFrames = 3
+    data.PixelData = data.PixelData * 3
+    data.compress(RLELossless)
+    data.save_as(file)
+    return str(data.SOPInstanceUID)
+
+
+def _break_off(file: Path, frame: int) -> None:
+    """Half of one frame is gone."""
+    data = pydicom.dcmread(file)
+    packed = list(generate_frames(data.PixelData, number_of_frames=3))
+    packed[frame] = packed[frame][: len(packed[frame]) // 4 * 2]
+    data.PixelData = encapsulate(packed)
+    data.save_as(file)
+
+
+@pytest.mark.parametrize("show_names", [True, False])
+def test_an_instance_that_cannot_be_decoded_is_left_out_of_those_that_are_sent_decoded(
+    serve: Callable[..., Served], tmp_path: Path, show_names: bool
+) -> None:
+    """Its header is whole, and its pixels break off: the first, the last, one in the middle, one frame of several."""
+    made = ct(tmp_path / "files", 4)
+    uids = [_compressed(file) for file in made.files]
+    served = serve(tmp_path / "files", show_names=show_names)
+    url = f"{served.url}/dicomweb/studies/{made.study_uid}"
+    every = {"accept": "multipart/related; type=application/dicom", **served.token}
+    whole = httpx.get(url, headers=every, timeout=SECONDS)
+    assert (whole.status_code, len(_parts(whole))) == (200, 4)
+    for number, frame in ((0, 0), (2, 1), (3, 2)):
+        file = made.files[number]
+        content = file.read_bytes()
+        _break_off(file, frame)
+        part = httpx.get(url, headers=every, timeout=SECONDS)
+        left = {uid for uid in uids if uid != uids[number]}
+        assert (part.status_code, {one.SOPInstanceUID for one in _parts(part)}) == (206, left)
+        alone = f"{url}/series/{made.series_uid}/instances/{uids[number]}"
+        for path in ("", "/frames/1,2,3", "/bulkdata/7FE00010"):
+            accept = every["accept"] if path == "" else "multipart/related; type=application/octet-stream"
+            answer = httpx.get(alone + path, headers={**served.token, "accept": accept}, timeout=SECONDS)
+            assert answer.status_code == 406 and "The instance's file cannot be decoded" in answer.json()["detail"]
+        sound = httpx.get(f"{alone}/frames/{(frame + 1) % 3 + 1}", headers=served.token, timeout=SECONDS)
+        assert sound.status_code == 200
+        file.write_bytes(content)
 
 
 @pytest.mark.parametrize("show_names", [True, False])

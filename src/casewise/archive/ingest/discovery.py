@@ -18,6 +18,7 @@ from casewise.archive.ingest.planning import Plan
 from casewise.archive.ingest.reading import Outcome, Unit
 from casewise.archive.ingest.report import ImportReport, Refused
 from casewise.archive.ingest.segmentations import Segmentations
+from casewise.archive.unchanged import is_unchanged
 from casewise.errors import CasewiseError
 from casewise.formats import Found, Kind, Rejected, read, scan
 
@@ -251,7 +252,7 @@ class Finder:
 
     def _is_as_it_was(self, path: Path) -> bool:
         row, file = self._earlier.get(str(path)), self._stats.get(path)
-        return row is not None and file is not None and (row.size, row.mtime_ns) == (file.size, file.mtime_ns)
+        return file is not None and is_unchanged(row, file.size, file.mtime_ns)
 
     def _recall(self, path: Path) -> None:
         """Report of an unchanged file what was found before."""

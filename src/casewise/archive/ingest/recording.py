@@ -18,6 +18,7 @@ from casewise.archive.ingest.layouts.tree import File
 from casewise.archive.ingest.reading import Examined, Outcome, place_of, series_files
 from casewise.archive.retrieval.embedding import VectorWriter
 from casewise.archive.storage import is_there, named, origin
+from casewise.archive.unchanged import is_there_unchanged
 from casewise.names import legible, same_structure
 
 _FACTS = ("category", "site", "subject", "modality", "sequence", "age", "sex")
@@ -149,7 +150,7 @@ class Recorder:
     def _drop(self, connection: sa.Connection, image: sa.Row[Any], held: Mapping[str, set[str]], written: Written) -> None:
         holders = sa.select(files).where(files.c.state == "image", sa.cast(files.c.images, sa.String).contains(image.key))
         others = [] if image.files else [row for row in connection.execute(holders).all() if image.key in row.images]
-        other = next((row for row in others if row.path not in held and _is_as_it_was(row)), None)
+        other = next((row for row in others if row.path not in held and is_there_unchanged(row)), None)
         if other is not None:
             where = origin(self._home, Path(other.path))
             connection.execute(sa.update(images).where(images.c.id == image.id).values(path=where, name=where))
@@ -274,15 +275,6 @@ def _held_now(batch: Batch) -> dict[str, set[str]]:
     for path in [*(path for outcome in batch.outcomes for path in outcome.tried), *(path for path, _, _ in batch.settled)]:
         held.setdefault(str(path), set())
     return held
-
-
-def _is_as_it_was(row: sa.Row[Any]) -> bool:
-    """Whether a file is there and unchanged since it was last imported."""
-    try:
-        about = Path(row.path).stat()
-    except OSError:
-        return False
-    return (about.st_size, about.st_mtime_ns) == (row.size, row.mtime_ns)
 
 
 def _label_rows(one: Examined) -> list[tuple[dict[str, object], Path]]:

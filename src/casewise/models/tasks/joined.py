@@ -67,7 +67,9 @@ class Joined(Segmentation):
             numbers[names.index(label) + 1] = number
         (winners,) = preparations[0].back(numbers[merged][None], image)
         (sure,) = preparations[0].back(certainty[None], image)
-        return Prediction(self.spec.labels, affine=image.affine, winners=winners, certainty=sure)
+        return Prediction(
+            self.spec.labels, affine=image.affine, winners=winners, certainty=sure, header=image.header.of_masks(image.spatial_dims)
+        )
 
     def samples(self, case: Case, everything: bool = False) -> tuple[Sample, ...]:
         raise UsageError(f"A model of the task {self.spec.network.get('task')} {self.fixed}.")

@@ -39,7 +39,13 @@ class Segmentation(Task):
             for answer in batch:
                 planes.append(parts[len(planes)].probabilities(answer, self.spec.regions))
         whole = self.spec.preparation.assemble(planes, image)
-        return Prediction(self.spec.labels, probabilities=whole, affine=image.affine, regions=self.spec.regions)
+        return Prediction(
+            self.spec.labels,
+            probabilities=whole,
+            affine=image.affine,
+            regions=self.spec.regions,
+            header=image.header.of_masks(image.spatial_dims),
+        )
 
     def samples(self, case: Case, everything: bool = False) -> tuple[Sample, ...]:
         """Slices without any structure are thinned out, unless ``everything`` is asked for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,15 +46,19 @@ class Facts:
 
 def facts_of(instance: Instance) -> Facts:
     """Raises NotThereError where the file has gone or is another instance by now, and HTTPException where it cannot be read."""
-    try:
-        stat = instance.path.stat()
-    except OSError as error:
-        raise NotThereError(gone(instance)) from error
+    stat = _stat(instance)
     with _problems(instance):
         facts = _facts(instance.path, stat.st_mtime_ns, stat.st_size)
     if facts.sop_uid != instance.sop_uid:
         raise NotThereError(gone(instance))
     return facts
+
+
+def _stat(instance: Instance) -> os.stat_result:
+    try:
+        return instance.path.stat()
+    except OSError as error:
+        raise NotThereError(gone(instance)) from error
 
 
 @lru_cache(4096)
@@ -65,8 +70,9 @@ def _facts(path: Path, changed: int, size: int) -> Facts:
 
 
 def sendable(holdings: Holdings, found: Sequence[Instance], accepted: Sequence[Offer]) -> list[Instance]:
-    """Those of several whose files can be sent, by their headers: once the answer has begun, none can be left out.
+    """Those of several whose files can be sent: once the answer has begun, none can be left out.
 
+    Headers tell it of files that are sent as they are stored. Frames that are sent decoded are decoded once before.
     Raises the first one's problem where there is none.
     """
     problems: list[Exception] = []
@@ -89,10 +95,20 @@ def _check(holdings: Holdings, instance: Instance, accepted: Sequence[Offer]) ->
     if chosen.stored and change is None:
         return
     with _opened(instance) as opened:
-        if chosen.stored:
+        if change is not None:
             next(rewritten(opened, change))
-        else:
-            check_decodable(opened.path, opened.header)
+        if not chosen.stored:
+            stat = _stat(instance)
+            _check_frames(opened.path, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(4096)
+def _check_frames(path: Path, changed: int, size: int) -> None:
+    """Raises UnreadableImageError where a frame cannot be decoded. What could be is remembered while the file stays as it is."""
+    with stored(path) as opened:
+        check_decodable(path, opened.header)
+        for _ in decoded(opened):
+            pass
 
 
 def _change(holdings: Holdings, instance: Instance) -> Callable[[Any, Any], None] | None:
@@ -116,10 +132,13 @@ def file_parts(holdings: Holdings, found: Sequence[Instance], accepted: Sequence
 
 
 def frame_parts(instance: Instance, numbers: Sequence[int], chosen: Chosen) -> Iterator[Part]:
-    """Frames, from 1, as they are stored or decoded."""
+    """Frames, from 1, as they are stored or decoded. One that cannot be is told before the first is sent."""
     with _opened(instance) as opened:
         native = opened.pixels is None or not opened.pixels.fragments
         frame = stored_frame if chosen.stored and not native else native_frame
+        with _problems(instance):
+            for number in numbers[1:]:  # the first is made before the answer begins
+                frame(opened, number - 1)
         for number in numbers:
             pieces = (frame(opened, one) for one in (number - 1,))
             yield Part(described(chosen), f"{address(instance)}/frames/{number}", _explained(instance, pieces))
@@ -132,6 +151,9 @@ def value_parts(holdings: Holdings, instance: Instance, tag: str) -> Iterator[Pa
         with one_sentence(instance.path, "a DICOM file", quote=False):
             holdings.hiding.hide(opened.header, subject, made=instance.made)
         if tag in _PIXELS:
+            with _problems(instance):
+                for number in range(1, count_of_frames(opened)):
+                    native_frame(opened, number)
             pieces: Iterator[bytes] = (native_frame(opened, number) for number in range(count_of_frames(opened)))
         else:
             pieces = iter((_value(opened, tag),))

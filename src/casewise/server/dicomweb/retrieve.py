@@ -151,7 +151,7 @@ def _list(head: bytes, others: Iterator[bytes]) -> Iterator[bytes]:
 def _files(held: Holdings, found: list[Instance], accept: str | None, headers: dict[str, str]) -> Response:
     """Of several, those that can be sent: with a 206 where these are not all (PS3.18, 10.4.3)."""
     accepted = offers(accept)
-    sent = sendable(held, found, accepted) if len(found) > 1 else found
+    sent = sendable(held, found, accepted)
     facts = facts_of(sent[0])
     chosen = choose_instance(accepted, facts.sent, facts.native)
     if not chosen.multipart and len(found) > 1:
