@@ -20,7 +20,7 @@ PAGE_READY := web/node_modules/.installed
 PEERS := .peers/nnunet/.installed .peers/seaweedfs/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup serve demo page ohif peers test lint format docs hooks clean
+.PHONY: help setup serve demo page ohif peers bytecode test lint format docs hooks clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -45,6 +45,11 @@ peers: $(PEERS) ## Fetch nnU-Net, which some tests compare with, and a server of
 test: $(READY) $(PAGE) $(PEERS) ## Run the tests
 	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 PYTEST_XDIST_AUTO_NUM_WORKERS=$$($(BIN)/python -c 'import os; print(os.cpu_count() + 2)') \
 	  $(BIN)/python -m pytest -n auto --maxprocesses 5 --dist worksteal $(TEST_ARGS)
+
+# What the first import of each file leaves. Without it each of the tests' processes compiles every file of a fresh checkout, and rewrites
+# all its assertions, for itself. What cannot be collected is no fault here: the tests say so.
+bytecode: $(READY) $(PAGE)
+	-@PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest --collect-only >/dev/null 2>&1
 
 lint: $(READY) $(PAGE_READY) ## Check style, types, and which package uses which
 	$(BIN)/python -m ruff check .
