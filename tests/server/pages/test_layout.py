@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
+from casewise.archive import Archive
+from casewise.formats import write
+from casewise.image import Image
 from tests.server.pages.clinic import Clinic
 from tests.server.pages.drawing import Served
 
@@ -31,3 +36,19 @@ def test_the_persons_menu_opens_inside_the_window(
             assert box is not None
             assert box["x"] >= 0 and box["x"] + box["width"] <= width, (path, entry.inner_text())
             assert box["y"] >= 0 and box["y"] + box["height"] <= height, (path, entry.inner_text())
+
+
+def test_long_site_names_stay_in_their_columns(new_page: NewPage, changed_clinic: tuple[Served, Clinic], tmp_path: Path) -> None:
+    served, _ = changed_clinic
+    site = "department-of-diagnostic-radiology-of-the-northern-university-hospital"
+    with Archive.open(served.folder) as archive:
+        archive.add(write(tmp_path / "far.png", Image(np.arange(4096, dtype=np.uint8).reshape(1, 64, 64))), site=site)
+    page = new_page(served)
+    page.goto(f"/?site={site}")
+    row = page.locator("tr[data-key]")
+    expect(row).to_have_count(1)
+    expect(row.get_by_text(f"Site {site}")).to_have_attribute("title", site)
+    column, value = page.locator(".filters").bounding_box(), page.locator(f"[data-value='site:{site}']").bounding_box()
+    assert column is not None and value is not None
+    assert value["x"] + value["width"] <= column["x"] + column["width"]
+    assert page.locator(".filters").evaluate("column => column.scrollWidth <= column.clientWidth")
