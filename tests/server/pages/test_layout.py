@@ -52,3 +52,23 @@ def test_long_site_names_stay_in_their_columns(new_page: NewPage, changed_clinic
     assert column is not None and value is not None
     assert value["x"] + value["width"] <= column["x"] + column["width"]
     assert page.locator(".filters").evaluate("column => column.scrollWidth <= column.clientWidth")
+
+
+@pytest.mark.parametrize("width,height", [(1280, 720), (1024, 768), (820, 1180), (640, 360)])
+def test_the_caption_of_a_plane_has_its_own_ground_and_covers_no_letter(
+    width: int, height: int, new_page: NewPage, clinic: tuple[Served, Clinic]
+) -> None:
+    served, found = clinic
+    page = new_page(served, width=width, height=height)
+    page.goto(f"/cases/{found.volume}")
+    page.wait_for_selector(f".viewer[data-ready='{found.volume}']")
+    page.wait_for_function("() => [...document.querySelectorAll('.caption')].every(caption => caption.textContent)")
+    for pane in page.locator(".pane").all():
+        caption, letter = pane.locator(".caption"), pane.locator(".letter[data-side=bottom]")
+        said, shown, frame = caption.bounding_box(), letter.bounding_box(), pane.bounding_box()
+        assert said is not None and shown is not None and frame is not None
+        assert shown["y"] + shown["height"] <= said["y"], "the letter stands above the caption"
+        assert abs(shown["x"] + shown["width"] / 2 - frame["x"] - frame["width"] / 2) < 2, "and in the middle of the plane"
+        ground = caption.evaluate("caption => getComputedStyle(caption).backgroundColor")
+        red, green, blue, alpha = (float(part) for part in ground.removeprefix("rgba(").removesuffix(")").split(","))
+        assert alpha >= 0.7 and max(red, green, blue) < 40, "pale letters are read above a white film"
