@@ -344,7 +344,7 @@ def test_two_structures_in_one_volume(served: Served, keys: dict[str, str], new_
     click(page, middle, "f")
     until(lambda: session.object["voxels"] > 0)
     page.keyboard.press("1")
-    until(lambda: session.object["structure"] == "ball")
+    until(lambda: session.object["structure"] == "ball" and status(page) == "Go on with strokes, or accept (A).")
     with page.expect_response(lambda answer: answer.url.endswith("/accept")) as answered:
         page.keyboard.press("a")
     assert sorted(answered.value.json()["structures"]) == ["ball", "marker"]

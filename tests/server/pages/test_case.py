@@ -230,6 +230,17 @@ def test_a_case_is_marked_as_done(new_page: NewPage, changed_clinic: tuple[Serve
     expect(page.locator("tr[data-key]")).to_have_attribute("data-key", found.clear)
 
 
+def test_a_measure_named_as_its_finding_is_named_once(new_page: NewPage, changed_clinic: tuple[Served, Clinic]) -> None:
+    served, found = changed_clinic
+    finding = {"application": "mr", "label": "non-uniformity", "kind": "measure", "probability": None}
+    with Archive.open(served.folder) as archive:
+        measured = {**finding, "measures": {"non_uniformity_percent": 31.1}}
+        archive.record_result({"headline": "Measured", "findings": [measured]}, found.fresh[2])
+    page = opened(new_page, served, found.fresh[2])
+    line = page.locator(".panel .card.lines .row").filter(has_text="Non-uniformity")
+    expect(line.locator(".number")).to_have_text("31.1 %")
+
+
 def test_an_unknown_case_says_so(new_page: NewPage, clinic: tuple[Served, Clinic]) -> None:
     page = new_page(clinic[0], quiet=False)
     page.goto("/cases/0123")

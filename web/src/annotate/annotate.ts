@@ -49,7 +49,7 @@ export class Annotate {
     this.images = new Images({ changed: () => this.viewer.refresh(true) });
     this.work = this.newWork();
     this.panel = new Panel({
-      select: (number) => void this.attempt(() => this.work.select(number)),
+      select: (number) => void this.attempt(() => this.select(number)),
       another: () => this.another(),
       channel: (channel) => void this.reopen(channel),
     });
@@ -61,7 +61,7 @@ export class Annotate {
       accept: () => this.accept(),
       skip: () => this.skip(),
       another: () => this.another(),
-      select: (number) => void this.attempt(() => this.work.select(number)),
+      select: (number) => void this.attempt(() => this.select(number)),
       grow: () => this.grow(),
       hide: () => this.hide(),
       help: () => this.dialog.showModal(),
@@ -210,6 +210,14 @@ export class Annotate {
     this.stop = { ...stop, structure: name };
     window.history.replaceState(null, "", addressOf(this.stop));
     await this.open(this.work, this.stop);
+  }
+
+  private async select(number: number): Promise<void> {
+    const before = this.work.current;
+    await this.work.select(number);
+    if (this.work.current?.number === before?.number) return;
+    this.last = null; // the answer was to another structure
+    this.show();
   }
 
   private accept(): void {

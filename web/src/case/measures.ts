@@ -41,9 +41,15 @@ export function measures(result: ResultDetail, show: (numbers: Set<number>) => v
 
 function row(one: FindingDetail, name: HTMLElement | undefined): Child {
   const [first, ...others] = Object.entries(one.measures).map(([what, value]) => measured(what, value));
-  const amount = first ? (first[0].toLowerCase() === words(one.label).toLowerCase() || /^(area|volume|count)$/i.test(first[0]) ? first[1] : first.join(" ")) : one.probability === null ? "" : score(one.probability);
+  const amount = first ? (isNamedAlike(first[0], one.label) || /^(area|volume|count)$/i.test(first[0]) ? first[1] : first.join(" ")) : one.probability === null ? "" : score(one.probability);
   const rest = others.slice(0, 3).map(([what, value]) => `${what} ${value}`).join(" · ");
   return h("div", {}, h("div", { class: "row" }, name ?? h("span", {}, words(one.label)), h("span", { class: "number" }, amount)), rest && h("div", { class: "quiet small number" }, rest));
+}
+
+/** Labels have hyphens where the names of measures have underscores: `non-uniformity`, `non_uniformity_percent`. */
+function isNamedAlike(what: string, label: string): boolean {
+  const plain = (text: string): string => readable(text).replaceAll("-", " ").toLowerCase();
+  return plain(what) === plain(label);
 }
 
 function words(label: string): string {

@@ -50,8 +50,9 @@ export class Pane {
     this.enlarge = h("button", { type: "button", class: "enlarge", title: `Show the ${plane.name} plane large` }, "⤢");
     this.enlarge.setAttribute("aria-label", `Show the ${plane.name} plane large`);
     const letters = plane.letters;
-    const sides = letters === null ? [] : (["left", "right", "top", "bottom"] as const).map((side) => h("span", { class: "letter", "data-side": side }, letters[side]));
-    this.element = h("div", { class: "pane", "data-plane": plane.name }, this.under, this.surface, ...sides, this.caption, this.enlarge);
+    const letter = (side: "left" | "right" | "top" | "bottom"): HTMLElement | null => letters && h("span", { class: "letter", "data-side": side }, letters[side]);
+    const foot = h("div", { class: "foot" }, letter("bottom"), this.caption);
+    this.element = h("div", { class: "pane", "data-plane": plane.name }, this.under, this.surface, letter("left"), letter("right"), letter("top"), foot, this.enlarge);
   }
 
   get context(): CanvasRenderingContext2D {

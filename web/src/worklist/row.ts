@@ -51,7 +51,7 @@ export class Row {
     put(this.facts, [day(line.study_date), line.modality, line.shape.join(" × ")].filter(Boolean).join(" · "));
     put(this.viewer, line.ohif && h("a", { href: `/cases/${encodeURIComponent(line.key)}/ohif`, "aria-label": `Open ${line.name} in OHIF` }, "Open in OHIF"));
     put(this.findings, headline(line), more(line));
-    put(this.category, h("div", { class: "clip" }, line.category ? kind(line.category) : h("span", { class: "quiet" }, "Not known")), line.site && h("div", { class: "quiet small clip" }, `Site ${line.site}`));
+    put(this.category, h("div", { class: "clip" }, line.category ? kind(line.category) : h("span", { class: "quiet" }, "Not known")), line.site && h("div", { class: "quiet small clip", title: line.site }, `Site ${line.site}`));
     put(this.state, state(line.state));
     put(this.assigned, line.assigned ?? h("span", { class: "quiet" }, "–"));
   }
