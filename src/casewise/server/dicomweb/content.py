@@ -132,7 +132,7 @@ def file_parts(holdings: Holdings, found: Sequence[Instance], accepted: Sequence
 
 
 def frame_parts(instance: Instance, numbers: Sequence[int], chosen: Chosen) -> Iterator[Part]:
-    """Frames, from 1, as they are stored or decoded. One that cannot be is told before the first is sent."""
+    """Frames, from 1, as they are stored or decoded. One that cannot be raises its problem before the first is sent."""
     with _opened(instance) as opened:
         native = opened.pixels is None or not opened.pixels.fragments
         frame = stored_frame if chosen.stored and not native else native_frame
